@@ -1,0 +1,40 @@
+/* Compute: what a layer costs on a gpu or cpu. dense + dense_token * (tokens - 1) + context * position for the dense part,
+ * expert + token * tokens served for an expert, or its bytes over a memory rate where that takes longer (a small batch reads all
+ * weights of the expert: it is bound by memory, not by arithmetic; see Roofline, Williams et al. 2009). */
+#include "sim/part/timing.h"
+
+typedef struct compute {
+    int64_t dense, dense_token, expert, token;
+    double context, rate;
+} compute;
+
+static const es_option compute_options[] = {
+    {.name = "dense", .type = ES_OPT_TIME, .offset = offsetof(compute, dense), .min = 0, .max = 9e15, .help = "Attention, norms, gate and shared experts of one layer, for one token."},
+    {.name = "dense_token", .type = ES_OPT_TIME, .offset = offsetof(compute, dense_token), .min = 0, .max = 9e15, .help = "Added to dense for each further token of the step."},
+    {.name = "context", .type = ES_OPT_REAL, .offset = offsetof(compute, context), .min = 0, .max = 1e9, .unit = "ns per token", .help = "Added to dense for each token of context (attention over the KV cache)."},
+    {.name = "expert", .type = ES_OPT_TIME, .offset = offsetof(compute, expert), .min = 0, .max = 9e15, .help = "Fixed part of computing one expert."},
+    {.name = "token", .type = ES_OPT_TIME, .offset = offsetof(compute, token), .min = 0, .max = 9e15, .help = "Added for each token that the expert serves."},
+    {.name = "rate", .type = ES_OPT_RATE, .offset = offsetof(compute, rate), .min = 0, .max = 1e15, .help = "Memory rate at which an expert's weights are read: its compute takes at least bytes / rate; 0: no such bound."},
+    {0},
+};
+
+static es_cost compute_cost(void *self, const es_op *op)
+{
+    const compute *s = self;
+    es_cost cost = {0, 0};
+    if (op->kind == ES_OP_DENSE) {
+        cost.work = s->dense + s->dense_token * (int64_t)(op->tokens ? op->tokens - 1 : 0) + es_ns_round(s->context * op->context);
+    } else if (op->kind == ES_OP_EXPERT) {
+        cost.work = s->expert + s->token * op->tokens;
+        es_time read = s->rate > 0 ? es_ns_round((double)op->bytes * 1e9 / s->rate) : 0;
+        if (read > cost.work)
+            cost.work = read;
+    }
+    return cost;
+}
+
+const es_timing es_timing_compute = {
+    .part = {.abi = ES_ABI, .name = "compute", .brief = "Compute unit: dense part per layer, experts by tokens served and bytes read.",
+        .options = compute_options, .size = sizeof(compute), .flags = ES_TIMING_CONTEXT},
+    .cost = compute_cost,
+};

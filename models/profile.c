@@ -1,0 +1,321 @@
+/* Profile: see profile.h. */
+#include "models/profile.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "sim/base/text.h"
+
+/* What each kind of link can carry in one direction, after line coding and before protocol.
+ * PCIe: PCI-SIG, 8, 16 and 32 GT/s per lane with 128b/130b coding. NVMe: the PCIe lanes it hangs on. NVLink-C2C: half of
+ * NVIDIA's 900 GB/s, which counts both directions. UFS 4: JEDEC JESD220F, 23.2 Gb/s per lane (HS-G5B), two lanes, before
+ * coding (JEDEC itself expects about 4.2 GB/s of traffic); UFS 3.1: JESD220E, half of that. */
+static const struct {
+    const char *name;
+    double ceiling_gbps;        /* 10^9 bytes per second; 0: no ceiling known, or it follows from channels and mt_per_s */
+} kinds[] = {
+    { "pcie3_x16", 15.75 },  { "pcie3_x8", 7.875 },   { "pcie3_x4", 3.9375 },
+    { "pcie4_x16", 31.5 },   { "pcie4_x8", 15.75 },   { "pcie4_x4", 7.875 },
+    { "pcie5_x16", 63.0 },   { "pcie5_x8", 31.5 },    { "pcie5_x4", 15.75 },
+    { "nvlink_c2c", 450.0 },
+    { "nvme_gen3_x4", 3.94 }, { "nvme_gen4_x4", 7.9 }, { "nvme_gen5_x4", 15.8 }, { "nvme_apple", 0.0 },
+    { "ufs_3", 2.9 },        { "ufs_4", 5.8 },
+    { "dram", 0.0 },         { "unified", 0.0 },      { "other", 0.0 },
+};
+#define KINDS (sizeof kinds / sizeof kinds[0])
+
+/* A channel of memory is 64 bits wide. */
+#define CHANNEL_BYTES 8.0
+
+static const char *const flow_names[] = { "h2d", "d2h", "pageable", "read", "write", "hot" };
+#define FLOWS (sizeof flow_names / sizeof flow_names[0])
+
+typedef struct profile_fields {
+    es_profile profile;
+    const es_json *links;
+} profile_fields;
+
+typedef struct link_fields {
+    es_link link;
+    const es_json *flow[FLOWS];     /* in the order of flow_names */
+} link_fields;
+
+typedef struct flow_fields {
+    es_flow flow;
+    const es_json *points;
+} flow_fields;
+
+static const char *const provenance_names[] = { "unstated", "measured", "reported", "theoretical", NULL };
+
+#define PROVENANCE(word, owner, field, text) \
+    { .name = word, .type = ES_OPT_ENUM, .offset = offsetof(owner, field), .choices = provenance_names, .help = text }
+#define TEXT(word, owner, field, text) { .name = word, .type = ES_OPT_TEXT, .offset = offsetof(owner, field), .help = text }
+
+const es_option es_profile_options[] = {
+    { .name = "name", .type = ES_OPT_TEXT, .offset = offsetof(profile_fields, profile.name), .required = true, .help = "The machine." },
+    TEXT("description", profile_fields, profile.description, "What it is and where its numbers come from."),
+    { .name = "links", .type = ES_OPT_JSON, .offset = offsetof(profile_fields, links), .required = true, .help = "Its links, by name." },
+    { 0 },
+};
+
+#define FLOW(i, word, text) { .name = word, .type = ES_OPT_JSON, .offset = offsetof(link_fields, flow[i]), .help = text }
+
+const es_option es_profile_link_options[] = {
+    { .name = "kind", .type = ES_OPT_TEXT, .offset = offsetof(link_fields, link.kind), .required = true,
+      .help = "What it is physically; bounds its rates: pcie4_x16, nvme_gen4_x4, dram, ..." },
+    { .name = "channels", .type = ES_OPT_INT, .offset = offsetof(link_fields, link.channels), .max = 4096,
+      .help = "Memory channels, 64 bits each." },
+    { .name = "mt_per_s", .type = ES_OPT_REAL, .offset = offsetof(link_fields, link.mt_per_s), .max = 1e6, .unit = "million per second",
+      .help = "Transfers of each memory channel." },
+    PROVENANCE("provenance", link_fields, link.memory_origin.provenance, "How channels and mt_per_s are known."),
+    TEXT("source", link_fields, link.memory_origin.source, "Where channels and mt_per_s were read."),
+    { .name = "forced", .type = ES_OPT_BOOL, .offset = offsetof(link_fields, link.forced),
+      .help = "Accept rates above what the kind can carry." },
+    TEXT("note", link_fields, link.note, "What else one should know."),
+    FLOW(0, "h2d", "Pinned host memory to the device."),
+    FLOW(1, "d2h", "Device to pinned host memory."),
+    FLOW(2, "pageable", "Pageable host memory to the device."),
+    FLOW(3, "read", "Reading a disk or memory."),
+    FLOW(4, "write", "Writing a disk or memory."),
+    FLOW(5, "hot", "Reading once the device is hot and throttles."),
+    { 0 },
+};
+
+const es_option es_flow_options[] = {
+    { .name = "rate", .type = ES_OPT_RATE, .offset = offsetof(flow_fields, flow.rate), .required = true,
+      .help = "Rate of large copies." },
+    PROVENANCE("provenance", flow_fields, flow.rate_origin.provenance, "How the rate is known."),
+    { .name = "source", .type = ES_OPT_TEXT, .offset = offsetof(flow_fields, flow.rate_origin.source), .required = true,
+      .help = "Who says so, under which conditions." },
+    { .name = "latency", .type = ES_OPT_TIME, .offset = offsetof(flow_fields, flow.latency_ns), .max = 9e18,
+      .help = "Fixed time of one copy." },
+    PROVENANCE("latency_provenance", flow_fields, flow.latency_origin.provenance, "Of the latency; as the rate's when absent."),
+    TEXT("latency_source", flow_fields, flow.latency_origin.source, "Of the latency; as the rate's when absent."),
+    { .name = "host_time", .type = ES_OPT_TIME, .offset = offsetof(flow_fields, flow.host_ns), .max = 9e18,
+      .help = "Time of the host's thread per copy, inside the call." },
+    PROVENANCE("host_provenance", flow_fields, flow.host_origin.provenance, "Of host_time; as the rate's when absent."),
+    TEXT("host_source", flow_fields, flow.host_origin.source, "Of host_time; as the rate's when absent."),
+    { .name = "synchronous", .type = ES_OPT_BOOL, .offset = offsetof(flow_fields, flow.synchronous),
+      .help = "The host's thread waits for the copy." },
+    { .name = "lanes", .type = ES_OPT_INT, .offset = offsetof(flow_fields, flow.lanes), .def = 1, .min = 1, .max = 4096,
+      .help = "Copies at once up to which the rate grows." },
+    { .name = "points", .type = ES_OPT_JSON, .offset = offsetof(flow_fields, points),
+      .help = "Effective rates by size: [{bytes, lanes, rate}, ...], ascending by lanes, then bytes." },
+    PROVENANCE("points_provenance", flow_fields, flow.points_origin.provenance, "Of the points; as the rate's when absent."),
+    TEXT("points_source", flow_fields, flow.points_origin.source, "Of the points; as the rate's when absent."),
+    TEXT("note", flow_fields, flow.note, "What else one should know."),
+    { 0 },
+};
+
+const es_option es_point_options[] = {
+    { .name = "bytes", .type = ES_OPT_BYTES, .offset = offsetof(es_point, bytes), .min = 1, .max = 9e18, .required = true,
+      .help = "Size of one copy." },
+    { .name = "lanes", .type = ES_OPT_INT, .offset = offsetof(es_point, lanes), .def = 1, .min = 1, .max = 4096,
+      .help = "Copies at once." },
+    { .name = "rate", .type = ES_OPT_RATE, .offset = offsetof(es_point, rate), .required = true, .help = "Effective rate." },
+    { 0 },
+};
+
+es_code es_profile_ceiling(const char *kind, double *rate, es_err *err)
+{
+    const char *name[KINDS];
+    for (size_t i = 0; i < KINDS; i++) {
+        if (strcmp(kinds[i].name, kind) == 0) {
+            *rate = kinds[i].ceiling_gbps * 1e9;
+            return ES_OK;
+        }
+        name[i] = kinds[i].name;
+    }
+    const char *near = es_text_nearest(kind, name, KINDS);
+    return es_err_set(err, ES_EINPUT, "no kind of link is called \"%s\"%s%s%s; \"other\" has no ceiling", kind,
+        near ? ", did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+}
+
+static es_code rate_check(const char *kind, double ceiling, double rate, bool forced, es_err *err)
+{
+    if (!(rate > 0.0))
+        return es_err_set(err, ES_EINPUT, "a rate must be above 0");
+    if (ceiling <= 0.0 || rate <= ceiling || forced)
+        return ES_OK;
+    es_text have = { 0 }, most = { 0 };
+    es_text_unit(&have, rate, ES_UNIT_RATE);
+    es_text_unit(&most, ceiling, ES_UNIT_RATE);
+    es_code code = es_err_set(err, ES_EINPUT,
+        "%s is above %s, the most %s can physically carry in one direction; \"forced\": true lets it pass", have.at ? have.at : "the rate",
+        most.at ? most.at : "the ceiling", kind);
+    es_text_free(&have);
+    es_text_free(&most);
+    return code;
+}
+
+es_code es_profile_check_rate(const char *kind, double rate, bool forced, es_err *err)
+{
+    double ceiling = 0.0;
+    es_code code = es_profile_ceiling(kind, &ceiling, err);
+    return code == ES_OK ? rate_check(kind, ceiling, rate, forced, err) : code;
+}
+
+/* Every number has a source and a provenance. What has none of its own takes those of the rate beside it. */
+static es_code origin_settle(es_origin *own, const es_origin *rate, const char *what, es_err *err)
+{
+    if (!own->source && own->provenance == ES_PROVENANCE_UNSTATED)
+        *own = *rate;
+    if (!own->source || own->provenance == ES_PROVENANCE_UNSTATED)
+        return es_err_set(err, ES_EINPUT, "%s needs both a source and a provenance: measured, reported or theoretical", what);
+    return ES_OK;
+}
+
+static es_code points_read(es_flow *flow, const es_json *list, const es_link *link, es_arena *arena, es_err *err)
+{
+    if (!list)
+        return ES_OK;
+    if (!cJSON_IsArray(list))
+        return es_err_set(err, ES_EINPUT, "needs a list, found %s", es_json_kind(list));
+    es_point *point = ES_NEW_ARRAY(arena, cJSON_GetArraySize(list), es_point);
+    if (!point)
+        return es_err_nomem(err, "the points of a profile");
+    size_t i = 0;
+    const es_json *item;
+    cJSON_ArrayForEach(item, list) {
+        es_point *p = &point[i];
+        es_code code = es_options_parse(es_point_options, p, item, NULL, arena, err);
+        if (code == ES_OK)
+            code = rate_check(link->kind, link->ceiling, p->rate, link->forced, err);
+        if (code == ES_OK && i && (p->lanes < p[-1].lanes || (p->lanes == p[-1].lanes && p->bytes <= p[-1].bytes)))
+            code = es_err_set(err, ES_EINPUT, "points must ascend by lanes, then by bytes");
+        if (code != ES_OK) {
+            es_err_at(err, "%zu", i);
+            return code;
+        }
+        i++;
+    }
+    flow->point = point;
+    flow->points = i;
+    return ES_OK;
+}
+
+static es_code flow_read(es_flow *out, const es_json *object, const es_link *link, es_arena *arena, es_err *err)
+{
+    flow_fields f = { 0 };
+    es_code code = es_options_parse(es_flow_options, &f, object, NULL, arena, err);
+    es_flow *flow = &f.flow;
+    if (code == ES_OK && (code = rate_check(link->kind, link->ceiling, flow->rate, link->forced, err)) != ES_OK)
+        es_err_at(err, "rate");
+    if (code == ES_OK)
+        code = origin_settle(&flow->rate_origin, &flow->rate_origin, "rate", err);
+    if (code == ES_OK)
+        code = origin_settle(&flow->latency_origin, &flow->rate_origin, "latency", err);
+    if (code == ES_OK)
+        code = origin_settle(&flow->host_origin, &flow->rate_origin, "host_time", err);
+    if (code == ES_OK)
+        code = origin_settle(&flow->points_origin, &flow->rate_origin, "points", err);
+    if (code == ES_OK && (code = points_read(flow, f.points, link, arena, err)) != ES_OK)
+        es_err_at(err, "points");
+    if (code == ES_OK) {
+        *out = *flow;
+        return ES_OK;
+    }
+    return code;
+}
+
+/* The ceiling of the kind; of memory, what its channels carry together. */
+static es_code ceiling_settle(es_link *link, es_err *err)
+{
+    es_code code = es_profile_ceiling(link->kind, &link->ceiling, err);
+    if (code != ES_OK) {
+        es_err_at(err, "kind");
+        return code;
+    }
+    if ((link->channels > 0) != (link->mt_per_s > 0.0))
+        return es_err_set(err, ES_EINPUT, "channels and mt_per_s need each other");
+    if (!link->channels)
+        return ES_OK;
+    if (strcmp(link->kind, "dram") != 0 && strcmp(link->kind, "unified") != 0)
+        return es_err_set(err, ES_EINPUT, "channels: only dram and unified have memory channels, this is %s", link->kind);
+    link->ceiling = (double)link->channels * link->mt_per_s * 1e6 * CHANNEL_BYTES;
+    return origin_settle(&link->memory_origin, &link->memory_origin, "channels", err);
+}
+
+static es_code link_read(es_link *out, const es_json *object, es_arena *arena, es_err *err)
+{
+    link_fields f = { 0 };
+    es_code code = es_options_parse(es_profile_link_options, &f, object, NULL, arena, err);
+    if (code == ES_OK)
+        code = ceiling_settle(&f.link, err);
+    if (code != ES_OK)
+        return code;
+    es_flow *flow = ES_NEW_ARRAY(arena, FLOWS, es_flow);
+    if (!flow)
+        return es_err_nomem(err, "the links of a profile");
+    for (size_t i = 0; i < FLOWS; i++) {
+        if (!f.flow[i])
+            continue;
+        if ((code = flow_read(&flow[f.link.flows], f.flow[i], &f.link, arena, err)) != ES_OK) {
+            es_err_at(err, "%s", flow_names[i]);
+            return code;
+        }
+        flow[f.link.flows++].name = flow_names[i];
+    }
+    if (!f.link.flows)
+        return es_err_set(err, ES_EINPUT, "has no flow; one of h2d, d2h, pageable, read, write, hot is needed");
+    f.link.flow = flow;
+    f.link.name = out->name;
+    *out = f.link;
+    return ES_OK;
+}
+
+es_code es_profile_parse(es_profile *profile, const es_json *machine, const char *const *allow, es_arena *arena, es_err *err)
+{
+    profile_fields f = { 0 };
+    es_code code = es_options_parse(es_profile_options, &f, machine, allow, arena, err);
+    if (code != ES_OK)
+        return code;
+    if (!cJSON_IsObject(f.links))
+        return es_err_set(err, ES_EINPUT, "links: needs an object of links by name, found %s", es_json_kind(f.links));
+    es_link *link = ES_NEW_ARRAY(arena, cJSON_GetArraySize(f.links), es_link);
+    if (!link)
+        return es_err_nomem(err, "the links of a profile");
+    const es_json *item;
+    cJSON_ArrayForEach(item, f.links) {
+        es_link *l = &link[f.profile.links];
+        if (!(l->name = es_arena_text(arena, item->string)))
+            return es_err_nomem(err, "the links of a profile");
+        if ((code = link_read(l, item, arena, err)) != ES_OK) {
+            es_err_at(err, "links.%s", item->string);
+            return code;
+        }
+        f.profile.links++;
+    }
+    f.profile.link = link;
+    *profile = f.profile;
+    return ES_OK;
+}
+
+es_code es_profile_flow(const es_profile *profile, const char *name, const es_flow **out, es_err *err)
+{
+    const char *known[64];
+    size_t count = 0;
+    es_text names = { 0 };          /* all full names, each with its terminating 0 */
+    for (size_t l = 0; l < profile->links; l++) {
+        const es_link *link = &profile->link[l];
+        size_t length = strlen(link->name);
+        for (size_t i = 0; i < link->flows; i++) {
+            if (strncmp(name, link->name, length) == 0 && name[length] == '.' && strcmp(name + length + 1, link->flow[i].name) == 0) {
+                *out = &link->flow[i];
+                es_text_free(&names);
+                return ES_OK;
+            }
+            es_text_add(&names, "%s.%s", link->name, link->flow[i].name);
+            es_text_put(&names, "", 1);
+        }
+    }
+    if (!names.failed) {
+        for (const char *at = names.at; count < sizeof known / sizeof known[0] && at && at < names.at + names.length; at += strlen(at) + 1)
+            known[count++] = at;
+    }
+    const char *near = es_text_nearest(name, known, count);
+    es_code code = es_err_set(err, ES_EINPUT, "the machine %s has no \"%s\"%s%s%s", profile->name, name,
+        near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    es_text_free(&names);
+    return code;
+}

@@ -1,0 +1,82 @@
+/* Profile: what is known of one machine's links, each number with its source.
+ *
+ *     "machine": {"name": ..., "links": {"pcie": {"kind": "pcie4_x16", "h2d": {"rate": "25GB/s", "provenance": "reported", ...}}}}
+ *
+ * A link (pcie, nvme, dram) has flows: the ways bytes go through it, each with its own speed. A profile is data under
+ * models/profiles/NAME.json, merged into the root of a config; channels take their timings from it.
+ * A rate above what the kind of link can physically carry is refused unless the link is forced: most such numbers are
+ * megabits, both directions added up, or a page cache. */
+#ifndef ES_MODELS_PROFILE_H
+#define ES_MODELS_PROFILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sim/base/arena.h"
+#include "sim/base/err.h"
+#include "sim/base/json.h"
+#include "sim/base/option.h"
+#include "sim/base/time.h"
+
+typedef enum es_provenance {
+    ES_PROVENANCE_UNSTATED,
+    ES_PROVENANCE_MEASURED,     /* by `expertsim calibrate` on the machine itself */
+    ES_PROVENANCE_REPORTED,     /* by somebody else, who is named */
+    ES_PROVENANCE_THEORETICAL   /* a data sheet, a derivation or an assumption; the source says which */
+} es_provenance;
+
+typedef struct es_origin {
+    int provenance;             /* es_provenance */
+    const char *source;
+} es_origin;
+
+typedef struct es_point {       /* effective rate of copies of one size, latency included */
+    int64_t bytes, lanes;       /* lanes: how many such copies at once, the rate is their sum */
+    double rate;                /* bytes per second */
+} es_point;
+
+typedef struct es_flow {
+    const char *name;           /* "h2d", "d2h", "pageable", "read", "write", "hot" */
+    double rate;                /* of large copies, bytes per second */
+    es_origin rate_origin;
+    es_time latency_ns;
+    es_origin latency_origin;
+    es_time host_ns;            /* what the call takes of the host's thread */
+    es_origin host_origin;
+    bool synchronous;           /* the host's thread waits until the copy is done: nothing overlaps */
+    int64_t lanes;              /* copies at once up to which the rate still grows */
+    const es_point *point;      /* ascending by lanes, then bytes */
+    size_t points;
+    es_origin points_origin;
+    const char *note;
+} es_flow;
+
+typedef struct es_link {
+    const char *name, *kind, *note;
+    double ceiling;             /* bytes per second and direction; 0: not known */
+    int64_t channels;           /* of memory, 64 bits wide; 0: not stated */
+    double mt_per_s;            /* million transfers per second of each */
+    es_origin memory_origin;    /* of these two */
+    bool forced;
+    const es_flow *flow;
+    size_t flows;
+} es_link;
+
+typedef struct es_profile {
+    const char *name, *description;
+    const es_link *link;
+    size_t links;
+} es_profile;
+
+/* Reads and checks the object under `machine`. Members named in `allow` (ends with NULL, may be NULL) are left to the caller. */
+es_code es_profile_parse(es_profile *profile, const es_json *machine, const char *const *allow, es_arena *arena, es_err *err);
+/* The flow "pcie.h2d". Unknown names are errors that suggest the nearest. */
+es_code es_profile_flow(const es_profile *profile, const char *name, const es_flow **out, es_err *err);
+/* What a kind of link carries at most, bytes per second and direction; 0: not known. Unknown kinds are errors that suggest the nearest. */
+es_code es_profile_ceiling(const char *kind, double *rate, es_err *err);
+/* Refuses a rate above the ceiling of its kind and names both, unless forced. */
+es_code es_profile_check_rate(const char *kind, double rate, bool forced, es_err *err);
+
+extern const es_option es_profile_options[], es_profile_link_options[], es_flow_options[], es_point_options[];
+
+#endif

@@ -1,0 +1,441 @@
+/* Files: see file.h.
+ *
+ * A reader is a pipe of three: raw bytes from the descriptor (hashed as they come), a decoder chosen by the first bytes (none, gzip,
+ * zstd), and a buffer from which lines are cut in place. A gzip file may hold several members and a zstd file several frames: they
+ * are one stream. A stream that stops inside a member is a fault, never a shorter file. */
+#include "sim/base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include "sim/base/sha256.h"
+
+enum { FILE_RAW = 256 * 1024, FILE_OUT = 256 * 1024 };
+
+typedef enum file_kind { FILE_PLAIN, FILE_GZIP, FILE_ZSTD } file_kind;
+
+struct es_reader {
+    char *path;
+    int fd;                             /* 0 when path is "-" */
+    file_kind kind;
+    z_stream gzip;
+    ZSTD_DStream *zstd;
+    bool inside;                        /* a member or frame has begun and not ended */
+    unsigned char *raw;                 /* [FILE_RAW] compressed bytes: raw_at .. raw_end are not decoded yet */
+    size_t raw_at, raw_end;
+    bool raw_over;                      /* the file has no more */
+    char *out;                          /* decoded bytes: out_at .. out_end are not given yet; out_room + 1 bytes */
+    size_t out_at, out_end, out_room;
+    uint64_t made, lines;               /* bytes decoded, lines given */
+    es_sha256 sha;
+    es_code fault;                      /* a stream that failed stays failed */
+};
+
+static es_code file_errno(es_err *err, const char *path, const char *verb)
+{
+    return es_err_set(err, ES_EINPUT, "%s: cannot %s: %s", path, verb, strerror(errno));
+}
+
+/* --- the pipe ------------------------------------------------------------------------------------------------------------------- */
+
+static es_code reader_raw(es_reader *reader, void *to, size_t room, size_t *got, es_err *err)
+{
+    ssize_t count;
+    do
+        count = read(reader->fd, to, room);
+    while (count < 0 && errno == EINTR);
+    *got = 0;
+    if (count < 0)
+        return file_errno(err, reader->path, "read");
+    es_sha256_add(&reader->sha, to, (size_t)count);
+    reader->raw_over = count == 0;
+    *got = (size_t)count;
+    return ES_OK;
+}
+
+static es_code reader_refill(es_reader *reader, es_err *err)
+{
+    if (reader->raw_at < reader->raw_end || reader->raw_over)
+        return ES_OK;
+    reader->raw_at = 0;
+    return reader_raw(reader, reader->raw, FILE_RAW, &reader->raw_end, err);
+}
+
+static es_code reader_early(es_reader *reader, const char *what, es_err *err)
+{
+    return es_err_set(err, ES_EINPUT, "%s: the %s stream ends early, after %llu bytes", reader->path, what, (unsigned long long)reader->made);
+}
+
+/* One turn of the gzip decoder: some input, some output, perhaps neither. */
+static es_code reader_gunzip(es_reader *reader, char *to, size_t room, size_t *got, es_err *err)
+{
+    z_stream *z = &reader->gzip;
+    if (!reader->inside) {              /* between members: zero padding (tar, dd) is let pass, anything else must be a member */
+        while (reader->raw_at < reader->raw_end && reader->raw[reader->raw_at] == 0 && reader->made > 0)
+            reader->raw_at++;
+        if (reader->raw_at == reader->raw_end)
+            return ES_OK;
+        if (inflateReset(z) != Z_OK)
+            return es_err_set(err, ES_EINTERNAL, "%s: zlib cannot start a gzip member", reader->path);
+        reader->inside = true;
+    }
+    z->next_in = reader->raw + reader->raw_at;
+    z->avail_in = (uInt)(reader->raw_end - reader->raw_at);
+    z->next_out = (unsigned char *)to;
+    z->avail_out = (uInt)room;
+    int state = inflate(z, Z_NO_FLUSH);
+    reader->raw_at = reader->raw_end - z->avail_in;
+    *got = room - z->avail_out;
+    if (state == Z_STREAM_END)
+        reader->inside = false;
+    else if (state == Z_MEM_ERROR)
+        return es_err_nomem(err, "a gzip stream");
+    else if (state != Z_OK && state != Z_BUF_ERROR)
+        return es_err_set(err, ES_EINPUT, "%s: the gzip stream is corrupt after %llu bytes: %s", reader->path,
+            (unsigned long long)(reader->made + *got), z->msg ? z->msg : "unknown reason");
+    return ES_OK;
+}
+
+static es_code reader_unzstd(es_reader *reader, char *to, size_t room, size_t *got, es_err *err)
+{
+    ZSTD_inBuffer in = { reader->raw, reader->raw_end, reader->raw_at };
+    ZSTD_outBuffer out = { to, room, 0 };
+    size_t state = ZSTD_decompressStream(reader->zstd, &out, &in);
+    reader->raw_at = in.pos;
+    *got = out.pos;
+    if (ZSTD_isError(state))
+        return es_err_set(err, ES_EINPUT, "%s: the zstd stream is corrupt after %llu bytes: %s", reader->path,
+            (unsigned long long)(reader->made + *got), ZSTD_getErrorName(state));
+    reader->inside = state != 0;
+    return ES_OK;
+}
+
+/* At least one byte unless the stream is over. */
+static es_code reader_fill(es_reader *reader, char *to, size_t room, size_t *got, es_err *err)
+{
+    *got = 0;
+    if (room > FILE_OUT * 16)
+        room = FILE_OUT * 16;           /* zlib counts in 32 bits */
+    while (*got == 0) {
+        bool plain = reader->kind == FILE_PLAIN;
+        if (plain && reader->raw_at == reader->raw_end) {
+            if (reader->raw_over)
+                return ES_OK;
+            es_code code = reader_raw(reader, to, room, got, err);
+            reader->made += *got;
+            return code;
+        }
+        es_code code = reader_refill(reader, err);
+        if (code)
+            return code;
+        if (plain) {                    /* only the bytes that were looked at to find the kind */
+            *got = reader->raw_end - reader->raw_at < room ? reader->raw_end - reader->raw_at : room;
+            memcpy(to, reader->raw + reader->raw_at, *got);
+            reader->raw_at += *got;
+        } else {
+            bool dry = reader->raw_at == reader->raw_end;
+            if (dry && !reader->inside)
+                return ES_OK;
+            code = reader->kind == FILE_GZIP ? reader_gunzip(reader, to, room, got, err) : reader_unzstd(reader, to, room, got, err);
+            if (code)
+                return code;
+            if (dry && *got == 0)
+                return reader_early(reader, reader->kind == FILE_GZIP ? "gzip" : "zstd", err);
+        }
+        reader->made += *got;
+    }
+    return ES_OK;
+}
+
+static file_kind reader_kind(const unsigned char *head, size_t length)
+{
+    if (length >= 2 && head[0] == 0x1f && head[1] == 0x8b)
+        return FILE_GZIP;
+    if (length >= 4 && head[0] == 0x28 && head[1] == 0xb5 && head[2] == 0x2f && head[3] == 0xfd)
+        return FILE_ZSTD;
+    if (length >= 4 && (head[0] & 0xf0) == 0x50 && head[1] == 0x2a && head[2] == 0x4d && head[3] == 0x18)
+        return FILE_ZSTD;               /* a skippable frame comes first */
+    return FILE_PLAIN;
+}
+
+/* A pipe may give its first bytes one at a time, so the head is gathered before it is judged. */
+static es_code reader_begin(es_reader *reader, es_err *err)
+{
+    while (reader->raw_end < 4 && !reader->raw_over) {
+        size_t got;
+        es_code code = reader_raw(reader, reader->raw + reader->raw_end, FILE_RAW - reader->raw_end, &got, err);
+        if (code)
+            return code;
+        reader->raw_end += got;
+    }
+    file_kind kind = reader_kind(reader->raw, reader->raw_end);
+    if (kind == FILE_GZIP && inflateInit2(&reader->gzip, 15 + 16) != Z_OK)
+        return es_err_nomem(err, "a gzip stream");
+    if (kind == FILE_ZSTD && !(reader->zstd = ZSTD_createDStream()))
+        return es_err_nomem(err, "a zstd stream");
+    reader->kind = kind;
+    return ES_OK;
+}
+
+/* --- streams -------------------------------------------------------------------------------------------------------------------- */
+
+es_code es_reader_open(es_reader **out, const char *path, es_err *err)
+{
+    *out = NULL;
+    es_reader *reader = calloc(1, sizeof *reader);
+    if (!reader)
+        return es_err_nomem(err, "a reader");
+    es_sha256_begin(&reader->sha);
+    reader->fd = strcmp(path, "-") == 0 ? 0 : -1;
+    reader->path = strdup(reader->fd == 0 ? "standard input" : path);
+    reader->raw = malloc(FILE_RAW);
+    reader->out = malloc(FILE_OUT + 1);
+    reader->out_room = FILE_OUT;
+    es_code code = ES_OK;
+    struct stat about;
+    if (!reader->path || !reader->raw || !reader->out)
+        code = es_err_nomem(err, "a reader");
+    else if (reader->fd < 0 && (reader->fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
+        code = file_errno(err, path, "open");
+    else if (fstat(reader->fd, &about) == 0 && S_ISDIR(about.st_mode))
+        code = es_err_set(err, ES_EINPUT, "%s: is a folder, not a file", path);
+    else
+        code = reader_begin(reader, err);
+    if (code) {
+        es_reader_close(reader);
+        return code;
+    }
+    *out = reader;
+    return ES_OK;
+}
+
+static es_code reader_failed(es_reader *reader, es_err *err)
+{
+    return es_err_set(err, reader->fault, "%s: the stream failed before", reader->path);
+}
+
+es_code es_reader_read(es_reader *reader, void *buffer, size_t count, size_t *got, es_err *err)
+{
+    char *to = buffer;
+    *got = 0;
+    if (reader->fault)
+        return reader_failed(reader, err);
+    while (*got < count) {
+        size_t part = reader->out_end - reader->out_at;
+        if (part > 0) {
+            part = part < count - *got ? part : count - *got;
+            memcpy(to + *got, reader->out + reader->out_at, part);
+            reader->out_at += part;
+        } else {
+            reader->fault = reader_fill(reader, to + *got, count - *got, &part, err);
+            if (reader->fault)
+                return reader->fault;
+            if (part == 0)
+                break;
+        }
+        *got += part;
+    }
+    return ES_OK;
+}
+
+/* Room for more behind the unfinished line: move it to the front, and double the buffer when it fills it. */
+static es_code reader_make_room(es_reader *reader, es_err *err)
+{
+    size_t held = reader->out_end - reader->out_at;
+    if (reader->out_at > 0) {
+        memmove(reader->out, reader->out + reader->out_at, held);
+        reader->out_at = 0;
+        reader->out_end = held;
+    }
+    if (held < reader->out_room)
+        return ES_OK;
+    size_t room = reader->out_room * 2;
+    char *out = room < SIZE_MAX / 4 ? realloc(reader->out, room + 1) : NULL;
+    if (!out)
+        return es_err_nomem(err, "a long line");
+    reader->out = out;
+    reader->out_room = room;
+    return ES_OK;
+}
+
+es_code es_reader_line(es_reader *reader, char **line, size_t *length, es_err *err)
+{
+    *line = NULL;
+    *length = 0;
+    if (reader->fault)
+        return reader_failed(reader, err);
+    size_t looked = 0;                  /* bytes of this line known to hold no line feed */
+    char *end;
+    for (;;) {
+        size_t held = reader->out_end - reader->out_at, got = 0;
+        end = held > looked ? memchr(reader->out + reader->out_at + looked, '\n', held - looked) : NULL;
+        if (end)
+            break;
+        looked = held;
+        reader->fault = reader_make_room(reader, err);
+        if (!reader->fault)
+            reader->fault = reader_fill(reader, reader->out + reader->out_end, reader->out_room - reader->out_end, &got, err);
+        if (reader->fault)
+            return reader->fault;
+        reader->out_end += got;
+        if (got == 0) {                 /* the last line may lack its line feed; an empty rest is no line */
+            if (held == 0)
+                return ES_OK;
+            end = reader->out + reader->out_end;
+            break;
+        }
+    }
+    char *start = reader->out + reader->out_at;
+    size_t next = (size_t)(end - reader->out) + 1;
+    reader->out_at = next < reader->out_end ? next : reader->out_end;
+    if (end > start && end[-1] == '\r')
+        end--;
+    *end = '\0';
+    *line = start;
+    *length = (size_t)(end - start);
+    reader->lines++;
+    return ES_OK;
+}
+
+uint64_t es_reader_line_number(const es_reader *reader)
+{
+    return reader->lines;
+}
+
+const char *es_reader_path(const es_reader *reader)
+{
+    return reader->path;
+}
+
+void es_reader_sha256(const es_reader *reader, char hex[65])
+{
+    es_sha256_hex(&reader->sha, hex);
+}
+
+void es_reader_close(es_reader *reader)
+{
+    if (!reader)
+        return;
+    if (reader->kind == FILE_GZIP)
+        inflateEnd(&reader->gzip);
+    ZSTD_freeDStream(reader->zstd);
+    if (reader->fd > 0)
+        close(reader->fd);
+    free(reader->path);
+    free(reader->raw);
+    free(reader->out);
+    free(reader);
+}
+
+/* --- whole files ---------------------------------------------------------------------------------------------------------------- */
+
+static es_code file_slurp(es_reader *reader, size_t limit, char **data, size_t *length, es_err *err)
+{
+    size_t room = 64 * 1024, used = 0;
+    char *at = malloc(room + 1);
+    for (;;) {
+        size_t got = 0;
+        if (!at)
+            return es_err_nomem(err, "a file");
+        es_code code = es_reader_read(reader, at + used, room - used, &got, err);
+        used += got;
+        if (!code && used > limit)
+            code = es_err_set(err, ES_EINPUT, "%s: is larger than %zu bytes, the most it may be", es_reader_path(reader), limit);
+        if (code) {
+            free(at);
+            return code;
+        }
+        if (used < room)
+            break;
+        char *more = room < SIZE_MAX / 4 ? realloc(at, 2 * room + 1) : NULL;
+        if (!more)
+            free(at);
+        at = more;
+        room *= 2;
+    }
+    at[used] = '\0';
+    *data = at;
+    *length = used;
+    return ES_OK;
+}
+
+es_code es_file_load(const char *path, size_t limit, char **data, size_t *length, es_err *err)
+{
+    es_reader *reader;
+    *data = NULL;
+    *length = 0;
+    es_code code = es_reader_open(&reader, path, err);
+    if (code)
+        return code;
+    code = file_slurp(reader, limit, data, length, err);
+    es_reader_close(reader);
+    return code;
+}
+
+static bool file_write_all(int fd, const char *data, size_t length)
+{
+    while (length > 0) {
+        ssize_t count = write(fd, data, length);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return false;
+        data += count;
+        length -= (size_t)count;
+    }
+    return true;
+}
+
+es_code es_file_save(const char *path, const void *data, size_t length, es_err *err)
+{
+    size_t name = strlen(path);
+    char *temporary = malloc(name + 5);
+    if (!temporary)
+        return es_err_nomem(err, "a file name");
+    memcpy(temporary, path, name);
+    memcpy(temporary + name, ".tmp", 5);
+    es_code code = ES_OK;
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        code = file_errno(err, temporary, "create");
+    } else {
+        bool good = file_write_all(fd, data, length) && (fsync(fd) == 0 || errno == EINVAL || errno == EROFS);
+        if (!good)
+            code = file_errno(err, temporary, "write");
+        if (close(fd) != 0 && good)
+            code = file_errno(err, temporary, "write");
+        if (!code && rename(temporary, path) != 0)
+            code = file_errno(err, path, "replace");
+        if (code)
+            unlink(temporary);
+    }
+    free(temporary);
+    return code;
+}
+
+es_code es_file_make_dirs(const char *path, es_err *err)
+{
+    char *part = strdup(path);
+    if (!part)
+        return es_err_nomem(err, "a folder name");
+    es_code code = ES_OK;
+    for (char *p = part; !code && *p; p++) {
+        if (p[1] != '/' && p[1] != '\0')
+            continue;
+        char kept = p[1];
+        struct stat about;
+        p[1] = '\0';
+        if (mkdir(part, 0777) != 0 && (errno != EEXIST || stat(part, &about) != 0 || !S_ISDIR(about.st_mode)))
+            code = file_errno(err, part, "make the folder");
+        p[1] = kept;
+    }
+    free(part);
+    return code;
+}

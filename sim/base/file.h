@@ -1,0 +1,31 @@
+/* Files: whole files and streams, gzip and zstd read through transparently (by content, not by name). */
+#ifndef ES_BASE_FILE_H
+#define ES_BASE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sim/base/err.h"
+
+typedef struct es_reader es_reader;
+
+/* Opens for reading; "-" is standard input. The error names the path and the reason. */
+es_code es_reader_open(es_reader **out, const char *path, es_err *err);
+/* Up to `count` decompressed bytes; fewer only at the end. A truncated or corrupt stream is an error. */
+es_code es_reader_read(es_reader *reader, void *buffer, size_t count, size_t *got, es_err *err);
+/* The next line without its end (LF or CRLF), terminated; NULL in *line at the end. Valid until the next call. Lines may be of any length. */
+es_code es_reader_line(es_reader *reader, char **line, size_t *length, es_err *err);
+uint64_t es_reader_line_number(const es_reader *reader);    /* of the line last given, from 1 */
+const char *es_reader_path(const es_reader *reader);
+/* sha256 (64 hex digits) over the raw bytes of the file as read so far; the whole file once the end was met. */
+void es_reader_sha256(const es_reader *reader, char hex[65]);
+void es_reader_close(es_reader *reader);
+
+/* The whole file, terminated by an extra 0 byte. Free *data with free(). Larger than `limit` is an error. */
+es_code es_file_load(const char *path, size_t limit, char **data, size_t *length, es_err *err);
+/* Writes path.tmp, flushes it to the disk and renames: a reader sees the whole file or none. */
+es_code es_file_save(const char *path, const void *data, size_t length, es_err *err);
+es_code es_file_make_dirs(const char *path, es_err *err);
+
+#endif

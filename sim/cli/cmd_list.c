@@ -1,0 +1,69 @@
+/* expertsim list, describe: which parts there are, and what can be set. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "sim/cli/cmd.h"
+#include "sim/study/manual.h"
+
+static es_code list_print(es_code code, es_text *text, es_err *err)
+{
+    if (code == ES_OK && text->failed)
+        code = es_err_nomem(err, "the text");
+    if (code == ES_OK && text->at)
+        fputs(text->at, stdout);
+    es_text_free(text);
+    return code;
+}
+
+static es_code list_exec(int count, char **args, es_err *err)
+{
+    bool names = false;
+    cmd_words rest = {0};
+    const cmd_flag flags[] = {{.name = "--names", .on = &names}, {0}};
+    es_text text = {0};
+    es_code code = cmd_parse(flags, count, args, &rest, err);
+    if (code == ES_OK && rest.count > 1)
+        code = cmd_misused(&cmd_list, err, "one kind at a time");
+    if (code == ES_OK)
+        code = es_manual_list(rest.count ? rest.at[0] : NULL, names, &text, err);
+    free(rest.at);
+    return list_print(code, &text, err);
+}
+
+static es_code describe_exec(int count, char **args, es_err *err)
+{
+    bool names = false;
+    cmd_words rest = {0};
+    const cmd_flag flags[] = {{.name = "--names", .on = &names}, {0}};
+    es_text text = {0};
+    es_code code = cmd_parse(flags, count, args, &rest, err);
+    if (code == ES_OK && names)
+        es_manual_names(&text);
+    else if (code == ES_OK && rest.count == 0)
+        code = es_manual_describe(NULL, &text, err);
+    for (size_t i = 0; i < rest.count && code == ES_OK && !names; i++)
+        code = es_manual_describe(rest.at[i], &text, err);
+    free(rest.at);
+    return list_print(code, &text, err);
+}
+
+const cmd_entry cmd_list = {
+    .name = "list",
+    .usage = "[KIND] [--names]",
+    .brief = "Show the parts a system is put together from: policies, predictors, timings ...",
+    .help = "  KIND     only these: policy, predictor, dispatcher, router, scheduler, allocator, timing, observer, source\n"
+            "  --names  bare names, one a line, for scripts\n",
+    .exec = list_exec,
+};
+
+const cmd_entry cmd_describe = {
+    .name = "describe",
+    .usage = "[PART|KEY]... [--names]",
+    .brief = "Explain the options of a part or a key of the config.",
+    .help = "  expertsim describe lru                   a part\n"
+            "  expertsim describe contract              a section of the config\n"
+            "  expertsim describe tiers.cache.capacity  one key\n"
+            "  expertsim describe                       the sections, and the top level\n"
+            "  --names  all that can be described, one a line, for scripts\n",
+    .exec = describe_exec,
+};

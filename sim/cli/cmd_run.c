@@ -1,0 +1,144 @@
+/* expertsim run: simulates configs and says what came out. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/base/file.h"
+#include "sim/cli/cmd.h"
+#include "sim/cli/progress.h"
+#include "sim/study/result.h"
+
+es_code cmd_run_parse(const cmd_entry *cmd, cmd_run_args *run, int count, char **args, es_err *err)
+{
+    const cmd_flag flags[] = {
+        {.name = "--set", .letter = "-s", .values = &run->sets},
+        {.name = "--out", .letter = "-o", .value = &run->out},
+        {.name = "--json", .on = &run->json},
+        {.name = "--quiet", .letter = "-q", .on = &run->quiet},
+        {.name = "--volatile", .on = &run->with_volatile},
+        {0},
+    };
+    es_code code = cmd_parse(flags, count, args, &run->files, err);
+    if (code == ES_OK && run->files.count == 0)
+        code = cmd_misused(cmd, err, "which file?");
+    return code;
+}
+
+void cmd_run_free(cmd_run_args *run)
+{
+    free(run->files.at);
+    free(run->sets.at);
+}
+
+static es_code run_show(const cmd_run_args *run, const es_json *result, const char *dir, es_err *err)
+{
+    if (run->json) {
+        char *text = es_result_text(result, run->with_volatile);
+        if (!text)
+            return es_err_nomem(err, "the result");
+        fputs(text, stdout);
+        free(text);
+    } else if (!run->quiet) {
+        es_text text = {0};
+        cmd_summary(result, dir, &text);
+        if (text.failed) {
+            es_text_free(&text);
+            return es_err_nomem(err, "the summary");
+        }
+        fputs(text.at, stdout);
+        es_text_free(&text);
+    }
+    if (fflush(stdout) != 0)
+        return es_err_set(err, ES_EINPUT, "standard output: cannot be written");
+    return ES_OK;
+}
+
+es_code cmd_run_one(const cmd_run_args *run, struct es_config *config, const char *dir, es_err *err)
+{
+    progress p;
+    es_json *result = NULL;
+    const es_progress *told = progress_begin(&p, es_config_name(config), run->quiet);
+    es_code code = dir ? es_file_make_dirs(dir, err) : ES_OK;       /* better known before the run than after it */
+    if (code == ES_OK)
+        code = es_result_run(config, told, &result, err);
+    progress_end(&p);
+    es_code shown = ES_OK;
+    if (result) {
+        es_err other = {0};
+        es_result_add_volatile(result, progress_seconds(&p));
+        if (dir)
+            shown = es_result_save(result, dir, &other);
+        if (shown == ES_OK)
+            shown = run_show(run, result, dir, &other);
+        if (shown && !code)
+            *err = other;
+    }
+    cJSON_Delete(result);
+    es_config_free(config);
+    return code ? code : shown;
+}
+
+/* Where the i-th of several results goes: DIR, or DIR/NAME when there are several, or DIR/NAME-3 when the name was there before. */
+static char *run_dir(const cmd_run_args *run, const es_config *config, size_t i, char **dirs)
+{
+    es_text dir = {0};
+    if (!run->out)
+        return NULL;
+    es_text_add(&dir, "%s", run->out);
+    if (run->files.count > 1)
+        es_text_add(&dir, "/%s", es_config_name(config));
+    for (size_t k = 0; k < i && dir.at; k++)
+        if (dirs[k] && strcmp(dirs[k], dir.at) == 0) {
+            es_text_add(&dir, "-%zu", i + 1);
+            break;
+        }
+    return dir.at;
+}
+
+static es_code run_each(const cmd_run_args *run, char **dirs, es_err *err)
+{
+    es_code code = ES_OK;
+    for (size_t i = 0; i < run->files.count && code == ES_OK; i++) {
+        es_config *config = NULL;
+        code = es_config_load(&config, run->files.at[i], run->sets.at, run->sets.count, err);
+        if (code)
+            break;
+        if (i > 0 && !run->json && !run->quiet)
+            putchar('\n');
+        dirs[i] = run_dir(run, config, i, dirs);
+        code = cmd_run_one(run, config, dirs[i], err);
+    }
+    return code;
+}
+
+static es_code run_exec(int count, char **args, es_err *err)
+{
+    cmd_run_args run = {0};
+    char **dirs = NULL;
+    es_code code = cmd_run_parse(&cmd_run, &run, count, args, err);
+    if (code == ES_OK && !(dirs = calloc(run.files.count, sizeof *dirs)))
+        code = es_err_nomem(err, "the results");
+    if (code == ES_OK)
+        code = run_each(&run, dirs, err);
+    for (size_t i = 0; dirs && i < run.files.count; i++)
+        free(dirs[i]);
+    free(dirs);
+    cmd_run_free(&run);
+    return code;
+}
+
+const cmd_entry cmd_run = {
+    .name = "run",
+    .usage = "CONFIG... [--set PATH=VALUE]... [--out DIR] [--json] [--quiet] [--volatile]",
+    .brief = "Simulate a config: how fast, how many hits, where the time went.",
+    .help = "A config is a JSON file that names a trace, a machine and a policy; configs/quickstart.json is a first one to copy.\n"
+            "Several configs run one after another.\n"
+            "\n"
+            "  --set PATH=VALUE  change an option for this time: --set policy=lfu --set tiers.cache.capacity=8GiB\n"
+            "                    (what there is to set: expertsim describe, expertsim list)\n"
+            "  --out DIR         keep the result: DIR/result.json and DIR/result.h5 (DIR/NAME/ for several configs)\n"
+            "  --json            print the whole result as JSON instead of the summary\n"
+            "  --volatile        with --json: date, host and wall time too\n"
+            "  --quiet           print nothing but errors\n",
+    .exec = run_exec,
+};

@@ -1,0 +1,35 @@
+# Completion of the expertsim tool for bash. Names of parts and keys are asked from the tool itself.
+
+_expertsim()
+{
+    local tool="${COMP_WORDS[0]}" word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" verb="${COMP_WORDS[1]}"
+    local commands="run rerun list describe trace schema help" words=""
+    COMPREPLY=()
+
+    if [ "$COMP_CWORD" -eq 1 ]; then
+        COMPREPLY=($(compgen -W "$commands --version --help" -- "$word"))
+        return
+    fi
+    case "$before" in
+    --out|-o|--format|-f)
+        [ "$before" = --format ] || [ "$before" = -f ] || return
+        COMPREPLY=($(compgen -W "$("$tool" list source --names 2>/dev/null)" -- "$word"))
+        return ;;
+    --set|-s)
+        compopt -o nospace 2>/dev/null
+        COMPREPLY=($(compgen -S = -W "$("$tool" describe --names 2>/dev/null)" -- "$word"))
+        return ;;
+    esac
+    case "$verb" in
+    run|rerun)  words="--set --out --json --quiet --volatile" ;;
+    list)       words="policy predictor dispatcher router scheduler allocator timing observer source --names" ;;
+    describe)   words="$("$tool" describe --names 2>/dev/null)" ;;
+    help)       words="$commands" ;;
+    trace)
+        words="--set --out --format --json --append"
+        [ "$COMP_CWORD" -eq 2 ] && words="info check import export generate" ;;
+    esac
+    COMPREPLY=($(compgen -W "$words" -- "$word"))
+}
+
+complete -o default -o bashdefault -F _expertsim expertsim

@@ -1,0 +1,95 @@
+/* expertsim: a trace-driven simulator of expert caching in Mixture-of-Experts models. The table of commands, help, exit codes. */
+#include <stdio.h>
+#include <string.h>
+
+#include "sim/cli/cmd.h"
+#include "sim/expertsim.h"
+
+static const cmd_entry *const main_commands[] = {&cmd_run, &cmd_rerun, &cmd_list, &cmd_describe, &cmd_trace, &cmd_schema, &cmd_options};
+
+enum { MAIN_COMMANDS = sizeof main_commands / sizeof *main_commands };
+
+static const cmd_entry *main_find(const char *name)
+{
+    for (size_t i = 0; i < MAIN_COMMANDS; i++)
+        if (strcmp(main_commands[i]->name, name) == 0)
+            return main_commands[i];
+    return NULL;
+}
+
+static es_code main_unknown(const char *name, es_err *err)
+{
+    const char *names[MAIN_COMMANDS];
+    size_t count = 0;
+    for (size_t i = 0; i < MAIN_COMMANDS; i++)
+        if (!main_commands[i]->hidden)
+            names[count++] = main_commands[i]->name;
+    const char *nearest = es_text_nearest(name, names, count);
+    if (nearest)
+        return es_err_set(err, ES_EINPUT, "there is no command \"%s\"; did you mean \"%s\"?", name, nearest);
+    return es_err_set(err, ES_EINPUT, "there is no command \"%s\"; `expertsim help` lists them", name);
+}
+
+static void main_help(FILE *to)
+{
+    fputs("expertsim answers: how fast would this Mixture-of-Experts model run in this much memory, with which policy, and why\n"
+          "not faster? It replays a trace of which experts were used through a described machine.\n"
+          "\n"
+          "  expertsim run configs/quickstart.json     a first run; the summary says what it found\n"
+          "\n"
+          "Commands:\n",
+        to);
+    for (size_t i = 0; i < MAIN_COMMANDS; i++)
+        if (!main_commands[i]->hidden)
+            fprintf(to, "  %-9s %s\n", main_commands[i]->name, main_commands[i]->brief);
+    fputs("  help      Say more about one of these: expertsim help run\n"
+          "\n"
+          "Exit codes: 0 fine, 1 a fault of ours, 2 wrong input, 3 a device or library is absent, 4 the simulation cannot go on, 5 a check failed.\n",
+        to);
+}
+
+static es_code main_help_on(const char *name, es_err *err)
+{
+    const cmd_entry *cmd = main_find(name);
+    if (!cmd)
+        return main_unknown(name, err);
+    printf("expertsim %s %s\n\n%s\n", cmd->name, cmd->usage, cmd->brief);
+    if (cmd->help)
+        printf("\n%s", cmd->help);
+    return ES_OK;
+}
+
+static bool main_asks_help(int count, char **args)
+{
+    return count > 0 && (strcmp(args[0], "--help") == 0 || strcmp(args[0], "-h") == 0);
+}
+
+static es_code main_go(int count, char **args, es_err *err)
+{
+    const char *name = count > 0 ? args[0] : "help";
+    if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
+        printf("expertsim %s\n", es_version());
+        return ES_OK;
+    }
+    if (strcmp(name, "help") == 0 || main_asks_help(count, args)) {
+        if (count > 1)
+            return main_help_on(args[1], err);
+        main_help(stdout);
+        return ES_OK;
+    }
+    const cmd_entry *cmd = main_find(name);
+    if (!cmd)
+        return main_unknown(name, err);
+    if (main_asks_help(count - 1, args + 1))
+        return main_help_on(name, err);
+    return cmd->exec(count - 1, args + 1, err);
+}
+
+int main(int argc, char **argv)
+{
+    es_err err = {0};
+    es_code code = main_go(argc - 1, argv + 1, &err);
+    if (code)
+        fprintf(stderr, "expertsim: %s\n", err.text);
+    return (int)code;
+}

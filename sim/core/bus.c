@@ -1,0 +1,36 @@
+/* Bus: delivers each fact to who hears it: policy, predictor, dispatcher, then observers in config order. */
+#include "sim/core/state.h"
+
+void es_bus_deliver(es_run *run, const es_fact *fact)
+{
+    run->view.now = run->now;
+    for (const es_listener *l = run->hears[fact->kind]; l->notify; l++)
+        l->notify(l->self, fact);
+}
+
+bool es_bus_open(es_run *run)
+{
+    for (unsigned kind = 0; kind < ES_FACTS; kind++) {
+        es_listener *list = run->hears[kind] = ES_NEW_ARRAY(&run->arena, run->listeners + 1, es_listener);
+        if (!list)
+            return false;
+        for (uint32_t i = 0; i < run->listeners; i++)
+            if (run->listener[i].hears >> kind & 1)
+                *list++ = run->listener[i];
+    }
+    run->use = (es_fact){.kind = ES_FACT_USE, .why = ES_DEMAND, .event = &run->composer.event, .from = ES_NO_TIER, .to = run->serving, .channel = ES_NONE};
+    run->release = run->use;
+    run->release.kind = ES_FACT_RELEASE;
+    return true;
+}
+
+void es_bus_objects(es_run *run, es_fact_kind kind, es_why why, const es_oid *objects, uint32_t count, uint32_t from, uint32_t to)
+{
+    if (!es_bus_heard(run, kind) || count == 0)
+        return;
+    es_fact fact = {.kind = kind, .why = why, .at = run->now, .since = run->now, .objects = objects, .count = count, .from = from, .to = to,
+        .channel = ES_NONE, .step = run->composer.steps};
+    for (uint32_t i = 0; i < count; i++)
+        fact.bytes += run->bytes[objects[i] >> 6];
+    es_bus_deliver(run, &fact);
+}

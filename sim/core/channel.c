@@ -1,0 +1,481 @@
+/* Channel: what is contended for. Each has a first-come-first-served queue per class (demand, guess, write-back); when an
+ * instant is over, its scheduler picks what starts next on a free lane.
+ *
+ *   ask     the object is QUEUED behind its class; nothing moves, no space is held
+ *   start   1. the scheduler picks a class   2. room.c finds space, or the class is blocked until something lands or is unpinned
+ *           3. the copy is INBOUND and its end is known: fixed + work
+ *   end     of a chunk: the rest goes back to the head of its queue, where a demand may overtake a guess
+ *           of all: the copy is RESIDENT; who waits for it goes on, one hop further where the way has several
+ *
+ * A copy on a link whose rates may change is elastic: its fixed part passes first, then its work is shared (share.c). */
+#include "sim/core/state.h"
+
+#include <assert.h>
+
+static void fifo_append(es_fifo *fifo, es_xfer *x)
+{
+    x->next = NULL;
+    x->prev = fifo->tail;
+    *(fifo->tail ? &fifo->tail->next : &fifo->head) = x;
+    fifo->tail = x;
+    fifo->count++;
+}
+
+static void fifo_prepend(es_fifo *fifo, es_xfer *x)
+{
+    x->prev = NULL;
+    x->next = fifo->head;
+    *(fifo->head ? &fifo->head->prev : &fifo->tail) = x;
+    fifo->head = x;
+    fifo->count++;
+}
+
+static void fifo_remove(es_fifo *fifo, es_xfer *x)
+{
+    *(x->prev ? &x->prev->next : &fifo->head) = x->next;
+    *(x->next ? &x->next->prev : &fifo->tail) = x->prev;
+    fifo->count--;
+}
+
+static inline uint64_t channel_bit(es_oid object)
+{
+    return 1ull << (object & 63);
+}
+
+static es_chan *channel_of(es_run *run, const es_xfer *x)
+{
+    return &run->chan[run->link[x->link].channel[0]];
+}
+
+static void channel_wake(es_run *run, const es_xfer *x)
+{
+    run->dirty |= 1ull << run->link[x->link].channel[0];
+}
+
+/* The number waiting changes by one: the area under it grows by what was, for Little's law. */
+static void channel_depth(es_run *run, es_chan *chan)
+{
+    int64_t waiting = (int64_t)chan->queue[0].count + chan->queue[1].count + chan->queue[2].count;
+    chan->depth_area += waiting * (run->now - chan->depth_since);
+    chan->depth_since = run->now;
+}
+
+static void channel_enter(es_run *run, es_xfer *x, bool ahead)
+{
+    es_chan *chan = channel_of(run, x);
+    channel_depth(run, chan);
+    x->queued = true;
+    x->asked = run->now;
+    if (ahead)
+        fifo_prepend(&chan->queue[x->kind], x);
+    else
+        fifo_append(&chan->queue[x->kind], x);
+    channel_wake(run, x);
+}
+
+static void channel_leave(es_run *run, es_xfer *x)
+{
+    es_chan *chan = channel_of(run, x);
+    channel_depth(run, chan);
+    if (chan->queue[x->kind].head == x)
+        chan->blocked[x->kind] = false;
+    fifo_remove(&chan->queue[x->kind], x);
+    chan->view->queue_ns += run->now - x->asked;
+    x->queued = false;
+    channel_wake(run, x);
+}
+
+/* ---- asking ---- */
+
+static es_why channel_why(const es_xfer *x)
+{
+    return x->kind == ES_CLASS_GUESS ? ES_GUESS : x->kind == ES_CLASS_WRITE ? ES_DEMOTE : ES_DEMAND;
+}
+
+/* Queues the copy on the last link of its way, or first asks for it one tier nearer. */
+static void channel_route(es_run *run, es_xfer *x)
+{
+    es_tier *tier = &run->tier[x->tier];
+    uint32_t from = es_store_source(run, x->tier, x->object);
+    uint32_t link = tier->way[from];
+    if (tier->hops[from] > 1) {
+        es_xfer *before = &run->tier[run->link[link].to].xfer[x->object];
+        x->hopping = true;
+        if (!before->queued && !before->running && !before->hopping)
+            es_channel_ask(run, run->link[link].to, x->object, (es_class)x->kind, false);
+        return;
+    }
+    x->hopping = false;
+    x->link = (uint16_t)link;
+    channel_enter(run, x, false);
+}
+
+void es_channel_ask(es_run *run, uint32_t t, es_oid object, es_class kind, bool transient)
+{
+    es_tier *tier = &run->tier[t];
+    es_xfer *x = &tier->xfer[object];
+    assert(!x->queued && !x->running && !x->hopping);
+    x->object = object;
+    x->tier = (uint16_t)t;
+    x->kind = (uint8_t)kind;
+    x->transient = transient;
+    x->begun = false;
+    x->order = run->asks++;
+    x->place = ES_NONE;
+    x->bytes = x->left = run->bytes[object >> 6];
+    if (!transient)
+        tier->view->queued[object >> 6] |= channel_bit(object);
+    channel_route(run, x);
+    if (!transient)                         /* facts of copies are of those that hold space */
+        es_bus_objects(run, ES_FACT_QUEUE, channel_why(x), &object, 1, run->link[x->link].from, t);
+}
+
+/* A guess that waits goes away: never begun, or between two chunks. */
+static void channel_withdraw(es_run *run, es_xfer *x, es_why why)
+{
+    es_oid object = x->object;
+    uint32_t from = run->link[x->link].from;
+    if (x->queued)
+        channel_leave(run, x);
+    x->hopping = false;
+    if (x->begun) {
+        run->tally.wasted_bytes += x->bytes - x->left;
+        es_store_abandon(run, x->tier, object);
+    } else {
+        run->tier_view[x->tier].queued[object >> 6] &= ~channel_bit(object);
+    }
+    es_bus_objects(run, ES_FACT_CANCEL, why, &object, 1, from, x->tier);
+}
+
+void es_channel_raise(es_run *run, uint32_t t, es_oid object)
+{
+    es_xfer *x = &run->tier[t].xfer[object];
+    assert((x->queued || x->hopping) && x->kind == ES_CLASS_GUESS);
+    channel_withdraw(run, x, ES_DEMAND);
+}
+
+void es_channel_hurry(es_run *run, uint32_t t, es_oid object)
+{
+    es_xfer *x = &run->tier[t].xfer[object];
+    if (x->kind != ES_CLASS_GUESS)
+        return;
+    bool waits = x->queued;
+    if (waits)
+        channel_leave(run, x);
+    x->kind = ES_CLASS_DEMAND;
+    if (waits)
+        channel_enter(run, x, true);
+}
+
+void es_channel_gate(es_run *run, const es_event *event)
+{
+    es_tier *tier = &run->tier[run->serving];
+    for (uint32_t w = 0; w < event->words; w++) {
+        uint64_t not_here = tier->view->queued[event->word + w] | tier->view->inbound[event->word + w];
+        for (uint64_t dead = not_here & ~event->mask[w]; dead; dead &= dead - 1) {
+            es_xfer *x = &tier->xfer[(event->word + w) * 64 + (es_oid)__builtin_ctzll(dead)];
+            if (x->kind != ES_CLASS_GUESS || x->running)
+                continue;
+            run->tally.cancelled++;
+            channel_withdraw(run, x, ES_GUESS);
+        }
+    }
+}
+
+void es_channel_write_back(es_run *run, uint32_t from, uint32_t to, es_oid object)
+{
+    es_xfer *x = &run->tier[to].xfer[object];
+    if (x->queued || x->running)
+        return;                             /* wanted again and given up again while the first write-back is still running */
+    *x = (es_xfer){.object = object, .tier = (uint16_t)to, .link = (uint16_t)run->tier[to].way[from], .kind = ES_CLASS_WRITE,
+        .order = run->asks++, .place = ES_NONE, .bytes = run->bytes[object >> 6], .left = run->bytes[object >> 6]};
+    run->tier_view[to].queued[object >> 6] |= channel_bit(object);
+    channel_enter(run, x, false);
+    es_bus_objects(run, ES_FACT_QUEUE, ES_DEMOTE, &object, 1, from, to);
+}
+
+bool es_channel_stop_write(es_run *run, uint32_t to, es_oid object)
+{
+    es_xfer *x = &run->tier[to].xfer[object];
+    if (!x->queued || x->begun)
+        return false;
+    channel_withdraw(run, x, ES_DEMOTE);
+    return true;
+}
+
+/* ---- costs ---- */
+
+static es_cost channel_cost(es_run *run, es_chan *chan, es_oid object, int64_t bytes, uint32_t count)
+{
+    es_op op = {.kind = ES_OP_COPY, .bytes = bytes, .count = count, .step = run->composer.steps, .object = object, .occurrence = run->asks};
+    return chan->timing ? chan->timing->cost(chan->timing_state, &op) : (es_cost){0, 0};
+}
+
+es_time es_channel_copy_ns(es_run *run, uint32_t link, es_oid object)
+{
+    es_cost cost = channel_cost(run, &run->chan[run->link[link].channel[0]], object, run->bytes[object >> 6], 1);
+    return cost.fixed + cost.work;
+}
+
+es_time es_channel_free_at(const es_run *run, uint32_t link)
+{
+    const es_chan *chan = &run->chan[run->link[link].channel[0]];
+    es_time at = run->now;
+    if (chan->busy >= chan->lanes && chan->running && chan->running->due.at > at)
+        at = chan->running->due.at;
+    return at;
+}
+
+es_time es_channel_expert_ns(es_run *run, uint32_t unit, es_oid object, uint32_t tokens)
+{
+    es_chan *chan = &run->chan[unit];
+    es_op op = {.kind = ES_OP_EXPERT, .bytes = run->bytes[object >> 6], .count = 1, .tokens = tokens, .step = run->composer.steps,
+        .object = object, .occurrence = run->composer.events};
+    es_cost cost = chan->timing->cost(chan->timing_state, &op);
+    return cost.fixed + cost.work;
+}
+
+es_time es_channel_dense_ns(es_run *run, uint32_t tokens, uint32_t context)
+{
+    es_chan *chan = &run->chan[run->gpu];
+    es_op op = {.kind = ES_OP_DENSE, .count = 1, .tokens = tokens, .context = context, .step = run->composer.steps, .object = run->composer.layer,
+        .occurrence = run->composer.events};
+    es_cost cost = chan->timing->cost(chan->timing_state, &op);
+    return cost.fixed + cost.work;
+}
+
+/* ---- ending ---- */
+
+/* Copies that wait for this object to come one tier nearer go on from there. */
+static void channel_onward(es_run *run, es_oid object)
+{
+    for (uint32_t t = 0; t < run->tiers; t++)
+        if (run->tier[t].xfer[object].hopping)
+            channel_route(run, &run->tier[t].xfer[object]);
+}
+
+static void channel_landed(es_run *run, es_xfer *x)
+{
+    uint32_t from = run->link[x->link].from;
+    if (!x->transient) {
+        es_store_land(run, x->tier, x->object);
+        es_bus_objects(run, ES_FACT_LAND, channel_why(x), &x->object, 1, from, x->tier);
+        if (x->tier != run->serving)
+            es_bus_objects(run, ES_FACT_ARRIVE_LOW, channel_why(x), &x->object, 1, from, x->tier);
+    }
+    if (x->kind == ES_CLASS_WRITE)
+        es_store_written(run, from, x->object);
+    if (run->tiers > 2)
+        channel_onward(run, x->object);
+    es_replay_landed(run, x);
+}
+
+void es_channel_ended(es_run *run, es_due *due)
+{
+    es_xfer *x = (es_xfer *)(void *)due;        /* due is its first member */
+    es_chan *chan = channel_of(run, x);
+    if (x->place != ES_NONE)
+        es_share_leave(run, x);
+    *(x->prev ? &x->prev->next : &chan->running) = x->next;
+    if (x->next)
+        x->next->prev = x->prev;
+    x->running = false;
+    chan->busy -= x->holds_lane;
+    run->reshare |= chan->slows;
+    channel_wake(run, x);
+    es_channels_unblock(run);
+    if (x->left > 0)
+        channel_enter(run, x, true);            /* between chunks: at the head of its class */
+    else
+        channel_landed(run, x);
+}
+
+/* An elastic transfer's fixed part is over. */
+static void channel_works(es_run *run, es_due *due)
+{
+    es_share_join(run, (es_xfer *)(void *)due);
+}
+
+/* ---- starting ---- */
+
+/* Space and state at the first chunk. */
+static void channel_take(es_run *run, es_xfer *x)
+{
+    uint32_t from = run->link[x->link].from;
+    bool guess = x->kind == ES_CLASS_GUESS;
+    x->begun = true;
+    if (x->kind != ES_CLASS_WRITE) {
+        run->tier_view[from].found += !guess;
+        es_store_lift(run, from, x->object);
+    }
+    if (!x->transient) {
+        es_store_take(run, x->tier, x->object);
+        es_bus_objects(run, guess ? ES_FACT_START_GUESS : ES_FACT_START, channel_why(x), &x->object, 1, from, x->tier);
+    }
+    if (x->kind == ES_CLASS_WRITE) {
+        run->tally.writeback_bytes += x->bytes;
+    } else if (guess && x->tier == run->serving) {
+        run->fresh[x->object >> 6] |= channel_bit(x->object);
+        run->tally.guess_copies++;
+        run->tally.guess_bytes += x->bytes;
+    }
+}
+
+/* Puts x on a lane until `now + after`, when its chunk has moved; elastic work begins after the fixed part. */
+static void channel_run(es_run *run, es_chan *chan, es_xfer *x, int64_t bytes, es_cost cost, es_time after, bool holds_lane)
+{
+    const es_link *link = &run->link[x->link];
+    x->left -= bytes;
+    x->running = true;
+    x->holds_lane = holds_lane;
+    x->place = ES_NONE;
+    x->prev = NULL;
+    x->next = chan->running;
+    if (x->next)
+        x->next->prev = x;
+    chan->running = x;
+    chan->view->transfers++;
+    for (uint32_t k = 0; k < link->channel_count; k++)
+        run->chan_view[link->channel[k]].bytes += bytes;
+    run->reshare |= chan->slows;
+    if (!link->elastic || cost.work == 0) {
+        x->due.fire = es_channel_ended;
+        es_calendar_add(&run->calendar, &x->due, run->now + after, ES_PHASE_COMPLETE);
+        return;
+    }
+    x->work = (double)cost.work;
+    x->ns_per_byte[0] = (double)cost.work / (double)bytes;
+    for (uint32_t k = 1; k < link->channel_count; k++)
+        x->ns_per_byte[k] = (double)channel_cost(run, &run->chan[link->channel[k]], x->object, bytes, 1).work / (double)bytes;
+    if (cost.fixed == 0) {
+        es_share_join(run, x);
+        return;
+    }
+    x->due.fire = channel_works;
+    es_calendar_add(&run->calendar, &x->due, run->now + cost.fixed, ES_PHASE_COMPLETE);
+}
+
+/* May the head of the queue start? A guess gets its room or waits; a demand exceeds its tier unless the event goes in waves or
+ * write-backs are making room for it. */
+static bool channel_room(es_run *run, es_xfer *x)
+{
+    if (x->transient || x->begun)
+        return true;
+    es_tier *tier = &run->tier[x->tier];
+    bool demand = x->kind == ES_CLASS_DEMAND && x->tier == run->serving;
+    if (demand && run->contract->overflow == ES_KEEP_BEST) {
+        run->exceeded = true;
+        return true;
+    }
+    es_why why = demand ? ES_DEMAND : x->kind == ES_CLASS_GUESS ? ES_GUESS : ES_DEMOTE;
+    es_room room = es_room_make(run, x->tier, x->object, tier->unit[x->object >> 6], why);
+    if (room == ES_ROOM_OK)
+        return true;
+    if (room == ES_ROOM_LEAVING || !demand || run->contract->overflow == ES_WAVES)
+        return false;
+    es_room_exceed(run);
+    return true;
+}
+
+/* Has the copy's source gone since it was asked for? Then it takes another way, perhaps over another channel. */
+static bool channel_moved(es_run *run, es_xfer *x)
+{
+    uint32_t from = run->link[x->link].from;
+    if (x->begun || x->kind == ES_CLASS_WRITE || es_mask_has(run->tier_view[from].resident, x->object))
+        return false;
+    channel_leave(run, x);
+    channel_route(run, x);
+    return true;
+}
+
+/* Starts the head of a class, and with it as many of its followers as go in one batch. */
+static void channel_begin(es_run *run, es_chan *chan, uint32_t kind, uint32_t most)
+{
+    es_xfer *batch[64];
+    uint32_t count = 0;
+    int64_t bytes = 0;
+    for (es_xfer *x; count < most && count < 64 && (x = chan->queue[kind].head) != NULL; count++) {
+        if (count > 0 && (x->link != batch[0]->link || !channel_room(run, x)))
+            break;
+        channel_leave(run, x);
+        if (!x->begun)
+            channel_take(run, x);
+        batch[count] = x;
+        bytes += x->left;
+    }
+    bool alone = count == 1;
+    int64_t piece = alone && chan->chunk > 0 && bytes > chan->chunk ? chan->chunk : bytes;
+    es_cost cost = channel_cost(run, chan, batch[0]->object, piece, count);
+    chan->busy++;
+    chan->view->batches++;
+    chan->view->busy_ns += cost.fixed + cost.work;
+    /* the objects of a batch land one after another, as their bytes arrive */
+    int64_t moved = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        es_xfer *x = batch[i];
+        int64_t part = alone ? piece : x->left;
+        moved += part;
+        es_time after = moved == bytes || alone ? cost.fixed + cost.work : cost.fixed + es_ns_round((double)cost.work * (double)moved / (double)bytes);
+        channel_run(run, chan, x, part, cost, after, i + 1 == count);
+    }
+}
+
+static void channel_start(es_run *run, es_chan *chan)
+{
+    while (chan->busy < chan->lanes) {
+        es_queue queue;
+        for (int k = 0; k < ES_CLASSES; k++) {
+            queue.waiting[k] = chan->queue[k].count;
+            queue.order[k] = chan->queue[k].head ? chan->queue[k].head->order : UINT64_MAX;
+            queue.blocked[k] = chan->blocked[k];
+        }
+        uint32_t k = chan->scheduler->pick(chan->scheduler_state, &queue);
+        if (k >= ES_CLASSES)
+            return;
+        assert(chan->queue[k].head && !chan->blocked[k]);
+        es_xfer *x = chan->queue[k].head;
+        if (run->tiers > 2 && channel_moved(run, x))
+            continue;
+        if (!channel_room(run, x)) {
+            chan->blocked[k] = true;
+            continue;
+        }
+        uint32_t most = chan->scheduler->batch && !run->link[x->link].elastic ? chan->scheduler->batch(chan->scheduler_state, (es_class)k, &queue) : 1;
+        channel_begin(run, chan, k, most < 1 ? 1 : most);
+    }
+}
+
+void es_channels_start(es_run *run)
+{
+    while (run->dirty) {
+        uint32_t c = (uint32_t)__builtin_ctzll(run->dirty);
+        run->dirty &= run->dirty - 1;
+        channel_start(run, &run->chan[c]);
+    }
+    if (run->reshare)
+        es_share_settle(run);
+}
+
+void es_channels_unblock(es_run *run)
+{
+    for (uint32_t c = 0; c < run->chans; c++)
+        for (int k = 0; k < ES_CLASSES; k++)
+            if (run->chan[c].blocked[k]) {
+                run->chan[c].blocked[k] = false;
+                run->dirty |= 1ull << c;
+            }
+}
+
+void es_channels_finish(es_run *run)
+{
+    for (uint32_t c = 0; c < run->chans; c++) {
+        es_chan *chan = &run->chan[c];
+        channel_depth(run, chan);
+        for (int k = 0; k < ES_CLASSES; k++)
+            for (es_xfer *x = chan->queue[k].head; x; x = x->next)
+                chan->view->queue_ns += run->now - x->asked;
+        for (es_xfer *x = chan->running; x; x = x->next)
+            chan->tail += x->holds_lane && x->due.at > run->now ? x->due.at - run->now : 0;
+        chan->view->depth_area = (double)chan->depth_area;
+    }
+}

@@ -1,0 +1,343 @@
+/* Events: what is looked up together. A step of the trace is cut by contract.prefill, a layer of it by contract.unit and
+ * contract.judge, and each piece is one es_event: the union of its tokens' experts with duplicates removed.
+ *
+ * Nearly every event of a real run is one row of one token. Its list then points straight into the packed trace and only the
+ * mask is built; unions with counts and recency order are made only where several rows meet. */
+#include "sim/core/row.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+es_code es_composer_init(es_composer *c, es_run *run, es_err *err)
+{
+    const es_contract *contract = run->contract;
+    uint32_t stride = run->view.stride, words = run->view.words_per_layer;
+    es_arena *arena = &run->arena;
+    c->list = ES_NEW_ARRAY(arena, stride, uint16_t);
+    c->touch = ES_NEW_ARRAY(arena, stride, uint16_t);
+    c->served = ES_NEW_ARRAY(arena, stride, uint16_t);
+    c->repeats = ES_NEW_ARRAY(arena, stride, uint16_t);
+    c->scratch = ES_NEW_ARRAY(arena, stride, uint16_t);
+    c->slot = ES_NEW_ARRAY(arena, stride, uint16_t);
+    c->mask = ES_NEW_ARRAY(arena, words, uint64_t);
+    c->call = ES_NEW_ARRAY(arena, words, uint64_t);
+    c->seen = ES_NEW_ARRAY(arena, words, uint64_t);
+    if (!c->list || !c->touch || !c->served || !c->repeats || !c->scratch || !c->slot || !c->mask || !c->call || !c->seen)
+        return es_err_nomem(err, "events");
+    const char *prefill = contract->prefill;
+    char *end = NULL;
+    if (!strcmp(prefill, "tokens"))
+        c->tile = 1;
+    else if (!strcmp(prefill, "skip"))
+        c->skip_prefill = true;
+    else if (!strncmp(prefill, "tiles:", 6)) {
+        unsigned long tile = strtoul(prefill + 6, &end, 10);
+        if (prefill[6] < '0' || prefill[6] > '9' || *end || tile < 1 || tile > 1000000)
+            return es_err_set(err, ES_EINPUT, "contract.prefill: \"%s\" needs a number of tokens, for example \"tiles:8\"", prefill);
+        c->tile = (uint32_t)tile;
+    } else if (strcmp(prefill, "union") != 0)
+        return es_err_set(err, ES_EINPUT, "contract.prefill: \"%s\" is not one of union, tokens, tiles:N, skip", prefill);
+    return ES_OK;
+}
+
+es_code es_composer_rewind(es_run *run, es_err *err)
+{
+    es_composer *c = &run->composer;
+    c->step = (es_step){0};
+    c->row = c->rows = 0;
+    c->steps = c->events = c->positions = c->tokens = 0;
+    c->fresh_request = false;
+    return c->source->rewind(c->source_state, err);
+}
+
+es_code es_composer_step(es_run *run, bool *more, es_err *err)
+{
+    es_composer *c = &run->composer;
+    uint32_t request = c->request;
+    bool first = c->steps == 0 && c->tokens == 0;
+    c->tokens += c->rows;
+    c->row += c->rows;
+    for (;;) {
+        if (c->row >= c->step.tokens) {
+            es_code code = c->source->next(c->source_state, &c->step, more, err);
+            if (code != ES_OK || !*more)
+                return code;
+            c->row = 0;
+            if (c->step.tokens == 0)
+                continue;
+        }
+        const es_token *token = c->step.token;
+        uint32_t left = c->step.tokens - c->row;
+        if (c->tile == 0 && !c->skip_prefill) {
+            c->rows = left;
+        } else {
+            /* as far as the phase stays the same */
+            uint8_t phase = token[c->row].phase;
+            uint32_t same = 1;
+            while (same < left && token[c->row + same].phase == phase)
+                same++;
+            if (phase == ES_PREFILL && c->skip_prefill) {
+                c->row += same;
+                continue;
+            }
+            c->rows = phase == ES_PREFILL && same > c->tile ? c->tile : same;
+        }
+        break;
+    }
+    c->request = c->step.token[c->row].request;
+    c->fresh_request = !first && c->request != request;
+    c->steps++;
+    c->plain = c->rows == 1 && c->slices == 1 && run->contract->unit != ES_ID && run->contract->judge == ES_JUDGE_EVENT;
+    *more = true;
+    return ES_OK;
+}
+
+void es_composer_fault(es_run *run, uint32_t row)
+{
+    const es_composer *c = &run->composer;
+    const es_token *token = &c->step.token[row];
+    run->code = es_err_set(run->err, ES_EINPUT, "trace: request %u, token %u, layer %u lists an expert twice; the ids of a row must differ",
+        token->request, token->position, c->info->layer_number[c->layer]);
+}
+
+/* One row as it stands in the trace. */
+static bool events_plain(es_run *run, uint32_t row)
+{
+    es_composer *c = &run->composer;
+    es_event *e = &c->event;
+    uint32_t listed;
+    e->served = e->repeats = NULL;
+    e->tokens = 1;
+    e->row = row;
+    if (es_row_event(c, row, c->layer, &listed))
+        return true;
+    if (listed > 0)
+        es_composer_fault(run, row);
+    return false;
+}
+
+/* The union of rows [row, row + rows): list in order of first appearance, touch in order of last appearance, and how many rows
+ * each serves. With slices an expert stands for its matrices, one after another. */
+static bool events_union(es_run *run, uint32_t row, uint32_t rows)
+{
+    es_composer *c = &run->composer;
+    es_event *e = &c->event;
+    const uint32_t slices = c->slices;
+    uint32_t count = 0, assignments = 0;
+    memset(c->mask, 0, e->words * sizeof *c->mask);
+    for (uint32_t r = row; r < row + rows; r++) {
+        uint32_t n;
+        const uint16_t *ids = es_row_ids(c, r, c->layer, &n);
+        memset(c->seen, 0, e->words * sizeof *c->seen);
+        for (uint32_t i = 0; i < n; i++)
+            for (uint32_t s = 0; s < slices; s++) {
+                uint32_t id = ids[i] * slices + s;
+                uint64_t bit = 1ull << (id & 63);
+                if (c->seen[id >> 6] & bit) {
+                    es_composer_fault(run, r);
+                    return false;
+                }
+                c->seen[id >> 6] |= bit;
+                if (c->mask[id >> 6] & bit) {
+                    c->served[c->slot[id]]++;
+                } else {
+                    c->mask[id >> 6] |= bit;
+                    c->slot[id] = (uint16_t)count;
+                    c->served[count] = 1;
+                    c->list[count++] = (uint16_t)id;
+                }
+            }
+        assignments += n * slices;
+    }
+    e->list = e->touch = c->list;
+    e->served = c->served;
+    e->repeats = run->contract->duplicates == ES_HIT ? c->served : NULL;
+    e->count = count;
+    e->assignments = assignments;
+    e->tokens = rows;
+    e->row = row;
+    if (assignments > count && run->contract->duplicates != ES_IGNORE) {
+        /* walk backwards: the first time an id is met is its last appearance */
+        uint32_t left = count;
+        memset(c->seen, 0, e->words * sizeof *c->seen);
+        for (uint32_t r = row + rows; left > 0 && r-- > row;) {
+            uint32_t n;
+            const uint16_t *ids = es_row_ids(c, r, c->layer, &n);
+            for (uint32_t i = n * slices; i-- > 0;) {
+                uint32_t id = ids[i / slices] * slices + i % slices;
+                uint64_t bit = 1ull << (id & 63);
+                if (!(c->seen[id >> 6] & bit)) {
+                    c->seen[id >> 6] |= bit;
+                    c->touch[--left] = (uint16_t)id;
+                }
+            }
+        }
+        e->touch = c->touch;
+    }
+    return count > 0;
+}
+
+void es_composer_layer(es_run *run, uint32_t layer)
+{
+    es_composer *c = &run->composer;
+    es_event *e = &c->event;
+    const es_token *token = &c->step.token[c->row];
+    c->layer = layer;
+    c->unit_row = c->row;
+    c->cut = c->cut_count = 0;
+    e->layer = layer;
+    e->base = layer * run->view.stride;
+    e->word = layer * run->view.words_per_layer;
+    e->words = run->view.words_per_layer;
+    e->step = c->steps - 1;
+    e->request = token->request;
+    e->phase = token->phase;
+    e->counted = (int64_t)c->tokens >= run->contract->skip_tokens;
+    e->rows = &c->step;
+    e->mask = c->mask;
+    e->hit = run->hit;
+    e->kept = NULL;
+    e->first = true;
+    e->last = false;
+}
+
+/* One element of the gathered list as an event of its own. */
+static void events_cut(es_composer *c)
+{
+    es_event *e = &c->event;
+    const uint16_t *one = &c->scratch[c->cut];
+    e->first = e->first && c->cut == 0;
+    c->cut++;
+    memset(c->mask, 0, e->words * sizeof *c->mask);
+    c->mask[*one >> 6] = 1ull << (*one & 63);
+    e->list = e->touch = one;
+    e->served = e->repeats = NULL;
+    e->count = e->assignments = 1;
+}
+
+bool es_composer_event(es_run *run)
+{
+    es_composer *c = &run->composer;
+    es_event *e = &c->event;
+    const es_contract *contract = run->contract;
+    const uint32_t end = c->row + c->rows;
+    if (c->cut >= c->cut_count) {
+        uint32_t row = c->unit_row;
+        bool some;
+        if (row >= end)
+            return false;
+        if (row > c->row)
+            e->first = false;
+        if (contract->unit == ES_UNION || contract->unit == ES_SLICE || end - row == 1) {
+            some = end - row == 1 && c->slices == 1 ? events_plain(run, row) : events_union(run, row, end - row);
+            c->unit_row = end;
+        } else {
+            some = events_plain(run, row);
+            c->unit_row = row + 1;
+            for (uint32_t n = 0; c->unit_row < end && (es_row_ids(c, c->unit_row, c->layer, &n), n == 0);)
+                c->unit_row++;
+        }
+        if (!some)
+            return run->code == ES_OK && c->unit_row < end ? es_composer_event(run) : false;
+        if (contract->unit == ES_ID || contract->judge != ES_JUDGE_EVENT) {
+            c->cut = 0;
+            c->cut_count = e->count;
+            memcpy(c->scratch, e->list, e->count * sizeof *c->scratch);
+            memcpy(c->call, c->mask, e->words * sizeof *c->call);
+        }
+    }
+    if (c->cut < c->cut_count)
+        events_cut(c);
+    else if (e->first == false && c->unit_row == c->row)
+        e->first = true;
+    e->last = c->cut >= c->cut_count && c->unit_row >= end;
+    e->index = c->events++;
+    e->at = c->positions;
+    c->positions += e->count;
+    return true;
+}
+
+/* ---- the future, for oracles ---- */
+
+static es_code future_walk(es_run *run, es_future *f, uint32_t *next, uint32_t *start, uint16_t *list, uint64_t *first, uint32_t *layer, uint64_t *popularity,
+    uint32_t *last, es_err *err)
+{
+    es_composer *c = &run->composer;
+    bool more = true;
+    es_code code;
+    run->err = err;
+    while ((code = es_composer_step(run, &more, err)) == ES_OK && more) {
+        for (uint32_t l = 0; l < run->view.layers; l++) {
+            es_composer_layer(run, l);
+            while (es_composer_event(run)) {
+                const es_event *e = &c->event;
+                for (uint32_t i = 0; i < e->count; i++) {
+                    es_oid object = es_object(e, e->list[i]);
+                    if (next) {
+                        *(last[object] == UINT32_MAX ? &start[object] : &next[last[object]]) = (uint32_t)e->index;
+                        last[object] = (uint32_t)(e->at + i);
+                    }
+                    if (popularity && e->phase == ES_DECODE)
+                        popularity[object]++;
+                }
+                if (list) {
+                    memcpy(list + e->at, e->list, e->count * sizeof *list);
+                    first[e->index] = e->at;
+                    layer[e->index] = l;
+                }
+            }
+            if (run->code != ES_OK)
+                return run->code;
+        }
+    }
+    f->positions = c->positions;
+    f->events = c->events;
+    if (first)
+        first[f->events] = f->positions;
+    return code;
+}
+
+es_code es_future_fill(es_run *run, bool next, bool peek, uint64_t *popularity, es_err *err)
+{
+    es_future *f = &run->future;
+    const es_trace_info *info = run->composer.info;
+    uint64_t positions = info->accesses * run->composer.slices, events = 0;
+    es_code code = ES_OK;
+    if (!info->counted || peek) {
+        code = future_walk(run, f, NULL, NULL, NULL, NULL, NULL, NULL, NULL, err);
+        if (code != ES_OK || (code = es_composer_rewind(run, err)) != ES_OK)
+            return code;
+        positions = f->positions;
+        events = f->events;
+    }
+    if (positions >= UINT32_MAX)
+        return es_err_set(err, ES_EINPUT, "the trace has %llu accesses; oracles and bounds can look ahead over at most 4294967294", (unsigned long long)positions);
+    uint32_t *nexts = NULL, *start = NULL, *last = NULL, *layer = NULL;
+    uint16_t *list = NULL;
+    uint64_t *first = NULL;
+    if (next) {
+        nexts = ES_NEW_ARRAY(&run->arena, positions + 1, uint32_t);
+        last = ES_NEW_ARRAY(&run->arena, run->view.objects, uint32_t);
+        start = ES_NEW_ARRAY(&run->arena, run->view.objects, uint32_t);
+        if (!nexts || !last || !start)
+            return es_err_nomem(err, "the next uses of the trace");
+        memset(nexts, 0xff, positions * sizeof *nexts);
+        memset(start, 0xff, run->view.objects * sizeof *start);
+        memset(last, 0xff, run->view.objects * sizeof *last);
+    }
+    if (peek) {
+        list = ES_NEW_ARRAY(&run->arena, positions + 1, uint16_t);
+        first = ES_NEW_ARRAY(&run->arena, events + 1, uint64_t);
+        layer = ES_NEW_ARRAY(&run->arena, events + 1, uint32_t);
+        if (!list || !first || !layer)
+            return es_err_nomem(err, "the coming events of the trace");
+    }
+    code = future_walk(run, f, nexts, start, list, first, layer, popularity, last, err);
+    f->next = nexts;
+    f->start = start;
+    f->list = list;
+    f->first = first;
+    f->layer = layer;
+    return code == ES_OK ? es_composer_rewind(run, err) : code;
+}

@@ -1,0 +1,96 @@
+/* Guess: asks the predictor for the coming layers and keeps what it says until its gate.
+ *
+ * A guess that is RESIDENT, QUEUED or INBOUND stays as it is; one that is ABSENT is queued behind earlier guesses. It starts
+ * when there is room without taking any from the event at hand, and dies at the gate of its layer if it still waits. Under the
+ * simulated clock guesses wait in their channel's queue; under `clock: none` they wait here. */
+#include "sim/core/state.h"
+
+static inline uint64_t guess_bit(es_oid object)
+{
+    return 1ull << (object & 63);
+}
+
+static void guess_queue(es_run *run, es_oid object)
+{
+    es_tier_view *tier = &run->tier_view[run->serving];
+    const es_event *e = &run->composer.event;
+    size_t w = object >> 6;
+    if ((tier->resident[w] | tier->inbound[w] | tier->queued[w]) & guess_bit(object))
+        return;
+    if (w >= e->word && w < e->word + e->words && e->mask[w - e->word] & guess_bit(object))
+        return;                             /* the event at hand fetches it already */
+    if (run->view.timed) {
+        es_channel_ask(run, run->serving, object, ES_CLASS_GUESS, false);
+        return;
+    }
+    tier->queued[w] |= guess_bit(object);
+    run->pending[run->pending_count++] = object;
+    es_bus_objects(run, ES_FACT_QUEUE, ES_GUESS, &object, 1, run->home, run->serving);
+}
+
+void es_guess_ask(es_run *run)
+{
+    const es_event *e = &run->composer.event;
+    uint32_t layers = run->view.layers, ahead = (uint32_t)run->plan->compute.lookahead;
+    for (uint32_t d = 1; d <= ahead && d <= layers; d++) {
+        es_predict_ask ask = {.point = ES_AFTER_GATE, .event = e, .layer = (e->layer + d) % layers, .next_step = e->layer + d >= layers};
+        uint32_t n = run->predictor->predict(run->predictor_state, &ask, run->guesses, run->guesses_most);
+        for (uint32_t i = 0; i < n; i++)
+            if (run->guesses[i].object < run->view.objects)
+                guess_queue(run, run->guesses[i].object);
+    }
+}
+
+void es_guess_gate(es_run *run)
+{
+    es_event *e = &run->composer.event;
+    es_tier_view *tier = &run->tier_view[run->serving];
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < run->pending_count; i++) {
+        es_oid object = run->pending[i];
+        size_t w = object >> 6;
+        if (w < e->word || w >= e->word + e->words) {
+            run->pending[kept++] = object;
+            continue;
+        }
+        tier->queued[w] &= ~guess_bit(object);
+        if (e->mask[w - e->word] & guess_bit(object)) {
+            run->tally.foreseen++;
+        } else {
+            run->tally.cancelled++;
+        }
+        es_bus_objects(run, ES_FACT_CANCEL, ES_GUESS, &object, 1, run->home, run->serving);
+    }
+    run->pending_count = kept;
+}
+
+void es_guess_try(es_run *run)
+{
+    es_tier *tier = &run->tier[run->serving];
+    uint32_t done = 0;
+    for (; done < run->pending_count; done++) {
+        es_oid object = run->pending[done];
+        size_t w = object >> 6;
+        uint32_t from = es_store_source(run, run->serving, object);
+        es_room room = es_room_make(run, run->serving, object, tier->unit[w], ES_GUESS);
+        if (room == ES_ROOM_WAIT)
+            break;
+        tier->view->queued[w] &= ~guess_bit(object);
+        if (room == ES_ROOM_NEVER) {
+            run->tally.cancelled++;
+            es_bus_objects(run, ES_FACT_CANCEL, ES_GUESS, &object, 1, from, run->serving);
+            continue;
+        }
+        es_store_lift(run, from, object);
+        es_store_take(run, run->serving, object);
+        es_bus_objects(run, ES_FACT_START_GUESS, ES_GUESS, &object, 1, from, run->serving);
+        es_store_land(run, run->serving, object);
+        es_bus_objects(run, ES_FACT_LAND, ES_GUESS, &object, 1, from, run->serving);
+        run->fresh[w] |= guess_bit(object);
+        run->tally.guess_copies++;
+        run->tally.guess_bytes += run->bytes[w];
+    }
+    for (uint32_t i = done; i < run->pending_count; i++)
+        run->pending[i - done] = run->pending[i];
+    run->pending_count -= done;
+}

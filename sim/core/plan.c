@@ -1,0 +1,43 @@
+/* Plan: the option rows of tiers, channels, links and compute. See plan.h. */
+#include "sim/core/plan.h"
+
+static const char *const plan_disciplines[] = {"fifo", "lanes", "shared", NULL};
+static const char *const plan_overlaps[] = {"resident_first", "in_order", "barrier", NULL};
+
+const es_option es_tier_options[] = {
+    {.name = "capacity", .type = ES_OPT_TEXT, .offset = offsetof(es_plan_tier, capacity),
+        .help = "Room: \"24GiB\", \"192slots\" or \"25%\" of all experts (rounded down). The home tier has none."},
+    {.name = "home", .type = ES_OPT_BOOL, .offset = offsetof(es_plan_tier, home), .help = "Unbounded and holds every expert from the start; exactly one tier is home."},
+    {.name = "compute", .type = ES_OPT_TEXT, .offset = offsetof(es_plan_tier, compute),
+        .help = "Compute unit that reads experts from here: a demand hits when the expert is resident in such a tier."},
+    {.name = "demote", .type = ES_OPT_TEXT, .offset = offsetof(es_plan_tier, demote), .help = "Tier to which victims go; absent: they are dropped, the home tier has them."},
+    {.name = "exclusive", .type = ES_OPT_BOOL, .offset = offsetof(es_plan_tier, exclusive), .help = "An expert that goes up from here leaves."},
+    {.name = "write_back", .type = ES_OPT_BOOL, .offset = offsetof(es_plan_tier, write_back), .help = "Demotions are transfers over the link down; otherwise they cost nothing."},
+    {0},
+};
+
+const es_option es_channel_options[] = {
+    {.name = "discipline", .type = ES_OPT_ENUM, .offset = offsetof(es_plan_channel, discipline), .choices = plan_disciplines,
+        .help = "fifo: one at a time, first come first served; lanes: several at a time, each at the full rate; shared: all at once, max-min fair."},
+    {.name = "lanes", .type = ES_OPT_INT, .offset = offsetof(es_plan_channel, lanes), .def = 1, .min = 1, .max = 1024, .help = "Servers of discipline lanes."},
+    {.name = "chunk", .type = ES_OPT_BYTES, .offset = offsetof(es_plan_channel, chunk), .min = 0, .max = 9e15,
+        .help = "Large copies are cut into chunks of this size, between which a demand may overtake a guess; 0: never cut."},
+    {.name = "slowed_by", .type = ES_OPT_JSON, .offset = offsetof(es_plan_channel, slowed_by), .help = "{\"channel\": factor}: this channel's rate is multiplied by factor while that one is busy."},
+    {0},
+};
+
+const es_option es_link_options[] = {
+    {.name = "from", .type = ES_OPT_TEXT, .offset = offsetof(es_plan_link, from), .required = true, .help = "Tier that is read."},
+    {.name = "to", .type = ES_OPT_TEXT, .offset = offsetof(es_plan_link, to), .required = true, .help = "Tier that is written."},
+    {.name = "channels", .type = ES_OPT_JSON, .offset = offsetof(es_plan_link, channels),
+        .help = "Channels that a copy occupies: it queues at the first, the rest are limits it shares. Absent: the copy costs nothing."},
+    {0},
+};
+
+const es_option es_compute_options[] = {
+    {.name = "overlap", .type = ES_OPT_ENUM, .offset = offsetof(es_plan_compute, overlap), .choices = plan_overlaps,
+        .help = "Experts are computed as they are there, resident ones first; in the order of the union; or all behind the last copy."},
+    {.name = "lookahead", .type = ES_OPT_INT, .offset = offsetof(es_plan_compute, lookahead), .def = 1, .min = 1, .max = 64, .unit = "layers",
+        .help = "How many of the coming layers the predictor is asked for at each gate."},
+    {0},
+};

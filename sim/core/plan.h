@@ -1,0 +1,75 @@
+/* Plan: a run as plain rows, ready to be assembled. Made by sim/study from a config; nothing in it needs a file any more.
+ *
+ * The option tables say what the config's `tiers.*`, `channels.*`, `links[*]`, `compute` and top level may hold; each fills
+ * the row of the same name. Everything a plan points to lives in the arena of whoever made it, longer than the run. */
+#ifndef ES_CORE_PLAN_H
+#define ES_CORE_PLAN_H
+
+#include "sim/core/contract.h"
+#include "sim/part/dispatcher.h"
+#include "sim/part/policy.h"
+#include "sim/part/source.h"
+
+typedef struct es_plan_part {   /* a part and its options, parsed into a state of part->size that assemble copies */
+    const es_part *part;        /* NULL: none */
+    const void *state;
+    const char *path;           /* "policy", "channels.pcie.timing" */
+    const uint64_t *popularity; /* [objects] with ES_POPULARITY and a calibration trace; NULL: the run's own trace is counted */
+} es_plan_part;
+
+typedef struct es_plan_tier {   /* tiers.NAME */
+    const char *name;
+    const char *capacity;       /* "4000MiB", "192slots", "25%"; NULL only for home */
+    bool home;
+    const char *compute;        /* channel that computes from here; makes it a serving tier (cpu on a host tier: HOST_COMPUTE) */
+    const char *demote;         /* tier to which victims go; NULL: dropped (home has them) */
+    bool exclusive;             /* a copy that goes up leaves this tier */
+    bool write_back;            /* a demotion costs a transfer over the link to `demote`; false: it is free */
+    es_plan_part allocator;     /* NULL part: chosen by the unit of capacity */
+} es_plan_tier;
+
+typedef enum es_discipline { ES_FIFO, ES_LANES, ES_SHARED } es_discipline;
+
+typedef struct es_plan_channel { /* channels.NAME */
+    const char *name;
+    int discipline;
+    int64_t lanes;
+    int64_t chunk;              /* bytes after which a large copy may be overtaken; 0: never */
+    const es_json *slowed_by;   /* {"channel": factor}: its rate while that channel is busy */
+    es_plan_part timing, scheduler;
+} es_plan_channel;
+
+typedef struct es_plan_link {   /* links[i] */
+    const char *from, *to;
+    const es_json *channels;    /* names: the first queues, the rest are shared limits */
+} es_plan_link;
+
+typedef enum es_overlap { ES_RESIDENT_FIRST, ES_IN_ORDER, ES_BARRIER } es_overlap;
+
+typedef struct es_plan_compute { /* compute */
+    int overlap;
+    int64_t lookahead;          /* layers ahead for which the predictor is asked at each gate */
+} es_plan_compute;
+
+typedef struct es_plan {
+    const char *name;
+    bool timed;                 /* clock: simulated */
+    uint64_t seed, replication;
+    bool stream;                /* keep no samples beyond a histogram */
+    const es_source *source;    /* opened */
+    void *source_state;
+    const int64_t *expert_bytes; /* [layers] of the trace */
+    const int64_t *slice_bytes; /* [layers][slices] with contract.unit slice */
+    uint32_t slices;
+    es_contract contract;
+    es_plan_compute compute;
+    const es_plan_tier *tiers;          size_t tier_count;
+    const es_plan_channel *channels;    size_t channel_count;
+    const es_plan_link *links;          size_t link_count;
+    es_plan_part policy, predictor, dispatcher, router;
+    const es_plan_part *observers;      size_t observer_count;
+} es_plan;
+
+extern const es_option es_tier_options[], es_channel_options[], es_link_options[], es_compute_options[];
+
+#endif

@@ -1,0 +1,451 @@
+/* Replay: steps, gates and releases, under either clock.
+ *
+ * One layer of a step, in time (architecture, "One step"; the plainest machine is written out in full in tests/oracle):
+ *   dense   the gpu computes what is not an expert
+ *   gate    1. the event is composed and looked up against the state before it     2. queued guesses of this layer that it does
+ *           not want die   3. how misses are served is decided, all of it is pinned, everybody is told   4. misses are asked for
+ *           in union order   5. what is there is computed   6. the predictor is asked for the coming layers
+ *   land    what arrives is computed as soon as the gpu is free
+ *   release the layer's last expert ends: an overshoot leaves, pins go, the next layer begins
+ *
+ * The gpu serves first come, first served with known times, so its queue is arithmetic: start = max(ready, free). Only events
+ * that go in waves need an entry of the calendar per expert. Under `clock: none` gate, copies and release are one instant. */
+#include "sim/core/state.h"
+
+#include <assert.h>
+#include <string.h>
+
+static void replay_layer(es_run *run, uint32_t layer);
+
+static inline bool replay_bit(const uint64_t *mask, uint32_t index)
+{
+    return mask[index >> 6] >> (index & 63) & 1;
+}
+
+/* What is protected while the event lasts: all of it, or under serialized_pinned all of its call. */
+static inline const uint64_t *replay_pins(const es_run *run)
+{
+    return run->contract->judge == ES_SERIALIZED_PINNED ? run->composer.call : run->composer.event.mask;
+}
+
+static inline void replay_pin(es_run *run)
+{
+    const es_event *e = &run->composer.event;
+    const uint64_t *pins = replay_pins(run);
+    for (uint32_t w = 0; w < e->words; w++)
+        run->view.guard[e->word + w] |= pins[w];
+}
+
+static inline void replay_unpin(es_run *run)
+{
+    const es_event *e = &run->composer.event;
+    const uint64_t *pins = replay_pins(run);
+    for (uint32_t w = 0; w < e->words; w++)
+        run->view.guard[e->word + w] &= ~pins[w];
+}
+
+/* Looks the event up; returns its misses, late ones not counted. */
+static inline uint32_t replay_lookup(es_run *run)
+{
+    es_event *e = &run->composer.event;
+    es_tier_view *tier = &run->tier_view[run->serving];
+    uint32_t hits = 0, late = 0, foreseen = 0;
+    e->late = e->foreseen = 0;
+    if (!run->predictor) {
+        for (uint32_t w = 0; w < e->words; w++) {
+            uint64_t hit = run->hit[w] = e->mask[w] & tier->resident[e->word + w];
+            hits += (uint32_t)__builtin_popcountll(hit);
+        }
+        e->hits = hits;
+        return e->count - hits;
+    }
+    for (uint32_t w = 0; w < e->words; w++) {
+        uint64_t hit = e->mask[w] & tier->resident[e->word + w];
+        run->hit[w] = hit;
+        hits += (uint32_t)__builtin_popcountll(hit);
+        late += (uint32_t)__builtin_popcountll(e->mask[w] & tier->inbound[e->word + w]);
+        foreseen += (uint32_t)__builtin_popcountll(e->mask[w] & tier->queued[e->word + w]);
+        es_store_used_guess(run, e->word + w, e->mask[w], hit);
+    }
+    e->hits = hits;
+    e->late = late;
+    e->foreseen = foreseen;
+    run->tally.late += late;
+    return e->count - hits - late;
+}
+
+/* ---- clock none ---- */
+
+static void replay_instant(es_run *run)
+{
+    es_event *e = &run->composer.event;
+    uint32_t misses = replay_lookup(run);
+    e->kept = NULL;
+    run->exceeded = false;
+    if (misses == 0 && !run->predictor) {
+        es_bus_event(run, &run->use);
+    } else {
+        if (run->pending_count)
+            es_guess_gate(run);
+        replay_pin(run);
+        if (run->decides)
+            es_fetch_decide(run, misses);
+        es_bus_event(run, &run->use);
+        if (run->predictor && e->last)
+            es_guess_ask(run);
+        if (misses)
+            es_fetch_instant(run, misses);
+        if (run->pending_count)
+            es_guess_try(run);
+        replay_unpin(run);
+    }
+    if (run->exceeded || run->contract->overflow == ES_PERSIST)
+        es_room_trim(run, e);
+    es_bus_event(run, &run->release);
+    if (run->pending_count)
+        es_guess_try(run);
+}
+
+static void replay_progress(es_run *run, uint64_t every)
+{
+    if (run->progress && run->composer.steps % every == 0)
+        run->progress->tell(run->progress->self, run->composer.steps, run->composer.info->steps, run->now);
+}
+
+static void replay_step_fact(es_run *run, es_fact_kind kind)
+{
+    if (!es_bus_heard(run, kind))
+        return;
+    const es_composer *c = &run->composer;
+    es_bus_deliver(run, &(es_fact){.kind = kind, .at = run->now, .since = run->step_start, .count = c->rows, .from = es_step_phase(c),
+        .to = c->request, .channel = ES_NONE, .step = c->steps - 1});
+}
+
+/* The next step, or the end of the run. */
+static bool replay_next_step(es_run *run)
+{
+    bool more = false;
+    es_code code = es_composer_step(run, &more, run->err);
+    if (code != ES_OK) {
+        run->code = code;
+        return false;
+    }
+    if (!more)
+        return false;
+    if (run->composer.fresh_request && run->contract->reset)
+        es_store_reset(run);
+    run->step_start = run->now;
+    replay_step_fact(run, ES_FACT_STEP);
+    replay_progress(run, run->view.timed ? 64 : 1024);
+    return true;
+}
+
+static es_code replay_none(es_run *run)
+{
+    while (replay_next_step(run)) {
+        if (run->quick.fits && run->composer.plain) {
+            es_quick_step(run);
+        } else {
+            for (uint32_t layer = 0; layer < run->view.layers; layer++) {
+                es_composer_layer(run, layer);
+                while (es_composer_event(run))
+                    replay_instant(run);
+            }
+        }
+        if (run->code != ES_OK)
+            break;
+        replay_step_fact(run, ES_FACT_STEP_END);
+    }
+    return run->code;
+}
+
+/* ---- simulated clock ---- */
+
+static es_time replay_expert_ns(es_run *run, uint32_t place)
+{
+    const es_event *e = &run->composer.event;
+    uint32_t served = e->served ? e->served[place] : 1;
+    if (run->expert_ns && served == 1)
+        return run->expert_ns[e->layer];
+    return es_channel_expert_ns(run, run->gpu, es_object(e, e->list[place]), served);
+}
+
+static uint32_t replay_place(const es_event *e, uint16_t index)
+{
+    uint32_t i = 0;
+    while (e->list[i] != index)
+        i++;
+    return i;
+}
+
+static void replay_span(es_run *run, es_fact_kind kind, uint32_t channel, es_oid object, es_time since, es_time at)
+{
+    if (es_bus_heard(run, kind) && at > since)
+        es_bus_deliver(run, &(es_fact){.kind = kind, .at = at, .since = since, .event = &run->composer.event, .objects = &object, .count = 1,
+            .from = ES_NO_TIER, .to = run->serving, .channel = channel, .step = run->composer.steps - 1});
+}
+
+static void replay_computed(es_run *run, es_due *due);
+
+/* The expert at `place` of the list is there: the gpu computes it when it is free. Waiting for it was the work of `channel`. */
+static void replay_compute(es_run *run, uint32_t place, uint32_t channel)
+{
+    es_event *e = &run->composer.event;
+    es_chan *gpu = &run->chan[run->gpu];
+    es_oid object = es_object(e, e->list[place]);
+    es_time ready = run->now > gpu->free_at ? run->now : gpu->free_at;
+    es_time cost = replay_expert_ns(run, place);
+    if (ready > gpu->free_at) {
+        es_time stall = ready - gpu->free_at;
+        run->times.stall += stall;
+        if (channel != ES_NONE)
+            run->chan_view[channel].wait_ns += stall;
+        replay_span(run, ES_FACT_STALL, channel, object, gpu->free_at, ready);
+    }
+    gpu->free_at = ready + cost;
+    run->times.expert_gpu += cost;
+    replay_span(run, ES_FACT_COMPUTE, run->gpu, object, ready, gpu->free_at);
+    if (run->wanted.waves) {
+        es_xfer *x = &run->tier[run->serving].xfer[object];
+        x->object = object;
+        x->due.fire = replay_computed;
+        run->wanted.computing++;
+        es_calendar_add(&run->calendar, &x->due, gpu->free_at, ES_PHASE_RELEASE);
+    }
+}
+
+static void replay_release(es_run *run, es_due *due);
+
+/* All that the layer waits for is there (or computed, in waves): it ends when gpu and cpu are done. */
+static void replay_finish(es_run *run)
+{
+    es_time end = run->chan[run->gpu].free_at;
+    if (run->wanted.cpu_end > end) {
+        run->times.expert_cpu += run->wanted.cpu_end - end;
+        end = run->wanted.cpu_end;
+    }
+    run->turn.fire = replay_release;
+    es_calendar_add(&run->calendar, &run->turn, end, ES_PHASE_RELEASE);
+}
+
+/* In waves: the compute of one expert has ended and it may leave. */
+static void replay_computed(es_run *run, es_due *due)
+{
+    const es_xfer *x = (const es_xfer *)(const void *)due;
+    run->view.guard[x->object >> 6] &= ~(1ull << (x->object & 63));
+    es_channels_unblock(run);
+    if (--run->wanted.computing == 0 && run->wanted.count == 0)
+        replay_finish(run);
+}
+
+/* Computes what is ready under the event's overlap rule, after something arrived or at the gate. */
+static void replay_advance(es_run *run, uint32_t channel)
+{
+    const es_event *e = &run->composer.event;
+    es_wanted *wanted = &run->wanted;
+    if (wanted->overlap == ES_BARRIER && wanted->count > 0)
+        return;
+    for (; wanted->next < e->count && !replay_bit(wanted->waiting, e->list[wanted->next]); wanted->next++)
+        if (!replay_bit(run->stay, e->list[wanted->next]))     /* stay: not for the gpu */
+            replay_compute(run, wanted->next, channel);
+}
+
+void es_replay_landed(es_run *run, es_xfer *x)
+{
+    const es_event *e = &run->composer.event;
+    es_wanted *wanted = &run->wanted;
+    uint32_t index = x->object - e->base;
+    if (wanted->count == 0 || x->tier != run->serving || x->object < e->base || index >= run->view.stride || !replay_bit(wanted->waiting, index))
+        return;
+    uint32_t channel = run->link[x->link].channel[0];
+    wanted->waiting[index >> 6] &= ~(1ull << (index & 63));
+    wanted->count--;
+    if (wanted->overlap == ES_RESIDENT_FIRST)
+        replay_compute(run, replay_place(e, (uint16_t)index), channel);
+    else
+        replay_advance(run, channel);
+    if (wanted->count == 0 && !wanted->waves)
+        replay_finish(run);
+}
+
+/* Step 4 of the gate: everything missing is asked for, waited for, computed on the host or left out. */
+static void replay_ask(es_run *run)
+{
+    es_event *e = &run->composer.event;
+    es_wanted *wanted = &run->wanted;
+    es_tier_view *tier = &run->tier_view[run->serving];
+    for (uint32_t i = 0, m = 0; i < e->count; i++) {
+        uint16_t index = e->list[i];
+        es_oid object = es_object(e, index);
+        if (replay_bit(e->hit, index))
+            continue;
+        if (replay_bit(tier->inbound + e->word, index)) {
+            es_channel_hurry(run, run->serving, object);
+            wanted->waiting[index >> 6] |= 1ull << (index & 63);
+            wanted->count++;
+            continue;
+        }
+        es_verdict verdict = ES_FETCH;
+        if (e->kept) {
+            assert(run->missing[m] == index);
+            verdict = run->verdicts[m++];
+        }
+        if (replay_bit(tier->queued + e->word, index)) {
+            run->tally.foreseen++;
+            es_channel_raise(run, run->serving, object);
+        }
+        if (verdict == ES_FETCH) {
+            es_channel_ask(run, run->serving, object, ES_CLASS_DEMAND, !es_event_keeps(e, index));
+            wanted->waiting[index >> 6] |= 1ull << (index & 63);
+            wanted->count++;
+            if (e->counted) {
+                run->tally.fetched_bytes += run->bytes[object >> 6];
+                if (e->phase == ES_DECODE)
+                    run->tally.decode_fetched_bytes += run->bytes[object >> 6];
+                uint64_t *seen = &run->seen[object >> 6], bit = 1ull << (object & 63);
+                run->tally.compulsory += !(*seen & bit);
+                *seen |= bit;
+            }
+        } else {
+            run->stay[index >> 6] |= 1ull << (index & 63);
+            if (verdict == ES_HOST_COMPUTE) {
+                es_chan *cpu = &run->chan[run->cpu];
+                es_time start = run->now > cpu->free_at ? run->now : cpu->free_at;
+                es_time cost = es_channel_expert_ns(run, run->cpu, object, e->served ? e->served[i] : 1);
+                cpu->free_at = wanted->cpu_end = start + cost;
+                cpu->view->busy_ns += cost;
+                cpu->view->transfers++;
+                replay_span(run, ES_FACT_COMPUTE, run->cpu, object, start, cpu->free_at);
+            }
+        }
+    }
+}
+
+static void replay_gate(es_run *run, es_due *due)
+{
+    (void)due;
+    es_composer *c = &run->composer;
+    es_event *e = &c->event;
+    es_wanted *wanted = &run->wanted;
+    /* 1. */
+    if (!es_composer_event(run)) {
+        if (run->code != ES_OK) {
+            run->stopped = true;
+            return;
+        }
+        replay_layer(run, c->layer + 1);
+        return;
+    }
+    if (run->tier[run->serving].write_back)
+        es_store_recall(run, e);
+    uint32_t misses = replay_lookup(run);
+    run->gate = run->now;
+    run->exceeded = false;
+    wanted->count = wanted->next = wanted->computing = 0;
+    wanted->cpu_end = 0;
+    memset(wanted->waiting, 0, e->words * sizeof *wanted->waiting);
+    memset(run->stay, 0, e->words * sizeof *run->stay);
+    /* 2. */
+    if (run->predictor)
+        es_channel_gate(run, e);
+    /* 3. */
+    replay_pin(run);
+    e->kept = NULL;
+    if (run->decides)
+        es_fetch_decide(run, misses);
+    wanted->waves = run->contract->overflow == ES_WAVES && es_room_exceeds(run, e, e->kept);
+    wanted->overlap = run->plan->compute.overlap;
+    if (wanted->waves) {
+        run->tally.overflow_events++;
+        wanted->overlap = ES_RESIDENT_FIRST;
+    }
+    es_bus_event(run, &run->use);
+    /* 4. */
+    if (misses || e->late)
+        replay_ask(run);
+    /* 5. */
+    run->chan[run->gpu].free_at = run->now;
+    if (wanted->overlap == ES_RESIDENT_FIRST) {
+        for (uint32_t i = 0; i < e->count; i++)
+            if (replay_bit(e->hit, e->list[i]))
+                replay_compute(run, i, ES_NONE);
+    } else {
+        replay_advance(run, ES_NONE);
+    }
+    if (wanted->count == 0 && !wanted->waves)
+        replay_finish(run);
+    /* 6. */
+    if (run->predictor && e->last)
+        es_guess_ask(run);
+}
+
+static void replay_release(es_run *run, es_due *due)
+{
+    (void)due;
+    es_event *e = &run->composer.event;
+    run->wanted.waves = false;
+    replay_unpin(run);
+    if (run->exceeded || run->contract->overflow == ES_PERSIST)
+        es_room_trim(run, e);
+    es_channels_unblock(run);
+    es_bus_event(run, &run->release);
+    if (!e->last) {
+        run->turn.fire = replay_gate;
+        es_calendar_add(&run->calendar, &run->turn, run->now, ES_PHASE_GATE);
+    } else {
+        replay_layer(run, e->layer + 1);
+    }
+}
+
+static void replay_begin_step(es_run *run)
+{
+    if (!replay_next_step(run)) {
+        run->stopped = true;
+        return;
+    }
+    replay_layer(run, 0);
+}
+
+static void replay_layer(es_run *run, uint32_t layer)
+{
+    es_composer *c = &run->composer;
+    if (layer == run->view.layers) {
+        es_time took = run->now - run->step_start;
+        *(es_step_phase(c) == ES_DECODE ? &run->times.decode_total : &run->times.prefill_total) += took;
+        run->times.total += took;
+        replay_step_fact(run, ES_FACT_STEP_END);
+        replay_begin_step(run);
+        return;
+    }
+    es_composer_layer(run, layer);
+    es_time dense = es_channel_dense_ns(run, c->rows, c->step.token[c->row + c->rows - 1].position);
+    run->times.dense += dense;
+    replay_span(run, ES_FACT_COMPUTE, run->gpu, ES_NO_OBJECT, run->now, run->now + dense);
+    run->turn.fire = replay_gate;
+    es_calendar_add(&run->calendar, &run->turn, run->now + dense, ES_PHASE_GATE);
+}
+
+static es_code replay_timed(es_run *run)
+{
+    replay_begin_step(run);
+    for (es_due *due; !run->stopped && (due = es_calendar_pop(&run->calendar)) != NULL;) {
+        assert(due->at >= run->now);
+        run->now = due->at;
+        due->fire(run, due);
+        if ((run->dirty | run->reshare) && !es_calendar_holds(&run->calendar, run->now))
+            es_channels_start(run);             /* the instant is over: copies start */
+    }
+    es_channels_finish(run);
+    if (run->code == ES_OK && !run->stopped)
+        run->code = es_err_set(run->err, ES_ESTUCK,
+            "nothing can go on at %.6f s: layer %u of step %llu waits for %u experts, and no copy is in flight or can find room in tier %s",
+            (double)run->now * 1e-9, run->composer.info->layer_number[run->composer.layer], (unsigned long long)run->composer.steps - 1,
+            run->wanted.count, run->tier[run->serving].name);
+    return run->code;
+}
+
+es_code es_replay(es_run *run, es_err *err)
+{
+    run->err = err;
+    return run->view.timed ? replay_timed(run) : replay_none(run);
+}

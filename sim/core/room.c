@@ -1,0 +1,87 @@
+/* Room: space for a newcomer, and what happens when an event needs more than there is.
+ *
+ * Victims are collected first, then leave together. A guess, and a demand under overflow `waves`, gets all it needs or nothing;
+ * any other demand takes what may leave and then exceeds its bucket until the event ends (trim), until a later event needs the
+ * space (persist), or until the best of all stay (keep_best). */
+#include "sim/core/state.h"
+
+#include <assert.h>
+
+static int64_t *room_used(const es_run *run, uint32_t t, uint32_t bucket)
+{
+    return &run->tier[t].used[bucket - run->tier[t].view->first_bucket];
+}
+
+/* Asks the policy for `units` of the bucket; what it names leaves. Returns what that freed. */
+static int64_t room_free(es_run *run, const es_need *need)
+{
+    es_tier *tier = &run->tier[need->tier];
+    size_t n = run->policy->victims(run->policy_state, need, tier->victims, run->view.objects);
+    int64_t freed = tier->uniform ? (int64_t)n * tier->unit[0] : 0;
+    for (size_t i = 0; i < n && !tier->uniform; i++)
+        freed += tier->unit[tier->victims[i] >> 6];
+    if (n > 0)
+        es_store_evict(run, need->tier, tier->victims, n, need->why);
+    return freed;
+}
+
+es_room es_room_make(es_run *run, uint32_t t, es_oid object, int64_t units, es_why why)
+{
+    es_tier *tier = &run->tier[t];
+    uint32_t bucket = es_bucket_of(&run->view, t, object);
+    int64_t room = tier->room[bucket - tier->view->first_bucket];
+    int64_t leaving = tier->leaving[bucket - tier->view->first_bucket];
+    int64_t lacking = *room_used(run, t, bucket) - leaving + units - room;
+    if (lacking <= 0)
+        return leaving > 0 && *room_used(run, t, bucket) + units > room ? ES_ROOM_LEAVING : ES_ROOM_OK;
+    if (units > room && why != ES_DEMAND)
+        return ES_ROOM_NEVER;
+    es_need need = {.tier = t, .bucket = bucket, .units = lacking, .why = why,
+        .all = why != ES_DEMAND || (run->contract->overflow == ES_WAVES && (run->view.timed || run->wanted.waves))};
+    bool enough = room_free(run, &need) >= lacking;
+    if (tier->leaving[bucket - tier->view->first_bucket] > 0)
+        return ES_ROOM_LEAVING;
+    return enough ? ES_ROOM_OK : ES_ROOM_WAIT;
+}
+
+void es_room_exceed(es_run *run)
+{
+    run->tally.overflow_events += !run->exceeded;
+    run->exceeded = true;
+}
+
+void es_room_trim(es_run *run, const es_event *event)
+{
+    uint32_t t = run->serving;
+    uint32_t bucket = es_bucket_of(&run->view, t, event->base);
+    int64_t room = run->tier[t].room[bucket - run->tier[t].view->first_bucket];
+    int64_t over = *room_used(run, t, bucket) - room;
+    es_need need = {.tier = t, .bucket = bucket, .why = ES_RELEASE};
+    /* 1. others first, unless the best of all are to stay */
+    if (over > 0 && run->contract->overflow != ES_KEEP_BEST) {
+        need.units = over;
+        for (uint32_t w = 0; w < event->words; w++)
+            run->view.guard[event->word + w] |= event->mask[w];
+        over -= room_free(run, &need);
+        for (uint32_t w = 0; w < event->words; w++)
+            run->view.guard[event->word + w] &= ~event->mask[w];
+    }
+    /* 2. then the event's own, unless what it touched may stay */
+    if (over > 0 && run->contract->overflow != ES_PERSIST) {
+        need.units = over;
+        room_free(run, &need);
+    }
+}
+
+bool es_room_exceeds(const es_run *run, const es_event *event, const uint64_t *kept)
+{
+    uint32_t t = run->serving;
+    const es_tier *tier = &run->tier[t];
+    uint32_t bucket = es_bucket_of(&run->view, t, event->base), count = event->count;
+    if (kept) {
+        count = 0;
+        for (uint32_t w = 0; w < event->words; w++)
+            count += (uint32_t)__builtin_popcountll(kept[w]);
+    }
+    return count * tier->unit[event->word] > tier->room[bucket - tier->view->first_bucket];
+}

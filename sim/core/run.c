@@ -1,0 +1,134 @@
+/* Run: its end and its report. What observers know they add themselves; here stand the facts about capacity that decide
+ * everything else, and the contract. */
+#include "sim/core/state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+es_code es_run_go(es_run *run, const es_progress *progress, es_err *err)
+{
+    run->progress = progress;
+    es_code code = es_replay(run, err);
+    for (uint32_t c = 0; c < run->chans; c++)
+        if (c == run->gpu)
+            run->chan_view[c].busy_ns = run->times.dense + run->times.expert_gpu;
+    if (code == ES_OK && run->composer.steps == 0)
+        return es_err_set(err, ES_EINPUT, "the trace has no steps to replay under contract.prefill \"%s\"", run->contract->prefill);
+    if (code == ES_OK && es_bus_heard(run, ES_FACT_END))
+        es_bus_deliver(run, &(es_fact){.kind = ES_FACT_END, .at = run->now, .since = 0, .from = ES_NO_TIER, .to = ES_NO_TIER,
+            .channel = ES_NONE, .step = run->composer.steps});
+    return code;
+}
+
+/* Bytes of one token's experts over all layers: below it LRU scores exactly zero on decode. */
+static int64_t run_cycle_bytes(const es_run *run)
+{
+    int64_t bytes = 0;
+    for (uint32_t l = 0; l < run->view.layers; l++)
+        bytes += run->composer.info->top_k * run->composer.slices * run->bytes[l * run->view.words_per_layer];
+    return bytes;
+}
+
+static void run_report_tiers(const es_run *run, es_json *out)
+{
+    es_json *tiers = es_json_add_object(out, "tiers");
+    for (uint32_t t = 0; tiers && t < run->tiers; t++) {
+        const es_tier *tier = &run->tier[t];
+        es_json *one = es_json_add_object(tiers, tier->name);
+        if (!one)
+            return;
+        int64_t room = 0;
+        for (uint32_t b = 0; b < (run->view.per_layer ? run->view.layers : 1); b++)
+            room += tier->room[b];
+        es_json_add_bool(one, "home", tier->home);
+        es_json_add_bool(one, "serving", tier->serving);
+        if (!tier->home) {
+            es_json_add_text(one, "counts", tier->counts);
+            es_json_add_int(one, "capacity", room);
+            es_json_add_int(one, "peak", tier->peak);
+            es_json_add_int(one, "held", tier->held);
+            es_json_add_int(one, "insertions", (int64_t)tier->view->insertions);
+            es_json_add_int(one, "evictions", (int64_t)tier->view->evictions);
+        }
+        if (!tier->serving)
+            es_json_add_int(one, "found", (int64_t)tier->view->found);
+    }
+}
+
+static void run_report_capacity(const es_run *run, es_json *out)
+{
+    const es_tier *tier = &run->tier[run->serving];
+    es_json *capacity = cJSON_GetObjectItemCaseSensitive(out, "capacity");
+    if (!capacity)
+        capacity = es_json_add_object(out, "capacity");
+    if (!capacity)
+        return;
+    int64_t room = 0, population_bytes = 0;
+    for (uint32_t b = 0; b < (run->view.per_layer ? run->view.layers : 1); b++)
+        room += tier->room[b];
+    for (uint32_t l = 0; l < run->view.layers; l++)
+        population_bytes += run->view.experts * run->bytes[l * run->view.words_per_layer];
+    es_json_add_int(capacity, "objects", (int64_t)run->view.layers * run->view.experts);
+    if (tier->home)
+        cJSON_AddNullToObject(capacity, "slots_or_bytes");
+    else
+        es_json_add_int(capacity, "slots_or_bytes", room);
+    es_json_add_text(capacity, "counts", tier->counts);
+    if (run->plan->expert_bytes) {
+        es_json_add_int(capacity, "cycle_bytes", run_cycle_bytes(run));
+        es_json_add_int(capacity, "population_bytes", population_bytes);
+    } else {
+        cJSON_AddNullToObject(capacity, "cycle_bytes");
+        cJSON_AddNullToObject(capacity, "population_bytes");
+    }
+    es_json_add_int(capacity, "cycle_objects", (int64_t)run->view.layers * run->composer.info->top_k * run->composer.slices);
+    es_json_add_int(capacity, "peak", tier->peak);
+}
+
+es_code es_run_report(es_run *run, es_json *out, es_err *err)
+{
+    es_code code = ES_OK;
+    for (uint32_t i = 0; i < run->observers; i++)
+        if (run->observer[i]->report)
+            run->observer[i]->report(run->observer_state[i], out);
+    run_report_capacity(run, out);
+    run_report_tiers(run, out);
+    for (uint32_t i = 0; i < run->observers && code == ES_OK; i++)
+        if (run->observer[i]->verdict)
+            code = run->observer[i]->verdict(run->observer_state[i], err);
+    return code;
+}
+
+const es_view *es_run_view(const es_run *run)
+{
+    return &run->view;
+}
+
+bool es_run_oracle(const es_run *run)
+{
+    return run->oracle;
+}
+
+size_t es_run_allocations(const es_run *run)
+{
+    return run->arena.calls;
+}
+
+static void run_fini(const es_part *part, void *state)
+{
+    if (part && part->fini && state)
+        part->fini(state);
+}
+
+void es_run_free(es_run *run)
+{
+    if (!run)
+        return;
+    for (uint32_t i = 0; i < run->observers; i++)
+        run_fini(&run->observer[i]->part, run->observer_state[i]);
+    run_fini(run->plan->policy.part, run->policy_state);
+    run_fini(run->plan->predictor.part, run->predictor_state);
+    run_fini(run->plan->dispatcher.part, run->dispatcher_state);
+    es_arena_free(&run->arena);
+    free(run);
+}

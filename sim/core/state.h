@@ -1,0 +1,347 @@
+/* State: everything mutable of one run, and who may change it. Inside the core only; parts see view.h.
+ *
+ *   assemble.c  builds it from a plan          store.c    moves a copy through its life (the only writer of masks and space)
+ *   events.c    composes events from steps     room.c     makes space: victims, overflow
+ *   replay.c    steps, gates, releases         fetch.c    serves the misses of an event under clock none
+ *   channel.c   queues and transfers           guess.c    asks the predictor, keeps its guesses
+ *   bus.c       delivers facts                 run.c      begins, ends, reports */
+#ifndef ES_CORE_STATE_H
+#define ES_CORE_STATE_H
+
+#include "sim/core/calendar.h"
+#include "sim/core/plan.h"
+#include "sim/core/run.h"
+#include "sim/part/allocator.h"
+#include "sim/part/predictor.h"
+#include "sim/part/router.h"
+#include "sim/part/scheduler.h"
+#include "sim/part/timing.h"
+
+enum { ES_MOST_TIERS = 16, ES_MOST_CHANNELS = 32, ES_MOST_HOPS = 4 };
+
+/* ---- transfers: one per (tier, object), because an object has at most one copy on its way into a tier ---- */
+
+enum { ES_FILL_OPEN, ES_FILL_NOW, ES_FILL_DONE };
+
+typedef struct es_xfer {
+    es_due due;                 /* COMPLETE, and the end of its compute in waves */
+    struct es_xfer *next, *prev; /* in its channel's queue or among its running transfers */
+    es_oid object;
+    uint16_t tier, link;        /* where to, over which link */
+    uint8_t kind;               /* es_class it is queued or running as */
+    bool running, queued;       /* on a lane; in a channel's queue (between chunks too) */
+    bool hopping;               /* asked for, but still on its way to the tier before */
+    bool begun;                 /* its first chunk has started: it holds its room */
+    bool holds_lane;            /* false for all but the last of a batch */
+    bool transient;             /* read in place: takes no room, is gone when its event ends */
+    es_time asked;
+    uint64_t order;             /* of asking, over all channels */
+    int64_t bytes, left;        /* of the copy; of it behind the chunk at hand */
+    uint32_t place;             /* among the elastic transfers that do their work now; ES_NONE: not there */
+    double work;                /* elastic: work not yet done at `since`, ns at the full rate */
+    double rate;                /* bytes per ns now */
+    uint8_t filling;            /* while rates are being found */
+    double ns_per_byte[ES_MOST_HOPS]; /* elastic: on each channel of its link, at that channel's full rate */
+    es_time since;
+} es_xfer;
+
+typedef struct es_fifo {
+    es_xfer *head, *tail;
+    uint32_t count;
+} es_fifo;
+
+typedef struct es_chan {
+    es_channel_view *view;      /* name, lanes, statistics */
+    int discipline;
+    uint32_t lanes, busy;
+    es_fifo queue[ES_CLASSES];
+    bool blocked[ES_CLASSES];   /* its head lacked room: not asked again before the next landing or release */
+    es_xfer *running;           /* transfers that hold a lane here, or share it */
+    const es_timing *timing;
+    void *timing_state;
+    bool timing_varies;
+    const es_scheduler *scheduler;
+    void *scheduler_state;
+    int64_t chunk;
+    bool slows;                 /* others are slowed while it is busy */
+    uint32_t slower_count;      /* slowed_by */
+    uint32_t slower[4];
+    double slowing[4];
+    es_time depth_since;        /* of the last change of the number waiting */
+    int64_t depth_area;         /* integral of the number waiting, ns */
+    es_time free_at;            /* compute units: first come, first served with known service times is arithmetic */
+    es_time tail;               /* busy time counted that lies behind the end of the run */
+} es_chan;
+
+typedef struct es_link {
+    uint32_t from, to;
+    uint32_t channel_count;
+    uint32_t channel[ES_MOST_HOPS];
+    bool elastic;               /* its copies may be stretched: shared, limited or slowed (share.c) */
+} es_link;
+
+typedef struct es_tier {
+    es_tier_view *view;
+    const char *name;
+    bool home, serving, exclusive, write_back;
+    uint32_t compute;           /* channel, or ES_NONE */
+    uint32_t demote;            /* tier, or ES_NO_TIER */
+    int64_t *room, *used;       /* [buckets of this tier] in units */
+    int64_t *unit;              /* [words] */
+    bool uniform;               /* every object takes the same */
+    int64_t peak;               /* most units ever held, all buckets */
+    int64_t held;
+    const char *counts;         /* "slots" or "bytes" */
+    uint32_t way[ES_MOST_TIERS]; /* first link on the shortest way to here from each tier, or ES_NONE */
+    uint32_t hops[ES_MOST_TIERS]; /* how many links that way has; ES_NONE: there is none */
+    int64_t *leaving;           /* [buckets of this tier] units of OUTBOUND copies: still held, but going */
+    es_xfer *xfer;              /* [objects]; timed runs */
+    es_oid *victims;            /* [objects] scratch: one per tier, because a demotion asks the tier below while victims are held */
+} es_tier;
+
+/* ---- events ---- */
+
+typedef struct es_composer {
+    const es_source *source;
+    void *source_state;
+    const es_trace_info *info;
+    es_step step;               /* as the source gave it */
+    uint32_t row, rows;         /* of it, the part that runs as one step now: prefill may be cut */
+    uint32_t tile;              /* prompt tokens per step; 0: all */
+    bool skip_prefill;
+    uint64_t steps, events, positions, tokens;  /* so far */
+    uint32_t request;           /* of the step now, for contract.reset */
+    bool fresh_request;         /* the step now belongs to another request than the one before */
+    bool plain;                 /* every event of the step is one row as it stands in the trace (row.h) */
+    uint32_t layer;             /* ordinal, while its events are walked */
+    uint32_t slices;
+    /* the union of the rows at hand; sub-events are cut from it */
+    uint32_t unit_row;          /* unit token, id: next row */
+    uint32_t cut, cut_count;    /* judge serialized, unit id: next element of the list */
+    uint16_t *list, *touch, *served, *repeats, *scratch;
+    uint64_t *mask;             /* [words_per_layer] of the event */
+    uint64_t *call;             /* [words_per_layer] of the whole call: what serialized_pinned protects */
+    uint64_t *seen;             /* [words_per_layer] scratch */
+    uint16_t *slot;             /* [stride] place of an index in list */
+    es_event event;
+} es_composer;
+
+/* ---- the run ---- */
+
+typedef struct es_listener {
+    void *self;
+    void (*notify)(void *self, const es_fact *fact);
+    unsigned hears;
+} es_listener;
+
+typedef struct es_wanted {      /* timed: what the layer at hand still waits for */
+    uint64_t *waiting;          /* [words_per_layer] wanted and not yet there */
+    uint32_t count;
+    uint32_t next;              /* in_order, barrier: first element of the list not yet computed */
+    uint32_t computing;         /* waves: experts whose compute has not ended */
+    bool waves;                 /* this event is larger than its room: each expert is unpinned when its compute ends */
+    int overlap;
+    es_time cpu_end;            /* of the experts computed on the host; 0: none */
+} es_wanted;
+
+typedef struct es_quick {       /* the plainest run (quick.c): what changes at every event */
+    bool fits;
+    uint64_t mask, hit;         /* of the event */
+    int64_t unit, spare;        /* of the serving tier: per object; room not used */
+    uint64_t *resident;
+    es_need need;
+    uint64_t fetched, compulsory; /* of the step */
+    int64_t bytes;
+} es_quick;
+
+struct es_run {
+    es_arena arena;
+    const es_plan *plan;
+    const es_contract *contract;
+    es_view view;
+    es_counts tally;
+    es_times times;
+    es_future future;
+    es_calendar calendar;
+    es_time now;
+    bool stopped, oracle;
+    es_err *err;                /* of es_run_go, for faults found inside an event */
+    es_code code;
+
+    es_tier tier[ES_MOST_TIERS];
+    es_tier_view tier_view[ES_MOST_TIERS];
+    uint32_t tiers, serving, home;
+    es_chan chan[ES_MOST_CHANNELS];
+    es_channel_view chan_view[ES_MOST_CHANNELS];
+    uint32_t chans, gpu, cpu;   /* compute units or ES_NONE */
+    es_link *link;
+    uint32_t links;
+    uint32_t host;              /* tier with a cpu compute unit, or ES_NO_TIER */
+
+    uint64_t *seen;             /* [words] used before: what is missed for the first time is compulsory */
+    uint64_t *fresh;            /* [words] came into the serving tier by a guess and was not used since */
+    int64_t *bytes;             /* [words] */
+    int64_t *slice_bytes;       /* [layers * slices] or NULL */
+
+    const es_policy *policy;
+    void *policy_state;
+    bool decides;               /* how misses are served is a question: dispatcher, admit, or overflow bypass */
+    bool admits;                /* the policy may refuse to keep what is fetched */
+    const es_predictor *predictor;
+    void *predictor_state;
+    const es_dispatcher *dispatcher;
+    void *dispatcher_state;
+    const es_router *router;
+    void *router_state;
+    es_listener *listener;      /* [listeners] */
+    uint32_t listeners;
+    es_listener *hears[ES_FACTS]; /* by kind: those who hear it, in order, ended by one without notify */
+    es_fact use, release;       /* as told at every gate and release: only times and step change */
+    unsigned heard;             /* union of what anybody hears */
+    const es_observer **observer;
+    void **observer_state;
+    uint32_t observers;
+
+    es_composer composer;
+    uint64_t *hit, *kept, *stay; /* [words_per_layer] of the event: resident at its gate; kept afterwards; newly so */
+    es_oid *moved;              /* [objects] scratch for facts */
+    bool *keep;                 /* [stride] scratch for the policy's admit */
+    es_guess *guesses;          /* scratch for the predictor */
+    uint32_t guesses_most;
+    es_oid *pending;            /* [objects] clock none: guesses that wait for room, in order */
+    uint32_t pending_count;
+    bool exceeded;              /* the event at hand took more than the room there is */
+
+    es_quick quick;
+
+    /* timed */
+    es_due turn;                /* next gate or release */
+    es_wanted wanted;
+    uint64_t asks;
+    uint64_t dirty;             /* bit per channel that may be able to start something */
+    es_xfer **elastic;          /* transfers that do elastic work now */
+    uint32_t elastic_count;
+    bool reshare;               /* something began or ended that changes rates */
+    es_time step_start, gate;
+    es_time *expert_ns;         /* [layers] gpu cost of an expert that serves one token, or NULL when it varies */
+    es_verdict *verdicts;       /* [stride] of missing[i] */
+    uint32_t missing_count;
+    es_time *serve_ns;          /* scratch for the dispatcher: 3 * stride */
+    uint16_t *missing;
+
+    const es_progress *progress;
+};
+
+/* ---- bus ---- */
+void es_bus_deliver(es_run *run, const es_fact *fact);
+static inline bool es_bus_heard(const es_run *run, es_fact_kind kind)
+{
+    return run->heard >> kind & 1;
+}
+/* Tells of objects; costs a test when nobody listens. */
+void es_bus_objects(es_run *run, es_fact_kind kind, es_why why, const es_oid *objects, uint32_t count, uint32_t from, uint32_t to);
+bool es_bus_open(es_run *run);                      /* when all listeners are known; false: no memory */
+/* Tells of the event at hand: its gate (run->use) or its release. */
+static inline void es_bus_event(es_run *run, es_fact *fact)
+{
+    fact->at = run->now;
+    fact->since = run->gate;
+    fact->step = run->composer.event.step;
+    for (const es_listener *l = run->hears[fact->kind]; l->notify; l++)
+        l->notify(l->self, fact);
+}
+
+/* ---- events ---- */
+es_code es_composer_init(es_composer *c, es_run *run, es_err *err);
+/* The next step, cut by contract.prefill. *more false at the end of the trace. */
+es_code es_composer_step(es_run *run, bool *more, es_err *err);
+/* Begins a layer of the step; then es_composer_event yields its events one by one; false when there are no more. */
+void es_composer_layer(es_run *run, uint32_t layer);
+bool es_composer_event(es_run *run);
+void es_composer_fault(es_run *run, uint32_t row);      /* the row lists an expert twice */
+es_code es_composer_rewind(es_run *run, es_err *err);
+/* Fills run->future by one pass over the source; with lists when `peek`. Counts uses when `popularity` is not NULL. */
+es_code es_future_fill(es_run *run, bool next, bool peek, uint64_t *popularity, es_err *err);
+static inline uint8_t es_step_phase(const es_composer *c)
+{
+    return c->step.token[c->row].phase;
+}
+
+/* ---- store ---- */
+static inline es_oid es_object(const es_event *e, uint16_t index)
+{
+    return e->base + index;
+}
+void es_store_reset(es_run *run);
+/* Space is taken and the object is INBOUND (instant: RESIDENT at once, see es_store_land). */
+void es_store_take(es_run *run, uint32_t tier, es_oid object);
+void es_store_land(es_run *run, uint32_t tier, es_oid object);
+/* The victims leave `tier`: dropped or demoted, told once. */
+void es_store_evict(es_run *run, uint32_t tier, const es_oid *victims, size_t count, es_why why);
+/* The tier nearest to `to` (fewest links) that holds the object. */
+uint32_t es_store_source(const es_run *run, uint32_t to, es_oid object);
+/* A write-back has landed below: its space in `tier` is free unless it was wanted again. */
+void es_store_written(es_run *run, uint32_t tier, es_oid object);
+/* The events's objects that were on their way out stay after all. */
+void es_store_recall(es_run *run, const es_event *event);
+/* INBOUND -> ABSENT: a guess that was cancelled between chunks. */
+void es_store_abandon(es_run *run, uint32_t tier, es_oid object);
+/* The copy in an exclusive lower tier leaves it, because the tier above takes it. */
+void es_store_lift(es_run *run, uint32_t from, es_oid object);
+/* The event wants these objects of a word: what a guess brought is used now, as a hit or late. */
+void es_store_used_guess(es_run *run, uint32_t word, uint64_t wanted, uint64_t hits);
+es_code es_store_initial(es_run *run, es_err *err);
+
+/* ---- room ---- */
+typedef enum es_room { ES_ROOM_OK, ES_ROOM_WAIT, ES_ROOM_LEAVING, ES_ROOM_NEVER } es_room;
+/* Makes room for `units` in the bucket of `object`. A demand takes what may leave even when it is not enough (ES_ROOM_WAIT
+ * then), a guess all or nothing. LEAVING: enough is on its way out; wait for the write-backs. */
+es_room es_room_make(es_run *run, uint32_t tier, es_oid object, int64_t units, es_why why);
+/* An overshoot ends: residents leave until the bucket of the event fits, others first, then its own; under `persist` only others. */
+/* A demand goes above the room there is: counted once per event. */
+void es_room_exceed(es_run *run);
+void es_room_trim(es_run *run, const es_event *event);
+/* Is what the event keeps larger than its room? */
+bool es_room_exceeds(const es_run *run, const es_event *event, const uint64_t *kept);
+
+/* ---- fetch ---- */
+/* How the misses of the event are served: dispatcher, policy.admit, overflow bypass. Sets event->kept and run->verdicts (by
+ * place in run->missing); without any of them event->kept stays NULL and everything missing is fetched to stay. */
+void es_fetch_decide(es_run *run, uint32_t misses);
+void es_fetch_instant(es_run *run, uint32_t misses);        /* clock none */
+
+/* ---- guess ---- */
+void es_guess_ask(es_run *run);                     /* asks the predictor after the gate of the event; queues its guesses */
+void es_guess_gate(es_run *run);                    /* clock none: pending guesses of this layer die or are foreseen */
+void es_guess_try(es_run *run);                     /* clock none: pending guesses start while there is room */
+
+/* ---- channel: simulated clock ---- */
+void es_channel_ask(es_run *run, uint32_t tier, es_oid object, es_class kind, bool transient);
+void es_channel_gate(es_run *run, const es_event *event);     /* queued guesses of this layer that are not wanted die */
+void es_channel_raise(es_run *run, uint32_t tier, es_oid object);   /* a queued guess leaves the queue: it is asked anew as a demand */
+void es_channel_hurry(es_run *run, uint32_t tier, es_oid object);   /* a guess in flight is late: its next chunks go as a demand's */
+void es_channel_write_back(es_run *run, uint32_t from, uint32_t to, es_oid object);
+bool es_channel_stop_write(es_run *run, uint32_t to, es_oid object); /* a write-back that has not started: forget it */
+void es_channels_start(es_run *run);
+void es_channels_unblock(es_run *run);
+void es_channels_finish(es_run *run);
+
+/* ---- share: elastic transfers ---- */
+void es_share_join(es_run *run, es_xfer *xfer);     /* its fixed part is over: its work begins */
+void es_share_leave(es_run *run, es_xfer *xfer);
+void es_share_settle(es_run *run);                  /* new rates for all, from now on */
+void es_channel_ended(es_run *run, es_due *due);    /* what fires when a transfer (or a chunk) is done */
+es_time es_channel_copy_ns(es_run *run, uint32_t link, es_oid object);      /* of one copy alone */
+es_time es_channel_free_at(const es_run *run, uint32_t link);                /* when the link could take one more demand, as far as is known */
+es_time es_channel_expert_ns(es_run *run, uint32_t unit, es_oid object, uint32_t tokens);
+es_time es_channel_dense_ns(es_run *run, uint32_t tokens, uint32_t context);
+
+/* ---- quick: clock none, the plainest run ---- */
+void es_quick_open(es_run *run);        /* does the run fit? */
+void es_quick_step(es_run *run);
+
+/* ---- replay ---- */
+es_code es_replay(es_run *run, es_err *err);
+void es_replay_landed(es_run *run, es_xfer *xfer);      /* something the layer may wait for is there */
+
+#endif

@@ -1,0 +1,241 @@
+/* Store: a copy's life, and the only place where masks and space change.
+ *
+ *   ABSENT --ask--> QUEUED --lane + room--> INBOUND --done--> RESIDENT --evict--> ABSENT, or to the tier below
+ *
+ * The state of an object in a tier is three masks of the view: queued, inbound, resident; none is ABSENT. Space is held by
+ * INBOUND and RESIDENT. Each change is asserted against the state it starts from. */
+#include "sim/core/state.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+static inline uint64_t store_bit(es_oid object)
+{
+    return 1ull << (object & 63);
+}
+
+static inline int64_t *store_used(const es_run *run, es_tier *tier, es_oid object)
+{
+    return &tier->used[run->view.per_layer ? run->view.layer_of[object >> 6] : 0];
+}
+
+static void store_hold(es_run *run, es_tier *tier, es_oid object, int64_t units)
+{
+    *store_used(run, tier, object) += units;
+    tier->held += units;
+    if (tier->held > tier->peak)
+        tier->peak = tier->held;
+}
+
+void es_store_take(es_run *run, uint32_t t, es_oid object)
+{
+    es_tier *tier = &run->tier[t];
+    size_t w = object >> 6;
+    uint64_t bit = store_bit(object);
+    assert(!(tier->view->resident[w] & bit) && !(tier->view->inbound[w] & bit));
+    tier->view->queued[w] &= ~bit;
+    tier->view->inbound[w] |= bit;
+    store_hold(run, tier, object, tier->unit[w]);
+}
+
+void es_store_land(es_run *run, uint32_t t, es_oid object)
+{
+    es_tier *tier = &run->tier[t];
+    size_t w = object >> 6;
+    uint64_t bit = store_bit(object);
+    assert(tier->view->inbound[w] & bit);
+    tier->view->inbound[w] &= ~bit;
+    tier->view->resident[w] |= bit;
+    tier->view->insertions++;
+}
+
+uint32_t es_store_source(const es_run *run, uint32_t to, es_oid object)
+{
+    uint32_t best = run->home;
+    for (uint32_t t = 0; t < run->tiers; t++)
+        if (t != to && run->tier[to].hops[t] < run->tier[to].hops[best] && es_mask_has(run->tier_view[t].resident, object))
+            best = t;
+    return best;
+}
+
+static void store_drop(es_run *run, es_tier *tier, es_oid object)
+{
+    size_t w = object >> 6;
+    assert(tier->view->resident[w] & store_bit(object));
+    tier->view->resident[w] &= ~store_bit(object);
+    *store_used(run, tier, object) -= tier->unit[w];
+    tier->held -= tier->unit[w];
+}
+
+void es_store_lift(es_run *run, uint32_t from, es_oid object)
+{
+    es_tier *tier = &run->tier[from];
+    if (!tier->exclusive || tier->home)
+        return;
+    store_drop(run, tier, object);
+    es_bus_objects(run, ES_FACT_LEAVE_LOW, ES_TOUCH, &object, 1, from, run->serving);
+}
+
+/* The victim's data must move before its space is free. */
+static void store_write_back(es_run *run, uint32_t from, uint32_t to, es_oid object)
+{
+    es_tier *tier = &run->tier[from];
+    size_t w = object >> 6;
+    tier->view->resident[w] &= ~store_bit(object);
+    tier->view->outbound[w] |= store_bit(object);
+    tier->leaving[run->view.per_layer ? run->view.layer_of[w] : 0] += tier->unit[w];
+    es_bus_objects(run, ES_FACT_OUTBOUND, ES_DEMAND, &object, 1, from, to);
+    es_channel_write_back(run, from, to, object);
+}
+
+void es_store_written(es_run *run, uint32_t t, es_oid object)
+{
+    es_tier *tier = &run->tier[t];
+    size_t w = object >> 6;
+    if (!(tier->view->outbound[w] & store_bit(object)))
+        return;                             /* wanted again meanwhile: it stays in both */
+    tier->view->outbound[w] &= ~store_bit(object);
+    tier->leaving[run->view.per_layer ? run->view.layer_of[w] : 0] -= tier->unit[w];
+    tier->view->resident[w] |= store_bit(object);
+    store_drop(run, tier, object);
+    tier->view->evictions++;
+    run->tally.evictions++;
+    run->tally.demotions++;
+    es_bus_objects(run, tier->serving ? ES_FACT_EVICT : ES_FACT_LEAVE_LOW, ES_DEMAND, &object, 1, t, tier->demote);
+}
+
+void es_store_recall(es_run *run, const es_event *event)
+{
+    es_tier *tier = &run->tier[run->serving];
+    for (uint32_t w = event->word; w < event->word + event->words; w++)
+        for (uint64_t left = tier->view->outbound[w] & event->mask[w - event->word]; left; left &= left - 1) {
+            es_oid object = w * 64 + (es_oid)__builtin_ctzll(left);
+            tier->view->outbound[w] &= ~store_bit(object);
+            tier->leaving[run->view.per_layer ? run->view.layer_of[w] : 0] -= tier->unit[w];
+            tier->view->resident[w] |= store_bit(object);
+            es_channel_stop_write(run, tier->demote, object);
+            es_bus_objects(run, ES_FACT_RECALL, ES_DEMAND, &object, 1, run->serving, tier->demote);
+        }
+}
+
+void es_store_abandon(es_run *run, uint32_t t, es_oid object)
+{
+    es_tier *tier = &run->tier[t];
+    size_t w = object >> 6;
+    assert(tier->view->inbound[w] & store_bit(object));
+    tier->view->inbound[w] &= ~store_bit(object);
+    *store_used(run, tier, object) -= tier->unit[w];
+    tier->held -= tier->unit[w];
+    if (tier->serving && es_mask_has(run->fresh, object)) {
+        run->fresh[w] &= ~store_bit(object);
+        run->tally.wasted++;
+    }
+}
+
+/* One victim goes one tier down: what leaves there to make room goes further down or is dropped. */
+static void store_demote(es_run *run, uint32_t from, uint32_t to, es_oid object)
+{
+    es_tier *low = &run->tier[to];
+    if (low->home || es_mask_has(low->view->resident, object))
+        return;
+    if (es_room_make(run, to, object, low->unit[object >> 6], ES_DEMOTE) != ES_ROOM_OK)
+        return;
+    low->view->resident[object >> 6] |= store_bit(object);
+    low->view->insertions++;
+    store_hold(run, low, object, low->unit[object >> 6]);
+    run->tally.demotions++;
+    es_bus_objects(run, ES_FACT_ARRIVE_LOW, ES_DEMOTE, &object, 1, from, to);
+}
+
+/* Guesses that leave without having been used. */
+static void store_waste(es_run *run, const es_oid *victims, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        es_oid object = victims[i];
+        if (es_mask_has(run->fresh, object)) {
+            run->fresh[object >> 6] &= ~store_bit(object);
+            run->tally.wasted++;
+            run->tally.wasted_bytes += run->bytes[object >> 6];
+        }
+    }
+}
+
+void es_store_evict(es_run *run, uint32_t t, const es_oid *victims, size_t count, es_why why)
+{
+    es_tier *tier = &run->tier[t];
+    uint32_t to = tier->demote;
+    if (run->view.timed && tier->write_back && to != ES_NO_TIER && !run->tier[to].home && why != ES_RELEASE) {
+        for (size_t i = 0; i < count; i++)
+            store_write_back(run, t, to, victims[i]);
+        return;
+    }
+    if (run->predictor && tier->serving)
+        store_waste(run, victims, count);
+    if (tier->uniform && !run->view.per_layer) {
+        uint64_t *resident = tier->view->resident;
+        for (size_t i = 0; i < count; i++) {
+            assert(es_mask_has(resident, victims[i]));
+            resident[victims[i] >> 6] &= ~store_bit(victims[i]);
+        }
+        int64_t units = (int64_t)count * tier->unit[0];
+        tier->used[0] -= units;
+        tier->held -= units;
+    } else {
+        for (size_t i = 0; i < count; i++)
+            store_drop(run, tier, victims[i]);
+    }
+    tier->view->evictions += count;
+    run->tally.evictions += count;
+    es_bus_objects(run, tier->serving ? ES_FACT_EVICT : ES_FACT_LEAVE_LOW, why, victims, (uint32_t)count, t, to);
+    if (to != ES_NO_TIER)
+        for (size_t i = 0; i < count; i++)
+            store_demote(run, t, to, victims[i]);
+}
+
+void es_store_used_guess(es_run *run, uint32_t word, uint64_t wanted, uint64_t hits)
+{
+    run->tally.prefetch_hits += (uint64_t)__builtin_popcountll(run->fresh[word] & hits);
+    run->fresh[word] &= ~wanted;
+}
+
+void es_store_reset(es_run *run)
+{
+    for (uint32_t t = 0; t < run->tiers; t++) {
+        es_tier *tier = &run->tier[t];
+        if (tier->home)
+            continue;
+        for (uint32_t w = 0; w < run->view.words; w++)
+            for (uint64_t left = tier->view->resident[w]; left; left &= left - 1)
+                store_drop(run, tier, w * 64 + (es_oid)__builtin_ctzll(left));
+    }
+    memset(run->fresh, 0, run->view.words * sizeof *run->fresh);
+    es_bus_deliver(run, &(es_fact){.kind = ES_FACT_RESET, .at = run->now, .since = run->now, .from = ES_NO_TIER, .to = ES_NO_TIER,
+        .channel = ES_NONE, .step = run->composer.steps});
+}
+
+static void store_place(es_run *run, uint32_t t, es_oid object)
+{
+    es_store_take(run, t, object);
+    es_store_land(run, t, object);
+    run->tally.initial_loads++;
+    if (run->contract->pins == 0)
+        run->tally.initial_bytes += run->bytes[object >> 6];
+}
+
+es_code es_store_initial(es_run *run, es_err *err)
+{
+    es_tier *tier = &run->tier[run->serving];
+    if (!run->policy->initial)
+        return ES_OK;
+    size_t n = run->policy->initial(run->policy_state, run->serving, tier->victims, run->view.objects);
+    for (size_t i = 0; i < n; i++) {
+        es_oid object = tier->victims[i];
+        if (object >= run->view.objects || es_mask_has(tier->view->resident, object))
+            return es_err_set(err, ES_EINTERNAL, "policy %s: initial names object %u twice or out of range", run->policy->part.name, object);
+        store_place(run, run->serving, object);
+    }
+    es_bus_objects(run, ES_FACT_START, ES_INITIAL, tier->victims, (uint32_t)n, run->home, run->serving);
+    es_bus_objects(run, ES_FACT_LAND, ES_INITIAL, tier->victims, (uint32_t)n, run->home, run->serving);
+    return ES_OK;
+}

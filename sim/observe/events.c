@@ -1,0 +1,202 @@
+/* Events: every fact as a line of text, for people and scripts that want to see what happened.
+ *
+ *     t_ns,kind,step,layer,expert,from,to,channel,why,since_ns,bytes,count
+ *     10000,land,0,3,17,home,cache,pcie,demand,,13271040,1
+ *
+ * A fact about several objects gives a line for each. Layers are the model's own numbers. What a kind does not have stays empty.
+ * The file is written as PATH.tmp and renamed when the run has ended, so a log that looks whole is whole; the lines of a run that
+ * failed stay under PATH.tmp. */
+#include "sim/observe/observe.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { EVENTS_BUFFER = 64 * 1024 };
+enum { EVENTS_CSV, EVENTS_JSONL };
+
+typedef struct events {
+    const char *path;
+    int64_t limit;
+    int format;
+    const es_view *view;
+    char *partial;              /* PATH.tmp */
+    FILE *file;
+    uint64_t lines, left_out;
+    bool ended;
+    int fault;                  /* errno of the first write that failed */
+} events;
+
+static const char *const events_formats[] = {"csv", "jsonl", NULL};
+
+static const es_option events_options[] = {
+    {.name = "path", .type = ES_OPT_TEXT, .offset = offsetof(events, path), .required = true, .help = "File to write."},
+    {.name = "limit", .type = ES_OPT_INT, .offset = offsetof(events, limit), .def = 1e7, .min = 1, .max = 1e15, .unit = "lines",
+        .help = "Most lines; what comes after is counted and left out."},
+    {.name = "format", .type = ES_OPT_ENUM, .offset = offsetof(events, format), .choices = events_formats, .help = "One comma-separated row or one JSON object per line."},
+    {0},
+};
+
+/* What a kind of fact carries; the other fields of the fact are not looked at. */
+enum { HAS_OBJECTS = 1, HAS_FROM = 2, HAS_TO = 4, HAS_CHANNEL = 8, HAS_SINCE = 16, HAS_STEP = 32, HAS_EVENT = 64, HAS_WHY = 128 };
+
+static const struct { const char *name; unsigned has; } events_kinds[ES_FACTS] = {
+    [ES_FACT_STEP] = {"step", HAS_STEP},
+    [ES_FACT_USE] = {"use", HAS_EVENT},
+    [ES_FACT_QUEUE] = {"queue", HAS_OBJECTS | HAS_TO | HAS_WHY},
+    [ES_FACT_START] = {"start", HAS_OBJECTS | HAS_FROM | HAS_TO | HAS_WHY},
+    [ES_FACT_START_GUESS] = {"start_guess", HAS_OBJECTS | HAS_FROM | HAS_TO | HAS_WHY},
+    [ES_FACT_LAND] = {"land", HAS_OBJECTS | HAS_TO | HAS_WHY},
+    [ES_FACT_EVICT] = {"evict", HAS_OBJECTS | HAS_FROM | HAS_TO | HAS_WHY},
+    [ES_FACT_ARRIVE_LOW] = {"arrive_low", HAS_OBJECTS | HAS_FROM | HAS_TO},
+    [ES_FACT_LEAVE_LOW] = {"leave_low", HAS_OBJECTS | HAS_FROM | HAS_TO | HAS_WHY},
+    [ES_FACT_CANCEL] = {"cancel", HAS_OBJECTS | HAS_TO | HAS_WHY},
+    [ES_FACT_RELEASE] = {"release", HAS_EVENT},
+    [ES_FACT_STALL] = {"stall", HAS_SINCE | HAS_CHANNEL},
+    [ES_FACT_COMPUTE] = {"compute", HAS_OBJECTS | HAS_SINCE | HAS_CHANNEL},
+    [ES_FACT_STEP_END] = {"step_end", HAS_SINCE | HAS_STEP},
+    [ES_FACT_RESET] = {"reset", 0},
+    [ES_FACT_END] = {"end", 0},
+};
+static const char *const events_whys[] = {"demand", "guess", "touch", "idle", "release", "initial", "demote"};
+
+static es_code events_init(void *self, const es_site *site, es_err *err)
+{
+    events *s = self;
+    s->view = site->view;
+    if (!s->path || !*s->path)
+        return es_err_set(err, ES_EINPUT, "path: the event log needs a file name");
+    size_t length = strlen(s->path);
+    char *buffer = ES_NEW_ARRAY(site->arena, EVENTS_BUFFER, char);
+    s->partial = ES_NEW_ARRAY(site->arena, length + sizeof ".tmp", char);
+    if (!buffer || !s->partial)
+        return es_err_nomem(err, "event log");
+    memcpy(s->partial, s->path, length);
+    memcpy(s->partial + length, ".tmp", sizeof ".tmp");
+    s->file = fopen(s->partial, "w");
+    if (!s->file)
+        return es_err_set(err, ES_EINPUT, "path: cannot write \"%s\": %s", s->partial, strerror(errno));
+    setvbuf(s->file, buffer, _IOFBF, EVENTS_BUFFER);
+    if (s->format == EVENTS_CSV)
+        fputs("t_ns,kind,step,layer,expert,from,to,channel,why,since_ns,bytes,count\n", s->file);
+    return ES_OK;
+}
+
+/* One cell; `first` opens the line. Names hold no quotes or commas: configs do not allow them. */
+static void events_text(const events *s, const char *key, const char *value)
+{
+    if (s->format == EVENTS_CSV)
+        fprintf(s->file, ",%s", value ? value : "");
+    else if (value)
+        fprintf(s->file, ",\"%s\":\"%s\"", key, value);
+}
+
+static void events_int(const events *s, const char *key, bool known, int64_t value)
+{
+    if (s->format == EVENTS_CSV)
+        known ? fprintf(s->file, ",%" PRId64, value) : fputs(",", s->file);
+    else if (known)
+        fprintf(s->file, ",\"%s\":%" PRId64, key, value);
+}
+
+static const char *events_tier(const events *s, bool known, uint32_t tier)
+{
+    return known && tier < s->view->tiers ? s->view->tier[tier].name : NULL;
+}
+
+static void events_line(events *s, const es_fact *fact, es_oid object)
+{
+    if (s->lines >= (uint64_t)s->limit) {
+        s->left_out++;
+        return;
+    }
+    const es_view *view = s->view;
+    const es_event *event = fact->event;
+    unsigned has = events_kinds[fact->kind].has;
+    bool one = object != ES_NO_OBJECT, of_event = has & HAS_EVENT && event;
+    const char *name = events_kinds[fact->kind].name;
+    s->lines++;
+    fprintf(s->file, s->format == EVENTS_CSV ? "%" PRId64 ",%s" : "{\"t_ns\":%" PRId64 ",\"kind\":\"%s\"", fact->at, name);
+    events_int(s, "step", of_event || has & HAS_STEP, (int64_t)(of_event ? event->step : fact->step));
+    uint32_t layer = of_event ? event->layer : one ? view->layer_of[object >> 6] : 0;
+    events_int(s, "layer", of_event || one, view->layer_number[layer]);
+    events_int(s, "expert", one, object % view->stride);
+    events_text(s, "from", events_tier(s, has & HAS_FROM, fact->from));
+    events_text(s, "to", events_tier(s, has & HAS_TO, fact->to));
+    events_text(s, "channel", has & HAS_CHANNEL && fact->channel < view->channels ? view->channel[fact->channel].name : NULL);
+    events_text(s, "why", has & HAS_WHY ? events_whys[fact->why] : NULL);
+    events_int(s, "since_ns", has & HAS_SINCE, fact->since);
+    events_int(s, "bytes", one, one ? view->bytes[object >> 6] : 0);
+    events_int(s, "count", one || of_event, one ? 1 : of_event ? event->count : 0);
+    fputs(s->format == EVENTS_CSV ? "\n" : "}\n", s->file);
+    if (s->fault == 0 && ferror(s->file))
+        s->fault = errno ? errno : EIO;
+}
+
+static void events_notify(void *self, const es_fact *fact)
+{
+    events *s = self;
+    if (!s->file || (unsigned)fact->kind >= ES_FACTS)
+        return;
+    if (fact->kind == ES_FACT_END)
+        s->ended = true;
+    if (events_kinds[fact->kind].has & HAS_OBJECTS && fact->objects) {
+        for (uint32_t i = 0; i < fact->count; i++)
+            events_line(s, fact, fact->objects[i]);
+        return;
+    }
+    events_line(s, fact, ES_NO_OBJECT);
+}
+
+static void events_report(void *self, es_json *out)
+{
+    const events *s = self;
+    es_json *members = observe_object(out, "events");
+    es_json_add_text(members, "path", s->path);
+    observe_count(members, "lines", s->lines);
+    observe_count(members, "left_out", s->left_out);
+}
+
+/* Closes and renames. Only a log that was written whole gets its name. */
+static void events_close(events *s)
+{
+    if (!s->file)
+        return;
+    errno = 0;
+    if (fclose(s->file) != 0 && s->fault == 0)
+        s->fault = errno ? errno : EIO;
+    s->file = NULL;
+    if (s->ended && s->fault == 0 && rename(s->partial, s->path) != 0)
+        s->fault = errno;
+    if (s->lines == 0)
+        remove(s->partial);     /* the run never began */
+}
+
+static es_code events_verdict(void *self, es_err *err)
+{
+    events *s = self;
+    events_close(s);
+    return s->fault == 0 ? ES_OK : es_err_set(err, ES_EINPUT, "the event log \"%s\" could not be written: %s", s->path, strerror(s->fault));
+}
+
+static void events_fini(void *self)
+{
+    events_close(self);
+}
+
+const es_observer es_observer_events = {
+    .part = {
+        .abi = ES_ABI,
+        .name = "events",
+        .brief = "Writes every fact to a file, one line per object.",
+        .options = events_options,
+        .size = sizeof(events),
+        .init = events_init,
+        .notify = events_notify,
+        .fini = events_fini,
+        .hears = ES_HEARS(ES_FACTS) - 1u,
+    },
+    .report = events_report,
+    .verdict = events_verdict,
+};

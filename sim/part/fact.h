@@ -1,0 +1,81 @@
+/* Facts: what the core tells its parts. One per event with lists and masks, not one per access.
+ *
+ * A part says in es_part.hears which kinds it wants (ES_HEARS(kind) | ...); others cost it nothing. */
+#ifndef ES_PART_FACT_H
+#define ES_PART_FACT_H
+
+#include "sim/part/part.h"
+#include "sim/part/source.h"
+#include "sim/part/view.h"
+
+typedef enum es_fact_kind {
+    ES_FACT_STEP,               /* a step begins: step */
+    ES_FACT_USE,                /* the gate of a layer was passed: event; follows the lookups and the dispatcher's verdicts */
+    ES_FACT_QUEUE,              /* objects[count] were asked for, to tier, why */
+    ES_FACT_START,              /* demands objects[count] begin to arrive in tier `to` from `from` (space is held from now on) */
+    ES_FACT_START_GUESS,        /* the same for guesses */
+    ES_FACT_LAND,               /* objects[count] are resident in `to` */
+    ES_FACT_EVICT,              /* objects[count] left the serving tier `from`; `to` is where they go (demotion) or ES_NO_TIER (dropped) */
+    ES_FACT_ARRIVE_LOW,         /* objects[count] are now in the lower tier `to`, by demotion from `from` */
+    ES_FACT_LEAVE_LOW,          /* objects[count] left the lower tier `from`: upwards (why TOUCH), as victims (DEMOTE), to `to` or ES_NO_TIER */
+    ES_FACT_OUTBOUND,           /* objects[count] begin to leave `from` for `to` by write-back; EVICT or LEAVE_LOW follows when they have left */
+    ES_FACT_RECALL,             /* objects[count] were wanted again and stay in `from` */
+    ES_FACT_CANCEL,             /* queued guesses objects[count] for tier `to` died */
+    ES_FACT_RELEASE,            /* the event's layer ended: event; its pins are gone */
+    ES_FACT_STALL,              /* compute waited from `since` to `at` only for weights, delivered by channel */
+    ES_FACT_COMPUTE,            /* unit `channel` computes from `since` to `at`: object, or ES_NO_OBJECT for the dense part */
+    ES_FACT_STEP_END,           /* step ended: step, since = its start */
+    ES_FACT_RESET,              /* the caches were emptied (contract.reset) */
+    ES_FACT_END,                /* the run ended */
+    ES_FACTS
+} es_fact_kind;
+
+#define ES_HEARS(kind) (1u << (kind))
+
+typedef enum es_why { ES_DEMAND, ES_GUESS, ES_TOUCH, ES_IDLE, ES_RELEASE, ES_INITIAL, ES_DEMOTE } es_why;
+
+typedef struct es_event {       /* a layer of a step, with the union of the experts its tokens need */
+    uint64_t index;             /* of the event in the run, from 0 */
+    uint64_t at;                /* position of list[0] in es_future.next */
+    uint64_t step;              /* index of the step */
+    uint32_t layer;             /* ordinal */
+    uint32_t request;           /* of its first token */
+    uint8_t phase;              /* es_phase_of of its first token */
+    bool first, last;           /* of the events of its (step, layer); both true but for units below the union */
+    bool counted;               /* behind contract.skip_tokens */
+    uint32_t tokens;            /* rows */
+    uint32_t assignments;       /* ids before duplicates were removed */
+    es_oid base;                /* object = base + index */
+    uint32_t count;             /* distinct objects */
+    const uint16_t *list;       /* [count] indices, in order of first appearance (token, rank) */
+    const uint16_t *touch;      /* [count] the same in the order in which they become most recent (contract.duplicates) */
+    const uint16_t *served;     /* [count] tokens served by list[i]; NULL: one each */
+    const uint16_t *repeats;    /* [count] times list[i] counts as used; NULL: once each */
+    uint32_t word, words;       /* masks are for words [word, word + words) of all objects */
+    const uint64_t *mask;       /* [words] wanted */
+    const uint64_t *hit;        /* [words] resident at the gate */
+    const uint64_t *kept;       /* [words] wanted and kept afterwards: hits and what will be fetched to stay; NULL: all wanted */
+    uint32_t hits, late, foreseen;  /* resident / in flight / queued at the gate; misses = count - hits - late */
+    const es_step *rows;        /* the tokens [row, row + tokens) of this step */
+    uint32_t row;
+} es_event;
+
+typedef struct es_fact {
+    es_fact_kind kind;
+    es_why why;
+    es_time at, since;
+    const es_event *event;
+    const es_oid *objects;
+    uint32_t count;
+    uint32_t from, to;          /* tiers */
+    uint32_t channel;
+    int64_t bytes;              /* of all objects together */
+    uint64_t step;
+} es_fact;
+
+static inline bool es_event_keeps(const es_event *event, uint16_t index)
+{
+    return !event->kept || (event->kept[index >> 6] >> (index & 63) & 1);
+}
+
+#endif

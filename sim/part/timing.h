@@ -1,0 +1,44 @@
+/* Timing: what an operation costs. Used by channels (copies, reads, writes), compute units (dense, expert) and management.
+ *
+ * A cost has two parts: `fixed` passes whatever else goes on (launch, latency); `work` is the time at the full rate of the
+ * channel and stretches when the channel is shared or slowed. On a first-come-first-served channel both simply add up. */
+#ifndef ES_PART_TIMING_H
+#define ES_PART_TIMING_H
+
+#include "sim/part/part.h"
+
+typedef enum es_op_kind {
+    ES_OP_COPY,                 /* bytes, count objects in one batch */
+    ES_OP_READ, ES_OP_WRITE,    /* the same on a disk */
+    ES_OP_ALLOC,                /* bytes */
+    ES_OP_DENSE,                /* attention and the rest of one layer: tokens of the step, context of the longest */
+    ES_OP_EXPERT,               /* one expert: tokens it serves, bytes of its weights */
+    ES_OP_ACCESS,               /* one expert used in place in a slower level: bytes */
+    ES_OP_PREDICT,              /* one question to the predictor: count guesses */
+    ES_OP_LOOKUP, ES_OP_EVICT   /* cache management: count */
+} es_op_kind;
+
+typedef struct es_op {
+    es_op_kind kind;
+    int64_t bytes;
+    uint32_t count;             /* objects; 1 for a single copy */
+    uint32_t tokens;
+    uint32_t context;           /* position of the newest token */
+    uint64_t step, object, occurrence;  /* coordinates for timings that draw */
+} es_op;
+
+typedef struct es_cost {
+    es_time fixed, work;
+} es_cost;
+
+enum {
+    ES_TIMING_DRAWS = 0x100u,   /* flag: the cost of equal operations may differ (jitter); never cached */
+    ES_TIMING_CONTEXT = 0x200u  /* flag: the dense cost depends on context */
+};
+
+typedef struct es_timing {
+    es_part part;
+    es_cost (*cost)(void *self, const es_op *op);
+} es_timing;
+
+#endif

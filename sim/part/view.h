@@ -1,0 +1,100 @@
+/* View: everything a part may know of the run, as plain arrays owned by the core. Asking costs a load, not a call.
+ *
+ * Masks are arrays of 64-bit words over object ids: object o is bit (o & 63) of word (o >> 6). All objects of a word belong to
+ * one layer and have one size, because the stride between layers is a multiple of 64. */
+#ifndef ES_PART_VIEW_H
+#define ES_PART_VIEW_H
+
+#include "sim/part/part.h"
+
+typedef struct es_tier_view {
+    const char *name;
+    bool home;                  /* unbounded, holds everything at the start */
+    bool serving;               /* has a compute unit: a demand hits when the object is resident here */
+    uint32_t first_bucket;      /* of its buckets; scope global: one bucket, scope layer: one per layer */
+    uint64_t *resident;         /* [words] */
+    uint64_t *inbound;          /* [words]: a copy is on its way, space is held */
+    uint64_t *queued;           /* [words]: a copy is asked for, nothing has moved */
+    uint64_t *outbound;         /* [words]: a write-back is asked for or running, space is held until it has landed */
+    const int64_t *unit;        /* [words]: what one object takes of the capacity (1 for slots, its bytes for bytes) */
+    uint64_t found;             /* misses of the serving tier that were found here */
+    uint64_t insertions, evictions;
+} es_tier_view;
+
+typedef struct es_future {      /* for oracles only */
+    const uint32_t *next;       /* [position]: index of the event that uses this object next; UINT32_MAX: none */
+    const uint32_t *start;      /* [objects]: index of the event that uses it first; UINT32_MAX: none */
+    uint64_t positions;
+    const uint16_t *list;       /* every event's union one after another; NULL unless a part peeks */
+    const uint64_t *first;      /* [events + 1]: where each event's union begins in list */
+    const uint32_t *layer;      /* [events] */
+    uint64_t events;
+} es_future;
+
+typedef struct es_counts {       /* counted by the core, per run; what the summary quotes */
+    uint64_t evictions, refused, cancelled, foreseen, late, guess_copies, prefetch_hits, wasted, demotions;
+    uint64_t overflow_events, compulsory, initial_loads;
+    int64_t fetched_bytes, decode_fetched_bytes, guess_bytes, wasted_bytes, writeback_bytes, initial_bytes;
+} es_counts;
+
+typedef struct es_channel_view { /* what went over one channel or compute unit so far */
+    const char *name;
+    bool compute;
+    es_time busy_ns;            /* lanes busy, added up; divide by lanes and the time of the run */
+    es_time queue_ns;           /* waiting time of what has started, added up */
+    es_time wait_ns;            /* compute stalled for what this channel delivered last */
+    uint32_t lanes;
+    uint64_t transfers, batches;
+    int64_t bytes;
+    double depth_area;          /* integral of the number waiting over time, ns; Little's law: = queue_ns when all have started */
+} es_channel_view;
+
+typedef struct es_times {       /* where the wall time of the steps went; all in ns */
+    es_time total, dense, expert_gpu, expert_cpu, stall, access, manage, predict;
+    es_time decode_total, prefill_total;    /* of steps of either phase */
+} es_times;
+
+typedef struct es_view {
+    es_time now;
+    bool timed;                 /* clock: simulated */
+    bool count_prefill;         /* contract.prefill_counts: together */
+    bool as_coded;              /* some part may overcommit as a published source does (ES_AS_CODED) */
+    uint32_t top_k;             /* width of a row of the trace; 0 where ids are not those of the trace (contract.unit: slice) */
+    uint32_t layers, experts, stride, variants;
+    uint32_t objects;           /* ids are below this; only index < experts exist */
+    uint32_t words, words_per_layer;
+    uint32_t tiers, serving;    /* `serving`: the tier that answers demands */
+    uint32_t buckets;           /* over all tiers */
+    bool per_layer;             /* contract.scope: layer */
+    const es_tier_view *tier;   /* [tiers] */
+    const uint32_t *layer_of;   /* [words]: layer ordinal */
+    const uint32_t *layer_number; /* [layers]: the model's own numbers, for reports */
+    const int64_t *bytes;       /* [words]: bytes of one object */
+    uint64_t *guard;            /* [words]: pinned by the event or held back by grace: may not leave */
+    int ties;                   /* contract.ties: 0 the policy's own rule, 1 first to have become resident, 2 lowest id, 3 a seeded draw */
+    const uint64_t *bucket_room;/* [buckets]: capacity in units */
+    uint32_t channels;
+    const es_channel_view *channel; /* [channels] */
+    const es_times *times;
+    const es_future *future;    /* NULL unless the part has ES_ORACLE */
+    const es_counts *tally;
+} es_view;
+
+static inline bool es_mask_has(const uint64_t *mask, es_oid object)
+{
+    return mask[object >> 6] >> (object & 63) & 1;
+}
+
+static inline uint32_t es_bucket_of(const es_view *view, uint32_t tier, es_oid object)
+{
+    return view->tier[tier].first_bucket + (view->per_layer ? view->layer_of[object >> 6] : 0);
+}
+
+/* May this object leave the tier now? Resident, not pinned, not in grace. */
+static inline bool es_may_evict(const es_view *view, es_oid object, uint32_t tier)
+{
+    size_t w = object >> 6;
+    return (view->tier[tier].resident[w] & ~view->guard[w]) >> (object & 63) & 1;
+}
+
+#endif

@@ -1,0 +1,524 @@
+/* Config: the top level of a config. See config.h.
+ *
+ * Loading resolves the sections in the order of config_options: each reads its part of the tree, fills its rows of the plan and
+ * adds what it read, with defaults, to the resolved tree. Planning opens the trace and adds what only the trace knows. */
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/study/config_inside.h"
+#include "sim/study/key.h"
+
+#define TOP(field) offsetof(config_top, field)
+
+static const char *const config_clocks[] = {"none", "simulated", NULL};
+
+static const es_option config_options[] = {
+    {.name = "name", .type = ES_OPT_TEXT, .offset = TOP(name), .help = "Of this config, for reports; absent: the file's name."},
+    {.name = "brief", .type = ES_OPT_TEXT, .offset = TOP(brief), .help = "One sentence shown in the summary."},
+    {.name = "plugins", .type = ES_OPT_JSON, .offset = TOP(plugins), .help = "Shared objects that bring more parts: a list of files."},
+    {.name = "machine", .type = ES_OPT_JSON, .offset = TOP(machine), .help = "Profile of a machine's links (include one of models/profiles); channels name its flows."},
+    {.name = "trace", .type = ES_OPT_JSON, .offset = TOP(trace), .help = "Where the routing comes from."},
+    {.name = "model", .type = ES_OPT_JSON, .offset = TOP(model), .help = "What the experts weigh."},
+    {.name = "tiers", .type = ES_OPT_JSON, .offset = TOP(tiers), .help = "Memories by name."},
+    {.name = "channels", .type = ES_OPT_JSON, .offset = TOP(channels), .help = "Copy engines, disks and compute units by name."},
+    {.name = "links", .type = ES_OPT_JSON, .offset = TOP(links), .help = "Ways from tier to tier; absent: one from the home tier to the serving tier, at no cost."},
+    {.name = "compute", .type = ES_OPT_JSON, .offset = TOP(compute), .help = "How compute and copies overlap."},
+    {.name = "policy", .type = ES_OPT_JSON, .offset = TOP(policy), .help = "Who stays: a policy; absent: lru."},
+    {.name = "predictor", .type = ES_OPT_JSON, .offset = TOP(predictor), .help = "Which experts will be wanted soon: a predictor; absent: none, nothing is prefetched."},
+    {.name = "dispatcher", .type = ES_OPT_JSON, .offset = TOP(dispatcher), .help = "How a miss is served: a dispatcher; absent: fetch."},
+    {.name = "router", .type = ES_OPT_JSON, .offset = TOP(router), .help = "Which experts a token uses: a router; absent: as the trace says."},
+    {.name = "contract", .type = ES_OPT_JSON, .offset = TOP(contract), .help = "How hits are judged and counted: a preset, or an object with preset and switches."},
+    {.name = "clock", .type = ES_OPT_ENUM, .offset = TOP(clock), .choices = config_clocks,
+        .help = "none: copies take no time, for hit rates and bytes; simulated: for speed; absent: simulated when links have channels and a compute unit has a timing."},
+    {.name = "observers", .type = ES_OPT_JSON, .offset = TOP(observers), .help = "What is reported: a list of observers; absent: summary, coverage, latency, traffic, memory."},
+    {.name = "bounds", .type = ES_OPT_BOOL, .offset = TOP(bounds), .def = 1, .help = "Report what the best policy, no cache and an unlimited cache would do; it takes three more runs."},
+    {.name = "stream", .type = ES_OPT_BOOL, .offset = TOP(stream), .help = "Keep no samples: memory does not grow with the trace, quantiles are within 1 percent."},
+    {.name = "seed", .type = ES_OPT_INT, .offset = TOP(seed), .def = 1, .min = 0, .max = 0x1p53, .help = "Of every draw."},
+    {.name = "replication", .type = ES_OPT_INT, .offset = TOP(replication), .min = 0, .max = 0x1p53, .help = "Another set of draws from the same seed."},
+    {.name = "force", .type = ES_OPT_BOOL, .offset = TOP(force), .help = "Accept rates above what a link of its kind can carry."},
+    {0},
+};
+
+static const es_option config_trace_options[] = {
+    {.name = "path", .type = ES_OPT_TEXT, .offset = offsetof(config_trace, path), .help = "File with a trace, relative to the config."},
+    {.name = "format", .type = ES_OPT_TEXT, .offset = offsetof(config_trace, format), .help = "Source that reads it; absent: by the file's content."},
+    {.name = "source", .type = ES_OPT_JSON, .offset = offsetof(config_trace, source), .help = "Source with options: a generator, or a format that needs some."},
+    {0},
+};
+
+/* ---- sections ---- */
+
+static es_code config_plugins(es_config *config, es_json *echo, es_err *err)
+{
+    const es_json *given = config->top.plugins, *path;
+    es_json *list = es_json_add_array(echo, "plugins");
+    if (!list)
+        return es_err_nomem(err, "the config");
+    if (given && !cJSON_IsArray(given))
+        return es_err_set(err, ES_EINPUT, "plugins: found %s, needs a list of files", es_json_kind(given));
+    int i = 0;
+    cJSON_ArrayForEach(path, given) {
+        es_code code = cJSON_IsString(path) ? es_plugins_load(&config->plugins, path->valuestring, err)
+                                            : es_err_set(err, ES_EINPUT, "found %s, needs the path of a file", es_json_kind(path));
+        if (code)
+            return es_err_at(err, "plugins.%d", i), code;
+        cJSON_AddItemToArray(list, cJSON_CreateString(path->valuestring));
+        i++;
+    }
+    return ES_OK;
+}
+
+/* The profile stays as it was given: its sources and provenance belong to the result. */
+static es_code config_machine(es_config *config, es_json *echo, es_err *err)
+{
+    const es_json *given = config->top.machine;
+    es_json *copy = given ? cJSON_Duplicate(given, true) : cJSON_CreateNull();
+    if (!copy || !cJSON_AddItemToObject(echo, "machine", copy)) {
+        cJSON_Delete(copy);
+        return es_err_nomem(err, "the machine");
+    }
+    if (!given || cJSON_IsNull(given))
+        return ES_OK;
+    es_code code = es_profile_parse(&config->machine, given, NULL, &config->arena, err);
+    if (code)
+        return es_key_at(err, "machine"), code;
+    config->has_machine = true;
+    return ES_OK;
+}
+
+static es_code config_trace_read(es_config *config, es_json *echo, es_err *err)
+{
+    config_trace *trace = &config->trace;
+    es_code code = es_options_parse(config_trace_options, trace, config->top.trace, NULL, &config->arena, err);
+    if (code)
+        return es_key_at(err, "trace"), code;
+    es_json *out = es_json_add_object(echo, "trace");
+    if (!out)
+        return es_err_nomem(err, "the config");
+    es_json_add_text(out, "path", trace->path);
+    es_json_add_text(out, "format", trace->format);
+    code = config_part(config, ES_KIND_SOURCE, trace->source, "trace.source", NULL, &config->source, out, "source", err);
+    if (code)
+        return code;
+    const es_source *source = (const es_source *)config->source.part;
+    if (!source && !trace->path)
+        return es_err_set(err, ES_EINPUT, "trace.path: is missing; name the file of a trace here or with --set trace.path=FILE, or a generator as trace.source");
+    if (source && source->sniff && !trace->path)
+        return es_err_set(err, ES_EINPUT, "trace.path: is missing; source %s reads a file", source->part.name);
+    if (source && !source->sniff && trace->path)
+        return es_err_set(err, ES_EINPUT, "trace.source: %s reads no file, but trace.path names one", source->part.name);
+    if (source && trace->format)
+        return es_err_set(err, ES_EINPUT, "trace.format: trace.source stands beside it and names a format already");
+    return ES_OK;
+}
+
+/* The preset's switches under those that are written beside it; what comes out replaces the section of the tree. */
+static es_code contract_merge(es_config *config, es_json **merged, es_err *err)
+{
+    const es_json *given = config->top.contract;
+    const es_json *name = cJSON_GetObjectItemCaseSensitive(given, "preset");
+    const char *text = "{}", *names[16];
+    size_t count = 0;
+    const es_preset *preset;
+    if (given && !cJSON_IsObject(given))
+        return es_err_set(err, ES_EINPUT, "found %s, needs the name of a preset or an object", es_json_kind(given));
+    if (name && !cJSON_IsString(name) && !cJSON_IsNull(name))
+        return es_err_set(err, ES_EINPUT, "preset: found %s, needs a text", es_json_kind(name));
+    bool found = !cJSON_IsString(name);
+    for (size_t i = 0; (preset = es_contract_preset(i)) != NULL; i++) {
+        if (count < 16)
+            names[count++] = preset->name;
+        if (!found && strcmp(preset->name, name->valuestring) == 0) {
+            text = preset->json;
+            found = true;
+        }
+    }
+    if (!found) {
+        es_text all = {0};
+        for (size_t i = 0; i < count; i++)
+            es_text_add(&all, "%s%s", i ? ", " : "", names[i]);
+        const char *nearest = es_text_nearest(name->valuestring, names, count);
+        es_code code = es_err_set(err, ES_EINPUT, "preset: \"%s\" is not one of %s%s%s%s", name->valuestring, all.at ? all.at : "", nearest ? "; did you mean \"" : "",
+            nearest ? nearest : "", nearest ? "\"?" : "");
+        es_text_free(&all);
+        return code;
+    }
+    es_code code = es_json_parse(merged, text, strlen(text), err);
+    if (code == ES_OK && given)
+        code = es_json_merge(*merged, given, err);
+    cJSON_DeleteItemFromObjectCaseSensitive(*merged, "preset");
+    return code;
+}
+
+static es_code config_contract(es_config *config, es_json *echo, es_err *err)
+{
+    es_json *merged = NULL, *root = config->tree.root;
+    es_code code = contract_merge(config, &merged, err);
+    /* The contract points into it, so it joins the tree. */
+    if (code == ES_OK && !(cJSON_GetObjectItemCaseSensitive(root, "contract") ? cJSON_ReplaceItemInObjectCaseSensitive(root, "contract", merged) : cJSON_AddItemToObject(root, "contract", merged)))
+        code = es_err_nomem(err, "the config");
+    if (code) {
+        cJSON_Delete(merged);
+        return es_key_at(err, "contract"), code;
+    }
+    config->top.contract = merged;
+    static const char *const allow[] = {"preset", NULL};     /* so that a hint may name it; it was taken out above */
+    code = es_options_parse(es_contract_options, &config->plan.contract, merged, allow, &config->arena, err);
+    if (code)
+        return es_key_at(err, "contract"), code;
+    es_json *out = es_json_add_object(echo, "contract");
+    if (!out)
+        return es_err_nomem(err, "the config");
+    if (!config->plan.contract.quota)       /* the one JSON row whose absence means a value */
+        cJSON_AddStringToObject(merged, "quota", "floor"), config->plan.contract.quota = cJSON_GetObjectItemCaseSensitive(merged, "quota");
+    es_options_echo(es_contract_options, &config->plan.contract, out);
+    return ES_OK;
+}
+
+static es_code config_policy(es_config *config, es_json *echo, es_err *err)
+{
+    return config_part(config, ES_KIND_POLICY, config->top.policy, "policy", "lru", &config->plan.policy, echo, "policy", err);
+}
+
+static es_code config_predictor(es_config *config, es_json *echo, es_err *err)
+{
+    return config_part(config, ES_KIND_PREDICTOR, config->top.predictor, "predictor", NULL, &config->plan.predictor, echo, "predictor", err);
+}
+
+static es_code config_dispatcher(es_config *config, es_json *echo, es_err *err)
+{
+    return config_part(config, ES_KIND_DISPATCHER, config->top.dispatcher, "dispatcher", "fetch", &config->plan.dispatcher, echo, "dispatcher", err);
+}
+
+static es_code config_router(es_config *config, es_json *echo, es_err *err)
+{
+    return config_part(config, ES_KIND_ROUTER, config->top.router, "router", "trace", &config->plan.router, echo, "router", err);
+}
+
+/* Simulated when there is something to simulate: links over channels, and a compute unit with a timing. */
+static es_code config_clock(es_config *config, es_json *echo, es_err *err)
+{
+    (void)err;
+    const es_json *given = cJSON_GetObjectItemCaseSensitive(config->tree.root, "clock");
+    bool copies = false, compute = false;
+    for (size_t i = 0; i < config->plan.link_count; i++)
+        copies = copies || cJSON_GetArraySize(config->links[i].channels) > 0;
+    for (size_t i = 0; i < config->plan.channel_count; i++)
+        compute = compute || (config->channel_extra[i].compute && config->channels[i].timing.part);
+    config->plan.timed = given ? config->top.clock == 1 : copies && compute;
+    es_json_add_text(echo, "clock", config_clocks[config->plan.timed]);
+    return ES_OK;
+}
+
+static const struct {
+    const char *name;
+    es_code (*read)(es_config *config, es_json *echo, es_err *err);
+} config_sections[] = {
+    {"plugins", config_plugins},
+    {"machine", config_machine},
+    {"trace", config_trace_read},
+    {"model", config_model_read},
+    {"tiers", config_tiers},
+    {"channels", config_channels},
+    {"links", config_links},
+    {"compute", config_compute},
+    {"policy", config_policy},
+    {"predictor", config_predictor},
+    {"dispatcher", config_dispatcher},
+    {"router", config_router},
+    {"contract", config_contract},
+    {"clock", config_clock},
+    {"observers", config_observers},
+};
+
+/* ---- loading ---- */
+
+/* "configs/quickstart.json" -> "quickstart" */
+static char *config_stem(es_config *config)
+{
+    const char *file = config->tree.file, *slash = strrchr(file, '/');
+    char *stem = es_arena_text(&config->arena, slash ? slash + 1 : file);
+    char *dot = stem ? strrchr(stem, '.') : NULL;
+    if (dot && dot != stem)
+        *dot = '\0';
+    return stem;
+}
+
+static es_code config_section(es_config *config, const es_option *row, es_err *err)
+{
+    for (size_t i = 0; i < sizeof config_sections / sizeof *config_sections; i++)
+        if (strcmp(config_sections[i].name, row->name) == 0)
+            return config_sections[i].read(config, config->resolved, err);
+    const es_option rows[] = {*row, {0}};
+    es_options_echo(rows, &config->top, config->resolved);
+    return ES_OK;
+}
+
+static es_code config_resolve(es_config *config, es_err *err)
+{
+    config->resolved = cJSON_CreateObject();
+    if (!config->resolved)
+        return es_err_nomem(err, "the config");
+    es_code code = es_options_parse(config_options, &config->top, config->tree.root, NULL, &config->arena, err);
+    if (code)
+        return code;
+    if (!config->top.name && !(config->top.name = config_stem(config)))
+        return es_err_nomem(err, "the config");
+    for (const es_option *row = config_options; row->name && code == ES_OK; row++)
+        code = config_section(config, row, err);
+    return code;
+}
+
+/* Reads the tree when it could be loaded; gives the config, or frees it. */
+static es_code config_finish(es_config *config, es_code code, es_config **out, es_err *err)
+{
+    if (code == ES_OK && (code = config_resolve(config, err)) != ES_OK)
+        es_tree_blame(&config->tree, err);
+    if (code) {
+        es_config_free(config);
+        return code;
+    }
+    *out = config;
+    return ES_OK;
+}
+
+es_code es_config_load(es_config **out, const char *path, const char *const *sets, size_t set_count, es_err *err)
+{
+    *out = NULL;
+    es_config *config = calloc(1, sizeof *config);
+    if (!config)
+        return es_err_nomem(err, "the config");
+    return config_finish(config, es_tree_load(&config->tree, path, sets, set_count, err), out, err);
+}
+
+es_code es_config_from(es_config **out, const es_json *tree, const char *from, const char *const *sets, size_t set_count, es_err *err)
+{
+    *out = NULL;
+    es_config *config = calloc(1, sizeof *config);
+    if (!config)
+        return es_err_nomem(err, "the config");
+    return config_finish(config, es_tree_adopt(&config->tree, tree, from, sets, set_count, err), out, err);
+}
+
+void es_config_free(es_config *config)
+{
+    if (!config)
+        return;
+    es_feed_close(&config->feed);
+    cJSON_Delete(config->resolved);
+    es_tree_free(&config->tree);
+    es_arena_free(&config->arena);
+    es_plugins_free(&config->plugins);      /* last: the feed's source may be one of theirs */
+    free(config);
+}
+
+const es_json *es_config_resolved(const es_config *config)
+{
+    return config->resolved;
+}
+
+const char *es_config_name(const es_config *config)
+{
+    return config->top.name;
+}
+
+const char *es_config_brief(const es_config *config)
+{
+    return config->top.brief;
+}
+
+bool es_config_bounds(const es_config *config)
+{
+    return config->top.bounds && !config->top.stream;
+}
+
+bool es_config_bytes_known(const es_config *config)
+{
+    return config->bytes_known;
+}
+
+const char *es_config_trace_path(const es_config *config)
+{
+    return config->trace.path;
+}
+
+const es_trace_info *es_config_trace(const es_config *config)
+{
+    return config->feed.source ? config->feed.source->info(config->feed.state) : NULL;
+}
+
+/* ---- planning ---- */
+
+static bool config_observes_more(const es_config *config)
+{
+    static const char *const usual[] = {"summary", "coverage", "latency", "traffic", "memory", "digest", "audit"};
+    for (size_t i = 0; i < config->plan.observer_count; i++) {
+        bool known = false;
+        for (size_t k = 0; k < sizeof usual / sizeof *usual; k++)
+            known = known || strcmp(config->observers[i].part->name, usual[k]) == 0;
+        if (!known)
+            return true;
+    }
+    return false;
+}
+
+static es_code config_open(es_config *config, es_err *err)
+{
+    const es_plan *plan = &config->plan;
+    const es_source *source = (const es_source *)config->source.part;
+    es_source_ask ask = {
+        .path = config->trace.path,
+        .weights = plan->predictor.part || (plan->router.part && strcmp(plan->router.part->name, "trace") != 0),
+        .guesses = plan->predictor.part != NULL,
+        .residency = config_observes_more(config),
+        .experts = config->model.experts ? (uint32_t)config->model.experts : config->has_shape ? (uint32_t)config->shape.experts : 0,
+    };
+    es_code code = ES_OK;
+    if (!source && (code = es_feed_find(&config->plugins, config->trace.path, config->trace.format, &source, err)) != ES_OK)
+        return es_err_at(err, config->trace.format ? "trace.format" : "trace.path"), code;
+    code = es_feed_open(&config->feed, source, config->source.state, &ask, err);
+    if (code)
+        return es_err_at(err, config->trace.path ? "trace.path" : "trace.source"), code;
+    config->plan.source = config->feed.source;
+    config->plan.source_state = config->feed.state;
+    return ES_OK;
+}
+
+/* Options of observers that only the trace can fill. */
+static void config_from_trace(es_config *config)
+{
+    const es_trace_info *info = es_config_trace(config);
+    for (size_t i = 0; info && i < config->plan.observer_count; i++) {
+        es_plan_part *part = &config->observers[i];
+        const es_option *row = es_options_find(part->part->options, "row_width");
+        int64_t *field = row && row->type == ES_OPT_INT ? (int64_t *)((char *)(uintptr_t)part->state + row->offset) : NULL;
+        if (field && *field == 0)
+            *field = info->top_k;
+    }
+}
+
+static es_code config_plan(es_config *config, es_err *err)
+{
+    es_plan *plan = &config->plan;
+    es_code code = config_open(config, err);
+    if (code == ES_OK)
+        code = config_bytes(config, err);
+    es_plan_part *parts[] = {&plan->policy, &plan->predictor, &plan->dispatcher, &plan->router};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && code == ES_OK; i++)
+        code = config_popularity(config, parts[i], err);
+    config_from_trace(config);
+    plan->name = config->top.name;
+    plan->seed = (uint64_t)config->top.seed;
+    plan->replication = (uint64_t)config->top.replication;
+    plan->stream = config->top.stream;
+    return code;
+}
+
+es_code es_config_plan(es_config *config, const es_plan **out, es_err *err)
+{
+    if (!config->planned) {
+        es_code code = config_plan(config, err);
+        if (code)
+            return es_tree_blame(&config->tree, err), code;
+        config->planned = true;
+    }
+    *out = &config->plan;
+    return ES_OK;
+}
+
+es_code es_config_blame(const es_config *config, es_err *err)
+{
+    return es_tree_blame(&config->tree, err);
+}
+
+/* ---- about contracts ---- */
+
+/* The switches in which a resolved contract differs from a preset; adds them to `out` unless NULL. */
+static size_t contract_differs(const es_json *contract, const es_preset *preset, es_text *out)
+{
+    es_contract pure = {0};
+    es_arena arena = {0};
+    es_json *json = NULL, *echo = cJSON_CreateObject(), *row;
+    size_t count = 0;
+    if (echo && es_json_parse(&json, preset->json, strlen(preset->json), NULL) == ES_OK
+        && es_options_parse(es_contract_options, &pure, json, NULL, &arena, NULL) == ES_OK)
+        es_options_echo(es_contract_options, &pure, echo);
+    cJSON_ArrayForEach(row, echo) {
+        const es_json *mine = cJSON_GetObjectItemCaseSensitive(contract, row->string);
+        bool floor = strcmp(row->string, "quota") == 0 && cJSON_IsNull(row) && cJSON_IsString(mine) && strcmp(mine->valuestring, "floor") == 0;
+        if (!mine || floor || cJSON_Compare(mine, row, true))
+            continue;
+        count++;
+        if (out) {
+            char *value = cJSON_PrintUnformatted(mine);
+            es_text_add(out, ", %s %s", row->string, cJSON_IsString(mine) ? mine->valuestring : value ? value : "?");
+            cJSON_free(value);
+        }
+    }
+    cJSON_Delete(echo);
+    cJSON_Delete(json);
+    es_arena_free(&arena);
+    return count;
+}
+
+void es_config_contract_label(const es_json *contract, es_text *out)
+{
+    const es_preset *preset, *best = NULL;
+    size_t least = SIZE_MAX;
+    for (size_t i = 0; (preset = es_contract_preset(i)) != NULL; i++) {
+        size_t differs = contract_differs(contract, preset, NULL);
+        if (differs < least) {
+            least = differs;
+            best = preset;
+        }
+    }
+    if (!best)
+        return;
+    es_text_add(out, "%s", best->name);
+    contract_differs(contract, best, out);
+}
+
+/* ---- the tables ---- */
+
+const es_config_table *es_config_table_at(size_t i)
+{
+    static const es_config_table tables[] = {
+        {"", "The top level of a config.", config_options},
+        {"trace", "Where the routing comes from: a file, or a generator.", config_trace_options},
+        {"model", "What the experts weigh. Explicit bytes go before the shape's, those before the trace's own.", config_model_options},
+        {"tiers.NAME", "A memory.", es_tier_options},
+        {"tiers.NAME", "Its parts.", config_tier_more},
+        {"channels.NAME", "The contended thing: a copy engine, a disk, a compute unit.", es_channel_options},
+        {"channels.NAME", "Its parts and what it is.", config_channel_more},
+        {"links.N", "A way from one tier to another.", es_link_options},
+        {"compute", "How compute and copies overlap.", es_compute_options},
+        {"contract", "The switches in which replay tools differ. Presets: event_atomic (the defaults), after_batch, keep_best, serialized.", es_contract_options},
+    };
+    return i < sizeof tables / sizeof *tables ? &tables[i] : NULL;
+}
+
+bool es_config_part_at(const char *key, es_kind *kind)
+{
+    static const struct {
+        const char *key;
+        es_kind kind;
+    } places[] = {
+        {"policy", ES_KIND_POLICY},
+        {"predictor", ES_KIND_PREDICTOR},
+        {"dispatcher", ES_KIND_DISPATCHER},
+        {"router", ES_KIND_ROUTER},
+        {"observers", ES_KIND_OBSERVER},
+        {"trace.source", ES_KIND_SOURCE},
+        {"tiers.NAME.allocator", ES_KIND_ALLOCATOR},
+        {"channels.NAME.timing", ES_KIND_TIMING},
+        {"channels.NAME.scheduler", ES_KIND_SCHEDULER},
+    };
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        if (strcmp(places[i].key, key) == 0) {
+            *kind = places[i].kind;
+            return true;
+        }
+    return false;
+}

@@ -1,0 +1,83 @@
+/* Inside a config: what its files share. See config.h.
+ *
+ *     config.c   top level: load, order of resolving, echo, tables      machine.c  parts, tiers, channels, links, compute
+ *     model.c    bytes of the objects                                   feed.c     the trace */
+#ifndef ES_STUDY_CONFIG_INSIDE_H
+#define ES_STUDY_CONFIG_INSIDE_H
+
+#include "models/profile.h"
+#include "models/shape.h"
+#include "sim/study/config.h"
+#include "sim/study/feed.h"
+#include "sim/study/tree.h"
+
+typedef struct config_top {     /* the top level; JSON rows are sections of their own */
+    const char *name, *brief;
+    const es_json *plugins, *machine, *trace, *model, *tiers, *channels, *links, *compute, *policy, *predictor, *dispatcher, *router, *contract, *observers;
+    int clock;
+    bool bounds, stream, force;
+    int64_t seed, replication;
+} config_top;
+
+typedef struct config_trace {
+    const char *path, *format;
+    const es_json *source;
+} config_trace;
+
+typedef struct config_model {
+    const char *name, *precision;
+    const es_json *shape, *expert_bytes, *layer_bytes;
+    int64_t matrices, experts;
+} config_model;
+
+typedef struct config_channel { /* a channel of the plan and what only the config knows of it */
+    const char *kind, *profile;
+    bool compute;               /* some tier computes with it */
+} config_channel;
+
+struct es_config {
+    es_tree tree;
+    es_arena arena;
+    es_plugins plugins;
+    es_json *resolved;
+
+    config_top top;
+    config_trace trace;
+    config_model model;
+    es_profile machine;
+    bool has_machine;
+    es_shape shape;
+    bool has_shape;
+
+    es_plan_part source;        /* of trace.source */
+    es_plan_tier *tiers;
+    es_plan_channel *channels;
+    config_channel *channel_extra;
+    es_plan_link *links;
+    es_plan_part *observers;
+    es_plan plan;
+    bool planned, bytes_known;
+    es_feed feed;
+};
+
+/* ---- machine.c ---- */
+extern const es_option config_tier_more[], config_channel_more[];   /* keys beside those of the core's tables */
+
+/* A part at `key`: its options parsed, and added to `echo` under `name` (NULL: to a list). `given` NULL: the part called `def`
+ * when there is one, else none. */
+es_code config_part(es_config *config, es_kind kind, const es_json *given, const char *key, const char *def, es_plan_part *out, es_json *echo, const char *name, es_err *err);
+es_code config_tiers(es_config *config, es_json *echo, es_err *err);
+es_code config_channels(es_config *config, es_json *echo, es_err *err);
+es_code config_links(es_config *config, es_json *echo, es_err *err);
+es_code config_compute(es_config *config, es_json *echo, es_err *err);
+es_code config_observers(es_config *config, es_json *echo, es_err *err);
+
+/* ---- model.c ---- */
+extern const es_option config_model_options[];
+es_code config_model_read(es_config *config, es_json *echo, es_err *err);
+/* The bytes of the plan's objects, once the trace is open. */
+es_code config_bytes(es_config *config, es_err *err);
+/* Uses of every object in the trace that a part's `calibrate` names. */
+es_code config_popularity(es_config *config, es_plan_part *part, es_err *err);
+
+#endif

@@ -1,0 +1,104 @@
+/* Feed: see feed.h. */
+#include "sim/study/feed.h"
+
+#include <string.h>
+
+#include "sim/base/file.h"
+
+enum { FEED_HEAD = 8192 };      /* bytes a source may look at to know its own */
+
+/* The i-th source, plug-ins first. */
+static const es_source *feed_source(const es_plugins *plugins, size_t i)
+{
+    for (size_t p = 0; plugins && p < plugins->count; p++)
+        for (size_t e = 0; e < plugins->plugin[p]->count; e++)
+            if (plugins->plugin[p]->entries[e].kind == ES_KIND_SOURCE && i-- == 0)
+                return (const es_source *)plugins->plugin[p]->entries[e].part;
+    return (const es_source *)es_part_at(ES_KIND_SOURCE, i);
+}
+
+static es_code feed_head(const char *path, unsigned char *head, size_t *length, es_err *err)
+{
+    es_reader *reader = NULL;
+    es_code code = es_reader_open(&reader, path, err);
+    if (code)
+        return code;
+    code = es_reader_read(reader, head, FEED_HEAD, length, err);
+    es_reader_close(reader);
+    return code;
+}
+
+static es_code feed_sniff(const es_plugins *plugins, const char *path, const es_source **out, es_err *err)
+{
+    unsigned char head[FEED_HEAD];
+    size_t length = 0;
+    es_code code = feed_head(path, head, &length, err);
+    if (code)
+        return code;
+    if (length == 0)
+        return es_err_set(err, ES_EINPUT, "%s: is empty, needs a trace", path);
+    int surest = 0;
+    es_text names = {0};
+    const es_source *source;
+    for (size_t i = 0; (source = feed_source(plugins, i)) != NULL; i++) {
+        if (!source->sniff)
+            continue;
+        es_text_add(&names, "%s%s", names.length ? ", " : "", source->part.name);
+        int sure = source->sniff(head, length);
+        if (sure > surest) {
+            surest = sure;
+            *out = source;
+        }
+    }
+    if (surest == 0)
+        code = es_err_set(err, ES_EINPUT, "%s: is in no format that is known here (%s); name it with trace.format if it is", path, names.at ? names.at : "none");
+    es_text_free(&names);
+    return code;
+}
+
+es_code es_feed_find(const es_plugins *plugins, const char *path, const char *format, const es_source **out, es_err *err)
+{
+    *out = NULL;
+    if (!format)
+        return feed_sniff(plugins, path, out, err);
+    const es_part *part = NULL;
+    es_code code = es_plugins_find(plugins, ES_KIND_SOURCE, format, &part, err);
+    if (code)
+        return code;
+    *out = (const es_source *)part;
+    if (!(*out)->sniff)
+        return es_err_set(err, ES_EINPUT, "%s takes no file; it is given as trace.source", format);
+    return ES_OK;
+}
+
+es_code es_feed_open(es_feed *feed, const es_source *source, const void *state, const es_source_ask *ask, es_err *err)
+{
+    *feed = (es_feed){.source = source};
+    feed->state = es_arena_alloc(&feed->arena, 1, source->part.size);
+    if (!feed->state)
+        return es_err_nomem(err, "a trace");
+    if (state)
+        memcpy(feed->state, state, source->part.size);
+    else
+        es_options_default(source->part.options, feed->state);
+    es_code code = source->open(feed->state, ask, &feed->arena, err);
+    if (code)
+        es_feed_close(feed);
+    return code;
+}
+
+es_code es_feed_open_file(es_feed *feed, const es_plugins *plugins, const char *path, const char *format, const es_source_ask *ask, es_err *err)
+{
+    const es_source *source = NULL;
+    *feed = (es_feed){0};
+    es_code code = es_feed_find(plugins, path, format, &source, err);
+    return code ? code : es_feed_open(feed, source, NULL, ask, err);
+}
+
+void es_feed_close(es_feed *feed)
+{
+    if (feed->source && feed->state && feed->source->part.fini)
+        feed->source->part.fini(feed->state);
+    es_arena_free(&feed->arena);
+    *feed = (es_feed){0};
+}

@@ -1,0 +1,141 @@
+/* Key: see key.h. */
+#include "sim/study/key.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "sim/base/text.h"
+
+es_code es_key_at(es_err *err, const char *fmt, ...)
+{
+    if (!err)
+        return ES_OK;
+    char where[ES_KEY], text[sizeof err->text];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(where, sizeof where, fmt, args);
+    va_end(args);
+    memcpy(text, err->text, sizeof text);
+    /* "latency: 3 is ..." continues the key; a sentence does not. */
+    size_t word = strcspn(text, " :");
+    bool key = text[word] == ':' && text[word + 1] == ' ' && word > 0 && !memchr(text, '/', word);
+    snprintf(err->text, sizeof err->text, "%.400s%s%.600s", where, key ? "." : ": ", text);
+    return err->code;
+}
+
+/* Does the key match a pattern in which * stands for any one name? */
+static bool key_matches(const char *key, const char *pattern)
+{
+    while (*pattern) {
+        if (*pattern == '*') {
+            size_t length = strcspn(key, ".");
+            if (length == 0)
+                return false;
+            key += length;
+            pattern++;
+        } else if (*pattern++ != *key++) {
+            return false;
+        }
+    }
+    return *key == '\0';
+}
+
+static bool key_matches_any(const char *key, const char *const *patterns)
+{
+    for (; *patterns; patterns++)
+        if (key_matches(key, *patterns))
+            return true;
+    return false;
+}
+
+static const char *const key_parts[] = {"policy", "predictor", "dispatcher", "router", "observers.*", "trace.source", "tiers.*.allocator",
+    "channels.*.timing", "channels.*.scheduler", NULL};
+
+bool es_key_is_part(const char *key)
+{
+    return key_matches_any(key, key_parts);
+}
+
+/* The last name of a key. */
+static const char *key_last(const char *key)
+{
+    const char *dot = strrchr(key, '.');
+    return dot ? dot + 1 : key;
+}
+
+bool es_key_is_file(const char *key, const char *value)
+{
+    static const char *const words[] = {"path", "file", "shape", "layer_bytes", NULL};
+    if (key_matches(key, "plugins.*"))
+        return true;
+    if (strncmp(key, "observers.", 10) == 0)    /* what they write goes where the user stands */
+        return false;
+    const char *last = key_last(key);
+    if (strcmp(last, "calibrate") == 0)
+        return strcmp(value, "in_sample") != 0;
+    if (strcmp(key, "contract.start") == 0)
+        return strcmp(value, "cold") != 0;
+    return key_matches_any(last, words);
+}
+
+void es_key_join(char *out, const char *key, const char *name)
+{
+    snprintf(out, ES_KEY, "%.250s%s%.250s", key, *key ? "." : "", name);
+}
+
+void es_key_of_child(char *out, const char *key, const es_json *parent, const es_json *child, int index)
+{
+    char name[16];
+    snprintf(name, sizeof name, "%d", index);
+    es_key_join(out, key, cJSON_IsArray(parent) ? name : child->string);
+}
+
+/* ---- paths ---- */
+
+/* Takes "./" and "x/.." out of a path, in place. */
+static void path_tidy(char *path)
+{
+    char *part[ES_KEY];
+    size_t count = 0;
+    bool rooted = *path == '/', slash;
+    for (char *p = path; *p;) {
+        size_t length = strcspn(p, "/");
+        slash = p[length] == '/';
+        p[length] = '\0';
+        bool up = strcmp(p, "..") == 0;
+        if (up && count > 0 && strcmp(part[count - 1], "..") != 0)
+            count--;
+        else if (length > 0 && strcmp(p, ".") != 0 && !(up && rooted) && count < ES_KEY)
+            part[count++] = p;
+        p += length + slash;
+    }
+    char *to = path + rooted;
+    for (size_t i = 0; i < count; i++) {
+        size_t length = strlen(part[i]);
+        memmove(to, part[i], length);
+        to += length;
+        *to++ = '/';
+    }
+    if (count > 0)
+        to--;
+    *to = '\0';
+}
+
+char *es_path_from(es_arena *arena, const char *file, const char *path)
+{
+    const char *slash = strrchr(file, '/');
+    if (*path == '/' || strcmp(path, "-") == 0 || *path == '\0')
+        return es_arena_text(arena, path);
+    es_text joined = {0};
+    es_text_put(&joined, file, slash ? (size_t)(slash - file) + 1 : 0);
+    es_text_put(&joined, path, strlen(path));
+    char *plain = joined.failed ? NULL : es_arena_text(arena, joined.at);
+    char *tidy = joined.failed ? NULL : es_arena_text(arena, joined.at);
+    es_text_free(&joined);
+    if (!plain || !tidy)
+        return NULL;
+    path_tidy(tidy);
+    /* Behind a symbolic link "x/.." is not where one was. */
+    return access(tidy, F_OK) != 0 && access(plain, F_OK) == 0 ? plain : tidy;
+}

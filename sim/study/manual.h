@@ -1,0 +1,18 @@
+/* Manual: what can be said about parts and keys, made from their tables. Behind `list`, `describe`, `schema` and the README. */
+#ifndef ES_STUDY_MANUAL_H
+#define ES_STUDY_MANUAL_H
+
+#include "sim/part/registry.h"
+
+/* One line per part of a kind, "name  brief"; of all kinds, with headings, when `kind` is NULL. `names`: bare names, for scripts. */
+es_code es_manual_list(const char *kind, bool names, es_text *out, es_err *err);
+/* A part ("lru", "policy.lru"), a kind, a section or key of the config ("contract", "tiers.cache.capacity"). NULL: the sections. */
+es_code es_manual_describe(const char *name, es_text *out, es_err *err);
+/* Every name that describe knows, one a line, for completion. */
+void es_manual_names(es_text *out);
+/* JSON Schema of a config; NULL: no memory. */
+es_json *es_manual_schema(void);
+/* All of it as Markdown tables. */
+void es_manual_markdown(es_text *out);
+
+#endif

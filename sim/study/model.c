@@ -1,0 +1,395 @@
+/* Model: what the objects of a config weigh, and how often a calibration trace uses them.
+ *
+ * Bytes come from, in this order: model.expert_bytes or model.layer_bytes; the shape at model.precision; the trace itself. When
+ * nobody says and nothing needs to know (slots under clock none), every object weighs 1 and byte figures are left out of the
+ * result. */
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/base/file.h"
+#include "sim/study/config_inside.h"
+#include "sim/study/key.h"
+
+#define MODEL(field) offsetof(config_model, field)
+
+const es_option config_model_options[] = {
+    {.name = "name", .type = ES_OPT_TEXT, .offset = MODEL(name), .help = "Model, for reports; absent: as the shape or the trace says."},
+    {.name = "shape", .type = ES_OPT_JSON, .offset = MODEL(shape), .help = "Geometry: a file of models/shapes, or its content."},
+    {.name = "precision", .type = ES_OPT_TEXT, .offset = MODEL(precision), .help = "Precision of the experts, as the shape names it: \"mxfp4\", \"q4_k_m\"."},
+    {.name = "expert_bytes", .type = ES_OPT_JSON, .offset = MODEL(expert_bytes), .help = "Bytes of one expert: \"12.6MiB\", a number, or a list with one per MoE layer of the trace."},
+    {.name = "layer_bytes", .type = ES_OPT_JSON, .offset = MODEL(layer_bytes), .help = "Bytes of one expert by layer, as the model numbers them: a file with lines `layer bytes`, or {\"0\": bytes, ...}."},
+    {.name = "matrices", .type = ES_OPT_INT, .offset = MODEL(matrices), .min = 0, .max = 8, .help = "Matrices of an expert, for contract.unit slice; 0: as the shape says, else 3."},
+    {.name = "experts", .type = ES_OPT_INT, .offset = MODEL(experts), .min = 0, .max = 65535,
+        .help = "Experts per layer, where the trace does not say; 0: as the shape says, else the highest id + 1."},
+    {0},
+};
+
+/* ---- reading ---- */
+
+/* A file's content takes the place of its name, so that a resolved config needs no other file than the trace. */
+static es_code model_embed(es_config *config, const char *name, es_json *content, const es_json **field, es_err *err)
+{
+    es_json *model = cJSON_GetObjectItemCaseSensitive(config->tree.root, "model");
+    if (!content || !cJSON_ReplaceItemInObjectCaseSensitive(model, name, content)) {
+        cJSON_Delete(content);
+        return es_err_nomem(err, "the model");
+    }
+    *field = content;
+    return ES_OK;
+}
+
+static es_code model_shape(es_config *config, es_err *err)
+{
+    const es_json *given = config->model.shape;
+    const char *path = cJSON_IsString(given) ? given->valuestring : NULL;
+    es_json *file = NULL;
+    if (!given)
+        return ES_OK;
+    if (!path && !cJSON_IsObject(given))
+        return es_err_set(err, ES_EINPUT, "found %s, needs the path of a file or an object", es_json_kind(given));
+    es_code code = path ? es_json_load(&file, path, err) : ES_OK;
+    if (code)
+        return code;
+    if ((code = es_shape_parse(&config->shape, path ? file : given, NULL, &config->arena, err)) != ES_OK) {
+        if (path)
+            es_err_at(err, "%s", path);
+        cJSON_Delete(file);
+        return code;
+    }
+    config->has_shape = true;
+    return path ? model_embed(config, "shape", file, &config->model.shape, err) : ES_OK;
+}
+
+/* One line `layer bytes` of a file. */
+static es_code model_layer_line(const char *line, es_json *into, es_err *err)
+{
+    char *end, *rest, key[24];
+    errno = 0;
+    unsigned long number = strtoul(line, &end, 10);
+    long long value = strtoll(end, &rest, 10);
+    if (end == line || rest == end || rest[strspn(rest, " \t")] != '\0' || value < 1 || errno || number > UINT32_MAX)
+        return es_err_set(err, ES_EINPUT, "found \"%.60s\", needs `layer bytes`", line);
+    snprintf(key, sizeof key, "%lu", number);
+    if (cJSON_GetObjectItemCaseSensitive(into, key))
+        return es_err_set(err, ES_EINPUT, "layer %lu was given before", number);
+    es_json_add_int(into, key, value);
+    return ES_OK;
+}
+
+static es_code model_layer_file(const char *path, es_json *into, es_err *err)
+{
+    es_reader *reader = NULL;
+    es_code code = es_reader_open(&reader, path, err);
+    if (code)
+        return code;
+    char *line = NULL;
+    size_t length = 0;
+    while ((code = es_reader_line(reader, &line, &length, err)) == ES_OK && line) {
+        if (line[strspn(line, " \t")] == '\0' || *line == '#')
+            continue;
+        if ((code = model_layer_line(line, into, err)) != ES_OK) {
+            es_err_at(err, "%s: line %llu", path, (unsigned long long)es_reader_line_number(reader));
+            break;
+        }
+    }
+    es_reader_close(reader);
+    return code;
+}
+
+static es_code model_layers(es_config *config, es_err *err)
+{
+    const es_json *given = config->model.layer_bytes;
+    if (!given || cJSON_IsObject(given))
+        return ES_OK;
+    if (!cJSON_IsString(given))
+        return es_err_set(err, ES_EINPUT, "found %s, needs a file with lines `layer bytes` or an object {\"0\": bytes, ...}", es_json_kind(given));
+    es_json *layers = cJSON_CreateObject();
+    es_code code = layers ? model_layer_file(given->valuestring, layers, err) : es_err_nomem(err, "the model");
+    if (code) {
+        cJSON_Delete(layers);
+        return code;
+    }
+    return model_embed(config, "layer_bytes", layers, &config->model.layer_bytes, err);
+}
+
+es_code config_model_read(es_config *config, es_json *echo, es_err *err)
+{
+    config_model *model = &config->model;
+    es_code code = es_options_parse(config_model_options, model, config->top.model, NULL, &config->arena, err);
+    if (code)
+        return es_key_at(err, "model"), code;
+    if (cJSON_IsNull(model->shape))
+        model->shape = NULL;
+    if (cJSON_IsNull(model->expert_bytes))
+        model->expert_bytes = NULL;
+    if (cJSON_IsNull(model->layer_bytes))
+        model->layer_bytes = NULL;
+    if (model->expert_bytes && model->layer_bytes)
+        return es_err_set(err, ES_EINPUT, "model.layer_bytes: expert_bytes stands beside it; one of them must go");
+    if ((code = model_shape(config, err)) != ES_OK)
+        return cJSON_IsString(model->shape) ? es_err_at(err, "model.shape") : es_key_at(err, "model.shape"), code;
+    if ((code = model_layers(config, err)) != ES_OK)
+        return es_err_at(err, "model.layer_bytes"), code;
+    es_json *out = es_json_add_object(echo, "model");
+    if (!out)
+        return es_err_nomem(err, "the config");
+    es_options_echo(config_model_options, model, out);
+    const es_shape_size *size = NULL;
+    if (config->has_shape && model->precision && (code = es_shape_size_of(&config->shape, model->precision, &size, err)) != ES_OK)
+        return es_key_at(err, "model.precision"), code;
+    return ES_OK;
+}
+
+/* ---- bytes ---- */
+
+static es_code bytes_one(const es_json *value, int64_t *bytes, es_err *err)
+{
+    double found = 0.0;
+    if (cJSON_IsString(value)) {
+        es_code code = es_text_quantity(value->valuestring, ES_UNIT_BYTES, &found, err);
+        if (code)
+            return code;
+    } else if (cJSON_IsNumber(value)) {
+        found = value->valuedouble;
+    } else {
+        return es_err_set(err, ES_EINPUT, "found %s, needs a number of bytes or a text such as \"12.6MiB\"", es_json_kind(value));
+    }
+    if (!(found >= 1.0 && found <= 0x1p53))
+        return es_err_set(err, ES_EINPUT, "%.15g is no size of an expert; it is at least 1 byte", found);
+    *bytes = (int64_t)(found + 0.5);
+    return ES_OK;
+}
+
+/* model.expert_bytes: one for all layers, or a list. */
+static es_code bytes_given(const es_json *value, const es_trace_info *info, int64_t *bytes, es_err *err)
+{
+    bool list = cJSON_IsArray(value);
+    if (list && (uint32_t)cJSON_GetArraySize(value) != info->layers)
+        return es_err_set(err, ES_EINPUT, "has %d entries, the trace has %u MoE layers", cJSON_GetArraySize(value), info->layers);
+    const es_json *entry = list ? value->child : value;
+    for (uint32_t layer = 0; layer < info->layers; layer++) {
+        es_code code = bytes_one(entry, &bytes[layer], err);
+        if (code && list)
+            es_key_at(err, "%u", layer);
+        if (code)
+            return code;
+        if (list)
+            entry = entry->next;
+    }
+    return ES_OK;
+}
+
+/* The ordinal of a layer number of the trace, or `layers` when it does not occur. */
+static uint32_t bytes_ordinal(const es_trace_info *info, uint32_t number)
+{
+    for (uint32_t i = 0; i < info->layers; i++)
+        if (info->layer_number[i] == number)
+            return i;
+    return info->layers;
+}
+
+/* model.layer_bytes: by the model's own layer numbers, of which it may know more than the trace uses. */
+static es_code bytes_layers(const es_json *given, const es_trace_info *info, int64_t *bytes, es_err *err)
+{
+    for (uint32_t i = 0; i < info->layers; i++) {
+        char key[24];
+        snprintf(key, sizeof key, "%u", info->layer_number[i]);
+        const es_json *value = cJSON_GetObjectItemCaseSensitive(given, key);
+        if (!value)
+            return es_err_set(err, ES_EINPUT, "says nothing of layer %s of the trace", key);
+        es_code code = bytes_one(value, &bytes[i], err);
+        if (code)
+            return es_key_at(err, "%s", key), code;
+    }
+    return ES_OK;
+}
+
+/* The MoE layer of the shape that a layer of the trace is: by ordinal when both have as many, else by number, where a shape may
+ * have dense layers first. */
+static es_code bytes_shape_layer(const es_config *config, const es_trace_info *info, uint32_t layer, int64_t *at, es_err *err)
+{
+    const es_shape *shape = &config->shape;
+    int64_t dense = shape->layers - shape->moe_layers, number = info->layer_number[layer];
+    *at = (int64_t)info->layers == shape->moe_layers ? (int64_t)layer : number < shape->moe_layers ? number : number - dense;
+    if (*at < 0 || *at >= shape->moe_layers)
+        return es_err_set(err, ES_EINPUT, "%s has %lld MoE layers, the trace has a layer %u", shape->name, (long long)shape->moe_layers, info->layer_number[layer]);
+    return ES_OK;
+}
+
+static es_code bytes_shape(const es_config *config, const es_trace_info *info, int64_t *bytes, es_err *err)
+{
+    for (uint32_t layer = 0; layer < info->layers; layer++) {
+        int64_t at = 0;
+        es_code code = bytes_shape_layer(config, info, layer, &at, err);
+        if (code == ES_OK)
+            code = es_shape_bytes(&config->shape, config->model.precision, at, &bytes[layer], err);
+        if (code)
+            return code;
+    }
+    return ES_OK;
+}
+
+/* What cannot do without bytes; left empty when nothing. */
+static void bytes_needed(const es_config *config, es_text *why)
+{
+    for (size_t i = 0; i < config->plan.tier_count; i++) {
+        const es_plan_tier *tier = &config->tiers[i];
+        size_t length = tier->capacity ? strlen(tier->capacity) : 0;
+        if (length && tier->capacity[length - 1] == 'B') {
+            es_text_add(why, "tiers.%s.capacity is %s", tier->name, tier->capacity);
+            return;
+        }
+    }
+    if (config->plan.timed)
+        es_text_add(why, "copies take time by their bytes");
+}
+
+/* Nobody said: fine when nobody needs to know. */
+static es_code bytes_unknown(const es_config *config, es_err *err)
+{
+    es_text why = {0};
+    es_code code = ES_OK;
+    bytes_needed(config, &why);
+    if (why.length && config->has_shape)
+        code = es_err_set(err, ES_EINPUT, "model.precision: is missing; %s, and %s is known in several", why.at, config->shape.name);
+    else if (why.length)
+        code = es_err_set(err, ES_EINPUT,
+            "model.expert_bytes: is missing; %s, and the trace does not say what an expert weighs; model.shape with model.precision would do too", why.at);
+    es_text_free(&why);
+    return code;
+}
+
+/* Each matrix of each layer: as the shape knows them, else equal parts with the rest in the last. */
+static es_code bytes_slices(es_config *config, const es_trace_info *info, const int64_t *bytes, es_err *err)
+{
+    const es_shape_size *size = NULL;
+    uint32_t slices = config->model.matrices ? (uint32_t)config->model.matrices : config->has_shape ? (uint32_t)config->shape.matrices : 3;
+    int64_t *slice = es_arena_alloc(&config->arena, (size_t)info->layers * slices, sizeof *slice);
+    if (!slice)
+        return es_err_nomem(err, "the slices");
+    if (config->has_shape && config->model.precision && !config->model.expert_bytes && !config->model.layer_bytes && slices == config->shape.matrices)
+        es_shape_size_of(&config->shape, config->model.precision, &size, NULL);
+    for (uint32_t layer = 0; layer < info->layers; layer++) {
+        int64_t at = 0, part = bytes[layer] / slices;
+        bool exact = size && size->matrix && bytes_shape_layer(config, info, layer, &at, NULL) == ES_OK;
+        for (uint32_t s = 0; s < slices; s++)
+            slice[(size_t)layer * slices + s] = exact ? size->matrix[(int64_t)s * config->shape.moe_layers + at] : s + 1 < slices ? part : bytes[layer] - part * (slices - 1);
+    }
+    config->plan.slices = slices;
+    config->plan.slice_bytes = slice;
+    return ES_OK;
+}
+
+/* Who says what the layers weigh; `*said` false: nobody. */
+static es_code bytes_say(const es_config *config, const es_trace_info *info, int64_t *bytes, bool *said, es_err *err)
+{
+    const config_model *model = &config->model;
+    const char *key = "model.shape";
+    es_code code = ES_OK;
+    *said = true;
+    if (model->expert_bytes) {
+        key = "model.expert_bytes";
+        code = bytes_given(model->expert_bytes, info, bytes, err);
+    } else if (model->layer_bytes) {
+        key = "model.layer_bytes";
+        code = bytes_layers(model->layer_bytes, info, bytes, err);
+    } else if (config->has_shape && model->precision) {
+        code = bytes_shape(config, info, bytes, err);
+    } else if (info->expert_bytes) {
+        memcpy(bytes, info->expert_bytes, info->layers * sizeof *bytes);
+    } else {
+        *said = false;
+    }
+    if (code)
+        es_key_at(err, "%s", key);
+    return code;
+}
+
+es_code config_bytes(es_config *config, es_err *err)
+{
+    const es_trace_info *info = config->feed.source->info(config->feed.state);
+    int64_t *bytes = ES_NEW_ARRAY(&config->arena, info->layers, int64_t);
+    if (!bytes)
+        return es_err_nomem(err, "the model");
+    if (config->has_shape && info->experts > config->shape.experts)
+        return es_err_set(err, ES_EINPUT, "model.shape: %s has %lld experts per layer, the trace has %u", config->shape.name, (long long)config->shape.experts, info->experts);
+    es_code code = bytes_say(config, info, bytes, &config->bytes_known, err);
+    if (code == ES_OK && !config->bytes_known)
+        return bytes_unknown(config, err);
+    config->plan.expert_bytes = bytes;
+    return code == ES_OK && config->plan.contract.unit == ES_SLICE ? bytes_slices(config, info, bytes, err) : code;
+}
+
+/* ---- calibration ---- */
+
+/* Counts each object once per layer of a decode step, as the core does for the run's own trace. */
+static void popularity_count(const es_step *step, const es_trace_info *info, const uint32_t *ordinal, uint32_t stride, uint32_t experts, uint32_t slices, uint64_t *mark,
+    uint64_t stamp, uint64_t *uses)
+{
+    for (uint32_t t = 0; t < step->tokens; t++) {
+        if (step->token[t].phase != ES_DECODE)
+            continue;
+        for (uint32_t layer = 0; layer < info->layers; layer++) {
+            const uint16_t *row = step->ids + ((size_t)t * info->layers + layer) * info->top_k;
+            if (ordinal[layer] == UINT32_MAX)
+                continue;
+            for (uint32_t k = 0; k < info->top_k && row[k] != ES_NO_EXPERT; k++) {
+                size_t object = (size_t)ordinal[layer] * stride + (size_t)row[k] * slices;
+                if (row[k] >= experts || mark[object] == stamp)
+                    continue;
+                mark[object] = stamp;
+                for (uint32_t s = 0; s < slices; s++)
+                    uses[object + s]++;
+            }
+        }
+    }
+}
+
+static es_code popularity_walk(es_config *config, es_feed *other, uint64_t *uses, size_t objects, uint32_t stride, es_err *err)
+{
+    const es_trace_info *info = config->feed.source->info(config->feed.state), *from = other->source->info(other->state);
+    uint32_t slices = config->plan.slices ? config->plan.slices : 1;
+    uint32_t *ordinal = ES_NEW_ARRAY(&other->arena, from->layers, uint32_t);
+    uint64_t *mark = ES_NEW_ARRAY(&other->arena, objects, uint64_t), stamp = 0;
+    if (!ordinal || !mark)
+        return es_err_nomem(err, "the calibration");
+    for (uint32_t i = 0; i < from->layers; i++) {
+        uint32_t at = bytes_ordinal(info, from->layer_number[i]);
+        ordinal[i] = at < info->layers ? at : UINT32_MAX;
+    }
+    bool more = true;
+    es_step step;
+    for (;;) {
+        es_code code = other->source->next(other->state, &step, &more, err);
+        if (code || !more)
+            return code;
+        popularity_count(&step, from, ordinal, stride, info->experts, slices, mark, ++stamp, uses);
+    }
+}
+
+es_code config_popularity(es_config *config, es_plan_part *part, es_err *err)
+{
+    const es_option *row = part->part && part->part->flags & ES_POPULARITY ? es_options_find(part->part->options, "calibrate") : NULL;
+    const char *path = row && row->type == ES_OPT_TEXT ? *(const char *const *)((const char *)part->state + row->offset) : NULL;
+    if (!path || strcmp(path, "in_sample") == 0)
+        return ES_OK;
+    const es_trace_info *info = config->feed.source->info(config->feed.state);
+    uint32_t slices = config->plan.slices ? config->plan.slices : 1;
+    uint32_t stride = (info->experts * slices + 63) / 64 * 64;
+    size_t objects = (size_t)info->layers * stride;
+    uint64_t *uses = ES_NEW_ARRAY(&config->arena, objects, uint64_t);
+    if (!uses)
+        return es_err_nomem(err, "the calibration");
+    es_feed other = {0};
+    es_code code = es_feed_open_file(&other, &config->plugins, path, NULL, &(es_source_ask){.path = path, .experts = info->experts}, err);
+    if (code == ES_OK)
+        code = popularity_walk(config, &other, uses, objects, stride, err);
+    es_feed_close(&other);
+    if (code)
+        return es_err_at(err, "%s.calibrate", part->path), code;
+    part->popularity = uses;
+    return ES_OK;
+}

@@ -1,0 +1,367 @@
+/* Result: see result.h. */
+#include "sim/study/result.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "sim/base/file.h"
+#include "sim/base/h5.h"
+#include "sim/base/sha256.h"
+#include "sim/study/bounds.h"
+
+enum { RESULT_FILE = 256 * 1024 * 1024 };
+
+/* ---- making it ---- */
+
+static void result_sha256(const char *text, char hex[65])
+{
+    es_sha256 sha;
+    es_sha256_begin(&sha);
+    es_sha256_add(&sha, text, strlen(text));
+    es_sha256_hex(&sha, hex);
+}
+
+/* What the trace says of itself, as JSON where it is JSON. */
+static void result_trace_origin(es_json *out, const char *provenance)
+{
+    es_json *json = NULL;
+    if (!provenance || !*provenance)
+        cJSON_AddNullToObject(out, "provenance");
+    else if (es_json_parse(&json, provenance, strlen(provenance), NULL) != ES_OK)
+        es_json_add_text(out, "provenance", provenance);
+    else if (!cJSON_AddItemToObject(out, "provenance", json))
+        cJSON_Delete(json);
+}
+
+static void result_trace(const es_config *config, es_json *out)
+{
+    const es_trace_info *info = es_config_trace(config);
+    es_json *trace = es_json_add_object(out, "trace");
+    es_json_add_text(trace, "path", es_config_trace_path(config));
+    es_json_add_text(trace, "format", info->format);
+    es_json_add_text(trace, "sha256", info->sha256 && *info->sha256 ? info->sha256 : NULL);
+    es_json_add_text(trace, "model", info->model);
+    es_json_add_int(trace, "layers", info->layers);
+    es_json_add_int(trace, "experts", info->experts);
+    es_json_add_int(trace, "top_k", info->top_k);
+    es_json_add_int(trace, "requests", (int64_t)info->requests);
+    es_json_add_int(trace, "prompt_tokens", (int64_t)info->prompt_tokens);
+    es_json_add_int(trace, "decode_tokens", (int64_t)info->decode_tokens);
+    es_json_add_int(trace, "accesses", (int64_t)info->accesses);
+    es_json_add_int(trace, "missing_cells", (int64_t)info->missing_cells);
+    es_json_add_bool(trace, "synthetic", info->synthetic);
+    es_json_add_bool(trace, "uniform", info->uniform);
+    result_trace_origin(trace, info->provenance);
+}
+
+static es_code result_provenance(const es_config *config, const es_plan *plan, bool oracle, es_json *out, es_err *err)
+{
+    es_json *provenance = es_json_add_object(out, "provenance");
+    es_json *copy = cJSON_Duplicate(es_config_resolved(config), true);
+    char *text = copy ? es_json_text(copy) : NULL;
+    if (!provenance || !text) {
+        cJSON_Delete(copy);
+        free(text);
+        return es_err_nomem(err, "the result");
+    }
+    char hex[65];
+    result_sha256(text, hex);
+    free(text);
+    es_json_add_text(provenance, "version", ES_VERSION);
+    es_json_add_int(provenance, "seed", (int64_t)plan->seed);
+    es_json_add_int(provenance, "replication", (int64_t)plan->replication);
+    es_json_add_bool(provenance, "causal", !oracle);
+    result_trace(config, provenance);
+    es_json_add_text(provenance, "config_sha256", hex);
+    if (!cJSON_AddItemToObject(provenance, "config", copy)) {
+        cJSON_Delete(copy);
+        return es_err_nomem(err, "the result");
+    }
+    return ES_OK;
+}
+
+/* Figures in bytes mean nothing when nobody knows what an expert weighs. */
+static void result_blank_bytes(es_json *value)
+{
+    for (es_json *child = value->child, *next; child; child = next) {
+        next = child->next;
+        const char *name = child->string;
+        size_t length = name ? strlen(name) : 0;
+        bool bytes = name && strcmp(name, "slots_or_bytes") != 0 && (strstr(name, "bytes_per_") || (length >= 5 && strcmp(name + length - 5, "bytes") == 0));
+        if (bytes && cJSON_IsNumber(child)) {
+            child->type = (child->type & ~0xff) | cJSON_NULL;
+            child->valueint = 0;
+            child->valuedouble = 0.0;
+        } else {
+            result_blank_bytes(child);
+        }
+    }
+}
+
+static es_code result_contract(const es_config *config, es_json *out, es_err *err)
+{
+    const es_json *resolved = cJSON_GetObjectItemCaseSensitive(es_config_resolved(config), "contract");
+    es_text label = {0};
+    es_config_contract_label(resolved, &label);
+    es_json *contract = es_json_add_object(out, "contract");
+    es_json_add_text(contract, "label", label.at);
+    es_text_free(&label);
+    return contract ? es_json_merge(contract, resolved, err) : es_err_nomem(err, "the result");
+}
+
+static es_code result_bounds(const es_config *config, const es_plan *plan, const es_progress *progress, es_json *out, es_err *err)
+{
+    const char *why = plan->stream ? "the run streams; bounds need the whole trace" : "bounds are off";
+    return es_bounds_add(plan, es_config_bounds(config), why, progress, out, err);
+}
+
+/* Runs and reports; a fault that an observer found (ES_ECHECK) does not keep the rest from being reported. */
+static es_code result_report(es_config *config, const es_plan *plan, const es_progress *progress, es_json *out, es_err *err)
+{
+    es_run *run = NULL;
+    es_code fault = ES_OK;
+    es_err found = {0};
+    es_code code = es_run_new(&run, plan, err);
+    if (code == ES_OK)
+        code = es_run_go(run, progress, err);
+    if (code == ES_OK) {
+        fault = es_run_report(run, out, &found);
+        code = fault == ES_ECHECK ? ES_OK : fault;
+    }
+    bool oracle = run && es_run_oracle(run);
+    es_run_free(run);
+    if (code == ES_OK && !es_config_bytes_known(config)) {
+        result_blank_bytes(out);
+        es_json_add_text(out, "bytes_reason", "neither trace nor config says what an expert weighs; see model.shape and model.expert_bytes");
+    }
+    if (code == ES_OK)
+        code = result_bounds(config, plan, progress, out, err);
+    if (code == ES_OK)
+        code = result_contract(config, out, err);
+    if (code == ES_OK)
+        code = result_provenance(config, plan, oracle, out, err);
+    if (fault) {
+        if (err)
+            *err = found;
+        return fault;
+    }
+    return code;
+}
+
+es_code es_result_run(es_config *config, const es_progress *progress, es_json **out, es_err *err)
+{
+    const es_plan *plan = NULL;
+    *out = NULL;
+    es_code code = es_config_plan(config, &plan, err);
+    if (code)
+        return code;
+    es_json *result = cJSON_CreateObject();
+    if (!result)
+        return es_err_nomem(err, "the result");
+    es_json_add_text(result, "name", es_config_name(config));
+    es_json_add_text(result, "brief", es_config_brief(config));
+    es_json_add_text(result, "clock", plan->timed ? "simulated" : "none");
+    code = result_report(config, plan, progress, result, err);
+    if (code && code != ES_ECHECK) {
+        es_config_blame(config, err);
+        cJSON_Delete(result);
+        return code;
+    }
+    *out = result;
+    return code;
+}
+
+void es_result_add_volatile(es_json *result, double wall_s)
+{
+    es_json *facts = es_json_add_object(result, "volatile");
+    time_t now = time(NULL);
+    struct tm utc;
+    char text[1024];
+    if (gmtime_r(&now, &utc) && strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc))
+        es_json_add_text(facts, "date", text);
+    if (gethostname(text, sizeof text) == 0) {
+        text[sizeof text - 1] = '\0';
+        es_json_add_text(facts, "host", text);
+    }
+    if (getcwd(text, sizeof text))
+        es_json_add_text(facts, "directory", text);
+    es_json_add_real(facts, "wall_s", wall_s);
+}
+
+char *es_result_text(const es_json *result, bool with_volatile)
+{
+    if (with_volatile)
+        return es_json_text(result);
+    es_json *copy = cJSON_Duplicate(result, true);
+    cJSON_DeleteItemFromObjectCaseSensitive(copy, "volatile");
+    char *text = copy ? es_json_text(copy) : NULL;
+    cJSON_Delete(copy);
+    return text;
+}
+
+/* ---- keeping it ---- */
+
+static const char *result_member(const es_json *result, const char *path)
+{
+    const es_json *value = es_json_at(result, path);
+    return cJSON_IsString(value) ? value->valuestring : "";
+}
+
+/* Text of any length, as bytes; an attribute ends at 64 KiB. */
+static es_code result_h5_text(es_h5 *file, const char *path, const char *text, const char *long_name, es_err *err)
+{
+    es_h5_data *data = NULL;
+    uint64_t dims[1] = {0}, length = strlen(text);
+    es_code code = es_h5_data_create(&data, file, path, ES_H5_U8, 1, dims, length ? length : 1, 6, err);
+    if (code)
+        return code;
+    code = es_h5_data_append(data, ES_H5_U8, length, text, err);
+    es_h5_data_close(data);
+    if (code == ES_OK)
+        code = es_h5_put_text(file, path, "long_name", long_name, err);
+    return code ? code : es_h5_put_text(file, path, "units", "UTF-8", err);
+}
+
+static es_code result_h5_provenance(es_h5 *file, const es_json *result, es_err *err)
+{
+    static const struct {
+        const char *name, *path;
+    } texts[] = {
+        {"name", "name"},
+        {"version", "provenance.version"},
+        {"config_sha256", "provenance.config_sha256"},
+        {"trace_path", "provenance.trace.path"},
+        {"trace_sha256", "provenance.trace.sha256"},
+        {"contract", "contract.label"},
+    };
+    es_code code = ES_OK;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts && code == ES_OK; i++)
+        code = es_h5_put_text(file, "/", texts[i].name, result_member(result, texts[i].path), err);
+    const es_json *seed = es_json_at(result, "provenance.seed"), *causal = es_json_at(result, "provenance.causal");
+    if (code == ES_OK)
+        code = es_h5_put_int(file, "/", "seed", seed ? (int64_t)seed->valuedouble : 0, err);
+    return code ? code : es_h5_put_int(file, "/", "causal", cJSON_IsTrue(causal), err);
+}
+
+static es_code result_h5_volatile(es_h5 *file, const es_json *result, es_err *err)
+{
+    es_code code = es_h5_group(file, "/volatile", err);
+    const es_json *fact;
+    cJSON_ArrayForEach(fact, cJSON_GetObjectItemCaseSensitive(result, "volatile")) {
+        if (code)
+            break;
+        code = cJSON_IsString(fact) ? es_h5_put_text(file, "/volatile", fact->string, fact->valuestring, err)
+                                    : es_h5_put_real(file, "/volatile", fact->string, fact->valuedouble, err);
+    }
+    return code;
+}
+
+static es_code result_h5_fill(es_h5 *file, const es_json *result, es_err *err)
+{
+    char *config = es_json_text(es_json_at(result, "provenance.config")), *summary = es_result_text(result, false);
+    es_code code = config && summary ? es_h5_group(file, "/config", err) : es_err_nomem(err, "the result");
+    if (code == ES_OK)
+        code = result_h5_provenance(file, result, err);
+    if (code == ES_OK)
+        code = result_h5_text(file, "/config/resolved", config, "config with every default, JSON", err);
+    if (code == ES_OK)
+        code = result_h5_text(file, "/summary", summary, "result.json without its volatile part", err);
+    if (code == ES_OK)
+        code = result_h5_volatile(file, result, err);
+    free(config);
+    free(summary);
+    return code;
+}
+
+/* Written beside its place and renamed, so that a reader sees all of it or none. */
+static es_code result_h5(const es_json *result, const char *path, es_err *err)
+{
+    es_text temporary = {0};
+    es_text_add(&temporary, "%s.tmp", path);
+    if (temporary.failed)
+        return es_text_free(&temporary), es_err_nomem(err, "the result");
+    es_h5 *file = NULL;
+    es_code code = es_h5_create(&file, temporary.at, err);
+    if (code == ES_OK) {
+        code = result_h5_fill(file, result, err);
+        es_code closed = es_h5_close(file, code ? NULL : err);
+        code = code ? code : closed;
+    }
+    if (code == ES_OK && rename(temporary.at, path) != 0)
+        code = es_err_set(err, ES_EINPUT, "%s: cannot be renamed from %s", path, temporary.at);
+    if (code)
+        unlink(temporary.at);
+    es_text_free(&temporary);
+    return code;
+}
+
+es_code es_result_save(const es_json *result, const char *dir, es_err *err)
+{
+    es_text json = {0}, h5 = {0};
+    es_text_add(&json, "%s/result.json", dir);
+    es_text_add(&h5, "%s/result.h5", dir);
+    char *text = es_json_text(result);
+    es_code code = text && !json.failed && !h5.failed ? es_file_make_dirs(dir, err) : es_err_nomem(err, "the result");
+    if (code == ES_OK)
+        code = result_h5(result, h5.at, err);
+    if (code == ES_OK)
+        code = es_file_save(json.at, text, strlen(text), err);
+    free(text);
+    es_text_free(&json);
+    es_text_free(&h5);
+    return code;
+}
+
+/* ---- reading it back ---- */
+
+static es_code result_from_h5(const char *path, es_json **config, char **dir, es_err *err)
+{
+    es_h5 *file = NULL;
+    es_h5_data *data = NULL;
+    char *text = NULL;
+    es_code code = es_h5_open(&file, path, false, err);
+    if (code == ES_OK)
+        code = es_h5_data_open(&data, file, "/config/resolved", err);
+    if (code == ES_OK) {
+        uint64_t length = es_h5_data_rank(data) == 1 ? es_h5_data_dims(data)[0] : 0;
+        if (length > RESULT_FILE || !(text = malloc(length + 1)))
+            code = es_err_nomem(err, "the result");
+        else if ((code = es_h5_data_read(data, ES_H5_U8, 0, length, text, err)) == ES_OK && (code = es_json_parse(config, text, length, err)) != ES_OK)
+            es_err_at(err, "%s: /config/resolved", path);
+    }
+    if (code == ES_OK && es_h5_has_attr(file, "/volatile", "directory"))
+        es_h5_get_text(file, "/volatile", "directory", dir, NULL);
+    if (data)
+        es_h5_data_close(data);
+    if (file)
+        es_h5_close(file, NULL);
+    free(text);
+    return code;
+}
+
+static es_code result_from_json(const char *path, es_json **config, char **dir, es_err *err)
+{
+    es_json *result = NULL;
+    es_code code = es_json_load(&result, path, err);
+    if (code)
+        return code;
+    es_json *provenance = cJSON_GetObjectItemCaseSensitive(result, "provenance");
+    *config = cJSON_DetachItemFromObjectCaseSensitive(provenance, "config");
+    if (!*config)
+        code = es_err_set(err, ES_EINPUT, "%s: provenance.config: is missing; needs a result.json or result.h5 that `expertsim run --out DIR` wrote", path);
+    const char *where = result_member(result, "volatile.directory");
+    if (code == ES_OK && *where)
+        *dir = strdup(where);
+    cJSON_Delete(result);
+    return code;
+}
+
+es_code es_result_config(const char *path, es_json **config, char **dir, es_err *err)
+{
+    *config = NULL;
+    *dir = NULL;
+    return es_h5_is(path) ? result_from_h5(path, config, dir, err) : result_from_json(path, config, dir, err);
+}

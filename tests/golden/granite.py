@@ -1,0 +1,63 @@
+"""granite-3.0-1b english_prose: misses of eight policies at five budgets."""
+import gzip
+import json
+import os
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'support'))
+import tool
+
+
+def neutral_csv(prompt, path):
+    """The published JSON of one prompt as the neutral CSV."""
+    with open(path, 'w') as f:
+        k = len(prompt['prefill'][0][0])
+        f.write('request_id,token_index,phase,layer,' + ','.join('e%d' % i for i in range(k)) + '\n')
+        position = 0
+        for phase, tokens in (('P', prompt['prefill']), ('D', prompt['decode'])):
+            for layers in tokens:
+                for layer, ids in enumerate(layers):
+                    f.write('0,%d,%s,%d,%s\n' % (position, phase, layer, ','.join(map(str, ids))))
+                position += 1
+    return len(prompt['decode'])
+
+
+def half_even(x):
+    return max(1, round(x))             # Python rounds halves to even
+
+
+def main():
+    tool.need_traces()
+    check = tool.Check('granite')
+    folder = 'granite-3.0-1b-prompts'
+    want = json.load(open(tool.trace(folder, 'expected-english_prose.json')))
+    with gzip.open(tool.trace(folder, 'moe_expert_trace.json.gz'), 'rt') as f:
+        prompt = json.load(f)['prompts']['english_prose']
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'english_prose.csv')
+        steps = neutral_csv(prompt, path)
+        layers, experts = want['num_layers'], want['num_experts']
+        for ratio, row in want['ratios'].items():
+            budget = row['budget']
+            check.equal(ratio + ' budget', budget, half_even(float(ratio) * layers * experts))
+            quota = half_even(float(ratio) * experts)
+            policies = {
+                'oracle': ('belady', 'global'), 'fifo': ('fifo', 'global'), 'lru': ('lru', 'global'), 'lfu': ('lfu', 'global'),
+                'static_pin': ({'name': 'static', 'calibrate': 'in_sample'}, 'global'),
+                'hybrid': ({'name': 'hybrid', 'calibrate': 'in_sample', 'min_uses': steps}, 'global'),
+                'equal_oracle': ('belady', 'layer'), 'equal_lru': ('lru', 'layer'),
+            }
+            for name, (policy, scope) in policies.items():
+                contract = {'prefill': 'skip', 'overflow': 'trim', 'scope': scope, 'pins': 'free'}
+                if scope == 'layer':
+                    contract['quota'] = [quota] * layers
+                config = tool.untimed(path, '%dslots' % budget, policy, contract, model={'experts': experts})
+                cache = tool.run(config)['cache']
+                check.equal('%s %s accesses' % (name, ratio), cache['lookups'], row['accesses'])
+                check.equal('%s %s misses' % (name, ratio), cache['misses'], row['page_ins'][name])
+    check.close()
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,68 @@
+"""Runs the tool from tests: a config as a dict, the result as a dict. Standard library only.
+
+Environment: EXPERTSIM is the tool, EXPERTSIM_TRACES the folder of real traces (tests that need it are skipped where it is absent;
+77 tells meson so).
+"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+TOOL = os.environ.get('EXPERTSIM', 'build/expertsim')
+TRACES = os.environ.get('EXPERTSIM_TRACES', '../shared/traces')
+
+
+def need_traces():
+    if not os.path.isdir(TRACES):
+        print('SKIP: there are no real traces at', TRACES)
+        sys.exit(77)
+
+
+def trace(folder, name='trace.csv.gz'):
+    return os.path.abspath(os.path.join(TRACES, folder, name))
+
+
+def run(config, sets=()):
+    """The result of one run. A config is written to a temporary file, so relative paths in it must not be used."""
+    with tempfile.NamedTemporaryFile('w', suffix='.json', delete=False) as f:
+        json.dump(config, f)
+    try:
+        args = [TOOL, 'run', f.name, '--json', '--quiet']
+        for s in sets:
+            args += ['--set', s]
+        done = subprocess.run(args, capture_output=True, text=True)
+    finally:
+        os.unlink(f.name)
+    if done.returncode != 0:
+        raise RuntimeError('%s\n%s exit %d' % (json.dumps(config), done.stderr.strip(), done.returncode))
+    return json.loads(done.stdout)
+
+
+def untimed(trace_path, capacity, policy='lru', contract='event_atomic', **more):
+    """One cache of the given capacity before an unbounded home, without time."""
+    config = {
+        'trace': {'path': trace_path}, 'clock': 'none', 'bounds': False,
+        'tiers': {'cache': {'capacity': capacity, 'compute': 'gpu'}, 'host': {'home': True}},
+        'policy': policy, 'contract': contract, 'observers': ['summary', 'coverage'],
+    }
+    config.update(more)
+    return config
+
+
+class Check:
+    """Counts comparisons; prints those that differ; exit status 1 when any did or none was made."""
+
+    def __init__(self, name):
+        self.name, self.same, self.different = name, 0, 0
+
+    def equal(self, what, got, want):
+        if got == want:
+            self.same += 1
+        else:
+            self.different += 1
+            print('%s: %s: got %r, want %r' % (self.name, what, got, want))
+
+    def close(self):
+        print('%s: %d equal, %d different' % (self.name, self.same, self.different))
+        sys.exit(1 if self.different or not self.same else 0)

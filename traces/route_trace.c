@@ -1,0 +1,304 @@
+/* route_trace v1, as BigMoeOnEdge writes it: a preamble with the model's shape and sizes, then one line per (token, layer, slot).
+ *
+ *     # route_trace v1
+ *     # model=PATH arch=NAME n_layer=L n_expert=E n_expert_used=K
+ *     # layer=I expert_bytes=B dense_bytes=D                  one per layer
+ *     turn,phase,step,layer,slot,expert,weight,residency,expert_bytes[,dropped]
+ *
+ * A turn is a request, a step a position in it, a slot the rank in the router's order (0, 1, ... without a gap; fewer than K make a
+ * short row). The prompt comes layer by layer, generation token by token. `expert_bytes` of a line is what was read for it and follows
+ * from the residency; `dropped` experts were routed and count as such. A weight may be "nan". */
+#include "traces/field.h"
+#include "traces/rows.h"
+#include "sim/base/file.h"
+
+#include <stdio.h>
+
+typedef struct route_trace {
+    es_trace_cursor cursor;             /* first: the reading half of the source works on it */
+} route_trace;
+
+typedef struct route_sizes { bool known; int64_t expert_bytes, dense_bytes; } route_sizes;
+
+typedef struct route_parse {            /* lives while the file is read */
+    es_reader *reader;
+    es_rows *rows;
+    char *model;
+    uint32_t layers, experts, top_k;
+    route_sizes *size;                  /* [ES_TRACE_LAYERS_MAX] by layer number */
+    uint32_t sized;
+    bool with_dropped;
+    uint64_t dropped;
+    es_row row;                         /* the cell whose slots are being read; row.count of them are there */
+    uint16_t id[ES_TRACE_TOP_K_MAX];
+    float weight[ES_TRACE_TOP_K_MAX];
+    uint8_t residency[ES_TRACE_TOP_K_MAX];
+} route_parse;
+
+static const char route_header[] = "turn,phase,step,layer,slot,expert,weight,residency,expert_bytes";
+
+/* --- preamble ------------------------------------------------------------------------------------------------------------------- */
+
+/* " name=NUMBER" somewhere in a line. */
+static bool route_value(const char *line, const char *name, int64_t *value)
+{
+    size_t length = strlen(name);
+    for (const char *p = line; (p = strstr(p, name)) != NULL; p += length)
+        if (p > line && p[-1] == ' ' && p[length] == '=') {
+            const char *end = es_field_i64(p + length + 1, value);
+            return end && (*end == ' ' || *end == '\0');
+        }
+    return false;
+}
+
+static es_code route_model(route_parse *parse, const char *line, es_arena *arena, es_err *err)
+{
+    int64_t layers, experts, used;
+    const char *name = strstr(line, "model=") + 6, *end = name, *next;
+    while ((next = strstr(end, " arch=")) != NULL)      /* a path may hold blanks, so the last one ends it */
+        end = next + 1;
+    size_t length = end > name ? (size_t)(end - name) - 1 : strcspn(name, " ");
+    if (!route_value(line, "n_layer", &layers) || !route_value(line, "n_expert", &experts) || !route_value(line, "n_expert_used", &used))
+        return es_err_set(err, ES_EINPUT, "n_layer=, n_expert= and n_expert_used= with whole numbers are expected");
+    if (layers < 1 || layers > ES_TRACE_LAYERS_MAX || experts < 1 || experts > ES_TRACE_EXPERTS_MAX || used < 1 || used > ES_TRACE_TOP_K_MAX || used > experts)
+        return es_err_set(err, ES_EINPUT, "n_layer=%lld n_expert=%lld n_expert_used=%lld are not 1 to %d, 1 to %d and 1 to n_expert", (long long)layers,
+            (long long)experts, (long long)used, ES_TRACE_LAYERS_MAX, ES_TRACE_EXPERTS_MAX);
+    parse->layers = (uint32_t)layers;
+    parse->experts = (uint32_t)experts;
+    parse->top_k = (uint32_t)used;
+    parse->model = ES_NEW_ARRAY(arena, length + 1, char);
+    if (!parse->model)
+        return es_err_nomem(err, "a trace");
+    memcpy(parse->model, name, length);
+    return ES_OK;
+}
+
+static es_code route_layer(route_parse *parse, const char *line, es_err *err)
+{
+    int64_t layer, expert_bytes, dense_bytes;
+    if (!route_value(line, "layer", &layer) || !route_value(line, "expert_bytes", &expert_bytes) || !route_value(line, "dense_bytes", &dense_bytes))
+        return es_err_set(err, ES_EINPUT, "layer=, expert_bytes= and dense_bytes= with whole numbers are expected");
+    if (layer >= (parse->layers ? parse->layers : ES_TRACE_LAYERS_MAX))
+        return es_err_set(err, ES_EINPUT, "layer=%lld is not below n_layer=%u", (long long)layer, parse->layers);
+    parse->sized += !parse->size[layer].known;
+    parse->size[layer] = (route_sizes){ true, expert_bytes, dense_bytes };
+    return ES_OK;
+}
+
+static es_code route_preamble(route_parse *parse, es_arena *arena, es_err *err)
+{
+    for (;;) {
+        char *line;
+        size_t length;
+        es_code code = es_reader_line(parse->reader, &line, &length, err);
+        if (code)
+            return code;
+        uint64_t number = es_reader_line_number(parse->reader);
+        if (number == 0 || (line && number == 1 && strcmp(line, "# route_trace v1") != 0))
+            code = es_err_set(err, ES_EINPUT, "\"# route_trace v1\" is expected");
+        else if (!line)
+            code = es_err_set(err, ES_EINPUT, "the file ends before the header \"%s\"", route_header);
+        else if (line[0] == '#' && strncmp(line, "# model=", 8) == 0)
+            code = route_model(parse, line, arena, err);
+        else if (line[0] == '#' && strncmp(line, "# layer=", 8) == 0)
+            code = route_layer(parse, line, err);
+        else if (line[0] != '#' && strncmp(line, route_header, sizeof route_header - 1) != 0)
+            code = es_err_set(err, ES_EINPUT, "the header \"%s\" is expected", route_header);
+        else if (line[0] != '#' && parse->top_k == 0)
+            code = es_err_set(err, ES_EINPUT, "the line \"# model=... n_layer=... n_expert=... n_expert_used=...\" is missing above");
+        if (code) {
+            es_err_at(err, "%s: line %llu", es_reader_path(parse->reader), (unsigned long long)number);
+            return code;
+        }
+        if (line[0] != '#') {
+            const char *rest = line + sizeof route_header - 1;
+            parse->with_dropped = strcmp(rest, ",dropped") == 0;
+            return *rest == '\0' || parse->with_dropped ? ES_OK : es_err_set(err, ES_EINPUT, "%s: line %llu: column \"%s\" is unknown; \"dropped\" may follow expert_bytes",
+                es_reader_path(parse->reader), (unsigned long long)number, rest + (*rest == ','));
+        }
+    }
+}
+
+/* --- lines ---------------------------------------------------------------------------------------------------------------------- */
+
+static es_code route_flush(route_parse *parse, es_err *err)
+{
+    if (parse->row.count == 0)
+        return ES_OK;
+    es_code code = es_rows_add(parse->rows, &parse->row, err);
+    if (code)
+        es_err_at(err, "%s: line %llu", es_reader_path(parse->reader), (unsigned long long)parse->row.record);
+    parse->row.count = 0;
+    return code;
+}
+
+enum { ROUTE_TURN, ROUTE_PHASE, ROUTE_STEP, ROUTE_LAYER, ROUTE_SLOT, ROUTE_EXPERT, ROUTE_WEIGHT, ROUTE_RESIDENCY, ROUTE_BYTES, ROUTE_DROPPED, ROUTE_FIELDS };
+
+typedef struct route_line { uint32_t field[ROUTE_FIELDS]; float weight; } route_line;
+
+/* The fields of a line, each with the highest value it may have. */
+static es_code route_fields(const route_parse *parse, const char *p, route_line *line, es_err *err)
+{
+    static const char *const name[ROUTE_FIELDS] = { "turn", "phase", "step", "layer", "slot", "expert", "weight", "residency", "expert_bytes", "dropped" };
+    const uint32_t most[ROUTE_FIELDS] = { UINT32_MAX, 1, UINT32_MAX - 1, parse->layers - 1, parse->top_k - 1, parse->experts - 1, 0, 2, 0, 1 };
+    int fields = parse->with_dropped ? ROUTE_FIELDS : ROUTE_DROPPED;
+    line->field[ROUTE_DROPPED] = 0;
+    for (int i = 0; i < fields; i++) {
+        const char *field = p, *end;
+        int64_t bytes;
+        if (i == ROUTE_WEIGHT)
+            end = es_field_f32(p, &line->weight);
+        else if (i == ROUTE_BYTES)
+            end = es_field_i64(p, &bytes);
+        else
+            end = es_field_u32(p, &line->field[i]);
+        size_t length = strcspn(field, ",");
+        if (!end || (size_t)(end - field) != length)
+            return es_err_set(err, ES_EINPUT, "%s is \"%.*s\", not a %snumber", name[i], (int)(length < 40 ? length : 40), field, i == ROUTE_WEIGHT ? "" : "whole ");
+        if (i != ROUTE_WEIGHT && i != ROUTE_BYTES && line->field[i] > most[i])
+            return es_err_set(err, ES_EINPUT, "%s is %u, above %u, the highest", name[i], line->field[i], most[i]);
+        if ((*end == ',') != (i + 1 < fields))
+            return es_err_set(err, ES_EINPUT, "has %s than %d fields", *end == ',' ? "more" : "fewer", fields);
+        p = end + 1;
+    }
+    return ES_OK;
+}
+
+static es_code route_add(route_parse *parse, const char *text, es_err *err)
+{
+    route_line line = { .weight = 0.0f };
+    es_row *row = &parse->row;
+    es_code code = route_fields(parse, text, &line, err);
+    if (code)
+        return code;
+    const uint32_t *f = line.field;
+    bool same = row->count > 0 && row->request == f[ROUTE_TURN] && row->position == f[ROUTE_STEP] && row->layer == f[ROUTE_LAYER] && row->phase == f[ROUTE_PHASE];
+    if (f[ROUTE_SLOT] != (same ? row->count : 0))
+        return es_err_set(err, ES_EINPUT, "slot %u comes where slot %u is expected", f[ROUTE_SLOT], same ? row->count : 0);
+    if (!same) {
+        row->request = f[ROUTE_TURN];
+        row->position = f[ROUTE_STEP];
+        row->layer = f[ROUTE_LAYER];
+        row->phase = (uint8_t)f[ROUTE_PHASE];
+        row->record = es_reader_line_number(parse->reader);
+    }
+    parse->id[row->count] = (uint16_t)f[ROUTE_EXPERT];
+    parse->weight[row->count] = line.weight;
+    parse->residency[row->count] = (uint8_t)f[ROUTE_RESIDENCY];
+    parse->dropped += f[ROUTE_DROPPED];
+    row->count++;
+    return ES_OK;
+}
+
+/* Does this line begin another cell? Slots count from 0, so slot 0 always does; a line that is none is left to route_add. */
+static bool route_begins(const char *line)
+{
+    for (int i = 0; i < ROUTE_SLOT && line; i++) {
+        line = strchr(line, ',');
+        line = line ? line + 1 : NULL;
+    }
+    return line && line[0] == '0' && line[1] == ',';
+}
+
+static es_code route_lines(route_parse *parse, es_err *err)
+{
+    for (;;) {
+        char *line;
+        size_t length;
+        es_code code = es_reader_line(parse->reader, &line, &length, err);
+        if (code)
+            return code;
+        if (!line || route_begins(line))
+            code = route_flush(parse, err);
+        if (code || !line)
+            return code;
+        if (length == 0)
+            continue;
+        code = route_add(parse, line, err);
+        if (code) {
+            es_err_at(err, "%s: line %llu", es_reader_path(parse->reader), (unsigned long long)es_reader_line_number(parse->reader));
+            return code;
+        }
+    }
+}
+
+/* --- the source ----------------------------------------------------------------------------------------------------------------- */
+
+/* The sizes of the layers that occur; a preamble that has some must have all of them. */
+static es_code route_sizes_of(const route_parse *parse, es_trace_info *info, es_arena *arena, es_err *err)
+{
+    if (parse->sized == 0)
+        return ES_OK;
+    int64_t *expert_bytes = ES_NEW_ARRAY(arena, info->layers, int64_t), *dense_bytes = ES_NEW_ARRAY(arena, info->layers, int64_t);
+    if (!expert_bytes || !dense_bytes)
+        return es_err_nomem(err, "a trace");
+    for (uint32_t i = 0; i < info->layers; i++) {
+        const route_sizes *size = &parse->size[info->layer_number[i]];
+        if (!size->known)
+            return es_err_set(err, ES_EINPUT, "layer %u occurs, but has no line \"# layer=%u expert_bytes=... dense_bytes=...\"", info->layer_number[i], info->layer_number[i]);
+        expert_bytes[i] = size->expert_bytes;
+        dense_bytes[i] = size->dense_bytes;
+    }
+    info->expert_bytes = expert_bytes;
+    info->dense_bytes = dense_bytes;
+    return ES_OK;
+}
+
+static es_code route_finish(route_parse *parse, const es_source_ask *ask, es_trace **out, es_arena *arena, es_err *err)
+{
+    char hex[65], note[256];
+    (void)ask;
+    es_code code = es_rows_finish(parse->rows, out, err);
+    if (code)
+        return code;
+    es_trace_info *info = &(*out)->info;
+    es_reader_sha256(parse->reader, hex);
+    snprintf(note, sizeof note, "{\"imported_from\": \"route_trace\", \"sha256\": \"%s\", \"dropped\": %llu}", hex, (unsigned long long)parse->dropped);
+    info->format = "route_trace";
+    info->model = parse->model;
+    info->sha256 = es_arena_text(arena, hex);
+    info->provenance = es_arena_text(arena, note);
+    info->has_weights = info->has_residency = true;
+    if (!info->sha256 || !info->provenance)
+        return es_err_nomem(err, "a trace");
+    return route_sizes_of(parse, info, arena, err);
+}
+
+static es_code route_open(void *self, const es_source_ask *ask, es_arena *arena, es_err *err)
+{
+    route_trace *state = self;
+    route_parse *parse = ES_NEW(arena, route_parse);
+    if (!parse || !(parse->size = ES_NEW_ARRAY(arena, ES_TRACE_LAYERS_MAX, route_sizes)))
+        return es_err_nomem(err, "a trace");
+    es_code code = es_reader_open(&parse->reader, ask->path, err);
+    if (!code)
+        code = route_preamble(parse, arena, err);
+    if (!code) {
+        es_trace_info shape = { .experts = parse->experts, .top_k = parse->top_k, .has_weights = ask->weights, .has_residency = ask->residency };
+        parse->row = (es_row){ .step = ES_ROWS_NO_STEP, .ids = parse->id, .weights = parse->weight, .residency = parse->residency };
+        code = es_rows_new(&parse->rows, &shape, err);
+    }
+    if (!code)
+        code = route_lines(parse, err);
+    if (!code && (code = route_finish(parse, ask, &state->cursor.trace, arena, err)) != ES_OK)
+        es_err_at(err, "%s", es_reader_path(parse->reader));
+    es_rows_free(parse->rows);
+    es_reader_close(parse->reader);
+    return code;
+}
+
+static int route_sniff(const unsigned char *head, size_t length)
+{
+    static const char magic[] = "# route_trace v1";
+    return length >= sizeof magic - 1 && memcmp(head, magic, sizeof magic - 1) == 0 ? 100 : 0;
+}
+
+const es_source es_source_route_trace = {
+    .part = { .abi = ES_ABI, .name = "route_trace", .brief = "route_trace v1 of BigMoeOnEdge: one line per token, layer and slot.", .size = sizeof(route_trace),
+              .fini = es_trace_cursor_fini },
+    .sniff = route_sniff,
+    .open = route_open,
+    .info = es_trace_cursor_info,
+    .next = es_trace_cursor_next,
+    .rewind = es_trace_cursor_rewind,
+};
