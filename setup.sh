@@ -74,23 +74,19 @@ is_there() {
 # missing COLUMN TABLE: names in that column of what is not there.
 missing() {
     printf '%s\n' "$2" | while read -r debian brew check; do
-        if [ -n "$debian" ] && ! is_there "$check"; then
-            case $1 in debian) printf '%s ' "$debian" ;; brew) printf '%s ' "$brew" ;; esac
-        fi
+        if [ -z "$debian" ] || is_there "$check"; then continue; fi
+        if [ "$1" = debian ]; then printf '%s ' "$debian"; elif [ "$brew" != - ]; then printf '%s ' "$brew"; fi
     done
 }
 
 as_root() {
-    if [ "$(id -u)" -eq 0 ]; then
-        "$@"
-    elif command -v sudo >/dev/null 2>&1; then
-        sudo "$@"
-    else
-        fail "root is needed to install packages and there is no sudo; as root: $*"
-    fi
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi
 }
 
 apt_install() {
+    if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null 2>&1; then
+        fail "installing packages takes root, and there is no sudo; have root run: apt-get install --no-install-recommends $*"
+    fi
     if ! ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1; then
         quietly "apt-get update" as_root apt-get -q update
     fi
@@ -110,7 +106,7 @@ deps() {
         has_compiler || fail "the compiler is missing: xcode-select --install, then once more"
         command -v brew >/dev/null 2>&1 || fail "Homebrew is missing (https://brew.sh); with it: brew install $(missing brew "$1")"
         # shellcheck disable=SC2046
-        quietly "brew install (minutes)" brew install $(missing brew "$1" | tr -d -)
+        quietly "brew install (minutes)" brew install $(missing brew "$1")
     elif command -v apt-get >/dev/null 2>&1; then
         # shellcheck disable=SC2086
         apt_install $absent

@@ -65,7 +65,7 @@ static void summary_speed(const es_json *r, es_text *out)
         es_text_add(out, "%s%s ", i ? ", " : "", names[i]);
         summary_seconds(out, summary_number(r, path));
     }
-    double first = summary_number(r, "time.ttft_s.mean");
+    double first = summary_number(r, "time.ttft_s");
     if (isfinite(first)) {
         es_text_add(out, "; first token after ");
         summary_seconds(out, first);

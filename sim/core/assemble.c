@@ -581,6 +581,8 @@ static es_code assemble(es_run *run, es_err *err)
     if ((code = assemble_parts(run, popularity, err)) != ES_OK)
         return code;
     NEED(es_bus_open(run), "listeners");
+    const es_plan_tier *serving = &plan->tiers[run->serving];
+    NEED(es_grace_open(run, serving->grace, serving->grace_yields, plan->compute.protect_guesses), "grace");
     run->decides = run->admits || (run->dispatcher && run->dispatcher->serve) || run->contract->overflow == ES_BYPASS;
     if ((code = assemble_clock(run, err)) != ES_OK)
         return code;

@@ -15,6 +15,7 @@ static void guess_queue(es_run *run, es_oid object)
     es_tier_view *tier = &run->tier_view[run->serving];
     const es_event *e = &run->composer.event;
     size_t w = object >> 6;
+    es_grace_guessed(run, object);
     if ((tier->resident[w] | tier->inbound[w] | tier->queued[w]) & guess_bit(object))
         return;
     if (w >= e->word && w < e->word + e->words && e->mask[w - e->word] & guess_bit(object))

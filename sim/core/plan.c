@@ -12,6 +12,10 @@ const es_option es_tier_options[] = {
         .help = "Compute unit that reads experts from here: a demand hits when the expert is resident in such a tier."},
     {.name = "demote", .type = ES_OPT_TEXT, .offset = offsetof(es_plan_tier, demote), .help = "Tier to which victims go; absent: they are dropped, the home tier has them."},
     {.name = "exclusive", .type = ES_OPT_BOOL, .offset = offsetof(es_plan_tier, exclusive), .help = "An expert that goes up from here leaves."},
+    {.name = "grace", .type = ES_OPT_TIME, .offset = offsetof(es_plan_tier, grace), .min = 0, .max = 9e15,
+        .help = "For so long after its layer ended a used expert should stay: guesses never take it. Needs clock simulated."},
+    {.name = "grace_yields", .type = ES_OPT_BOOL, .offset = offsetof(es_plan_tier, grace_yields), .def = 1,
+        .help = "A demand takes an expert in grace when nothing else can leave; otherwise it waits or exceeds the tier."},
     {.name = "write_back", .type = ES_OPT_BOOL, .offset = offsetof(es_plan_tier, write_back), .help = "Demotions are transfers over the link down; otherwise they cost nothing."},
     {0},
 };
@@ -37,6 +41,8 @@ const es_option es_link_options[] = {
 const es_option es_compute_options[] = {
     {.name = "overlap", .type = ES_OPT_ENUM, .offset = offsetof(es_plan_compute, overlap), .choices = plan_overlaps,
         .help = "Experts are computed as they are there, resident ones first; in the order of the union; or all behind the last copy."},
+    {.name = "protect_guesses", .type = ES_OPT_BOOL, .offset = offsetof(es_plan_compute, protect_guesses),
+        .help = "An expert that was guessed is not given up for another guess before the gate of its layer."},
     {.name = "lookahead", .type = ES_OPT_INT, .offset = offsetof(es_plan_compute, lookahead), .def = 1, .min = 1, .max = 64, .unit = "layers",
         .help = "How many of the coming layers the predictor is asked for at each gate."},
     {0},

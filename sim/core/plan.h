@@ -24,6 +24,8 @@ typedef struct es_plan_tier {   /* tiers.NAME */
     const char *compute;        /* channel that computes from here; makes it a serving tier (cpu on a host tier: HOST_COMPUTE) */
     const char *demote;         /* tier to which victims go; NULL: dropped (home has them) */
     bool exclusive;             /* a copy that goes up leaves this tier */
+    int64_t grace;              /* ns after its layer ended for which a used expert should stay (serving tier) */
+    bool grace_yields;          /* a demand may take it all the same when nothing else will do */
     bool write_back;            /* a demotion costs a transfer over the link to `demote`; false: it is free */
     es_plan_part allocator;     /* NULL part: chosen by the unit of capacity */
 } es_plan_tier;
@@ -48,6 +50,7 @@ typedef enum es_overlap { ES_RESIDENT_FIRST, ES_IN_ORDER, ES_BARRIER } es_overla
 
 typedef struct es_plan_compute { /* compute */
     int overlap;
+    bool protect_guesses;       /* what was guessed is not given up for another guess before the gate of its layer */
     int64_t lookahead;          /* layers ahead for which the predictor is asked at each gate */
 } es_plan_compute;
 

@@ -91,8 +91,10 @@ static void replay_instant(es_run *run)
         if (run->decides)
             es_fetch_decide(run, misses);
         es_bus_event(run, &run->use);
-        if (run->predictor && e->last)
+        if (run->predictor && e->last) {
+            es_grace_gate(run, e);
             es_guess_ask(run);
+        }
         if (misses)
             es_fetch_instant(run, misses);
         if (run->pending_count)
@@ -346,8 +348,10 @@ static void replay_gate(es_run *run, es_due *due)
     memset(wanted->waiting, 0, e->words * sizeof *wanted->waiting);
     memset(run->stay, 0, e->words * sizeof *run->stay);
     /* 2. */
-    if (run->predictor)
+    if (run->predictor) {
         es_channel_gate(run, e);
+        es_grace_gate(run, e);
+    }
     /* 3. */
     replay_pin(run);
     e->kept = NULL;
@@ -385,6 +389,7 @@ static void replay_release(es_run *run, es_due *due)
     es_event *e = &run->composer.event;
     run->wanted.waves = false;
     replay_unpin(run);
+    es_grace_begin(run, e);
     if (run->exceeded || run->contract->overflow == ES_PERSIST)
         es_room_trim(run, e);
     es_channels_unblock(run);

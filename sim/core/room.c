@@ -13,16 +13,34 @@ static int64_t *room_used(const es_run *run, uint32_t t, uint32_t bucket)
 }
 
 /* Asks the policy for `units` of the bucket; what it names leaves. Returns what that freed. */
-static int64_t room_free(es_run *run, const es_need *need)
+static int64_t room_ask(es_run *run, const es_need *need, bool prefer)
 {
     es_tier *tier = &run->tier[need->tier];
+    if (prefer)
+        es_grace_prefer(run);
     size_t n = run->policy->victims(run->policy_state, need, tier->victims, run->view.objects);
+    if (prefer)
+        es_grace_relent(run);
     int64_t freed = tier->uniform ? (int64_t)n * tier->unit[0] : 0;
     for (size_t i = 0; i < n && !tier->uniform; i++)
         freed += tier->unit[tier->victims[i] >> 6];
     if (n > 0)
         es_store_evict(run, need->tier, tier->victims, n, need->why);
     return freed;
+}
+
+/* Without those whom grace or a guess holds, then, where they must yield, with them. */
+static int64_t room_free(es_run *run, const es_need *need)
+{
+    if (!run->grace.on || need->tier != run->serving)
+        return room_ask(run, need, false);
+    int64_t freed = room_ask(run, need, true);
+    bool yields = need->why == ES_RELEASE || (need->why == ES_DEMAND && run->grace.yields);
+    if (freed >= need->units || !yields)
+        return freed;
+    es_need rest = *need;
+    rest.units -= freed;
+    return freed + room_ask(run, &rest, false);
 }
 
 es_room es_room_make(es_run *run, uint32_t t, es_oid object, int64_t units, es_why why)

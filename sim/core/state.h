@@ -4,6 +4,7 @@
  *   events.c    composes events from steps     room.c     makes space: victims, overflow
  *   replay.c    steps, gates, releases         fetch.c    serves the misses of an event under clock none
  *   channel.c   queues and transfers           guess.c    asks the predictor, keeps its guesses
+ *   share.c     rates of elastic transfers     grace.c    who should not leave yet
  *   bus.c       delivers facts                 run.c      begins, ends, reports */
 #ifndef ES_CORE_STATE_H
 #define ES_CORE_STATE_H
@@ -154,6 +155,21 @@ typedef struct es_quick {       /* the plainest run (quick.c): what changes at e
     int64_t bytes;
 } es_quick;
 
+typedef struct es_grace_node {
+    uint32_t prev, next;        /* in order of ending; linked to itself when not in grace */
+    es_time until;
+} es_grace_node;
+
+typedef struct es_grace {       /* preferences (grace.c) */
+    bool on, yields, avoids;    /* any preference at all; demands override grace; guessed objects are avoided by guesses */
+    es_time ns;
+    uint32_t sentinel;
+    es_grace_node *node;        /* [objects + 1] */
+    uint64_t *held, *avoided;   /* [words] in grace; guessed and its gate not yet passed */
+    uint64_t *pins;             /* [words] view.guard without preferences, while they are asked for */
+    es_due due;
+} es_grace;
+
 struct es_run {
     es_arena arena;
     const es_plan *plan;
@@ -213,6 +229,7 @@ struct es_run {
     bool exceeded;              /* the event at hand took more than the room there is */
 
     es_quick quick;
+    es_grace grace;
 
     /* timed */
     es_due turn;                /* next gate or release */
@@ -303,6 +320,14 @@ void es_room_exceed(es_run *run);
 void es_room_trim(es_run *run, const es_event *event);
 /* Is what the event keeps larger than its room? */
 bool es_room_exceeds(const es_run *run, const es_event *event, const uint64_t *kept);
+
+/* ---- grace ---- */
+bool es_grace_open(es_run *run, es_time grace, bool yields, bool avoids);   /* false: no memory */
+void es_grace_begin(es_run *run, const es_event *event);    /* the event ended: what it used is in grace */
+void es_grace_guessed(es_run *run, es_oid object);
+void es_grace_gate(es_run *run, const es_event *event);     /* guesses of this layer were for now */
+void es_grace_prefer(es_run *run);                          /* view.guard: pins and preferences, until es_grace_relent */
+void es_grace_relent(es_run *run);
 
 /* ---- fetch ---- */
 /* How the misses of the event are served: dispatcher, policy.admit, overflow bypass. Sets event->kept and run->verdicts (by

@@ -81,10 +81,13 @@ static void latency_report(void *self, es_json *out)
         latency_quantiles(&s->token, es_json_add_object(time, "token_latency_s"));
     else
         cJSON_AddNullToObject(time, "token_latency_s");
-    if (s->view->timed && s->first.count != 0)
-        latency_quantiles(&s->first, es_json_add_object(time, "ttft_s"));
-    else
+    if (s->view->timed && s->first.count != 0) {
+        es_json_add_real(time, "ttft_s", es_hist_mean(&s->first) / 1e9);
+        latency_quantiles(&s->first, es_json_add_object(time, "ttft_quantiles_s"));
+    } else {
         cJSON_AddNullToObject(time, "ttft_s");
+        cJSON_AddNullToObject(time, "ttft_quantiles_s");
+    }
     es_json_add_real(time, "prefill_s", s->view->timed ? observe_seconds(s->view->times->prefill_total) : (double)NAN);
 }
 

@@ -600,8 +600,8 @@ static void shift_cache_forgets_faster_while_the_routing_shifts(void **state)
         stage_open(&s, &es_policy_shift_cache, (setting){.options = cases[i].options});
         for (int t = 0; t < 10; t++)
             stage_token(&s, "0", "64");
-        for (int t = 0; t < 4; t++)
-            stage_token(&s, "1", "65");
+        for (int t = 0; t < 2; t++)
+            stage_token(&s, "1", "65");         /* the score is now 0.31 bits */
         s.guard[1] = UINT64_MAX;                /* between 0 and 1 */
         expect_victims(&s, 0, 1, cases[i].victim);
         stage_close(&s);
@@ -612,20 +612,21 @@ static void shift_cache_keeps_what_often_followed(void **state)
 {
     (void)state;
     static const struct { const char *options, *victim; } cases[] = {
-        {"{\"window\": 2, \"jsd_reweighting\": false, \"transition_retention\": false}", "2"},
-        {"{\"window\": 2, \"jsd_reweighting\": false, \"transition_retention\": true}", "1"},
+        {"{\"window\": 7, \"jsd_reweighting\": false, \"transition_retention\": false}", "2"},
+        {"{\"window\": 7, \"jsd_reweighting\": false, \"transition_retention\": true}", "1"},
     };
     for (size_t i = 0; i < 2; i++) {
         stage s;
         stage_open(&s, &es_policy_shift_cache, (setting){.options = cases[i].options});
-        /* 2 follows 0; 1 follows 2; after the last 0, 2 is foreseen although 1 is younger and all are used as often */
-        for (int t = 0; t < 6; t++) {
+        stage_token(&s, "7", "71");
+        for (int t = 0; t < 12; t++) {
             stage_token(&s, "0", "64");
-            stage_token(&s, "2", "64");
-            stage_token(&s, "1", "64");
+            stage_token(&s, "2", "66");
+            stage_token(&s, "1", "65");
         }
         stage_token(&s, "0", "64");
-        s.guard[0] = 1u << 0;
+        /* 1 and 2 were used as often in both windows, 2 a little longer ago; but 2 is what follows 0 */
+        s.guard[0] = 1u << 0 | 1u << 7;
         s.guard[1] = UINT64_MAX;
         expect_victims(&s, 0, 1, cases[i].victim);
         stage_close(&s);
