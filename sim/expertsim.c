@@ -21,7 +21,7 @@ void es_free(char *text)
 static es_code simulate(es_config *config, char **json, es_err *err)
 {
     es_json *result = NULL;
-    es_code code = es_result_run(config, NULL, &result, err);
+    es_code code = es_result_run(config, NULL, NULL, &result, err);
     if (result && !(*json = es_result_text(result, false)))
         code = es_err_nomem(err, "the result");
     cJSON_Delete(result);

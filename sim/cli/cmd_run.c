@@ -57,22 +57,24 @@ es_code cmd_run_one(const cmd_run_args *run, struct es_config *config, const cha
 {
     progress p;
     es_json *result = NULL;
+    es_run *kept = NULL;
     const es_progress *told = progress_begin(&p, es_config_name(config), run->quiet);
     es_code code = dir ? es_file_make_dirs(dir, err) : ES_OK;       /* better known before the run than after it */
     if (code == ES_OK)
-        code = es_result_run(config, told, &result, err);
+        code = es_result_run(config, told, dir ? &kept : NULL, &result, err);
     progress_end(&p);
     es_code shown = ES_OK;
     if (result) {
         es_err other = {0};
         es_result_add_volatile(result, progress_seconds(&p));
         if (dir)
-            shown = es_result_save(result, dir, &other);
+            shown = es_result_save(result, kept, dir, &other);
         if (shown == ES_OK)
             shown = run_show(run, result, dir, &other);
         if (shown && !code)
             *err = other;
     }
+    es_run_free(kept);
     cJSON_Delete(result);
     es_config_free(config);
     return code ? code : shown;

@@ -558,6 +558,7 @@ static es_code assemble(es_run *run, es_err *err)
     const es_plan *plan = run->plan;
     es_code code;
     run->view.timed = plan->timed;
+    run->view.stream = plan->stream;
     run->view.per_layer = run->contract->scope == ES_PER_LAYER;
     run->view.tally = &run->tally;
     run->view.times = &run->times;

@@ -99,6 +99,15 @@ es_code es_run_report(es_run *run, es_json *out, es_err *err)
     return code;
 }
 
+es_code es_run_save(es_run *run, struct es_h5 *file, es_err *err)
+{
+    es_code code = ES_OK;
+    for (uint32_t i = 0; i < run->observers && code == ES_OK; i++)
+        if (run->observer[i]->save)
+            code = run->observer[i]->save(run->observer_state[i], file, err);
+    return code;
+}
+
 const es_view *es_run_view(const es_run *run)
 {
     return &run->view;

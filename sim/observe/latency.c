@@ -28,7 +28,8 @@ static es_code latency_init(void *self, const es_site *site, es_err *err)
     s->view = site->view;
     if (!s->view->timed)
         return ES_OK;
-    if (!es_hist_init(&s->token, site->arena, (size_t)s->samples) || !es_hist_init(&s->first, site->arena, (size_t)s->samples))
+    size_t samples = s->view->stream ? 0 : (size_t)s->samples;
+    if (!es_hist_init(&s->token, site->arena, samples) || !es_hist_init(&s->first, site->arena, samples))
         return es_err_nomem(err, "latency samples");
     return ES_OK;
 }

@@ -57,6 +57,7 @@ typedef struct es_times {       /* where the wall time of the steps went; all in
 typedef struct es_view {
     es_time now;
     bool timed;                 /* clock: simulated */
+    bool stream;                /* keep nothing that grows with the length of the trace */
     bool count_prefill;         /* contract.prefill_counts: together */
     bool as_coded;              /* some part may overcommit as a published source does (ES_AS_CODED) */
     uint32_t top_k;             /* width of a row of the trace; 0 where ids are not those of the trace (contract.unit: slice) */

@@ -32,7 +32,7 @@ static const es_option config_options[] = {
     {.name = "contract", .type = ES_OPT_JSON, .offset = TOP(contract), .help = "How hits are judged and counted: a preset, or an object with preset and switches."},
     {.name = "clock", .type = ES_OPT_ENUM, .offset = TOP(clock), .choices = config_clocks,
         .help = "none: copies take no time, for hit rates and bytes; simulated: for speed; absent: simulated when links have channels and a compute unit has a timing."},
-    {.name = "observers", .type = ES_OPT_JSON, .offset = TOP(observers), .help = "What is reported: a list of observers; absent: summary, coverage, latency, traffic, memory."},
+    {.name = "observers", .type = ES_OPT_JSON, .offset = TOP(observers), .help = "What is reported: a list of observers; absent: summary, coverage, latency, traffic, memory, tables."},
     {.name = "bounds", .type = ES_OPT_BOOL, .offset = TOP(bounds), .def = 1, .help = "Report what the best policy, no cache and an unlimited cache would do; it takes three more runs."},
     {.name = "stream", .type = ES_OPT_BOOL, .offset = TOP(stream), .help = "Keep no samples: memory does not grow with the trace, quantiles are within 1 percent."},
     {.name = "seed", .type = ES_OPT_INT, .offset = TOP(seed), .def = 1, .min = 0, .max = 0x1p53, .help = "Of every draw."},
@@ -353,7 +353,7 @@ const es_trace_info *es_config_trace(const es_config *config)
 
 static bool config_observes_more(const es_config *config)
 {
-    static const char *const usual[] = {"summary", "coverage", "latency", "traffic", "memory", "digest", "audit"};
+    static const char *const usual[] = {"summary", "coverage", "latency", "traffic", "memory", "tables", "digest", "audit"};
     for (size_t i = 0; i < config->plan.observer_count; i++) {
         bool known = false;
         for (size_t k = 0; k < sizeof usual / sizeof *usual; k++)
@@ -386,19 +386,6 @@ static es_code config_open(es_config *config, es_err *err)
     return ES_OK;
 }
 
-/* Options of observers that only the trace can fill. */
-static void config_from_trace(es_config *config)
-{
-    const es_trace_info *info = es_config_trace(config);
-    for (size_t i = 0; info && i < config->plan.observer_count; i++) {
-        es_plan_part *part = &config->observers[i];
-        const es_option *row = es_options_find(part->part->options, "row_width");
-        int64_t *field = row && row->type == ES_OPT_INT ? (int64_t *)((char *)(uintptr_t)part->state + row->offset) : NULL;
-        if (field && *field == 0)
-            *field = info->top_k;
-    }
-}
-
 static es_code config_plan(es_config *config, es_err *err)
 {
     es_plan *plan = &config->plan;
@@ -408,7 +395,6 @@ static es_code config_plan(es_config *config, es_err *err)
     es_plan_part *parts[] = {&plan->policy, &plan->predictor, &plan->dispatcher, &plan->router};
     for (size_t i = 0; i < sizeof parts / sizeof *parts && code == ES_OK; i++)
         code = config_popularity(config, parts[i], err);
-    config_from_trace(config);
     plan->name = config->top.name;
     plan->seed = (uint64_t)config->top.seed;
     plan->replication = (uint64_t)config->top.replication;

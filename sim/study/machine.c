@@ -31,13 +31,6 @@ static es_code part_state(es_config *config, const es_part *part, const es_json 
     es_code code = es_options_parse(part->options, state, given, allow, &config->arena, err);
     if (code)
         return es_key_at(err, "%s", key), code;
-    /* Observers take from the contract what the headline is, unless told otherwise, and keep no samples in a stream. */
-    const es_option *row = es_options_find(part->options, "count_prefill");
-    if (row && row->type == ES_OPT_BOOL && !cJSON_GetObjectItemCaseSensitive(given, row->name))
-        *(bool *)((char *)state + row->offset) = config->plan.contract.prefill_counts != 0;
-    row = config->top.stream ? es_options_find(part->options, "samples") : NULL;
-    if (row && row->type == ES_OPT_INT)
-        *(int64_t *)((char *)state + row->offset) = 0;
     *out = (es_plan_part){.part = part, .state = state, .path = path};
     return ES_OK;
 }
@@ -96,7 +89,7 @@ es_code config_part(es_config *config, es_kind kind, const es_json *given, const
 
 es_code config_observers(es_config *config, es_json *echo, es_err *err)
 {
-    static const char *const usual[] = {"summary", "coverage", "latency", "traffic", "memory"};
+    static const char *const usual[] = {"summary", "coverage", "latency", "traffic", "memory", "tables"};
     const es_json *given = config->top.observers, *entry;
     if (given && !cJSON_IsArray(given))
         return es_err_set(err, ES_EINPUT, "observers: found %s, needs a list", es_json_kind(given));

@@ -119,7 +119,7 @@ static es_code result_bounds(const es_config *config, const es_plan *plan, const
 }
 
 /* Runs and reports; a fault that an observer found (ES_ECHECK) does not keep the rest from being reported. */
-static es_code result_report(es_config *config, const es_plan *plan, const es_progress *progress, es_json *out, es_err *err)
+static es_code result_report(es_config *config, const es_plan *plan, const es_progress *progress, es_run **kept, es_json *out, es_err *err)
 {
     es_run *run = NULL;
     es_code fault = ES_OK;
@@ -132,7 +132,10 @@ static es_code result_report(es_config *config, const es_plan *plan, const es_pr
         code = fault == ES_ECHECK ? ES_OK : fault;
     }
     bool oracle = run && es_run_oracle(run);
-    es_run_free(run);
+    if (kept && code == ES_OK)
+        *kept = run;
+    else
+        es_run_free(run);
     if (code == ES_OK && !es_config_bytes_known(config)) {
         result_blank_bytes(out);
         es_json_add_text(out, "bytes_reason", "neither trace nor config says what an expert weighs; see model.shape and model.expert_bytes");
@@ -151,8 +154,10 @@ static es_code result_report(es_config *config, const es_plan *plan, const es_pr
     return code;
 }
 
-es_code es_result_run(es_config *config, const es_progress *progress, es_json **out, es_err *err)
+es_code es_result_run(es_config *config, const es_progress *progress, es_run **kept, es_json **out, es_err *err)
 {
+    if (kept)
+        *kept = NULL;
     const es_plan *plan = NULL;
     *out = NULL;
     es_code code = es_config_plan(config, &plan, err);
@@ -164,7 +169,7 @@ es_code es_result_run(es_config *config, const es_progress *progress, es_json **
     es_json_add_text(result, "name", es_config_name(config));
     es_json_add_text(result, "brief", es_config_brief(config));
     es_json_add_text(result, "clock", plan->timed ? "simulated" : "none");
-    code = result_report(config, plan, progress, result, err);
+    code = result_report(config, plan, progress, kept, result, err);
     if (code && code != ES_ECHECK) {
         es_config_blame(config, err);
         cJSON_Delete(result);
@@ -259,7 +264,7 @@ static es_code result_h5_volatile(es_h5 *file, const es_json *result, es_err *er
     return code;
 }
 
-static es_code result_h5_fill(es_h5 *file, const es_json *result, es_err *err)
+static es_code result_h5_fill(es_h5 *file, const es_json *result, es_run *run, es_err *err)
 {
     char *config = es_json_text(es_json_at(result, "provenance.config")), *summary = es_result_text(result, false);
     es_code code = config && summary ? es_h5_group(file, "/config", err) : es_err_nomem(err, "the result");
@@ -271,13 +276,15 @@ static es_code result_h5_fill(es_h5 *file, const es_json *result, es_err *err)
         code = result_h5_text(file, "/summary", summary, "result.json without its volatile part", err);
     if (code == ES_OK)
         code = result_h5_volatile(file, result, err);
+    if (code == ES_OK && run)
+        code = es_run_save(run, file, err);
     free(config);
     free(summary);
     return code;
 }
 
 /* Written beside its place and renamed, so that a reader sees all of it or none. */
-static es_code result_h5(const es_json *result, const char *path, es_err *err)
+static es_code result_h5(const es_json *result, es_run *run, const char *path, es_err *err)
 {
     es_text temporary = {0};
     es_text_add(&temporary, "%s.tmp", path);
@@ -286,7 +293,7 @@ static es_code result_h5(const es_json *result, const char *path, es_err *err)
     es_h5 *file = NULL;
     es_code code = es_h5_create(&file, temporary.at, err);
     if (code == ES_OK) {
-        code = result_h5_fill(file, result, err);
+        code = result_h5_fill(file, result, run, err);
         es_code closed = es_h5_close(file, code ? NULL : err);
         code = code ? code : closed;
     }
@@ -298,7 +305,7 @@ static es_code result_h5(const es_json *result, const char *path, es_err *err)
     return code;
 }
 
-es_code es_result_save(const es_json *result, const char *dir, es_err *err)
+es_code es_result_save(const es_json *result, es_run *run, const char *dir, es_err *err)
 {
     es_text json = {0}, h5 = {0};
     es_text_add(&json, "%s/result.json", dir);
@@ -306,7 +313,7 @@ es_code es_result_save(const es_json *result, const char *dir, es_err *err)
     char *text = es_json_text(result);
     es_code code = text && !json.failed && !h5.failed ? es_file_make_dirs(dir, err) : es_err_nomem(err, "the result");
     if (code == ES_OK)
-        code = result_h5(result, h5.at, err);
+        code = result_h5(result, run, h5.at, err);
     if (code == ES_OK)
         code = es_file_save(json.at, text, strlen(text), err);
     free(text);
