@@ -1,6 +1,7 @@
 /* State: everything mutable of one run, and who may change it. Inside the core only; parts see view.h.
  *
- *   assemble.c  builds it from a plan          store.c    moves a copy through its life (the only writer of masks and space)
+ *   assemble.c  builds it from a plan, with catalog.c and topology.c
+ *                                              store.c    moves a copy through its life (the only writer of masks and space)
  *   events.c    composes events from steps     room.c     makes space: victims, overflow
  *   replay.c    steps, gates, releases         fetch.c    serves the misses of an event under clock none
  *   channel.c   queues and transfers           guess.c    asks the predictor, keeps its guesses
@@ -248,6 +249,22 @@ struct es_run {
 
     const es_progress *progress;
 };
+
+/* ---- assemble ---- */
+/* In a function with `es_err *err`: what could not be had for want of memory is the error. */
+#define ES_NEED(pointer, what)                                                                                                             \
+    do {                                                                                                                                   \
+        if (!(pointer))                                                                                                                    \
+            return es_err_nomem(err, what);                                                                                                \
+    } while (0)
+static inline uint64_t *es_new_mask(es_run *run)
+{
+    return ES_NEW_ARRAY(&run->arena, run->view.words, uint64_t);
+}
+es_code es_catalog_open(es_run *run, es_err *err);
+es_code es_topology_open(es_run *run, es_err *err);
+/* Copies the part's state into the run and calls its init. */
+es_code es_assemble_part(es_run *run, const es_plan_part *row, const uint64_t *popularity, void **state, es_err *err);
 
 /* ---- bus ---- */
 void es_bus_deliver(es_run *run, const es_fact *fact);

@@ -1,0 +1,59 @@
+/* Catalog: what there is to move. Ids are dense (layer ordinal * stride + index), so that an object's layer and size stand in
+ * tables over its mask word, and all scratch that is as long as a layer is made here. */
+#include "sim/core/state.h"
+
+es_code es_catalog_open(es_run *run, es_err *err)
+{
+    const es_plan *plan = run->plan;
+    const es_trace_info *info = plan->source->info(plan->source_state);
+    es_view *view = &run->view;
+    uint32_t slices = run->contract->unit == ES_SLICE && plan->slices > 1 ? plan->slices : 1;
+    if (info->layers == 0 || info->experts == 0 || info->top_k == 0)
+        return es_err_set(err, ES_EINPUT, "trace: it has no rows (%u layers, %u experts)", info->layers, info->experts);
+    if (info->experts > 65535 / slices)
+        return es_err_set(err, ES_EINPUT, "trace: %u experts in %u slices are more than 65535 per layer", info->experts, slices);
+    run->composer.source = plan->source;
+    run->composer.source_state = plan->source_state;
+    run->composer.info = info;
+    run->composer.slices = slices;
+    view->layers = info->layers;
+    view->experts = info->experts * slices;
+    view->stride = (view->experts + 63) / 64 * 64;
+    view->variants = 1;
+    view->words_per_layer = view->stride / 64;
+    view->words = view->words_per_layer * view->layers;
+    view->objects = view->words * 64;
+    view->layer_number = info->layer_number;
+    uint32_t *layer_of = ES_NEW_ARRAY(&run->arena, view->words, uint32_t);
+    run->bytes = ES_NEW_ARRAY(&run->arena, view->words, int64_t);
+    ES_NEED(layer_of && run->bytes, "the catalog");
+    for (uint32_t w = 0; w < view->words; w++) {
+        layer_of[w] = w / view->words_per_layer;
+        run->bytes[w] = (plan->expert_bytes ? plan->expert_bytes[layer_of[w]] : 1) / slices;
+        if (run->bytes[w] <= 0)
+            return es_err_set(err, ES_EINPUT, "model.expert_bytes: layer %u has %lld bytes per expert; it must be positive",
+                info->layer_number[layer_of[w]], (long long)run->bytes[w]);
+    }
+    view->layer_of = layer_of;
+    view->bytes = run->bytes;
+    run->seen = es_new_mask(run);
+    run->fresh = es_new_mask(run);
+    view->guard = es_new_mask(run);
+    run->hit = ES_NEW_ARRAY(&run->arena, view->words_per_layer, uint64_t);
+    run->kept = ES_NEW_ARRAY(&run->arena, view->words_per_layer, uint64_t);
+    run->stay = ES_NEW_ARRAY(&run->arena, view->words_per_layer, uint64_t);
+    run->wanted.waiting = ES_NEW_ARRAY(&run->arena, view->words_per_layer, uint64_t);
+    run->moved = ES_NEW_ARRAY(&run->arena, view->objects, es_oid);
+    run->pending = ES_NEW_ARRAY(&run->arena, view->objects, es_oid);
+    run->missing = ES_NEW_ARRAY(&run->arena, view->stride, uint16_t);
+    run->verdicts = ES_NEW_ARRAY(&run->arena, view->stride, es_verdict);
+    run->keep = ES_NEW_ARRAY(&run->arena, view->stride, bool);
+    run->serve_ns = ES_NEW_ARRAY(&run->arena, 3 * (size_t)view->stride, es_time);
+    ES_NEED(run->seen && run->fresh && view->guard && run->hit && run->kept && run->stay && run->wanted.waiting && run->moved && run->pending
+            && run->missing && run->verdicts && run->keep && run->serve_ns, "the catalog");
+    view->ties = run->contract->ties;
+    view->count_prefill = run->contract->prefill_counts == 1;
+    view->top_k = slices > 1 ? 0 : info->top_k;
+    return es_composer_init(&run->composer, run, err);
+}
+
