@@ -117,6 +117,7 @@ void es_channel_ask(es_run *run, uint32_t t, es_oid object, es_class kind, bool 
     assert(!x->queued && !x->running && !x->hopping);
     x->object = object;
     x->tier = (uint16_t)t;
+    x->source = (uint16_t)es_store_source(run, t, object);
     x->kind = (uint8_t)kind;
     x->transient = transient;
     x->begun = false;
@@ -304,13 +305,12 @@ static void channel_take(es_run *run, es_xfer *x)
     uint32_t from = run->link[x->link].from;
     bool guess = x->kind == ES_CLASS_GUESS;
     x->begun = true;
-    if (x->kind != ES_CLASS_WRITE) {
-        run->tier_view[from].found += !guess;
-        es_store_lift(run, from, x->object);
-    }
+    if (x->tier == run->serving)
+        *(guess ? &run->tier_view[x->source].guessed : &run->tier_view[x->source].found) += 1;
     if (!x->transient) {
         es_store_take(run, x->tier, x->object);
-        es_bus_objects(run, guess ? ES_FACT_START_GUESS : ES_FACT_START, channel_why(x), &x->object, 1, from, x->tier);
+        es_fact_kind kind = guess && x->tier == run->serving ? ES_FACT_START_GUESS : ES_FACT_START;
+        es_bus_objects(run, kind, channel_why(x), &x->object, 1, from, x->tier);
     }
     if (x->kind == ES_CLASS_WRITE) {
         run->tally.writeback_bytes += x->bytes;
@@ -361,6 +361,7 @@ static bool channel_room(es_run *run, es_xfer *x)
 {
     if (x->transient || x->begun)
         return true;
+    bool lifted = x->kind != ES_CLASS_WRITE && es_store_lift(run, run->link[x->link].from, x->object);
     es_tier *tier = &run->tier[x->tier];
     bool demand = x->kind == ES_CLASS_DEMAND && x->tier == run->serving;
     if (demand && run->contract->overflow == ES_KEEP_BEST) {
@@ -371,8 +372,11 @@ static bool channel_room(es_run *run, es_xfer *x)
     es_room room = es_room_make(run, x->tier, x->object, tier->unit[x->object >> 6], why);
     if (room == ES_ROOM_OK)
         return true;
-    if (room == ES_ROOM_LEAVING || !demand || run->contract->overflow == ES_WAVES)
+    if (room == ES_ROOM_LEAVING || !demand || run->contract->overflow == ES_WAVES) {
+        if (lifted)
+            es_store_put_back(run, run->link[x->link].from, x->object);
         return false;
+    }
     es_room_exceed(run);
     return true;
 }

@@ -111,25 +111,30 @@ static inline void fetch_count(es_run *run, uint32_t fetched)
     }
 }
 
-/* One object arrives in an instant, from wherever it is nearest; a way of several links leaves copies in the tiers between. */
-static void fetch_one(es_run *run, es_oid object)
+uint32_t es_fetch_near(es_run *run, es_oid object, es_why why)
 {
     uint32_t from = es_store_source(run, run->serving, object);
-    run->tier_view[from].found++;
     while (run->tier[run->serving].hops[from] > 1) {
         uint32_t next = run->link[run->tier[run->serving].way[from]].to;
         if (es_room_make(run, next, object, run->tier[next].unit[object >> 6], ES_DEMOTE) == ES_ROOM_OK) {
             es_store_lift(run, from, object);
             es_store_take(run, next, object);
-            es_bus_objects(run, ES_FACT_START, ES_DEMAND, &object, 1, from, next);
+            es_bus_objects(run, ES_FACT_START, why, &object, 1, from, next);
             es_store_land(run, next, object);
-            es_bus_objects(run, ES_FACT_LAND, ES_DEMAND, &object, 1, from, next);
-            es_bus_objects(run, ES_FACT_ARRIVE_LOW, ES_DEMAND, &object, 1, from, next);
+            es_bus_objects(run, ES_FACT_LAND, why, &object, 1, from, next);
+            es_bus_objects(run, ES_FACT_ARRIVE_LOW, why, &object, 1, from, next);
         }
         from = next;
     }
-    if (es_mask_has(run->tier_view[from].resident, object))
-        es_store_lift(run, from, object);
+    return from;
+}
+
+/* One object arrives in an instant, from wherever it is nearest. */
+static void fetch_one(es_run *run, es_oid object)
+{
+    run->tier_view[es_store_source(run, run->serving, object)].found++;
+    uint32_t from = es_fetch_near(run, object, ES_DEMAND);
+    es_store_lift(run, from, object);
     if (run->contract->overflow == ES_KEEP_BEST)
         run->exceeded = true;
     else if (es_room_make(run, run->serving, object, run->tier[run->serving].unit[object >> 6], ES_DEMAND) != ES_ROOM_OK)

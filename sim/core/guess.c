@@ -10,7 +10,7 @@ static inline uint64_t guess_bit(es_oid object)
     return 1ull << (object & 63);
 }
 
-static void guess_queue(es_run *run, es_oid object)
+static void guess_queue(es_run *run, es_oid object, bool at_gate)
 {
     es_tier_view *tier = &run->tier_view[run->serving];
     const es_event *e = &run->composer.event;
@@ -18,7 +18,7 @@ static void guess_queue(es_run *run, es_oid object)
     es_grace_guessed(run, object);
     if ((tier->resident[w] | tier->inbound[w] | tier->queued[w]) & guess_bit(object))
         return;
-    if (w >= e->word && w < e->word + e->words && e->mask[w - e->word] & guess_bit(object))
+    if (at_gate && w >= e->word && w < e->word + e->words && e->mask[w - e->word] & guess_bit(object))
         return;                             /* the event at hand fetches it already */
     if (run->view.timed) {
         es_channel_ask(run, run->serving, object, ES_CLASS_GUESS, false);
@@ -32,14 +32,31 @@ static void guess_queue(es_run *run, es_oid object)
 void es_guess_ask(es_run *run)
 {
     const es_event *e = &run->composer.event;
+    if (run->predictor->points && !(run->predictor->points >> ES_AFTER_GATE & 1))
+        return;
     uint32_t layers = run->view.layers, ahead = (uint32_t)run->plan->compute.lookahead;
     for (uint32_t d = 1; d <= ahead && d <= layers; d++) {
         es_predict_ask ask = {.point = ES_AFTER_GATE, .event = e, .layer = (e->layer + d) % layers, .next_step = e->layer + d >= layers};
         uint32_t n = run->predictor->predict(run->predictor_state, &ask, run->guesses, run->guesses_most);
         for (uint32_t i = 0; i < n; i++)
             if (run->guesses[i].object < run->view.objects)
-                guess_queue(run, run->guesses[i].object);
+                guess_queue(run, run->guesses[i].object, true);
     }
+}
+
+void es_guess_ask_at_end(es_run *run)
+{
+    es_event *e = &run->composer.event;
+    if (!(run->predictor->points >> ES_STEP_END & 1) || run->composer.events == 0)
+        return;
+    e->rows = NULL;                         /* the step is over and may be gone */
+    es_predict_ask ask = {.point = ES_STEP_END, .event = e, .layer = 0, .next_step = true};
+    uint32_t n = run->predictor->predict(run->predictor_state, &ask, run->guesses, run->guesses_most);
+    for (uint32_t i = 0; i < n; i++)
+        if (run->guesses[i].object < run->view.objects)
+            guess_queue(run, run->guesses[i].object, false);
+    if (run->pending_count)
+        es_guess_try(run);
 }
 
 void es_guess_gate(es_run *run)
@@ -72,8 +89,11 @@ void es_guess_try(es_run *run)
     for (; done < run->pending_count; done++) {
         es_oid object = run->pending[done];
         size_t w = object >> 6;
-        uint32_t from = es_store_source(run, run->serving, object);
+        uint32_t source = es_store_source(run, run->serving, object), from = es_fetch_near(run, object, ES_GUESS);
+        bool lifted = es_store_lift(run, from, object);
         es_room room = es_room_make(run, run->serving, object, tier->unit[w], ES_GUESS);
+        if (room != ES_ROOM_OK && lifted)
+            es_store_put_back(run, from, object);
         if (room == ES_ROOM_WAIT)
             break;
         tier->view->queued[w] &= ~guess_bit(object);
@@ -82,7 +102,7 @@ void es_guess_try(es_run *run)
             es_bus_objects(run, ES_FACT_CANCEL, ES_GUESS, &object, 1, from, run->serving);
             continue;
         }
-        es_store_lift(run, from, object);
+        run->tier_view[source].guessed++;
         es_store_take(run, run->serving, object);
         es_bus_objects(run, ES_FACT_START_GUESS, ES_GUESS, &object, 1, from, run->serving);
         es_store_land(run, run->serving, object);

@@ -136,6 +136,8 @@ static bool replay_next_step(es_run *run)
         return false;
     if (run->composer.fresh_request && run->contract->reset)
         es_store_reset(run);
+    if (run->predictor)
+        es_guess_ask_at_end(run);
     run->step_start = run->now;
     replay_step_fact(run, ES_FACT_STEP);
     replay_progress(run, run->view.timed ? 64 : 1024);

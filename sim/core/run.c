@@ -50,8 +50,10 @@ static void run_report_tiers(const es_run *run, es_json *out)
             es_json_add_int(one, "insertions", (int64_t)tier->view->insertions);
             es_json_add_int(one, "evictions", (int64_t)tier->view->evictions);
         }
-        if (!tier->serving)
+        if (!tier->serving) {
             es_json_add_int(one, "found", (int64_t)tier->view->found);
+            es_json_add_int(one, "guessed", (int64_t)tier->view->guessed);
+        }
     }
 }
 
@@ -91,6 +93,9 @@ es_code es_run_report(es_run *run, es_json *out, es_err *err)
     for (uint32_t i = 0; i < run->observers; i++)
         if (run->observer[i]->report)
             run->observer[i]->report(run->observer_state[i], out);
+    es_json *policy = run->policy->report ? es_json_add_object(out, "policy") : NULL;
+    if (policy)
+        run->policy->report(run->policy_state, policy);
     run_report_capacity(run, out);
     run_report_tiers(run, out);
     for (uint32_t i = 0; i < run->observers && code == ES_OK; i++)

@@ -30,6 +30,7 @@ typedef struct es_xfer {
     struct es_xfer *next, *prev; /* in its channel's queue or among its running transfers */
     es_oid object;
     uint16_t tier, link;        /* where to, over which link */
+    uint16_t source;            /* tier in which it was found when it was asked for */
     uint8_t kind;               /* es_class it is queued or running as */
     bool running, queued;       /* on a lane; in a channel's queue (between chunks too) */
     bool hopping;               /* asked for, but still on its way to the tier before */
@@ -320,8 +321,9 @@ void es_store_written(es_run *run, uint32_t tier, es_oid object);
 void es_store_recall(es_run *run, const es_event *event);
 /* INBOUND -> ABSENT: a guess that was cancelled between chunks. */
 void es_store_abandon(es_run *run, uint32_t tier, es_oid object);
-/* The copy in an exclusive lower tier leaves it, because the tier above takes it. */
-void es_store_lift(es_run *run, uint32_t from, es_oid object);
+/* The copy in an exclusive lower tier leaves it, because the tier above takes it; put back when there was no room above. */
+bool es_store_lift(es_run *run, uint32_t from, es_oid object);
+void es_store_put_back(es_run *run, uint32_t tier, es_oid object);
 /* The event wants these objects of a word: what a guess brought is used now, as a hit or late. */
 void es_store_used_guess(es_run *run, uint32_t word, uint64_t wanted, uint64_t hits);
 es_code es_store_initial(es_run *run, es_err *err);
@@ -352,8 +354,12 @@ void es_grace_relent(es_run *run);
 void es_fetch_decide(es_run *run, uint32_t misses);
 void es_fetch_instant(es_run *run, uint32_t misses);        /* clock none */
 
+/* Clock none: brings the object to a tier that has a link to the serving one, leaving copies in the tiers between; returns it. */
+uint32_t es_fetch_near(es_run *run, es_oid object, es_why why);
+
 /* ---- guess ---- */
 void es_guess_ask(es_run *run);                     /* asks the predictor after the gate of the event; queues its guesses */
+void es_guess_ask_at_end(es_run *run);              /* the same between two steps, for predictors that want it */
 void es_guess_gate(es_run *run);                    /* clock none: pending guesses of this layer die or are foreseen */
 void es_guess_try(es_run *run);                     /* clock none: pending guesses start while there is room */
 

@@ -50,11 +50,17 @@ void es_store_land(es_run *run, uint32_t t, es_oid object)
     tier->view->insertions++;
 }
 
+/* Fewer links, or the link that the config names first. */
+static bool store_nearer(const es_tier *to, uint32_t a, uint32_t b)
+{
+    return to->hops[a] < to->hops[b] || (to->hops[a] == to->hops[b] && to->way[a] < to->way[b]);
+}
+
 uint32_t es_store_source(const es_run *run, uint32_t to, es_oid object)
 {
     uint32_t best = run->home;
     for (uint32_t t = 0; t < run->tiers; t++)
-        if (t != to && run->tier[to].hops[t] < run->tier[to].hops[best] && es_mask_has(run->tier_view[t].resident, object))
+        if (t != to && store_nearer(&run->tier[to], t, best) && es_mask_has(run->tier_view[t].resident, object))
             best = t;
     return best;
 }
@@ -68,13 +74,22 @@ static void store_drop(es_run *run, es_tier *tier, es_oid object)
     tier->held -= tier->unit[w];
 }
 
-void es_store_lift(es_run *run, uint32_t from, es_oid object)
+bool es_store_lift(es_run *run, uint32_t from, es_oid object)
 {
     es_tier *tier = &run->tier[from];
-    if (!tier->exclusive || tier->home)
-        return;
+    if (!tier->exclusive || tier->home || !es_mask_has(tier->view->resident, object))
+        return false;
     store_drop(run, tier, object);
     es_bus_objects(run, ES_FACT_LEAVE_LOW, ES_TOUCH, &object, 1, from, run->serving);
+    return true;
+}
+
+void es_store_put_back(es_run *run, uint32_t t, es_oid object)
+{
+    es_tier *tier = &run->tier[t];
+    tier->view->resident[object >> 6] |= store_bit(object);
+    store_hold(run, tier, object, tier->unit[object >> 6]);
+    es_bus_objects(run, ES_FACT_ARRIVE_LOW, ES_TOUCH, &object, 1, t, t);
 }
 
 /* The victim's data must move before its space is free. */

@@ -13,7 +13,7 @@ typedef enum es_fact_kind {
     ES_FACT_USE,                /* the gate of a layer was passed: event; follows the lookups and the dispatcher's verdicts */
     ES_FACT_QUEUE,              /* objects[count] were asked for, to tier, why */
     ES_FACT_START,              /* demands objects[count] begin to arrive in tier `to` from `from` (space is held from now on) */
-    ES_FACT_START_GUESS,        /* the same for guesses */
+    ES_FACT_START_GUESS,        /* the same for guesses on their way into the serving tier; in tiers between, START has why GUESS */
     ES_FACT_LAND,               /* objects[count] are resident in `to` */
     ES_FACT_EVICT,              /* objects[count] left the serving tier `from`; `to` is where they go (demotion) or ES_NO_TIER (dropped) */
     ES_FACT_ARRIVE_LOW,         /* objects[count] are now in the lower tier `to`, by demotion from `from` */

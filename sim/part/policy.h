@@ -35,6 +35,7 @@ typedef struct es_policy {
     bool (*admits)(const void *self);   /* does it ever refuse, with these options? NULL: yes when admit is set */
     /* What the tier holds before the first step, at most its capacity; returns how many. NULL: nothing. */
     size_t (*initial)(void *self, uint32_t tier, es_oid *out, size_t most);
+    void (*report)(const void *self, es_json *out);     /* what it alone knows, as members of `policy` in the result */
     /* Tier to which a victim goes; NULL: the tier's `demote` of the config. */
     uint32_t (*demote)(void *self, es_oid object, uint32_t tier);
 } es_policy;

@@ -17,7 +17,7 @@ typedef struct es_tier_view {
     uint64_t *queued;           /* [words]: a copy is asked for, nothing has moved */
     uint64_t *outbound;         /* [words]: a write-back is asked for or running, space is held until it has landed */
     const int64_t *unit;        /* [words]: what one object takes of the capacity (1 for slots, its bytes for bytes) */
-    uint64_t found;             /* misses of the serving tier that were found here */
+    uint64_t found, guessed;    /* misses of the serving tier that were found here; guesses that were copied from here */
     uint64_t insertions, evictions;
 } es_tier_view;
 
@@ -67,6 +67,7 @@ typedef struct es_view {
     uint32_t tiers, serving;    /* `serving`: the tier that answers demands */
     uint32_t buckets;           /* over all tiers */
     bool per_layer;             /* contract.scope: layer */
+    uint32_t guesses;           /* width of a row of recorded predictions; 0: the trace has none */
     const es_tier_view *tier;   /* [tiers] */
     const uint32_t *layer_of;   /* [words]: layer ordinal */
     const uint32_t *layer_number; /* [layers]: the model's own numbers, for reports */

@@ -266,6 +266,12 @@ static size_t shift_victims(void *self, const es_need *need, es_oid *out, size_t
     return need->all && freed < need->units ? 0 : count;
 }
 
+static void shift_report(const void *self, es_json *out)
+{
+    const shift *s = self;
+    es_json_add_int(out, "detected_shifts", (int64_t)s->shifts);
+}
+
 const es_policy es_policy_shift_cache = {
     .part = {
         .abi = ES_ABI,
@@ -278,4 +284,5 @@ const es_policy es_policy_shift_cache = {
         .hears = ES_HEARS(ES_FACT_USE) | ES_HEARS(ES_FACT_START_GUESS) | ES_HEARS(ES_FACT_RELEASE),
     },
     .victims = shift_victims,
+    .report = shift_report,
 };

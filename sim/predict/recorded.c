@@ -8,15 +8,13 @@
 #include <string.h>
 
 typedef struct recorded {
-    int64_t width, first;
+    int64_t first;
     const es_view *view;
     uint32_t row;               /* first row of the layer's first event: units below the union come in parts */
     uint64_t *named;            /* [words_per_layer] */
 } recorded;
 
 static const es_option recorded_options[] = {
-    {.name = "width", .type = ES_OPT_INT, .offset = offsetof(recorded, width), .min = 1, .max = 65535, .required = true,
-        .help = "Predictions per token and layer in the trace, as `trace info` tells."},
     {.name = "first", .type = ES_OPT_INT, .offset = offsetof(recorded, first), .def = 0, .min = 0, .max = 65535,
         .help = "Take only so many of each token's predictions, from rank 0 on; 0: all."},
     {0},
@@ -26,6 +24,8 @@ static es_code recorded_init(void *self, const es_site *site, es_err *err)
 {
     recorded *s = self;
     s->view = site->view;
+    if (s->view->guesses == 0)
+        return es_err_set(err, ES_EINPUT, "the trace has no recorded predictions; `expertsim trace info` tells what it has");
     s->named = ES_NEW_ARRAY(site->arena, s->view->words_per_layer, uint64_t);
     return s->named ? ES_OK : es_err_nomem(err, "a mask of one layer");
 }
@@ -42,7 +42,7 @@ static uint32_t recorded_predict(void *self, const es_predict_ask *ask, es_guess
     const recorded *s = self;
     const es_step *step = ask->event->rows;
     const uint32_t base = ask->layer * s->view->stride, end = ask->event->row + ask->event->tokens;
-    const size_t width = (size_t)s->width, read = s->first > 0 && s->first < s->width ? (size_t)s->first : width;
+    const size_t width = s->view->guesses, read = s->first > 0 && (size_t)s->first < width ? (size_t)s->first : width;
     uint32_t count = 0;
     if (ask->next_step || !step->guess)
         return 0;
