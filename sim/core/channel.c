@@ -345,8 +345,11 @@ static void channel_run(es_run *run, es_chan *chan, es_xfer *x, int64_t bytes, e
     }
     x->work = (double)cost.work;
     x->ns_per_byte[0] = (double)cost.work / (double)bytes;
-    for (uint32_t k = 1; k < link->channel_count; k++)
-        x->ns_per_byte[k] = (double)channel_cost(run, &run->chan[link->channel[k]], x->object, bytes, 1).work / (double)bytes;
+    for (uint32_t k = 1; k < link->channel_count; k++) {
+        es_time work = channel_cost(run, &run->chan[link->channel[k]], x->object, bytes, 1).work;
+        run->chan_view[link->channel[k]].busy_ns += work;
+        x->ns_per_byte[k] = (double)work / (double)bytes;
+    }
     if (cost.fixed == 0) {
         es_share_join(run, x);
         return;
@@ -412,7 +415,7 @@ static void channel_begin(es_run *run, es_chan *chan, uint32_t kind, uint32_t mo
     es_cost cost = channel_cost(run, chan, batch[0]->object, piece, count);
     chan->busy++;
     chan->view->batches++;
-    chan->view->busy_ns += cost.fixed + cost.work;
+    chan->view->busy_ns += chan->discipline == ES_SHARED ? cost.work : cost.fixed + cost.work;    /* latencies of a shared channel overlap */
     /* the objects of a batch land one after another, as their bytes arrive */
     int64_t moved = 0;
     for (uint32_t i = 0; i < count; i++) {

@@ -40,7 +40,7 @@ typedef struct es_counts {       /* counted by the core, per run; what the summa
 typedef struct es_channel_view { /* what went over one channel or compute unit so far */
     const char *name;
     bool compute;
-    es_time busy_ns;            /* lanes busy, added up; divide by lanes and the time of the run */
+    es_time busy_ns;            /* service given, as time at the full rate, over all lanes; divide by lanes and the time of the run */
     es_time queue_ns;           /* waiting time of what has started, added up */
     es_time wait_ns;            /* compute stalled for what this channel delivered last */
     uint32_t lanes;
