@@ -93,13 +93,14 @@ void es_room_trim(es_run *run, const es_event *event)
 
 bool es_room_exceeds(const es_run *run, const es_event *event, const uint64_t *kept)
 {
-    uint32_t t = run->serving;
-    const es_tier *tier = &run->tier[t];
-    uint32_t bucket = es_bucket_of(&run->view, t, event->base), count = event->count;
-    if (kept) {
+    const es_tier *tier = &run->tier[run->serving];
+    uint32_t b = run->view.per_layer ? event->layer : 0, count = event->count;
+    if (kept || run->settled) {
         count = 0;
-        for (uint32_t w = 0; w < event->words; w++)
-            count += (uint32_t)__builtin_popcountll(kept[w]);
+        for (uint32_t w = 0; w < event->words; w++) {
+            uint64_t stays = kept ? kept[w] : event->mask[w];
+            count += (uint32_t)__builtin_popcountll(run->settled ? stays & ~run->settled[event->word + w] : stays);
+        }
     }
-    return count * tier->unit[event->word] > tier->room[bucket - tier->view->first_bucket];
+    return count * tier->unit[event->word] > tier->room[b] - tier->settled[b];
 }

@@ -97,6 +97,7 @@ typedef struct es_tier {
     const char *counts;         /* "slots" or "bytes" */
     uint32_t way[ES_MOST_TIERS]; /* first link on the shortest way to here from each tier, or ES_NONE */
     uint32_t hops[ES_MOST_TIERS]; /* how many links that way has; ES_NONE: there is none */
+    int64_t *settled;           /* [buckets of this tier] units that the policy put there at the start and will not give up */
     int64_t *leaving;           /* [buckets of this tier] units of OUTBOUND copies: still held, but going */
     es_xfer *xfer;              /* [objects]; timed runs */
     es_oid *victims;            /* [objects] scratch: one per tier, because a demotion asks the tier below while victims are held */
@@ -197,6 +198,7 @@ struct es_run {
     uint32_t host;              /* tier with a cpu compute unit, or ES_NO_TIER */
 
     uint64_t *seen;             /* [words] used before: what is missed for the first time is compulsory */
+    uint64_t *settled;          /* [words] in the serving tier from the start; NULL: the policy put nothing there */
     uint64_t *fresh;            /* [words] came into the serving tier by a guess and was not used since */
     int64_t *bytes;             /* [words] */
     int64_t *slice_bytes;       /* [layers * slices] or NULL */
@@ -337,7 +339,7 @@ es_room es_room_make(es_run *run, uint32_t tier, es_oid object, int64_t units, e
 /* A demand goes above the room there is: counted once per event. */
 void es_room_exceed(es_run *run);
 void es_room_trim(es_run *run, const es_event *event);
-/* Is what the event keeps larger than its room? */
+/* Is what the event keeps larger than its room, settled objects left out on both sides? */
 bool es_room_exceeds(const es_run *run, const es_event *event, const uint64_t *kept);
 
 /* ---- grace ---- */

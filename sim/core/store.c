@@ -223,7 +223,11 @@ void es_store_reset(es_run *run)
         for (uint32_t w = 0; w < run->view.words; w++)
             for (uint64_t left = tier->view->resident[w]; left; left &= left - 1)
                 store_drop(run, tier, w * 64 + (es_oid)__builtin_ctzll(left));
+        for (uint32_t b = 0; b < (run->view.per_layer ? run->view.layers : 1); b++)
+            tier->settled[b] = 0;
     }
+    if (run->settled)
+        memset(run->settled, 0, run->view.words * sizeof *run->settled);
     memset(run->fresh, 0, run->view.words * sizeof *run->fresh);
     es_bus_deliver(run, &(es_fact){.kind = ES_FACT_RESET, .at = run->now, .since = run->now, .from = ES_NO_TIER, .to = ES_NO_TIER,
         .channel = ES_NONE, .step = run->composer.steps});
@@ -233,6 +237,8 @@ static void store_place(es_run *run, uint32_t t, es_oid object)
 {
     es_store_take(run, t, object);
     es_store_land(run, t, object);
+    run->settled[object >> 6] |= store_bit(object);
+    run->tier[t].settled[run->view.per_layer ? run->view.layer_of[object >> 6] : 0] += run->tier[t].unit[object >> 6];
     run->tally.initial_loads++;
     if (run->contract->pins == 0)
         run->tally.initial_bytes += run->bytes[object >> 6];
@@ -243,6 +249,8 @@ es_code es_store_initial(es_run *run, es_err *err)
     es_tier *tier = &run->tier[run->serving];
     if (!run->policy->initial)
         return ES_OK;
+    run->settled = es_new_mask(run);
+    ES_NEED(run->settled, "pins");
     size_t n = run->policy->initial(run->policy_state, run->serving, tier->victims, run->view.objects);
     for (size_t i = 0; i < n; i++) {
         es_oid object = tier->victims[i];

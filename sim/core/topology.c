@@ -150,7 +150,8 @@ static es_code topology_room(es_run *run, es_tier *tier, const es_plan_tier *row
     tier->room = ES_NEW_ARRAY(&run->arena, buckets, int64_t);
     tier->used = ES_NEW_ARRAY(&run->arena, buckets, int64_t);
     tier->leaving = ES_NEW_ARRAY(&run->arena, buckets, int64_t);
-    ES_NEED(tier->unit && tier->room && tier->used && tier->leaving, "a tier");
+    tier->settled = ES_NEW_ARRAY(&run->arena, buckets, int64_t);
+    ES_NEED(tier->unit && tier->room && tier->used && tier->leaving && tier->settled, "a tier");
     if (!tier->home) {
         if (!row->capacity)
             return es_err_set(err, ES_EINPUT, "tiers.%s.capacity: is missing; write for example \"24GiB\", \"192slots\" or \"25%%\"", row->name);

@@ -16,11 +16,12 @@ static es_code fifo_init(void *self, const es_site *site, es_err *err)
 /* What is in the list already has its place: hits, and what a guess is bringing. */
 static void fifo_use(recency *r, const es_event *event)
 {
-    const uint32_t first = r->serving + event->base, sentinel = recency_sentinel(r, r->view->serving, event->base);
+    recency_queue *q = recency_of_event(r, event);
+    const uint32_t *place = q->place + event->base;
     for (uint32_t i = 0; i < event->count; i++) {
-        uint32_t n = first + event->list[i];
-        if (r->node[n].next == r->nowhere && es_event_keeps(event, event->list[i]))
-            recency_link(r->node, n, sentinel);
+        uint16_t index = event->list[i];
+        if (place[index] == RECENCY_NOWHERE && es_event_keeps(event, index))
+            recency_append(r, q, event->base + index);
     }
 }
 

@@ -1,7 +1,7 @@
 /* Hybrid: the experts most used in a calibration trace are pinned, the rest of the room is an LRU cache for the others.
  *
  * Three limits say how many are pinned, and all of them hold: `pins` in number, `share` of each bucket's room, `min_uses` in the
- * calibration trace. The pinned are in no list, so they are never victims. */
+ * calibration trace. The pinned are in no queue, so they are never victims. */
 #include "sim/policy/pins.h"
 #include "sim/policy/recency.h"
 
@@ -37,16 +37,15 @@ static es_code hybrid_init(void *self, const es_site *site, es_err *err)
 static void hybrid_use(hybrid *s, const es_event *event)
 {
     recency *r = &s->lists;
-    const uint32_t tier = r->view->serving, first = r->serving + event->base, sentinel = recency_sentinel(r, tier, event->base);
+    recency_queue *q = recency_of_event(r, event);
     const uint64_t *pinned = s->pins.mask + event->word;
     for (uint32_t i = 0; i < event->count; i++) {
         uint16_t index = event->touch[i];
         if (es_mask_has(pinned, index) || !es_event_keeps(event, index))
             continue;
-        recency_unlink(r->node, first + index);
-        recency_link(r->node, first + index, sentinel);
+        recency_append(r, q, event->base + index);
         if (r->stamp)
-            recency_stamp(r, tier, event->base + index);
+            recency_stamp(r, r->view->serving, event->base + index);
     }
 }
 

@@ -1,75 +1,107 @@
-/* Recency: the residents of every bucket as lists, oldest first. Shared by the policies that keep such an order.
+/* Recency: what is resident, in order of last use. Shared by the policies that keep such an order.
  *
- * One circular list per bucket (a tier, or a layer's share of it) with a sentinel: next of the sentinel is the oldest, prev the
- * newest. A node that is in no list is linked to the node `nowhere`, so unlinking needs no test. About 10 instructions per use,
- * 15 per victim. What makes an object young is for the policy to say: it calls recency_use or recency_touch. */
+ * Each bucket (a tier, or a layer's share of it) has a queue of uses, oldest first. A use is written behind the last and never
+ * moved: an object's newest entry is known by its `place`, and an entry that is not its object's newest no longer counts.
+ *
+ *   uses   ... 7 3 9 3 5 7 5 ...       place[3] is the second 3, place[7] the second 7: from oldest to newest 9 3 7 5
+ *
+ * Victims are read from the front, where entries that no longer count are passed over for good; a full queue is written anew
+ * without them. So a use costs two stores, and its entry is read once more later: half of what relinking a list costs.
+ * What makes an object young is for the policy to say: it calls recency_use or recency_touch. */
 #ifndef ES_POLICY_RECENCY_H
 #define ES_POLICY_RECENCY_H
 
 #include "sim/part/policy.h"
 
-typedef struct recency_node {
-    uint32_t prev, next;
-} recency_node;
+enum { RECENCY_NOWHERE = 0 };   /* the place of an object that is in no queue; no use is written there */
+
+typedef struct recency_queue {
+    uint32_t *place;            /* [objects] of its tier: index into `uses` of the newest, or RECENCY_NOWHERE */
+    uint32_t first, end;        /* its part of `uses` */
+    uint32_t oldest, next;      /* where entries that may count begin; where the next is written */
+} recency_queue;
 
 typedef struct recency {
     const es_view *view;
-    recency_node *node;         /* [tiers * objects] by tier and object, then one sentinel per bucket, then nowhere */
+    es_oid *uses;               /* every bucket's queue, side by side */
+    recency_queue *queue;       /* [buckets] */
+    recency_queue *serving;     /* of the first bucket of the serving tier */
+    uint32_t *place;            /* [tiers * objects] */
     uint64_t *stamp;            /* [objects] order of last touch, kept only where demotions need it; else NULL */
     uint64_t clock;
-    uint32_t sentinels;         /* index of the first */
-    uint32_t nowhere;
-    uint32_t serving, sentinel; /* of the serving tier: its first node, the sentinel of its first bucket */
+    bool per_layer;
 } recency;
 
 static inline void recency_empty(recency *r)
 {
-    for (uint32_t i = 0; i < r->sentinels; i++)
-        r->node[i] = (recency_node){r->nowhere, r->nowhere};
-    for (uint32_t i = r->sentinels; i <= r->nowhere; i++)
-        r->node[i] = (recency_node){i, i};
+    for (size_t i = 0; i < (size_t)r->view->tiers * r->view->objects; i++)
+        r->place[i] = RECENCY_NOWHERE;
+    for (uint32_t b = 0; b < r->view->buckets; b++)
+        r->queue[b].oldest = r->queue[b].next = r->queue[b].first;
 }
 
 static inline es_code recency_init(recency *r, const es_site *site, es_err *err)
 {
-    r->view = site->view;
-    r->sentinels = r->view->tiers * r->view->objects;
-    r->nowhere = r->sentinels + r->view->buckets;
-    r->serving = r->view->serving * r->view->objects;
-    r->sentinel = r->sentinels + r->view->tier[r->view->serving].first_bucket;
-    r->node = ES_NEW_ARRAY(site->arena, r->nowhere + 1, recency_node);
-    if (r->view->tiers > 2)
-        r->stamp = ES_NEW_ARRAY(site->arena, r->view->objects, uint64_t);
-    if (!r->node || (r->view->tiers > 2 && !r->stamp))
-        return es_err_nomem(err, "recency lists");
+    const es_view *view = r->view = site->view;
+    /* four times what can be in a bucket: written anew, at least three of four entries are free, so that is rare */
+    uint32_t room = 4 * (view->per_layer ? view->stride : view->objects) + view->stride;
+    r->per_layer = view->per_layer;
+    r->uses = ES_NEW_ARRAY(site->arena, (size_t)view->buckets * room + 1, es_oid);
+    r->queue = ES_NEW_ARRAY(site->arena, view->buckets, recency_queue);
+    r->place = ES_NEW_ARRAY(site->arena, (size_t)view->tiers * view->objects, uint32_t);
+    if (view->tiers > 2)
+        r->stamp = ES_NEW_ARRAY(site->arena, view->objects, uint64_t);
+    if (!r->uses || !r->queue || !r->place || (view->tiers > 2 && !r->stamp))
+        return es_err_nomem(err, "recency queues");
+    for (uint32_t t = 0; t < view->tiers; t++)
+        for (uint32_t b = view->tier[t].first_bucket, end = b + (view->per_layer ? view->layers : 1); b < end; b++)
+            r->queue[b] = (recency_queue){.place = r->place + (size_t)t * view->objects, .first = b * room + 1, .end = (b + 1) * room + 1};
+    r->serving = &r->queue[view->tier[view->serving].first_bucket];
     recency_empty(r);
     return ES_OK;
 }
 
-static inline uint32_t recency_sentinel(const recency *r, uint32_t tier, es_oid object)
+static inline recency_queue *recency_of(const recency *r, uint32_t tier, es_oid object)
 {
-    return r->sentinels + es_bucket_of(r->view, tier, object);
+    return &r->queue[es_bucket_of(r->view, tier, object)];
 }
 
-static inline void recency_unlink(recency_node *node, uint32_t i)
+/* The queue of the event's bucket in the serving tier. */
+static inline recency_queue *recency_of_event(const recency *r, const es_event *event)
 {
-    node[node[i].prev].next = node[i].next;
-    node[node[i].next].prev = node[i].prev;
-}
-
-/* Puts i before `at` in its list: before the sentinel is newest. */
-static inline void recency_link(recency_node *node, uint32_t i, uint32_t at)
-{
-    uint32_t before = node[at].prev;
-    node[i] = (recency_node){before, at};
-    node[before].next = i;
-    node[at].prev = i;
+    return r->per_layer ? r->serving + event->layer : r->serving;
 }
 
 static inline bool recency_has(const recency *r, uint32_t tier, es_oid object)
 {
-    uint32_t n = tier * r->view->objects + object;
-    return r->node[n].next != r->nowhere;
+    return r->place[(size_t)tier * r->view->objects + object] != RECENCY_NOWHERE;
+}
+
+static inline bool recency_counts(const recency *r, const recency_queue *q, uint32_t i)
+{
+    return q->place[r->uses[i]] == i;
+}
+
+/* Writes the queue anew from its beginning with only the entries that count. */
+static ES_COLD void recency_renew(recency *r, recency_queue *q)
+{
+    uint32_t to = q->first;
+    for (uint32_t i = q->oldest; i < q->next; i++)
+        if (recency_counts(r, q, i)) {
+            r->uses[to] = r->uses[i];
+            q->place[r->uses[to]] = to;
+            to++;
+        }
+    q->oldest = q->first;
+    q->next = to;
+}
+
+static inline void recency_append(recency *r, recency_queue *q, es_oid object)
+{
+    if (q->next == q->end)
+        recency_renew(r, q);
+    r->uses[q->next] = object;
+    q->place[object] = q->next++;
 }
 
 /* Remembers that the object was used now, and where copies lie in lower tiers too (inclusive tiers) makes those the newest. */
@@ -77,19 +109,14 @@ static inline void recency_stamp(recency *r, uint32_t tier, es_oid object)
 {
     r->stamp[object] = ++r->clock;
     for (uint32_t t = 0; t < r->view->tiers; t++)
-        if (t != tier && recency_has(r, t, object)) {
-            uint32_t n = t * r->view->objects + object;
-            recency_unlink(r->node, n);
-            recency_link(r->node, n, recency_sentinel(r, t, object));
-        }
+        if (t != tier && recency_has(r, t, object))
+            recency_append(r, recency_of(r, t, object), object);
 }
 
-/* The newest of its list from now on, whether it was in it or not. */
+/* The newest of its bucket from now on, whether it was in it or not. */
 static inline void recency_touch(recency *r, uint32_t tier, es_oid object)
 {
-    uint32_t n = tier * r->view->objects + object;
-    recency_unlink(r->node, n);
-    recency_link(r->node, n, recency_sentinel(r, tier, object));
+    recency_append(r, recency_of(r, tier, object), object);
     if (r->stamp)
         recency_stamp(r, tier, object);
 }
@@ -102,94 +129,97 @@ static ES_COLD void recency_use_kept(recency *r, const es_event *event)
             recency_touch(r, r->view->serving, event->base + event->touch[i]);
 }
 
-/* All of the event become the newest, in its touch order: the loop that a run spends its time in. Each is taken out of its place
- * and put behind the one before; the sentinel learns of the last only at the end. */
+/* All of the event become the newest, in its touch order: the loop that a run spends its time in. */
 static inline void recency_use(recency *r, const es_event *event)
 {
     if (event->kept || r->stamp) {
         recency_use_kept(r, event);
         return;
     }
-    const uint32_t first = r->serving + event->base;
-    const uint32_t sentinel = r->view->per_layer ? r->sentinel + event->layer : r->sentinel;
-    const uint16_t *touch = event->touch, *end = touch + event->count;
-    recency_node *node = r->node, *own = node + first;
-    uint32_t newest = node[sentinel].prev;
-    do {
-        uint32_t n = first + *touch;
-        if (n == newest)
-            continue;
-        recency_node *mine = own + *touch;
-        uint32_t prev = mine->prev, next = mine->next;
-        node[prev].next = next;
-        node[next].prev = prev;
-        node[newest].next = n;
-        mine->prev = newest;
-        newest = n;
-    } while (++touch < end);
-    node[newest].next = sentinel;
-    node[sentinel].prev = newest;
+    recency_queue *q = recency_of_event(r, event);
+    if (q->end - q->next < event->count)
+        recency_renew(r, q);
+    const es_oid base = event->base;
+    const uint16_t *touch = event->touch;
+    uint32_t *place = q->place + base;
+    es_oid *uses = r->uses;
+    size_t at = q->next;
+    const size_t end = at + event->count;
+    q->next = (uint32_t)end;
+    for (; at < end; at++, touch++) {
+        place[*touch] = (uint32_t)at;
+        uses[at] = base + *touch;
+    }
 }
 
-/* Enters the list behind all that were touched before it: a demoted object brings the time of its last use with it. */
+/* Enters the queue behind all that were touched before it: a demoted object brings the time of its last use with it. */
 static inline void recency_place(recency *r, uint32_t tier, es_oid object)
 {
-    uint32_t first = tier * r->view->objects;
-    uint32_t sentinel = recency_sentinel(r, tier, object), at = sentinel;
-    while (r->node[at].prev != sentinel && r->stamp[r->node[at].prev - first] > r->stamp[object])
-        at = r->node[at].prev;
-    recency_link(r->node, first + object, at);
+    recency_queue *q = recency_of(r, tier, object);
+    if (q->next == q->end)
+        recency_renew(r, q);
+    uint32_t i = q->next++;
+    for (; i > q->oldest; i--) {
+        es_oid before = r->uses[i - 1];
+        bool counts = recency_counts(r, q, i - 1);
+        if (counts && r->stamp[before] <= r->stamp[object])
+            break;
+        r->uses[i] = before;
+        if (counts)
+            q->place[before] = i;
+    }
+    r->uses[i] = object;
+    q->place[object] = i;
 }
 
 static inline void recency_forget(recency *r, uint32_t tier, es_oid object)
 {
-    uint32_t n = tier * r->view->objects + object;
-    recency_unlink(r->node, n);
-    r->node[n] = (recency_node){r->nowhere, r->nowhere};
+    r->place[(size_t)tier * r->view->objects + object] = RECENCY_NOWHERE;
 }
 
 /* Would what may leave now be enough? */
 static ES_COLD bool recency_enough(const recency *r, const es_need *need)
 {
     const int64_t *unit = r->view->tier[need->tier].unit;
-    uint32_t first = need->tier * r->view->objects, sentinel = r->sentinels + need->bucket;
+    const recency_queue *q = &r->queue[need->bucket];
     int64_t freed = 0;
-    for (uint32_t n = r->node[sentinel].next; n != sentinel && freed < need->units; n = r->node[n].next)
-        freed += es_may_evict(r->view, n - first, need->tier) ? unit[(n - first) >> 6] : 0;
+    for (uint32_t i = q->oldest; i < q->next && freed < need->units; i++)
+        if (recency_counts(r, q, i) && es_may_evict(r->view, r->uses[i], need->tier))
+            freed += unit[r->uses[i] >> 6];
     return freed >= need->units;
 }
 
-/* es_policy.victims: the oldest that may leave. Those that may not are linked to each other across the gaps. */
+/* es_policy.victims: the oldest that may leave. Those that may not keep their place, and the next search begins with the first. */
 static inline size_t recency_victims(recency *r, const es_need *need, es_oid *out, size_t most)
 {
     if (need->all && !recency_enough(r, need))
         return 0;
-    const es_view *view = r->view;
-    const int64_t *unit = view->tier[need->tier].unit;
-    const uint64_t *resident = view->tier[need->tier].resident, *guard = view->guard;
-    const recency_node gone = {r->nowhere, r->nowhere};
-    uint32_t first = need->tier * view->objects, sentinel = r->sentinels + need->bucket, stays = sentinel;
-    recency_node *node = r->node;
-    size_t count = 0;
+    const es_tier_view *tier = &r->view->tier[need->tier];
+    const int64_t *unit = tier->unit;
+    const uint64_t *resident = tier->resident, *guard = r->view->guard;
+    recency_queue *q = &r->queue[need->bucket];
+    uint32_t *place = q->place;
+    const es_oid *uses = r->uses;
     int64_t lacking = need->units;
-    uint32_t n = node[sentinel].next;
-    while (n != sentinel && lacking > 0 && count < most) {
-        es_oid object = n - first;
-        uint32_t next = node[n].next, w = object >> 6;
+    es_oid *const first = out, *const last = out + most;
+    uint32_t i = q->oldest, stays = 0;
+    for (const uint32_t end = q->next; i < end; i++) {
+        es_oid object = uses[i];
+        if (place[object] != i)
+            continue;
+        if (lacking <= 0 || out == last)
+            break;
+        size_t w = object >> 6;
         if ((resident[w] & ~guard[w]) >> (object & 63) & 1) {
-            out[count++] = object;
+            place[object] = RECENCY_NOWHERE;
+            *out++ = object;
             lacking -= unit[w];
-            node[n] = gone;
-        } else {
-            node[stays].next = n;
-            node[n].prev = stays;
-            stays = n;
+        } else if (stays == 0) {
+            stays = i;
         }
-        n = next;
     }
-    node[stays].next = n;
-    node[n].prev = stays;
-    return count;
+    q->oldest = stays ? stays : i;
+    return (size_t)(out - first);
 }
 
 #endif
