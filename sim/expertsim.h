@@ -8,7 +8,8 @@
  *         puts(json);
  *     es_free(json);
  *
- * Nothing here prints, exits or keeps state between calls; several threads may call at once. To write a part (a policy, a
+ * Nothing here prints, exits or keeps state between calls. Call from one thread at a time: traces and results are HDF5 files, and
+ * the HDF5 library is not safe for threads as distributions build it. To write a part (a policy, a
  * timing ...), see sim/part/part.h. */
 #ifndef EXPERTSIM_H
 #define EXPERTSIM_H

@@ -16,6 +16,7 @@
 enum { RECENCY_NOWHERE = 0 };   /* the place of an object that is in no queue; no use is written there */
 
 typedef struct recency_queue {
+    const es_tier_view *tier;
     uint32_t *place;            /* [objects] of its tier: index into `uses` of the newest, or RECENCY_NOWHERE */
     uint32_t first, end;        /* its part of `uses` */
     uint32_t oldest, next;      /* where entries that may count begin; where the next is written */
@@ -55,7 +56,7 @@ static inline es_code recency_init(recency *r, const es_site *site, es_err *err)
         return es_err_nomem(err, "recency queues");
     for (uint32_t t = 0; t < view->tiers; t++)
         for (uint32_t b = view->tier[t].first_bucket, end = b + (view->per_layer ? view->layers : 1); b < end; b++)
-            r->queue[b] = (recency_queue){.place = r->place + (size_t)t * view->objects, .first = b * room + 1, .end = (b + 1) * room + 1};
+            r->queue[b] = (recency_queue){.tier = &view->tier[t], .place = r->place + (size_t)t * view->objects, .first = b * room + 1, .end = (b + 1) * room + 1};
     r->serving = &r->queue[view->tier[view->serving].first_bucket];
     recency_empty(r);
     return ES_OK;
@@ -139,16 +140,17 @@ static inline void recency_use(recency *r, const es_event *event)
     recency_queue *q = recency_of_event(r, event);
     if (q->end - q->next < event->count)
         recency_renew(r, q);
-    const es_oid base = event->base;
+    /* 64 bits wide, so that each is made once and can be an index */
+    const size_t base = event->base, count = event->count;
     const uint16_t *touch = event->touch;
-    uint32_t *place = q->place + base;
-    es_oid *uses = r->uses;
-    size_t at = q->next;
-    const size_t end = at + event->count;
-    q->next = (uint32_t)end;
-    for (; at < end; at++, touch++) {
-        place[*touch] = (uint32_t)at;
-        uses[at] = base + *touch;
+    uint32_t *place = q->place;
+    const size_t at = q->next;
+    es_oid *uses = r->uses + at;
+    q->next += event->count;
+    for (size_t i = 0; i < count; i++) {
+        size_t object = base + touch[i];
+        place[object] = (uint32_t)(at + i);
+        uses[i] = (es_oid)object;
     }
 }
 
@@ -177,6 +179,13 @@ static inline void recency_forget(recency *r, uint32_t tier, es_oid object)
     r->place[(size_t)tier * r->view->objects + object] = RECENCY_NOWHERE;
 }
 
+/* es_may_evict, where the tier is at hand already. */
+static inline bool recency_may_leave(const es_view *view, const es_tier_view *tier, es_oid object)
+{
+    size_t w = object >> 6;
+    return (tier->resident[w] & ~view->guard[w]) >> (object & 63) & 1;
+}
+
 /* Would what may leave now be enough? */
 static ES_COLD bool recency_enough(const recency *r, const es_need *need)
 {
@@ -194,31 +203,29 @@ static inline size_t recency_victims(recency *r, const es_need *need, es_oid *ou
 {
     if (need->all && !recency_enough(r, need))
         return 0;
-    const es_tier_view *tier = &r->view->tier[need->tier];
-    const int64_t *unit = tier->unit;
-    const uint64_t *resident = tier->resident, *guard = r->view->guard;
     recency_queue *q = &r->queue[need->bucket];
-    uint32_t *place = q->place;
+    uint32_t *place = q->place, stays = 0;
     const es_oid *uses = r->uses;
-    int64_t lacking = need->units;
     es_oid *const first = out, *const last = out + most;
-    uint32_t i = q->oldest, stays = 0;
-    for (const uint32_t end = q->next; i < end; i++) {
-        es_oid object = uses[i];
-        if (place[object] != i)
-            continue;
-        if (lacking <= 0 || out == last)
+    int64_t lacking = need->units;
+    size_t i = q->oldest;
+    for (const size_t end = q->next;; i++) {
+        while (i < end && place[uses[i]] != (uint32_t)i)
+            i++;
+        if (i >= end)
             break;
-        size_t w = object >> 6;
-        if ((resident[w] & ~guard[w]) >> (object & 63) & 1) {
+        es_oid object = uses[i];
+        if (recency_may_leave(r->view, q->tier, object)) {
             place[object] = RECENCY_NOWHERE;
+            lacking -= q->tier->unit[object >> 6];
             *out++ = object;
-            lacking -= unit[w];
+            if (lacking <= 0 || out == last)
+                break;
         } else if (stays == 0) {
-            stays = i;
+            stays = (uint32_t)i;
         }
     }
-    q->oldest = stays ? stays : i;
+    q->oldest = stays ? stays : (uint32_t)i;
     return (size_t)(out - first);
 }
 
