@@ -85,7 +85,7 @@ static es_code assemble_clock(es_run *run, es_err *err)
     for (uint32_t i = 0; i < run->links; i++)
         if (!run->chan[run->link[i].channel[0]].scheduler)
             return es_err_set(err, ES_EINPUT, "channels.%s.scheduler: is missing", run->chan_view[run->link[i].channel[0]].name);
-    if (!es_calendar_init(&run->calendar, &run->arena, 2 * view->objects + 8))
+    if (!es_calendar_init(&run->calendar, &run->arena, run->tiers * view->objects + 8))
         return es_err_nomem(err, "the calendar");
     if (!run->chan[run->gpu].timing_varies) {
         run->expert_ns = ES_NEW_ARRAY(&run->arena, view->layers, es_time);

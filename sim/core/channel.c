@@ -66,10 +66,12 @@ static void channel_enter(es_run *run, es_xfer *x, bool ahead)
     channel_depth(run, chan);
     x->queued = true;
     x->asked = run->now;
-    if (ahead)
+    if (ahead) {
         fifo_prepend(&chan->queue[x->kind], x);
-    else
+        chan->blocked[x->kind] &= ~(1u << x->tier);
+    } else {
         fifo_append(&chan->queue[x->kind], x);
+    }
     channel_wake(run, x);
 }
 
@@ -77,8 +79,7 @@ static void channel_leave(es_run *run, es_xfer *x)
 {
     es_chan *chan = channel_of(run, x);
     channel_depth(run, chan);
-    if (chan->queue[x->kind].head == x)
-        chan->blocked[x->kind] = false;
+    chan->blocked[x->kind] &= ~(1u << x->tier);
     fifo_remove(&chan->queue[x->kind], x);
     chan->view->queue_ns += run->now - x->asked;
     x->queued = false;
@@ -92,10 +93,27 @@ static es_why channel_why(const es_xfer *x)
     return x->kind == ES_CLASS_GUESS ? ES_GUESS : x->kind == ES_CLASS_WRITE ? ES_DEMOTE : ES_DEMAND;
 }
 
+static void channel_route(es_run *run, es_xfer *x);
+
+/* What a guess asked for is demanded now: it goes on as a demand, as does what it waits for itself. */
+static void channel_urge(es_run *run, es_xfer *x)
+{
+    bool waits = x->queued;
+    if (waits)
+        channel_leave(run, x);
+    x->kind = ES_CLASS_DEMAND;
+    if (waits)
+        channel_enter(run, x, x->begun);
+    else if (x->hopping)
+        channel_route(run, x);
+}
+
 /* Queues the copy on the last link of its way, or first asks for it one tier nearer. */
 static void channel_route(es_run *run, es_xfer *x)
 {
     es_tier *tier = &run->tier[x->tier];
+    if (run->tiers > 2)
+        es_store_recall_low(run, x->object);
     uint32_t from = es_store_source(run, x->tier, x->object);
     uint32_t link = tier->way[from];
     if (tier->hops[from] > 1) {
@@ -103,6 +121,8 @@ static void channel_route(es_run *run, es_xfer *x)
         x->hopping = true;
         if (!before->queued && !before->running && !before->hopping)
             es_channel_ask(run, run->link[link].to, x->object, (es_class)x->kind, false);
+        else if (x->kind == ES_CLASS_DEMAND && before->kind == ES_CLASS_GUESS)
+            channel_urge(run, before);
         return;
     }
     x->hopping = false;
@@ -120,7 +140,7 @@ void es_channel_ask(es_run *run, uint32_t t, es_oid object, es_class kind, bool 
     x->source = (uint16_t)es_store_source(run, t, object);
     x->kind = (uint8_t)kind;
     x->transient = transient;
-    x->begun = false;
+    x->begun = x->passing = false;
     x->order = run->asks++;
     x->place = ES_NONE;
     x->bytes = x->left = run->bytes[object >> 6];
@@ -158,14 +178,8 @@ void es_channel_raise(es_run *run, uint32_t t, es_oid object)
 void es_channel_hurry(es_run *run, uint32_t t, es_oid object)
 {
     es_xfer *x = &run->tier[t].xfer[object];
-    if (x->kind != ES_CLASS_GUESS)
-        return;
-    bool waits = x->queued;
-    if (waits)
-        channel_leave(run, x);
-    x->kind = ES_CLASS_DEMAND;
-    if (waits)
-        channel_enter(run, x, true);
+    if (x->kind == ES_CLASS_GUESS)
+        channel_urge(run, x);
 }
 
 void es_channel_gate(es_run *run, const es_event *event)
@@ -188,6 +202,7 @@ void es_channel_write_back(es_run *run, uint32_t from, uint32_t to, es_oid objec
     es_xfer *x = &run->tier[to].xfer[object];
     if (x->queued || x->running)
         return;                             /* wanted again and given up again while the first write-back is still running */
+    assert(!x->hopping);
     *x = (es_xfer){.object = object, .tier = (uint16_t)to, .link = (uint16_t)run->tier[to].way[from], .kind = ES_CLASS_WRITE,
         .order = run->asks++, .place = ES_NONE, .bytes = run->bytes[object >> 6], .left = run->bytes[object >> 6]};
     run->tier_view[to].queued[object >> 6] |= channel_bit(object);
@@ -248,11 +263,21 @@ es_time es_channel_dense_ns(es_run *run, uint32_t tokens, uint32_t context)
 /* ---- ending ---- */
 
 /* Copies that wait for this object to come one tier nearer go on from there. */
-static void channel_onward(es_run *run, es_oid object)
+static void channel_onward(es_run *run, const es_xfer *landed)
 {
-    for (uint32_t t = 0; t < run->tiers; t++)
-        if (run->tier[t].xfer[object].hopping)
-            channel_route(run, &run->tier[t].xfer[object]);
+    for (uint32_t t = 0; t < run->tiers; t++) {
+        es_xfer *x = &run->tier[t].xfer[landed->object];
+        if (!x->hopping)
+            continue;
+        if (!landed->transient) {
+            channel_route(run, x);
+        } else if (run->tier[t].hops[landed->tier] == 1) {
+            x->hopping = false;
+            x->passing = true;
+            x->link = (uint16_t)run->tier[t].way[landed->tier];
+            channel_enter(run, x, false);
+        }
+    }
 }
 
 static void channel_landed(es_run *run, es_xfer *x)
@@ -267,7 +292,7 @@ static void channel_landed(es_run *run, es_xfer *x)
     if (x->kind == ES_CLASS_WRITE)
         es_store_written(run, from, x->object);
     if (run->tiers > 2)
-        channel_onward(run, x->object);
+        channel_onward(run, x);
     es_replay_landed(run, x);
 }
 
@@ -358,51 +383,88 @@ static void channel_run(es_run *run, es_chan *chan, es_xfer *x, int64_t bytes, e
     es_calendar_add(&run->calendar, &x->due, run->now + cost.fixed, ES_PHASE_COMPLETE);
 }
 
+typedef enum channel_may { CHANNEL_GO, CHANNEL_WAITS, CHANNEL_GONE } channel_may;
+
+/* Room was not to be had below the serving tier: a write-back waits for those that make room for it or is given up, a copy on its
+ * way up goes through without staying. So nothing waits for a lower tier but what ends by itself. */
+static channel_may channel_low(es_run *run, es_xfer *x, es_room room)
+{
+    if (x->kind == ES_CLASS_WRITE && room == ES_ROOM_LEAVING)
+        return CHANNEL_WAITS;
+    if (x->kind == ES_CLASS_WRITE) {
+        uint32_t from = run->link[x->link].from;
+        channel_withdraw(run, x, ES_DEMOTE);
+        es_store_give_up(run, from, x->object);
+        return CHANNEL_GONE;
+    }
+    x->transient = true;
+    run->tier_view[x->tier].queued[x->object >> 6] &= ~channel_bit(x->object);
+    es_bus_objects(run, ES_FACT_CANCEL, channel_why(x), &x->object, 1, run->link[x->link].from, x->tier);
+    return CHANNEL_GO;
+}
+
 /* May the head of the queue start? A guess gets its room or waits; a demand exceeds its tier unless the event goes in waves or
  * write-backs are making room for it. */
-static bool channel_room(es_run *run, es_xfer *x)
+static channel_may channel_room(es_run *run, es_xfer *x)
 {
     if (x->transient || x->begun)
-        return true;
+        return CHANNEL_GO;
     bool lifted = x->kind != ES_CLASS_WRITE && es_store_lift(run, run->link[x->link].from, x->object);
     es_tier *tier = &run->tier[x->tier];
     bool demand = x->kind == ES_CLASS_DEMAND && x->tier == run->serving;
     if (demand && run->contract->overflow == ES_KEEP_BEST) {
         run->exceeded = true;
-        return true;
+        return CHANNEL_GO;
     }
     es_why why = demand ? ES_DEMAND : x->kind == ES_CLASS_GUESS ? ES_GUESS : ES_DEMOTE;
     es_room room = es_room_make(run, x->tier, x->object, tier->unit[x->object >> 6], why);
     if (room == ES_ROOM_OK)
-        return true;
-    if (room == ES_ROOM_LEAVING || !demand || run->contract->overflow == ES_WAVES) {
-        if (lifted)
-            es_store_put_back(run, run->link[x->link].from, x->object);
-        return false;
+        return CHANNEL_GO;
+    bool waits = room == ES_ROOM_LEAVING || !demand || run->contract->overflow == ES_WAVES;
+    if (waits && lifted)
+        es_store_put_back(run, run->link[x->link].from, x->object);
+    if (x->tier != run->serving)
+        return channel_low(run, x, room);
+    if (room == ES_ROOM_NEVER) {            /* a guess larger than the tier */
+        run->tally.cancelled++;
+        channel_withdraw(run, x, ES_GUESS);
+        return CHANNEL_GONE;
     }
+    if (waits)
+        return CHANNEL_WAITS;
     es_room_exceed(run);
-    return true;
+    return CHANNEL_GO;
+}
+
+/* The first of a class that does not wait for room. */
+static es_xfer *channel_first(const es_run *run, const es_chan *chan, uint32_t kind)
+{
+    es_xfer *x = chan->queue[kind].head;
+    if (!chan->blocked[kind])
+        return x;
+    if (run->tiers == 2)
+        return NULL;                        /* all go to the same tier */
+    while (x && chan->blocked[kind] >> x->tier & 1)
+        x = x->next;
+    return x;
 }
 
 /* Has the copy's source gone since it was asked for? Then it takes another way, perhaps over another channel. */
-static bool channel_moved(es_run *run, es_xfer *x)
+static bool channel_moved(const es_run *run, const es_xfer *x)
 {
-    uint32_t from = run->link[x->link].from;
-    if (x->begun || x->kind == ES_CLASS_WRITE || es_mask_has(run->tier_view[from].resident, x->object))
-        return false;
-    channel_leave(run, x);
-    channel_route(run, x);
-    return true;
+    return run->tiers > 2 && !x->begun && !x->passing && x->kind != ES_CLASS_WRITE &&
+        !es_mask_has(run->tier_view[run->link[x->link].from].resident, x->object);
 }
 
-/* Starts the head of a class, and with it as many of its followers as go in one batch. */
-static void channel_begin(es_run *run, es_chan *chan, uint32_t kind, uint32_t most)
+/* Starts x, for which there is room, and with it as many of its followers as go in one batch. */
+static void channel_begin(es_run *run, es_chan *chan, es_xfer *first, uint32_t most)
 {
-    es_xfer *batch[64];
+    es_xfer *batch[64], *next = first;
     uint32_t count = 0;
     int64_t bytes = 0;
-    for (es_xfer *x; count < most && count < 64 && (x = chan->queue[kind].head) != NULL; count++) {
-        if (count > 0 && (x->link != batch[0]->link || !channel_room(run, x)))
+    for (es_xfer *x; count < most && count < 64 && (x = next) != NULL; count++) {
+        next = x->next;
+        if (count > 0 && (x->link != first->link || channel_moved(run, x) || channel_room(run, x) != CHANNEL_GO))
             break;
         channel_leave(run, x);
         if (!x->begun)
@@ -412,7 +474,7 @@ static void channel_begin(es_run *run, es_chan *chan, uint32_t kind, uint32_t mo
     }
     bool alone = count == 1;
     int64_t piece = alone && chan->chunk > 0 && bytes > chan->chunk ? chan->chunk : bytes;
-    es_cost cost = channel_cost(run, chan, batch[0]->object, piece, count);
+    es_cost cost = channel_cost(run, chan, first->object, piece, count);
     chan->busy++;
     chan->view->batches++;
     chan->view->busy_ns += chan->discipline == ES_SHARED ? cost.work : cost.fixed + cost.work;    /* latencies of a shared channel overlap */
@@ -431,24 +493,29 @@ static void channel_start(es_run *run, es_chan *chan)
 {
     while (chan->busy < chan->lanes) {
         es_queue queue;
-        for (int k = 0; k < ES_CLASSES; k++) {
+        es_xfer *first[ES_CLASSES];
+        for (uint32_t k = 0; k < ES_CLASSES; k++) {
+            first[k] = channel_first(run, chan, k);
             queue.waiting[k] = chan->queue[k].count;
-            queue.order[k] = chan->queue[k].head ? chan->queue[k].head->order : UINT64_MAX;
-            queue.blocked[k] = chan->blocked[k];
+            queue.order[k] = first[k] ? first[k]->order : UINT64_MAX;
+            queue.blocked[k] = !first[k];
         }
         uint32_t k = chan->scheduler->pick(chan->scheduler_state, &queue);
-        if (k >= ES_CLASSES)
+        if (k >= ES_CLASSES || !first[k])
             return;
-        assert(chan->queue[k].head && !chan->blocked[k]);
-        es_xfer *x = chan->queue[k].head;
-        if (run->tiers > 2 && channel_moved(run, x))
-            continue;
-        if (!channel_room(run, x)) {
-            chan->blocked[k] = true;
+        es_xfer *x = first[k];
+        if (channel_moved(run, x)) {
+            channel_leave(run, x);
+            channel_route(run, x);
             continue;
         }
+        channel_may may = channel_room(run, x);
+        if (may == CHANNEL_WAITS)
+            chan->blocked[k] |= 1u << x->tier;
+        if (may != CHANNEL_GO)
+            continue;
         uint32_t most = chan->scheduler->batch && !run->link[x->link].elastic ? chan->scheduler->batch(chan->scheduler_state, (es_class)k, &queue) : 1;
-        channel_begin(run, chan, k, most < 1 ? 1 : most);
+        channel_begin(run, chan, x, most < 1 ? 1 : most);
     }
 }
 
@@ -468,7 +535,7 @@ void es_channels_unblock(es_run *run)
     for (uint32_t c = 0; c < run->chans; c++)
         for (int k = 0; k < ES_CLASSES; k++)
             if (run->chan[c].blocked[k]) {
-                run->chan[c].blocked[k] = false;
+                run->chan[c].blocked[k] = 0;
                 run->dirty |= 1ull << c;
             }
 }

@@ -17,44 +17,73 @@ void es_quick_open(es_run *run)
     q->unit = tier->unit[0];
     q->resident = tier->view->resident;
     q->need = (es_need){.tier = run->serving, .bucket = tier->view->first_bucket, .why = ES_DEMAND};
+    q->victims = run->policy->victims;
+    for (uint32_t i = 0; i < 64; i++)
+        q->bit[i] = 1ull << i;
 }
 
-static inline uint64_t quick_mask(const uint16_t *id, const uint16_t *end)
+/* How many of a row that ends in ES_NO_EXPERT are experts. */
+static ES_COLD uint32_t quick_short(const uint16_t *ids, uint32_t n)
+{
+    while (n > 0 && ids[n - 1] == ES_NO_EXPERT)
+        n--;
+    return n;
+}
+
+/* The ids as bits. From a table: it takes two instructions per id, a shift takes four. */
+static inline uint64_t quick_mask(const uint64_t bit[64], const uint16_t *id, uint32_t n)
 {
     uint64_t mask = 0;
-    for (; id + 4 <= end; id += 4)
-        mask |= 1ull << (id[0] & 63) | 1ull << (id[1] & 63) | 1ull << (id[2] & 63) | 1ull << (id[3] & 63);
-    for (; id < end; id++)
-        mask |= 1ull << (*id & 63);
-    return mask;
+    for (const uint16_t *end = id + (n & ~3u); id < end; id += 4)
+        mask |= bit[id[0]] | bit[id[1]] | bit[id[2]] | bit[id[3]];
+    if (n & 2) {
+        mask |= bit[id[0]] | bit[id[1]];
+        id += 2;
+    }
+    return n & 1 ? mask | bit[*id] : mask;
 }
 
-/* Space for what is missing of the event in `layer`, then it is there. */
-static inline void quick_fetch(es_run *run, es_tier *tier, uint32_t layer, uint64_t missed, uint32_t misses)
+/* Misses that are the first use of an expert. */
+static ES_COLD void quick_first(es_run *run, uint32_t layer, uint64_t first)
+{
+    if (!run->composer.event.counted)
+        return;
+    run->tally.compulsory += (uint64_t)__builtin_popcountll(first);
+    run->seen[layer] |= first;
+}
+
+/* Room for what the event lacks: victims leave. */
+static inline void quick_room(es_run *run, uint32_t layer)
+{
+    es_quick *q = &run->quick;
+    es_oid *victim = run->tier[run->serving].victims;
+    q->need.units = -q->spare;
+    run->view.guard[layer] = q->mask;
+    size_t gone = q->victims(run->policy_state, &q->need, victim, run->view.objects);
+    run->view.guard[layer] = 0;
+    q->spare += (int64_t)gone * q->unit;
+    run->tally.evictions += gone;
+    uint64_t *resident = q->resident;
+    for (const es_oid *end = victim + gone; victim < end; victim++)
+        resident[*victim >> 6] &= ~1ull << (*victim & 63) | ~1ull >> (-*victim & 63);     /* a rotation */
+}
+
+/* What is missing of the event arrives. */
+static inline void quick_fetch(es_run *run, uint32_t layer, uint32_t misses)
 {
     es_quick *q = &run->quick;
     q->spare -= misses * q->unit;
-    if (q->spare < 0) {
-        q->need.units = -q->spare;
-        run->view.guard[layer] = q->mask;
-        size_t gone = run->policy->victims(run->policy_state, &q->need, tier->victims, run->view.objects);
-        run->view.guard[layer] = 0;
-        uint64_t *resident = q->resident;
-        for (const es_oid *v = tier->victims, *end = v + gone; v < end; v++)
-            resident[*v >> 6] &= ~(1ull << (*v & 63));
-        q->spare += (int64_t)gone * q->unit;
-        run->tally.evictions += gone;
-    }
+    if (q->spare < 0)
+        quick_room(run, layer);
+    uint64_t missed = q->mask & ~q->hit, first = missed & ~run->seen[layer];
     q->resident[layer] |= missed;
     q->fetched += misses;
     q->bytes += misses * run->bytes[layer];
-    if (missed & ~run->seen[layer]) {
-        q->compulsory += (uint64_t)__builtin_popcountll(missed & ~run->seen[layer]);
-        run->seen[layer] |= missed;
-    }
+    if (first)
+        quick_first(run, layer, first);
 }
 
-/* The locals of a run that are kept in its tier are brought there at the end of each step, for who looks then. */
+/* What a step changed in its tier and in the tally is brought there at its end, for who looks then. */
 static void quick_settle(es_run *run, es_tier *tier, uint64_t evictions)
 {
     es_quick *q = &run->quick;
@@ -67,7 +96,6 @@ static void quick_settle(es_run *run, es_tier *tier, uint64_t evictions)
     if (run->composer.event.counted) {
         run->tally.fetched_bytes += q->bytes;
         run->tally.decode_fetched_bytes += run->composer.event.phase == ES_DECODE ? q->bytes : 0;
-        run->tally.compulsory += q->compulsory;
     }
 }
 
@@ -77,11 +105,11 @@ void es_quick_step(es_run *run)
     es_event *e = &c->event;
     es_quick *q = &run->quick;
     es_tier *tier = &run->tier[run->serving];
-    const uint32_t top_k = c->info->top_k;
-    const uint16_t *ids = c->step.ids + (size_t)c->row * c->info->layers * top_k, *end = ids + (size_t)c->info->layers * top_k;
+    const size_t top_k = c->info->top_k, width = c->info->layers * top_k;
+    const uint16_t *ids = c->step.ids + c->row * width, *end = ids + width;
     const uint64_t evictions = run->tally.evictions;
     q->spare = tier->room[0] - tier->used[0];
-    q->fetched = q->compulsory = 0;
+    q->fetched = 0;
     q->bytes = 0;
 
     es_composer_layer(run, 0);
@@ -97,30 +125,27 @@ void es_quick_step(es_run *run)
     run->use.step = run->release.step = e->step;
 
     for (; ids < end; ids += top_k, e->layer++, e->word++, e->base += 64) {
-        uint32_t n = top_k;
-        while (n > 0 && ids[n - 1] == ES_NO_EXPERT)
-            n--;
-        const uint64_t want = quick_mask(ids, ids + n), here = q->resident[e->word] & want;
-        if ((uint32_t)__builtin_popcountll(want) != n) {
+        uint32_t n = (uint32_t)top_k;
+        if (ids[top_k - 1] == ES_NO_EXPERT && (n = quick_short(ids, n)) == 0)
+            continue;
+        q->mask = quick_mask(q->bit, ids, n);
+        if ((uint32_t)__builtin_popcountll(q->mask) != n) {
             c->layer = e->layer;
             es_composer_fault(run, c->row);
             break;
         }
-        if (n == 0)
-            continue;
-        q->mask = want;
-        q->hit = here;
+        q->hit = q->mask & q->resident[e->word];
         e->list = e->touch = ids;
         e->count = e->assignments = n;
-        e->hits = (uint32_t)__builtin_popcountll(here);
+        e->hits = (uint32_t)__builtin_popcountll(q->hit);
         for (const es_listener *l = run->hears[ES_FACT_USE]; l->notify; l++)
             l->notify(l->self, &run->use);
-        if (want != here)
-            quick_fetch(run, tier, e->layer, want & ~here, n - e->hits);
+        if (e->hits != e->count)
+            quick_fetch(run, e->layer, e->count - e->hits);
         for (const es_listener *l = run->hears[ES_FACT_RELEASE]; l->notify; l++)
             l->notify(l->self, &run->release);
         e->index++;
-        e->at += n;
+        e->at += e->count;
     }
     c->events = e->index;
     c->positions = e->at;

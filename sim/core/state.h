@@ -36,7 +36,8 @@ typedef struct es_xfer {
     bool hopping;               /* asked for, but still on its way to the tier before */
     bool begun;                 /* its first chunk has started: it holds its room */
     bool holds_lane;            /* false for all but the last of a batch */
-    bool transient;             /* read in place: takes no room, is gone when its event ends */
+    bool transient;             /* takes no room: read in place, or let through a tier on its way that has none */
+    bool passing;               /* comes from a tier that let it through and does not hold it */
     es_time asked;
     uint64_t order;             /* of asking, over all channels */
     int64_t bytes, left;        /* of the copy; of it behind the chunk at hand */
@@ -58,7 +59,7 @@ typedef struct es_chan {
     int discipline;
     uint32_t lanes, busy;
     es_fifo queue[ES_CLASSES];
-    bool blocked[ES_CLASSES];   /* its head lacked room: not asked again before the next landing or release */
+    uint32_t blocked[ES_CLASSES]; /* bit per tier that lacked room: not asked again before the next landing or release */
     es_xfer *running;           /* transfers that hold a lane here, or share it */
     const es_timing *timing;
     void *timing_state;
@@ -154,8 +155,10 @@ typedef struct es_quick {       /* the plainest run (quick.c): what changes at e
     int64_t unit, spare;        /* of the serving tier: per object; room not used */
     uint64_t *resident;
     es_need need;
-    uint64_t fetched, compulsory; /* of the step */
+    size_t (*victims)(void *self, const es_need *need, es_oid *out, size_t most);
+    uint64_t fetched;           /* of the step */
     int64_t bytes;
+    uint64_t bit[64];           /* [i] is 1 << i */
 } es_quick;
 
 typedef struct es_grace_node {
@@ -325,6 +328,10 @@ void es_store_recall(es_run *run, const es_event *event);
 void es_store_abandon(es_run *run, uint32_t tier, es_oid object);
 /* The copy in an exclusive lower tier leaves it, because the tier above takes it; put back when there was no room above. */
 bool es_store_lift(es_run *run, uint32_t from, es_oid object);
+/* A write-back finds no room below: the copy in `tier` leaves all the same, home has another. */
+void es_store_give_up(es_run *run, uint32_t tier, es_oid object);
+/* A copy on its way out of a lower tier is wanted there or above after all. */
+void es_store_recall_low(es_run *run, es_oid object);
 void es_store_put_back(es_run *run, uint32_t tier, es_oid object);
 /* The event wants these objects of a word: what a guess brought is used now, as a hit or late. */
 void es_store_used_guess(es_run *run, uint32_t word, uint64_t wanted, uint64_t hits);

@@ -92,6 +92,29 @@ void es_store_put_back(es_run *run, uint32_t t, es_oid object)
     es_bus_objects(run, ES_FACT_ARRIVE_LOW, ES_TOUCH, &object, 1, t, t);
 }
 
+/* The copy on its way out of `t` stays after all; a write-back that has begun goes on, and then it is in both. */
+static void store_stay(es_run *run, uint32_t t, es_oid object)
+{
+    es_tier *tier = &run->tier[t];
+    size_t w = object >> 6;
+    tier->view->outbound[w] &= ~store_bit(object);
+    tier->leaving[run->view.per_layer ? run->view.layer_of[w] : 0] -= tier->unit[w];
+    tier->view->resident[w] |= store_bit(object);
+    es_channel_stop_write(run, tier->demote, object);
+    es_bus_objects(run, ES_FACT_RECALL, ES_DEMAND, &object, 1, t, tier->demote);
+    es_channels_unblock(run);               /* who counted on its space asks again */
+}
+
+void es_store_recall_low(es_run *run, es_oid object)
+{
+    for (uint32_t t = 0; t < run->tiers; t++) {
+        if (t == run->serving || !es_mask_has(run->tier_view[t].outbound, object))
+            continue;
+        store_stay(run, t, object);
+        es_bus_objects(run, ES_FACT_ARRIVE_LOW, ES_TOUCH, &object, 1, t, t);
+    }
+}
+
 /* The victim's data must move before its space is free. */
 static void store_write_back(es_run *run, uint32_t from, uint32_t to, es_oid object)
 {
@@ -104,20 +127,30 @@ static void store_write_back(es_run *run, uint32_t from, uint32_t to, es_oid obj
     es_channel_write_back(run, from, to, object);
 }
 
-void es_store_written(es_run *run, uint32_t t, es_oid object)
+static void store_gone(es_run *run, uint32_t t, es_oid object, uint32_t to)
 {
     es_tier *tier = &run->tier[t];
     size_t w = object >> 6;
-    if (!(tier->view->outbound[w] & store_bit(object)))
-        return;                             /* wanted again meanwhile: it stays in both */
     tier->view->outbound[w] &= ~store_bit(object);
     tier->leaving[run->view.per_layer ? run->view.layer_of[w] : 0] -= tier->unit[w];
     tier->view->resident[w] |= store_bit(object);
     store_drop(run, tier, object);
     tier->view->evictions++;
     run->tally.evictions++;
-    run->tally.demotions++;
-    es_bus_objects(run, tier->serving ? ES_FACT_EVICT : ES_FACT_LEAVE_LOW, ES_DEMAND, &object, 1, t, tier->demote);
+    run->tally.demotions += to != ES_NO_TIER;
+    es_bus_objects(run, tier->serving ? ES_FACT_EVICT : ES_FACT_LEAVE_LOW, ES_DEMAND, &object, 1, t, to);
+}
+
+void es_store_written(es_run *run, uint32_t t, es_oid object)
+{
+    if (es_mask_has(run->tier_view[t].outbound, object))    /* else wanted again meanwhile: it stays in both */
+        store_gone(run, t, object, run->tier[t].demote);
+}
+
+void es_store_give_up(es_run *run, uint32_t t, es_oid object)
+{
+    store_gone(run, t, object, ES_NO_TIER);
+    es_channels_unblock(run);
 }
 
 void es_store_recall(es_run *run, const es_event *event)
@@ -125,12 +158,7 @@ void es_store_recall(es_run *run, const es_event *event)
     es_tier *tier = &run->tier[run->serving];
     for (uint32_t w = event->word; w < event->word + event->words; w++)
         for (uint64_t left = tier->view->outbound[w] & event->mask[w - event->word]; left; left &= left - 1) {
-            es_oid object = w * 64 + (es_oid)__builtin_ctzll(left);
-            tier->view->outbound[w] &= ~store_bit(object);
-            tier->leaving[run->view.per_layer ? run->view.layer_of[w] : 0] -= tier->unit[w];
-            tier->view->resident[w] |= store_bit(object);
-            es_channel_stop_write(run, tier->demote, object);
-            es_bus_objects(run, ES_FACT_RECALL, ES_DEMAND, &object, 1, run->serving, tier->demote);
+            store_stay(run, run->serving, w * 64 + (es_oid)__builtin_ctzll(left));
         }
 }
 
@@ -148,11 +176,21 @@ void es_store_abandon(es_run *run, uint32_t t, es_oid object)
     }
 }
 
+/* Does the tier have the object, or will it by a copy that is on its way? */
+static bool store_comes(es_run *run, uint32_t t, es_oid object)
+{
+    const es_tier_view *tier = &run->tier_view[t];
+    size_t w = object >> 6;
+    if (es_mask_has(tier->outbound, object))
+        es_store_recall_low(run, object);
+    return (tier->resident[w] | tier->inbound[w] | tier->queued[w]) & store_bit(object);
+}
+
 /* One victim goes one tier down: what leaves there to make room goes further down or is dropped. */
 static void store_demote(es_run *run, uint32_t from, uint32_t to, es_oid object)
 {
     es_tier *low = &run->tier[to];
-    if (low->home || es_mask_has(low->view->resident, object))
+    if (low->home || store_comes(run, to, object))
         return;
     if (es_room_make(run, to, object, low->unit[object >> 6], ES_DEMOTE) != ES_ROOM_OK)
         return;
@@ -176,17 +214,10 @@ static void store_waste(es_run *run, const es_oid *victims, size_t count)
     }
 }
 
-void es_store_evict(es_run *run, uint32_t t, const es_oid *victims, size_t count, es_why why)
+static void store_leave(es_run *run, uint32_t t, const es_oid *victims, size_t count, es_why why)
 {
     es_tier *tier = &run->tier[t];
     uint32_t to = tier->demote;
-    if (run->view.timed && tier->write_back && to != ES_NO_TIER && !run->tier[to].home && why != ES_RELEASE) {
-        for (size_t i = 0; i < count; i++)
-            store_write_back(run, t, to, victims[i]);
-        return;
-    }
-    if (run->predictor && tier->serving)
-        store_waste(run, victims, count);
     if (tier->uniform && !run->view.per_layer) {
         uint64_t *resident = tier->view->resident;
         for (size_t i = 0; i < count; i++) {
@@ -206,6 +237,23 @@ void es_store_evict(es_run *run, uint32_t t, const es_oid *victims, size_t count
     if (to != ES_NO_TIER)
         for (size_t i = 0; i < count; i++)
             store_demote(run, t, to, victims[i]);
+}
+
+void es_store_evict(es_run *run, uint32_t t, const es_oid *victims, size_t count, es_why why)
+{
+    const es_tier *tier = &run->tier[t];
+    uint32_t to = tier->demote;
+    if (run->predictor && tier->serving)
+        store_waste(run, victims, count);
+    if (!run->view.timed || !tier->write_back || to == ES_NO_TIER || run->tier[to].home || why == ES_RELEASE) {
+        store_leave(run, t, victims, count, why);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (store_comes(run, to, victims[i]))
+            store_leave(run, t, &victims[i], 1, why);
+        else
+            store_write_back(run, t, to, victims[i]);
 }
 
 void es_store_used_guess(es_run *run, uint32_t word, uint64_t wanted, uint64_t hits)

@@ -47,16 +47,16 @@ static inline es_code recency_init(recency *r, const es_site *site, es_err *err)
     /* four times what can be in a bucket: written anew, at least three of four entries are free, so that is rare */
     uint32_t room = 4 * (view->per_layer ? view->stride : view->objects) + view->stride;
     r->per_layer = view->per_layer;
-    r->uses = ES_NEW_ARRAY(site->arena, (size_t)view->buckets * room + 1, es_oid);
+    r->uses = ES_NEW_ARRAY(site->arena, (size_t)(view->buckets * room) + 1, es_oid);
     r->queue = ES_NEW_ARRAY(site->arena, view->buckets, recency_queue);
-    r->place = ES_NEW_ARRAY(site->arena, (size_t)view->tiers * view->objects, uint32_t);
+    r->place = ES_NEW_ARRAY(site->arena, (size_t)view->tiers * (view->objects + 1), uint32_t);
     if (view->tiers > 2)
         r->stamp = ES_NEW_ARRAY(site->arena, view->objects, uint64_t);
     if (!r->uses || !r->queue || !r->place || (view->tiers > 2 && !r->stamp))
         return es_err_nomem(err, "recency queues");
     for (uint32_t t = 0; t < view->tiers; t++)
         for (uint32_t b = view->tier[t].first_bucket, end = b + (view->per_layer ? view->layers : 1); b < end; b++)
-            r->queue[b] = (recency_queue){.tier = &view->tier[t], .place = r->place + (size_t)t * view->objects, .first = b * room + 1, .end = (b + 1) * room + 1};
+            r->queue[b] = (recency_queue){.tier = &view->tier[t], .place = r->place + (size_t)t * (view->objects + 1), .first = b * room + 1, .end = (b + 1) * room};
     r->serving = &r->queue[view->tier[view->serving].first_bucket];
     recency_empty(r);
     return ES_OK;
@@ -122,8 +122,8 @@ static inline void recency_touch(recency *r, uint32_t tier, es_oid object)
         recency_stamp(r, tier, object);
 }
 
-/* Only some of the event stay: those become the newest one by one. */
-static ES_COLD void recency_use_kept(recency *r, const es_event *event)
+/* What stays of the event becomes the newest, one by one. */
+static ES_COLD void recency_use_each(recency *r, const es_event *event)
 {
     for (uint32_t i = 0; i < event->count; i++)
         if (es_event_keeps(event, event->touch[i]))
@@ -133,23 +133,21 @@ static ES_COLD void recency_use_kept(recency *r, const es_event *event)
 /* All of the event become the newest, in its touch order: the loop that a run spends its time in. */
 static inline void recency_use(recency *r, const es_event *event)
 {
-    if (event->kept || r->stamp) {
-        recency_use_kept(r, event);
+    recency_queue *q = recency_of_event(r, event);
+    const uint32_t at = q->next, count = event->count;
+    if (event->kept || r->stamp || q->end - at < count) {
+        recency_use_each(r, event);
         return;
     }
-    recency_queue *q = recency_of_event(r, event);
-    if (q->end - q->next < event->count)
-        recency_renew(r, q);
-    /* 64 bits wide, so that each is made once and can be an index */
-    const size_t base = event->base, count = event->count;
+    q->next = at + count;
+    const size_t base = event->base;        /* as wide as an index */
     const uint16_t *touch = event->touch;
     uint32_t *place = q->place;
-    const size_t at = q->next;
     es_oid *uses = r->uses + at;
-    q->next += event->count;
-    for (size_t i = 0; i < count; i++) {
+#pragma GCC unroll 4
+    for (uint32_t i = 0; i < count; i++) {
         size_t object = base + touch[i];
-        place[object] = (uint32_t)(at + i);
+        place[object] = at + i;
         uses[i] = (es_oid)object;
     }
 }
@@ -204,17 +202,19 @@ static inline size_t recency_victims(recency *r, const es_need *need, es_oid *ou
     if (need->all && !recency_enough(r, need))
         return 0;
     recency_queue *q = &r->queue[need->bucket];
+    const es_oid none = r->view->objects, *uses = r->uses;
     uint32_t *place = q->place, stays = 0;
-    const es_oid *uses = r->uses;
     es_oid *const first = out, *const last = out + most;
     int64_t lacking = need->units;
     size_t i = q->oldest;
-    for (const size_t end = q->next;; i++) {
-        while (i < end && place[uses[i]] != (uint32_t)i)
-            i++;
-        if (i >= end)
-            break;
+    r->uses[q->next] = none;            /* an entry that counts ends the search */
+    place[none] = q->next;
+    for (;; i++) {
         es_oid object = uses[i];
+        if (place[object] != i)
+            continue;
+        if (object == none)
+            break;
         if (recency_may_leave(r->view, q->tier, object)) {
             place[object] = RECENCY_NOWHERE;
             lacking -= q->tier->unit[object >> 6];

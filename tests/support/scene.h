@@ -1,0 +1,76 @@
+/* Scene: a small random machine, trace and set of parts, as knobs. The same seed gives the same scene; a test may turn a knob and
+ * build it again, so that two runs differ in one thing. Sizes and times are round, so that many things happen at one instant. */
+#ifndef TESTS_SCENE_H
+#define TESTS_SCENE_H
+
+#include "tests/support/rig.h"
+
+enum { SCENE_LAYERS = 6, SCENE_TIERS = 3, SCENE_CHANNELS = 3 };
+
+/* Draws in order: each call takes the next value of the seed. */
+typedef struct dice {
+    uint64_t seed, thrown;
+} dice;
+uint32_t dice_below(dice *d, uint32_t n);
+bool dice_chance(dice *d, uint32_t percent);
+int64_t dice_pick(dice *d, const int64_t *of, uint32_t count);
+
+typedef struct scene_tier {     /* those before home, the serving one first */
+    int64_t room;               /* bytes or slots */
+    bool bytes, demotes, exclusive, write_back, yields;
+    int64_t granularity;        /* of allocator bytes; 0: allocator left out */
+    int64_t grace;
+} scene_tier;
+
+typedef struct scene_channel {
+    int discipline;
+    int64_t lanes, chunk, latency, per_object, rate, batch;
+    double cv;                  /* above 0: jitter */
+    bool fifo;                  /* scheduler */
+    uint32_t slowed_by;         /* channel; SCENE_CHANNELS: none */
+} scene_channel;
+
+typedef enum scene_way { SCENE_DIRECT, SCENE_CHAIN, SCENE_BOTH } scene_way;
+
+typedef struct scene {
+    uint64_t seed;
+    /* trace */
+    uint32_t layers, experts, top_k, guesses;
+    uint32_t requests, prompt, decode, together;    /* prompt and decode tokens of each; requests that share a step */
+    uint32_t missing, cut, again;                   /* percent: rows left out, rows cut short, ids as the token before */
+    bool counted;
+    int64_t bytes[SCENE_LAYERS];
+    /* machine */
+    bool timed, cpu;
+    uint32_t tiers;             /* before home */
+    scene_tier tier[SCENE_TIERS];
+    scene_way way;
+    uint32_t channels;
+    scene_channel channel[SCENE_CHANNELS];
+    uint32_t limit;             /* channel that limits every link besides its own; SCENE_CHANNELS: none */
+    bool free_links;            /* no channels at all */
+    int64_t dense, expert, token, host_expert;
+    es_plan_compute compute;
+    es_contract contract;
+    char prefill[16], quota[64];
+    uint32_t slices;
+    /* parts */
+    const char *policy, *predictor, *dispatcher;    /* NULL: none */
+    const char *policy_options, *predictor_options, *dispatcher_options;
+    bool digest;
+} scene;
+
+void scene_draw(scene *s, uint64_t seed);
+/* A rig that is ready to run, watched by audit and (unless told otherwise) digest. */
+void scene_build(const scene *s, rig *r);
+
+/* Seed and number of cases of a test: ES_SEED, ES_CASES (of all tests of a program), ES_CASE (only this one, with its machine
+ * printed) from the environment. Prints both. */
+typedef struct scene_cases {
+    uint64_t seed, from, to;
+    bool one;
+} scene_cases;
+scene_cases scene_plan(const char *test, uint64_t cases);
+uint64_t scene_seed(const scene_cases *c, uint64_t number);
+
+#endif

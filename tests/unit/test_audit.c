@@ -1,0 +1,298 @@
+/* Audit: every kind of planted fault is caught and named; what is legal passes. */
+#include "tests/support/observe_stage.h"
+
+/* ---- audit ---- */
+
+typedef enum plant {
+    NOTHING, QUEUED_TWICE, STARTED_UNASKED, LANDED_TWICE, PINNED_LEAVES, NEGATIVE, BACKWARDS, NEVER_LANDS, BYTES, WRONG_BYTES, GUESS_BYTES, EXCEEDS,
+    GUESS_EXCEEDS, MASK, HIT, LATE, LITTLE, SUM, BUSY, STALL, STEPS, NOT_RELEASED, RELEASED_TWICE, ARRIVES, NO_TIER, NO_OBJECT
+} plant;
+
+/* Two steps' worth of a run that is right but for what is planted: layer 0 wants 1 and 2, layer 1 wants 3 of its own, for which 1 leaves. */
+static void audit_play(stage *s, plant p)
+{
+    s->event.counted = true;
+    stage_tell(s, (es_fact){.kind = ES_FACT_STEP});
+    stage_gate(s, 100, 0, 0x6);
+    stage_copy(s, ES_FACT_QUEUE, 100, 1);
+    if (p == QUEUED_TWICE)
+        stage_copy(s, ES_FACT_QUEUE, 100, 1);
+    if (p != STARTED_UNASKED)
+        stage_copy(s, ES_FACT_QUEUE, 100, 2);
+    stage_copy(s, ES_FACT_START, 100, 1);
+    stage_copy(s, ES_FACT_LAND, 110, 1);
+    if (p == LANDED_TWICE)
+        stage_copy(s, ES_FACT_LAND, 110, 1);
+    stage_span(s, ES_FACT_STALL, 100, 110, 0);
+    if (p == PINNED_LEAVES)
+        stage_copy(s, ES_FACT_EVICT, 110, 1);
+    if (p == WRONG_BYTES)
+        stage_tell(s, (es_fact){.kind = ES_FACT_START, .at = 110, .objects = (const es_oid[]){2}, .count = 1, .from = HOME, .to = CACHE, .bytes = 99});
+    else
+        stage_copy(s, ES_FACT_START, 110, 2);
+    if (p != NEVER_LANDS)
+        stage_copy(s, ES_FACT_LAND, 120, 2);
+    if (p != NOT_RELEASED)
+        stage_release(s, p == BACKWARDS ? 90 : 130);
+    if (p == RELEASED_TWICE)
+        stage_release(s, 130);
+    if (p == MASK)
+        s->mask[CACHE][0][1] |= 2;
+    if (p == NEGATIVE)
+        s->unit[0] = 5;
+    if (p == GUESS_EXCEEDS) {
+        stage_copy(s, ES_FACT_QUEUE, 130, L1);
+        stage_copy(s, ES_FACT_START_GUESS, 130, L1);
+    }
+    if (p == ARRIVES)
+        stage_move(s, ES_FACT_ARRIVE_LOW, 130, 0, CACHE, DRAM, ES_DEMOTE);
+    if (p == NO_TIER)
+        stage_tell(s, (es_fact){.kind = ES_FACT_LAND, .at = 130, .objects = (const es_oid[]){2}, .count = 1, .to = 7});
+    if (p == NO_OBJECT)
+        stage_tell(s, (es_fact){.kind = ES_FACT_LAND, .at = 130, .objects = (const es_oid[]){128}, .count = 1, .to = CACHE});
+    if (p == HIT)
+        s->mask[CACHE][2][1] |= 8;
+    if (p == LATE)
+        s->mask[CACHE][1][1] |= 8;
+    stage_gate(s, 200, 1, 0x8);
+    if (p != EXCEEDS)
+        stage_copy(s, ES_FACT_EVICT, 200, 1);
+    stage_fetch(s, 200, 210, L1 + 3);
+    stage_span(s, ES_FACT_STALL, 200, 210, 0);
+    stage_release(s, 220);
+    s->times = (es_times){.total = 220, .dense = 150 + (p == SUM), .expert_gpu = 50, .stall = 20 + (p == STALL)};
+    s->channel[0].busy_ns = p == BUSY ? 230 : 30;
+    s->channel[0].wait_ns = 20;
+    s->channel[0].queue_ns = 10;
+    s->channel[0].depth_area = p == LITTLE ? 11 : 10;
+    s->tally.fetched_bytes += p == BYTES;
+    s->tally.guess_bytes += p == GUESS_BYTES;
+    stage_step(s, 0, p == STEPS, 220, ES_DECODE, 1, 0);
+    stage_tell(s, (es_fact){.kind = ES_FACT_END, .at = 220});
+}
+
+static void expect_verdict(stage *s, const char *fault)
+{
+    es_err err = {0};
+    es_code code = s->observer->verdict(s->self, &err);
+    stage_report(s);
+    if (!fault) {
+        if (code != ES_OK)
+            fail_msg("%s", err.text);
+        expect(s, "audit.faults", 0);
+        assert_true(stage_number(s, "audit.checks") > 0);
+        expect(s, "audit.first_fault", NAN);
+        return;
+    }
+    assert_int_equal(code, ES_ECHECK);
+    if (!strstr(err.text, fault))
+        fail_msg("is: %s\nwant: ... %s ...", err.text, fault);
+    assert_true(stage_number(s, "audit.faults") > 0);
+}
+
+static void each_planted_fault_is_caught(void **state)
+{
+    (void)state;
+    static const struct { plant plant; const char *fault; } cases[] = {
+        {NOTHING, NULL},
+        {QUEUED_TWICE, "at 100 ns, queue: layer 3 expert 1 in tier cache queued, expected absent"},
+        {STARTED_UNASKED, "at 110 ns, start: layer 3 expert 2 in tier cache absent, expected queued"},
+        {LANDED_TWICE, "at 110 ns, land: layer 3 expert 1 in tier cache resident, expected inbound"},
+        {PINNED_LEAVES, "at 110 ns, evict: layer 3 expert 1 in tier cache leaves while pinned by the event at hand"},
+        {NEGATIVE, "at 200 ns, evict: tier cache holds -3 units, expected 0 or more"},
+        {BACKWARDS, "release is told at 90 ns, expected no earlier time"},
+        {NEVER_LANDS, "at 130 ns, release: layer 3 expert 2 in tier cache has not landed by the release of its event"},
+        {BYTES, "fetched bytes are 301, expected 300 to 300"},
+        {WRONG_BYTES, "1 objects carry 99 bytes, expected 100"},
+        {GUESS_BYTES, "bytes of guesses is 1, expected 0"},
+        {EXCEEDS, "at 220 ns, release: event 2 leaves 3 units in tier cache, expected at most 2 or an overflow that is counted"},
+        {GUESS_EXCEEDS, "at 130 ns, start_guess: tier cache holds 3 units, expected at most 2"},
+        {MASK, "at 220 ns, release: layer 4 expert 1 in tier cache is in the mask of what is, expected queued"},
+        {HIT, "at 200 ns, use: event 2 hits 0000000000000008 in mask word 1, expected 0000000000000000"},
+        {LATE, "event 2 says 1 wanted, 0 hits, 1 late, expected 1, 0, 0"},
+        {LITTLE, "the area under a queue (Little's law) is 11, expected 10"},
+        {SUM, "the sum of the attribution is 221, expected 220"},
+        {BUSY, "channel pcie was busy for 230 ns, expected at most 1 lanes of 220 ns"},
+        {STALL, "the stalled time is 21, expected 20"},
+        {STEPS, "the total time is 220, expected 219"},
+        {NOT_RELEASED, "event 2 is at its gate, expected the release of event 1 before"},
+        {RELEASED_TWICE, "event 1 is released, expected the one whose gate was passed last (1)"},
+        {ARRIVES, "layer 3 expert 0 in tier dram arrives by demotion, expected it to have left the tier above"},
+        {NO_TIER, "tier 7, expected below 3"},
+        {NO_OBJECT, "object 128, expected below 128"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        stage s;
+        stage_open(&s, &es_observer_audit, true, "{}");
+        audit_play(&s, cases[i].plant);
+        expect_verdict(&s, cases[i].fault);
+        stage_close(&s);
+    }
+}
+
+/* An event of three in a cache of two. */
+static void overflow_play(stage *s, bool announced, bool waves, es_time computed)
+{
+    s->event.counted = true;
+    stage_tell(s, (es_fact){.kind = ES_FACT_STEP});
+    stage_gate(s, 0, 0, 0x7);
+    s->tally.overflow_events += announced && waves;
+    for (es_oid o = 0; o < 3; o++)
+        stage_copy(s, ES_FACT_QUEUE, 0, o);
+    for (es_oid o = 0; o < 3; o++) {
+        if (o == 2 && waves)
+            stage_copy(s, ES_FACT_EVICT, 20, 0);
+        stage_copy(s, ES_FACT_START, o * 10, o);
+        stage_copy(s, ES_FACT_LAND, o * 10 + 10, o);
+        stage_tell(s, (es_fact){.kind = ES_FACT_COMPUTE, .since = computed - 5, .at = computed, .objects = &o, .count = 1, .channel = 1});
+    }
+    s->tally.overflow_events += announced && !waves;
+    if (!waves)
+        stage_move(s, ES_FACT_EVICT, 40, 0, CACHE, ES_NO_TIER, ES_RELEASE);
+    stage_release(s, 40);
+    expect_verdict(s, NULL);
+}
+
+static void an_overflow_that_is_counted_is_legal(void **state)
+{
+    (void)state;
+    stage s;
+    for (int waves = 0; waves <= 1; waves++) {
+        stage_open(&s, &es_observer_audit, true, "{}");
+        overflow_play(&s, true, waves, 20);
+        stage_close(&s);
+    }
+    stage_open(&s, &es_observer_audit, true, "{}");
+    s.view.as_coded = true;
+    overflow_play(&s, false, false, 20);            /* a part that overcommits as coded is reported instead */
+    expect(&s, "audit.overcommitted", 1);
+    stage_close(&s);
+}
+
+static void in_waves_nothing_leaves_while_it_is_computed(void **state)
+{
+    (void)state;
+    stage s;
+    stage_open(&s, &es_observer_audit, true, "{}");
+    stage_tell(&s, (es_fact){.kind = ES_FACT_STEP});
+    stage_gate(&s, 0, 0, 0x7);
+    s.tally.overflow_events++;
+    stage_fetch(&s, 0, 10, 0);
+    stage_tell(&s, (es_fact){.kind = ES_FACT_COMPUTE, .since = 10, .at = 30, .objects = (const es_oid[]){0}, .count = 1, .channel = 1});
+    stage_copy(&s, ES_FACT_EVICT, 20, 0);
+    expect_verdict(&s, "leaves while it is computed");
+    stage_close(&s);
+}
+
+static void a_late_guess_must_land_before_the_release(void **state)
+{
+    (void)state;
+    for (int lands = 0; lands <= 1; lands++) {
+        stage s;
+        stage_open(&s, &es_observer_audit, true, "{}");
+        s.mask[CACHE][2][0] = 0x1;
+        stage_tell(&s, (es_fact){.kind = ES_FACT_STEP});
+        stage_gate(&s, 0, 0, 0x1);
+        stage_copy(&s, ES_FACT_QUEUE, 0, L1);
+        stage_copy(&s, ES_FACT_START_GUESS, 0, L1);
+        stage_release(&s, 5);
+        stage_gate(&s, 10, 1, 0x1);
+        if (lands)
+            stage_copy(&s, ES_FACT_LAND, 20, L1);
+        stage_release(&s, 30);
+        expect_verdict(&s, lands ? NULL : "at 30 ns, release: layer 4 expert 0 in tier cache has not landed by the release of its event");
+        stage_close(&s);
+    }
+}
+
+static void foreseen_guesses_demotions_and_resets_are_legal(void **state)
+{
+    (void)state;
+    stage s;
+    stage_open(&s, &es_observer_audit, true, "{}");
+    s.mask[CACHE][2][0] = 0x3;                      /* initial contents: told before the first step, then taken as they are */
+    stage_tell(&s, (es_fact){.kind = ES_FACT_START, .why = ES_INITIAL, .objects = (const es_oid[]){0, 1}, .count = 2, .to = CACHE});
+    stage_tell(&s, (es_fact){.kind = ES_FACT_STEP});
+    stage_gate(&s, 0, 0, 0x1);
+    stage_copy(&s, ES_FACT_QUEUE, 0, L1);
+    stage_copy(&s, ES_FACT_QUEUE, 0, L1 + 1);
+    stage_release(&s, 5);
+    stage_copy(&s, ES_FACT_CANCEL, 10, L1 + 1);     /* it dies */
+    stage_gate(&s, 10, 1, 0x1);
+    stage_copy(&s, ES_FACT_CANCEL, 10, L1);         /* foreseen: asked anew */
+    stage_copy(&s, ES_FACT_QUEUE, 10, L1);
+    stage_move(&s, ES_FACT_EVICT, 10, 1, CACHE, DRAM, ES_DEMAND);
+    stage_move(&s, ES_FACT_ARRIVE_LOW, 10, 1, CACHE, DRAM, ES_DEMOTE);
+    stage_copy(&s, ES_FACT_START, 10, L1);
+    stage_copy(&s, ES_FACT_LAND, 20, L1);
+    stage_release(&s, 30);
+    stage_gate(&s, 40, 0, 0x2);
+    stage_copy(&s, ES_FACT_QUEUE, 40, 1);
+    stage_copy(&s, ES_FACT_EVICT, 40, L1);
+    stage_move(&s, ES_FACT_LEAVE_LOW, 40, 1, DRAM, CACHE, ES_TOUCH);
+    stage_copy(&s, ES_FACT_START, 40, 1);
+    stage_copy(&s, ES_FACT_LAND, 50, 1);
+    stage_release(&s, 60);
+    memset(s.mask[CACHE], 0, sizeof s.mask[CACHE]);
+    stage_tell(&s, (es_fact){.kind = ES_FACT_RESET, .at = 60});
+    stage_gate(&s, 70, 0, 0x2);
+    stage_fetch(&s, 70, 80, 1);
+    stage_release(&s, 90);
+    expect_verdict(&s, NULL);
+    stage_close(&s);
+}
+
+static void what_is_read_in_place_has_no_life_in_the_tier(void **state)
+{
+    (void)state;
+    stage s;
+    static const uint64_t keep = 0x1, none = 0, wanted = 0x3;
+    stage_open(&s, &es_observer_audit, true, "{}");
+    stage_tell(&s, (es_fact){.kind = ES_FACT_STEP});
+    s.event = (es_event){.index = 1, .counted = true, .count = 2, .word = 0, .words = 1, .mask = &wanted, .hit = &none, .kept = &keep, .list = s.list};
+    stage_tell(&s, (es_fact){.kind = ES_FACT_USE, .event = &s.event});
+    stage_fetch(&s, 0, 10, 0);
+    stage_tell(&s, (es_fact){.kind = ES_FACT_QUEUE, .at = 10, .objects = (const es_oid[]){1}, .count = 1, .to = CACHE});
+    stage_tell(&s, (es_fact){.kind = ES_FACT_START, .at = 10, .objects = (const es_oid[]){1}, .count = 1, .to = CACHE, .bytes = 100});
+    s.tally.fetched_bytes += 100;
+    stage_release(&s, 20);
+    stage_step(&s, 0, 0, 20, ES_DECODE, 1, 0);
+    s.times = (es_times){.total = 20, .dense = 20};
+    stage_tell(&s, (es_fact){.kind = ES_FACT_END, .at = 20});
+    expect_verdict(&s, NULL);
+    stage_close(&s);
+}
+
+static void without_a_clock_copies_start_unasked(void **state)
+{
+    (void)state;
+    stage s;
+    stage_open(&s, &es_observer_audit, false, "{}");
+    stage_tell(&s, (es_fact){.kind = ES_FACT_STEP});
+    s.event.counted = true;
+    stage_gate(&s, 0, 0, 0x3);
+    stage_fetch(&s, 0, 0, 0);
+    stage_fetch(&s, 0, 0, 1);
+    stage_release(&s, 0);
+    stage_gate(&s, 0, 1, 0x1);
+    stage_copy(&s, ES_FACT_EVICT, 0, 0);
+    stage_fetch(&s, 0, 0, L1);
+    stage_release(&s, 0);
+    stage_tell(&s, (es_fact){.kind = ES_FACT_END});
+    expect_verdict(&s, NULL);
+    stage_close(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_planted_fault_is_caught),
+        cmocka_unit_test(an_overflow_that_is_counted_is_legal),
+        cmocka_unit_test(in_waves_nothing_leaves_while_it_is_computed),
+        cmocka_unit_test(a_late_guess_must_land_before_the_release),
+        cmocka_unit_test(foreseen_guesses_demotions_and_resets_are_legal),
+        cmocka_unit_test(what_is_read_in_place_has_no_life_in_the_tier),
+        cmocka_unit_test(without_a_clock_copies_start_unasked),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,280 @@
+/* Timings compute what they promise, to the nanosecond where that is exact. */
+#include "tests/support/models_kit.h"
+
+/* ---- timings ---- */
+
+typedef struct bench {          /* one timing part with its state */
+    const es_timing *timing;
+    es_arena arena;
+    es_json *json;
+    void *self;
+} bench;
+
+static es_code bench_try(bench *b, const es_timing *timing, const char *options, uint64_t seed, es_err *err)
+{
+    *b = (bench){ .timing = timing, .json = json_of(options) };
+    assert_int_equal(timing->part.abi, ES_ABI);
+    b->self = es_arena_alloc(&b->arena, 1, timing->part.size);
+    es_site site = { .arena = &b->arena, .path = "channels.pcie.timing", .seed = seed };
+    es_code code = es_options_parse(timing->part.options, b->self, b->json, NULL, &b->arena, err);
+    if (code == ES_OK && timing->part.init)
+        code = timing->part.init(b->self, &site, err);
+    return code;
+}
+
+static bench bench_new(const es_timing *timing, const char *options, uint64_t seed)
+{
+    bench b;
+    es_err err = { 0 };
+    fine(bench_try(&b, timing, options, seed, &err), &err);
+    return b;
+}
+
+static void bench_free(bench *b)
+{
+    cJSON_Delete(b->json);
+    es_arena_free(&b->arena);
+}
+
+static es_cost bench_cost(const bench *b, es_op op)
+{
+    return b->timing->cost(b->self, &op);
+}
+
+static void constant_takes_its_time_whatever_the_operation(void **state)
+{
+    (void)state;
+    bench b = bench_new(&es_timing_constant, "{\"time\": \"3.4ms\"}", 1);
+    es_cost cost = bench_cost(&b, (es_op){ .kind = ES_OP_COPY, .bytes = 1 << 30, .count = 9 });
+    assert_int_equal(cost.fixed, 3400000);
+    assert_int_equal(cost.work, 0);
+    bench_free(&b);
+}
+
+static void an_affine_copy_costs_what_the_oracle_of_the_timed_core_says(void **state)
+{
+    (void)state;
+    bench b = bench_new(&es_timing_affine, "{\"latency\": \"10us\", \"rate\": \"25GB/s\"}", 1);
+    static const struct { int64_t bytes, work; } cases[] = {    /* floor(bytes * 1e9 / 25e9 + 0.5) */
+        { 0, 0 }, { 12, 0 }, { 13, 1 }, { 37, 1 }, { 38, 2 }, { 25, 1 },
+        { 2654208, 106168 }, { 3059712, 122388 }, { 13219200, 528768 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        es_cost cost = bench_cost(&b, (es_op){ .kind = ES_OP_COPY, .bytes = cases[i].bytes, .count = 1 });
+        assert_int_equal(cost.fixed, 10000);
+        assert_int_equal(cost.work, cases[i].work);
+    }
+    bench_free(&b);
+}
+
+static void affine_terms_add_up_and_are_rounded_apart(void **state)
+{
+    (void)state;
+    bench b = bench_new(&es_timing_affine,
+        "{\"latency\": \"20us\", \"per_object\": \"3ns\", \"per_token\": \"7ns\", \"per_context\": 0.25, \"rate\": \"2GB/s\"}", 1);
+    es_cost cost = bench_cost(&b, (es_op){ .kind = ES_OP_DENSE, .bytes = 3, .count = 4, .tokens = 5, .context = 6 });
+    assert_int_equal(cost.fixed, 20012);
+    assert_int_equal(cost.work, 2 + 35 + 8);        /* 1.5 and 7.5 round up each: 45, not 44 */
+    bench_free(&b);
+
+    b = bench_new(&es_timing_affine, "{}", 1);
+    cost = bench_cost(&b, (es_op){ .kind = ES_OP_EXPERT, .bytes = INT64_MAX, .count = UINT32_MAX, .tokens = UINT32_MAX });
+    assert_int_equal(cost.fixed, 0);
+    assert_int_equal(cost.work, 0);
+    bench_free(&b);
+
+    b = bench_new(&es_timing_affine, "{\"rate\": \"1B/s\", \"per_token\": \"0.9s\"}", 1);
+    cost = bench_cost(&b, (es_op){ .kind = ES_OP_COPY, .bytes = INT64_MAX, .count = 1, .tokens = UINT32_MAX });
+    assert_true(cost.work > 0);                     /* bounded, not wrapped */
+    bench_free(&b);
+}
+
+static es_time table_ns(const bench *b, int64_t bytes, uint32_t count, uint32_t tokens)
+{
+    es_cost cost = bench_cost(b, (es_op){ .kind = ES_OP_COPY, .bytes = bytes, .count = count, .tokens = tokens });
+    return cost.fixed + cost.work;
+}
+
+static void a_table_is_exact_at_its_points_and_a_power_law_between(void **state)
+{
+    (void)state;
+    bench b = bench_new(&es_timing_table,
+        "{\"latency\": \"3us\", \"points\": [{\"bytes\": \"1000B\", \"time\": \"10us\"}, {\"bytes\": \"4000B\", \"time\": \"20us\"},"
+        " {\"bytes\": \"16000B\", \"time\": \"80us\"}]}", 1);
+    assert_int_equal(table_ns(&b, 1000, 1, 0), 10000);
+    assert_int_equal(table_ns(&b, 4000, 1, 0), 20000);
+    assert_int_equal(table_ns(&b, 16000, 1, 0), 80000);
+    assert_int_equal(table_ns(&b, 2000, 1, 0), 14142);      /* slope 1/2: 10000 * sqrt 2 */
+    assert_int_equal(table_ns(&b, 8000, 1, 0), 40000);      /* slope 1 */
+    assert_int_equal(table_ns(&b, 250, 1, 0), 5000);        /* the first slope goes on */
+    assert_int_equal(table_ns(&b, 160000, 1, 0), 800000);   /* and the last */
+    assert_int_equal(table_ns(&b, 0, 1, 0), 0);
+    assert_int_equal(table_ns(&b, 40000, 10, 0), 200000);   /* ten copies of 4000 bytes */
+    es_cost cost = bench_cost(&b, (es_op){ .kind = ES_OP_COPY, .bytes = 1000, .count = 1 });
+    assert_int_equal(cost.fixed, 3000);
+    assert_int_equal(cost.work, 7000);
+    cost = bench_cost(&b, (es_op){ .kind = ES_OP_COPY, .bytes = 40, .count = 1 });
+    assert_int_equal(cost.fixed, 2000);                     /* never more than the whole */
+    assert_int_equal(cost.work, 0);
+    bench_free(&b);
+}
+
+static void a_table_interpolates_over_batches(void **state)
+{
+    (void)state;
+    /* Four objects at once take twice as long as one, sixteen eight times. */
+    bench b = bench_new(&es_timing_table,
+        "{\"points\": [{\"count\": 1, \"bytes\": \"1000B\", \"time\": \"1us\"}, {\"count\": 1, \"bytes\": \"2000B\", \"time\": \"2us\"},"
+        " {\"count\": 4, \"bytes\": \"1000B\", \"time\": \"2us\"}, {\"count\": 16, \"bytes\": \"1000B\", \"time\": \"8us\"}]}", 1);
+    assert_int_equal(table_ns(&b, 4000, 4, 0), 2000);
+    assert_int_equal(table_ns(&b, 16000, 16, 0), 8000);
+    assert_int_equal(table_ns(&b, 8000, 8, 0), 4000);
+    assert_int_equal(table_ns(&b, 2000, 2, 0), 1414);
+    assert_int_equal(table_ns(&b, 64000, 64, 0), 32000);
+    assert_int_equal(table_ns(&b, 8000, 4, 0), 4000);       /* 2000 bytes each: the lone point of that curve gives the rate */
+    bench_free(&b);
+}
+
+static void a_table_may_run_over_tokens_or_rates(void **state)
+{
+    (void)state;
+    bench b = bench_new(&es_timing_table, "{\"points\": [{\"tokens\": 1, \"time\": \"5us\"}, {\"tokens\": 16, \"time\": \"5us\"},"
+                                          " {\"tokens\": 32, \"time\": \"10us\"}]}", 1);
+    assert_int_equal(table_ns(&b, 99, 1, 1), 5000);
+    assert_int_equal(table_ns(&b, 99, 1, 7), 5000);
+    assert_int_equal(table_ns(&b, 99, 1, 24), 7500);
+    assert_int_equal(table_ns(&b, 99, 1, 64), 20000);
+    bench_free(&b);
+    b = bench_new(&es_timing_table, "{\"points\": [{\"tokens\": 4, \"time\": \"5us\"}]}", 1);
+    assert_int_equal(table_ns(&b, 99, 3, 400), 5000);
+    bench_free(&b);
+    b = bench_new(&es_timing_table,
+        "{\"points\": [{\"bytes\": \"6MiB\", \"rate\": \"25.6GB/s\"}, {\"bytes\": \"64MiB\", \"rate\": \"50.6GB/s\"}]}", 1);
+    assert_int_equal(table_ns(&b, 6 << 20, 1, 0), 245760);
+    assert_int_equal(table_ns(&b, 64 << 20, 1, 0), 1326262);
+    bench_free(&b);
+}
+
+static void more_is_never_faster_outside_a_table(void **state)
+{
+    (void)state;
+    bench b = bench_new(&es_timing_table,
+        "{\"points\": [{\"bytes\": \"1000B\", \"time\": \"20us\"}, {\"bytes\": \"2000B\", \"time\": \"10us\"}]}", 1);
+    assert_int_equal(table_ns(&b, 500, 1, 0), 20000);
+    assert_int_equal(table_ns(&b, 1000, 1, 0), 20000);
+    assert_int_equal(table_ns(&b, 2000, 1, 0), 10000);
+    assert_int_equal(table_ns(&b, 4000000, 1, 0), 10000);
+    bench_free(&b);
+}
+
+static void a_table_that_is_not_one_is_refused(void **state)
+{
+    (void)state;
+    static const struct { const char *points, *words; } cases[] = {
+        { "3", "points: needs a list" },
+        { "[]", "points: needs a list of at least one point, found an empty one" },
+        { "[{\"bytes\": \"1B\"}]", "points.0: needs either a time or a rate" },
+        { "[{\"bytes\": \"1B\", \"time\": \"1us\", \"rate\": \"1B/s\"}]", "points.0: needs either" },
+        { "[{\"rate\": \"1B/s\"}]", "a rate needs bytes" },
+        { "[{\"bytes\": \"2B\", \"time\": \"1us\"}, {\"bytes\": \"2B\", \"time\": \"1us\"}]", "points.1: points must ascend by count" },
+        { "[{\"tokens\": 2, \"time\": \"1us\"}, {\"tokens\": 1, \"time\": \"1us\"}]", "points must ascend by tokens" },
+        { "[{\"tokens\": 2, \"count\": 2, \"time\": \"1us\"}]", "both count and tokens" },
+        { "[{\"bytes\": \"2B\", \"time\": \"1us\"}, {\"time\": \"1us\"}]", "have bytes" },
+        { "[{\"count\": 2, \"time\": \"1us\"}, {\"tokens\": 3, \"time\": \"1us\"}]", "have tokens" },
+        { "[{\"bytes\": \"2B\", \"time\": \"-1us\"}]", "points.0: time: " },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        es_text text = { 0 };
+        es_err err = { 0 };
+        bench b;
+        es_text_add(&text, "{\"points\": %s}", cases[i].points);
+        assert_int_equal(bench_try(&b, &es_timing_table, text.at, 1, &err), ES_EINPUT);
+        says(&err, cases[i].words);
+        bench_free(&b);
+        es_text_free(&text);
+    }
+}
+
+/* Mean and coefficient of variation of many draws of a 1 ms operation. */
+static void jitter_moments(const char *options, double *mean, double *cv)
+{
+    enum { DRAWS = 40000 };
+    bench b = bench_new(&es_timing_jitter, options, 7);
+    double sum = 0.0, squares = 0.0;
+    for (uint64_t i = 0; i < DRAWS; i++) {
+        double ns = (double)bench_cost(&b, (es_op){ .kind = ES_OP_COPY, .bytes = 1000000, .count = 1, .step = i, .object = i % 128 }).work;
+        sum += ns;
+        squares += ns * ns;
+    }
+    bench_free(&b);
+    *mean = sum / DRAWS;
+    *cv = sqrt(squares / DRAWS - *mean * *mean) / *mean;
+}
+
+static void jitter_keeps_the_mean_and_has_the_variation_asked_for(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = { "lognormal", "gamma" };
+    static const double cvs[] = { 0.05, 0.3, 1.5 };
+    for (size_t k = 0; k < 2; k++) {
+        for (size_t i = 0; i < 3; i++) {
+            es_text text = { 0 };
+            double mean, cv;
+            es_text_add(&text, "{\"rate\": \"1GB/s\", \"distribution\": \"%s\", \"cv\": %g}", kinds[k], cvs[i]);
+            jitter_moments(text.at, &mean, &cv);
+            /* Five standard errors of the mean; the spread of the lognormal's tail converges slowly. */
+            assert_true(fabs(mean / 1e6 - 1.0) < 5.0 * cvs[i] / 200.0);
+            assert_true(fabs(cv / cvs[i] - 1.0) < (cvs[i] > 1.0 ? 0.25 : 0.03));
+            es_text_free(&text);
+        }
+    }
+}
+
+static void jitter_depends_on_seed_and_coordinates_only(void **state)
+{
+    (void)state;
+    const char *options = "{\"latency\": \"1ms\", \"rate\": \"1GB/s\", \"cv\": 0.2}";
+    bench one = bench_new(&es_timing_jitter, options, 7), same = bench_new(&es_timing_jitter, options, 7);
+    bench other = bench_new(&es_timing_jitter, options, 8);
+    es_op op = { .kind = ES_OP_COPY, .bytes = 1000000, .count = 1, .step = 3, .object = 5, .occurrence = 0 }, next = op;
+    next.occurrence = 1;
+    es_cost a = bench_cost(&one, op);
+    bench_cost(&one, next);
+    es_cost again = bench_cost(&one, op);
+    assert_int_equal(a.work, again.work);                           /* there is no state to advance */
+    assert_int_equal(a.fixed, a.work);                              /* one factor for the operation */
+    assert_int_equal(bench_cost(&same, op).work, a.work);
+    assert_int_not_equal(bench_cost(&one, next).work, a.work);
+    assert_int_not_equal(bench_cost(&other, op).work, a.work);
+    bench_free(&one);
+    bench_free(&same);
+    bench_free(&other);
+}
+
+static void jitter_of_no_variation_is_the_affine_cost(void **state)
+{
+    (void)state;
+    bench b = bench_new(&es_timing_jitter, "{\"latency\": \"10us\", \"rate\": \"25GB/s\", \"cv\": 0}", 1);
+    es_cost cost = bench_cost(&b, (es_op){ .kind = ES_OP_COPY, .bytes = 3059712, .count = 1 });
+    assert_int_equal(cost.fixed, 10000);
+    assert_int_equal(cost.work, 122388);
+    bench_free(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(constant_takes_its_time_whatever_the_operation),
+        cmocka_unit_test(an_affine_copy_costs_what_the_oracle_of_the_timed_core_says),
+        cmocka_unit_test(affine_terms_add_up_and_are_rounded_apart),
+        cmocka_unit_test(a_table_is_exact_at_its_points_and_a_power_law_between),
+        cmocka_unit_test(a_table_interpolates_over_batches),
+        cmocka_unit_test(a_table_may_run_over_tokens_or_rates),
+        cmocka_unit_test(more_is_never_faster_outside_a_table),
+        cmocka_unit_test(a_table_that_is_not_one_is_refused),
+        cmocka_unit_test(jitter_keeps_the_mean_and_has_the_variation_asked_for),
+        cmocka_unit_test(jitter_depends_on_seed_and_coordinates_only),
+        cmocka_unit_test(jitter_of_no_variation_is_the_affine_cost),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
