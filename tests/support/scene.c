@@ -1,0 +1,330 @@
+/* Scene: see scene.h. */
+#include "tests/support/scene.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/base/rng.h"
+
+#define PICK(d, ...) dice_pick(d, (const int64_t[]){__VA_ARGS__}, sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
+
+uint32_t dice_below(dice *d, uint32_t n)
+{
+    return es_draw_below(d->seed, n, d->thrown++, 0, 0, 0);
+}
+
+bool dice_chance(dice *d, uint32_t percent)
+{
+    return dice_below(d, 100) < percent;
+}
+
+int64_t dice_pick(dice *d, const int64_t *of, uint32_t count)
+{
+    return of[dice_below(d, count)];
+}
+
+static uint32_t dice_between(dice *d, uint32_t low, uint32_t high)
+{
+    return low + dice_below(d, high - low + 1);
+}
+
+/* ---- drawing ---- */
+
+static void scene_draw_trace(scene *s, dice *d)
+{
+    s->layers = dice_between(d, 1, 4);
+    s->experts = dice_chance(d, 15) ? dice_between(d, 60, 140) : dice_between(d, 2, 12);
+    s->top_k = dice_between(d, 1, s->experts < 5 ? s->experts : 5);
+    s->requests = dice_between(d, 1, 3);
+    s->prompt = dice_chance(d, 60) ? dice_between(d, 1, 6) : 0;
+    s->decode = dice_between(d, 1, 14);
+    s->together = dice_chance(d, 30) ? dice_between(d, 2, 3) : 1;
+    s->missing = dice_chance(d, 40) ? 20 : 0;
+    s->cut = dice_chance(d, 30) ? 30 : 0;
+    s->again = (uint32_t)PICK(d, 0, 30, 60, 90);
+    s->counted = dice_chance(d, 70);
+    s->guesses = dice_chance(d, 30) ? dice_between(d, 1, 4) : 0;
+    bool alike = dice_chance(d, 60);
+    for (uint32_t l = 0; l < s->layers; l++)
+        s->bytes[l] = alike && l > 0 ? s->bytes[0] : PICK(d, 600, 1200, 1800, 3000);
+}
+
+static void scene_draw_contract(scene *s, dice *d)
+{
+    es_contract *c = &s->contract;
+    es_options_default(es_contract_options, c);
+    c->unit = dice_chance(d, 50) ? ES_UNION : (int)dice_below(d, 4);
+    c->duplicates = (int)dice_below(d, 3);
+    c->judge = dice_chance(d, 60) ? ES_JUDGE_EVENT : (int)dice_below(d, 3);
+    c->overflow = (int)dice_below(d, 5);
+    c->scope = dice_chance(d, 30) ? ES_PER_LAYER : ES_GLOBAL;
+    c->ties = (int)dice_below(d, 4);
+    snprintf(s->prefill, sizeof s->prefill, "%s", (const char *[]){"union", "tokens", "tiles:2", "skip"}[dice_below(d, 4)]);
+    c->prefill_counts = (int)dice_below(d, 2);
+    c->reset = dice_chance(d, 20);
+    c->skip_tokens = PICK(d, 0, 0, 0, 3, 10);
+    c->pins = (int)dice_below(d, 2);
+    s->slices = c->unit == ES_SLICE ? 3 : 1;
+    snprintf(s->quota, sizeof s->quota, "\"%s\"", (const char *[]){"floor", "round", "remainder_low"}[dice_below(d, 3)]);
+}
+
+/* Room for something between one object and all of them. */
+static void scene_draw_tier(scene *s, dice *d, uint32_t t)
+{
+    scene_tier *tier = &s->tier[t];
+    int64_t largest = 0;
+    uint32_t lots = s->contract.scope == ES_PER_LAYER ? s->layers : 1;
+    for (uint32_t l = 0; l < s->layers; l++)
+        largest = s->bytes[l] > largest ? s->bytes[l] : largest;
+    uint32_t most = s->layers * s->experts * s->slices / lots, few = s->top_k * s->slices * 2;
+    uint32_t count = dice_between(d, 1, dice_chance(d, 70) && few < most ? few : most);
+    tier->bytes = dice_chance(d, 50);
+    tier->granularity = tier->bytes && dice_chance(d, 20) ? PICK(d, 100, 256, 1000) : 0;
+    if (tier->granularity)
+        largest = (largest + tier->granularity - 1) / tier->granularity * tier->granularity;
+    tier->room = (int64_t)lots * count * (tier->bytes ? largest : 1) + (tier->bytes ? PICK(d, 0, 0, 500) : 0);
+    tier->demotes = t + 1 < s->tiers && dice_chance(d, 60);
+    tier->exclusive = t > 0 && dice_chance(d, 40);
+    tier->write_back = tier->demotes && dice_chance(d, 40);
+    tier->grace = t == 0 && dice_chance(d, 20) ? PICK(d, 1000, 5000, 20000) : 0;
+    tier->yields = dice_chance(d, 60);
+}
+
+static void scene_draw_channel(scene *s, dice *d, uint32_t c)
+{
+    scene_channel *channel = &s->channel[c];
+    channel->discipline = (int)dice_below(d, 3);
+    channel->lanes = dice_between(d, 1, 3);
+    channel->chunk = dice_chance(d, 30) ? PICK(d, 100, 600, 1000) : 0;
+    channel->latency = PICK(d, 0, 0, 200, 1000);
+    channel->per_object = dice_chance(d, 20) ? 100 : 0;
+    channel->rate = PICK(d, 1000000000, 1000000000, 2000000000, 600000000, 0);
+    channel->batch = dice_chance(d, 30) ? dice_between(d, 2, 4) : 1;
+    channel->cv = dice_chance(d, 10) ? 0.5 : 0;
+    channel->fifo = dice_chance(d, 30);
+    channel->slowed_by = dice_chance(d, 20) ? dice_below(d, s->channels) : SCENE_CHANNELS;
+    if (channel->slowed_by == c)
+        channel->slowed_by = SCENE_CHANNELS;
+}
+
+static void scene_draw_machine(scene *s, dice *d)
+{
+    s->timed = dice_chance(d, 70);
+    s->tiers = dice_chance(d, 4) ? 0 : dice_chance(d, 50) ? 1 : dice_between(d, 2, 3);
+    s->way = (scene_way)dice_below(d, 3);
+    for (uint32_t t = 0; t < s->tiers; t++)
+        scene_draw_tier(s, d, t);
+    s->channels = dice_between(d, 1, SCENE_CHANNELS);
+    for (uint32_t c = 0; c < s->channels; c++)
+        scene_draw_channel(s, d, c);
+    s->limit = dice_chance(d, 25) ? dice_below(d, s->channels) : SCENE_CHANNELS;
+    s->free_links = dice_chance(d, 5);
+    s->dense = PICK(d, 0, 1000, 2000, 5000);
+    s->expert = PICK(d, 0, 300, 600, 1200);
+    s->token = PICK(d, 0, 0, 100);
+    s->cpu = dice_chance(d, 30);
+    s->host_expert = PICK(d, 600, 1200, 3000);
+    es_options_default(es_compute_options, &s->compute);
+    s->compute.overlap = (int)dice_below(d, 3);
+    s->compute.protect_guesses = dice_chance(d, 20);
+    s->compute.lookahead = dice_chance(d, 80) ? 1 : dice_between(d, 2, 5);
+}
+
+static void scene_draw_parts(scene *s, dice *d)
+{
+    static const char *const policies[][2] = {{"lru", NULL}, {"lru", NULL}, {"lfu", NULL}, {"lfu", "{\"counts\": \"resident\"}"}, {"fifo", NULL},
+        {"random", NULL}, {"belady", NULL}, {"belady", "{\"bypass\": true}"}, {"static", NULL}, {"hybrid", NULL}, {"hybrid", "{\"share\": 1}"},
+        {"shift_cache", "{\"window\": 3}"}};
+    static const char *const predictors[][2] = {{"previous_token", NULL}, {"noisy_oracle", NULL}, {"noisy_oracle", "{\"accuracy\": 1, \"extra\": 2}"},
+        {"shift_transition", "{\"most\": 4, \"min_count\": 1}"}, {"recorded", NULL}};
+    static const char *const dispatchers[][2] = {{"fetch", NULL}, {"host_compute", NULL}, {"host_compute", "{\"rule\": \"always\"}"},
+        {"host_compute", "{\"rule\": \"n\", \"count\": 1}"}};
+    uint32_t i = dice_below(d, sizeof policies / sizeof *policies);
+    s->policy = policies[i][0];
+    s->policy_options = policies[i][1];
+    i = dice_below(d, 10);
+    if (i < 5) {
+        s->predictor = i == 4 && s->guesses == 0 ? "previous_token" : predictors[i][0];
+        s->predictor_options = predictors[i][1];
+    }
+    i = dice_below(d, 10);
+    if (i < 4) {
+        s->dispatcher = dispatchers[i][0];
+        s->dispatcher_options = dispatchers[i][1];
+    }
+    s->digest = true;
+}
+
+void scene_draw(scene *s, uint64_t seed)
+{
+    dice d = {seed, 0};
+    memset(s, 0, sizeof *s);
+    s->seed = seed;
+    scene_draw_trace(s, &d);
+    scene_draw_contract(s, &d);
+    scene_draw_machine(s, &d);
+    scene_draw_parts(s, &d);
+}
+
+/* ---- building ---- */
+
+static void scene_row(const scene *s, dice *d, uint16_t *row, const uint16_t *before)
+{
+    uint32_t k = dice_chance(d, s->missing) ? 0 : dice_chance(d, s->cut) ? dice_between(d, 1, s->top_k) : s->top_k;
+    for (uint32_t i = 0; i < k;) {
+        uint16_t id = before && before[i] != ES_NO_EXPERT && dice_chance(d, s->again) ? before[i] : (uint16_t)dice_below(d, s->experts);
+        bool twice = false;
+        for (uint32_t j = 0; j < i; j++)
+            twice |= row[j] == id;
+        if (!twice)
+            row[i++] = id;
+        else
+            before = NULL;
+    }
+}
+
+static void scene_token(const scene *s, rig *r, dice *d, uint32_t request, es_phase_of phase, bool same_step)
+{
+    size_t rows = (size_t)s->layers * s->top_k;
+    uint16_t *ids = rig_token(r, request, phase, same_step);
+    const uint16_t *before = r->trace.tokens > 1 ? ids - rows : NULL;
+    for (uint32_t l = 0; l < s->layers; l++)
+        scene_row(s, d, ids + l * s->top_k, before ? before + l * s->top_k : NULL);
+    uint16_t *guess = rig_guess(r);
+    for (uint32_t i = 0; i < s->layers * s->guesses; i++)
+        if (i % s->guesses == 0 || (guess[i - 1] != ES_NO_EXPERT && dice_chance(d, 80)))
+            guess[i] = (uint16_t)dice_below(d, s->experts);
+}
+
+/* Requests come in groups that share their steps: prompts together, then token by token. */
+static void scene_trace(const scene *s, rig *r)
+{
+    dice d = {es_mix(s->seed ^ 0x7472616365), 0};
+    for (uint32_t first = 0; first < s->requests; first += s->together) {
+        uint32_t end = first + s->together < s->requests ? first + s->together : s->requests;
+        bool step = false;
+        for (uint32_t q = first; q < end; q++)
+            for (uint32_t i = 0; i < s->prompt; i++, step = true)
+                scene_token(s, r, &d, q, ES_PREFILL, step);
+        for (uint32_t i = 0; i < s->decode; i++) {
+            bool joins = i == 0 && s->prompt && end - first > 1 && s->seed % 3 == 0;     /* a step of both phases */
+            for (uint32_t q = first; q < end; q++)
+                scene_token(s, r, &d, q, ES_DECODE, q > first || joins);
+        }
+    }
+    for (uint32_t l = 0; l < s->layers; l++) {
+        r->trace.bytes[l] = s->bytes[l];
+        r->trace.numbers[l] = l * 2 + 1;
+    }
+    r->trace.info.counted = s->counted;
+}
+
+static void scene_channels(const scene *s, rig *r)
+{
+    static const char *const names[] = {"a", "b", "c"};
+    for (uint32_t c = 0; c < s->channels; c++) {
+        const scene_channel *row = &s->channel[c];
+        es_plan_channel *channel = rig_channel(r, names[c], row->cv > 0 ? "jitter" : "affine",
+            rig_text(r, "{\"latency\": \"%" PRId64 "ns\", \"per_object\": \"%" PRId64 "ns\", \"rate\": \"%" PRId64 "B/s\"%s}", row->latency,
+                row->per_object, row->rate, row->cv > 0 ? ", \"cv\": 0.5" : ""));
+        channel->discipline = row->discipline;
+        channel->lanes = row->lanes;
+        channel->chunk = row->chunk;
+        if (row->fifo)
+            channel->scheduler = rig_part(r, ES_KIND_SCHEDULER, "fifo", NULL, channel->scheduler.path);
+        else
+            channel->scheduler = rig_part(r, ES_KIND_SCHEDULER, "demand_first", rig_text(r, "{\"batch\": %" PRId64 "}", row->batch), channel->scheduler.path);
+        if (row->slowed_by < s->channels)
+            channel->slowed_by = rig_json(r, rig_text(r, "{\"%s\": 0.5}", names[row->slowed_by]));
+    }
+    rig_channel(r, "gpu", "compute", rig_text(r, "{\"dense\": \"%" PRId64 "ns\", \"expert\": \"%" PRId64 "ns\", \"token\": \"%" PRId64 "ns\"}", s->dense,
+        s->expert, s->token));
+    if (s->cpu)
+        rig_channel(r, "cpu", "compute", rig_text(r, "{\"expert\": \"%" PRId64 "ns\"}", s->host_expert));
+}
+
+/* Link number i goes over channel i (mod their number), and over the limit where there is one. */
+static void scene_link(const scene *s, rig *r, const char *from, const char *to)
+{
+    uint32_t c = (uint32_t)r->plan.link_count % s->channels;
+    if (s->free_links)
+        rig_link(r, from, to, NULL);
+    else if (s->limit < s->channels && s->limit != c)
+        rig_link(r, from, to, rig_text(r, "[\"%c\", \"%c\"]", 'a' + (int)c, 'a' + (int)s->limit));
+    else
+        rig_link(r, from, to, rig_text(r, "[\"%c\"]", 'a' + (int)c));
+}
+
+static void scene_tiers(const scene *s, rig *r)
+{
+    static const char *const names[] = {"cache", "dram", "disk"};
+    for (uint32_t t = 0; t < s->tiers; t++) {
+        const scene_tier *row = &s->tier[t];
+        es_plan_tier *tier = rig_tier(r, names[t], rig_text(r, "%" PRId64 "%s", row->room, row->bytes ? "B" : "slots"), t == 0 ? "gpu" : NULL);
+        if (row->granularity)
+            tier->allocator = rig_part(r, ES_KIND_ALLOCATOR, "bytes", rig_text(r, "{\"granularity\": \"%" PRId64 "B\"}", row->granularity), "tiers.allocator");
+        tier->demote = row->demotes ? names[t + 1] : NULL;
+        tier->exclusive = row->exclusive;
+        tier->write_back = row->write_back;
+        tier->grace = row->grace;
+        tier->grace_yields = row->yields;
+    }
+    rig_tier(r, "home", NULL, s->tiers == 0 ? "gpu" : s->cpu ? "cpu" : NULL);
+    if (s->tiers == 0)
+        return;
+    if (s->way != SCENE_CHAIN)
+        for (uint32_t t = 0; t < s->tiers; t++)
+            scene_link(s, r, "home", names[t]);
+    else
+        scene_link(s, r, "home", names[s->tiers - 1]);
+    for (uint32_t t = s->tiers - 1; t-- > 0;) {
+        scene_link(s, r, names[t + 1], names[t]);
+        if (s->tier[t].write_back)
+            scene_link(s, r, names[t], names[t + 1]);
+    }
+}
+
+void scene_build(const scene *s, rig *r)
+{
+    rig_open(r, s->layers, s->experts, s->top_k, s->guesses, s->requests * (s->prompt + s->decode));
+    scene_trace(s, r);
+    r->plan.seed = s->seed;
+    r->plan.timed = s->timed;
+    r->plan.slices = s->slices;
+    r->plan.contract = s->contract;
+    r->plan.contract.prefill = rig_text(r, "%s", s->prefill);
+    r->plan.contract.quota = rig_json(r, s->quota);
+    r->plan.compute = s->compute;
+    scene_channels(s, r);
+    scene_tiers(s, r);
+    r->plan.policy = rig_part(r, ES_KIND_POLICY, s->policy, s->policy_options, "policy");
+    r->plan.predictor = rig_part(r, ES_KIND_PREDICTOR, s->predictor, s->predictor_options, "predictor");
+    r->plan.dispatcher = rig_part(r, ES_KIND_DISPATCHER, s->dispatcher, s->dispatcher_options, "dispatcher");
+    rig_observe(r, "audit");
+    if (s->digest)
+        rig_observe(r, "digest");
+}
+
+/* ---- cases ---- */
+
+static uint64_t scene_environment(const char *name, uint64_t otherwise)
+{
+    const char *text = getenv(name);
+    return text && *text ? strtoull(text, NULL, 0) : otherwise;
+}
+
+scene_cases scene_plan(const char *test, uint64_t cases)
+{
+    scene_cases c = {.seed = scene_environment("ES_SEED", 1), .to = scene_environment("ES_CASES", cases)};
+    uint64_t one = scene_environment("ES_CASE", UINT64_MAX);
+    if (one != UINT64_MAX)
+        c = (scene_cases){c.seed, one, one + 1, true};
+    printf("%s: %" PRIu64 " cases, seed %" PRIu64 "\n", test, c.to - c.from, c.seed);
+    return c;
+}
+
+uint64_t scene_seed(const scene_cases *c, uint64_t number)
+{
+    return es_mix(es_mix(c->seed) ^ number);
+}
