@@ -82,6 +82,8 @@ static es_code assemble_clock(es_run *run, es_err *err)
         run->tier[t].xfer = ES_NEW_ARRAY(&run->arena, view->objects, es_xfer);
         ES_NEED(run->tier[t].xfer, "transfers");
     }
+    if (run->tiers > 2)
+        ES_NEED(run->reading = es_new_mask(run), "transfers");
     for (uint32_t i = 0; i < run->links; i++)
         if (!run->chan[run->link[i].channel[0]].scheduler)
             return es_err_set(err, ES_EINPUT, "channels.%s.scheduler: is missing", run->chan_view[run->link[i].channel[0]].name);

@@ -24,10 +24,8 @@ bool es_bus_open(es_run *run)
     return true;
 }
 
-void es_bus_objects(es_run *run, es_fact_kind kind, es_why why, const es_oid *objects, uint32_t count, uint32_t from, uint32_t to)
+void es_bus_tell(es_run *run, es_fact_kind kind, es_why why, const es_oid *objects, uint32_t count, uint32_t from, uint32_t to)
 {
-    if (!es_bus_heard(run, kind) || count == 0)
-        return;
     es_fact fact = {.kind = kind, .why = why, .at = run->now, .since = run->now, .objects = objects, .count = count, .from = from, .to = to,
         .channel = ES_NONE, .step = run->composer.steps};
     for (uint32_t i = 0; i < count; i++)

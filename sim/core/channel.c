@@ -130,7 +130,8 @@ static void channel_route(es_run *run, es_xfer *x)
     channel_enter(run, x, false);
 }
 
-void es_channel_ask(es_run *run, uint32_t t, es_oid object, es_class kind, bool transient)
+/* A copy into `t` that is asked for, not yet on any way. */
+static es_xfer *channel_new(es_run *run, uint32_t t, es_oid object, es_class kind, bool transient)
 {
     es_tier *tier = &run->tier[t];
     es_xfer *x = &tier->xfer[object];
@@ -146,6 +147,12 @@ void es_channel_ask(es_run *run, uint32_t t, es_oid object, es_class kind, bool 
     x->bytes = x->left = run->bytes[object >> 6];
     if (!transient)
         tier->view->queued[object >> 6] |= channel_bit(object);
+    return x;
+}
+
+void es_channel_ask(es_run *run, uint32_t t, es_oid object, es_class kind, bool transient)
+{
+    es_xfer *x = channel_new(run, t, object, kind, transient);
     channel_route(run, x);
     if (!transient)                         /* facts of copies are of those that hold space */
         es_bus_objects(run, ES_FACT_QUEUE, channel_why(x), &object, 1, run->link[x->link].from, t);
@@ -262,21 +269,33 @@ es_time es_channel_dense_ns(es_run *run, uint32_t tokens, uint32_t context)
 
 /* ---- ending ---- */
 
+/* x goes on from a tier that let it through. */
+static void channel_through(es_run *run, es_xfer *x, uint32_t from)
+{
+    uint32_t link = run->tier[x->tier].way[from], next = run->link[link].to;
+    if (run->tier[x->tier].hops[from] > 1) {
+        es_xfer *before = &run->tier[next].xfer[x->object];
+        if (before->queued || before->running || before->hopping)
+            return;
+        channel_through(run, channel_new(run, next, x->object, (es_class)x->kind, false), from);
+        es_bus_objects(run, ES_FACT_QUEUE, channel_why(x), &x->object, 1, from, next);
+        return;
+    }
+    x->hopping = false;
+    x->passing = true;
+    x->link = (uint16_t)link;
+    channel_enter(run, x, false);
+}
+
 /* Copies that wait for this object to come one tier nearer go on from there. */
 static void channel_onward(es_run *run, const es_xfer *landed)
 {
     for (uint32_t t = 0; t < run->tiers; t++) {
         es_xfer *x = &run->tier[t].xfer[landed->object];
-        if (!x->hopping)
-            continue;
-        if (!landed->transient) {
+        if (x->hopping && !landed->transient)
             channel_route(run, x);
-        } else if (run->tier[t].hops[landed->tier] == 1) {
-            x->hopping = false;
-            x->passing = true;
-            x->link = (uint16_t)run->tier[t].way[landed->tier];
-            channel_enter(run, x, false);
-        }
+        else if (x->hopping && run->tier[t].hops[landed->tier] != ES_NONE)
+            channel_through(run, x, landed->tier);
     }
 }
 

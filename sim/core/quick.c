@@ -18,6 +18,7 @@ void es_quick_open(es_run *run)
     q->resident = tier->view->resident;
     q->need = (es_need){.tier = run->serving, .bucket = tier->view->first_bucket, .why = ES_DEMAND};
     q->victims = run->policy->victims;
+    q->victim = tier->victims;
     for (uint32_t i = 0; i < 64; i++)
         q->bit[i] = 1ull << i;
 }
@@ -30,17 +31,13 @@ static ES_COLD uint32_t quick_short(const uint16_t *ids, uint32_t n)
     return n;
 }
 
-/* The ids as bits. From a table: it takes two instructions per id, a shift takes four. */
-static inline uint64_t quick_mask(const uint64_t bit[64], const uint16_t *id, uint32_t n)
+/* The ids as bits. From a table: that takes two instructions per id, a shift takes four. */
+static inline uint64_t quick_mask(const uint64_t bit[64], const uint16_t *ids, uint32_t n)
 {
     uint64_t mask = 0;
-    for (const uint16_t *end = id + (n & ~3u); id < end; id += 4)
-        mask |= bit[id[0]] | bit[id[1]] | bit[id[2]] | bit[id[3]];
-    if (n & 2) {
-        mask |= bit[id[0]] | bit[id[1]];
-        id += 2;
-    }
-    return n & 1 ? mask | bit[*id] : mask;
+    for (uint32_t i = 0; i < n; i++)
+        mask |= bit[ids[i]];
+    return mask;
 }
 
 /* Misses that are the first use of an expert. */
@@ -53,34 +50,34 @@ static ES_COLD void quick_first(es_run *run, uint32_t layer, uint64_t first)
 }
 
 /* Room for what the event lacks: victims leave. */
-static inline void quick_room(es_run *run, uint32_t layer)
+static inline void quick_room(es_run *run)
 {
     es_quick *q = &run->quick;
-    es_oid *victim = run->tier[run->serving].victims;
+    uint64_t *guard = &run->view.guard[run->composer.event.layer];
     q->need.units = -q->spare;
-    run->view.guard[layer] = q->mask;
-    size_t gone = q->victims(run->policy_state, &q->need, victim, run->view.objects);
-    run->view.guard[layer] = 0;
+    *guard = q->mask;
+    size_t gone = q->victims(run->policy_state, &q->need, q->victim, run->view.objects);
+    *guard = 0;
     q->spare += (int64_t)gone * q->unit;
     run->tally.evictions += gone;
     uint64_t *resident = q->resident;
-    for (const es_oid *end = victim + gone; victim < end; victim++)
-        resident[*victim >> 6] &= ~1ull << (*victim & 63) | ~1ull >> (-*victim & 63);     /* a rotation */
+    for (const es_oid *v = q->victim, *end = v + gone; v < end; v++)
+        resident[*v >> 6] &= ~1ull << (*v & 63) | ~1ull >> (-*v & 63);      /* all but one bit: a rotation */
 }
 
-/* What is missing of the event arrives. */
+/* What is missing of the event arrives. Nothing is kept in a register while victims are asked for. */
 static inline void quick_fetch(es_run *run, uint32_t layer, uint32_t misses)
 {
     es_quick *q = &run->quick;
-    q->spare -= misses * q->unit;
-    if (q->spare < 0)
-        quick_room(run, layer);
-    uint64_t missed = q->mask & ~q->hit, first = missed & ~run->seen[layer];
-    q->resident[layer] |= missed;
-    q->fetched += misses;
-    q->bytes += misses * run->bytes[layer];
+    uint64_t first = q->mask & ~q->hit & ~run->seen[layer];
     if (first)
         quick_first(run, layer, first);
+    q->fetched += misses;
+    q->bytes += misses * run->bytes[layer];
+    q->spare -= misses * q->unit;
+    if (q->spare < 0)
+        quick_room(run);
+    q->resident[run->composer.event.layer] |= q->mask;
 }
 
 /* What a step changed in its tier and in the tally is brought there at its end, for who looks then. */
@@ -99,14 +96,50 @@ static void quick_settle(es_run *run, es_tier *tier, uint64_t evictions)
     }
 }
 
+/* The events of a step. Inlined for the usual numbers of experts per token, whose loops then fall away. */
+static inline __attribute__((always_inline)) void quick_events(es_run *run, const uint16_t *ids, size_t top_k)
+{
+    es_composer *c = &run->composer;
+    es_event *e = &c->event;
+    es_quick *q = &run->quick;
+    for (const uint16_t *end = ids + c->info->layers * top_k; ids < end; ids += top_k, e->layer++, e->word++, e->base += 64) {
+        uint32_t n = (uint32_t)top_k;
+        uint64_t mask;
+        if (ids[top_k - 1] != ES_NO_EXPERT)
+            mask = quick_mask(q->bit, ids, n);
+        else if ((n = quick_short(ids, n)) > 0)
+            mask = quick_mask(q->bit, ids, n);
+        else
+            continue;
+        q->mask = mask;
+        q->hit = mask & q->resident[e->word];
+        if ((uint32_t)__builtin_popcountll(mask) != n) {
+            c->layer = e->layer;
+            es_composer_fault(run, c->row);
+            return;
+        }
+        e->list = e->touch = ids;
+        e->count = e->assignments = n;
+        e->hits = (uint32_t)__builtin_popcountll(q->hit);
+        for (const es_listener *l = run->hears[ES_FACT_USE]; l->notify; l++)
+            l->notify(l->self, &run->use);
+        if (e->hits != e->count)
+            quick_fetch(run, e->layer, e->count - e->hits);
+        for (const es_listener *l = run->hears[ES_FACT_RELEASE]; l->notify; l++)
+            l->notify(l->self, &run->release);
+        e->index++;
+        e->at += e->count;
+    }
+}
+
 void es_quick_step(es_run *run)
 {
     es_composer *c = &run->composer;
     es_event *e = &c->event;
     es_quick *q = &run->quick;
     es_tier *tier = &run->tier[run->serving];
-    const size_t top_k = c->info->top_k, width = c->info->layers * top_k;
-    const uint16_t *ids = c->step.ids + c->row * width, *end = ids + width;
+    const uint32_t top_k = c->info->top_k;
+    const uint16_t *ids = c->step.ids + (size_t)c->row * c->info->layers * top_k;
     const uint64_t evictions = run->tally.evictions;
     q->spare = tier->room[0] - tier->used[0];
     q->fetched = 0;
@@ -123,29 +156,18 @@ void es_quick_step(es_run *run)
     e->index = c->events;
     e->at = c->positions;
     run->use.step = run->release.step = e->step;
-
-    for (; ids < end; ids += top_k, e->layer++, e->word++, e->base += 64) {
-        uint32_t n = (uint32_t)top_k;
-        if (ids[top_k - 1] == ES_NO_EXPERT && (n = quick_short(ids, n)) == 0)
-            continue;
-        q->mask = quick_mask(q->bit, ids, n);
-        if ((uint32_t)__builtin_popcountll(q->mask) != n) {
-            c->layer = e->layer;
-            es_composer_fault(run, c->row);
-            break;
-        }
-        q->hit = q->mask & q->resident[e->word];
-        e->list = e->touch = ids;
-        e->count = e->assignments = n;
-        e->hits = (uint32_t)__builtin_popcountll(q->hit);
-        for (const es_listener *l = run->hears[ES_FACT_USE]; l->notify; l++)
-            l->notify(l->self, &run->use);
-        if (e->hits != e->count)
-            quick_fetch(run, e->layer, e->count - e->hits);
-        for (const es_listener *l = run->hears[ES_FACT_RELEASE]; l->notify; l++)
-            l->notify(l->self, &run->release);
-        e->index++;
-        e->at += e->count;
+    switch (top_k) {
+    case 4:
+        quick_events(run, ids, 4);
+        break;
+    case 6:
+        quick_events(run, ids, 6);
+        break;
+    case 8:
+        quick_events(run, ids, 8);
+        break;
+    default:
+        quick_events(run, ids, top_k);
     }
     c->events = e->index;
     c->positions = e->at;

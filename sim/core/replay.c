@@ -10,7 +10,7 @@
  *
  * The gpu serves first come, first served with known times, so its queue is arithmetic: start = max(ready, free). Only events
  * that go in waves need an entry of the calendar per expert. Under `clock: none` gate, copies and release are one instant. */
-#include "sim/core/state.h"
+#include "sim/core/row.h"
 
 #include <assert.h>
 #include <string.h>
@@ -325,6 +325,43 @@ static void replay_ask(es_run *run)
     }
 }
 
+/* What is there at the gate is computed in union order: one after another, so when nobody watches it is a product. */
+static void replay_hits(es_run *run)
+{
+    const es_event *e = &run->composer.event;
+    if (!run->wanted.waves && run->expert_ns && !e->served && !es_bus_heard(run, ES_FACT_COMPUTE)) {
+        es_time cost = e->hits * run->expert_ns[e->layer];
+        run->chan[run->gpu].free_at += cost;
+        run->times.expert_gpu += cost;
+        return;
+    }
+    for (uint32_t i = 0; i < e->count; i++)
+        if (replay_bit(e->hit, e->list[i]))
+            replay_compute(run, i, ES_NONE);
+}
+
+/* The next event of the layer; in a step of one token that is its row. */
+static inline bool replay_next_event(es_run *run)
+{
+    es_composer *c = &run->composer;
+    es_event *e = &c->event;
+    uint32_t listed;
+    if (!c->plain)
+        return es_composer_event(run);
+    e->served = e->repeats = NULL;
+    e->tokens = 1;
+    e->row = c->row;
+    e->last = true;
+    if (!es_row_event(c, c->row, c->layer, &listed)) {
+        if (listed > 0)
+            es_composer_fault(run, c->row);
+        return false;
+    }
+    c->events++;
+    c->positions += listed;
+    return true;
+}
+
 static void replay_gate(es_run *run, es_due *due)
 {
     (void)due;
@@ -332,7 +369,7 @@ static void replay_gate(es_run *run, es_due *due)
     es_event *e = &c->event;
     es_wanted *wanted = &run->wanted;
     /* 1. */
-    if (!es_composer_event(run)) {
+    if (!replay_next_event(run)) {
         if (run->code != ES_OK) {
             run->stopped = true;
             return;
@@ -347,8 +384,8 @@ static void replay_gate(es_run *run, es_due *due)
     run->exceeded = false;
     wanted->count = wanted->next = wanted->computing = 0;
     wanted->cpu_end = 0;
-    memset(wanted->waiting, 0, e->words * sizeof *wanted->waiting);
-    memset(run->stay, 0, e->words * sizeof *run->stay);
+    for (uint32_t w = 0; w < e->words; w++)
+        wanted->waiting[w] = run->stay[w] = 0;
     /* 2. */
     if (run->predictor) {
         es_channel_gate(run, e);
@@ -372,9 +409,7 @@ static void replay_gate(es_run *run, es_due *due)
     /* 5. */
     run->chan[run->gpu].free_at = run->now;
     if (wanted->overlap == ES_RESIDENT_FIRST) {
-        for (uint32_t i = 0; i < e->count; i++)
-            if (replay_bit(e->hit, e->list[i]))
-                replay_compute(run, i, ES_NONE);
+        replay_hits(run);
     } else {
         replay_advance(run, ES_NONE);
     }
@@ -425,7 +460,9 @@ static void replay_layer(es_run *run, uint32_t layer)
         return;
     }
     es_composer_layer(run, layer);
-    es_time dense = es_channel_dense_ns(run, c->rows, c->step.token[c->row + c->rows - 1].position);
+    if (layer == 0 || run->chan[run->gpu].timing_varies)   /* tokens and context are the same for all layers of a step */
+        run->dense_ns = es_channel_dense_ns(run, c->rows, c->step.token[c->row + c->rows - 1].position);
+    es_time dense = run->dense_ns;
     run->times.dense += dense;
     replay_span(run, ES_FACT_COMPUTE, run->gpu, ES_NO_OBJECT, run->now, run->now + dense);
     run->turn.fire = replay_gate;

@@ -6,10 +6,29 @@
 #include "sim/core/state.h"
 
 #include <assert.h>
+#include <string.h>
 
 static int64_t *room_used(const es_run *run, uint32_t t, uint32_t bucket)
 {
     return &run->tier[t].used[bucket - run->tier[t].view->first_bucket];
+}
+
+/* In a lower tier what is being read stays too; and what a guess waits to read stays from other guesses, or two of them could
+ * throw each other out of a small tier for ever. */
+static uint64_t *room_reading(es_run *run, const es_need *need)
+{
+    memcpy(run->reading, run->view.guard, run->view.words * sizeof *run->reading);
+    for (uint32_t t = 0; t < run->tiers; t++) {
+        const es_tier *tier = &run->tier[t];
+        for (uint32_t w = 0; t != need->tier && !tier->home && w < run->view.words; w++)
+            for (uint64_t coming = tier->view->queued[w] | tier->view->inbound[w]; coming; coming &= coming - 1) {
+                const es_xfer *x = &tier->xfer[w * 64 + (es_oid)__builtin_ctzll(coming)];
+                bool waits = x->queued && x->kind == ES_CLASS_GUESS && need->why == ES_GUESS;
+                if ((x->running || waits) && run->link[x->link].from == need->tier)
+                    run->reading[w] |= coming & -coming;
+            }
+    }
+    return run->reading;
 }
 
 /* Asks the policy for `units` of the bucket; what it names leaves. Returns what that freed. */
@@ -18,7 +37,11 @@ static int64_t room_ask(es_run *run, const es_need *need, bool prefer)
     es_tier *tier = &run->tier[need->tier];
     if (prefer)
         es_grace_prefer(run);
+    uint64_t *guard = run->view.guard;
+    if (run->reading && need->tier != run->serving)
+        run->view.guard = room_reading(run, need);
     size_t n = run->policy->victims(run->policy_state, need, tier->victims, run->view.objects);
+    run->view.guard = guard;
     if (prefer)
         es_grace_relent(run);
     int64_t freed = tier->uniform ? (int64_t)n * tier->unit[0] : 0;
@@ -54,8 +77,9 @@ es_room es_room_make(es_run *run, uint32_t t, es_oid object, int64_t units, es_w
         return leaving > 0 && *room_used(run, t, bucket) + units > room ? ES_ROOM_LEAVING : ES_ROOM_OK;
     if (units > room && why != ES_DEMAND)
         return ES_ROOM_NEVER;
+    bool one = tier->uniform && lacking <= tier->unit[0];   /* where one victim is enough, all or nothing is no question */
     es_need need = {.tier = t, .bucket = bucket, .units = lacking, .why = why,
-        .all = why != ES_DEMAND || (run->contract->overflow == ES_WAVES && (run->view.timed || run->wanted.waves))};
+        .all = !one && (why != ES_DEMAND || (run->contract->overflow == ES_WAVES && (run->view.timed || run->wanted.waves)))};
     bool enough = room_free(run, &need) >= lacking;
     if (tier->leaving[bucket - tier->view->first_bucket] > 0)
         return ES_ROOM_LEAVING;

@@ -156,6 +156,7 @@ typedef struct es_quick {       /* the plainest run (quick.c): what changes at e
     uint64_t *resident;
     es_need need;
     size_t (*victims)(void *self, const es_need *need, es_oid *out, size_t most);
+    es_oid *victim;             /* its answer */
     uint64_t fetched;           /* of the step */
     int64_t bytes;
     uint64_t bit[64];           /* [i] is 1 << i */
@@ -234,6 +235,7 @@ struct es_run {
     es_oid *pending;            /* [objects] clock none: guesses that wait for room, in order */
     uint32_t pending_count;
     bool exceeded;              /* the event at hand took more than the room there is */
+    uint64_t *reading;          /* [words] scratch: what may not leave a lower tier; timed runs of more than two tiers */
 
     es_quick quick;
     es_grace grace;
@@ -247,6 +249,7 @@ struct es_run {
     uint32_t elastic_count;
     bool reshare;               /* something began or ended that changes rates */
     es_time step_start, gate;
+    es_time dense_ns;           /* of a layer of the step at hand */
     es_time *expert_ns;         /* [layers] gpu cost of an expert that serves one token, or NULL when it varies */
     es_verdict *verdicts;       /* [stride] of missing[i] */
     uint32_t missing_count;
@@ -278,8 +281,13 @@ static inline bool es_bus_heard(const es_run *run, es_fact_kind kind)
 {
     return run->heard >> kind & 1;
 }
+void es_bus_tell(es_run *run, es_fact_kind kind, es_why why, const es_oid *objects, uint32_t count, uint32_t from, uint32_t to);
 /* Tells of objects; costs a test when nobody listens. */
-void es_bus_objects(es_run *run, es_fact_kind kind, es_why why, const es_oid *objects, uint32_t count, uint32_t from, uint32_t to);
+static inline void es_bus_objects(es_run *run, es_fact_kind kind, es_why why, const es_oid *objects, uint32_t count, uint32_t from, uint32_t to)
+{
+    if (es_bus_heard(run, kind) && count > 0)
+        es_bus_tell(run, kind, why, objects, count, from, to);
+}
 bool es_bus_open(es_run *run);                      /* when all listeners are known; false: no memory */
 /* Tells of the event at hand: its gate (run->use) or its release. */
 static inline void es_bus_event(es_run *run, es_fact *fact)

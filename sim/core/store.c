@@ -59,7 +59,7 @@ static bool store_nearer(const es_tier *to, uint32_t a, uint32_t b)
 uint32_t es_store_source(const es_run *run, uint32_t to, es_oid object)
 {
     uint32_t best = run->home;
-    for (uint32_t t = 0; t < run->tiers; t++)
+    for (uint32_t t = 0; run->tiers > 2 && t < run->tiers; t++)
         if (t != to && store_nearer(&run->tier[to], t, best) && es_mask_has(run->tier_view[t].resident, object))
             best = t;
     return best;
@@ -157,9 +157,8 @@ void es_store_recall(es_run *run, const es_event *event)
 {
     es_tier *tier = &run->tier[run->serving];
     for (uint32_t w = event->word; w < event->word + event->words; w++)
-        for (uint64_t left = tier->view->outbound[w] & event->mask[w - event->word]; left; left &= left - 1) {
+        for (uint64_t left = tier->view->outbound[w] & event->mask[w - event->word]; left; left &= left - 1)
             store_stay(run, run->serving, w * 64 + (es_oid)__builtin_ctzll(left));
-        }
 }
 
 void es_store_abandon(es_run *run, uint32_t t, es_oid object)

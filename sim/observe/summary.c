@@ -17,6 +17,7 @@ typedef struct summary {
     const es_view *view;
     summary_sum phase[2];       /* by es_phase_of */
     summary_sum cold[2];        /* what phase[] was when the first eviction was seen */
+    summary_sum *sum;           /* of phase[]: where events of this step go; NULL: that is not settled yet */
     uint64_t decode_tokens;
     bool warm, skipping, counting;
     es_counts before;            /* of the steps that are not counted */
@@ -31,11 +32,12 @@ static es_code summary_init(void *self, const es_site *site, es_err *err)
     return ES_OK;
 }
 
-static void summary_use(summary *s, const es_event *event)
+/* Where the event is added; NULL: nowhere. From the second event of a step on, when warm, it is known beforehand. */
+static ES_COLD summary_sum *summary_find(summary *s, const es_event *event)
 {
     if (!event->counted) {
         s->skipping = true;
-        return;
+        return NULL;
     }
     s->counting = true;
     if (!s->warm && s->view->tally->evictions != 0) {
@@ -43,11 +45,30 @@ static void summary_use(summary *s, const es_event *event)
         memcpy(s->cold, s->phase, sizeof s->cold);
     }
     summary_sum *sum = &s->phase[event->phase & 1];
+    if (s->warm)
+        s->sum = sum;
+    return sum;
+}
+
+static inline void summary_use(summary *s, const es_event *event)
+{
+    summary_sum *sum = s->sum;
+    if (!sum && !(sum = summary_find(s, event)))
+        return;
     sum->events++;
     sum->lookups += event->count;
     sum->hits += event->hits;
     sum->late += event->late;
     sum->assignments += event->assignments;
+}
+
+static ES_COLD void summary_step(summary *s)
+{
+    s->sum = NULL;
+    if (s->counting)
+        return;
+    s->before = s->skipping ? *s->view->tally : s->before;      /* the last step so far may be the first that counts */
+    s->inserted_before = s->view->tier[s->view->serving].insertions;
 }
 
 static void summary_notify(void *self, const es_fact *fact)
@@ -57,10 +78,8 @@ static void summary_notify(void *self, const es_fact *fact)
         summary_use(s, fact->event);
     else if (fact->kind == ES_FACT_STEP_END)
         s->decode_tokens += fact->from == ES_DECODE ? fact->count : 0;
-    else if (!s->counting) {            /* STEP: the last one so far may be the first that counts */
-        s->before = s->skipping ? *s->view->tally : s->before;
-        s->inserted_before = s->view->tier[s->view->serving].insertions;
-    }
+    else
+        summary_step(s);
 }
 
 static void summary_add(es_json *out, const summary_sum *sum)

@@ -184,48 +184,63 @@ static inline bool recency_may_leave(const es_view *view, const es_tier_view *ti
     return (tier->resident[w] & ~view->guard[w]) >> (object & 63) & 1;
 }
 
-/* Would what may leave now be enough? */
-static ES_COLD bool recency_enough(const recency *r, const es_need *need)
+/* Where a search goes on when what is oldest may not leave: that keeps its place, and the next search begins with it. */
+static ES_COLD size_t recency_victims_behind(const recency *r, const recency_queue *q, int64_t lacking, const es_oid *first, es_oid *out, const es_oid *last)
 {
-    const int64_t *unit = r->view->tier[need->tier].unit;
-    const recency_queue *q = &r->queue[need->bucket];
-    int64_t freed = 0;
-    for (uint32_t i = q->oldest; i < q->next && freed < need->units; i++)
-        if (recency_counts(r, q, i) && es_may_evict(r->view, r->uses[i], need->tier))
-            freed += unit[r->uses[i] >> 6];
-    return freed >= need->units;
+    for (uint32_t i = q->oldest; i < q->next && lacking > 0 && out < last; i++)
+        if (recency_counts(r, q, i) && recency_may_leave(r->view, q->tier, r->uses[i])) {
+            lacking -= q->tier->unit[r->uses[i] >> 6];
+            *out++ = r->uses[i];
+            q->place[r->uses[i]] = RECENCY_NOWHERE;
+        }
+    return (size_t)(out - first);
 }
 
-/* es_policy.victims: the oldest that may leave. Those that may not keep their place, and the next search begins with the first. */
-static inline size_t recency_victims(recency *r, const es_need *need, es_oid *out, size_t most)
+/* All that is needed or nothing. */
+static ES_COLD size_t recency_victims_all(const recency *r, const es_need *need, es_oid *out, size_t most)
 {
-    if (need->all && !recency_enough(r, need))
-        return 0;
+    const recency_queue *q = &r->queue[need->bucket];
+    int64_t lacking = need->units;
+    for (uint32_t i = q->oldest; i < q->next && lacking > 0; i++)
+        if (recency_counts(r, q, i) && recency_may_leave(r->view, q->tier, r->uses[i]))
+            lacking -= q->tier->unit[r->uses[i] >> 6];
+    return lacking > 0 ? 0 : recency_victims_behind(r, q, need->units, out, out, out + most);
+}
+
+/* es_policy.victims: the oldest that may leave. What seldom happens is left to others: this is run at nearly every miss. */
+static inline size_t recency_victims(const recency *r, const es_need *need, es_oid *out, size_t most)
+{
+    if (need->all)
+        return recency_victims_all(r, need, out, most);
     recency_queue *q = &r->queue[need->bucket];
-    const es_oid none = r->view->objects, *uses = r->uses;
-    uint32_t *place = q->place, stays = 0;
-    es_oid *const first = out, *const last = out + most;
+    const uint64_t *resident = q->tier->resident, *guard = r->view->guard;
+    const es_oid none = r->view->objects, *first = out, *last = out + most;
+    es_oid *uses = r->uses;
+    uint32_t *place = q->place;
     int64_t lacking = need->units;
     size_t i = q->oldest;
-    r->uses[q->next] = none;            /* an entry that counts ends the search */
+    uses[q->next] = none;               /* an entry that counts ends the search */
     place[none] = q->next;
     for (;; i++) {
         es_oid object = uses[i];
-        if (place[object] != i)
+        if (place[object] != (uint32_t)i)
             continue;
         if (object == none)
             break;
-        if (recency_may_leave(r->view, q->tier, object)) {
-            place[object] = RECENCY_NOWHERE;
-            lacking -= q->tier->unit[object >> 6];
-            *out++ = object;
-            if (lacking <= 0 || out == last)
-                break;
-        } else if (stays == 0) {
-            stays = (uint32_t)i;
+        size_t w = object >> 6;
+        if (!((resident[w] & ~guard[w]) >> (object & 63) & 1)) {
+            q->oldest = (uint32_t)i;
+            return recency_victims_behind(r, q, lacking, first, out, last);
         }
+        place[object] = RECENCY_NOWHERE;
+        *out++ = object;
+        lacking -= q->tier->unit[w];
+        if (lacking <= 0)
+            break;
+        if (out == last)
+            break;
     }
-    q->oldest = stays ? stays : (uint32_t)i;
+    q->oldest = (uint32_t)i;
     return (size_t)(out - first);
 }
 
