@@ -143,11 +143,11 @@ Where to look
     $root/configs          what was simulated (quickstart.json) and more of the kind
 
 What to try next, in $root
-    build/expertsim run configs/quickstart.json --set policy.name=lfu       another policy
-    build/expertsim run configs/quickstart.json --set tiers.cache.capacity=25%    another cache
-    build/expertsim list policy                                             which there are
-    build/expertsim describe policy.name                                    what a key of a config means
-    build/expertsim run --help
+    build/expertsim run configs/quickstart.json --set policy=lfu                 another policy
+    build/expertsim run configs/quickstart.json --set tiers.cache.capacity=25%   another cache
+    build/expertsim list                                                         what there is to choose from
+    build/expertsim describe contract                                            what the keys of a config mean
+    build/expertsim help run                                                     all options of run
 
 END
 }
@@ -155,7 +155,7 @@ END
 run_tests() {
     quickstart
     say "meson test"
-    meson test -C "$root/build" --print-errorlogs
+    meson test -C "$root/build" --no-rebuild --print-errorlogs
 }
 
 case ${1-} in

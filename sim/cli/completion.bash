@@ -3,7 +3,7 @@
 _expertsim()
 {
     local tool="${COMP_WORDS[0]}" word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" verb="${COMP_WORDS[1]}"
-    local commands="run rerun list describe trace schema help" words=""
+    local commands="run rerun list describe trace selftest schema help" words=""
     COMPREPLY=()
 
     if [ "$COMP_CWORD" -eq 1 ]; then
@@ -22,6 +22,7 @@ _expertsim()
     esac
     case "$verb" in
     run|rerun)  words="--set --out --json --quiet --volatile" ;;
+    selftest)   words="--set --json" ;;
     list)       words="policy predictor dispatcher router scheduler allocator timing observer source --names" ;;
     describe)   words="$("$tool" describe --names 2>/dev/null)" ;;
     help)       words="$commands" ;;

@@ -102,6 +102,26 @@ static void summary_hits(const es_json *r, es_text *out)
     es_text_add(out, "\n");
 }
 
+/* What became of the guesses; those that are late were worth it in part. */
+static void summary_guesses(const es_json *r, es_text *out)
+{
+    double copies = summary_number(r, "cache.guess_copies"), used = summary_number(r, "cache.hits_prefetched"), late = summary_number(r, "cache.late");
+    double wasted = summary_number(r, "cache.wasted"), cancelled = summary_number(r, "cache.cancelled");
+    if (!(copies > 0))
+        return;
+    summary_label(out, "prefetched");
+    summary_count(out, copies);
+    es_text_add(out, " copies: ");
+    summary_count(out, used);
+    es_text_add(out, " there in time, ");
+    summary_count(out, late);
+    es_text_add(out, " late, ");
+    summary_count(out, wasted);
+    es_text_add(out, " left unused; ");
+    summary_count(out, cancelled);
+    es_text_add(out, " guesses cancelled\n");
+}
+
 static void summary_misses(const es_json *r, es_text *out)
 {
     double misses = summary_number(r, "cache.misses"), first = summary_number(r, "cache.misses_compulsory"), refused = summary_number(r, "cache.misses_refused");
@@ -334,6 +354,7 @@ void cmd_summary(const es_json *result, const char *dir, es_text *out)
     es_text_add(out, "%s%s%s\n", summary_text(result, "name"), brief ? ": " : "", brief ? brief : "");
     summary_speed(result, out);
     summary_hits(result, out);
+    summary_guesses(result, out);
     summary_attribution(result, out);
     summary_misses(result, out);
     summary_coverage(result, out);

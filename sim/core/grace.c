@@ -90,12 +90,12 @@ void es_grace_gate(es_run *run, const es_event *event)
         run->grace.avoided[w] = 0;
 }
 
-void es_grace_prefer(es_run *run)
+void es_grace_prefer(es_run *run, bool avoids)
 {
     es_grace *g = &run->grace;
     for (uint32_t w = 0; w < run->view.words; w++) {
         g->pins[w] = run->view.guard[w];
-        run->view.guard[w] |= g->held[w] | g->avoided[w];
+        run->view.guard[w] |= avoids ? g->held[w] | g->avoided[w] : g->held[w];
     }
 }
 

@@ -15,9 +15,11 @@ static void guess_queue(es_run *run, es_oid object, bool at_gate)
     es_tier_view *tier = &run->tier_view[run->serving];
     const es_event *e = &run->composer.event;
     size_t w = object >> 6;
+    if (object >= run->view.objects || object % run->view.stride >= run->view.experts)
+        return;                             /* there is no such expert */
     es_grace_guessed(run, object);
-    if ((tier->resident[w] | tier->inbound[w] | tier->queued[w]) & guess_bit(object))
-        return;
+    if ((tier->resident[w] | tier->inbound[w] | tier->queued[w] | tier->outbound[w]) & guess_bit(object))
+        return;                             /* outbound: a demand needs its room */
     if (at_gate && w >= e->word && w < e->word + e->words && e->mask[w - e->word] & guess_bit(object))
         return;                             /* the event at hand fetches it already */
     if (run->view.timed) {
@@ -39,8 +41,7 @@ void es_guess_ask(es_run *run)
         es_predict_ask ask = {.point = ES_AFTER_GATE, .event = e, .layer = (e->layer + d) % layers, .next_step = e->layer + d >= layers};
         uint32_t n = run->predictor->predict(run->predictor_state, &ask, run->guesses, run->guesses_most);
         for (uint32_t i = 0; i < n; i++)
-            if (run->guesses[i].object < run->view.objects)
-                guess_queue(run, run->guesses[i].object, true);
+            guess_queue(run, run->guesses[i].object, true);
     }
 }
 
@@ -53,8 +54,7 @@ void es_guess_ask_at_end(es_run *run)
     es_predict_ask ask = {.point = ES_STEP_END, .event = e, .layer = 0, .next_step = true};
     uint32_t n = run->predictor->predict(run->predictor_state, &ask, run->guesses, run->guesses_most);
     for (uint32_t i = 0; i < n; i++)
-        if (run->guesses[i].object < run->view.objects)
-            guess_queue(run, run->guesses[i].object, false);
+        guess_queue(run, run->guesses[i].object, false);
     if (run->pending_count)
         es_guess_try(run);
 }

@@ -13,6 +13,7 @@
 #include "sim/core/row.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 static void replay_layer(es_run *run, uint32_t layer);
@@ -22,16 +23,24 @@ static inline bool replay_bit(const uint64_t *mask, uint32_t index)
     return mask[index >> 6] >> (index & 63) & 1;
 }
 
+/* Goes the call of a serialized_pinned event in waves? What was computed of it may leave then. */
+static bool replay_call_waves(const es_run *run)
+{
+    return run->contract->overflow == ES_WAVES && es_room_exceeds(run, &run->composer.event, run->composer.call);
+}
+
 /* What is protected while the event lasts: all of it, or under serialized_pinned all of its call. */
 static inline const uint64_t *replay_pins(const es_run *run)
 {
-    return run->contract->judge == ES_SERIALIZED_PINNED ? run->composer.call : run->composer.event.mask;
+    bool call = run->contract->judge == ES_SERIALIZED_PINNED && !replay_call_waves(run);
+    return call ? run->composer.call : run->composer.event.mask;
 }
 
 static inline void replay_pin(es_run *run)
 {
     const es_event *e = &run->composer.event;
     const uint64_t *pins = replay_pins(run);
+    run->tally.overflow_events += run->contract->judge == ES_SERIALIZED_PINNED && run->composer.cut == 1 && replay_call_waves(run);
     for (uint32_t w = 0; w < e->words; w++)
         run->view.guard[e->word + w] |= pins[w];
 }
@@ -439,23 +448,35 @@ static void replay_release(es_run *run, es_due *due)
     }
 }
 
+static void replay_end_step(es_run *run)
+{
+    es_time took = run->now - run->step_start;
+    *(es_step_phase(&run->composer) == ES_DECODE ? &run->times.decode_total : &run->times.prefill_total) += took;
+    run->times.total += took;
+    replay_step_fact(run, ES_FACT_STEP_END);
+}
+
+/* The next step begins; those in which nothing needs the calendar are done at once. */
 static void replay_begin_step(es_run *run)
 {
-    if (!replay_next_step(run)) {
-        run->stopped = true;
-        return;
+    while (replay_next_step(run)) {
+        if (!run->quick.fits || !run->composer.plain) {
+            replay_layer(run, 0);
+            return;
+        }
+        es_quick_step(run);
+        if (run->code != ES_OK)
+            break;
+        replay_end_step(run);
     }
-    replay_layer(run, 0);
+    run->stopped = true;
 }
 
 static void replay_layer(es_run *run, uint32_t layer)
 {
     es_composer *c = &run->composer;
     if (layer == run->view.layers) {
-        es_time took = run->now - run->step_start;
-        *(es_step_phase(c) == ES_DECODE ? &run->times.decode_total : &run->times.prefill_total) += took;
-        run->times.total += took;
-        replay_step_fact(run, ES_FACT_STEP_END);
+        replay_end_step(run);
         replay_begin_step(run);
         return;
     }
@@ -467,6 +488,25 @@ static void replay_layer(es_run *run, uint32_t layer)
     replay_span(run, ES_FACT_COMPUTE, run->gpu, ES_NO_OBJECT, run->now, run->now + dense);
     run->turn.fire = replay_gate;
     es_calendar_add(&run->calendar, &run->turn, run->now + dense, ES_PHASE_GATE);
+}
+
+/* Nothing is left to happen and the trace is not over: who waits for what. */
+static ES_COLD void replay_stuck(es_run *run)
+{
+    const es_tier *tier = &run->tier[run->serving];
+    char cause[256];
+    uint32_t may = 0;
+    for (uint32_t w = 0; w < run->view.words; w++)
+        may += (uint32_t)__builtin_popcountll(tier->view->resident[w] & ~run->view.guard[w]);
+    snprintf(cause, sizeof cause, "no copy is in flight or can find room in tier %s, where policy %s names no victims and %u experts may leave",
+        tier->name, run->policy->part.name, may);
+    for (uint32_t c = 0; c < run->chans; c++)
+        for (uint32_t k = 0; k < ES_CLASSES; k++)
+            if (run->chan[c].queue[k].count > 0 && !run->chan[c].blocked[k] && run->chan[c].busy < run->chan[c].lanes)
+                snprintf(cause, sizeof cause, "scheduler %s of channel %s starts none of the %u copies that could start", run->chan[c].scheduler->part.name,
+                    run->chan_view[c].name, run->chan[c].queue[k].count);
+    run->code = es_err_set(run->err, ES_ESTUCK, "nothing can go on at %.6f s: layer %u of step %llu waits for %u experts, and %s", (double)run->now * 1e-9,
+        run->composer.info->layer_number[run->composer.layer], (unsigned long long)run->composer.steps - 1, run->wanted.count, cause);
 }
 
 static es_code replay_timed(es_run *run)
@@ -481,10 +521,7 @@ static es_code replay_timed(es_run *run)
     }
     es_channels_finish(run);
     if (run->code == ES_OK && !run->stopped)
-        run->code = es_err_set(run->err, ES_ESTUCK,
-            "nothing can go on at %.6f s: layer %u of step %llu waits for %u experts, and no copy is in flight or can find room in tier %s",
-            (double)run->now * 1e-9, run->composer.info->layer_number[run->composer.layer], (unsigned long long)run->composer.steps - 1,
-            run->wanted.count, run->tier[run->serving].name);
+        replay_stuck(run);
     return run->code;
 }
 

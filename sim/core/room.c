@@ -31,18 +31,51 @@ static uint64_t *room_reading(es_run *run, const es_need *need)
     return run->reading;
 }
 
+static ES_COLD void room_fault(es_run *run, uint32_t t, es_oid object, const char *what)
+{
+    uint32_t layer = object < run->view.objects ? run->view.layer_number[run->view.layer_of[object >> 6]] : 0;
+    if (run->code == ES_OK)
+        run->code = es_err_set(run->err, ES_EINTERNAL, "policy %s names layer %u expert %u as a victim in tier %s, but it %s", run->policy->part.name,
+            layer, object % run->view.stride, run->tier[t].name, what);
+    run->stopped = true;
+}
+
+/* A policy names what may leave now, each once; what else it names stays, and the run ends with that error. */
+static size_t room_check(es_run *run, const es_need *need, size_t n)
+{
+    es_oid *victims = run->tier[need->tier].victims;
+    size_t good = 0;
+    for (size_t i = 0; i < n; i++) {
+        es_oid object = victims[i];
+        if (object >= run->view.objects || !es_may_evict(&run->view, object, need->tier)) {
+            room_fault(run, need->tier, object, "is not there, may not leave now or was named before");
+        } else if (es_bucket_of(&run->view, need->tier, object) != need->bucket) {
+            room_fault(run, need->tier, object, "belongs to another layer's share");
+        } else {
+            run->view.guard[object >> 6] |= 1ull << (object & 63);
+            victims[good++] = object;
+        }
+    }
+    for (size_t i = 0; i < good; i++)
+        run->view.guard[victims[i] >> 6] &= ~(1ull << (victims[i] & 63));
+    return good;
+}
+
+typedef enum room_prefer { ROOM_ALL, ROOM_NO_GRACE, ROOM_NO_PREFERENCE } room_prefer;
+
 /* Asks the policy for `units` of the bucket; what it names leaves. Returns what that freed. */
-static int64_t room_ask(es_run *run, const es_need *need, bool prefer)
+static int64_t room_ask(es_run *run, const es_need *need, room_prefer prefer)
 {
     es_tier *tier = &run->tier[need->tier];
-    if (prefer)
-        es_grace_prefer(run);
+    if (prefer != ROOM_ALL)
+        es_grace_prefer(run, prefer == ROOM_NO_PREFERENCE);
     uint64_t *guard = run->view.guard;
     if (run->reading && need->tier != run->serving)
         run->view.guard = room_reading(run, need);
     size_t n = run->policy->victims(run->policy_state, need, tier->victims, run->view.objects);
+    n = room_check(run, need, n);
     run->view.guard = guard;
-    if (prefer)
+    if (prefer != ROOM_ALL)
         es_grace_relent(run);
     int64_t freed = tier->uniform ? (int64_t)n * tier->unit[0] : 0;
     for (size_t i = 0; i < n && !tier->uniform; i++)
@@ -56,14 +89,14 @@ static int64_t room_ask(es_run *run, const es_need *need, bool prefer)
 static int64_t room_free(es_run *run, const es_need *need)
 {
     if (!run->grace.on || need->tier != run->serving)
-        return room_ask(run, need, false);
-    int64_t freed = room_ask(run, need, true);
-    bool yields = need->why == ES_RELEASE || (need->why == ES_DEMAND && run->grace.yields);
-    if (freed >= need->units || !yields)
+        return room_ask(run, need, ROOM_ALL);
+    int64_t freed = room_ask(run, need, ROOM_NO_PREFERENCE);
+    bool yields = need->why == ES_RELEASE || run->grace.yields;
+    if (freed >= need->units || need->why == ES_GUESS || (!yields && !run->grace.avoids))
         return freed;
     es_need rest = *need;
     rest.units -= freed;
-    return freed + room_ask(run, &rest, false);
+    return freed + room_ask(run, &rest, yields ? ROOM_ALL : ROOM_NO_GRACE);
 }
 
 es_room es_room_make(es_run *run, uint32_t t, es_oid object, int64_t units, es_why why)
@@ -92,6 +125,27 @@ void es_room_exceed(es_run *run)
     run->exceeded = true;
 }
 
+/* The bucket is above its room at the end of an event although something may leave: the policy is to name it. */
+static ES_COLD void room_blame(es_run *run, const es_event *event, uint32_t bucket, int64_t over)
+{
+    const es_tier *tier = &run->tier[run->serving];
+    uint32_t may = 0;
+    for (uint32_t w = 0; w < run->view.words; w++) {
+        uint64_t left = tier->view->resident[w] & ~run->view.guard[w];
+        if (run->settled)
+            left &= ~run->settled[w];
+        if (run->contract->overflow == ES_PERSIST && w >= event->word && w < event->word + event->words)
+            left &= ~event->mask[w - event->word];
+        may += es_bucket_of(&run->view, run->serving, w * 64) == bucket ? (uint32_t)__builtin_popcountll(left) : 0;
+    }
+    if (may > 0 && !run->view.as_coded && run->code == ES_OK) {
+        run->code = es_err_set(run->err, ES_EINTERNAL, "policy %s names no victims: tier %s is %lld %s above its room after event %llu of step %llu, and %u "
+            "experts may leave", run->policy->part.name, tier->name, (long long)over, tier->counts, (unsigned long long)event->index,
+            (unsigned long long)event->step, may);
+        run->stopped = true;
+    }
+}
+
 void es_room_trim(es_run *run, const es_event *event)
 {
     uint32_t t = run->serving;
@@ -111,8 +165,10 @@ void es_room_trim(es_run *run, const es_event *event)
     /* 2. then the event's own, unless what it touched may stay */
     if (over > 0 && run->contract->overflow != ES_PERSIST) {
         need.units = over;
-        room_free(run, &need);
+        over -= room_free(run, &need);
     }
+    if (over > 0)
+        room_blame(run, event, bucket, over);
 }
 
 bool es_room_exceeds(const es_run *run, const es_event *event, const uint64_t *kept)

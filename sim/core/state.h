@@ -152,13 +152,18 @@ typedef struct es_wanted {      /* timed: what the layer at hand still waits for
 typedef struct es_quick {       /* the plainest run (quick.c): what changes at every event */
     bool fits;
     uint64_t mask, hit;         /* of the event */
-    int64_t unit, spare;        /* of the serving tier: per object; room not used */
+    int64_t unit;               /* of the serving tier: what an object takes */
+    int64_t spare, rest;        /* room not used: in objects, and what is too little for one */
     uint64_t *resident;
     es_need need;
     size_t (*victims)(void *self, const es_need *need, es_oid *out, size_t most);
     es_oid *victim;             /* its answer */
     uint64_t fetched;           /* of the step */
     int64_t bytes;
+    es_time queue_ns, stall_ns, busy_ns;
+    uint32_t link;              /* from home */
+    int64_t copy_bytes;         /* of an expert of the layer at hand, and what a copy of it takes */
+    es_time copy_ns;
     uint64_t bit[64];           /* [i] is 1 << i */
 } es_quick;
 
@@ -362,7 +367,7 @@ bool es_grace_open(es_run *run, es_time grace, bool yields, bool avoids);   /* f
 void es_grace_begin(es_run *run, const es_event *event);    /* the event ended: what it used is in grace */
 void es_grace_guessed(es_run *run, es_oid object);
 void es_grace_gate(es_run *run, const es_event *event);     /* guesses of this layer were for now */
-void es_grace_prefer(es_run *run);                          /* view.guard: pins and preferences, until es_grace_relent */
+void es_grace_prefer(es_run *run, bool avoids);             /* view.guard: pins and preferences, until es_grace_relent */
 void es_grace_relent(es_run *run);
 
 /* ---- fetch ---- */
@@ -401,7 +406,7 @@ es_time es_channel_free_at(const es_run *run, uint32_t link);                /* 
 es_time es_channel_expert_ns(es_run *run, uint32_t unit, es_oid object, uint32_t tokens);
 es_time es_channel_dense_ns(es_run *run, uint32_t tokens, uint32_t context);
 
-/* ---- quick: clock none, the plainest run ---- */
+/* ---- quick: the plainest run, under either clock ---- */
 void es_quick_open(es_run *run);        /* does the run fit? */
 void es_quick_step(es_run *run);
 

@@ -261,6 +261,19 @@ void es_store_used_guess(es_run *run, uint32_t word, uint64_t wanted, uint64_t h
     run->fresh[word] &= ~wanted;
 }
 
+/* The policy has forgotten everything, but a guess on its way will land: it is told again. */
+static void store_retell(es_run *run)
+{
+    const es_tier_view *tier = &run->tier_view[run->serving];
+    uint32_t count = 0;
+    for (uint32_t w = 0; w < run->view.words; w++)
+        for (uint64_t left = tier->inbound[w]; left; left &= left - 1)
+            run->moved[count++] = w * 64 + (es_oid)__builtin_ctzll(left);
+    if (count > 0 && run->policy->part.hears >> ES_FACT_START_GUESS & 1)
+        run->policy->part.notify(run->policy_state, &(es_fact){.kind = ES_FACT_START_GUESS, .why = ES_GUESS, .at = run->now, .since = run->now,
+            .objects = run->moved, .count = count, .from = run->home, .to = run->serving, .channel = ES_NONE, .step = run->composer.steps});
+}
+
 void es_store_reset(es_run *run)
 {
     for (uint32_t t = 0; t < run->tiers; t++) {
@@ -270,14 +283,11 @@ void es_store_reset(es_run *run)
         for (uint32_t w = 0; w < run->view.words; w++)
             for (uint64_t left = tier->view->resident[w]; left; left &= left - 1)
                 store_drop(run, tier, w * 64 + (es_oid)__builtin_ctzll(left));
-        for (uint32_t b = 0; b < (run->view.per_layer ? run->view.layers : 1); b++)
-            tier->settled[b] = 0;
     }
-    if (run->settled)
-        memset(run->settled, 0, run->view.words * sizeof *run->settled);
     memset(run->fresh, 0, run->view.words * sizeof *run->fresh);
     es_bus_deliver(run, &(es_fact){.kind = ES_FACT_RESET, .at = run->now, .since = run->now, .from = ES_NO_TIER, .to = ES_NO_TIER,
         .channel = ES_NONE, .step = run->composer.steps});
+    store_retell(run);
 }
 
 static void store_place(es_run *run, uint32_t t, es_oid object)

@@ -44,6 +44,7 @@ typedef struct es_channel_view { /* what went over one channel or compute unit s
     es_time queue_ns;           /* waiting time of what has started, added up */
     es_time wait_ns;            /* compute stalled for what this channel delivered last */
     uint32_t lanes;
+    uint32_t active;            /* transfers that occupy it now */
     uint64_t transfers, batches;
     int64_t bytes;
     double depth_area;          /* integral of the number waiting over time, ns; Little's law: = queue_ns when all have started */

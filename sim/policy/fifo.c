@@ -17,11 +17,11 @@ static es_code fifo_init(void *self, const es_site *site, es_err *err)
 static void fifo_use(recency *r, const es_event *event)
 {
     recency_queue *q = recency_of_event(r, event);
-    const uint32_t *place = q->place + event->base;
+    es_oid *const *place = q->place + event->base;
     for (uint32_t i = 0; i < event->count; i++) {
         uint16_t index = event->list[i];
-        if (place[index] == RECENCY_NOWHERE && es_event_keeps(event, index))
-            recency_append(r, q, event->base + index);
+        if (place[index] == NULL && es_event_keeps(event, index))
+            recency_append(q, event->base + index);
     }
 }
 

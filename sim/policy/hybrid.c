@@ -43,7 +43,7 @@ static void hybrid_use(hybrid *s, const es_event *event)
         uint16_t index = event->touch[i];
         if (es_mask_has(pinned, index) || !es_event_keeps(event, index))
             continue;
-        recency_append(r, q, event->base + index);
+        recency_append(q, event->base + index);
         if (r->stamp)
             recency_stamp(r, r->view->serving, event->base + index);
     }

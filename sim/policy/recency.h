@@ -1,7 +1,7 @@
 /* Recency: what is resident, in order of last use. Shared by the policies that keep such an order.
  *
  * Each bucket (a tier, or a layer's share of it) has a queue of uses, oldest first. A use is written behind the last and never
- * moved: an object's newest entry is known by its `place`, and an entry that is not its object's newest no longer counts.
+ * moved: `place` points to an object's newest, and an entry that is not its object's newest no longer counts.
  *
  *   uses   ... 7 3 9 3 5 7 5 ...       place[3] is the second 3, place[7] the second 7: from oldest to newest 9 3 7 5
  *
@@ -13,30 +13,32 @@
 
 #include "sim/part/policy.h"
 
-enum { RECENCY_NOWHERE = 0 };   /* the place of an object that is in no queue; no use is written there */
-
 typedef struct recency_queue {
     const es_tier_view *tier;
-    uint32_t *place;            /* [objects] of its tier: index into `uses` of the newest, or RECENCY_NOWHERE */
-    uint32_t first, end;        /* its part of `uses` */
-    uint32_t oldest, next;      /* where entries that may count begin; where the next is written */
+    es_oid **place;             /* [objects] of the tier: the object's newest use in its queue; NULL: in none */
+    es_oid *first, *end;        /* its part of `uses`; one more fits behind it */
+    es_oid *oldest, *next;      /* where entries that may count begin; where the next is written */
 } recency_queue;
 
 typedef struct recency {
     const es_view *view;
-    es_oid *uses;               /* every bucket's queue, side by side */
     recency_queue *queue;       /* [buckets] */
     recency_queue *serving;     /* of the first bucket of the serving tier */
-    uint32_t *place;            /* [tiers * objects] */
+    es_oid **place;             /* [tiers * (objects + 1)] */
     uint64_t *stamp;            /* [objects] order of last touch, kept only where demotions need it; else NULL */
     uint64_t clock;
     bool per_layer;
 } recency;
 
+static inline es_oid **recency_places(const recency *r, uint32_t tier)
+{
+    return r->place + (size_t)tier * (r->view->objects + 1);
+}
+
 static inline void recency_empty(recency *r)
 {
-    for (size_t i = 0; i < (size_t)r->view->tiers * r->view->objects; i++)
-        r->place[i] = RECENCY_NOWHERE;
+    for (size_t i = 0; i < (size_t)r->view->tiers * (r->view->objects + 1); i++)
+        r->place[i] = NULL;
     for (uint32_t b = 0; b < r->view->buckets; b++)
         r->queue[b].oldest = r->queue[b].next = r->queue[b].first;
 }
@@ -44,19 +46,19 @@ static inline void recency_empty(recency *r)
 static inline es_code recency_init(recency *r, const es_site *site, es_err *err)
 {
     const es_view *view = r->view = site->view;
-    /* four times what can be in a bucket: written anew, at least three of four entries are free, so that is rare */
-    uint32_t room = 4 * (view->per_layer ? view->stride : view->objects) + view->stride;
+    /* eight times what a bucket can hold: when a queue is written anew, seven of eight entries or more become free, so that is rare */
+    size_t room = 8 * (size_t)(view->per_layer ? view->stride : view->objects) + view->stride;
+    es_oid *uses = ES_NEW_ARRAY(site->arena, view->buckets * (room + 1), es_oid);
     r->per_layer = view->per_layer;
-    r->uses = ES_NEW_ARRAY(site->arena, (size_t)(view->buckets * room) + 1, es_oid);
     r->queue = ES_NEW_ARRAY(site->arena, view->buckets, recency_queue);
-    r->place = ES_NEW_ARRAY(site->arena, (size_t)view->tiers * (view->objects + 1), uint32_t);
+    r->place = ES_NEW_ARRAY(site->arena, (size_t)view->tiers * (view->objects + 1), es_oid *);
     if (view->tiers > 2)
         r->stamp = ES_NEW_ARRAY(site->arena, view->objects, uint64_t);
-    if (!r->uses || !r->queue || !r->place || (view->tiers > 2 && !r->stamp))
+    if (!uses || !r->queue || !r->place || (view->tiers > 2 && !r->stamp))
         return es_err_nomem(err, "recency queues");
     for (uint32_t t = 0; t < view->tiers; t++)
-        for (uint32_t b = view->tier[t].first_bucket, end = b + (view->per_layer ? view->layers : 1); b < end; b++)
-            r->queue[b] = (recency_queue){.tier = &view->tier[t], .place = r->place + (size_t)t * (view->objects + 1), .first = b * room + 1, .end = (b + 1) * room};
+        for (uint32_t b = view->tier[t].first_bucket, end = b + (view->per_layer ? view->layers : 1); b < end; b++, uses += room + 1)
+            r->queue[b] = (recency_queue){.tier = &view->tier[t], .place = recency_places(r, t), .first = uses, .end = uses + room};
     r->serving = &r->queue[view->tier[view->serving].first_bucket];
     recency_empty(r);
     return ES_OK;
@@ -75,34 +77,28 @@ static inline recency_queue *recency_of_event(const recency *r, const es_event *
 
 static inline bool recency_has(const recency *r, uint32_t tier, es_oid object)
 {
-    return r->place[(size_t)tier * r->view->objects + object] != RECENCY_NOWHERE;
-}
-
-static inline bool recency_counts(const recency *r, const recency_queue *q, uint32_t i)
-{
-    return q->place[r->uses[i]] == i;
+    return recency_places(r, tier)[object] != NULL;
 }
 
 /* Writes the queue anew from its beginning with only the entries that count. */
-static ES_COLD void recency_renew(recency *r, recency_queue *q)
+static ES_COLD void recency_renew(recency_queue *q)
 {
-    uint32_t to = q->first;
-    for (uint32_t i = q->oldest; i < q->next; i++)
-        if (recency_counts(r, q, i)) {
-            r->uses[to] = r->uses[i];
-            q->place[r->uses[to]] = to;
-            to++;
+    es_oid *to = q->first;
+    for (es_oid *use = q->oldest; use < q->next; use++)
+        if (q->place[*use] == use) {
+            q->place[*use] = to;
+            *to++ = *use;
         }
     q->oldest = q->first;
     q->next = to;
 }
 
-static inline void recency_append(recency *r, recency_queue *q, es_oid object)
+static inline void recency_append(recency_queue *q, es_oid object)
 {
     if (q->next == q->end)
-        recency_renew(r, q);
-    r->uses[q->next] = object;
-    q->place[object] = q->next++;
+        recency_renew(q);
+    q->place[object] = q->next;
+    *q->next++ = object;
 }
 
 /* Remembers that the object was used now, and where copies lie in lower tiers too (inclusive tiers) makes those the newest. */
@@ -111,13 +107,13 @@ static inline void recency_stamp(recency *r, uint32_t tier, es_oid object)
     r->stamp[object] = ++r->clock;
     for (uint32_t t = 0; t < r->view->tiers; t++)
         if (t != tier && recency_has(r, t, object))
-            recency_append(r, recency_of(r, t, object), object);
+            recency_append(recency_of(r, t, object), object);
 }
 
 /* The newest of its bucket from now on, whether it was in it or not. */
 static inline void recency_touch(recency *r, uint32_t tier, es_oid object)
 {
-    recency_append(r, recency_of(r, tier, object), object);
+    recency_append(recency_of(r, tier, object), object);
     if (r->stamp)
         recency_stamp(r, tier, object);
 }
@@ -134,21 +130,18 @@ static ES_COLD void recency_use_each(recency *r, const es_event *event)
 static inline void recency_use(recency *r, const es_event *event)
 {
     recency_queue *q = recency_of_event(r, event);
-    const uint32_t at = q->next, count = event->count;
-    if (event->kept || r->stamp || q->end - at < count) {
+    es_oid *use = q->next;
+    const size_t base = event->base, count = event->count;      /* as wide as an index */
+    if (event->kept || r->stamp || q->end < use + count) {
         recency_use_each(r, event);
         return;
     }
-    q->next = at + count;
-    const size_t base = event->base;        /* as wide as an index */
-    const uint16_t *touch = event->touch;
-    uint32_t *place = q->place;
-    es_oid *uses = r->uses + at;
-#pragma GCC unroll 4
-    for (uint32_t i = 0; i < count; i++) {
-        size_t object = base + touch[i];
-        place[object] = at + i;
-        uses[i] = (es_oid)object;
+    q->next = use + count;
+    es_oid **place = q->place;
+    for (const uint16_t *touch = event->touch, *end = touch + count; touch < end; touch++) {
+        size_t object = base + *touch;
+        place[object] = use;
+        *use++ = (es_oid)object;
     }
 }
 
@@ -157,41 +150,40 @@ static inline void recency_place(recency *r, uint32_t tier, es_oid object)
 {
     recency_queue *q = recency_of(r, tier, object);
     if (q->next == q->end)
-        recency_renew(r, q);
-    uint32_t i = q->next++;
-    for (; i > q->oldest; i--) {
-        es_oid before = r->uses[i - 1];
-        bool counts = recency_counts(r, q, i - 1);
+        recency_renew(q);
+    es_oid *use = q->next++;
+    for (; use > q->oldest; use--) {
+        es_oid before = use[-1];
+        bool counts = q->place[before] == use - 1;
         if (counts && r->stamp[before] <= r->stamp[object])
             break;
-        r->uses[i] = before;
+        *use = before;
         if (counts)
-            q->place[before] = i;
+            q->place[before] = use;
     }
-    r->uses[i] = object;
-    q->place[object] = i;
+    *use = object;
+    q->place[object] = use;
 }
 
 static inline void recency_forget(recency *r, uint32_t tier, es_oid object)
 {
-    r->place[(size_t)tier * r->view->objects + object] = RECENCY_NOWHERE;
+    recency_places(r, tier)[object] = NULL;
 }
 
-/* es_may_evict, where the tier is at hand already. */
 static inline bool recency_may_leave(const es_view *view, const es_tier_view *tier, es_oid object)
 {
     size_t w = object >> 6;
     return (tier->resident[w] & ~view->guard[w]) >> (object & 63) & 1;
 }
 
-/* Where a search goes on when what is oldest may not leave: that keeps its place, and the next search begins with it. */
-static ES_COLD size_t recency_victims_behind(const recency *r, const recency_queue *q, int64_t lacking, const es_oid *first, es_oid *out, const es_oid *last)
+/* Where a search goes on when the oldest may not leave: that keeps its place, and the next search begins with it. */
+static ES_COLD size_t recency_victims_behind(const es_view *view, const recency_queue *q, int64_t lacking, const es_oid *first, es_oid *out, const es_oid *last)
 {
-    for (uint32_t i = q->oldest; i < q->next && lacking > 0 && out < last; i++)
-        if (recency_counts(r, q, i) && recency_may_leave(r->view, q->tier, r->uses[i])) {
-            lacking -= q->tier->unit[r->uses[i] >> 6];
-            *out++ = r->uses[i];
-            q->place[r->uses[i]] = RECENCY_NOWHERE;
+    for (const es_oid *use = q->oldest; use < q->next && lacking > 0 && out < last; use++)
+        if (q->place[*use] == use && recency_may_leave(view, q->tier, *use)) {
+            lacking -= q->tier->unit[*use >> 6];
+            q->place[*use] = NULL;
+            *out++ = *use;
         }
     return (size_t)(out - first);
 }
@@ -201,46 +193,45 @@ static ES_COLD size_t recency_victims_all(const recency *r, const es_need *need,
 {
     const recency_queue *q = &r->queue[need->bucket];
     int64_t lacking = need->units;
-    for (uint32_t i = q->oldest; i < q->next && lacking > 0; i++)
-        if (recency_counts(r, q, i) && recency_may_leave(r->view, q->tier, r->uses[i]))
-            lacking -= q->tier->unit[r->uses[i] >> 6];
-    return lacking > 0 ? 0 : recency_victims_behind(r, q, need->units, out, out, out + most);
+    for (const es_oid *use = q->oldest; use < q->next && lacking > 0; use++)
+        if (q->place[*use] == use && recency_may_leave(r->view, q->tier, *use))
+            lacking -= q->tier->unit[*use >> 6];
+    return lacking > 0 ? 0 : recency_victims_behind(r->view, q, need->units, out, out, out + most);
 }
 
-/* es_policy.victims: the oldest that may leave. What seldom happens is left to others: this is run at nearly every miss. */
+/* es_policy.victims: the oldest that may leave. What seldom happens is left to others, because this runs at nearly every miss. */
 static inline size_t recency_victims(const recency *r, const es_need *need, es_oid *out, size_t most)
 {
     if (need->all)
         return recency_victims_all(r, need, out, most);
     recency_queue *q = &r->queue[need->bucket];
-    const uint64_t *resident = q->tier->resident, *guard = r->view->guard;
-    const es_oid none = r->view->objects, *first = out, *last = out + most;
-    es_oid *uses = r->uses;
-    uint32_t *place = q->place;
+    const es_tier_view *tier = q->tier;
+    const uint64_t *guard = r->view->guard;
+    const es_oid *first = out, *last = out + most;
+    es_oid **place = q->place, *use = q->oldest;
     int64_t lacking = need->units;
-    size_t i = q->oldest;
-    uses[q->next] = none;               /* an entry that counts ends the search */
-    place[none] = q->next;
-    for (;; i++) {
-        es_oid object = uses[i];
-        if (place[object] != (uint32_t)i)
+    *q->next = r->view->objects;        /* no object, but an entry that counts: it ends the search */
+    place[r->view->objects] = q->next;
+    for (;; use++) {
+        es_oid object = *use;
+        if (place[object] != use)
             continue;
-        if (object == none)
+        if (use == q->next)
             break;
         size_t w = object >> 6;
-        if (!((resident[w] & ~guard[w]) >> (object & 63) & 1)) {
-            q->oldest = (uint32_t)i;
-            return recency_victims_behind(r, q, lacking, first, out, last);
+        if (!((tier->resident[w] & ~guard[w]) >> (object & 63) & 1)) {
+            q->oldest = use;
+            return recency_victims_behind(r->view, q, lacking, first, out, last);
         }
-        place[object] = RECENCY_NOWHERE;
+        place[object] = NULL;
         *out++ = object;
-        lacking -= q->tier->unit[w];
+        lacking -= tier->unit[w];
         if (lacking <= 0)
             break;
         if (out == last)
             break;
     }
-    q->oldest = (uint32_t)i;
+    q->oldest = use;
     return (size_t)(out - first);
 }
 

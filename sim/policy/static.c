@@ -34,10 +34,21 @@ static void static_admit(void *self, const es_admit_ask *ask, bool *keep)
         keep[i] = es_mask_has(s->pins.mask, ask->event->base + ask->missing[i]);
 }
 
+/* What is no pin came in by a guess: it gives way. */
 static size_t static_victims(void *self, const es_need *need, es_oid *out, size_t most)
 {
-    (void)self, (void)need, (void)out, (void)most;
-    return 0;
+    const static_state *s = self;
+    const es_tier_view *tier = &s->view->tier[need->tier];
+    int64_t freed = 0;
+    size_t count = 0;
+    for (uint32_t w = 0; w < s->view->words; w++) {
+        if (es_bucket_of(s->view, need->tier, w * 64) != need->bucket)
+            continue;
+        uint64_t left = tier->resident[w] & ~s->view->guard[w] & ~(need->tier == s->view->serving ? s->pins.mask[w] : 0);
+        for (; left && freed < need->units && count < most; left &= left - 1, freed += tier->unit[w])
+            out[count++] = w * 64 + (es_oid)__builtin_ctzll(left);
+    }
+    return need->all && freed < need->units ? 0 : count;
 }
 
 static size_t static_initial(void *self, uint32_t tier, es_oid *out, size_t most)

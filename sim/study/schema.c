@@ -23,6 +23,26 @@ static void schema_include(es_json *properties)
     cJSON_AddItemToArray(type, cJSON_CreateString("array"));
 }
 
+/* What may stand where a part does besides the parts known here: one of a plug-in, whatever its options, or none. */
+static es_json *schema_plugin(const es_json *names)
+{
+    static const char *const types[] = {"object", "string", "null"};
+    es_json *plugin = cJSON_CreateObject();
+    es_json_add_text(plugin, "description", "A part of a plug-in, or none.");
+    es_json *type = es_json_add_array(plugin, "type");
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        cJSON_AddItemToArray(type, cJSON_CreateString(types[i]));
+    es_json *known = es_json_add_array(es_json_add_object(plugin, "not"), "anyOf");
+    es_json *text = cJSON_CreateObject(), *object = cJSON_CreateObject();
+    cJSON_AddItemToObject(text, "enum", cJSON_Duplicate(names, true));
+    cJSON_AddItemToArray(known, text);
+    es_json_add_text(object, "type", "object");
+    cJSON_AddItemToObject(es_json_add_object(es_json_add_object(object, "properties"), "name"), "enum", cJSON_Duplicate(names, true));
+    cJSON_AddItemToArray(es_json_add_array(object, "required"), cJSON_CreateString("name"));
+    cJSON_AddItemToArray(known, object);
+    return plugin;
+}
+
 /* A part: its name as a text, or an object with name and options. */
 static void schema_kind(es_json *defs, es_kind kind)
 {
@@ -41,13 +61,7 @@ static void schema_kind(es_json *defs, es_kind kind)
         cJSON_AddItemToArray(es_json_add_array(object, "required"), cJSON_CreateString("name"));
         cJSON_AddItemToArray(any, object);
     }
-    es_json *plugin = cJSON_CreateObject();     /* parts of plug-ins are not known here */
-    es_json_add_text(plugin, "description", "A part of a plug-in, or none.");
-    es_json *type = es_json_add_array(plugin, "type");
-    cJSON_AddItemToArray(type, cJSON_CreateString("object"));
-    cJSON_AddItemToArray(type, cJSON_CreateString("string"));
-    cJSON_AddItemToArray(type, cJSON_CreateString("null"));
-    cJSON_AddItemToArray(any, plugin);
+    cJSON_AddItemToArray(any, schema_plugin(names));
 }
 
 static es_json *schema_ref(es_kind kind)

@@ -1,0 +1,65 @@
+"""README.md says what the tool says: its console blocks are run and compared, and so are the option reference and the shown config.
+
+    readme.py             compares
+    readme.py --update    writes them anew
+"""
+import difflib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..'))
+sys.path.insert(0, os.path.join(ROOT, 'tests', 'support'))
+import tool
+
+README = os.path.join(ROOT, 'README.md')
+
+
+def shell(command, folder):
+    """What a command prints, run in the root of the tree with the tool in the path."""
+    env = dict(os.environ, PATH=folder + os.pathsep + os.environ['PATH'])
+    done = subprocess.run(['sh', '-c', command], cwd=ROOT, env=env, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError('%s: %s' % (command, done.stderr))
+    return done.stdout
+
+
+def renewed(text, folder):
+    def console(match):
+        commands = [line for line in match.group(1).split('\n') if line.startswith('$ ')]
+        return '```console\n' + ''.join('%s\n%s' % (c, shell(c[2:], folder)) for c in commands) + '```'
+
+    def file(match):
+        return '```json file=%s\n%s```' % (match.group(1), open(os.path.join(ROOT, match.group(1))).read())
+
+    def options(match):
+        return match.group(1) + '\n' + shell('expertsim options', folder).strip() + '\n' + match.group(2)
+
+    text = re.sub(r'```console\n(.*?)```', console, text, flags=re.S)
+    text = re.sub(r'```json file=(\S+)\n(.*?)```', file, text, flags=re.S)
+    return re.sub(r'(<!-- options:[^>]*-->)\n.*?(<!-- /options -->)', options, text, flags=re.S)
+
+
+def main():
+    old = open(README).read()
+    with tempfile.TemporaryDirectory() as folder:
+        os.symlink(os.path.abspath(tool.TOOL), os.path.join(folder, 'expertsim'))
+        new = renewed(old, folder)
+    if sys.argv[1:] == ['--update']:
+        with open(README, 'w') as f:
+            f.write(new)
+        return
+    check = tool.Check('readme')
+    if new != old:
+        sys.stdout.writelines(difflib.unified_diff(old.splitlines(True), new.splitlines(True), 'README.md', 'as the tool says it', n=0))
+        print('readme: write it anew with: EXPERTSIM=build/expertsim python3 tests/cli/readme.py --update')
+    check.equal('README.md is as the tool says', new == old, True)
+    check.equal('it has console blocks', old.count('```console') >= 5, True)
+    check.equal('it shows no path of this machine', ROOT in old, False)
+    check.close()
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,153 @@
+"""Results: the keys that users may rely on, provenance, what is kept, and that everything can be made again to the byte."""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..'))
+sys.path.insert(0, os.path.join(ROOT, 'tests', 'support'))
+import tool
+
+TOOL = os.path.abspath(tool.TOOL)
+QUICKSTART = os.path.join('configs', 'quickstart.json')
+NUMBER, TEXT, OBJECT, FLAG = (int, float), str, dict, bool
+
+KEYS = {
+    'name': TEXT, 'clock': TEXT,
+    'cache.lookups': NUMBER, 'cache.hits': NUMBER, 'cache.decode.lookups': NUMBER, 'cache.decode.hits': NUMBER, 'cache.fetched_bytes': NUMBER,
+    'cache.evictions': NUMBER,
+    'coverage.perfect': NUMBER, 'coverage.partial': NUMBER, 'coverage.zero': NUMBER, 'coverage.mean': NUMBER,
+    'time.tokens_per_s': NUMBER, 'time.token_latency_s.mean': NUMBER, 'time.token_latency_s.p50': NUMBER, 'time.token_latency_s.p95': NUMBER,
+    'time.token_latency_s.p99': NUMBER, 'time.ttft_s': NUMBER, 'time.stall_s': NUMBER, 'time.attribution': OBJECT,
+    'channels.pcie.busy_fraction': NUMBER, 'channels.pcie.bytes': NUMBER, 'channels.pcie.queue_s': NUMBER,
+    'capacity.objects': NUMBER, 'capacity.slots_or_bytes': NUMBER, 'capacity.cycle_bytes': NUMBER,
+    'bounds.belady_hits': NUMBER, 'bounds.never_cache_s': NUMBER, 'bounds.all_resident_s': NUMBER,
+    'contract.label': TEXT, 'contract.unit': TEXT, 'contract.duplicates': TEXT, 'contract.judge': TEXT, 'contract.overflow': TEXT, 'contract.scope': TEXT,
+    'contract.quota': TEXT, 'contract.prefill': TEXT, 'contract.prefill_counts': TEXT, 'contract.start': TEXT, 'contract.reset': TEXT,
+    'contract.skip_tokens': NUMBER, 'contract.ties': TEXT, 'contract.pins': TEXT, 'contract.pins_take_room': FLAG,
+    'provenance.version': TEXT, 'provenance.seed': NUMBER, 'provenance.replication': NUMBER, 'provenance.causal': FLAG, 'provenance.config_sha256': TEXT,
+    'provenance.config': OBJECT, 'provenance.trace.path': TEXT, 'provenance.trace.sha256': TEXT, 'provenance.trace.synthetic': FLAG,
+    'provenance.trace.layers': NUMBER, 'provenance.trace.experts': NUMBER, 'provenance.trace.top_k': NUMBER,
+}
+
+
+def at(value, path):
+    for name in path.split('.'):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def call(*args, cwd=ROOT):
+    done = subprocess.run([TOOL] + list(args), capture_output=True, text=True, cwd=cwd)
+    if done.returncode != 0:
+        raise RuntimeError('%s: %s' % (' '.join(args), done.stderr))
+    return done.stdout
+
+
+def without_volatile(path):
+    result = json.load(open(path))
+    volatile = result.pop('volatile')
+    return json.dumps(result), volatile
+
+
+def keys(check, result):
+    for path, kind in KEYS.items():
+        check.equal(path, type(at(result, path)) if not isinstance(at(result, path), kind) else kind, kind)
+    parts = result['time']['attribution']
+    check.equal('attribution adds up to the time, in ns', sum(round(v * 1e9) for k, v in parts.items() if k != 'wait')
+                + sum(round(v * 1e9) for v in parts['wait'].values()), round(result['time']['total_s'] * 1e9))
+    check.equal('members of the attribution', set(parts), {'dense', 'expert_gpu', 'expert_cpu', 'access', 'manage', 'predict', 'wait'})
+    check.equal('hits and misses are the lookups', result['cache']['hits'] + result['cache']['late'] + result['cache']['misses'], result['cache']['lookups'])
+    coverage = result['coverage']
+    check.equal('coverage adds up', coverage['perfect'] + coverage['partial'] + coverage['zero'], coverage['events'])
+    check.equal('nothing volatile in --json', 'volatile' in result, False)
+
+
+def nulls(check):
+    """What cannot be had is null with a reason."""
+    off = json.loads(call('run', QUICKSTART, '--json', '--set', 'bounds=false'))['bounds']
+    check.equal('bounds off', [off.get(k) for k in ('belady_hits', 'never_cache_s', 'all_resident_s')], [None] * 3)
+    check.equal('with a reason', off['reason'], dict.fromkeys(('belady_hits', 'never_cache_s', 'all_resident_s'), 'bounds are off'))
+    untimed = json.loads(call('run', QUICKSTART, '--json', '--set', 'clock=none'))
+    check.equal('no clock, no time', (at(untimed, 'bounds.never_cache_s'), at(untimed, 'bounds.reason.never_cache_s')), (None, 'clock is none'))
+    stream = json.loads(call('run', QUICKSTART, '--json', '--set', 'stream=true'))
+    check.equal('streaming', (at(stream, 'bounds.belady_hits'), at(stream, 'bounds.reason.belady_hits')), (None, 'the run streams; bounds need the whole trace'))
+    check.equal('but hits', isinstance(at(untimed, 'bounds.belady_hits'), int), True)
+    mixed = json.loads(call('run', QUICKSTART, '--json', '--set', 'model={"expert_bytes":%s}' % json.dumps([13219200 + i % 2 for i in range(24)])))
+    check.equal('sizes differ', (at(mixed, 'bounds.belady_hits'), isinstance(at(mixed, 'bounds.belady_uniform_hits'), int)), (None, True))
+
+
+def provenance(check, result, folder):
+    p = result['provenance']
+    for path in ('config_sha256', 'trace.sha256'):
+        check.equal('provenance.%s is one' % path, bool(re.fullmatch('[0-9a-f]{64}', at(p, path))), True)
+    info = json.loads(call('trace', 'info', p['trace']['path'], '--json'))
+    for key in ('sha256', 'layers', 'experts', 'top_k', 'requests', 'prompt_tokens', 'decode_tokens', 'accesses', 'missing_cells', 'synthetic', 'uniform', 'provenance'):
+        check.equal('trace %s' % key, p['trace'][key], info[key])
+    check.equal('causal', p['causal'], True)
+    check.equal('belady is not', json.loads(call('run', QUICKSTART, '--json', '--set', 'bounds=false', '--set', 'policy=belady'))['provenance']['causal'], False)
+    # the resolved config, run as a config, is itself
+    path = os.path.join(folder, 'resolved.json')
+    with open(path, 'w') as f:
+        json.dump(dict(p['config'], trace=dict(p['config']['trace'], path=os.path.join(ROOT, p['config']['trace']['path']))), f)
+    again = json.loads(call('run', path, '--json'))
+    check.equal('the resolved config gives the same', [again[k] for k in result if k != 'provenance'], [result[k] for k in result if k != 'provenance'])
+    check.equal('and has every default', dict(again['provenance']['config'], trace=None), dict(p['config'], trace=None))
+
+
+def kept(check, printed, folder):
+    one, two = os.path.join(folder, 'deep', 'one'), os.path.join(folder, 'two')
+    summary = call('run', QUICKSTART, '--out', one)
+    check.equal('the summary says where', summary.strip().split('\n')[-1], '  results       %s/result.json, %s/result.h5' % (one, one))
+    check.equal('what is kept', sorted(os.listdir(one)), ['result.h5', 'result.json'])
+    text, volatile = without_volatile(os.path.join(one, 'result.json'))
+    check.equal('kept as printed', json.loads(text), json.loads(printed))
+    check.equal('volatile', sorted(volatile), ['date', 'directory', 'host', 'wall_s'])
+    for name in ('result.json', 'result.h5'):
+        check.equal('rerun of ' + name, call('rerun', os.path.join(one, name), '--json') == printed, True)
+    call('rerun', os.path.join(one, 'result.h5'), '--out', two, '--quiet')
+    check.equal('kept again', without_volatile(os.path.join(two, 'result.json'))[0] == text, True)
+    other = json.loads(call('rerun', os.path.join(one, 'result.json'), '--json', '--set', 'policy=fifo'))
+    check.equal('rerun with another policy', other['provenance']['config']['policy'], {'name': 'fifo'})
+    done = subprocess.run([TOOL, 'rerun', os.path.join(one, 'result.json')], capture_output=True, text=True, cwd=folder)
+    check.equal('rerun from elsewhere', (done.returncode, done.stderr), (2, 'expertsim: %s: the trace traces/samples/quickstart.h5 is not here; the result was made in %s: '
+                'run it again there, or give --set trace.path=FILE\n' % (os.path.join(one, 'result.json'), ROOT)))
+    many = os.path.join(folder, 'many')
+    call('run', QUICKSTART, QUICKSTART, '--out', many, '--quiet', '--set', 'bounds=false')
+    check.equal('several configs', sorted(os.listdir(many)), ['quickstart', 'quickstart-2'])
+    h5(check, os.path.join(one, 'result.h5'), os.path.join(two, 'result.h5'))
+
+
+def h5(check, one, two):
+    if shutil.which('h5dump'):
+        def dump(path):
+            return subprocess.run(['h5dump', '-A', path], capture_output=True, text=True)
+        done = dump(one)
+        check.equal('h5dump', done.returncode, 0)
+        for name in ('DATASET "resolved"', 'DATASET "summary"', 'GROUP "tables"', 'GROUP "volatile"', 'ATTRIBUTE "config_sha256"', 'ATTRIBUTE "trace_sha256"',
+                     'ATTRIBUTE "version"', 'ATTRIBUTE "seed"', 'ATTRIBUTE "units"', 'ATTRIBUTE "long_name"'):
+            check.equal('result.h5 has ' + name, name in done.stdout, True)
+    if shutil.which('h5diff'):
+        done = subprocess.run(['h5diff', '--exclude-path', '/volatile', one, two], capture_output=True, text=True)
+        check.equal('result.h5 twice', (done.returncode, done.stdout), (0, ''))
+
+
+def main():
+    check = tool.Check('results')
+    printed = call('run', QUICKSTART, '--json')
+    check.equal('two runs are equal', call('run', QUICKSTART, '--json') == printed, True)
+    result = json.loads(printed)
+    keys(check, result)
+    nulls(check)
+    with tempfile.TemporaryDirectory() as folder:
+        folder = os.path.realpath(folder)
+        provenance(check, result, folder)
+        kept(check, printed, folder)
+    check.close()
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,72 @@
+/* Audited: whatever machine, trace and parts are put together, the run ends, the audit finds no fault and nothing is lost.
+ *
+ * A case that fails prints its number; ES_SEED and ES_CASE run it alone and print its machine. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include <inttypes.h>
+
+#include "tests/support/scene.h"
+
+static uint64_t audited_held(const es_view *view, uint32_t t)
+{
+    uint64_t count = 0;
+    for (uint32_t w = 0; w < view->words; w++)
+        count += (uint64_t)__builtin_popcountll(view->tier[t].resident[w] | view->tier[t].outbound[w]);
+    return count;
+}
+
+/* What came in and did not leave is there; what was counted as moved went over the channels. */
+static const char *audited_balance(const rig *r)
+{
+    const es_view *view = rig_view(r);
+    for (uint32_t t = 0; t < view->tiers; t++)
+        if (!view->tier[t].home && !r->plan.contract.reset && !r->plan.tiers[t].exclusive && view->tier[t].insertions != view->tier[t].evictions + audited_held(view, t))
+            return "insertions are not evictions and residents";
+    if (r->allocations[0] != r->allocations[1])
+        return "memory was taken after the first event";
+    return NULL;
+}
+
+static bool audited_case(const scene_cases *cases, uint64_t number, uint64_t *refused)
+{
+    scene s;
+    rig r;
+    scene_draw(&s, scene_seed(cases, number));
+    scene_build(&s, &r);
+    if (cases->one)
+        rig_print(&r, stdout);
+    es_code code = rig_run(&r);
+    const char *fault = code == ES_OK ? audited_balance(&r) : NULL;
+    bool input = !r.run && code == ES_EINPUT;
+    *refused += input;
+    if (cases->one || fault || (code != ES_OK && !input))
+        printf("case %" PRIu64 ": code %d %s%s\n", number, (int)code, code ? r.err.text : "", fault ? fault : "");
+    rig_close(&r);
+    return !fault && (code == ES_OK || input);
+}
+
+static void every_random_run_ends_without_a_fault_of_the_audit(void **state)
+{
+    (void)state;
+    scene_cases cases = scene_plan(__func__, 6000);
+    uint64_t refused = 0, failed = 0;
+    for (uint64_t i = cases.from; i < cases.to; i++)
+        failed += !audited_case(&cases, i, &refused);
+    printf("  %" PRIu64 " were refused as machines that cannot be\n", refused);
+    assert_int_equal(failed, 0);
+    assert_true(refused * 10 <= cases.to - cases.from || cases.one);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_random_run_ends_without_a_fault_of_the_audit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
