@@ -76,14 +76,14 @@ static es_code assemble_clock(es_run *run, es_err *err)
     es_view *view = &run->view;
     if (!view->timed)
         return ES_OK;
+    if (run->tiers > 2)
+        ES_NEED(run->reading = es_new_mask(run), "tiers");
     if (run->gpu == ES_NONE || !run->chan[run->gpu].timing)
         return es_err_set(err, ES_EINPUT, "tiers.%s.compute: clock \"simulated\" needs a compute unit with a timing", run->tier[run->serving].name);
     for (uint32_t t = 0; t < run->tiers; t++) {
         run->tier[t].xfer = ES_NEW_ARRAY(&run->arena, view->objects, es_xfer);
         ES_NEED(run->tier[t].xfer, "transfers");
     }
-    if (run->tiers > 2)
-        ES_NEED(run->reading = es_new_mask(run), "transfers");
     for (uint32_t i = 0; i < run->links; i++)
         if (!run->chan[run->link[i].channel[0]].scheduler)
             return es_err_set(err, ES_EINPUT, "channels.%s.scheduler: is missing", run->chan_view[run->link[i].channel[0]].name);

@@ -307,6 +307,8 @@ static void channel_landed(es_run *run, es_xfer *x)
         es_bus_objects(run, ES_FACT_LAND, channel_why(x), &x->object, 1, from, x->tier);
         if (x->tier != run->serving)
             es_bus_objects(run, ES_FACT_ARRIVE_LOW, channel_why(x), &x->object, 1, from, x->tier);
+        else if (x->kind == ES_CLASS_GUESS)
+            es_room_settle(run, x->object);
     }
     if (x->kind == ES_CLASS_WRITE)
         es_store_written(run, from, x->object);
@@ -500,7 +502,7 @@ static void channel_begin(es_run *run, es_chan *chan, es_xfer *first, uint32_t m
     es_cost cost = channel_cost(run, chan, first->object, piece, count);
     chan->busy++;
     chan->view->batches++;
-    chan->view->busy_ns += chan->discipline == ES_SHARED ? cost.work : cost.fixed + cost.work;    /* latencies of a shared channel overlap */
+    chan->view->busy_ns += chan->discipline == ES_SHARED || chan->limits ? cost.work : cost.fixed + cost.work;  /* shared: latencies overlap */
     /* the objects of a batch land one after another, as their bytes arrive */
     int64_t moved = 0;
     for (uint32_t i = 0; i < count; i++) {

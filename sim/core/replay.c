@@ -438,6 +438,7 @@ static void replay_release(es_run *run, es_due *due)
     es_grace_begin(run, e);
     if (run->exceeded || run->contract->overflow == ES_PERSIST)
         es_room_trim(run, e);
+    run->exceeded = false;
     es_channels_unblock(run);
     es_bus_event(run, &run->release);
     if (!e->last) {

@@ -13,18 +13,17 @@ static int64_t *room_used(const es_run *run, uint32_t t, uint32_t bucket)
     return &run->tier[t].used[bucket - run->tier[t].view->first_bucket];
 }
 
-/* In a lower tier what is being read stays too; and what a guess waits to read stays from other guesses, or two of them could
- * throw each other out of a small tier for ever. */
-static uint64_t *room_reading(es_run *run, const es_need *need)
+/* In a lower tier what is read from there, or waits to be, stays too: or two guesses could throw each other out of a small tier
+ * for ever. Nobody waits for that: what finds no room there goes through it or is dropped. */
+static uint64_t *room_reading(es_run *run, uint32_t t)
 {
     memcpy(run->reading, run->view.guard, run->view.words * sizeof *run->reading);
-    for (uint32_t t = 0; t < run->tiers; t++) {
-        const es_tier *tier = &run->tier[t];
-        for (uint32_t w = 0; t != need->tier && !tier->home && w < run->view.words; w++)
+    for (uint32_t u = 0; run->view.timed && u < run->tiers; u++) {
+        const es_tier *tier = &run->tier[u];
+        for (uint32_t w = 0; u != t && !tier->home && w < run->view.words; w++)
             for (uint64_t coming = tier->view->queued[w] | tier->view->inbound[w]; coming; coming &= coming - 1) {
                 const es_xfer *x = &tier->xfer[w * 64 + (es_oid)__builtin_ctzll(coming)];
-                bool waits = x->queued && x->kind == ES_CLASS_GUESS && need->why == ES_GUESS;
-                if ((x->running || waits) && run->link[x->link].from == need->tier)
+                if ((x->running || x->queued) && run->link[x->link].from == t)
                     run->reading[w] |= coming & -coming;
             }
     }
@@ -71,7 +70,7 @@ static int64_t room_ask(es_run *run, const es_need *need, room_prefer prefer)
         es_grace_prefer(run, prefer == ROOM_NO_PREFERENCE);
     uint64_t *guard = run->view.guard;
     if (run->reading && need->tier != run->serving)
-        run->view.guard = room_reading(run, need);
+        run->view.guard = room_reading(run, need->tier);
     size_t n = run->policy->victims(run->policy_state, need, tier->victims, run->view.objects);
     n = room_check(run, need, n);
     run->view.guard = guard;
@@ -167,8 +166,19 @@ void es_room_trim(es_run *run, const es_event *event)
         need.units = over;
         over -= room_free(run, &need);
     }
-    if (over > 0)
+    if (over > 0) {
+        run->tally.overflow_events += run->contract->overflow == ES_KEEP_BEST;
         room_blame(run, event, bucket, over);
+    }
+}
+
+/* A guess has landed. Where its bucket had to be exceeded meanwhile, and everything that could leave has left, it is one too many. */
+void es_room_settle(es_run *run, es_oid object)
+{
+    uint32_t t = run->serving, bucket = es_bucket_of(&run->view, t, object);
+    int64_t over = *room_used(run, t, bucket) - run->tier[t].room[bucket - run->tier[t].view->first_bucket];
+    if (over > 0 && !run->exceeded && run->contract->overflow != ES_PERSIST)
+        room_free(run, &(es_need){.tier = t, .bucket = bucket, .units = over, .why = ES_RELEASE});
 }
 
 bool es_room_exceeds(const es_run *run, const es_event *event, const uint64_t *kept)

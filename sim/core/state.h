@@ -68,6 +68,7 @@ typedef struct es_chan {
     void *scheduler_state;
     int64_t chunk;
     bool slows;                 /* others are slowed while it is busy */
+    bool limits;                /* links that queue elsewhere share it */
     uint32_t slower_count;      /* slowed_by */
     uint32_t slower[4];
     double slowing[4];
@@ -240,7 +241,7 @@ struct es_run {
     es_oid *pending;            /* [objects] clock none: guesses that wait for room, in order */
     uint32_t pending_count;
     bool exceeded;              /* the event at hand took more than the room there is */
-    uint64_t *reading;          /* [words] scratch: what may not leave a lower tier; timed runs of more than two tiers */
+    uint64_t *reading;          /* [words] scratch: what may not leave a lower tier; NULL with two tiers */
 
     es_quick quick;
     es_grace grace;
@@ -359,6 +360,7 @@ es_room es_room_make(es_run *run, uint32_t tier, es_oid object, int64_t units, e
 /* A demand goes above the room there is: counted once per event. */
 void es_room_exceed(es_run *run);
 void es_room_trim(es_run *run, const es_event *event);
+void es_room_settle(es_run *run, es_oid object);            /* a guess has landed */
 /* Is what the event keeps larger than its room, settled objects left out on both sides? */
 bool es_room_exceeds(const es_run *run, const es_event *event, const uint64_t *kept);
 

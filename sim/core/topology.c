@@ -360,8 +360,10 @@ static es_code topology_links(es_run *run, es_err *err)
     }
     run->view.channels = run->chans;
     for (uint32_t i = 0; i < run->links; i++)
-        for (uint32_t k = 0; k < run->link[i].channel_count; k++)
+        for (uint32_t k = 0; k < run->link[i].channel_count; k++) {
             run->link[i].elastic |= topology_elastic(run, i, run->link[i].channel[k]);
+            run->chan[run->link[i].channel[k]].limits |= k > 0;
+        }
     for (uint32_t t = 0; t < run->tiers; t++)
         topology_ways(run, t);
     if (run->tier[run->serving].hops[run->home] == ES_NONE)

@@ -327,7 +327,9 @@ static void audit_load(audit *s)
     for (uint32_t c = 0; c < view->channels; c++) {
         const es_channel_view *channel = &view->channel[c];
         s->checks++;
-        if (channel->active == 0 && (double)channel->busy_ns > (double)s->at * channel->lanes * (1.0 + 1e-9))
+        /* the end of a copy that is stretched is rounded to the nanosecond, perhaps down */
+        double most = (double)s->at * channel->lanes * (1.0 + 1e-9) + (double)channel->transfers;
+        if (channel->active == 0 && (double)channel->busy_ns > most)
             audit_fault(s, "channel %s was busy for %" PRId64 " ns, expected at most %u lanes of %" PRId64 " ns", channel->name, channel->busy_ns,
                 channel->lanes, s->at);
     }
@@ -378,7 +380,7 @@ static void audit_adopt(audit *s)
         for (audit_state k = QUEUED; k < AUDIT_STATES; k++)
             memcpy(s->tier[t].mask[k], theirs[k], view->words * sizeof(uint64_t));
         for (uint32_t w = 0; w < view->words; w++)
-            audit_hold(s, t, w * 64, __builtin_popcountll(tier->resident[w] | tier->inbound[w] | tier->outbound[w]) * tier->unit[w]);
+            s->used[es_bucket_of(view, t, w * 64)] += __builtin_popcountll(tier->resident[w] | tier->inbound[w] | tier->outbound[w]) * tier->unit[w];
     }
 }
 

@@ -18,6 +18,7 @@ typedef struct recency_queue {
     es_oid **place;             /* [objects] of the tier: the object's newest use in its queue; NULL: in none */
     es_oid *first, *end;        /* its part of `uses`; one more fits behind it */
     es_oid *oldest, *next;      /* where entries that may count begin; where the next is written */
+    int64_t least;              /* units that any victim frees */
 } recency_queue;
 
 typedef struct recency {
@@ -43,6 +44,16 @@ static inline void recency_empty(recency *r)
         r->queue[b].oldest = r->queue[b].next = r->queue[b].first;
 }
 
+/* The smallest object of the queue's bucket; layer: whose it is where each has its own. */
+static inline int64_t recency_least(const es_view *view, const es_tier_view *tier, uint32_t layer)
+{
+    uint32_t first = view->per_layer ? layer * view->words_per_layer : 0, end = view->per_layer ? first + view->words_per_layer : view->words;
+    int64_t least = tier->unit[first];
+    for (uint32_t w = first; w < end; w++)
+        least = tier->unit[w] < least ? tier->unit[w] : least;
+    return least;
+}
+
 static inline es_code recency_init(recency *r, const es_site *site, es_err *err)
 {
     const es_view *view = r->view = site->view;
@@ -57,8 +68,9 @@ static inline es_code recency_init(recency *r, const es_site *site, es_err *err)
     if (!uses || !r->queue || !r->place || (view->tiers > 2 && !r->stamp))
         return es_err_nomem(err, "recency queues");
     for (uint32_t t = 0; t < view->tiers; t++)
-        for (uint32_t b = view->tier[t].first_bucket, end = b + (view->per_layer ? view->layers : 1); b < end; b++, uses += room + 1)
-            r->queue[b] = (recency_queue){.tier = &view->tier[t], .place = recency_places(r, t), .first = uses, .end = uses + room};
+        for (uint32_t l = 0; l < (view->per_layer ? view->layers : 1); l++, uses += room + 1)
+            r->queue[view->tier[t].first_bucket + l] = (recency_queue){.tier = &view->tier[t], .place = recency_places(r, t), .first = uses,
+                .end = uses + room, .least = recency_least(view, &view->tier[t], l)};
     r->serving = &r->queue[view->tier[view->serving].first_bucket];
     recency_empty(r);
     return ES_OK;
@@ -188,11 +200,13 @@ static ES_COLD size_t recency_victims_behind(const es_view *view, const recency_
     return (size_t)(out - first);
 }
 
-/* All that is needed or nothing. */
+/* All that is needed or nothing, where one victim may not be enough. */
 static ES_COLD size_t recency_victims_all(const recency *r, const es_need *need, es_oid *out, size_t most)
 {
-    const recency_queue *q = &r->queue[need->bucket];
+    recency_queue *q = &r->queue[need->bucket];
     int64_t lacking = need->units;
+    while (q->oldest < q->next && q->place[*q->oldest] != q->oldest)
+        q->oldest++;
     for (const es_oid *use = q->oldest; use < q->next && lacking > 0; use++)
         if (q->place[*use] == use && recency_may_leave(r->view, q->tier, *use))
             lacking -= q->tier->unit[*use >> 6];
@@ -202,9 +216,9 @@ static ES_COLD size_t recency_victims_all(const recency *r, const es_need *need,
 /* es_policy.victims: the oldest that may leave. What seldom happens is left to others, because this runs at nearly every miss. */
 static inline size_t recency_victims(const recency *r, const es_need *need, es_oid *out, size_t most)
 {
-    if (need->all)
-        return recency_victims_all(r, need, out, most);
     recency_queue *q = &r->queue[need->bucket];
+    if (need->all && need->units > q->least)
+        return recency_victims_all(r, need, out, most);
     const es_tier_view *tier = q->tier;
     const uint64_t *guard = r->view->guard;
     const es_oid *first = out, *last = out + most;

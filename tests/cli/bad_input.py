@@ -163,8 +163,11 @@ def main():
         # 4: it cannot go on
         cjson = subprocess.run(['pkg-config', '--cflags', 'libcjson'], capture_output=True, text=True).stdout.split()
         subprocess.run(os.environ.get('CC', 'cc').split() + ['-shared', '-fPIC', '-I' + ROOT] + cjson + ['never.c', '-o', 'never.so'], check=True)
-        says(check, ['run', 'timed.json', '--out', 'out'], 4, 'timed.json: nothing can go on at 0.000003 s: layer 1 of step 0 waits for 2 experts, '
+        says(check, ['run', 'timed.json', '--out', 'out', '--set', 'observers=["summary","audit"]'], 4, 'timed.json: nothing can go on at 0.000003 s: layer 1 of step 0 waits for 2 experts, '
              'and no copy is in flight or can find room in tier cache, where policy never names no victims and 2 experts may leave')
+        # the same where nobody watches (core/quick.c): the policy is to blame
+        done = subprocess.run([TOOL, 'run', 'timed.json', '--out', 'out'], capture_output=True, text=True)
+        check.equal('a policy that names nobody', (done.returncode in (1, 4), 'policy never names' in done.stderr, done.stdout, os.listdir('out')), (True, True, '', []))
         os.chdir(ROOT)
     check.close()
 
