@@ -17,7 +17,10 @@
 
 #include "sim/base/sha256.h"
 
-enum { FILE_RAW = 256 * 1024, FILE_OUT = 256 * 1024 };
+enum {
+    FILE_RAW = 256 * 1024, FILE_OUT = 256 * 1024,
+    FILE_FIRST = 8 * 1024               /* what is read first: enough to know a format, and who only wants that has not hashed more */
+};
 
 typedef enum file_kind { FILE_PLAIN, FILE_GZIP, FILE_ZSTD } file_kind;
 
@@ -170,7 +173,7 @@ static es_code reader_begin(es_reader *reader, es_err *err)
 {
     while (reader->raw_end < 4 && !reader->raw_over) {
         size_t got;
-        es_code code = reader_raw(reader, reader->raw + reader->raw_end, FILE_RAW - reader->raw_end, &got, err);
+        es_code code = reader_raw(reader, reader->raw + reader->raw_end, FILE_FIRST - reader->raw_end, &got, err);
         if (code)
             return code;
         reader->raw_end += got;

@@ -260,41 +260,99 @@ bool es_composer_event(es_run *run)
 
 /* ---- the future, for oracles ---- */
 
-static es_code future_walk(es_run *run, es_future *f, uint32_t *next, uint32_t *start, uint16_t *list, uint64_t *first, uint32_t *layer, uint64_t *popularity,
-    uint32_t *last, es_err *err)
+typedef struct future_pass {    /* what a pass over the trace notes down; NULL: not that */
+    uint32_t *next, *start;     /* as in es_future */
+    uint32_t *last;             /* [objects] position of the use before; UINT32_MAX: none yet */
+    uint64_t *popularity;
+    uint16_t *list;
+    uint64_t *first;
+    uint32_t *layer;
+    uint64_t room;              /* of next: positions */
+} future_pass;
+
+static inline void future_use(const future_pass *p, es_oid object, uint64_t event, uint64_t position)
+{
+    uint32_t last = p->last[object];
+    *(last == UINT32_MAX ? &p->start[object] : &p->next[last]) = (uint32_t)event;
+    p->last[object] = (uint32_t)position;
+}
+
+/* A trace that has more accesses than it says: found before anything is written behind the end. */
+static ES_COLD es_code future_long(es_run *run, const future_pass *p)
+{
+    return es_err_set(run->err, ES_EINPUT, "trace: lists more than the %llu experts it says", (unsigned long long)p->room);
+}
+
+/* The events of a step of one token, read straight from its row. That its ids differ is seen when it is replayed. */
+static es_code future_row(es_run *run, const future_pass *pass)
+{
+    es_composer *c = &run->composer;
+    const future_pass p = *pass;
+    const bool counts = p.popularity && es_step_phase(c) == ES_DECODE;
+    const size_t stride = run->view.stride;
+    uint64_t event = c->events, at = c->positions;
+    for (size_t l = 0, base = 0; l < run->view.layers; l++, base += stride) {
+        uint32_t n;
+        const uint16_t *ids = es_row_ids(c, c->row, (uint32_t)l, &n);
+        if (p.next && at + n > p.room)
+            return future_long(run, pass);
+        for (size_t i = 0; p.next && i < n; i++)
+            future_use(&p, (es_oid)(base + ids[i]), event, at + i);
+        for (size_t i = 0; counts && i < n; i++)
+            p.popularity[base + ids[i]]++;
+        event += n > 0;
+        at += n;
+    }
+    c->events = event;
+    c->positions = at;
+    return ES_OK;
+}
+
+static es_code future_event(es_run *run, const future_pass *p)
+{
+    const es_event *e = &run->composer.event;
+    if (p->next && e->at + e->count > p->room)
+        return future_long(run, p);
+    for (uint32_t i = 0; i < e->count; i++) {
+        es_oid object = es_object(e, e->list[i]);
+        if (p->next)
+            future_use(p, object, e->index, e->at + i);
+        if (p->popularity && e->phase == ES_DECODE)
+            p->popularity[object]++;
+    }
+    if (p->list) {
+        memcpy(p->list + e->at, e->list, e->count * sizeof *p->list);
+        p->first[e->index] = e->at;
+        p->layer[e->index] = e->layer;
+    }
+    return ES_OK;
+}
+
+static es_code future_walk(es_run *run, const future_pass *p, es_err *err)
 {
     es_composer *c = &run->composer;
     bool more = true;
     es_code code;
     run->err = err;
     while ((code = es_composer_step(run, &more, err)) == ES_OK && more) {
+        if (c->plain && !p->list) {
+            if ((code = future_row(run, p)) != ES_OK)
+                return code;
+            continue;
+        }
         for (uint32_t l = 0; l < run->view.layers; l++) {
             es_composer_layer(run, l);
-            while (es_composer_event(run)) {
-                const es_event *e = &c->event;
-                for (uint32_t i = 0; i < e->count; i++) {
-                    es_oid object = es_object(e, e->list[i]);
-                    if (next) {
-                        *(last[object] == UINT32_MAX ? &start[object] : &next[last[object]]) = (uint32_t)e->index;
-                        last[object] = (uint32_t)(e->at + i);
-                    }
-                    if (popularity && e->phase == ES_DECODE)
-                        popularity[object]++;
-                }
-                if (list) {
-                    memcpy(list + e->at, e->list, e->count * sizeof *list);
-                    first[e->index] = e->at;
-                    layer[e->index] = l;
-                }
-            }
+            while (es_composer_event(run))
+                if ((code = future_event(run, p)) != ES_OK)
+                    return code;
             if (run->code != ES_OK)
                 return run->code;
         }
     }
-    f->positions = c->positions;
-    f->events = c->events;
-    if (first)
-        first[f->events] = f->positions;
+    run->future.positions = c->positions;
+    run->future.events = c->events;
+    if (p->first)
+        p->first[c->events] = c->positions;
     return code;
 }
 
@@ -305,7 +363,7 @@ es_code es_future_fill(es_run *run, bool next, bool peek, uint64_t *popularity, 
     uint64_t positions = info->accesses * run->composer.slices, events = 0;
     es_code code = ES_OK;
     if (!info->counted || peek) {
-        code = future_walk(run, f, NULL, NULL, NULL, NULL, NULL, NULL, NULL, err);
+        code = future_walk(run, &(future_pass){0}, err);
         if (code != ES_OK || (code = es_composer_rewind(run, err)) != ES_OK)
             return code;
         positions = f->positions;
@@ -313,31 +371,29 @@ es_code es_future_fill(es_run *run, bool next, bool peek, uint64_t *popularity, 
     }
     if (positions >= UINT32_MAX)
         return es_err_set(err, ES_EINPUT, "the trace has %llu accesses; oracles and bounds can look ahead over at most 4294967294", (unsigned long long)positions);
-    uint32_t *nexts = NULL, *start = NULL, *last = NULL, *layer = NULL;
-    uint16_t *list = NULL;
-    uint64_t *first = NULL;
+    future_pass p = {.popularity = popularity, .room = positions};
     if (next) {
-        nexts = ES_NEW_ARRAY(&run->arena, positions + 1, uint32_t);
-        last = ES_NEW_ARRAY(&run->arena, run->view.objects, uint32_t);
-        start = ES_NEW_ARRAY(&run->arena, run->view.objects, uint32_t);
-        if (!nexts || !last || !start)
+        p.next = ES_NEW_ARRAY(&run->arena, positions + 1, uint32_t);
+        p.last = ES_NEW_ARRAY(&run->arena, run->view.objects, uint32_t);
+        p.start = ES_NEW_ARRAY(&run->arena, run->view.objects, uint32_t);
+        if (!p.next || !p.last || !p.start)
             return es_err_nomem(err, "the next uses of the trace");
-        memset(nexts, 0xff, positions * sizeof *nexts);
-        memset(start, 0xff, run->view.objects * sizeof *start);
-        memset(last, 0xff, run->view.objects * sizeof *last);
+        memset(p.next, 0xff, positions * sizeof *p.next);
+        memset(p.start, 0xff, run->view.objects * sizeof *p.start);
+        memset(p.last, 0xff, run->view.objects * sizeof *p.last);
     }
     if (peek) {
-        list = ES_NEW_ARRAY(&run->arena, positions + 1, uint16_t);
-        first = ES_NEW_ARRAY(&run->arena, events + 1, uint64_t);
-        layer = ES_NEW_ARRAY(&run->arena, events + 1, uint32_t);
-        if (!list || !first || !layer)
+        p.list = ES_NEW_ARRAY(&run->arena, positions + 1, uint16_t);
+        p.first = ES_NEW_ARRAY(&run->arena, events + 1, uint64_t);
+        p.layer = ES_NEW_ARRAY(&run->arena, events + 1, uint32_t);
+        if (!p.list || !p.first || !p.layer)
             return es_err_nomem(err, "the coming events of the trace");
     }
-    code = future_walk(run, f, nexts, start, list, first, layer, popularity, last, err);
-    f->next = nexts;
-    f->start = start;
-    f->list = list;
-    f->first = first;
-    f->layer = layer;
+    code = future_walk(run, &p, err);
+    f->next = p.next;
+    f->start = p.start;
+    f->list = p.list;
+    f->first = p.first;
+    f->layer = p.layer;
     return code == ES_OK ? es_composer_rewind(run, err) : code;
 }

@@ -113,7 +113,8 @@ static void replay_instant(es_run *run)
     if (run->exceeded || run->contract->overflow == ES_PERSIST)
         es_room_trim(run, e);
     es_bus_event(run, &run->release);
-    if (run->pending_count)
+    /* what follows at once in time (the next event of the layer, the next step) comes before the copies of this instant */
+    if (run->pending_count && e->last && e->layer + 1 < run->view.layers)
         es_guess_try(run);
 }
 
@@ -156,6 +157,8 @@ static bool replay_next_step(es_run *run)
 static es_code replay_none(es_run *run)
 {
     while (replay_next_step(run)) {
+        if (run->pending_count)
+            es_guess_try(run);
         if (run->quick.fits && run->composer.plain) {
             es_quick_step(run);
         } else {

@@ -175,11 +175,14 @@ void es_store_abandon(es_run *run, uint32_t t, es_oid object)
     }
 }
 
-/* Does the tier have the object, or will it by a copy that is on its way? */
+/* Has the lower tier `t` the object, or will it have it by a copy that is on its way? */
 static bool store_comes(es_run *run, uint32_t t, es_oid object)
 {
     const es_tier_view *tier = &run->tier_view[t];
+    const es_xfer *x = run->view.timed ? &run->tier[t].xfer[object] : NULL;
     size_t w = object >> 6;
+    if (x && (x->queued || x->running || x->hopping))
+        return true;
     if (es_mask_has(tier->outbound, object))
         es_store_recall_low(run, object);
     return (tier->resident[w] | tier->inbound[w] | tier->queued[w]) & store_bit(object);
@@ -248,11 +251,14 @@ void es_store_evict(es_run *run, uint32_t t, const es_oid *victims, size_t count
         store_leave(run, t, victims, count, why);
         return;
     }
-    for (size_t i = 0; i < count; i++)
-        if (store_comes(run, to, victims[i]))
+    for (size_t i = 0; i < count; i++) {
+        const es_xfer *x = &run->tier[to].xfer[victims[i]];
+        bool writes = x->running && x->kind == ES_CLASS_WRITE && run->link[x->link].from == t;  /* since before it was wanted again */
+        if (!writes && store_comes(run, to, victims[i]))
             store_leave(run, t, &victims[i], 1, why);
         else
             store_write_back(run, t, to, victims[i]);
+    }
 }
 
 void es_store_used_guess(es_run *run, uint32_t word, uint64_t wanted, uint64_t hits)

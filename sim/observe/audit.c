@@ -322,13 +322,16 @@ static void audit_masks(audit *s)
 static void audit_load(audit *s)
 {
     const es_view *view = s->view;
+    uint64_t transfers = 0;
     if (!view->timed)
         return;
+    for (uint32_t c = 0; c < view->channels; c++)
+        transfers += view->channel[c].transfers;
     for (uint32_t c = 0; c < view->channels; c++) {
         const es_channel_view *channel = &view->channel[c];
         s->checks++;
         /* the end of a copy that is stretched is rounded to the nanosecond, perhaps down */
-        double most = (double)s->at * channel->lanes * (1.0 + 1e-9) + (double)channel->transfers;
+        double most = (double)channel->lanes * ((double)s->at * (1.0 + 1e-9) + (double)transfers);
         if (channel->active == 0 && (double)channel->busy_ns > most)
             audit_fault(s, "channel %s was busy for %" PRId64 " ns, expected at most %u lanes of %" PRId64 " ns", channel->name, channel->busy_ns,
                 channel->lanes, s->at);

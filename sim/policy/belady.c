@@ -4,17 +4,27 @@
  * miss goes in (forced admission); the difference between the two is what admission can win. With unequal sizes neither is
  * optimal and nobody says so.
  *
- * The farthest of a layer is remembered. A use can only move it up: what is used now had the nearest next use of its layer, and
- * its new one is behind it. So only a departure makes the layer be looked through again, about `residents per layer` steps. */
+ * The farthest of a layer is remembered, and over the layers stands a tree of maxima. A use can only move it up: what is used now
+ * had the nearest next use of its layer, and its new one is behind it. So only a departure makes its layer be looked through
+ * again, about `residents per layer` steps.
+ *
+ * The experts of the event at hand are pinned, and being used again late they would often be the farthest in vain: they count
+ * from the next event on, or as soon as one of them may leave (belady_settle). */
 #include "sim/part/policy.h"
 
 #include <string.h>
 
-typedef struct belady_top {     /* the farthest of a layer in a tier; object ES_NO_OBJECT with stale set: look again */
-    uint32_t next;
-    es_oid object;
-    bool stale;
+typedef struct belady_top {     /* the farthest of each layer in one tier */
+    es_oid *object;             /* [layers] ES_NO_OBJECT: nothing is listed */
+    uint32_t *most;             /* [2 * leaves] from `leaves` on the next use of each layer's, 0 where there is none; the parent of */
+    size_t leaves;              /* 2 i and 2 i + 1 is i, the greater of both, down to the root 1 */
 } belady_top;
+
+typedef struct belady_now {     /* the event at hand, while it does not count: its experts in the word of its layer */
+    uint64_t mask;              /* 0: it counts */
+    uint32_t word, layer;
+    es_oid farthest;            /* of them */
+} belady_now;
 
 typedef struct belady {
     bool bypass;
@@ -23,7 +33,8 @@ typedef struct belady {
     uint32_t *next;             /* [objects] index of the event that uses it next */
     uint64_t *order;            /* [objects] between equals the lower leaves first */
     uint64_t *listed;           /* [tiers * words] */
-    belady_top *top;            /* [tiers * layers] */
+    belady_top *top;            /* [tiers] */
+    belady_now now;             /* in the serving tier */
     es_oid *claimed;            /* [objects] scratch of admit */
     uint32_t *rank;             /* [stride] scratch of admit */
     uint32_t *position;         /* [stride] */
@@ -36,6 +47,18 @@ static const es_option belady_options[] = {
     {0},
 };
 
+static void belady_empty(belady *s)
+{
+    const es_view *view = s->view;
+    s->now.mask = 0;
+    memset(s->listed, 0, (size_t)view->tiers * view->words * sizeof *s->listed);
+    for (uint32_t t = 0; t < view->tiers; t++) {
+        for (uint32_t l = 0; l < view->layers; l++)
+            s->top[t].object[l] = ES_NO_OBJECT;
+        memset(s->top[t].most, 0, 2 * s->top[t].leaves * sizeof *s->top[t].most);
+    }
+}
+
 static es_code belady_init(void *self, const es_site *site, es_err *err)
 {
     belady *s = self;
@@ -44,15 +67,23 @@ static es_code belady_init(void *self, const es_site *site, es_err *err)
     s->next = ES_NEW_ARRAY(site->arena, view->objects, uint32_t);
     s->order = ES_NEW_ARRAY(site->arena, view->objects, uint64_t);
     s->listed = ES_NEW_ARRAY(site->arena, (size_t)view->tiers * view->words, uint64_t);
-    s->top = ES_NEW_ARRAY(site->arena, (size_t)view->tiers * view->layers, belady_top);
+    s->top = ES_NEW_ARRAY(site->arena, view->tiers, belady_top);
     s->claimed = ES_NEW_ARRAY(site->arena, view->objects, es_oid);
     s->rank = ES_NEW_ARRAY(site->arena, view->stride, uint32_t);
     s->position = ES_NEW_ARRAY(site->arena, view->stride, uint32_t);
-    if (!s->next || !s->order || !s->listed || !s->top || !s->claimed || !s->rank || !s->position)
+    bool good = s->next && s->order && s->listed && s->top && s->claimed && s->rank && s->position;
+    for (uint32_t t = 0; good && t < view->tiers; t++) {
+        belady_top *top = &s->top[t];
+        for (top->leaves = 1; top->leaves < view->layers;)
+            top->leaves *= 2;
+        top->most = ES_NEW_ARRAY(site->arena, 2 * top->leaves, uint32_t);
+        top->object = ES_NEW_ARRAY(site->arena, view->layers, es_oid);
+        good = top->most && top->object;
+    }
+    if (!good)
         return es_err_nomem(err, "next uses");
     memcpy(s->next, view->future->start, view->objects * sizeof *s->next);
-    for (size_t i = 0; i < (size_t)view->tiers * view->layers; i++)
-        s->top[i] = (belady_top){0, ES_NO_OBJECT, false};
+    belady_empty(s);
     return ES_OK;
 }
 
@@ -61,117 +92,213 @@ static inline bool belady_before(const belady *s, es_oid a, es_oid b)
     return s->next[a] > s->next[b] || (s->next[a] == s->next[b] && s->order[a] < s->order[b]);
 }
 
-static inline void belady_offer(const belady *s, belady_top *top, es_oid object)
+/* The farthest of the layer is now this one, or nothing. */
+static void belady_crown(const belady *s, uint32_t tier, uint32_t layer, es_oid object)
 {
-    if (top->object == ES_NO_OBJECT || belady_before(s, object, top->object))
-        *top = (belady_top){s->next[object], object, top->stale};
+    const belady_top *top = &s->top[tier];
+    uint32_t *most = top->most;
+    size_t i = top->leaves + layer;
+    top->object[layer] = object;
+    most[i] = object == ES_NO_OBJECT ? 0 : s->next[object];
+    while (i > 1) {
+        uint32_t above = most[i] > most[i ^ 1] ? most[i] : most[i ^ 1];
+        i /= 2;
+        if (most[i] == above)
+            break;
+        most[i] = above;
+    }
 }
 
-static inline void belady_list(belady *s, uint32_t tier, es_oid object)
+static inline void belady_offer(const belady *s, uint32_t tier, uint32_t layer, es_oid object)
+{
+    es_oid farthest = s->top[tier].object[layer];
+    if (farthest == ES_NO_OBJECT || belady_before(s, object, farthest))
+        belady_crown(s, tier, layer, object);
+}
+
+/* The farthest of these objects of one word, or of `best` if that is farther. */
+static inline es_oid belady_farther(const belady *s, uint64_t left, es_oid base, es_oid best)
+{
+    const uint32_t *next = s->next + base;
+    uint32_t reach = best == ES_NO_OBJECT ? 0 : s->next[best];
+    for (; left; left &= left - 1) {
+        size_t i = (size_t)__builtin_ctzll(left);
+        uint32_t coming = next[i];
+        if (coming < reach)
+            continue;
+        if (coming > reach || best == ES_NO_OBJECT || s->order[base + i] < s->order[best])
+            best = base + (es_oid)i;
+        reach = coming;
+    }
+    return best;
+}
+
+/* The farthest listed object of a layer. */
+static inline es_oid belady_farthest(const belady *s, uint32_t tier, uint32_t layer)
+{
+    const uint32_t words = s->view->words_per_layer, first = layer * words;
+    const uint64_t *listed = s->listed + (size_t)tier * s->view->words;
+    es_oid best = ES_NO_OBJECT;
+    for (uint32_t w = first; w < first + words; w++)
+        best = belady_farther(s, listed[w], w * 64, best);
+    return best;
+}
+
+/* The same only among those that may leave now. */
+static ES_COLD es_oid belady_farthest_free(const belady *s, uint32_t tier, uint32_t layer)
+{
+    const es_view *view = s->view;
+    const uint32_t words = view->words_per_layer, first = layer * words;
+    const uint64_t *listed = s->listed + (size_t)tier * view->words;
+    es_oid best = ES_NO_OBJECT;
+    for (uint32_t w = first; w < first + words; w++)
+        best = belady_farther(s, listed[w] & view->tier[tier].resident[w] & ~view->guard[w], w * 64, best);
+    return best;
+}
+
+static inline uint64_t belady_order(belady *s, es_oid object)
+{
+    switch (s->view->ties) {
+    case 2:
+        return object;
+    case 3:
+        return es_draw(s->stream, object, ++s->clock, 0, 0);
+    default:
+        return ++s->clock;
+    }
+}
+
+/* Enters the tier, or stays in it with another next use. */
+static void belady_list(belady *s, uint32_t tier, es_oid object)
 {
     uint64_t *word = &s->listed[(size_t)tier * s->view->words + (object >> 6)], bit = 1ull << (object & 63);
-    if (*word & bit)
-        return;
+    if (!(*word & bit))
+        s->order[object] = belady_order(s, object);
     *word |= bit;
-    s->order[object] = s->view->ties == 2 ? object : s->view->ties == 3 ? es_draw(s->stream, object, ++s->clock, 0, 0) : ++s->clock;
+    belady_offer(s, tier, s->view->layer_of[object >> 6], object);
+}
+
+/* The same for one that was named and stays after all: it keeps its order. */
+static void belady_relist(belady *s, uint32_t tier, es_oid object)
+{
+    s->listed[(size_t)tier * s->view->words + (object >> 6)] |= 1ull << (object & 63);
+    belady_offer(s, tier, s->view->layer_of[object >> 6], object);
 }
 
 static inline void belady_unlist(belady *s, uint32_t tier, es_oid object)
 {
+    uint32_t layer = s->view->layer_of[object >> 6];
     s->listed[(size_t)tier * s->view->words + (object >> 6)] &= ~(1ull << (object & 63));
-    belady_top *top = &s->top[tier * s->view->layers + s->view->layer_of[object >> 6]];
-    if (top->object == object)
-        *top = (belady_top){0, ES_NO_OBJECT, true};
+    if (s->top[tier].object[layer] == object)
+        belady_crown(s, tier, layer, belady_farthest(s, tier, layer));
+}
+
+/* Newcomers of a layer of one word. */
+static void belady_enter(belady *s, const es_event *event, uint64_t fresh)
+{
+    s->listed[(size_t)s->view->serving * s->view->words + event->word] |= fresh;
+    for (uint32_t i = 0; i < event->count; i++)
+        if (fresh >> event->list[i] & 1)
+            s->order[event->base + event->list[i]] = belady_order(s, event->base + event->list[i]);
+}
+
+/* The event that was at hand counts like all others. Was the farthest among it, then all of its layer were. */
+static inline void belady_settle(belady *s)
+{
+    if (!s->now.mask)
+        return;
+    uint32_t tier = s->view->serving;
+    es_oid farthest = s->top[tier].object[s->now.layer], now = s->now.farthest;
+    bool used = farthest >> 6 == s->now.word && s->now.mask >> (farthest & 63) & 1;
+    s->now.mask = 0;
+    if (used || farthest == ES_NO_OBJECT || belady_before(s, now, farthest))
+        belady_crown(s, tier, s->now.layer, now);
+}
+
+/* Only some of the event stay, or a layer has several words. */
+static ES_COLD void belady_use_each(belady *s, const es_event *event)
+{
+    const uint32_t *coming = s->view->future->next + event->at, tier = s->view->serving;
+    es_oid farthest = s->top[tier].object[event->layer];
+    for (uint32_t i = 0; i < event->count; i++)
+        s->next[event->base + event->list[i]] = coming[i];
+    if (farthest != ES_NO_OBJECT && es_mask_has(event->mask, farthest - event->base))
+        belady_crown(s, tier, event->layer, ES_NO_OBJECT);
+    for (uint32_t i = 0; i < event->count; i++)
+        if (es_event_keeps(event, event->list[i]))
+            belady_list(s, tier, event->base + event->list[i]);
 }
 
 static void belady_use(belady *s, const es_event *event)
 {
-    uint32_t tier = s->view->serving;
-    belady_top *top = &s->top[tier * s->view->layers + event->layer];
-    const uint32_t *next = s->view->future->next + event->at;
-    bool used = top->object != ES_NO_OBJECT && event->mask[(top->object - event->base) >> 6] >> ((top->object - event->base) & 63) & 1;
-    if (used)
-        top->object = ES_NO_OBJECT;
-    for (uint32_t i = 0; i < event->count; i++) {
-        es_oid object = event->base + event->list[i];
-        s->next[object] = next[i];
-        if (es_event_keeps(event, event->list[i])) {
-            belady_list(s, tier, object);
-            belady_offer(s, top, object);
-        }
+    belady_settle(s);
+    if (event->kept || event->words > 1) {
+        belady_use_each(s, event);
+        return;
     }
-    if (used && top->object == ES_NO_OBJECT)
-        top->stale = true;
+    uint64_t mask = *event->mask, fresh = mask & ~s->listed[(size_t)s->view->serving * s->view->words + event->word];
+    if (fresh)
+        belady_enter(s, event, fresh);
+    const uint32_t *coming = s->view->future->next + event->at;
+    const uint16_t *list = event->list;
+    const uint64_t *order = s->order + event->base;
+    uint32_t *next = s->next + event->base, reach = 0;
+    size_t farthest = list[0];
+    for (size_t i = 0, count = event->count; i < count; i++) {
+        size_t at = list[i];
+        uint32_t used = next[at] = coming[i];
+        if (used < reach)
+            continue;
+        if (used > reach || order[at] < order[farthest])
+            farthest = at;
+        reach = used;
+    }
+    s->now = (belady_now){mask, event->word, event->layer, event->base + (es_oid)farthest};
 }
 
-static void belady_notify(void *self, const es_fact *fact)
+/* Everything but use: rare. */
+static ES_COLD void belady_moved(belady *s, const es_fact *fact)
 {
-    belady *s = self;
     switch (fact->kind) {
-    case ES_FACT_USE:
-        belady_use(s, fact->event);
-        break;
     case ES_FACT_START_GUESS:
     case ES_FACT_ARRIVE_LOW:
-        for (uint32_t i = 0; i < fact->count; i++) {
+        for (uint32_t i = 0; i < fact->count; i++)
             belady_list(s, fact->to, fact->objects[i]);
-            belady_offer(s, &s->top[fact->to * s->view->layers + s->view->layer_of[fact->objects[i] >> 6]], fact->objects[i]);
-        }
         break;
     case ES_FACT_LEAVE_LOW:
         for (uint32_t i = 0; i < fact->count; i++)
             belady_unlist(s, fact->from, fact->objects[i]);
         break;
     default:        /* RESET */
-        memset(s->listed, 0, (size_t)s->view->tiers * s->view->words * sizeof *s->listed);
-        for (size_t i = 0; i < (size_t)s->view->tiers * s->view->layers; i++)
-            s->top[i] = (belady_top){0, ES_NO_OBJECT, false};
+        belady_empty(s);
     }
 }
 
-/* The farthest listed object of a layer; with `free` only among those that may leave now. */
-static es_oid belady_farthest(const belady *s, uint32_t tier, uint32_t layer, bool may_leave)
+static void belady_notify(void *self, const es_fact *fact)
 {
-    const es_view *view = s->view;
-    uint32_t first = layer * view->words_per_layer;
-    es_oid best = ES_NO_OBJECT;
-    for (uint32_t w = first; w < first + view->words_per_layer; w++) {
-        uint64_t left = s->listed[(size_t)tier * view->words + w];
-        if (may_leave)
-            left &= view->tier[tier].resident[w] & ~view->guard[w];
-        for (; left; left &= left - 1) {
-            es_oid object = w * 64 + (es_oid)__builtin_ctzll(left);
-            if (best == ES_NO_OBJECT || belady_before(s, object, best))
-                best = object;
-        }
-    }
-    return best;
+    if (fact->kind == ES_FACT_USE)
+        belady_use(self, fact->event);
+    else
+        belady_moved(self, fact);
 }
 
-/* The layer's candidate that may leave: the remembered one, or a search where that is pinned or gone. */
-static es_oid belady_candidate(belady *s, uint32_t tier, uint32_t layer)
+/* The layer's candidate that may leave: the remembered one, or a search where that is pinned or not there yet. */
+static es_oid belady_candidate(const belady *s, uint32_t tier, uint32_t layer)
 {
-    belady_top *top = &s->top[tier * s->view->layers + layer];
-    if (top->stale) {
-        *top = (belady_top){0, belady_farthest(s, tier, layer, false), false};
-        if (top->object != ES_NO_OBJECT)
-            top->next = s->next[top->object];
-    }
-    if (top->object == ES_NO_OBJECT || es_may_evict(s->view, top->object, tier))
-        return top->object;
-    return belady_farthest(s, tier, layer, true);
+    es_oid object = s->top[tier].object[layer];
+    if (object == ES_NO_OBJECT || es_may_evict(s->view, object, tier))
+        return object;
+    return belady_farthest_free(s, tier, layer);
 }
 
-static es_oid belady_worst(belady *s, uint32_t tier, uint32_t bucket)
+/* Where several are never used again, or the farthest may not leave. */
+static ES_COLD es_oid belady_worst_of(const belady *s, uint32_t tier)
 {
-    const es_view *view = s->view;
-    if (view->per_layer)
-        return belady_candidate(s, tier, bucket - view->tier[tier].first_bucket);
+    const uint32_t *next = s->top[tier].most + s->top[tier].leaves;
     es_oid best = ES_NO_OBJECT;
     uint32_t reach = 0;
-    const belady_top *top = &s->top[tier * view->layers];
-    for (uint32_t l = 0; l < view->layers; l++) {
-        if (best != ES_NO_OBJECT && !top[l].stale && top[l].next < reach)
+    for (uint32_t l = 0; l < s->view->layers; l++) {
+        if (next[l] < reach)
             continue;
         es_oid one = belady_candidate(s, tier, l);
         if (one != ES_NO_OBJECT && (best == ES_NO_OBJECT || belady_before(s, one, best))) {
@@ -182,10 +309,27 @@ static es_oid belady_worst(belady *s, uint32_t tier, uint32_t bucket)
     return best;
 }
 
+static es_oid belady_worst(const belady *s, uint32_t tier, uint32_t bucket)
+{
+    const belady_top *top = &s->top[tier];
+    const uint32_t *most = top->most, reach = most[1];
+    if (s->view->per_layer)
+        return belady_candidate(s, tier, bucket - s->view->tier[tier].first_bucket);
+    size_t i = 1;
+    while (i < top->leaves)
+        i = 2 * i + (most[2 * i] != reach);
+    /* an event is of one layer, so no two layers have the same next use, but for none at all */
+    if (reach != 0 && reach != UINT32_MAX && es_may_evict(s->view, top->object[i - top->leaves], tier))
+        return top->object[i - top->leaves];
+    return belady_worst_of(s, tier);
+}
+
 static size_t belady_victims(void *self, const es_need *need, es_oid *out, size_t most)
 {
     belady *s = self;
     const int64_t *unit = s->view->tier[need->tier].unit;
+    if (s->now.mask & ~s->view->guard[s->now.word])
+        belady_settle(s);
     size_t count = 0;
     int64_t freed = 0;
     while (freed < need->units && count < most) {
@@ -197,12 +341,8 @@ static size_t belady_victims(void *self, const es_need *need, es_oid *out, size_
         out[count++] = worst;
     }
     if (need->all && freed < need->units) {
-        for (size_t i = 0; i < count; i++) {
-            uint64_t order = s->order[out[i]];
-            belady_list(s, need->tier, out[i]);
-            s->order[out[i]] = order;
-            belady_offer(s, &s->top[need->tier * s->view->layers + s->view->layer_of[out[i] >> 6]], out[i]);
-        }
+        for (size_t i = 0; i < count; i++)
+            belady_relist(s, need->tier, out[i]);
         return 0;
     }
     return count;
@@ -213,6 +353,7 @@ static void belady_admit(void *self, const es_admit_ask *ask, bool *keep)
 {
     belady *s = self;
     const es_event *event = ask->event;
+    belady_settle(s);
     const uint32_t *next = s->view->future->next + event->at;
     int64_t unit = s->view->tier[ask->tier].unit[event->base >> 6], room = ask->free_units;
     uint32_t claims = 0;
@@ -239,13 +380,8 @@ static void belady_admit(void *self, const es_admit_ask *ask, bool *keep)
         keep[i] = room >= unit;
         room -= keep[i] ? unit : 0;
     }
-    while (claims > 0) {
-        es_oid object = s->claimed[--claims];
-        uint64_t order = s->order[object];
-        belady_list(s, ask->tier, object);
-        s->order[object] = order;
-        belady_offer(s, &s->top[ask->tier * s->view->layers + s->view->layer_of[object >> 6]], object);
-    }
+    while (claims > 0)
+        belady_relist(s, ask->tier, s->claimed[--claims]);
 }
 
 static bool belady_admits(const void *self)

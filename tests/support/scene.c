@@ -153,7 +153,7 @@ static void scene_draw_parts(scene *s, dice *d)
         s->dispatcher = dispatchers[i][0];
         s->dispatcher_options = dispatchers[i][1];
     }
-    s->digest = true;
+    s->watched = true;
 }
 
 void scene_draw(scene *s, uint64_t seed)
@@ -301,9 +301,10 @@ void scene_build(const scene *s, rig *r)
     r->plan.policy = rig_part(r, ES_KIND_POLICY, s->policy, s->policy_options, "policy");
     r->plan.predictor = rig_part(r, ES_KIND_PREDICTOR, s->predictor, s->predictor_options, "predictor");
     r->plan.dispatcher = rig_part(r, ES_KIND_DISPATCHER, s->dispatcher, s->dispatcher_options, "dispatcher");
-    rig_observe(r, "audit");
-    if (s->digest)
+    if (s->watched) {
+        rig_observe(r, "audit");
         rig_observe(r, "digest");
+    }
 }
 
 /* ---- cases ---- */

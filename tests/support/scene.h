@@ -57,11 +57,11 @@ typedef struct scene {
     /* parts */
     const char *policy, *predictor, *dispatcher;    /* NULL: none */
     const char *policy_options, *predictor_options, *dispatcher_options;
-    bool digest;
+    bool watched;               /* by audit and digest; else by nobody */
 } scene;
 
 void scene_draw(scene *s, uint64_t seed);
-/* A rig that is ready to run, watched by audit and (unless told otherwise) digest. */
+/* A rig that is ready to run, watched by audit and digest. */
 void scene_build(const scene *s, rig *r);
 
 /* Seed and number of cases of a test: ES_SEED, ES_CASES (of all tests of a program), ES_CASE (only this one, with its machine
