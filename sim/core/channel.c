@@ -21,12 +21,16 @@ static void fifo_append(es_fifo *fifo, es_xfer *x)
     fifo->count++;
 }
 
-static void fifo_prepend(es_fifo *fifo, es_xfer *x)
+/* What has begun goes on before what has not, in the order of asking. */
+static void fifo_resume(es_fifo *fifo, es_xfer *x)
 {
-    x->prev = NULL;
-    x->next = fifo->head;
-    *(fifo->head ? &fifo->head->prev : &fifo->tail) = x;
-    fifo->head = x;
+    es_xfer *next = fifo->head;
+    while (next && next->begun && next->order < x->order)
+        next = next->next;
+    x->next = next;
+    x->prev = next ? next->prev : fifo->tail;
+    *(x->prev ? &x->prev->next : &fifo->head) = x;
+    *(next ? &next->prev : &fifo->tail) = x;
     fifo->count++;
 }
 
@@ -67,7 +71,7 @@ static void channel_enter(es_run *run, es_xfer *x, bool ahead)
     x->queued = true;
     x->asked = run->now;
     if (ahead) {
-        fifo_prepend(&chan->queue[x->kind], x);
+        fifo_resume(&chan->queue[x->kind], x);
         chan->blocked[x->kind] &= ~(1u << x->tier);
     } else {
         fifo_append(&chan->queue[x->kind], x);

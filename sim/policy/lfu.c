@@ -1,23 +1,39 @@
 /* LFU: the least used leaves first; between equals the least recently used, or as contract.ties says.
  *
  * `counts: persistent` remembers uses for ever (BigMoeOnEdge, StrataMoE, onnx-genai); `resident` forgets them when the expert
- * leaves, which is a different policy: on decode order it can freeze. A key is (count, order) in one word, so a use only raises
- * it and the heap of a bucket is brought up to date when a victim is asked for. */
-#include "sim/base/heap.h"
+ * leaves, which is a different policy: on decode order it can freeze. A key is (count, order) in one word.
+ *
+ * What is listed stands in cells by count, each a circular list: one cell per count below 128, from there on 64 per power of two,
+ * so that an expert much used changes its cell seldom. A mask says which cells are not empty. In a cell of one count new entries
+ * go to the end, so under the own rule its first is its least; any other cell is looked through, and holds one or two. */
 #include "sim/part/policy.h"
 
 /* One use. Below it stands the order: 10^12 uses in all and 16 million of one expert; beyond that counts stand still. */
 #define LFU_ONE (1ull << 40)
+#define LFU_MOST (UINT64_MAX - 65536 * LFU_ONE)
+
+enum { LFU_EXACT = 128, LFU_CELLS = 64 * 19, LFU_WORDS = LFU_CELLS / 64 };  /* 24 bits of count: 17 powers of two above LFU_EXACT */
+
+typedef struct lfu_node {
+    uint32_t prev, next;
+} lfu_node;
+
+typedef struct lfu_cells {      /* of one bucket */
+    uint32_t words;             /* mask: which of `some` are not 0 */
+    uint32_t sentinel;          /* node of cell 0; those of the others follow */
+    uint64_t some[LFU_WORDS];   /* mask: which cells are not empty */
+} lfu_cells;
 
 typedef struct lfu {
     int counts;                 /* 0 persistent, 1 resident */
     es_stream stream;
     const es_view *view;
     uint64_t *key;              /* [objects] count << 40 | order */
-    uint64_t *listed;           /* [tiers * words] mask: has an entry in its bucket's heap of that tier */
-    es_heap *heap;              /* [buckets] */
-    es_heap_entry *held;        /* [objects] entries set aside because they may not leave now */
+    uint64_t *listed;           /* [tiers * words] mask: stands in a cell of that tier */
+    lfu_cells *cells;           /* [buckets] */
+    lfu_node *node;             /* [tiers * objects], then the sentinels */
     uint64_t clock;
+    bool plain;                 /* own rule for equals, and no lower tiers: cells of one count are in order */
 } lfu;
 
 static const char *const lfu_counts[] = {"persistent", "resident", NULL};
@@ -28,25 +44,103 @@ static const es_option lfu_options[] = {
     {0},
 };
 
+static void lfu_empty(lfu *s)
+{
+    const es_view *view = s->view;
+    for (uint32_t b = 0; b < view->buckets; b++) {
+        lfu_cells *c = &s->cells[b];
+        *c = (lfu_cells){.sentinel = view->tiers * view->objects + b * LFU_CELLS};
+        for (uint32_t i = c->sentinel; i < c->sentinel + LFU_CELLS; i++)
+            s->node[i] = (lfu_node){i, i};
+    }
+    for (size_t w = 0; w < (size_t)view->tiers * view->words; w++)
+        s->listed[w] = 0;
+}
+
 static es_code lfu_init(void *self, const es_site *site, es_err *err)
 {
     lfu *s = self;
     const es_view *view = s->view = site->view;
     s->stream = es_stream_of(site->seed, site->replication, site->path, "ties");
-    uint32_t per_bucket = view->per_layer ? view->stride : view->objects;
+    s->plain = view->ties == 0 && view->tiers == 2;     /* what comes down to a lower tier brings its old order with it */
     s->key = ES_NEW_ARRAY(site->arena, view->objects, uint64_t);
     s->listed = ES_NEW_ARRAY(site->arena, (size_t)view->tiers * view->words, uint64_t);
-    s->heap = ES_NEW_ARRAY(site->arena, view->buckets, es_heap);
-    s->held = ES_NEW_ARRAY(site->arena, view->objects, es_heap_entry);
-    if (!s->key || !s->listed || !s->heap || !s->held)
+    s->cells = ES_NEW_ARRAY(site->arena, view->buckets, lfu_cells);
+    s->node = ES_NEW_ARRAY(site->arena, (size_t)view->tiers * view->objects + (size_t)view->buckets * LFU_CELLS, lfu_node);
+    if (!s->key || !s->listed || !s->cells || !s->node)
         return es_err_nomem(err, "use counts");
-    for (uint32_t b = 0; b < view->buckets; b++) {
-        s->heap[b] = (es_heap){.entry = ES_NEW_ARRAY(site->arena, per_bucket, es_heap_entry), .room = per_bucket};
-        if (!s->heap[b].entry)
-            return es_err_nomem(err, "use counts");
-    }
+    lfu_empty(s);
     return ES_OK;
 }
+
+/* ---- cells ---- */
+
+static inline uint32_t lfu_cell(uint64_t key)
+{
+    uint32_t count = (uint32_t)(key >> 40);
+    if (count < LFU_EXACT)
+        return count;
+    uint32_t above = 25 - (uint32_t)__builtin_clz(count);       /* bits beyond the seven that tell the cell */
+    return (above << 6) + (count >> above);
+}
+
+static inline bool lfu_has(const lfu *s, uint32_t tier, es_oid object)
+{
+    return s->listed[(size_t)tier * s->view->words + (object >> 6)] >> (object & 63) & 1;
+}
+
+static inline lfu_cells *lfu_cells_of(const lfu *s, uint32_t tier, es_oid object)
+{
+    return &s->cells[es_bucket_of(s->view, tier, object)];
+}
+
+/* Do n uses and n - 1 stand in one cell? From LFU_EXACT on a cell begins where the bits that do not tell it are 0. */
+static inline bool lfu_same_cell(uint32_t n)
+{
+    return n >= LFU_EXACT && n & ((1u << (25 - __builtin_clz(n))) - 1);
+}
+
+/* Puts node i at the end of its cell. */
+static inline void lfu_append(lfu_node *node, lfu_cells *c, uint32_t i, uint64_t key)
+{
+    uint32_t cell = lfu_cell(key), at = c->sentinel + cell, last = node[at].prev;
+    node[i] = (lfu_node){last, at};
+    node[last].next = i;
+    node[at].prev = i;
+    c->some[cell >> 6] |= 1ull << (cell & 63);
+    c->words |= 1u << (cell >> 6);
+}
+
+static inline void lfu_remove(lfu_node *node, lfu_cells *c, uint32_t i)
+{
+    uint32_t prev = node[i].prev, next = node[i].next;
+    node[prev].next = next;
+    node[next].prev = prev;
+    if (prev != next)
+        return;
+    uint32_t cell = prev - c->sentinel;             /* only the sentinel is both neighbours: the cell is empty */
+    if (!(c->some[cell >> 6] &= ~(1ull << (cell & 63))))
+        c->words &= ~(1u << (cell >> 6));
+}
+
+/* The first cell from `from` on that is not empty; LFU_CELLS: there is none. */
+static inline uint32_t lfu_some(const lfu_cells *c, uint32_t from)
+{
+    if (from >= LFU_CELLS)
+        return LFU_CELLS;
+    uint32_t w = from >> 6, words;
+    uint64_t here = c->some[w] & ~0ull << (from & 63);
+    if (!here) {
+        words = c->words & ~1u << w;
+        if (!words)
+            return LFU_CELLS;
+        w = (uint32_t)__builtin_ctz(words);
+        here = c->some[w];
+    }
+    return w * 64 + (uint32_t)__builtin_ctzll(here);
+}
+
+/* ---- facts ---- */
 
 /* The part of the key that decides between equal counts, when the object is used or enters. Only the own rule changes it later. */
 static inline uint64_t lfu_order(lfu *s, es_oid object, bool enters)
@@ -66,69 +160,88 @@ static inline uint64_t lfu_order(lfu *s, es_oid object, bool enters)
 static inline void lfu_enter(lfu *s, uint32_t tier, es_oid object)
 {
     uint64_t *listed = &s->listed[(size_t)tier * s->view->words + (object >> 6)], bit = 1ull << (object & 63);
+    uint32_t i = tier * s->view->objects + object;
     if (*listed & bit)
-        return;
+        lfu_remove(s->node, lfu_cells_of(s, tier, object), i);
     *listed |= bit;
-    es_heap_add(&s->heap[es_bucket_of(s->view, tier, object)], s->key[object], object);
+    lfu_append(s->node, lfu_cells_of(s, tier, object), i, s->key[object]);
 }
 
+static inline void lfu_leave(lfu *s, uint32_t tier, es_oid object)
+{
+    uint64_t *listed = &s->listed[(size_t)tier * s->view->words + (object >> 6)], bit = 1ull << (object & 63);
+    if (*listed & bit)
+        lfu_remove(s->node, lfu_cells_of(s, tier, object), tier * s->view->objects + object);
+    *listed &= ~bit;
+}
+
+/* Copies in lower tiers are used with it. */
+static ES_COLD void lfu_lower(lfu *s, es_oid object)
+{
+    for (uint32_t t = 0; t < s->view->tiers; t++)
+        if (t != s->view->serving && lfu_has(s, t, object))
+            lfu_enter(s, t, object);
+}
+
+/* One object of an event is used. */
+static void lfu_touch(lfu *s, const es_event *event, uint16_t index, uint64_t uses)
+{
+    const uint32_t tier = s->view->serving;
+    const es_oid object = event->base + index;
+    const bool here = lfu_has(s, tier, object);
+    const uint64_t old = s->key[object], key = old < LFU_MOST ? old + uses * LFU_ONE : old;
+    s->key[object] = (key & ~(LFU_ONE - 1)) | lfu_order(s, object, !here);
+    if (here || es_event_keeps(event, index))
+        lfu_enter(s, tier, object);
+    else if (s->counts == 1)
+        s->key[object] = 0;
+    if (s->view->tiers > 2)
+        lfu_lower(s, object);
+}
+
+/* Uses are counted by place in the list, recency goes by touch. */
+static ES_COLD void lfu_use_each(lfu *s, const es_event *event)
+{
+    for (uint32_t i = 0; i < event->count; i++) {
+        uint32_t place = 0;
+        while (event->list[place] != event->touch[i])
+            place++;
+        lfu_touch(s, event, event->touch[i], event->repeats ? event->repeats[place] : 1);
+    }
+}
+
+/* The same where nothing is special, in one loop. */
 static void lfu_use(lfu *s, const es_event *event)
 {
-    uint32_t tier = s->view->serving;
-    const uint64_t most = UINT64_MAX - 65536 * LFU_ONE;
-    /* 1. counts, in union order; an object that comes back under `resident` starts anew */
-    for (uint32_t i = 0; i < event->count; i++) {
-        uint64_t *key = &s->key[event->base + event->list[i]];
-        uint64_t times = event->repeats ? event->repeats[i] : 1;
-        *key += *key < most ? times * LFU_ONE : 0;
-    }
-    /* 2. recency, in touch order */
-    for (uint32_t i = 0; i < event->count; i++) {
-        es_oid object = event->base + event->touch[i];
-        bool here = s->listed[(size_t)tier * s->view->words + (object >> 6)] >> (object & 63) & 1;
-        bool keeps = es_event_keeps(event, event->touch[i]);
-        s->key[object] = (s->key[object] & ~(LFU_ONE - 1)) | lfu_order(s, object, !here);
-        if (!here && keeps)
-            lfu_enter(s, tier, object);
-        else if (!here && s->counts == 1)
-            s->key[object] = 0;
-    }
-}
-
-static void lfu_forget(lfu *s, uint32_t tier, es_oid object)
-{
-    s->listed[(size_t)tier * s->view->words + (object >> 6)] &= ~(1ull << (object & 63));
-    if (s->counts == 1)
-        s->key[object] = 0;
-}
-
-/* Rare (promotion out of a lower tier): the entry is searched. */
-static void lfu_leave(lfu *s, uint32_t tier, es_oid object)
-{
-    es_heap *h = &s->heap[es_bucket_of(s->view, tier, object)];
-    uint64_t *listed = &s->listed[(size_t)tier * s->view->words + (object >> 6)], bit = 1ull << (object & 63);
-    if (!(*listed & bit))
+    if (!s->plain || event->kept || event->repeats) {
+        lfu_use_each(s, event);
         return;
-    *listed &= ~bit;
-    for (uint32_t i = 0; i < h->count; i++)
-        if (h->entry[i].id == object) {
-            /* rebuild: heaps of lower tiers are small */
-            es_heap old = *h;
-            h->count = 0;
-            for (uint32_t j = 0; j < old.count; j++)
-                if (old.entry[j].id != object)
-                    es_heap_add(h, old.entry[j].key, old.entry[j].id);
-            return;
-        }
+    }
+    const es_view *view = s->view;
+    lfu_cells *c = lfu_cells_of(s, view->serving, event->base);
+    lfu_node *node = s->node;
+    uint64_t *key = s->key + event->base, *listed = s->listed + (size_t)view->serving * view->words + event->word;
+    uint64_t clock = s->clock;
+    const uint32_t first = view->serving * view->objects + event->base;
+    for (const uint16_t *touch = event->touch, *end = touch + event->count; touch < end; touch++) {
+        const size_t index = *touch;
+        const uint64_t old = key[index], count = old < LFU_MOST ? old + LFU_ONE : old;
+        key[index] = (count & ~(LFU_ONE - 1)) | ++clock;
+        if (!es_mask_has(listed, (es_oid)index))
+            listed[index >> 6] |= 1ull << (index & 63);
+        else if (lfu_same_cell((uint32_t)(count >> 40)))
+            continue;
+        else
+            lfu_remove(node, c, first + (uint32_t)index);
+        lfu_append(node, c, first + (uint32_t)index, count);
+    }
+    s->clock = clock;
 }
 
-static void lfu_notify(void *self, const es_fact *fact)
+/* Everything but use: rare. */
+static ES_COLD void lfu_moved(lfu *s, const es_fact *fact)
 {
-    lfu *s = self;
     switch (fact->kind) {
-    case ES_FACT_USE:
-        lfu_use(s, fact->event);
-        break;
     case ES_FACT_START_GUESS:
         for (uint32_t i = 0; i < fact->count; i++) {
             es_oid object = fact->objects[i];
@@ -145,42 +258,85 @@ static void lfu_notify(void *self, const es_fact *fact)
             lfu_leave(s, fact->from, fact->objects[i]);
         break;
     default:        /* RESET */
-        for (uint32_t b = 0; b < s->view->buckets; b++)
-            s->heap[b].count = 0;
-        for (size_t w = 0; w < (size_t)s->view->tiers * s->view->words; w++)
-            s->listed[w] = 0;
+        lfu_empty(s);
         for (uint32_t o = 0; s->counts == 1 && o < s->view->objects; o++)
             s->key[o] = 0;
     }
 }
 
+static void lfu_notify(void *self, const es_fact *fact)
+{
+    if (fact->kind == ES_FACT_USE)
+        lfu_use(self, fact->event);
+    else
+        lfu_moved(self, fact);
+}
+
+/* ---- victims ---- */
+
+/* The least of a cell that may leave. */
+static inline es_oid lfu_least_of(const lfu *s, uint32_t tier, uint32_t sentinel, bool sorted)
+{
+    const uint32_t first = tier * s->view->objects;
+    es_oid best = ES_NO_OBJECT;
+    for (uint32_t i = s->node[sentinel].next; i != sentinel; i = s->node[i].next) {
+        es_oid object = i - first;
+        if ((best != ES_NO_OBJECT && s->key[object] >= s->key[best]) || !es_may_evict(s->view, object, tier))
+            continue;
+        best = object;
+        if (sorted)
+            break;
+    }
+    return best;
+}
+
+/* Puts what was named back: before those of its cell that are above it. */
+static ES_COLD void lfu_restore(lfu *s, uint32_t tier, es_oid object)
+{
+    const uint32_t first = tier * s->view->objects, i = first + object;
+    lfu_node *node = s->node;
+    lfu_enter(s, tier, object);
+    uint32_t sentinel = node[i].next, at = sentinel;
+    for (uint32_t before = node[i].prev; before != sentinel && s->key[before - first] > s->key[object]; before = node[before].prev)
+        at = before;
+    if (at == sentinel)
+        return;
+    node[node[i].prev].next = sentinel;
+    node[sentinel].prev = node[i].prev;
+    node[i] = (lfu_node){node[at].prev, at};
+    node[node[at].prev].next = i;
+    node[at].prev = i;
+}
+
 static size_t lfu_victims(void *self, const es_need *need, es_oid *out, size_t most)
 {
     lfu *s = self;
-    es_heap *h = &s->heap[need->bucket];
-    const int64_t *unit = s->view->tier[need->tier].unit;
-    size_t count = 0, held = 0;
-    int64_t freed = 0;
-    while (freed < need->units && h->count > 0 && count < most) {
-        es_heap_settle(h, s->key);
-        es_heap_entry top = h->entry[0];
-        es_heap_drop(h);
-        if (es_may_evict(s->view, top.id, need->tier)) {
-            out[count++] = top.id;
-            freed += unit[top.id >> 6];
-        } else {
-            s->held[held++] = top;
+    lfu_cells *c = &s->cells[need->bucket];
+    const es_view *view = s->view;
+    const int64_t *unit = view->tier[need->tier].unit;
+    uint64_t *listed = s->listed + (size_t)need->tier * view->words;
+    int64_t lacking = need->units;
+    size_t count = 0;
+    for (uint32_t cell = lfu_some(c, 0); cell < LFU_CELLS && lacking > 0 && count < most;) {
+        es_oid least = lfu_least_of(s, need->tier, c->sentinel + cell, s->plain && cell < LFU_EXACT);
+        if (least == ES_NO_OBJECT) {
+            cell = lfu_some(c, cell + 1);
+            continue;
         }
+        listed[least >> 6] &= ~(1ull << (least & 63));
+        lfu_remove(s->node, c, need->tier * view->objects + least);
+        lacking -= unit[least >> 6];
+        out[count++] = least;
+        if (s->node[c->sentinel + cell].next == c->sentinel + cell)
+            cell = lfu_some(c, cell + 1);       /* empty now */
     }
-    for (size_t i = 0; i < held; i++)
-        es_heap_add(h, s->held[i].key, s->held[i].id);
-    if (need->all && freed < need->units) {
-        for (size_t i = 0; i < count; i++)
-            es_heap_add(h, s->key[out[i]], out[i]);
+    if (need->all && lacking > 0) {
+        while (count > 0)
+            lfu_restore(s, need->tier, out[--count]);
         return 0;
     }
-    for (size_t i = 0; i < count; i++)
-        lfu_forget(s, need->tier, out[i]);
+    for (size_t i = 0; s->counts == 1 && i < count; i++)
+        s->key[out[i]] = 0;
     return count;
 }
 

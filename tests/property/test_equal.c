@@ -95,6 +95,9 @@ static bool pair_clocks(scene *none, scene *timed)
 {
     if (none->tiers == 0 || (none->dispatcher && none->dispatcher_options == NULL && strcmp(none->dispatcher, "host_compute") == 0))
         return false;                   /* `cheaper` compares times */
+    if (!strcmp(none->policy, "random") || !strcmp(none->policy, "shift_cache"))
+        return false;                   /* what they name depends on how many are asked for at once */
+    none->rests = true;
     none->way = SCENE_DIRECT;
     none->channels = 1;
     none->limit = SCENE_CHANNELS;

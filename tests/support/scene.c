@@ -213,6 +213,8 @@ static void scene_trace(const scene *s, rig *r)
                 scene_token(s, r, &d, q, ES_DECODE, q > first || joins);
         }
     }
+    if (s->rests)
+        rig_token(r, s->requests - 1, ES_DECODE, false);
     for (uint32_t l = 0; l < s->layers; l++) {
         r->trace.bytes[l] = s->bytes[l];
         r->trace.numbers[l] = l * 2 + 1;
@@ -287,7 +289,7 @@ static void scene_tiers(const scene *s, rig *r)
 
 void scene_build(const scene *s, rig *r)
 {
-    rig_open(r, s->layers, s->experts, s->top_k, s->guesses, s->requests * (s->prompt + s->decode));
+    rig_open(r, s->layers, s->experts, s->top_k, s->guesses, s->requests * (s->prompt + s->decode) + 1);
     scene_trace(s, r);
     r->plan.seed = s->seed;
     r->plan.timed = s->timed;

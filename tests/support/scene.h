@@ -39,6 +39,7 @@ typedef struct scene {
     uint32_t requests, prompt, decode, together;    /* prompt and decode tokens of each; requests that share a step */
     uint32_t missing, cut, again;                   /* percent: rows left out, rows cut short, ids as the token before */
     bool counted;
+    bool rests;                 /* the last step wants nothing: what is left to be done is done before it */
     int64_t bytes[SCENE_LAYERS];
     /* machine */
     bool timed, cpu;
