@@ -4,9 +4,10 @@
  *                                              store.c    moves a copy through its life (the only writer of masks and space)
  *   events.c    composes events from steps     room.c     makes space: victims, overflow
  *   replay.c    steps, gates, releases         fetch.c    serves the misses of an event under clock none
- *   channel.c   queues and transfers           guess.c    asks the predictor, keeps its guesses
- *   share.c     rates of elastic transfers     grace.c    who should not leave yet
- *   bus.c       delivers facts                 run.c      begins, ends, reports */
+ *   channel.c   queues                         guess.c    asks the predictor, keeps its guesses
+ *   transfer.c  from a queue to the landing    grace.c    who should not leave yet
+ *   share.c     rates of elastic transfers     run.c      begins, ends, reports
+ *   bus.c       delivers facts */
 #ifndef ES_CORE_STATE_H
 #define ES_CORE_STATE_H
 
