@@ -69,7 +69,7 @@ typedef struct es_plan {
     const es_plan_tier *tiers;          size_t tier_count;
     const es_plan_channel *channels;    size_t channel_count;
     const es_plan_link *links;          size_t link_count;
-    es_plan_part policy, predictor, dispatcher, router;
+    es_plan_part policy, predictor, dispatcher, router, tuner;
     const es_plan_part *observers;      size_t observer_count;
 } es_plan;
 

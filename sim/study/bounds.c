@@ -94,7 +94,7 @@ static es_code bounds_run(const es_plan *plan, const es_progress *progress, boun
 static es_code bounds_plan(const es_plan *plan, es_plan *bound, es_plan_part *summary, es_arena *arena, es_err *err)
 {
     *bound = *plan;
-    bound->predictor = bound->dispatcher = (es_plan_part){0};
+    bound->predictor = bound->dispatcher = bound->tuner = (es_plan_part){0};
     es_code code = es_part_find(ES_KIND_OBSERVER, "summary", &summary->part, err);
     if (code)
         return code;

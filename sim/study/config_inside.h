@@ -13,7 +13,7 @@
 
 typedef struct config_top {     /* the top level; JSON rows are sections of their own */
     const char *name, *brief;
-    const es_json *plugins, *machine, *trace, *model, *tiers, *channels, *links, *compute, *policy, *predictor, *dispatcher, *router, *contract, *observers;
+    const es_json *plugins, *machine, *trace, *model, *tiers, *channels, *links, *compute, *policy, *predictor, *dispatcher, *router, *tuner, *contract, *observers;
     int clock;
     bool bounds, stream, force;
     int64_t seed, replication;

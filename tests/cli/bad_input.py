@@ -28,6 +28,7 @@ SETTINGS = [
     ('polici=lru', '--set polici: unknown option "polici"; did you mean "policy"?'),
     ('policy=lruu', '--set policy: policy.name: there is no policy "lruu"; did you mean "lru"?'),
     ('policy.counts=resident', '--set policy.counts: policy: unknown option "counts"; the options are name'),
+    ('tuner=adaptive', '--set tuner: tuner.name: there is no tuner "adaptive", nor any other'),
     ('observers=["sumary"]', '--set observers: observers.0.name: there is no observer "sumary"; did you mean "summary"?'),
     ('contract=event_atomc', '--set contract: contract.preset: "event_atomc" is not one of event_atomic, after_batch, keep_best, serialized; did you mean "event_atomic"?'),
     ('contract.scope=layers', '--set: contract.scope: "layers" is not one of global, layer; did you mean "layer"?'),
