@@ -188,7 +188,8 @@ static es_code assemble(es_run *run, es_err *err)
         return code;
     es_assemble_conclude(run);
     es_quick_open(run);
-    return es_store_initial(run, err);
+    code = es_store_initial(run, err);
+    return code == ES_OK ? es_start_fill(run, err) : code;
 }
 
 es_code es_run_new(es_run **out, const es_plan *plan, es_err *err)

@@ -7,6 +7,7 @@
  *   channel.c   queues and transfers           guess.c    asks the predictor, keeps its guesses
  *   share.c     rates of elastic transfers     grace.c    who should not leave yet
  *   bus.c       delivers facts                 run.c      begins, ends, reports
+ *   start.c     what is there before the first step
  *   wake.c      periodic work of parts         knobs.c    what a tuner may turn */
 #ifndef ES_CORE_STATE_H
 #define ES_CORE_STATE_H
@@ -375,6 +376,7 @@ void es_store_put_back(es_run *run, uint32_t tier, es_oid object);
 /* The event wants these objects of a word: what a guess brought is used now, as a hit or late. */
 void es_store_used_guess(es_run *run, uint32_t word, uint64_t wanted, uint64_t hits);
 es_code es_store_initial(es_run *run, es_err *err);
+es_code es_start_fill(es_run *run, es_err *err);    /* contract.start, behind the policy's pins */
 
 /* ---- room ---- */
 typedef enum es_room { ES_ROOM_OK, ES_ROOM_WAIT, ES_ROOM_LEAVING, ES_ROOM_NEVER } es_room;

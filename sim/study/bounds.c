@@ -202,9 +202,9 @@ static es_code bounds_timed(const es_plan *plan, const es_policy *policy, const 
         bound.contract.pins = 1;        /* it is there; how it came is not part of the bound */
         bound.contract.scope = ES_GLOBAL;
         bound.contract.reset = 0;
-        bound.contract.start = "cold";
         code = bounds_capacity(&bound, "100%", arena, err);
     }
+    bound.start_count = 0;
     bounds_policy *state = ES_NEW(arena, bounds_policy);
     if (code == ES_OK && !state)
         code = es_err_nomem(err, "a bound");
