@@ -187,9 +187,10 @@ static es_code assemble(es_run *run, es_err *err)
     if ((code = assemble_clock(run, err)) != ES_OK)
         return code;
     es_assemble_conclude(run);
+    if ((code = es_store_initial(run, err)) != ES_OK || (code = es_start_fill(run, err)) != ES_OK)
+        return code;
     es_quick_open(run);
-    code = es_store_initial(run, err);
-    return code == ES_OK ? es_start_fill(run, err) : code;
+    return ES_OK;
 }
 
 es_code es_run_new(es_run **out, const es_plan *plan, es_err *err)

@@ -86,8 +86,15 @@ void es_grace_guessed(es_run *run, es_oid object)
 
 void es_grace_gate(es_run *run, const es_event *event)
 {
-    for (uint32_t w = event->word; run->grace.avoids && w < event->word + event->words; w++)
+    if (!run->grace.avoids)
+        return;
+    uint64_t freed = 0;
+    for (uint32_t w = event->word; w < event->word + event->words; w++) {
+        freed |= run->grace.avoided[w];
         run->grace.avoided[w] = 0;
+    }
+    if (freed)
+        es_channels_unblock(run);           /* guesses that waited for these ask again */
 }
 
 void es_grace_prefer(es_run *run, bool avoids)

@@ -96,14 +96,14 @@ static void replay_instant(es_run *run)
     } else {
         if (run->pending_count)
             es_guess_gate(run);
+        if (run->predictor)
+            es_grace_gate(run, e);
         replay_pin(run);
         if (run->decides)
             es_fetch_decide(run, misses);
         es_bus_event(run, &run->use);
-        if (run->predictor && e->last) {
-            es_grace_gate(run, e);
+        if (run->predictor && e->last)
             es_guess_ask(run);
-        }
         if (misses)
             es_fetch_instant(run, misses);
         if (run->pending_count)

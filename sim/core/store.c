@@ -291,6 +291,7 @@ void es_store_reset(es_run *run)
                 store_drop(run, tier, w * 64 + (es_oid)__builtin_ctzll(left));
     }
     memset(run->fresh, 0, run->view.words * sizeof *run->fresh);
+    es_channels_unblock(run);
     es_bus_deliver(run, &(es_fact){.kind = ES_FACT_RESET, .at = run->now, .since = run->now, .from = ES_NO_TIER, .to = ES_NO_TIER,
         .channel = ES_NONE, .step = run->composer.steps});
     store_retell(run);

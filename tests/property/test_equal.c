@@ -105,6 +105,12 @@ static bool pair_clocks(scene *none, scene *timed)
     none->channel[0].latency = none->channel[0].per_object = none->channel[0].rate = 0;
     none->channel[0].cv = 0;
     none->channel[0].fifo = false;
+    if (none->predictor) {              /* guesses that are in flight together cannot displace each other, one after another they can */
+        none->channel[0].discipline = ES_FIFO;
+        none->channel[0].batch = 1;
+        if (none->contract.overflow == ES_WAVES)
+            none->contract.overflow = ES_TRIM;  /* between two waves compute takes time, in which a guess may find room */
+    }
     none->dense = 1000;
     none->expert = none->host_expert = 100;
     for (uint32_t t = 0; t < none->tiers; t++) {
