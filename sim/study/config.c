@@ -34,7 +34,7 @@ static const es_option config_options[] = {
     {.name = "contract", .type = ES_OPT_JSON, .offset = TOP(contract), .help = "How hits are judged and counted: a preset, or an object with preset and switches."},
     {.name = "clock", .type = ES_OPT_ENUM, .offset = TOP(clock), .choices = config_clocks,
         .help = "none: copies take no time, for hit rates and bytes; simulated: for speed; absent: simulated when links have channels and a compute unit has a timing."},
-    {.name = "observers", .type = ES_OPT_JSON, .offset = TOP(observers), .help = "What is reported: a list of observers; absent: summary, coverage, latency, traffic, memory, tables."},
+    {.name = "observers", .type = ES_OPT_JSON, .offset = TOP(observers), .help = "What is reported: a list of observers; absent: summary, coverage, latency, traffic, memory, tables, series."},
     {.name = "bounds", .type = ES_OPT_BOOL, .offset = TOP(bounds), .def = 1, .help = "Report what the best policy, no cache and an unlimited cache would do; it takes three more runs."},
     {.name = "stream", .type = ES_OPT_BOOL, .offset = TOP(stream), .help = "Keep no samples: memory does not grow with the trace, quantiles are within 1 percent."},
     {.name = "seed", .type = ES_OPT_INT, .offset = TOP(seed), .def = 1, .min = 0, .max = 0x1p53, .help = "Of every draw."},
@@ -327,6 +327,16 @@ const es_json *es_config_resolved(const es_config *config)
     return config->resolved;
 }
 
+const es_json *es_config_input(const es_config *config)
+{
+    return config->tree.input;
+}
+
+es_code es_config_inherit(es_config *config, const es_json *input, es_err *err)
+{
+    return es_tree_inherit(&config->tree, input, err);
+}
+
 const char *es_config_name(const es_config *config)
 {
     return config->top.name;
@@ -361,7 +371,7 @@ const es_trace_info *es_config_trace(const es_config *config)
 
 static bool config_observes_more(const es_config *config)
 {
-    static const char *const usual[] = {"summary", "coverage", "latency", "traffic", "memory", "tables", "digest", "audit"};
+    static const char *const usual[] = {"summary", "coverage", "latency", "traffic", "memory", "tables", "series", "digest", "audit"};
     for (size_t i = 0; i < config->plan.observer_count; i++) {
         bool known = false;
         for (size_t k = 0; k < sizeof usual / sizeof *usual; k++)

@@ -89,7 +89,7 @@ es_code config_part(es_config *config, es_kind kind, const es_json *given, const
 
 es_code config_observers(es_config *config, es_json *echo, es_err *err)
 {
-    static const char *const usual[] = {"summary", "coverage", "latency", "traffic", "memory", "tables"};
+    static const char *const usual[] = {"summary", "coverage", "latency", "traffic", "memory", "tables", "series"};
     const es_json *given = config->top.observers, *entry;
     if (given && !cJSON_IsArray(given))
         return es_err_set(err, ES_EINPUT, "observers: found %s, needs a list", es_json_kind(given));
@@ -130,15 +130,15 @@ static void machine_allow(const es_option *rows, const char *allow[16])
     allow[count] = NULL;
 }
 
-/* An object of named objects, or nothing. Names are parts of keys, so they have no dots. */
+/* An object of named objects, or nothing. Names are parts of keys and of paths in result.h5, so they have no dots and no slashes. */
 static es_code machine_names(const es_json *section, const char *key, es_err *err)
 {
     if (section && !cJSON_IsObject(section))
         return es_err_set(err, ES_EINPUT, "%s: found %s, needs an object of %s by name", key, es_json_kind(section), key);
     const es_json *member;
     cJSON_ArrayForEach(member, section) {
-        if (*member->string == '\0' || strpbrk(member->string, ". "))
-            return es_err_set(err, ES_EINPUT, "%s: \"%s\" is no name for one; a name is a word without dots and blanks", key, member->string);
+        if (*member->string == '\0' || strpbrk(member->string, "./ "))
+            return es_err_set(err, ES_EINPUT, "%s: \"%s\" is no name for one; a name is a word without dots, slashes and blanks", key, member->string);
         if (!cJSON_IsObject(member))
             return es_err_set(err, ES_EINPUT, "%s.%s: found %s, needs an object", key, member->string, es_json_kind(member));
     }
