@@ -10,9 +10,13 @@
  *     markov    Each expert of the token before stays with probability `reuse`; the rest is drawn by popularity.
  *     episode   As markov, but what is drawn comes, equally likely, from a working set which lasts `topic_length` tokens.
  *     uniform   Independent and equally likely: its hit rate is only capacity over population (info.uniform says so).
+ *     repeat    Each expert repeats, with probability `cross_layer`, the expert in its place of the layer before; else, with
+ *               probability `reuse`, that of the token before; else it is drawn by popularity. A number means the same expert in
+ *               every layer: the layers share one order of ranks.
+ *     strata    Independent: so many of each stratum of experts, equally likely within it.
  *
- * With probability `cross_layer` a new draw repeats the rank of the layer before instead (not in `uniform`), which a predictor can
- * learn. All draws are by counter, so a trace does not depend on what else is drawn, and its first tokens not on how many follow. */
+ * In zipf_ar, markov and episode a new draw repeats, with probability `cross_layer`, the rank of the layer before instead, which a
+ * predictor can learn. Weights that do not follow from the rank may be samples of the Zipf law, one per rank for all layers. All draws are by counter, so a trace does not depend on what else is drawn, and its first tokens not on how many follow. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,19 +24,26 @@
 #include "sim/base/sha256.h"
 #include "traces/trace.h"
 
-typedef enum synthetic_sampler { SYNTHETIC_ZIPF_AR, SYNTHETIC_UNIFORM, SYNTHETIC_EPISODE, SYNTHETIC_MARKOV } synthetic_sampler;
+typedef enum synthetic_sampler { SYNTHETIC_ZIPF_AR, SYNTHETIC_UNIFORM, SYNTHETIC_EPISODE, SYNTHETIC_MARKOV, SYNTHETIC_REPEAT, SYNTHETIC_STRATA } synthetic_sampler;
+
+typedef enum synthetic_popularity { SYNTHETIC_BY_RANK, SYNTHETIC_SAMPLED } synthetic_popularity;
+
+/* Experts [first, first + size) of every layer, of which a row takes so many. */
+typedef struct synthetic_stratum { uint32_t first, size, picks; } synthetic_stratum;
 
 typedef struct synthetic {
     /* options */
     int64_t layers, experts, top_k, requests, prompt_tokens, decode_tokens, expert_bytes, topics, topic_length, working_set, seed;
-    int sampler;
-    es_reals skew;
+    int sampler, popularity;
+    es_reals skew, strata_size, strata_picks;
     double reuse, cross_layer;
     const es_json *counts;
     /* what follows from them */
     es_trace_info info;
     uint32_t set;                       /* members of a working set */
-    uint16_t *expert_of;                /* [topics][layers][experts] by rank; uniform: [layers][experts], shuffled on */
+    synthetic_stratum *stratum;         /* [strata] where no expert of a stratum is preferred; else none */
+    uint32_t strata;
+    uint16_t *expert_of;                /* [topics][layers][experts] by rank; with strata: [layers][experts], shuffled on */
     double *slowness;                   /* [layers][experts] by rank: 1 / weight */
     double *below;                      /* [layers][experts] by rank: sum of the weights up to and including it */
     es_stream refresh, clock, copy, topic, member, keep, pick;
@@ -45,6 +56,8 @@ typedef struct synthetic {
     es_token *token;                    /* [longest step] */
     uint16_t *ids;                      /* [longest step][layers][top_k] */
 } synthetic;
+
+#define SYNTHETIC_SAMPLED_SKEW 1.01     /* at 1 the law has no finite sum, and just above it nearly all samples are too large */
 
 /* --- set-up --------------------------------------------------------------------------------------------------------------------- */
 
@@ -71,8 +84,9 @@ static es_code synthetic_ranks(synthetic *s, es_arena *arena, es_err *err)
         return es_err_nomem(err, "a generator");
     }
     for (uint64_t list = 0; list < lists; list++) {
+        uint64_t layer = s->sampler == SYNTHETIC_REPEAT ? 0 : list % s->info.layers;
         for (uint32_t i = 0; i < experts; i++)
-            order[i] = (synthetic_order){ s->counts ? i : es_draw(shuffle, list / s->info.layers, list % s->info.layers, i, 0), (uint16_t)i };
+            order[i] = (synthetic_order){ s->counts ? i : es_draw(shuffle, list / s->info.layers, layer, i, 0), (uint16_t)i };
         qsort(order, experts, sizeof *order, synthetic_compare);
         for (uint32_t i = 0; i < experts; i++)
             s->expert_of[list * experts + i] = order[i].expert;
@@ -90,14 +104,32 @@ static es_code synthetic_count(const synthetic *s, uint32_t layer, uint32_t expe
     return ES_OK;
 }
 
+/* A sample of the Zipf law, P(x) ~ x^-skew: rejection from a power law (Devroye 1986, p. 551). */
+static double synthetic_zipf(es_stream stream, uint32_t rank, double skew)
+{
+    double b = exp2(skew - 1.0);
+    for (uint64_t attempt = 0;; attempt++) {
+        double u = 1.0 - es_draw_real(stream, rank, attempt, 0, 0), v = es_draw_real(stream, rank, attempt, 1, 0);
+        double x = floor(pow(u, -1.0 / (skew - 1.0)));
+        if (x > 9.2e18)
+            continue;                   /* no counter could hold it */
+        double t = pow(1.0 + 1.0 / x, skew - 1.0);
+        if (v * x * (t - 1.0) / (b - 1.0) <= t / b)
+            return x;
+    }
+}
+
 static es_code synthetic_layer_weights(synthetic *s, uint32_t layer, es_err *err)
 {
     uint32_t experts = s->info.experts, positive = 0;
     double skew = s->skew.count == 0 ? 1.0 : s->skew.at[s->skew.count == 1 ? 0 : layer], sum = 0.0;
     if (s->counts && cJSON_GetArraySize(cJSON_GetArrayItem(s->counts, (int)layer)) != (int)experts)
         return es_err_set(err, ES_EINPUT, "counts.%u: is not a list of %u numbers, one per expert", layer, experts);
+    if (s->popularity == SYNTHETIC_SAMPLED && !(skew >= SYNTHETIC_SAMPLED_SKEW))
+        return es_err_set(err, ES_EINPUT, "skew: the Zipf law has no samples for %g; popularity sampled needs at least %g", skew, SYNTHETIC_SAMPLED_SKEW);
+    es_stream sample = es_stream_of((uint64_t)s->seed, 0, "synthetic", "weight");
     for (uint32_t r = 0; r < experts; r++) {
-        double weight = pow((double)(r + 1), -skew);
+        double weight = s->popularity == SYNTHETIC_SAMPLED ? synthetic_zipf(sample, r, skew) : pow((double)(r + 1), -skew);
         es_code code = s->counts ? synthetic_count(s, layer, r, &weight, err) : ES_OK;
         if (code)
             return code;
@@ -128,6 +160,60 @@ static es_code synthetic_weights(synthetic *s, es_arena *arena, es_err *err)
     return ES_OK;
 }
 
+static es_code synthetic_whole(const es_reals *list, const char *name, double most, double *sum, es_err *err)
+{
+    *sum = 0.0;
+    for (size_t i = 0; i < list->count; i++) {
+        if (!(list->at[i] >= 1.0 && list->at[i] <= most && list->at[i] == floor(list->at[i])))
+            return es_err_set(err, ES_EINPUT, "%s: %g is not a whole number from 1 to %g", name, list->at[i], most);
+        *sum += list->at[i];
+    }
+    return ES_OK;
+}
+
+static es_code synthetic_check_strata(const es_reals *size, const es_reals *picks, const synthetic *s, es_err *err)
+{
+    double all = 0.0, taken = 0.0;
+    es_code code = synthetic_whole(size, "strata", ES_TRACE_EXPERTS_MAX, &all, err);
+    if (!code)
+        code = synthetic_whole(picks, "picks", ES_TRACE_TOP_K_MAX, &taken, err);
+    if (code)
+        return code;
+    if (size->count != picks->count)
+        return es_err_set(err, ES_EINPUT, "picks: %zu numbers for %zu strata; each stratum needs one", picks->count, size->count);
+    if (all != (double)s->experts)
+        return es_err_set(err, ES_EINPUT, "strata: they hold %g experts together, not %lld as there are", all, (long long)s->experts);
+    if (taken != (double)s->top_k)
+        return es_err_set(err, ES_EINPUT, "picks: they are %g together, not top_k, %lld", taken, (long long)s->top_k);
+    for (size_t i = 0; i < size->count; i++)
+        if (picks->at[i] > size->at[i])
+            return es_err_set(err, ES_EINPUT, "picks: %g of a stratum of %g experts", picks->at[i], size->at[i]);
+    return ES_OK;
+}
+
+/* Popular, middling and rare: what is taken where the options say nothing. All experts are one stratum of the sampler uniform. */
+static es_code synthetic_strata(synthetic *s, es_arena *arena, es_err *err)
+{
+    static const double sizes[] = { 20, 30, 10 }, picks[] = { 2, 1, 1 };
+    const double all = (double)s->experts, top_k = (double)s->top_k;
+    es_reals size = s->strata_size.count ? s->strata_size : (es_reals){ sizes, 3 }, pick = s->strata_picks.count ? s->strata_picks : (es_reals){ picks, 3 };
+    if (s->sampler == SYNTHETIC_UNIFORM) {
+        size = (es_reals){ &all, 1 };
+        pick = (es_reals){ &top_k, 1 };
+    } else if (s->sampler != SYNTHETIC_STRATA) {
+        return ES_OK;
+    }
+    es_code code = synthetic_check_strata(&size, &pick, s, err);
+    if (code)
+        return code;
+    s->stratum = ES_NEW_ARRAY(arena, size.count, synthetic_stratum);
+    if (!s->stratum)
+        return es_err_nomem(err, "a generator");
+    for (uint32_t first = 0; s->strata < size.count; first += s->stratum[s->strata++].size)
+        s->stratum[s->strata] = (synthetic_stratum){ first, (uint32_t)size.at[s->strata], (uint32_t)pick.at[s->strata] };
+    return ES_OK;
+}
+
 /* What the bounds of single options cannot say. */
 static es_code synthetic_check(const synthetic *s, es_err *err)
 {
@@ -141,8 +227,10 @@ static es_code synthetic_check(const synthetic *s, es_err *err)
         return es_err_set(err, ES_EINPUT, "working_set: %lld is not top_k, %lld, to experts, %lld", (long long)s->working_set, (long long)s->top_k, (long long)s->experts);
     if (s->counts && s->topics > 1)
         return es_err_set(err, ES_EINPUT, "topics: counts give one popularity, so there is one topic");
-    if (s->sampler == SYNTHETIC_UNIFORM && s->counts)
-        return es_err_set(err, ES_EINPUT, "counts: the sampler uniform has no popularity");
+    if ((s->sampler == SYNTHETIC_UNIFORM || s->sampler == SYNTHETIC_STRATA) && s->counts)
+        return es_err_set(err, ES_EINPUT, "counts: the sampler %s has no popularity", s->sampler == SYNTHETIC_UNIFORM ? "uniform" : "strata");
+    if (s->popularity == SYNTHETIC_SAMPLED && s->counts)
+        return es_err_set(err, ES_EINPUT, "popularity: counts give it, so it is not sampled");
     return ES_OK;
 }
 
@@ -203,7 +291,10 @@ static es_code synthetic_open(void *self, const es_source_ask *ask, es_arena *ar
         return code;
     uint64_t longest = s->prompt_tokens > 0 ? (uint64_t)s->prompt_tokens : 1, layers = s->info.layers;
     s->set = (uint32_t)(s->working_set ? s->working_set : 2 * s->top_k < s->experts ? 2 * s->top_k : s->experts);
-    if (s->sampler == SYNTHETIC_UNIFORM)
+    code = synthetic_strata(s, arena, err);
+    if (code)
+        return code;
+    if (s->stratum)
         s->topics = 1;
     code = synthetic_ranks(s, arena, err);
     if (!code)
@@ -300,18 +391,12 @@ static uint16_t synthetic_popular(const synthetic *s, uint32_t layer, double dra
     return (uint16_t)low;
 }
 
-/* A rank that is not in the row: the layer before's, or one drawn. After 64 vain draws (a few ranks may hold nearly all weight) the
- * first rank that is free and may be used. */
-static uint16_t synthetic_new(const synthetic *s, uint64_t key, uint32_t layer, const uint16_t *row, uint32_t count)
+/* A rank that is not in the row, by popularity. After 64 vain draws (a few ranks may hold nearly all weight) the first rank that is
+ * free and may be used. */
+static uint16_t synthetic_drawn(const synthetic *s, uint64_t key, uint32_t layer, const uint16_t *row, uint32_t count)
 {
     const uint16_t *members = s->members + (size_t)layer * s->set;
     bool episode = s->sampler == SYNTHETIC_EPISODE;
-    if (layer > 0 && s->cross_layer > 0.0 && es_draw_real(s->copy, key, layer, count, 0) < s->cross_layer) {
-        uint16_t rank = s->row[(size_t)(layer - 1) * s->info.top_k + count];
-        bool allowed = episode ? synthetic_holds(members, s->set, rank) : isfinite(s->slowness[(size_t)layer * s->info.experts + rank]);
-        if (allowed && !synthetic_holds(row, count, rank))
-            return rank;
-    }
     for (uint64_t attempt = 0; attempt < 64; attempt++) {
         double draw = es_draw_real(s->pick, key, layer, count, attempt);
         uint16_t rank = episode ? members[(uint32_t)(draw * s->set)] : synthetic_popular(s, layer, draw);
@@ -326,6 +411,20 @@ static uint16_t synthetic_new(const synthetic *s, uint64_t key, uint32_t layer, 
     return row[0];                      /* cannot be: set-up saw to it that enough ranks may be used */
 }
 
+/* The layer before's where it is repeated, or one drawn. */
+static uint16_t synthetic_new(const synthetic *s, uint64_t key, uint32_t layer, const uint16_t *row, uint32_t count)
+{
+    const uint16_t *members = s->members + (size_t)layer * s->set;
+    bool episode = s->sampler == SYNTHETIC_EPISODE;
+    if (layer > 0 && s->cross_layer > 0.0 && es_draw_real(s->copy, key, layer, count, 0) < s->cross_layer) {
+        uint16_t rank = s->row[(size_t)(layer - 1) * s->info.top_k + count];
+        bool allowed = episode ? synthetic_holds(members, s->set, rank) : isfinite(s->slowness[(size_t)layer * s->info.experts + rank]);
+        if (allowed && !synthetic_holds(row, count, rank))
+            return rank;
+    }
+    return synthetic_drawn(s, key, layer, row, count);
+}
+
 /* markov, episode: those that stay come first, in their order. */
 static void synthetic_stay(synthetic *s, uint64_t key, uint32_t layer, bool fresh)
 {
@@ -336,6 +435,21 @@ static void synthetic_stay(synthetic *s, uint64_t key, uint32_t layer, bool fres
             row[count++] = row[i];
     for (; count < s->info.top_k; count++)
         row[count] = synthetic_new(s, key, layer, row, count);
+}
+
+/* repeat: what is in the row already is not repeated, and no expert of weight 0. */
+static void synthetic_repeat(synthetic *s, uint64_t key, uint32_t layer, bool fresh)
+{
+    uint32_t k = s->info.top_k;
+    uint16_t *row = s->row + (size_t)layer * k;
+    const uint16_t *above = layer > 0 ? row - k : NULL;
+    const double *slowness = s->slowness + (size_t)layer * s->info.experts;
+    for (uint32_t i = 0; i < k; i++) {
+        if (above && es_draw_real(s->copy, key, layer, i, 0) < s->cross_layer && isfinite(slowness[above[i]]) && !synthetic_holds(row, i, above[i]))
+            row[i] = above[i];
+        else if (fresh || !(es_draw_real(s->keep, key, layer, i, 0) < s->reuse) || synthetic_holds(row, i, row[i]))
+            row[i] = synthetic_drawn(s, key, layer, row, i);
+    }
 }
 
 /* A new working set in every layer, by popularity, its clocks partly those of the layer before. */
@@ -352,15 +466,19 @@ static void synthetic_episode(synthetic *s, uint64_t segment)
     }
 }
 
-/* Swaps top_k experts to the front; whatever order the others are in, every set is equally likely. */
+/* Swaps so many of each stratum to its front; whatever order the others are in, every set is equally likely. */
 static void synthetic_shuffle(synthetic *s, uint64_t key, uint32_t layer, uint16_t *ids)
 {
-    uint16_t *list = s->expert_of + (size_t)layer * s->info.experts;
-    for (uint32_t i = 0; i < s->info.top_k; i++) {
-        uint32_t j = i + es_draw_below(s->pick, s->info.experts - i, key, layer, i, 0);
-        uint16_t id = list[j];
-        list[j] = list[i];
-        list[i] = ids[i] = id;
+    uint32_t slot = 0;
+    for (uint32_t n = 0; n < s->strata; n++) {
+        const synthetic_stratum *stratum = &s->stratum[n];
+        uint16_t *list = s->expert_of + (size_t)layer * s->info.experts + stratum->first;
+        for (uint32_t i = 0; i < stratum->picks; i++, slot++) {
+            uint32_t j = i + es_draw_below(s->pick, stratum->size - i, key, layer, slot, 0);
+            uint16_t id = list[j];
+            list[j] = list[i];
+            list[i] = ids[slot] = id;
+        }
     }
 }
 
@@ -375,12 +493,14 @@ static void synthetic_token(synthetic *s, uint64_t request, uint64_t position, u
     if (s->sampler == SYNTHETIC_EPISODE && first)
         synthetic_episode(s, synthetic_key(request, segment));
     for (uint32_t layer = 0; layer < s->info.layers; layer++, ids += k) {
-        if (s->sampler == SYNTHETIC_UNIFORM) {
+        if (s->stratum) {
             synthetic_shuffle(s, key, layer, ids);
             continue;
         }
         if (s->sampler == SYNTHETIC_ZIPF_AR)
             synthetic_clocks(s, key, layer, fresh);
+        else if (s->sampler == SYNTHETIC_REPEAT)
+            synthetic_repeat(s, key, layer, fresh);
         else
             synthetic_stay(s, key, layer, fresh);
         const uint16_t *expert = s->expert_of + ((size_t)topic * s->info.layers + layer) * s->info.experts, *row = s->row + (size_t)layer * k;
@@ -426,14 +546,15 @@ static es_code synthetic_rewind(void *self, es_err *err)
     synthetic *s = self;
     (void)err;
     s->request = s->position = s->record = 0;
-    for (uint64_t i = 0; s->sampler == SYNTHETIC_UNIFORM && i < (uint64_t)s->info.layers * s->info.experts; i++)
+    for (uint64_t i = 0; s->stratum && i < (uint64_t)s->info.layers * s->info.experts; i++)
         s->expert_of[i] = (uint16_t)(i % s->info.experts);     /* the shuffle goes on from where it stood */
     return ES_OK;
 }
 
 /* --- table ---------------------------------------------------------------------------------------------------------------------- */
 
-static const char *const synthetic_samplers[] = { "zipf_ar", "uniform", "episode", "markov", NULL };
+static const char *const synthetic_samplers[] = { "zipf_ar", "uniform", "episode", "markov", "repeat", "strata", NULL };
+static const char *const synthetic_popularities[] = { "rank", "sampled", NULL };
 
 static const es_option synthetic_options[] = {
     { .name = "layers", .type = ES_OPT_INT, .offset = offsetof(synthetic, layers), .def = 24, .min = 1, .max = ES_TRACE_LAYERS_MAX, .help = "MoE layers." },
@@ -444,14 +565,18 @@ static const es_option synthetic_options[] = {
     { .name = "decode_tokens", .type = ES_OPT_INT, .offset = offsetof(synthetic, decode_tokens), .def = 256, .min = 0, .max = 1e9, .unit = "tokens", .help = "Tokens that each request generates, one per step." },
     { .name = "expert_bytes", .type = ES_OPT_BYTES, .offset = offsetof(synthetic, expert_bytes), .def = 0, .min = 0, .max = 1e15, .help = "Size of one expert; 0: the trace does not say." },
     { .name = "sampler", .type = ES_OPT_ENUM, .offset = offsetof(synthetic, sampler), .def = SYNTHETIC_ZIPF_AR, .choices = synthetic_samplers,
-      .help = "How a row is drawn: by popularity with memory, equally likely, from a working set, or as a Markov chain." },
+      .help = "How a row is drawn: by popularity with memory, equally likely, from a working set, as a Markov chain, repeating the layer or token before, or from strata." },
     { .name = "skew", .type = ES_OPT_REALS, .offset = offsetof(synthetic, skew), .min = 0, .max = 10, .help = "Zipf exponent of popularity: one number, or one per layer; none: 1." },
+    { .name = "popularity", .type = ES_OPT_ENUM, .offset = offsetof(synthetic, popularity), .def = SYNTHETIC_BY_RANK, .choices = synthetic_popularities,
+      .help = "Whether an expert's weight follows from its rank or is one sample of the Zipf law with that exponent." },
     { .name = "reuse", .type = ES_OPT_REAL, .offset = offsetof(synthetic, reuse), .def = 0, .min = 0, .max = 1,
-      .help = "Memory from token to token: correlation of an expert's score (zipf_ar), or probability that an expert stays (markov, episode)." },
+      .help = "Memory from token to token: correlation of an expert's score (zipf_ar), or probability that an expert stays (markov, episode, repeat)." },
     { .name = "topics", .type = ES_OPT_INT, .offset = offsetof(synthetic, topics), .def = 1, .min = 1, .max = 4096, .help = "Different assignments of popularity to experts." },
     { .name = "topic_length", .type = ES_OPT_INT, .offset = offsetof(synthetic, topic_length), .def = 0, .min = 0, .max = 1e9, .unit = "tokens", .help = "Tokens until topic and working set are drawn anew; 0: once per request." },
     { .name = "working_set", .type = ES_OPT_INT, .offset = offsetof(synthetic, working_set), .def = 0, .min = 0, .max = 2 * ES_TRACE_TOP_K_MAX, .help = "Experts per layer in an episode's working set; 0: twice top_k." },
-    { .name = "cross_layer", .type = ES_OPT_REAL, .offset = offsetof(synthetic, cross_layer), .def = 0, .min = 0, .max = 1, .help = "Probability that a draw repeats the rank of the layer before." },
+    { .name = "cross_layer", .type = ES_OPT_REAL, .offset = offsetof(synthetic, cross_layer), .def = 0, .min = 0, .max = 1, .help = "Probability that a draw repeats the rank of the layer before (repeat: its expert)." },
+    { .name = "strata", .type = ES_OPT_REALS, .offset = offsetof(synthetic, strata_size), .min = 1, .max = ES_TRACE_EXPERTS_MAX, .help = "Experts of each stratum, from id 0 on; none: 20, 30 and 10." },
+    { .name = "picks", .type = ES_OPT_REALS, .offset = offsetof(synthetic, strata_picks), .min = 1, .max = ES_TRACE_TOP_K_MAX, .help = "Experts that a row takes of each stratum; none: 2, 1 and 1." },
     { .name = "seed", .type = ES_OPT_INT, .offset = offsetof(synthetic, seed), .def = 1, .min = 0, .max = 9e15, .help = "Other seeds draw other traces." },
     { .name = "counts", .type = ES_OPT_JSON, .offset = offsetof(synthetic, counts), .help = "Popularity as measured: [layers][experts] uses of each expert, instead of skew." },
     { 0 },

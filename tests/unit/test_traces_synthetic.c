@@ -91,6 +91,132 @@ static void an_episode_stays_in_its_working_set(void **state)
     assert_true(distinct > 20);
 }
 
+/* --- repeat, strata: their laws are known exactly ------------------------------------------------------------------------------------ */
+
+typedef struct law {
+    uint32_t layers, k;
+    uint64_t rows;
+    double uses[2][128];        /* of layers 0 and 1, any place in the row */
+    double above, before;       /* rows of layer 1 like layer 0's of the token; rows of layer 0 like the token before's: first places */
+    double pair[20][20];        /* the first two places of layer 0 */
+} law;
+
+static void law_read(law *l, const char *options)
+{
+    opened o;
+    es_err err = { 0 };
+    good(open_synthetic(&o, options, &err), &err);
+    const es_trace_info *info = es_source_synthetic.info(o.self);
+    *l = (law){ .layers = info->layers, .k = info->top_k };
+    uint32_t last = UINT32_MAX;
+    for (bool more = true; more;) {
+        es_step step;
+        good(es_source_synthetic.next(o.self, &step, &more, &err), &err);
+        if (!more)
+            break;
+        const uint16_t *row = step.ids;
+        for (uint32_t i = 0; i < l->k * (l->layers > 1 ? 2 : 1); i++)
+            l->uses[i / l->k][row[i]]++;
+        l->above += l->layers > 1 && row[l->k] == row[0];
+        l->before += row[0] == last;
+        last = row[0];
+        if (l->k > 1 && row[0] < 20 && row[1] < 20)
+            l->pair[row[0] < row[1] ? row[0] : row[1]][row[0] < row[1] ? row[1] : row[0]]++;
+        l->rows++;
+    }
+    close_source(&o);
+}
+
+/* Pearson's statistic of counts that should be equal. */
+static double chi_square(const double *count, uint32_t from, uint32_t to)
+{
+    double sum = 0.0, statistic = 0.0;
+    for (uint32_t i = from; i < to; i++)
+        sum += count[i];
+    double mean = sum / (to - from);
+    for (uint32_t i = from; i < to; i++)
+        statistic += (count[i] - mean) * (count[i] - mean) / mean;
+    return statistic;
+}
+
+#define REPEAT "{\"sampler\": \"repeat\", \"experts\": 128, \"top_k\": 1, \"skew\": [0], \"cross_layer\": 0.3, "
+
+static void repeat_follows_the_layer_before_then_the_token_before(void **state)
+{
+    (void)state;
+    law l;
+    law_read(&l, REPEAT "\"layers\": 2, \"decode_tokens\": 60000, \"reuse\": 0.2}");
+    /* Layer 0 repeats with .2 and by chance. Layer 1 is like it with c = .3 + .7 (.2 (.2 c + .8/128) + .8/128). Bounds: four deviations. */
+    double n = (double)l.rows, before = 0.2 + 0.8 / 128, c = (0.3 + 0.7 * (0.2 * 0.8 / 128 + 0.8 / 128)) / (1.0 - 0.7 * 0.2 * 0.2);
+    assert_true(fabs(l.before / n - before) < 4.0 * sqrt(before * (1.0 - before) / n));
+    assert_true(fabs(l.above / n - c) < 4.0 * sqrt(c * (1.0 - c) / n));
+    /* Popularity stays equal; a repeat with .2 makes counts 1.2/.8 times as uneven. 127 degrees of freedom, five deviations. */
+    assert_true(chi_square(l.uses[0], 0, 128) < 1.5 * (127.0 + 5.0 * sqrt(254.0)));
+    assert_true(chi_square(l.uses[1], 0, 128) < 1.5 * (127.0 + 5.0 * sqrt(254.0)));
+}
+
+static void repeat_without_reuse_knows_only_the_layer_before(void **state)
+{
+    (void)state;
+    law l;
+    law_read(&l, REPEAT "\"layers\": 2, \"decode_tokens\": 60000}");
+    double n = (double)l.rows, above = 0.3 + 0.7 / 128, before = 1.0 / 128;
+    assert_true(fabs(l.above / n - above) < 4.0 * sqrt(above * (1.0 - above) / n));
+    assert_true(fabs(l.before / n - before) < 4.0 * sqrt(before * (1.0 - before) / n));
+    assert_true(chi_square(l.uses[0], 0, 128) < 127.0 + 5.0 * sqrt(254.0));
+    assert_true(chi_square(l.uses[1], 0, 128) < 127.0 + 5.0 * sqrt(254.0));
+}
+
+static void repeat_never_lists_an_expert_twice(void **state)
+{
+    (void)state;
+    opened o;
+    es_err err = { 0 };
+    es_tally counts;
+    good(open_synthetic(&o, "{\"sampler\": \"repeat\", \"layers\": 3, \"experts\": 5, \"top_k\": 4, \"cross_layer\": 0.6, \"reuse\": 0.6}", &err), &err);
+    good(es_trace_check(&es_source_synthetic, o.self, &counts, NULL, &err), &err);
+    close_source(&o);
+}
+
+/* Of two samples of the Zipf law with exponent 1.5 one is more than nine times the other in .315 of all cases (summed over the law);
+ * of two ranks never. */
+static void sampled_weights_are_samples_of_the_zipf_law(void **state)
+{
+    (void)state;
+    unsigned uneven = 0, seeds = 400;
+    for (unsigned seed = 1; seed <= seeds; seed++) {
+        char options[256];
+        law l;
+        snprintf(options, sizeof options, "{\"sampler\": \"repeat\", \"experts\": 2, \"top_k\": 1, \"layers\": 1, \"decode_tokens\": 1000, "
+            "\"popularity\": \"sampled\", \"skew\": [1.5], \"seed\": %u}", seed);
+        law_read(&l, options);
+        uneven += l.uses[0][0] > 900 || l.uses[0][1] > 900;
+    }
+    assert_true(fabs(uneven / (double)seeds - 0.315) < 4.0 * sqrt(0.315 * 0.685 / seeds));
+}
+
+static void strata_take_so_many_of_each(void **state)
+{
+    (void)state;
+    law l;
+    law_read(&l, "{\"sampler\": \"strata\", \"layers\": 1, \"experts\": 60, \"top_k\": 4, \"decode_tokens\": 40000}");
+    static const uint32_t edge[] = { 0, 20, 50, 60 }, picks[] = { 2, 1, 1 };
+    for (int i = 0; i < 3; i++) {
+        double sum = 0.0, df = edge[i + 1] - edge[i] - 1;
+        for (uint32_t e = edge[i]; e < edge[i + 1]; e++)
+            sum += l.uses[0][e];
+        assert_true(sum == 40000.0 * picks[i]);                 /* of every row, so exactly */
+        assert_true(chi_square(l.uses[0], edge[i], edge[i + 1]) < df + 5.0 * sqrt(2.0 * df));
+    }
+    double pairs[190];
+    uint32_t n = 0;
+    for (uint32_t a = 0; a < 20; a++)
+        for (uint32_t b = a + 1; b < 20; b++)
+            pairs[n++] = l.pair[a][b];
+    assert_true(chi_square(pairs, 0, 190) < 189.0 + 5.0 * sqrt(2.0 * 189.0));
+    assert_true(fabs(l.before / 40000.0 - 1.0 / 20) < 4.0 * sqrt(0.05 * 0.95 / 40000.0));      /* no memory */
+}
+
 static void counts_give_the_popularity_and_zero_is_never_used(void **state)
 {
     (void)state;
@@ -103,15 +229,15 @@ static void counts_give_the_popularity_and_zero_is_never_used(void **state)
 static void a_longer_trace_begins_like_a_shorter_one(void **state)
 {
     (void)state;
-    static const char *const sampler[] = { "zipf_ar", "uniform", "episode", "markov" };
-    for (int i = 0; i < 4; i++) {
+    static const char *const sampler[] = { "zipf_ar", "uniform", "episode", "markov", "repeat", "strata" };
+    for (int i = 0; i < 6; i++) {
         char options[256];
         char *text[2];
         for (int j = 0; j < 2; j++) {
             opened o;
             es_err err = { 0 };
             snprintf(options, sizeof options, "{\"layers\": 3, \"experts\": 16, \"top_k\": 2, \"prompt_tokens\": 3, \"decode_tokens\": %d, \"sampler\": \"%s\", \"reuse\": 0.4, "
-                "\"topics\": 3, \"topic_length\": 4, \"cross_layer\": 0.3}", j ? 40 : 20, sampler[i]);
+                "\"topics\": 3, \"topic_length\": 4, \"cross_layer\": 0.3, \"strata\": [6, 10], \"picks\": [1, 1]}", j ? 40 : 20, sampler[i]);
             good(open_synthetic(&o, options, &err), &err);
             text[j] = source_text(&es_source_synthetic, o.self);
             char *again = source_text(&es_source_synthetic, o.self);
@@ -130,14 +256,15 @@ static void generated_traces_are_the_same_everywhere(void **state)
 {
     static const struct { const char *sampler, *hex; } golden[] = {
         { "zipf_ar", "4a4874df8f489b5b7a36737d745c9b1f0aa1d357497c14bdb68f8667201e412f" }, { "uniform", "812579caa263da7b041cfb7a87c6b0fb440e29959640c224c506ce24472a3bd0" }, { "episode", "90d1ead700625f39db013e0c6e53afc776722409e349197ea31b99a08b004b6e" }, { "markov", "9962f5484ec43c3014da9ead10d2b402fc16f24883386445f9591bf08f7c5844" },
+        { "repeat", "1d883c4b3c141ae545e8a2b182b30a85663a2c5e451fdc420e0d0e73321fe975" }, { "strata", "c586ef69f6064699358adc3cef309f10809d4457522a9bcd4753e568bdd77235" },
     };
     (void)state;
     for (size_t i = 0; i < sizeof golden / sizeof golden[0]; i++) {
         opened o;
         es_err err = { 0 };
-        char options[256], hex[65];
+        char options[384], hex[65];
         snprintf(options, sizeof options, "{\"layers\": 5, \"experts\": 40, \"top_k\": 6, \"requests\": 2, \"prompt_tokens\": 30, \"decode_tokens\": 300, \"sampler\": \"%s\", "
-            "\"reuse\": 0.6, \"topics\": 4, \"topic_length\": 64, \"cross_layer\": 0.2, \"skew\": [0.9], \"expert_bytes\": \"1MiB\", \"seed\": 7}", golden[i].sampler);
+            "\"reuse\": 0.6, \"topics\": 4, \"topic_length\": 64, \"cross_layer\": 0.2, \"skew\": [0.9], \"expert_bytes\": \"1MiB\", \"seed\": 7, \"strata\": [10, 30], \"picks\": [2, 4]}", golden[i].sampler);
         good(open_synthetic(&o, options, &err), &err);
         good(es_trace_check(&es_source_synthetic, o.self, NULL, hex, &err), &err);
         assert_string_equal(hex, golden[i].hex);
@@ -182,6 +309,14 @@ static void a_generator_refuses_what_cannot_be(void **state)
         { "{\"working_set\": 3, \"top_k\": 4}", "working_set: 3 is not top_k, 4, to experts, 64" },
         { "{\"layers\": 1, \"experts\": 2, \"top_k\": 1, \"topics\": 2, \"counts\": [[1, 2]]}", "topics: counts give one popularity, so there is one topic" },
         { "{\"layers\": 1, \"experts\": 2, \"top_k\": 1, \"sampler\": \"uniform\", \"counts\": [[1, 2]]}", "counts: the sampler uniform has no popularity" },
+        { "{\"layers\": 1, \"experts\": 2, \"top_k\": 1, \"counts\": [[1, 2]], \"popularity\": \"sampled\"}", "popularity: counts give it, so it is not sampled" },
+        { "{\"popularity\": \"sampled\", \"skew\": [1]}", "skew: the Zipf law has no samples for 1; popularity sampled needs at least 1.01" },
+        { "{\"sampler\": \"strata\"}", "strata: they hold 60 experts together, not 64 as there are" },
+        { "{\"sampler\": \"strata\", \"experts\": 60, \"top_k\": 3}", "picks: they are 4 together, not top_k, 3" },
+        { "{\"sampler\": \"strata\", \"strata\": [32.5, 31.5]}", "strata: 32.5 is not a whole number from 1 to" },
+        { "{\"sampler\": \"strata\", \"strata\": [32, 32]}", "picks: 3 numbers for 2 strata; each stratum needs one" },
+        { "{\"sampler\": \"strata\", \"strata\": [1, 63], \"picks\": [2, 2]}", "picks: 2 of a stratum of 1 experts" },
+        { "{\"sampler\": \"strata\", \"experts\": 60, \"layers\": 1, \"counts\": [[1]]}", "counts: the sampler strata has no popularity" },
         { "{\"layers\": 2, \"experts\": 2, \"top_k\": 1, \"counts\": [[1, 2]]}", "counts: is not a list of 2 lists, one per layer" },
         { "{\"layers\": 1, \"experts\": 2, \"top_k\": 1, \"counts\": [[1]]}", "counts.0: is not a list of 2 numbers, one per expert" },
         { "{\"layers\": 1, \"experts\": 2, \"top_k\": 1, \"counts\": [[1, -2]]}", "counts.0.1: is not a number from 0 to 1e15" },
@@ -284,6 +419,11 @@ int main(void)
         cmocka_unit_test(reuse_makes_neighbours_alike_and_leaves_popularity),
         cmocka_unit_test(uniform_uses_all_experts_alike),
         cmocka_unit_test(an_episode_stays_in_its_working_set),
+        cmocka_unit_test(repeat_follows_the_layer_before_then_the_token_before),
+        cmocka_unit_test(repeat_without_reuse_knows_only_the_layer_before),
+        cmocka_unit_test(repeat_never_lists_an_expert_twice),
+        cmocka_unit_test(sampled_weights_are_samples_of_the_zipf_law),
+        cmocka_unit_test(strata_take_so_many_of_each),
         cmocka_unit_test(counts_give_the_popularity_and_zero_is_never_used),
         cmocka_unit_test(a_longer_trace_begins_like_a_shorter_one),
         cmocka_unit_test(generated_traces_are_the_same_everywhere),
