@@ -140,7 +140,7 @@ void es_assemble_conclude(es_run *run)
     run->admits = run->policy->admit && (!run->policy->admits || run->policy->admits(run->policy_state));
     run->decides = run->admits || (run->dispatcher && run->dispatcher->serve) || run->contract->overflow == ES_BYPASS;
     for (uint32_t l = 0; run->expert_ns && l < run->view.layers; l++)
-        run->expert_ns[l] = es_channel_expert_ns(run, run->gpu, l * run->view.stride, 1);
+        run->expert_ns[l] = es_channel_expert_ns(run, run->gpu, es_layer_base(&run->view, l), 1);
 }
 
 /* ---- 4. the future ---- */

@@ -112,7 +112,7 @@ void es_channel_gate(es_run *run, const es_event *event)
         uint64_t not_here = tier->view->queued[event->word + w] | tier->view->inbound[event->word + w];
         for (uint64_t dead = not_here & ~event->mask[w]; dead; dead &= dead - 1) {
             es_xfer *x = &tier->xfer[(event->word + w) * 64 + (es_oid)__builtin_ctzll(dead)];
-            if (x->kind != ES_CLASS_GUESS || x->running)
+            if (x->kind != ES_CLASS_GUESS || x->running || !es_guess_is_for(run, x->object, event))
                 continue;
             run->tally.cancelled++;
             es_channel_withdraw(run, x, ES_GUESS);

@@ -90,8 +90,12 @@ void es_grace_gate(es_run *run, const es_event *event)
         return;
     uint64_t freed = 0;
     for (uint32_t w = event->word; w < event->word + event->words; w++) {
-        freed |= run->grace.avoided[w];
-        run->grace.avoided[w] = 0;
+        uint64_t over = run->grace.avoided[w];
+        for (uint64_t left = run->aim ? over : 0; left; left &= left - 1)
+            if (!es_guess_is_for(run, w * 64 + (es_oid)__builtin_ctzll(left), event))
+                over &= ~(left & -left);
+        freed |= over;
+        run->grace.avoided[w] &= ~over;
     }
     if (freed)
         es_channels_unblock(run);           /* guesses that waited for these ask again */

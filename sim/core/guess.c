@@ -10,13 +10,16 @@ static inline uint64_t guess_bit(es_oid object)
     return 1ull << (object & 63);
 }
 
-static void guess_queue(es_run *run, es_oid object, bool at_gate)
+/* A guess for the gate of `layer`. */
+static void guess_queue(es_run *run, es_oid object, uint32_t layer, bool at_gate)
 {
     es_tier_view *tier = &run->tier_view[run->serving];
     const es_event *e = &run->composer.event;
     size_t w = object >> 6;
     if (object >= run->view.objects || object % run->view.stride >= run->view.experts)
         return;                             /* there is no such expert */
+    if (run->aim)
+        run->aim[object] = layer;
     es_grace_guessed(run, object);
     if ((tier->resident[w] | tier->inbound[w] | tier->queued[w] | tier->outbound[w]) & guess_bit(object))
         return;                             /* outbound: a demand needs its room */
@@ -41,7 +44,7 @@ void es_guess_ask(es_run *run)
         es_predict_ask ask = {.point = ES_AFTER_GATE, .event = e, .layer = (e->layer + d) % layers, .next_step = e->layer + d >= layers};
         uint32_t n = run->predictor->predict(run->predictor_state, &ask, run->guesses, run->guesses_most);
         for (uint32_t i = 0; i < n; i++)
-            guess_queue(run, run->guesses[i].object, true);
+            guess_queue(run, run->guesses[i].object, ask.layer, true);
     }
 }
 
@@ -54,7 +57,7 @@ void es_guess_ask_at_end(es_run *run)
     es_predict_ask ask = {.point = ES_STEP_END, .event = e, .layer = 0, .next_step = true};
     uint32_t n = run->predictor->predict(run->predictor_state, &ask, run->guesses, run->guesses_most);
     for (uint32_t i = 0; i < n; i++)
-        guess_queue(run, run->guesses[i].object, false);
+        guess_queue(run, run->guesses[i].object, ask.layer, false);
     if (run->pending_count)
         es_guess_try(run);
 }
@@ -67,16 +70,16 @@ void es_guess_gate(es_run *run)
     for (uint32_t i = 0; i < run->pending_count; i++) {
         es_oid object = run->pending[i];
         size_t w = object >> 6;
-        if (w < e->word || w >= e->word + e->words) {
+        bool wanted = w >= e->word && w < e->word + e->words && e->mask[w - e->word] & guess_bit(object);
+        if (!wanted && (w < e->word || w >= e->word + e->words || !es_guess_is_for(run, object, e))) {
             run->pending[kept++] = object;
             continue;
         }
         tier->queued[w] &= ~guess_bit(object);
-        if (e->mask[w - e->word] & guess_bit(object)) {
+        if (wanted)
             run->tally.foreseen++;
-        } else {
+        else
             run->tally.cancelled++;
-        }
         es_bus_objects(run, ES_FACT_CANCEL, ES_GUESS, &object, 1, run->home, run->serving);
     }
     run->pending_count = kept;

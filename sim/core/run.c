@@ -20,10 +20,19 @@ es_code es_run_go(es_run *run, const es_progress *progress, es_err *err)
     return code;
 }
 
-/* Bytes of one token's experts over all layers: below it LRU scores exactly zero on decode. */
+/* One token's experts over all layers: with less room LRU scores exactly zero on decode. Layers that share their experts may all
+ * want different ones, but no more than there are. */
+static int64_t run_cycle_objects(const es_run *run)
+{
+    int64_t wanted = (int64_t)run->view.layers * run->composer.info->top_k * run->composer.slices, all = (int64_t)run->view.spaces * run->view.experts;
+    return wanted < all ? wanted : all;
+}
+
 static int64_t run_cycle_bytes(const es_run *run)
 {
     int64_t bytes = 0;
+    if (run->view.spaces < run->view.layers)
+        return run_cycle_objects(run) * run->bytes[0];
     for (uint32_t l = 0; l < run->view.layers; l++)
         bytes += run->composer.info->top_k * run->composer.slices * run->bytes[l * run->view.words_per_layer];
     return bytes;
@@ -68,9 +77,9 @@ static void run_report_capacity(const es_run *run, es_json *out)
     int64_t room = 0, population_bytes = 0;
     for (uint32_t b = 0; b < (run->view.per_layer ? run->view.layers : 1); b++)
         room += tier->room[b];
-    for (uint32_t l = 0; l < run->view.layers; l++)
+    for (uint32_t l = 0; l < run->view.spaces; l++)
         population_bytes += run->view.experts * run->bytes[l * run->view.words_per_layer];
-    es_json_add_int(capacity, "objects", (int64_t)run->view.layers * run->view.experts);
+    es_json_add_int(capacity, "objects", (int64_t)run->view.spaces * run->view.experts);
     if (tier->home)
         cJSON_AddNullToObject(capacity, "slots_or_bytes");
     else
@@ -83,7 +92,7 @@ static void run_report_capacity(const es_run *run, es_json *out)
         cJSON_AddNullToObject(capacity, "cycle_bytes");
         cJSON_AddNullToObject(capacity, "population_bytes");
     }
-    es_json_add_int(capacity, "cycle_objects", (int64_t)run->view.layers * run->composer.info->top_k * run->composer.slices);
+    es_json_add_int(capacity, "cycle_objects", run_cycle_objects(run));
     es_json_add_int(capacity, "peak", tier->peak);
 }
 

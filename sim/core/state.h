@@ -264,6 +264,7 @@ struct es_run {
     uint32_t guesses_most;
     es_oid *pending;            /* [objects] clock none: guesses that wait for room, in order */
     uint32_t pending_count;
+    uint32_t *aim;              /* [objects] layer for whose gate a guess waits; NULL: the layer of the object */
     bool exceeded;              /* the event at hand took more than the room there is */
     uint64_t *reading;          /* [words] scratch: what may not leave a lower tier; NULL with two tiers */
 
@@ -409,6 +410,11 @@ void es_fetch_instant(es_run *run, uint32_t misses);        /* clock none */
 uint32_t es_fetch_near(es_run *run, es_oid object, es_why why);
 
 /* ---- guess ---- */
+/* Is the guess of this object for the gate of `event`? Asked of objects in the words of the event. */
+static inline bool es_guess_is_for(const es_run *run, es_oid object, const es_event *event)
+{
+    return !run->aim || run->aim[object] == event->layer;
+}
 void es_guess_ask(es_run *run);                     /* asks the predictor after the gate of the event; queues its guesses */
 void es_guess_ask_at_end(es_run *run);              /* the same between two steps, for predictors that want it */
 void es_guess_gate(es_run *run);                    /* clock none: pending guesses of this layer die or are foreseen */

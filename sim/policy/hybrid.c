@@ -94,7 +94,7 @@ static bool hybrid_admits(const void *self)
 {
     const hybrid *s = self;
     const es_view *view = s->lists.view;
-    for (uint32_t l = 0; l < view->layers; l++) {
+    for (uint32_t l = 0; l < view->spaces; l++) {
         es_oid base = l * view->stride;
         if (s->pins.left[es_bucket_of(view, view->serving, base)] < view->tier[view->serving].unit[base >> 6])
             return true;

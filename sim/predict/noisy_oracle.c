@@ -110,7 +110,7 @@ static uint32_t noisy_predict(void *self, const es_predict_ask *ask, es_guess *o
 {
     noisy *s = self;
     const es_future *future = s->view->future;
-    const uint32_t base = ask->layer * s->view->stride;
+    const uint32_t base = es_layer_base(s->view, ask->layer);
     uint32_t ahead = ask->layer + (ask->next_step ? s->view->layers : 0) - ask->event->layer;
     uint64_t from, to;
     uint32_t count = 0, place = 0, index;

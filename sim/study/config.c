@@ -24,6 +24,7 @@ static const es_option config_options[] = {
     {.name = "tiers", .type = ES_OPT_JSON, .offset = TOP(tiers), .help = "Memories by name."},
     {.name = "channels", .type = ES_OPT_JSON, .offset = TOP(channels), .help = "Copy engines, disks and compute units by name."},
     {.name = "links", .type = ES_OPT_JSON, .offset = TOP(links), .help = "Ways from tier to tier; absent: one from the home tier to the serving tier, at no cost."},
+    {.name = "catalog", .type = ES_OPT_JSON, .offset = TOP(catalog), .help = "What is one object."},
     {.name = "compute", .type = ES_OPT_JSON, .offset = TOP(compute), .help = "How compute and copies overlap."},
     {.name = "policy", .type = ES_OPT_JSON, .offset = TOP(policy), .help = "Who stays: a policy; absent: lru."},
     {.name = "predictor", .type = ES_OPT_JSON, .offset = TOP(predictor), .help = "Which experts will be wanted soon: a predictor; absent: none, nothing is prefetched."},
@@ -230,6 +231,7 @@ static const struct {
     {"tiers", config_tiers},
     {"channels", config_channels},
     {"links", config_links},
+    {"catalog", config_catalog},
     {"compute", config_compute},
     {"policy", config_policy},
     {"predictor", config_predictor},
@@ -499,6 +501,7 @@ const es_config_table *es_config_table_at(size_t i)
         {"channels.NAME", "The contended thing: a copy engine, a disk, a compute unit.", es_channel_options},
         {"channels.NAME", "Its parts and what it is.", config_channel_more},
         {"links.N", "A way from one tier to another.", es_link_options},
+        {"catalog", "What is one object.", es_catalog_options},
         {"compute", "How compute and copies overlap.", es_compute_options},
         {"contract", "The switches in which replay tools differ. Presets: event_atomic (the defaults), after_batch, keep_best, serialized.", es_contract_options},
     };

@@ -393,14 +393,25 @@ es_code config_links(es_config *config, es_json *echo, es_err *err)
     return ES_OK;
 }
 
-es_code config_compute(es_config *config, es_json *echo, es_err *err)
+/* A section that is nothing but options. */
+static es_code machine_section(es_config *config, const char *name, const es_option *options, void *state, const es_json *given, es_json *echo, es_err *err)
 {
-    es_code code = es_options_parse(es_compute_options, &config->plan.compute, config->top.compute, NULL, &config->arena, err);
+    es_code code = es_options_parse(options, state, given, NULL, &config->arena, err);
     if (code)
-        return es_key_at(err, "compute"), code;
-    es_json *out = es_json_add_object(echo, "compute");
+        return es_key_at(err, "%s", name), code;
+    es_json *out = es_json_add_object(echo, name);
     if (!out)
         return es_err_nomem(err, "the config");
-    es_options_echo(es_compute_options, &config->plan.compute, out);
+    es_options_echo(options, state, out);
     return ES_OK;
+}
+
+es_code config_catalog(es_config *config, es_json *echo, es_err *err)
+{
+    return machine_section(config, "catalog", es_catalog_options, &config->plan.catalog, config->top.catalog, echo, err);
+}
+
+es_code config_compute(es_config *config, es_json *echo, es_err *err)
+{
+    return machine_section(config, "compute", es_compute_options, &config->plan.compute, config->top.compute, echo, err);
 }
