@@ -5,7 +5,7 @@
 #include "sim/cli/cmd.h"
 #include "sim/expertsim.h"
 
-static const cmd_entry *const main_commands[] = {&cmd_run, &cmd_rerun, &cmd_list, &cmd_describe, &cmd_trace, &cmd_selftest, &cmd_schema, &cmd_options};
+static const cmd_entry *const main_commands[] = {&cmd_run, &cmd_rerun, &cmd_list, &cmd_describe, &cmd_trace, &cmd_reproduce, &cmd_selftest, &cmd_schema, &cmd_options};
 
 enum { MAIN_COMMANDS = sizeof main_commands / sizeof *main_commands };
 
