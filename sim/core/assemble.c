@@ -142,8 +142,10 @@ static es_code assemble(es_run *run, es_err *err)
     run->decides = run->admits || (run->dispatcher && run->dispatcher->serve) || run->contract->overflow == ES_BYPASS;
     if ((code = assemble_clock(run, err)) != ES_OK)
         return code;
+    if ((code = es_store_initial(run, err)) != ES_OK)
+        return code;
     es_quick_open(run);
-    return es_store_initial(run, err);
+    return ES_OK;
 }
 
 es_code es_run_new(es_run **out, const es_plan *plan, es_err *err)

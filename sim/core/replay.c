@@ -495,7 +495,7 @@ static void replay_layer(es_run *run, uint32_t layer)
 }
 
 /* Nothing is left to happen and the trace is not over: who waits for what. */
-static ES_COLD void replay_stuck(es_run *run)
+ES_COLD void es_replay_stuck(es_run *run)
 {
     const es_tier *tier = &run->tier[run->serving];
     char cause[256];
@@ -525,7 +525,7 @@ static es_code replay_timed(es_run *run)
     }
     es_channels_finish(run);
     if (run->code == ES_OK && !run->stopped)
-        replay_stuck(run);
+        es_replay_stuck(run);
     return run->code;
 }
 

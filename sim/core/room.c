@@ -39,6 +39,11 @@ static ES_COLD void room_fault(es_run *run, uint32_t t, es_oid object, const cha
     run->stopped = true;
 }
 
+ES_COLD void es_room_fault(es_run *run, uint32_t t, es_oid object)
+{
+    room_fault(run, t, object, "is not there, may not leave now or was named before");
+}
+
 /* A policy names what may leave now, each once; what else it names stays, and the run ends with that error. */
 static size_t room_check(es_run *run, const es_need *need, size_t n)
 {
@@ -47,7 +52,7 @@ static size_t room_check(es_run *run, const es_need *need, size_t n)
     for (size_t i = 0; i < n; i++) {
         es_oid object = victims[i];
         if (object >= run->view.objects || !es_may_evict(&run->view, object, need->tier)) {
-            room_fault(run, need->tier, object, "is not there, may not leave now or was named before");
+            es_room_fault(run, need->tier, object);
         } else if (es_bucket_of(&run->view, need->tier, object) != need->bucket) {
             room_fault(run, need->tier, object, "belongs to another layer's share");
         } else {

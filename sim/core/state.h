@@ -155,15 +155,15 @@ typedef struct es_quick {       /* the plainest run (quick.c): what changes at e
     bool fits;
     uint64_t mask, hit;         /* of the event */
     int64_t unit;               /* of the serving tier: what an object takes */
-    int64_t spare, rest;        /* room not used: in objects, and what is too little for one */
+    int64_t spare;              /* room not used (without a clock) */
     uint64_t *resident;
     es_need need;
     size_t (*victims)(void *self, const es_need *need, es_oid *out, size_t most);
     es_oid *victim;             /* its answer */
-    uint64_t fetched;           /* of the step */
+    uint64_t fetched, evicted;  /* of the step */
     int64_t bytes;
     es_time queue_ns, stall_ns, busy_ns;
-    uint32_t link;              /* from home */
+    uint32_t link, channel;     /* from home */
     int64_t copy_bytes;         /* of an expert of the layer at hand, and what a copy of it takes */
     es_time copy_ns;
     uint64_t bit[64];           /* [i] is 1 << i */
@@ -350,6 +350,7 @@ void es_store_recall_low(es_run *run, es_oid object);
 void es_store_put_back(es_run *run, uint32_t tier, es_oid object);
 /* The event wants these objects of a word: what a guess brought is used now, as a hit or late. */
 void es_store_used_guess(es_run *run, uint32_t word, uint64_t wanted, uint64_t hits);
+void es_store_waste(es_run *run, const es_oid *victims, size_t count);      /* guesses that leave without having been used */
 es_code es_store_initial(es_run *run, es_err *err);
 
 /* ---- room ---- */
@@ -360,6 +361,7 @@ es_room es_room_make(es_run *run, uint32_t tier, es_oid object, int64_t units, e
 /* An overshoot ends: residents leave until the bucket of the event fits, others first, then its own; under `persist` only others. */
 /* A demand goes above the room there is: counted once per event. */
 void es_room_exceed(es_run *run);
+void es_room_fault(es_run *run, uint32_t tier, es_oid object);  /* the error: a victim that may not leave */
 void es_room_trim(es_run *run, const es_event *event);
 void es_room_settle(es_run *run, es_oid object);            /* a guess has landed */
 /* Is what the event keeps larger than its room, settled objects left out on both sides? */
@@ -368,7 +370,7 @@ bool es_room_exceeds(const es_run *run, const es_event *event, const uint64_t *k
 /* ---- grace ---- */
 bool es_grace_open(es_run *run, es_time grace, bool yields, bool avoids);   /* false: no memory */
 void es_grace_begin(es_run *run, const es_event *event);    /* the event ended: what it used is in grace */
-void es_grace_guessed(es_run *run, es_oid object);
+void es_grace_guessed(es_run *run, es_oid object);          /* where guesses are avoided */
 void es_grace_gate(es_run *run, const es_event *event);     /* guesses of this layer were for now */
 void es_grace_prefer(es_run *run, bool avoids);             /* view.guard: pins and preferences, until es_grace_relent */
 void es_grace_relent(es_run *run);
@@ -415,6 +417,7 @@ void es_quick_step(es_run *run);
 
 /* ---- replay ---- */
 es_code es_replay(es_run *run, es_err *err);
+void es_replay_stuck(es_run *run);                      /* the error: nothing is left to happen and the trace is not over */
 void es_replay_landed(es_run *run, es_xfer *xfer);      /* something the layer may wait for is there */
 
 #endif
