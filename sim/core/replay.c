@@ -516,12 +516,14 @@ ES_COLD void es_replay_stuck(es_run *run)
 static es_code replay_timed(es_run *run)
 {
     replay_begin_step(run);
-    for (es_due *due; !run->stopped && (due = es_calendar_pop(&run->calendar)) != NULL;) {
+    for (es_due *due;;) {
+        if ((run->dirty | run->reshare) && !es_calendar_holds(&run->calendar, run->now))
+            es_channels_start(run);             /* the instant is over: copies start */
+        if (run->stopped || !(due = es_calendar_pop(&run->calendar)))
+            break;
         assert(due->at >= run->now);
         run->now = due->at;
         due->fire(run, due);
-        if ((run->dirty | run->reshare) && !es_calendar_holds(&run->calendar, run->now))
-            es_channels_start(run);             /* the instant is over: copies start */
     }
     es_channels_finish(run);
     if (run->code == ES_OK && !run->stopped)
