@@ -26,13 +26,6 @@ static void timed_guesses(es_run *run, es_time until)
     }
 }
 
-/* A guess that lacked room may find some now. */
-QUICK_INLINE void timed_unblock(es_run *run)
-{
-    if (run->chan[run->quick.channel].blocked[ES_CLASS_GUESS])
-        es_channels_unblock(run);
-}
-
 QUICK_INLINE void timed_until(es_run *run, es_time until)
 {
     if (run->dirty | run->chan[run->quick.channel].busy)
@@ -180,7 +173,7 @@ static es_time timed_lacking(es_run *run, es_time free)
     if (misses) {
         free = timed_copies(run, e->layer, missing, free);
         q->busy_ns += misses * q->copy_ns;
-        timed_unblock(run);
+        es_channels_unblock(run);
     }
     return free;
 }
@@ -214,7 +207,7 @@ static void timed_release(es_run *run)
     if (run->exceeded)
         es_room_trim(run, e);
     run->exceeded = false;
-    timed_unblock(run);
+    es_channels_unblock(run);
     quick_release(run);
 }
 

@@ -65,6 +65,9 @@ typedef struct es_chan {
     const es_timing *timing;
     void *timing_state;
     bool timing_varies;
+    int64_t cost_bytes;         /* of the copy asked about last: nearly always the next one's too */
+    uint32_t cost_count;
+    es_cost cost;
     const es_scheduler *scheduler;
     void *scheduler_state;
     int64_t chunk;
@@ -252,6 +255,7 @@ struct es_run {
     es_wanted wanted;
     uint64_t asks;
     uint64_t dirty;             /* bit per channel that may be able to start something */
+    bool blocked;               /* some channel may have a class that waits for room */
     es_xfer **elastic;          /* transfers that do elastic work now */
     uint32_t elastic_count;
     bool reshare;               /* something began or ended that changes rates */
@@ -334,7 +338,11 @@ void es_store_land(es_run *run, uint32_t tier, es_oid object);
 /* The victims leave `tier`: dropped or demoted, told once. */
 void es_store_evict(es_run *run, uint32_t tier, const es_oid *victims, size_t count, es_why why);
 /* The tier nearest to `to` (fewest links) that holds the object. */
-uint32_t es_store_source(const es_run *run, uint32_t to, es_oid object);
+uint32_t es_store_nearest(const es_run *run, uint32_t to, es_oid object);
+static inline uint32_t es_store_source(const es_run *run, uint32_t to, es_oid object)
+{
+    return run->tiers == 2 ? run->home : es_store_nearest(run, to, object);
+}
 /* A write-back has landed below: its space in `tier` is free unless it was wanted again. */
 void es_store_written(es_run *run, uint32_t tier, es_oid object);
 /* The events's objects that were on their way out stay after all. */
@@ -398,7 +406,12 @@ void es_channel_hurry(es_run *run, uint32_t tier, es_oid object);   /* a guess i
 void es_channel_write_back(es_run *run, uint32_t from, uint32_t to, es_oid object);
 bool es_channel_stop_write(es_run *run, uint32_t to, es_oid object); /* a write-back that has not started: forget it */
 void es_channels_start(es_run *run);
-void es_channels_unblock(es_run *run);
+void es_channels_unblock_all(es_run *run);
+static inline void es_channels_unblock(es_run *run)         /* what lacked room asks again */
+{
+    if (run->blocked)
+        es_channels_unblock_all(run);
+}
 void es_channels_finish(es_run *run);
 
 /* ---- share: elastic transfers ---- */

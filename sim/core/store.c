@@ -56,10 +56,10 @@ static bool store_nearer(const es_tier *to, uint32_t a, uint32_t b)
     return to->hops[a] < to->hops[b] || (to->hops[a] == to->hops[b] && to->way[a] < to->way[b]);
 }
 
-uint32_t es_store_source(const es_run *run, uint32_t to, es_oid object)
+uint32_t es_store_nearest(const es_run *run, uint32_t to, es_oid object)
 {
     uint32_t best = run->home;
-    for (uint32_t t = 0; run->tiers > 2 && t < run->tiers; t++)
+    for (uint32_t t = 0; t < run->tiers; t++)
         if (t != to && store_nearer(&run->tier[to], t, best) && es_mask_has(run->tier_view[t].resident, object))
             best = t;
     return best;
