@@ -11,6 +11,14 @@
 
 /* ---- asking ---- */
 
+/* The last link of its way. */
+static inline void channel_from(es_run *run, es_xfer *x, uint32_t link)
+{
+    x->hopping = false;
+    x->link = (uint16_t)link;
+    channel_enter(run, x, false);
+}
+
 /* What a guess asked for is demanded now: it goes on as a demand, as does what it waits for itself. */
 static void channel_urge(es_run *run, es_xfer *x)
 {
@@ -41,9 +49,7 @@ void es_channel_route(es_run *run, es_xfer *x)
             channel_urge(run, before);
         return;
     }
-    x->hopping = false;
-    x->link = (uint16_t)link;
-    channel_enter(run, x, false);
+    channel_from(run, x, link);
 }
 
 /* A copy into `t` that is asked for, not yet on any way. */
@@ -69,7 +75,10 @@ es_xfer *es_channel_new(es_run *run, uint32_t t, es_oid object, es_class kind, b
 void es_channel_ask(es_run *run, uint32_t t, es_oid object, es_class kind, bool transient)
 {
     es_xfer *x = es_channel_new(run, t, object, kind, transient);
-    es_channel_route(run, x);
+    if (run->tiers == 2)
+        channel_from(run, x, run->tier[t].way[run->home]);
+    else
+        es_channel_route(run, x);
     if (!transient)                         /* facts of copies are of those that hold space */
         es_bus_objects(run, ES_FACT_QUEUE, channel_why(x), &object, 1, run->link[x->link].from, t);
 }
@@ -146,8 +155,13 @@ bool es_channel_stop_write(es_run *run, uint32_t to, es_oid object)
 
 es_cost es_channel_cost(es_run *run, es_chan *chan, es_oid object, int64_t bytes, uint32_t count)
 {
+    if (chan->cost_bytes == bytes && chan->cost_count == count && !chan->timing_varies)
+        return chan->cost;
     es_op op = {.kind = ES_OP_COPY, .bytes = bytes, .count = count, .step = run->composer.steps, .object = object, .occurrence = run->asks};
-    return chan->timing ? chan->timing->cost(chan->timing_state, &op) : (es_cost){0, 0};
+    chan->cost_bytes = bytes;
+    chan->cost_count = count;
+    chan->cost = chan->timing ? chan->timing->cost(chan->timing_state, &op) : (es_cost){0, 0};
+    return chan->cost;
 }
 
 es_time es_channel_copy_ns(es_run *run, uint32_t link, es_oid object)
@@ -185,8 +199,9 @@ es_time es_channel_dense_ns(es_run *run, uint32_t tokens, uint32_t context)
 
 /* ---- all of them ---- */
 
-void es_channels_unblock(es_run *run)
+void es_channels_unblock_all(es_run *run)
 {
+    run->blocked = false;
     for (uint32_t c = 0; c < run->chans; c++)
         for (int k = 0; k < ES_CLASSES; k++)
             if (run->chan[c].blocked[k]) {

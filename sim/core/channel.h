@@ -72,14 +72,18 @@ static inline void channel_enter(es_run *run, es_xfer *x, bool ahead)
     channel_wake(run, x);
 }
 
-static inline void channel_leave(es_run *run, es_xfer *x)
+static inline void channel_remove(es_run *run, es_chan *chan, es_xfer *x)
 {
-    es_chan *chan = channel_of(run, x);
     channel_depth(run, chan);
     chan->blocked[x->kind] &= ~(1u << x->tier);
     fifo_remove(&chan->queue[x->kind], x);
     chan->view->queue_ns += run->now - x->asked;
     x->queued = false;
+}
+
+static inline void channel_leave(es_run *run, es_xfer *x)
+{
+    channel_remove(run, channel_of(run, x), x);
     channel_wake(run, x);
 }
 

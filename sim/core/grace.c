@@ -80,8 +80,7 @@ void es_grace_begin(es_run *run, const es_event *event)
 
 void es_grace_guessed(es_run *run, es_oid object)
 {
-    if (run->grace.avoids)
-        run->grace.avoided[object >> 6] |= 1ull << (object & 63);
+    run->grace.avoided[object >> 6] |= 1ull << (object & 63);
 }
 
 void es_grace_gate(es_run *run, const es_event *event)

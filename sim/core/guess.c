@@ -10,19 +10,14 @@ static inline uint64_t guess_bit(es_oid object)
     return 1ull << (object & 63);
 }
 
-/* A guess for the gate of `layer`. */
-static void guess_queue(es_run *run, es_oid object, uint32_t layer, bool at_gate)
+/* An object that is ABSENT, or where no expert is. */
+static void guess_queue(es_run *run, es_oid object, bool at_gate)
 {
     es_tier_view *tier = &run->tier_view[run->serving];
     const es_event *e = &run->composer.event;
     size_t w = object >> 6;
-    if (object >= run->view.objects || object % run->view.stride >= run->view.experts)
+    if (object % run->view.stride >= run->view.experts)
         return;                             /* there is no such expert */
-    if (run->aim)
-        run->aim[object] = layer;
-    es_grace_guessed(run, object);
-    if ((tier->resident[w] | tier->inbound[w] | tier->queued[w] | tier->outbound[w]) & guess_bit(object))
-        return;                             /* outbound: a demand needs its room */
     if (at_gate && w >= e->word && w < e->word + e->words && e->mask[w - e->word] & guess_bit(object))
         return;                             /* the event at hand fetches it already */
     if (run->view.timed) {
@@ -34,17 +29,35 @@ static void guess_queue(es_run *run, es_oid object, uint32_t layer, bool at_gate
     es_bus_objects(run, ES_FACT_QUEUE, ES_GUESS, &object, 1, run->home, run->serving);
 }
 
+/* Nearly all guesses of a large cache are there already. */
+static inline void guess_take(es_run *run, const es_guess *guess, uint32_t count, uint32_t layer, bool at_gate)
+{
+    const es_tier_view *tier = &run->tier_view[run->serving];
+    for (const es_guess *end = guess + count; guess < end; guess++) {
+        const es_oid object = guess->object;
+        const size_t w = object >> 6;
+        if (object >= run->view.objects)
+            continue;
+        if (run->aim)
+            run->aim[object] = layer;
+        if (run->grace.avoids)
+            es_grace_guessed(run, object);
+        if (!((tier->resident[w] | tier->inbound[w] | tier->queued[w] | tier->outbound[w]) >> (object & 63) & 1))
+            guess_queue(run, object, at_gate);      /* outbound: a demand needs its room */
+    }
+}
+
 void es_guess_ask(es_run *run)
 {
     const es_event *e = &run->composer.event;
     if (run->predictor->points && !(run->predictor->points >> ES_AFTER_GATE & 1))
         return;
     uint32_t layers = run->view.layers, ahead = (uint32_t)run->plan->compute.lookahead;
-    for (uint32_t d = 1; d <= ahead && d <= layers; d++) {
-        es_predict_ask ask = {.point = ES_AFTER_GATE, .event = e, .layer = (e->layer + d) % layers, .next_step = e->layer + d >= layers};
+    for (uint32_t d = 1, layer = e->layer + 1; d <= ahead && d <= layers; d++, layer++) {
+        const bool next = layer >= layers;
+        const es_predict_ask ask = {.point = ES_AFTER_GATE, .event = e, .layer = next ? layer - layers : layer, .next_step = next};
         uint32_t n = run->predictor->predict(run->predictor_state, &ask, run->guesses, run->guesses_most);
-        for (uint32_t i = 0; i < n; i++)
-            guess_queue(run, run->guesses[i].object, ask.layer, true);
+        guess_take(run, run->guesses, n, ask.layer, true);
     }
 }
 
@@ -56,8 +69,7 @@ void es_guess_ask_at_end(es_run *run)
     e->rows = NULL;                         /* the step is over and may be gone */
     es_predict_ask ask = {.point = ES_STEP_END, .event = e, .layer = 0, .next_step = true};
     uint32_t n = run->predictor->predict(run->predictor_state, &ask, run->guesses, run->guesses_most);
-    for (uint32_t i = 0; i < n; i++)
-        guess_queue(run, run->guesses[i].object, ask.layer, false);
+    guess_take(run, run->guesses, n, ask.layer, false);
     if (run->pending_count)
         es_guess_try(run);
 }

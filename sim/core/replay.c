@@ -495,7 +495,7 @@ static void replay_layer(es_run *run, uint32_t layer)
 }
 
 /* Nothing is left to happen and the trace is not over: who waits for what. */
-static ES_COLD void replay_stuck(es_run *run)
+ES_COLD void es_replay_stuck(es_run *run)
 {
     const es_tier *tier = &run->tier[run->serving];
     char cause[256];
@@ -517,16 +517,18 @@ static es_code replay_timed(es_run *run)
 {
     es_wakes_begin(run);
     replay_begin_step(run);
-    for (es_due *due; !run->stopped && (due = es_calendar_pop(&run->calendar)) != NULL;) {
+    for (es_due *due;;) {
+        if ((run->dirty | run->reshare) && !es_calendar_holds(&run->calendar, run->now))
+            es_channels_start(run);             /* the instant is over: copies start */
+        if (run->stopped || !(due = es_calendar_pop(&run->calendar)))
+            break;
         assert(due->at >= run->now);
         run->now = due->at;
         due->fire(run, due);
-        if ((run->dirty | run->reshare) && !es_calendar_holds(&run->calendar, run->now))
-            es_channels_start(run);             /* the instant is over: copies start */
     }
     es_channels_finish(run);
     if (run->code == ES_OK && !run->stopped)
-        replay_stuck(run);
+        es_replay_stuck(run);
     return run->code;
 }
 

@@ -176,7 +176,7 @@ static transfer_may transfer_room(es_run *run, es_xfer *x)
 {
     if (x->transient || x->begun)
         return TRANSFER_GO;
-    bool lifted = x->kind != ES_CLASS_WRITE && es_store_lift(run, run->link[x->link].from, x->object);
+    bool lifted = run->tiers > 2 && x->kind != ES_CLASS_WRITE && es_store_lift(run, run->link[x->link].from, x->object);
     es_tier *tier = &run->tier[x->tier];
     bool demand = x->kind == ES_CLASS_DEMAND && x->tier == run->serving;
     if (demand && run->contract->overflow == ES_KEEP_BEST) {
@@ -223,49 +223,72 @@ static bool transfer_moved(const es_run *run, const es_xfer *x)
         !es_mask_has(run->tier_view[run->link[x->link].from].resident, x->object);
 }
 
-/* Starts x, for which there is room, and with it as many of its followers as go in one batch. */
-static void transfer_begin(es_run *run, es_chan *chan, es_xfer *first, uint32_t most)
+/* It has what it needs: it leaves its queue, at its first chunk with space and state. */
+static void transfer_leave(es_run *run, es_chan *chan, es_xfer *x)
 {
-    es_xfer *batch[64], *next = first;
-    uint32_t count = 0;
-    int64_t bytes = 0;
-    for (es_xfer *x; count < most && count < 64 && (x = next) != NULL; count++) {
-        next = x->next;
-        if (count > 0 && (x->link != first->link || transfer_moved(run, x) || transfer_room(run, x) != TRANSFER_GO))
-            break;
-        channel_leave(run, x);
-        if (!x->begun)
-            transfer_take(run, x);
-        batch[count] = x;
-        bytes += x->left;
-    }
-    bool alone = count == 1;
-    int64_t piece = alone && chan->chunk > 0 && bytes > chan->chunk ? chan->chunk : bytes;
-    es_cost cost = es_channel_cost(run, chan, first->object, piece, count);
+    channel_remove(run, chan, x);
+    if (!x->begun)
+        transfer_take(run, x);
+}
+
+/* A lane is taken for so long. */
+static inline void transfer_charge(es_chan *chan, es_cost cost)
+{
     chan->busy++;
     chan->view->batches++;
     chan->view->busy_ns += chan->discipline == ES_SHARED || chan->limits ? cost.work : cost.fixed + cost.work;  /* shared: latencies overlap */
+}
+
+static void transfer_alone(es_run *run, es_chan *chan, es_xfer *x)
+{
+    int64_t piece = chan->chunk > 0 && x->left > chan->chunk ? chan->chunk : x->left;
+    es_cost cost = es_channel_cost(run, chan, x->object, piece, 1);
+    transfer_charge(chan, cost);
+    transfer_run(run, chan, x, piece, cost, cost.fixed + cost.work, true);
+}
+
+/* Starts x, for which there is room, and with it as many of its followers as go in one batch. */
+static void transfer_begin(es_run *run, es_chan *chan, es_xfer *first, uint32_t most)
+{
+    es_xfer *batch[64], *next = first->next;
+    uint32_t count = 0;
+    int64_t bytes = first->left, moved = 0;
+    transfer_leave(run, chan, first);
+    for (batch[count++] = first; count < most && count < 64 && next; count++) {
+        es_xfer *x = next;
+        next = x->next;
+        if (x->link != first->link || transfer_moved(run, x) || transfer_room(run, x) != TRANSFER_GO)
+            break;
+        transfer_leave(run, chan, x);
+        batch[count] = x;
+        bytes += x->left;
+    }
+    if (count == 1) {
+        transfer_alone(run, chan, first);
+        return;
+    }
+    es_cost cost = es_channel_cost(run, chan, first->object, bytes, count);
+    transfer_charge(chan, cost);
     /* the objects of a batch land one after another, as their bytes arrive */
-    int64_t moved = 0;
     for (uint32_t i = 0; i < count; i++) {
         es_xfer *x = batch[i];
-        int64_t part = alone ? piece : x->left;
-        moved += part;
-        es_time after = moved == bytes || alone ? cost.fixed + cost.work : cost.fixed + es_ns_round((double)cost.work * (double)moved / (double)bytes);
-        transfer_run(run, chan, x, part, cost, after, i + 1 == count);
+        moved += x->left;
+        es_time after = moved == bytes ? cost.fixed + cost.work : cost.fixed + es_ns_round((double)cost.work * (double)moved / (double)bytes);
+        transfer_run(run, chan, x, x->left, cost, after, i + 1 == count);
     }
 }
 
 static void transfer_start(es_run *run, es_chan *chan)
 {
-    while (chan->busy < chan->lanes) {
-        es_queue queue;
-        es_xfer *first[ES_CLASSES];
+    while (chan->busy < chan->lanes && chan->queue[0].count + chan->queue[1].count + chan->queue[2].count > 0) {
+        es_queue queue = {.order = {UINT64_MAX, UINT64_MAX, UINT64_MAX}, .blocked = {true, true, true}};
+        es_xfer *first[ES_CLASSES] = {NULL};
         for (uint32_t k = 0; k < ES_CLASSES; k++) {
-            first[k] = transfer_first(run, chan, k);
             queue.waiting[k] = chan->queue[k].count;
-            queue.order[k] = first[k] ? first[k]->order : UINT64_MAX;
-            queue.blocked[k] = !first[k];
+            if (queue.waiting[k] == 0 || !(first[k] = transfer_first(run, chan, k)))
+                continue;
+            queue.order[k] = first[k]->order;
+            queue.blocked[k] = false;
         }
         uint32_t k = chan->scheduler->pick(chan->scheduler_state, &queue);
         if (k >= ES_CLASSES || !first[k])
@@ -277,8 +300,10 @@ static void transfer_start(es_run *run, es_chan *chan)
             continue;
         }
         transfer_may may = transfer_room(run, x);
-        if (may == TRANSFER_WAITS)
+        if (may == TRANSFER_WAITS) {
             chan->blocked[k] |= 1u << x->tier;
+            run->blocked = true;
+        }
         if (may != TRANSFER_GO)
             continue;
         uint32_t most = chan->scheduler->batch && !run->link[x->link].elastic ? chan->scheduler->batch(chan->scheduler_state, (es_class)k, &queue) : 1;

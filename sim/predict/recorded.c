@@ -71,6 +71,7 @@ const es_predictor es_predictor_recorded = {
         .size = sizeof(recorded),
         .init = recorded_init,
         .notify = recorded_notify,
+        .flags = ES_GUESSES,
         .hears = ES_HEARS(ES_FACT_USE),
     },
     .predict = recorded_predict,

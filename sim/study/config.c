@@ -384,14 +384,20 @@ static bool config_observes_more(const es_config *config)
     return false;
 }
 
+/* Does the policy or the predictor read that of the trace? */
+static bool config_reads(const es_plan *plan, unsigned flag)
+{
+    return plan->policy.part->flags & flag || (plan->predictor.part && plan->predictor.part->flags & flag);
+}
+
 static es_code config_open(es_config *config, es_err *err)
 {
     const es_plan *plan = &config->plan;
     const es_source *source = (const es_source *)config->source.part;
     es_source_ask ask = {
         .path = config->trace.path,
-        .weights = plan->predictor.part || (plan->router.part && strcmp(plan->router.part->name, "trace") != 0),
-        .guesses = plan->predictor.part != NULL,
+        .weights = config_reads(plan, ES_WEIGHTS) || (plan->router.part && strcmp(plan->router.part->name, "trace") != 0),
+        .guesses = config_reads(plan, ES_GUESSES),
         .residency = config_observes_more(config),
         .experts = config->model.experts ? (uint32_t)config->model.experts : config->has_shape ? (uint32_t)config->shape.experts : 0,
     };

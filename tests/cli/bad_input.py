@@ -3,6 +3,7 @@
 Each row is a claim: what is done, and all that is said. NAMES of files are in the folder that files() fills.
 """
 import gzip
+import itertools
 import json
 import os
 import shutil
@@ -89,16 +90,32 @@ COMMANDS = [
     (['selftest', 'nothing of the kind'], None),
 ]
 
-# What a policy that never names a victim comes to.
+# What a policy comes to that never names a victim, or names a wrong one.
 STUCK = '''
 #include "sim/part/policy.h"
 #include "sim/part/registry.h"
-static size_t never(void *self, const es_need *need, es_oid *out, size_t most)
+typedef struct wrong { int64_t names; const es_view *view; } wrong;
+static const es_option options[] = {
+    {.name = "names", .type = ES_OPT_INT, .offset = offsetof(wrong, names), .min = 0, .max = 3, .help = "0 nobody, 1 no expert, 2 one twice, 3 what is pinned."}, {0}};
+static es_code init(void *self, const es_site *site, es_err *err)
 {
-    (void)self, (void)need, (void)out, (void)most;
-    return 0;
+    (void)err;
+    ((wrong *)self)->view = site->view;
+    return ES_OK;
 }
-static const es_policy policy = {.part = {.abi = ES_ABI, .name = "never", .brief = "Names nobody."}, .victims = never};
+static size_t victims(void *self, const es_need *need, es_oid *out, size_t most)
+{
+    const wrong *s = self;
+    es_oid first = 0;
+    if (s->names == 0 || most < 2)
+        return 0;
+    while (first < s->view->objects && !(es_mask_has(s->view->tier[need->tier].resident, first) && es_mask_has(s->view->guard, first) == (s->names == 3)))
+        first++;
+    out[0] = out[1] = s->names == 1 ? s->view->objects : first;
+    return 2;
+}
+static const es_policy policy = {.part = {.abi = ES_ABI, .name = "never", .brief = "Names wrong ones.", .options = options, .size = sizeof(wrong), .init = init},
+    .victims = victims};
 static const es_plugin_entry parts[] = {{ES_KIND_POLICY, &policy.part}};
 const es_plugin es_plugin_table = {ES_ABI, parts, 1};
 '''
@@ -174,9 +191,17 @@ def main():
         subprocess.run(os.environ.get('CC', 'cc').split() + ['-shared', '-fPIC', '-I' + ROOT] + cjson + ['never.c', '-o', 'never.so'], check=True)
         says(check, ['run', 'timed.json', '--out', 'out', '--set', 'observers=["summary","audit"]'], 4, 'timed.json: nothing can go on at 0.000003 s: layer 1 of step 0 waits for 2 experts, '
              'and no copy is in flight or can find room in tier cache, where policy never names no victims and 2 experts may leave')
-        # the same where nobody watches (core/quick.c): the policy is to blame
-        done = subprocess.run([TOOL, 'run', 'timed.json', '--out', 'out'], capture_output=True, text=True)
-        check.equal('a policy that names nobody', (done.returncode in (1, 4), 'policy never names' in done.stderr, done.stdout, os.listdir('out')), (True, True, '', []))
+        # 1: a policy is wrong; the same is said of it whether every copy is watched (core/room.c) or not (core/quick.h)
+        for clock, overflow, names in itertools.product(('none', 'simulated'), ('waves', 'trim'), range(4)):
+            said = []
+            for observers in ('["summary"]', '["summary","audit"]'):
+                sets = ['clock=' + clock, 'contract.overflow=' + overflow, 'policy.names=%d' % names, 'observers=' + observers]
+                done = subprocess.run([TOOL, 'run', 'timed.json', '--out', 'out'] + [x for one in sets for x in ('--set', one)], capture_output=True, text=True)
+                said.append((done.returncode, done.stderr, done.stdout, os.listdir('out')))
+            name = 'a wrong policy, clock %s, %s, %d: ' % (clock, overflow, names)
+            check.equal(name + 'both ways', said[0], said[1])
+            check.equal(name + said[0][1], (said[0][0], 'policy never names' in said[0][1], said[0][2:]),
+                        (4 if clock == 'simulated' and overflow == 'waves' and names == 0 else 1, True, ('', [])))
         os.chdir(ROOT)
     check.close()
 
