@@ -8,6 +8,7 @@
  *   share.c     rates of elastic transfers     grace.c    who should not leave yet
  *   bus.c       delivers facts                 run.c      begins, ends, reports
  *   start.c     what is there before the first step
+ *                                              route.c    rewrites rows where the router is not that of the trace
  *   wake.c      periodic work of parts         knobs.c    what a tuner may turn */
 #ifndef ES_CORE_STATE_H
 #define ES_CORE_STATE_H
@@ -121,6 +122,7 @@ typedef struct es_composer {
     uint64_t steps, events, positions, tokens;  /* so far */
     uint32_t request;           /* of the step now, for contract.reset */
     bool fresh_request;         /* the step now belongs to another request than the one before */
+    bool routes;                /* the rows of a step are rewritten at their gates (route.c) */
     bool plain;                 /* every event of the step is one row as it stands in the trace (row.h) */
     uint32_t layer;             /* ordinal, while its events are walked */
     uint32_t slices;
@@ -134,6 +136,18 @@ typedef struct es_composer {
     uint16_t *slot;             /* [stride] place of an index in list */
     es_event event;
 } es_composer;
+
+typedef struct es_routing {     /* closed loop (route.c) */
+    uint32_t most;              /* tokens of the largest step of the source */
+    uint16_t *ids;              /* [most][layers][top_k] the step at hand as the router has it */
+    float *weights;
+    const uint16_t *recorded;   /* the same as the source has it */
+    const float *recorded_weights;
+    uint16_t *chosen;           /* [top_k] its answer */
+    uint64_t *listed, *resident; /* [words_per_layer] scratch */
+    uint64_t rows, changed, experts, replaced, dropped, weighed;
+    double lost, lost_most;     /* gate mass, of `weighed` rows */
+} es_routing;
 
 /* ---- the run ---- */
 
@@ -241,6 +255,7 @@ struct es_run {
     void *dispatcher_state;
     const es_router *router;
     void *router_state;
+    es_routing routing;
     const es_tuner *tuner;
     void *tuner_state;
     es_placed *placed, **place; /* every part, and where the next is put */
@@ -346,6 +361,13 @@ static inline uint8_t es_step_phase(const es_composer *c)
 {
     return c->step.token[c->row].phase;
 }
+
+/* ---- route: only where composer.routes ---- */
+es_code es_route_open(es_run *run, es_err *err);
+es_code es_route_step(es_run *run, es_err *err);        /* the source has given another step */
+void es_route_layer(es_run *run, uint32_t layer);       /* its rows are as recorded until their gate */
+bool es_route_rows(es_run *run, uint32_t row, uint32_t rows);   /* asks the router; false: run->code */
+void es_route_report(const es_run *run, es_json *out);
 
 /* ---- store ---- */
 static inline es_oid es_object(const es_event *e, uint16_t index)
