@@ -9,6 +9,7 @@
  *   bus.c       delivers facts                 run.c      begins, ends, reports
  *   start.c     what is there before the first step
  *                                              route.c    rewrites rows where the router is not that of the trace
+ *   unit.c      compute that copies slow, or that slows them
  *   wake.c      periodic work of parts         knobs.c    what a tuner may turn */
 #ifndef ES_CORE_STATE_H
 #define ES_CORE_STATE_H
@@ -47,7 +48,7 @@ typedef struct es_xfer {
     int64_t bytes, left;        /* of the copy; of it behind the chunk at hand */
     uint32_t place;             /* among the elastic transfers that do their work now; ES_NONE: not there */
     double work;                /* elastic: work not yet done at `since`, ns at the full rate */
-    double rate;                /* bytes per ns now */
+    double rate, fair;          /* bytes per ns since `since`; what is found to be fair now */
     uint8_t filling;            /* while rates are being found */
     double ns_per_byte[ES_MOST_HOPS]; /* elastic: on each channel of its link, at that channel's full rate */
     es_time since;
@@ -57,6 +58,21 @@ typedef struct es_fifo {
     es_xfer *head, *tail;
     uint32_t count;
 } es_fifo;
+
+typedef struct es_job {
+    es_oid object;              /* ES_NO_OBJECT: the dense part of a layer */
+    es_time cost;               /* at the full rate */
+} es_job;
+
+typedef struct es_compute_unit { /* a compute unit that slows or is slowed (unit.c) */
+    es_due due;                 /* end of the job at hand, or of all that is known */
+    struct es_chan *chan;
+    bool elastic;               /* is slowed: its work is a queue of jobs */
+    es_job *job;                /* [head, count) wait or are at hand */
+    uint32_t head, count;
+    double work, rate;          /* of the job at hand: not yet done at `since`, and per ns */
+    es_time since, began;
+} es_compute_unit;
 
 typedef struct es_chan {
     es_channel_view *view;      /* name, lanes, statistics */
@@ -78,6 +94,7 @@ typedef struct es_chan {
     double slowing[4];
     es_time depth_since;        /* of the last change of the number waiting */
     int64_t depth_area;         /* integral of the number waiting, ns */
+    es_compute_unit *unit;      /* compute units; NULL: neither slowed nor slowing */
     es_time free_at;            /* compute units: first come, first served with known service times is arithmetic */
     es_time tail;               /* busy time counted that lies behind the end of the run */
 } es_chan;
@@ -462,6 +479,22 @@ void es_wakes_begin(es_run *run);       /* the first wake of every part that has
 es_code es_knobs_open(es_run *run, es_err *err);    /* when all parts that may be turned are placed */
 void es_knobs_report(const es_run *run, es_json *out);
 
+/* ---- unit ---- */
+es_code es_units_open(es_run *run, es_err *err);
+void es_unit_until(es_run *run, es_compute_unit *unit, es_time at);     /* it has work until then */
+void es_unit_ask(es_run *run, es_compute_unit *unit, es_oid object, es_time cost);  /* elastic: one job more */
+void es_units_settle(es_run *run);      /* what is busy has changed */
+static inline bool es_unit_slowed(const es_chan *chan)
+{
+    return chan->unit && chan->unit->elastic;
+}
+/* The unit's known work ends at free_at. */
+static inline void es_unit_known(es_run *run, const es_chan *chan)
+{
+    if (chan->unit && !chan->unit->elastic)
+        es_unit_until(run, chan->unit, chan->free_at);
+}
+
 /* ---- quick: the plainest run, under either clock ---- */
 void es_quick_open(es_run *run);        /* does the run fit? */
 void es_quick_step(es_run *run);
@@ -469,5 +502,6 @@ void es_quick_step(es_run *run);
 /* ---- replay ---- */
 es_code es_replay(es_run *run, es_err *err);
 void es_replay_landed(es_run *run, es_xfer *xfer);      /* something the layer may wait for is there */
+void es_replay_computed(es_run *run, uint32_t unit, es_oid object, es_time since);    /* a unit that is slowed has ended a job */
 
 #endif
