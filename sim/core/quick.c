@@ -21,7 +21,7 @@ static bool quick_link(const es_run *run)
     for (int k = ES_CLASS_DEMAND; k <= ES_CLASS_GUESS; k++)
         if (scheduler->batch && scheduler->batch(chan->scheduler_state, (es_class)k, &many) > 1)
             return false;
-    return link->channel_count == 1 && !link->elastic && chan->lanes == 1 && !chan->slows && !chan->timing_varies && chan->timing &&
+    return link->channel_count == 1 && !run->chan[run->gpu].unit && !link->elastic && chan->lanes == 1 && !chan->slows && !chan->timing_varies && chan->timing &&
         (!run->predictor || scheduler->demands_first);
 }
 
@@ -32,7 +32,7 @@ void es_quick_open(es_run *run)
     unsigned single = ES_HEARS(ES_FACT_QUEUE) | ES_HEARS(ES_FACT_START) | ES_HEARS(ES_FACT_LAND) | ES_HEARS(ES_FACT_EVICT) |
         ES_HEARS(ES_FACT_STALL) | ES_HEARS(ES_FACT_COMPUTE);
     es_quick *q = &run->quick;
-    q->fits = run->tiers == 2 && run->view.spaces == run->view.layers && !run->decides && !run->grace.on && tier->uniform && !run->view.per_layer &&
+    q->fits = run->tiers == 2 && !run->composer.routes && run->view.spaces == run->view.layers && !run->decides && !run->grace.on && tier->uniform && !run->view.per_layer &&
         tier->demote == ES_NO_TIER && (overflow == ES_WAVES || overflow == ES_TRIM) && !(run->heard & single) && run->view.words_per_layer == 1 &&
         (int64_t)run->composer.info->top_k * tier->unit[0] <= tier->room[0] - tier->settled[0] &&
         (run->view.timed ? run->wakes == 0 && quick_link(run) : !run->predictor);

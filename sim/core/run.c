@@ -20,11 +20,18 @@ es_code es_run_go(es_run *run, const es_progress *progress, es_err *err)
     return code;
 }
 
+/* Experts that a token uses in a layer. */
+static uint32_t run_row(const es_run *run)
+{
+    uint32_t width = run->composer.info->top_k;
+    return run->composer.routes && run->router->uses ? run->router->uses(run->router_state, width) : width;
+}
+
 /* One token's experts over all layers: with less room LRU scores exactly zero on decode. Layers that share their experts may all
  * want different ones, but no more than there are. */
 static int64_t run_cycle_objects(const es_run *run)
 {
-    int64_t wanted = (int64_t)run->view.layers * run->composer.info->top_k * run->composer.slices, all = (int64_t)run->view.spaces * run->view.experts;
+    int64_t wanted = (int64_t)run->view.layers * run_row(run) * run->composer.slices, all = (int64_t)run->view.spaces * run->view.experts;
     return wanted < all ? wanted : all;
 }
 
@@ -34,7 +41,7 @@ static int64_t run_cycle_bytes(const es_run *run)
     if (run->view.spaces < run->view.layers)
         return run_cycle_objects(run) * run->bytes[0];
     for (uint32_t l = 0; l < run->view.layers; l++)
-        bytes += run->composer.info->top_k * run->composer.slices * run->bytes[l * run->view.words_per_layer];
+        bytes += run_row(run) * run->composer.slices * run->bytes[l * run->view.words_per_layer];
     return bytes;
 }
 
@@ -105,6 +112,7 @@ es_code es_run_report(es_run *run, es_json *out, es_err *err)
     es_json *policy = run->policy->report ? es_json_add_object(out, "policy") : NULL;
     if (policy)
         run->policy->report(run->policy_state, policy);
+    es_route_report(run, out);
     es_knobs_report(run, out);
     run_report_capacity(run, out);
     run_report_tiers(run, out);
@@ -131,6 +139,11 @@ const es_view *es_run_view(const es_run *run)
 bool es_run_oracle(const es_run *run)
 {
     return run->oracle;
+}
+
+bool es_run_closed_loop(const es_run *run)
+{
+    return run->composer.routes;
 }
 
 size_t es_run_allocations(const es_run *run)
