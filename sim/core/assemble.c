@@ -95,7 +95,7 @@ static es_code assemble_clock(es_run *run, es_err *err)
         for (uint32_t l = 0; l < view->layers; l++)
             run->expert_ns[l] = es_channel_expert_ns(run, run->gpu, l * view->stride, 1);
     }
-    return ES_OK;
+    return run->code;
 }
 
 /* ---- 4. the future ---- */
@@ -154,6 +154,7 @@ es_code es_run_new(es_run **out, const es_plan *plan, es_err *err)
     es_run *run = calloc(1, sizeof *run);
     ES_NEED(run, "the run");
     run->plan = plan;
+    run->err = err;
     run->contract = &plan->contract;
     es_code code = assemble(run, err);
     if (code != ES_OK) {

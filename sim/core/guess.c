@@ -31,6 +31,18 @@ static void guess_queue(es_run *run, es_oid object, bool at_gate)
     es_bus_objects(run, ES_FACT_QUEUE, ES_GUESS, &object, 1, run->home, run->serving);
 }
 
+/* What the predictor answers; one that says it wrote more than there is room for ends the run. */
+static uint32_t guess_predict(es_run *run, const es_predict_ask *ask)
+{
+    uint32_t n = run->predictor->predict(run->predictor_state, ask, run->guesses, run->guesses_most);
+    if (n <= run->guesses_most)
+        return n;
+    run->code = es_err_set(run->err, ES_EINTERNAL, "predictor %s names %u guesses where at most %u were asked for", run->predictor->part.name, n,
+        run->guesses_most);
+    run->stopped = true;
+    return 0;
+}
+
 void es_guess_ask(es_run *run)
 {
     const es_event *e = &run->composer.event;
@@ -39,7 +51,7 @@ void es_guess_ask(es_run *run)
     uint32_t layers = run->view.layers, ahead = (uint32_t)run->plan->compute.lookahead;
     for (uint32_t d = 1; d <= ahead && d <= layers; d++) {
         es_predict_ask ask = {.point = ES_AFTER_GATE, .event = e, .layer = (e->layer + d) % layers, .next_step = e->layer + d >= layers};
-        uint32_t n = run->predictor->predict(run->predictor_state, &ask, run->guesses, run->guesses_most);
+        uint32_t n = guess_predict(run, &ask);
         for (uint32_t i = 0; i < n; i++)
             guess_queue(run, run->guesses[i].object, true);
     }
@@ -52,7 +64,7 @@ void es_guess_ask_at_end(es_run *run)
         return;
     e->rows = NULL;                         /* the step is over and may be gone */
     es_predict_ask ask = {.point = ES_STEP_END, .event = e, .layer = 0, .next_step = true};
-    uint32_t n = run->predictor->predict(run->predictor_state, &ask, run->guesses, run->guesses_most);
+    uint32_t n = guess_predict(run, &ask);
     for (uint32_t i = 0; i < n; i++)
         guess_queue(run, run->guesses[i].object, false);
     if (run->pending_count)
