@@ -210,6 +210,8 @@ static es_code assemble(es_run *run, es_err *err)
     if ((code = assemble_clock(run, err)) != ES_OK)
         return code;
     es_assemble_conclude(run);
+    if (run->code != ES_OK)
+        return run->code;
     if ((code = es_store_initial(run, err)) != ES_OK || (code = es_start_fill(run, err)) != ES_OK)
         return code;
     es_quick_open(run);
@@ -222,6 +224,7 @@ es_code es_run_new(es_run **out, const es_plan *plan, es_err *err)
     es_run *run = calloc(1, sizeof *run);
     ES_NEED(run, "the run");
     run->plan = plan;
+    run->err = err;
     run->contract = &plan->contract;
     run->place = &run->placed;
     es_code code = assemble(run, err);

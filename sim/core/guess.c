@@ -47,6 +47,18 @@ static inline void guess_take(es_run *run, const es_guess *guess, uint32_t count
     }
 }
 
+/* What the predictor answers; one that says it wrote more than there is room for ends the run. */
+static uint32_t guess_predict(es_run *run, const es_predict_ask *ask)
+{
+    uint32_t n = run->predictor->predict(run->predictor_state, ask, run->guesses, run->guesses_most);
+    if (n <= run->guesses_most)
+        return n;
+    run->code = es_err_set(run->err, ES_EINTERNAL, "predictor %s names %u guesses where at most %u were asked for", run->predictor->part.name, n,
+        run->guesses_most);
+    run->stopped = true;
+    return 0;
+}
+
 void es_guess_ask(es_run *run)
 {
     const es_event *e = &run->composer.event;
@@ -56,7 +68,7 @@ void es_guess_ask(es_run *run)
     for (uint32_t d = 1, layer = e->layer + 1; d <= ahead && d <= layers; d++, layer++) {
         const bool next = layer >= layers;
         const es_predict_ask ask = {.point = ES_AFTER_GATE, .event = e, .layer = next ? layer - layers : layer, .next_step = next};
-        uint32_t n = run->predictor->predict(run->predictor_state, &ask, run->guesses, run->guesses_most);
+        uint32_t n = guess_predict(run, &ask);
         guess_take(run, run->guesses, n, ask.layer, true);
     }
 }
@@ -68,7 +80,7 @@ void es_guess_ask_at_end(es_run *run)
         return;
     e->rows = NULL;                         /* the step is over and may be gone */
     es_predict_ask ask = {.point = ES_STEP_END, .event = e, .layer = 0, .next_step = true};
-    uint32_t n = run->predictor->predict(run->predictor_state, &ask, run->guesses, run->guesses_most);
+    uint32_t n = guess_predict(run, &ask);
     guess_take(run, run->guesses, n, ask.layer, false);
     if (run->pending_count)
         es_guess_try(run);

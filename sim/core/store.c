@@ -317,9 +317,12 @@ es_code es_store_initial(es_run *run, es_err *err)
     size_t n = run->policy->initial(run->policy_state, run->serving, tier->victims, run->view.objects);
     for (size_t i = 0; i < n; i++) {
         es_oid object = tier->victims[i];
-        if (object >= run->view.objects || es_mask_has(tier->view->resident, object))
+        if (object >= run->view.objects || object % run->view.stride >= run->view.experts || es_mask_has(tier->view->resident, object))
             return es_err_set(err, ES_EINTERNAL, "policy %s: initial names object %u twice or out of range", run->policy->part.name, object);
         store_place(run, run->serving, object);
+        uint32_t bucket = run->view.per_layer ? run->view.layer_of[object >> 6] : 0;
+        if (tier->used[bucket] > tier->room[bucket])
+            return es_err_set(err, ES_EINTERNAL, "policy %s: initial names more than tier %s has room for", run->policy->part.name, tier->name);
     }
     es_bus_objects(run, ES_FACT_START, ES_INITIAL, tier->victims, (uint32_t)n, run->home, run->serving);
     es_bus_objects(run, ES_FACT_LAND, ES_INITIAL, tier->victims, (uint32_t)n, run->home, run->serving);

@@ -177,8 +177,12 @@ static es_code topology_room(es_run *run, es_tier *tier, const es_plan_tier *row
     if (bytes && !run->plan->expert_bytes)
         return es_err_set(err, ES_EINPUT, "tiers.%s.capacity: \"%s\" is in bytes, but neither the trace nor the model says how large an expert is; "
             "set model.expert_bytes or give the capacity in slots", row->name, row->capacity);
-    for (uint32_t w = 0; w < view->words; w++)
+    for (uint32_t w = 0; w < view->words; w++) {
         tier->unit[w] = allocator ? allocator->unit(state, run->bytes[w]) : bytes ? run->bytes[w] : 1;
+        if (tier->unit[w] < 1)
+            return es_err_set(err, ES_EINTERNAL, "tiers.%s.allocator: %s says that an expert of %lld bytes takes %lld %s; it must take at least 1", row->name,
+                allocator->part.name, (long long)run->bytes[w], (long long)tier->unit[w], tier->counts);
+    }
     tier->uniform = true;
     for (uint32_t w = 0; w < view->words; w++)
         tier->uniform &= tier->unit[w] == tier->unit[0];
