@@ -370,7 +370,7 @@ static es_code config_open(es_config *config, es_err *err)
     const es_source *source = (const es_source *)config->source.part;
     es_source_ask ask = {
         .path = config->trace.path,
-        .weights = plan->predictor.part || (plan->router.part && strcmp(plan->router.part->name, "trace") != 0),
+        .weights = plan->router.part && strcmp(plan->router.part->name, "trace") != 0,   /* nobody else is told them */
         .guesses = plan->predictor.part != NULL,
         .residency = config_observes_more(config),
         .experts = config->model.experts ? (uint32_t)config->model.experts : config->has_shape ? (uint32_t)config->shape.experts : 0,
