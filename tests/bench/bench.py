@@ -324,9 +324,15 @@ def processor():
         return platform.processor() or platform.machine()
 
 
+def commit():
+    try:
+        return call('git', '-C', ROOT, 'describe', '--always', '--dirty').stdout.strip()
+    except (OSError, RuntimeError):     # no git, or no clone
+        return 'unknown'
+
+
 def where():
-    commit = call('git', '-C', ROOT, 'describe', '--always', '--dirty').stdout.strip()
-    return 'Measured at commit %s on %s %s, %d cores of %s%s.' % (commit, platform.system(), platform.machine(), os.cpu_count(), processor(),
+    return 'Measured at commit %s on %s %s, %d cores of %s%s.' % (commit(), platform.system(), platform.machine(), os.cpu_count(), processor(),
         ', built with ' + os.environ['BENCH_COMPILER'] if 'BENCH_COMPILER' in os.environ else '')
 
 
