@@ -173,7 +173,9 @@ def slopes(policies):
     return rows + [
         Slope('1', 'belady, gpt-oss-20b-decode, 192 slots', *decode, 160, lambda t: untimed(t, '192slots', 'belady')),
         Slope('3', 'timed, lru, gpt-oss-20b-decode, 192 slots', *decode, 360, lambda t: timed(t, '192slots')),
+        # what the last token used is still there at 192 slots, so the first asks and copies nothing; the second copies one in four
         Slope('3', 'timed, lru, guesses of previous_token', *decode, 450, lambda t: timed(t, '192slots', predictor='previous_token')),
+        Slope('3', 'timed, lru, guesses of noisy_oracle, 80 % right', *decode, None, lambda t: timed(t, '192slots', predictor={'name': 'noisy_oracle', 'accuracy': 0.8})),
     ]
 
 
