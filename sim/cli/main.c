@@ -89,6 +89,9 @@ int main(int argc, char **argv)
 {
     es_err err = {0};
     es_code code = main_go(argc - 1, argv + 1, &err);
+    bool lost = fflush(stdout) != 0 || ferror(stdout);      /* a full disk: what was printed is not what came out */
+    if (lost && !code)
+        code = es_err_set(&err, ES_EINPUT, "standard output: cannot be written");
     if (code)
         fprintf(stderr, "expertsim: %s\n", err.text);
     return (int)code;

@@ -1,6 +1,7 @@
 /* Result: see result.h. */
 #include "sim/study/result.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -344,7 +345,7 @@ static es_code result_h5(const es_json *result, es_run *run, const char *path, e
         code = code ? code : closed;
     }
     if (code == ES_OK && rename(temporary.at, path) != 0)
-        code = es_err_set(err, ES_EINPUT, "%s: cannot be renamed from %s", path, temporary.at);
+        code = es_err_set(err, ES_EINPUT, "%s: cannot be replaced: %s", path, strerror(errno));
     if (code)
         unlink(temporary.at);
     es_text_free(&temporary);
@@ -362,6 +363,8 @@ es_code es_result_save(const es_json *result, es_run *run, const char *dir, es_e
         code = result_h5(result, run, h5.at, err);
     if (code == ES_OK)
         code = es_file_save(json.at, text, strlen(text), err);
+    if (code && h5.at)
+        unlink(h5.at);                  /* both or none */
     free(text);
     es_text_free(&json);
     es_text_free(&h5);
