@@ -373,6 +373,8 @@ es_code es_result_save(const es_json *result, es_run *run, const char *dir, es_e
 
 /* ---- reading it back ---- */
 
+#define RESULT_NEEDED "needs a result.json or result.h5 that `expertsim run --out DIR` wrote"
+
 /* A text of result_h5_text that is JSON. */
 static es_code result_h5_json(es_h5 *file, const char *path, const char *name, es_json **out, es_err *err)
 {
@@ -403,7 +405,10 @@ static es_code result_from_h5(const char *path, es_json **config, es_json **inpu
     es_code code = es_h5_open(&file, path, false, err);
     if (code)
         return code;
-    code = result_h5_json(file, "/config/resolved", path, config, err);
+    if (es_h5_has(file, "/config/resolved"))
+        code = result_h5_json(file, "/config/resolved", path, config, err);
+    else
+        code = es_err_set(err, ES_EINPUT, "%s: /config/resolved: is missing; " RESULT_NEEDED, path);
     if (code == ES_OK && es_h5_has(file, "/summary") && (code = result_h5_json(file, "/summary", path, &summary, err)) == ES_OK)
         *input = result_take_input(summary);
     if (code == ES_OK && es_h5_has_attr(file, "/volatile", "directory"))
@@ -423,7 +428,7 @@ static es_code result_from_json(const char *path, es_json **config, es_json **in
     *config = cJSON_DetachItemFromObjectCaseSensitive(provenance, "config");
     *input = result_take_input(result);
     if (!*config)
-        code = es_err_set(err, ES_EINPUT, "%s: provenance.config: is missing; needs a result.json or result.h5 that `expertsim run --out DIR` wrote", path);
+        code = es_err_set(err, ES_EINPUT, "%s: provenance.config: is missing; " RESULT_NEEDED, path);
     const char *where = result_member(result, "volatile.directory");
     if (code == ES_OK && *where)
         *dir = strdup(where);

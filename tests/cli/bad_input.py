@@ -108,6 +108,7 @@ COMMANDS = [
     (['trace', 'import', 'good.csv', '-o', 'none/x.h5'], 'none/x.h5.tmp: cannot create the HDF5 file: No such file or directory'),
     (['trace', 'import', 'good.csv', '--append', '-o', 'odd.csv'], 'odd.csv: only native traces can be appended to'),
     (['trace', 'generate', 'csv', '-o', 'new.h5'], 'csv reads files; a generator is needed, such as synthetic'),
+    (['rerun', 'whole.h5'], 'whole.h5: /config/resolved: is missing; needs a result.json or result.h5 that `expertsim run --out DIR` wrote'),
     (['rerun', 'good.csv'], "good.csv: line 1, column 1: found 'r', needs a value"),
     (['rnu'], 'there is no command "rnu"; did you mean "run"?'),
     (['rerun', 'config.json'], 'config.json: provenance.config: is missing; needs a result.json or result.h5 that `expertsim run --out DIR` wrote'),
@@ -160,6 +161,7 @@ def files():
     packed = gzip.compress((HEAD + rows).encode())
     open('cut.csv.gz', 'wb').write(packed[:len(packed) // 2])
     native = open(os.path.join(ROOT, 'traces', 'samples', 'quickstart.h5'), 'rb').read()
+    open('whole.h5', 'wb').write(native)
     open('cut.h5', 'wb').write(native[:len(native) // 2])
     return {'half': len(native) // 2, 'whole': len(native)}
 
