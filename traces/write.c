@@ -4,6 +4,7 @@
  * first such moment, for only then is it known whether a short trace needs less than one whole chunk. */
 #include "traces/write.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -223,7 +224,7 @@ es_code es_trace_writer_close(es_trace_writer *w, bool keep, es_err *err)
         es_code closed = es_h5_close(w->file, code ? NULL : err);
         code = code ? code : closed;
         if (keep && !code && rename(w->temporary, w->path) != 0)
-            code = es_err_set(err, ES_EINPUT, "%s: cannot be replaced", w->path);
+            code = es_err_set(err, ES_EINPUT, "%s: cannot be replaced: %s", w->path, strerror(errno));
         if (!keep || code)
             unlink(w->temporary);
     }

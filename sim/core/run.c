@@ -14,6 +14,9 @@ es_code es_run_go(es_run *run, const es_progress *progress, es_err *err)
             run->chan_view[c].busy_ns = run->times.dense + run->times.expert_gpu;
     if (code == ES_OK && run->composer.steps == 0)
         return es_err_set(err, ES_EINPUT, "the trace has no steps to replay under contract.prefill \"%s\"", run->contract->prefill);
+    if (code == ES_OK && !run->composer.event.counted)
+        return es_err_set(err, ES_EINPUT, "contract.skip_tokens: %lld leaves nothing to count; %llu tokens were replayed", (long long)run->contract->skip_tokens,
+            (unsigned long long)run->composer.tokens);
     if (code == ES_OK && es_bus_heard(run, ES_FACT_END))
         es_bus_deliver(run, &(es_fact){.kind = ES_FACT_END, .at = run->now, .since = 0, .from = ES_NO_TIER, .to = ES_NO_TIER,
             .channel = ES_NONE, .step = run->composer.steps});

@@ -91,7 +91,7 @@ static es_code topology_capacity(es_run *run, const es_plan_tier *row, int64_t *
     while (*end == ' ')
         end++;
     *bytes = false;
-    if (end != text && number >= 0 && (!strcmp(end, "slots") || !strcmp(end, "slot"))) {
+    if (end != text && number >= 0 && number <= 0x1p53 && (!strcmp(end, "slots") || !strcmp(end, "slot"))) {
         *units = (int64_t)number;
         if ((double)*units != number)
             return es_err_set(err, ES_EINPUT, "tiers.%s.capacity: \"%s\" is not a whole number of slots", row->name, text);

@@ -61,7 +61,7 @@ static const series_row series_rows[] = {
     {"lookups", "1", "distinct experts looked up", OWN(lookups)},
     {"hits", "1", "resident at the gate", OWN(hits)},
     {"late", "1", "in flight at the gate", OWN(late)},
-    {"evictions", "1", "experts that left the serving tier", TALLY(evictions)},
+    {"evictions", "1", "victims, of all tiers", TALLY(evictions)},
     {"fetched_bytes", "B", "bytes that demands brought", TALLY(fetched_bytes)},
     {"guess_bytes", "B", "bytes that guesses brought", TALLY(guess_bytes)},
     {"wasted_bytes", "B", "bytes of guesses that left unused", TALLY(wasted_bytes)},

@@ -113,6 +113,9 @@ es_code config_observers(es_config *config, es_json *echo, es_err *err)
         snprintf(key, sizeof key, "observers.%zu", count);
         if (code == ES_OK)
             code = config_part(config, ES_KIND_OBSERVER, entry, key, NULL, &config->observers[count++], list, NULL, err);
+        for (size_t i = 0; i + 1 < count && code == ES_OK; i++)
+            if (config->observers[i].part == config->observers[count - 1].part)
+                code = es_err_set(err, ES_EINPUT, "%s: observer %s is there already, as observers.%zu", key, config->observers[i].part->name, i);
     }
     config->plan.observers = config->observers;
     config->plan.observer_count = count;

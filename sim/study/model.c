@@ -158,7 +158,7 @@ static es_code bytes_one(const es_json *value, int64_t *bytes, es_err *err)
         return es_err_set(err, ES_EINPUT, "found %s, needs a number of bytes or a text such as \"12.6MiB\"", es_json_kind(value));
     }
     if (!(found >= 1.0 && found <= 0x1p53))
-        return es_err_set(err, ES_EINPUT, "%.15g is no size of an expert; it is at least 1 byte", found);
+        return es_err_set(err, ES_EINPUT, "%.15g is no size of an expert in bytes; it is 1 to 2^53", found);
     *bytes = (int64_t)(found + 0.5);
     return ES_OK;
 }

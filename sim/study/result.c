@@ -1,6 +1,7 @@
 /* Result: see result.h. */
 #include "sim/study/result.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -350,7 +351,7 @@ static es_code result_h5(const es_json *result, es_run *run, const char *path, e
         code = code ? code : closed;
     }
     if (code == ES_OK && rename(temporary.at, path) != 0)
-        code = es_err_set(err, ES_EINPUT, "%s: cannot be renamed from %s", path, temporary.at);
+        code = es_err_set(err, ES_EINPUT, "%s: cannot be replaced: %s", path, strerror(errno));
     if (code)
         unlink(temporary.at);
     es_text_free(&temporary);
@@ -368,6 +369,8 @@ es_code es_result_save(const es_json *result, es_run *run, const char *dir, es_e
         code = result_h5(result, run, h5.at, err);
     if (code == ES_OK)
         code = es_file_save(json.at, text, strlen(text), err);
+    if (code && h5.at)
+        unlink(h5.at);                  /* both or none */
     free(text);
     es_text_free(&json);
     es_text_free(&h5);
@@ -375,6 +378,8 @@ es_code es_result_save(const es_json *result, es_run *run, const char *dir, es_e
 }
 
 /* ---- reading it back ---- */
+
+#define RESULT_NEEDED "needs a result.json or result.h5 that `expertsim run --out DIR` wrote"
 
 /* A text of result_h5_text that is JSON. */
 static es_code result_h5_json(es_h5 *file, const char *path, const char *name, es_json **out, es_err *err)
@@ -406,7 +411,10 @@ static es_code result_from_h5(const char *path, es_json **config, es_json **inpu
     es_code code = es_h5_open(&file, path, false, err);
     if (code)
         return code;
-    code = result_h5_json(file, "/config/resolved", path, config, err);
+    if (es_h5_has(file, "/config/resolved"))
+        code = result_h5_json(file, "/config/resolved", path, config, err);
+    else
+        code = es_err_set(err, ES_EINPUT, "%s: /config/resolved: is missing; " RESULT_NEEDED, path);
     if (code == ES_OK && es_h5_has(file, "/summary") && (code = result_h5_json(file, "/summary", path, &summary, err)) == ES_OK)
         *input = result_take_input(summary);
     if (code == ES_OK && es_h5_has_attr(file, "/volatile", "directory"))
@@ -426,7 +434,7 @@ static es_code result_from_json(const char *path, es_json **config, es_json **in
     *config = cJSON_DetachItemFromObjectCaseSensitive(provenance, "config");
     *input = result_take_input(result);
     if (!*config)
-        code = es_err_set(err, ES_EINPUT, "%s: provenance.config: is missing; needs a result.json or result.h5 that `expertsim run --out DIR` wrote", path);
+        code = es_err_set(err, ES_EINPUT, "%s: provenance.config: is missing; " RESULT_NEEDED, path);
     const char *where = result_member(result, "volatile.directory");
     if (code == ES_OK && *where)
         *dir = strdup(where);

@@ -27,7 +27,7 @@ void es_result_add_volatile(es_json *result, double wall_s);
 /* The result without "volatile", as text; free() it. */
 char *es_result_text(const es_json *result, bool with_volatile);
 
-/* Writes DIR/result.json and DIR/result.h5, each whole or not at all; with the tables of the run's observers when it is given. */
+/* Writes DIR/result.json and DIR/result.h5, both whole or neither; with the tables of the run's observers when it is given. */
 es_code es_result_save(const es_json *result, es_run *run, const char *dir, es_err *err);
 /* The resolved config in a result.json or result.h5, and what the user wrote. *dir: where it was made. Both NULL when the result does not
  * say; the caller frees all three. */

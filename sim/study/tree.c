@@ -177,7 +177,7 @@ static es_code tree_move(es_tree *tree, es_json *value, const char *key, const c
 
 static es_code tree_note(es_tree *tree, const es_json *value, const char *key, const char *from, es_err *err)
 {
-    if (!cJSON_IsObject(value) && !cJSON_IsArray(value))
+    if (!cJSON_IsObject(value) && !(cJSON_IsArray(value) && value->child))      /* an empty list says something, an empty object nothing */
         return tree_origin_add(tree, key, from, err);
     es_code code = ES_OK;
     int index = 0;
@@ -432,7 +432,11 @@ static es_code tree_set(es_tree *tree, es_json *over, const char *set, es_err *e
     if (!equals || equals == set || equals - set >= ES_KEY - 16)
         return es_err_set(err, ES_EINPUT, "--set: found \"%s\", needs PATH=VALUE, such as policy.name=lfu", set);
     char key[ES_KEY], from[ES_KEY + 8];
-    snprintf(key, sizeof key, "%.*s", (int)(equals - set), set);
+    size_t length = 0;
+    for (const char *c = set; c < equals; c++)      /* links[0].from is links.0.from, as errors say it */
+        if (*c != ']')
+            key[length++] = *c == '[' ? '.' : *c;
+    key[length] = '\0';
     snprintf(from, sizeof from, "--set %s", key);
     es_json *value = NULL;
     if (es_json_parse(&value, equals + 1, strlen(equals + 1), NULL) != ES_OK && !(value = cJSON_CreateString(equals + 1)))

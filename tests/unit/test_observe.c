@@ -259,7 +259,8 @@ static void memory_tells_turnover_and_the_age_of_residents(void **state)
     stage_copy(&s, ES_FACT_START_GUESS, 0, L1);
     stage_copy(&s, ES_FACT_LAND, 0, L1);
     stage_step(&s, 9, 0, 0, ES_DECODE, 1, 0);
-    s.tally.evictions = 3;
+    s.tier[CACHE].evictions = 3;
+    s.tally.evictions = 5;                          /* two of them from the tier below */
     stage_report(&s);
     expect(&s, "capacity.turnover_per_token", 1.5);
     expect(&s, "capacity.residents", 3);
