@@ -23,7 +23,8 @@ typedef struct es_transition {
     uint32_t *row;              /* [room] */
     uint64_t *key;              /* [room][words] */
     uint32_t *count;            /* [room][words * 64] */
-    uint64_t *now, *before;     /* [rows][words] used in this step, in the step before */
+    uint32_t **from;            /* [rows] the counts of the set of the step before; NULL: it was empty or is not held */
+    uint64_t *now;              /* [rows][words] used in this step */
     uint32_t *foreseen;         /* [rows][words * 64] count of the transition that leads here from this step's sets; 0: none */
     uint32_t most;              /* the largest of them */
     uint64_t step;              /* whose uses `now` holds */
@@ -42,10 +43,10 @@ static inline es_code es_transition_init(es_transition *t, es_arena *arena, uint
     t->row = ES_NEW_ARRAY(arena, room, uint32_t);
     t->key = ES_NEW_ARRAY(arena, (size_t)room * words, uint64_t);
     t->count = ES_NEW_ARRAY(arena, room * ids, uint32_t);
+    t->from = ES_NEW_ARRAY(arena, rows, uint32_t *);
     t->now = ES_NEW_ARRAY(arena, (size_t)rows * words, uint64_t);
-    t->before = ES_NEW_ARRAY(arena, (size_t)rows * words, uint64_t);
     t->foreseen = ES_NEW_ARRAY(arena, rows * ids, uint32_t);
-    if (!t->slot || !t->row || !t->key || !t->count || !t->now || !t->before || !t->foreseen)
+    if (!t->slot || !t->row || !t->key || !t->count || !t->from || !t->now || !t->foreseen)
         return es_err_nomem(err, "transitions between expert sets");
     return ES_OK;
 }
@@ -65,10 +66,10 @@ static inline void es_transition_add(es_transition *t, uint64_t step, uint32_t r
         t->now[(size_t)row * t->words + w] |= mask[w];
 }
 
-/* The counts that belong to a set of a row; NULL when it is empty, not known and not to be added, or there is no room for it. */
-static inline uint32_t *es_transition_counts(es_transition *t, uint32_t row, const uint64_t *set, bool add)
+/* The counts that belong to a set of a row; NULL when it is empty or there is no room for it. */
+static inline uint32_t *es_transition_counts(es_transition *t, uint32_t row, const uint64_t *set)
 {
-    uint64_t hash = es_mix(row), any = 0;
+    uint64_t hash = row, any = 0;
     for (uint32_t w = 0; w < t->words; w++) {
         hash = es_mix(hash ^ set[w]);
         any |= set[w];
@@ -81,13 +82,28 @@ static inline uint32_t *es_transition_counts(es_transition *t, uint32_t row, con
         if (t->row[i] == row && memcmp(t->key + (size_t)i * t->words, set, t->words * sizeof *set) == 0)
             return t->count + (size_t)i * t->words * 64;
     }
-    if (!add || t->sets == t->room)
+    if (t->sets == t->room)
         return NULL;
     uint32_t i = t->sets++;
     t->slot[s] = i + 1;
     t->row[i] = row;
     memcpy(t->key + (size_t)i * t->words, set, t->words * sizeof *set);
     return t->count + (size_t)i * t->words * 64;
+}
+
+/* Writes down what of a row is foreseen; returns the largest count. */
+static inline uint32_t es_transition_foresee(const uint32_t *count, uint32_t ids, double near, uint32_t *foreseen)
+{
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < ids; i++)
+        most = count[i] > most ? count[i] : most;
+    if (most == 0)
+        return 0;
+    const double bound = near * most;
+    const uint32_t whole = (uint32_t)bound, least = whole + (whole < bound);   /* an integer is at least `bound` when it is at least this */
+    for (uint32_t i = 0; i < ids; i++)
+        foreseen[i] = count[i] >= least ? count[i] : 0;
+    return most;
 }
 
 /* The step is over: learns how it followed the one before, and foresees the next. Ids with at least `near` of the largest count
@@ -99,22 +115,16 @@ static inline void es_transition_fold(es_transition *t, double near)
     t->most = 0;
     for (uint32_t row = 0; row < t->rows; row++) {
         const uint64_t *now = t->now + (size_t)row * t->words;
-        uint32_t *count = es_transition_counts(t, row, t->before + (size_t)row * t->words, true);
+        uint32_t *count = t->from[row];
         for (uint32_t w = 0; count && w < t->words; w++)
             for (uint64_t left = now[w]; left; left &= left - 1)
                 count[w * 64 + (uint32_t)__builtin_ctzll(left)]++;
-        const uint32_t *next = es_transition_counts(t, row, now, false);
-        uint32_t most = 0;
-        for (uint32_t i = 0; next && i < ids; i++)
-            most = next[i] > most ? next[i] : most;
-        for (uint32_t i = 0; most > 0 && i < ids; i++)
-            if (next[i] > 0 && next[i] >= near * most)
-                t->foreseen[(size_t)row * ids + i] = next[i];
+        t->from[row] = es_transition_counts(t, row, now);
+        if (!t->from[row])
+            continue;
+        uint32_t most = es_transition_foresee(t->from[row], ids, near, t->foreseen + (size_t)row * ids);
         t->most = most > t->most ? most : t->most;
     }
-    uint64_t *old = t->before;
-    t->before = t->now;
-    t->now = old;
     memset(t->now, 0, (size_t)t->rows * t->words * sizeof *t->now);
     t->open = false;
 }
