@@ -43,7 +43,7 @@ typedef struct shift_memo {     /* what an expert of so many uses adds to the sc
 typedef struct shift_lows {     /* of one bucket */
     const es_oid **use;         /* [count] places in its queue, the oldest first */
     uint32_t count;
-    const es_oid *seen;         /* entries before this one were looked at, under */
+    const es_oid *seen;         /* entries from here on were not looked at, under */
     uint64_t token, moves;      /* this token and these places of the queue's entries */
 } shift_lows;
 
@@ -70,7 +70,7 @@ typedef struct shift {
     uint64_t *stamp;            /* [objects] order of last use, whatever tier it is in; that of the lists where they have one */
     double *worth;              /* [objects] of what stands before `seen` */
     shift_lows *lows;           /* [buckets] */
-    const es_oid **spare;       /* the next `use` */
+    const es_oid **spare;       /* scratch */
 } shift;
 
 static const es_option shift_options[] = {
@@ -157,9 +157,11 @@ static void shift_count(const shift *s, shift_window *window, const uint64_t *us
     for (uint32_t w = 0; w < s->view->words; w++, uses += 64) {
         window->total += (uint64_t)(int32_t)change * (uint64_t)__builtin_popcountll(used[w]);
         for (uint64_t rest = used[w]; rest; rest &= rest - 1) {
-            uint32_t *n = &uses[__builtin_ctzll(rest)];
-            having[*n]--;
-            having[*n += change]++;
+            size_t i = (size_t)__builtin_ctzll(rest);
+            uint32_t n = uses[i];
+            having[n]--;
+            having[n += change]++;
+            uses[i] = n;
         }
     }
 }
@@ -301,8 +303,10 @@ static void shift_use(shift *s, const es_event *event)
         return;
     }
     recency_use(&s->lists, event);
-    for (uint32_t i = 0; i < event->count; i++)
-        s->stamp[event->base + event->touch[i]] = ++s->lists.clock;
+    uint64_t *stamp = s->stamp + event->base, clock = s->lists.clock;
+    for (const uint16_t *touch = event->touch, *end = touch + event->count; touch < end; touch++)
+        stamp[*touch] = ++clock;
+    s->lists.clock = clock;
 }
 
 static void shift_notify(void *self, const es_fact *fact)
@@ -326,76 +330,109 @@ static void shift_notify(void *self, const es_fact *fact)
 
 /* ---- victims ---- */
 
-typedef struct shift_search {   /* for the victim of one bucket, through its queue from the oldest use on */
-    const recency_queue *queue;
-    uint64_t oldest;
-    double span;                /* of the stamps of the residents, 0: all alike */
-    const es_oid **low;         /* found so far, `count` of them */
-    uint32_t count;
-    double worth;               /* the least of them that may leave */
-    const es_oid *least;        /* the least valuable of them; NULL: none may leave */
+typedef struct shift_search {   /* for the victim of one bucket, from the oldest use on */
+    uint64_t oldest;            /* stamp of the oldest resident */
+    double span;                /* of the stamps of the residents; 1 where they are all alike */
+    const es_oid *least;        /* place of the least valuable that may leave; NULL: none found */
     double value;               /* of it */
+    uint64_t limit;             /* above this stamp, age alone is worth `value` */
 } shift_search;
 
-/* Entries that were not looked at under this token get their worth. */
-static void shift_appraise(const shift *s, const recency_queue *q, shift_lows *lows)
+static inline bool shift_counts(const recency_queue *q, const es_oid *use)
 {
-    const double most = s->transitions.most > 0 ? s->transitions.most : 1.0;
-    for (const es_oid *use = lows->seen; use < q->next; use++) {
-        uint32_t foreseen = s->transitions.foreseen[*use];
-        double worth = s->longs.worth[s->longs.uses[*use]] + s->shorts.worth[s->shorts.uses[*use]];
-        s->worth[*use] = foreseen ? worth + s->foreseen * foreseen / most : worth;
-    }
+    return q->place[*use] == use;
 }
 
-/* After a token nothing is known any more, nor when the queue moved its entries. */
-static ES_COLD void shift_forget(const shift *s, recency_queue *q, shift_lows *lows)
+static shift_search shift_begin(const shift *s, recency_queue *q)
 {
-    recency_renew(q);
-    lows->token = s->tokens;
-    lows->moves = q->moves;
-    lows->count = 0;
-    lows->seen = q->first;
-}
-
-static void shift_span(const shift *s, shift_search *f)
-{
-    const recency_queue *q = f->queue;
+    const uint64_t *resident = q->tier->resident;
+    while (q->oldest < q->next && !shift_counts(q, q->oldest))
+        q->oldest++;
     const es_oid *use = q->oldest, *last = q->next;
-    while (use < last && !(q->place[*use] == use && es_mask_has(q->tier->resident, *use)))
+    while (use < last && !(shift_counts(q, use) && es_mask_has(resident, *use)))
         use++;
-    while (last > use && !(q->place[last[-1]] == last - 1 && es_mask_has(q->tier->resident, last[-1])))
+    while (last > use && !(shift_counts(q, last - 1) && es_mask_has(resident, last[-1])))
         last--;
-    if (use == last)
-        return;
-    f->oldest = s->stamp[*use];
-    f->span = (double)(s->stamp[last[-1]] - f->oldest);
+    shift_search f = {.oldest = use < last ? s->stamp[*use] : 0, .span = 1.0, .value = INFINITY, .limit = UINT64_MAX};
+    if (use + 1 < last)
+        f.span = (double)(s->stamp[last[-1]] - f.oldest);
+    return f;
 }
 
-/* Looks at one entry that counts. Values within 2^-52 of each other count as equal, then the oldest leaves. false: someone behind
- * it may be a low even if it is worth more, because this one may not leave. */
-static inline bool shift_look(const shift *s, shift_search *f, const es_oid *use)
+/* Values within 2^-52 of each other count as equal, then the oldest leaves. false: it would be the least valuable, but may not leave. */
+static inline bool shift_try(const shift *s, const recency_queue *q, shift_search *f, const es_oid *use)
 {
-    double worth = s->worth[*use];
-    if (worth >= f->worth)
+    double age = (double)(int64_t)(s->stamp[*use] - f->oldest) / f->span, value = s->worth[*use] + s->age * age;
+    if (value >= f->value - 0x1p-52)
         return true;
-    f->low[f->count++] = use;
-    if (!recency_may_leave(s->view, f->queue->tier, *use))
+    if (!recency_may_leave(s->view, q->tier, *use))
         return false;
-    double age = f->span > 0.0 ? (double)(int64_t)(s->stamp[*use] - f->oldest) / f->span : 0.0, value = worth + s->age * age;
-    f->worth = worth;
-    if (!f->least || value < f->value - 0x1p-52) {
-        f->least = use;
-        f->value = value;
-    }
+    f->least = use;
+    f->value = value;
+    f->limit = f->oldest + (uint64_t)(int64_t)(value / s->age * f->span) + 2;   /* whatever is rounded, 2 is more */
     return true;
 }
 
-static inline void shift_look_through(const shift *s, shift_search *f, const es_oid *use, const es_oid *end)
+/* What was known under the last token, or before the queue moved its entries, is forgotten. */
+static ES_COLD void shift_forget(const shift *s, recency_queue *q, shift_lows *lows)
 {
-    for (; use < end; use++)
-        if (f->queue->place[*use] == use)
-            shift_look(s, f, use);
+    recency_renew(q);
+    *lows = (shift_lows){.use = lows->use, .seen = q->oldest, .token = s->tokens, .moves = q->moves};
+}
+
+static inline void shift_appraise(const shift *s, es_oid object)
+{
+    double worth = s->longs.worth[s->longs.uses[object]] + s->shorts.worth[s->shorts.uses[object]];
+    uint32_t foreseen = es_transition_foreseen(&s->transitions, object);
+    s->worth[object] = foreseen ? worth + s->foreseen * foreseen / s->transitions.most : worth;
+}
+
+/* Low i is gone: those for whom it stood in the way take its place. */
+static void shift_replace(shift *s, const recency_queue *q, shift_lows *lows, uint32_t i)
+{
+    const es_oid **low = lows->use + i, **found = s->spare;
+    double least = i > 0 ? s->worth[*low[-1]] : INFINITY;
+    for (const es_oid *use = low[0] + 1, *end = i + 1 < lows->count ? low[1] : lows->seen; use < end; use++)
+        if (shift_counts(q, use) && s->worth[*use] < least) {
+            least = s->worth[*use];
+            *found++ = use;
+        }
+    size_t count = (size_t)(found - s->spare), behind = lows->count - i - 1;
+    if (count != 1)
+        memmove(low + count, low + 1, behind * sizeof *low);
+    memcpy(low, s->spare, count * sizeof *low);
+    lows->count = (uint32_t)(i + count + behind);
+}
+
+/* The next low that nobody has looked at under this token; false: there is none that could be less valuable. */
+static bool shift_more(const shift *s, const recency_queue *q, const shift_search *f, shift_lows *lows)
+{
+    double least = lows->count > 0 ? s->worth[*lows->use[lows->count - 1]] : INFINITY;
+    for (; lows->seen < q->next; lows->seen++) {
+        const es_oid *use = lows->seen;
+        if (!shift_counts(q, use))
+            continue;
+        if (s->stamp[*use] > f->limit)
+            return false;
+        shift_appraise(s, *use);
+        if (s->worth[*use] < least) {
+            lows->use[lows->count++] = lows->seen++;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Low i may not leave, and so whoever stands behind it may be the least valuable. */
+static ES_COLD void shift_behind(shift *s, const recency_queue *q, shift_search *f, shift_lows *lows, uint32_t i)
+{
+    while (i + 1 < lows->count && !shift_counts(q, lows->use[i + 1]))
+        shift_replace(s, q, lows, i + 1);
+    for (const es_oid *use = lows->use[i] + 1, *end = i + 1 < lows->count ? lows->use[i + 1] : q->next; use < end; use++)
+        if (shift_counts(q, use) && s->stamp[*use] <= f->limit) {
+            shift_appraise(s, *use);
+            shift_try(s, q, f, use);
+        }
 }
 
 /* The place of the least valuable resident that may leave; NULL: there is none. */
@@ -403,19 +440,19 @@ static const es_oid *shift_least(shift *s, recency_queue *q, shift_lows *lows)
 {
     if (lows->token != s->tokens || lows->moves != q->moves)
         shift_forget(s, q, lows);
-    shift_search f = {.queue = q, .low = s->spare, .worth = INFINITY};
-    shift_span(s, &f);
-    shift_appraise(s, q, lows);
-    for (uint32_t i = 0; i < lows->count; i++) {
+    shift_search f = shift_begin(s, q);
+    for (uint32_t i = 0; i < lows->count || shift_more(s, q, &f, lows);) {
         const es_oid *use = lows->use[i];
-        if (q->place[*use] != use || !shift_look(s, &f, use))
-            shift_look_through(s, &f, use + 1, i + 1 < lows->count ? lows->use[i + 1] : lows->seen);
+        if (!shift_counts(q, use)) {
+            shift_replace(s, q, lows, i);
+            continue;
+        }
+        if (s->stamp[*use] > f.limit)
+            break;
+        if (!shift_try(s, q, &f, use))
+            shift_behind(s, q, &f, lows, i);
+        i++;
     }
-    shift_look_through(s, &f, lows->seen, q->next);
-    s->spare = lows->use;
-    lows->use = f.low;
-    lows->count = f.count;
-    lows->seen = q->next;
     return f.least;
 }
 
