@@ -52,25 +52,10 @@ static void hybrid_use(hybrid *s, const es_event *event)
 static void hybrid_notify(void *self, const es_fact *fact)
 {
     hybrid *s = self;
-    switch (fact->kind) {
-    case ES_FACT_USE:
+    if (fact->kind == ES_FACT_USE)
         hybrid_use(s, fact->event);
-        break;
-    case ES_FACT_START_GUESS:
-        for (uint32_t i = 0; i < fact->count; i++)
-            recency_touch(&s->lists, fact->to, fact->objects[i]);
-        break;
-    case ES_FACT_ARRIVE_LOW:
-        for (uint32_t i = 0; i < fact->count; i++)
-            recency_place(&s->lists, fact->to, fact->objects[i]);
-        break;
-    case ES_FACT_LEAVE_LOW:
-        for (uint32_t i = 0; i < fact->count; i++)
-            recency_forget(&s->lists, fact->from, fact->objects[i]);
-        break;
-    default:        /* RESET */
-        recency_empty(&s->lists);
-    }
+    else
+        recency_moved(&s->lists, fact);
 }
 
 static size_t hybrid_victims(void *self, const es_need *need, es_oid *out, size_t most)
