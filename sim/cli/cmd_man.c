@@ -63,7 +63,8 @@ static void man_page(es_text *out)
         man_line(cmd_exits[i], strlen(cmd_exits[i]), out);
     }
     es_text_add(out, ".SH EXAMPLES\n.nf\nexpertsim run configs/quickstart.json\n"
-                     "expertsim run configs/quickstart.json \\-\\-set policy=lfu \\-\\-out lfu\nexpertsim rerun lfu/result.h5 \\-\\-set tiers.cache.capacity=8GiB\n"
+                     "expertsim run configs/quickstart.json \\-\\-set policy=lfu \\-\\-out lfu\n"
+                     "expertsim rerun lfu/result.h5 \\-\\-set tiers.cache.capacity=8GiB\n"
                      "expertsim describe tiers.cache.capacity\n.fi\n");
 }
 

@@ -76,9 +76,9 @@ enum { SERIES_ROWS = sizeof series_rows / sizeof *series_rows, SERIES_TIER = 2, 
 
 static int64_t series_row_now(const series *s, const series_row *row)
 {
-    const char *from = row->from == SERIES_OWN ? (const char *)&s->count : row->from == SERIES_TALLY ? (const char *)s->view->tally : (const char *)s->view->times;
+    const void *const from[] = {[SERIES_OWN] = &s->count, [SERIES_TALLY] = s->view->tally, [SERIES_TIMES] = s->view->times};
     int64_t value;
-    memcpy(&value, from + row->offset, sizeof value);
+    memcpy(&value, (const char *)from[row->from] + row->offset, sizeof value);
     return value;
 }
 
@@ -113,7 +113,8 @@ static bool series_has_channel(const es_view *view, const es_channel_view *chann
     return view->timed && !channel->compute;
 }
 
-static bool series_column_add(series *s, const es_site *site, const char *group, const char *of, const char *name, const char *units, const char *long_name, bool level)
+static bool series_column_add(series *s, const es_site *site, const char *group, const char *of, const char *name, const char *units,
+    const char *long_name, bool level)
 {
     char path[512];
     snprintf(path, sizeof path, "/series/%s%s%s%s%s", group, *group ? "/" : "", of, *of ? "/" : "", name);

@@ -161,11 +161,17 @@ def said(check, folder):
                 check.equal('text in result.h5', open(raw, 'rb').read(), text)
 
 
+def dump(path, data):
+    """What h5dump says of a dataset; nothing when there is none."""
+    done = subprocess.run(['h5dump', '-y', '-A', '0', '-d', data, path], capture_output=True, text=True)
+    return done.stdout if done.returncode == 0 else ''
+
+
 def numbers(path, data):
     """The rows of a table of integers."""
-    dump = subprocess.run(['h5dump', '-y', '-A', '0', '-d', data, path], capture_output=True, text=True).stdout
-    columns = len(re.findall(r'H5T_STD_I64LE "', dump.split('DATASPACE')[0]))
-    flat = [int(n) for n in re.findall(r'-?\d+', dump.split('DATA {')[1].split('\n   }')[0])]
+    text = dump(path, data)
+    columns = len(re.findall(r'H5T_STD_I64LE "', text.split('DATASPACE')[0]))
+    flat = [int(n) for n in re.findall(r'-?\d+', text.split('DATA {')[1].split('\n   }')[0])]
     return [flat[i:i + columns] for i in range(0, len(flat), columns)]
 
 
@@ -220,7 +226,23 @@ def bounded(check, folder):
         rows = numbers(os.path.join(where, 'result.h5'), '/series/hits')
         sizes.append(32 <= len(rows) <= 64)
         check.equal('hits of %d tokens' % tokens, sum(row[2] for row in rows), result['cache']['hits'])
+        check.equal('without a clock there is no time', {row[0] for row in rows}, {0})
+        check.equal('nor a curve of it', 'HDF5' in dump(os.path.join(where, 'result.h5'), '/series/stall_ns'), False)
     check.equal('points', sizes, [True, True])
+
+
+def streamed(check, folder):
+    """Without kept samples the bins are the same, and quantiles within one percent."""
+    kept, stream = os.path.join(folder, 'kept'), os.path.join(folder, 'stream')
+    for where, flag in ((kept, 'false'), (stream, 'true')):
+        call('run', QUICKSTART, '--out', where, '--quiet', '--set', 'bounds=false', '--set', 'stream=' + flag)
+    kept, stream = os.path.join(kept, 'result.h5'), os.path.join(stream, 'result.h5')
+    for name in ('/hist/token_latency_ns', '/hist/token_stall_ns', '/hist/ttft_ns', '/series/hits', '/series/stall_ns'):
+        check.equal(name + ' of a stream', numbers(stream, name), numbers(kept, name))
+    for q in ('p50', 'p90', 'p95', 'p99', 'p999'):
+        exact, rough = (attribute(path, '/hist/token_latency_ns', q) for path in (kept, stream))
+        check.equal('%s of a stream' % q, abs(rough - exact) <= exact / 100, True)
+    check.equal('exact', [attribute(path, '/hist/token_latency_ns', 'exact') for path in (kept, stream)], [1, 0])
 
 
 def h5(check, one, two):
@@ -254,6 +276,7 @@ def main():
         said(check, folder)
         if shutil.which('h5dump'):
             bounded(check, folder)
+            streamed(check, folder)
     check.close()
 
 
