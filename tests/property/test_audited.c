@@ -43,7 +43,7 @@ static bool audited_case(const scene_cases *cases, uint64_t number, uint64_t *re
         rig_print(&r, stdout);
     es_code code = rig_run(&r);
     const char *fault = code == ES_OK ? audited_balance(&r) : NULL;
-    bool input = !r.run && code == ES_EINPUT;
+    bool input = code == ES_EINPUT;
     *refused += input;
     if (cases->one || fault || (code != ES_OK && !input))
         printf("case %" PRIu64 ": code %d %s%s\n", number, (int)code, code ? r.err.text : "", fault ? fault : "");
