@@ -7,7 +7,7 @@
  *   channel.c   queues                         guess.c    asks the predictor, keeps its guesses
  *   transfer.c  from a queue to the landing    grace.c    who should not leave yet
  *   share.c     rates of elastic transfers     run.c      begins, ends, reports
- *   bus.c       delivers facts */
+ *   bus.c       delivers facts                 quick.c    the plainest run in fewer instructions, quick_timed.c with a clock */
 #ifndef ES_CORE_STATE_H
 #define ES_CORE_STATE_H
 
@@ -167,8 +167,6 @@ typedef struct es_quick {       /* the plainest run (quick.c): what changes at e
     int64_t bytes;
     es_time queue_ns, stall_ns, busy_ns;
     uint32_t link, channel;     /* from home */
-    int64_t copy_bytes;         /* of an expert of the layer at hand, and what a copy of it takes */
-    es_time copy_ns;
     uint64_t bit[64];           /* [i] is 1 << i */
 } es_quick;
 
