@@ -51,6 +51,7 @@ void es_quick_open(es_run *run)
 
 /* ---- without a clock ---- */
 
+/* What is held follows from what is spare, and the other way round: the tier's own figures are right between steps. */
 static void quick_hold(es_run *run)
 {
     const es_quick *q = &run->quick;

@@ -65,17 +65,6 @@ static void timed_demanded(es_run *run)
 
 /* ---- copies ---- */
 
-/* The cost of a copy is that of the layer's experts; nearly always the same as in the layer before. */
-static es_time timed_copy_ns(es_run *run, uint32_t layer)
-{
-    es_quick *q = &run->quick;
-    if (q->copy_bytes != run->bytes[layer]) {
-        q->copy_bytes = run->bytes[layer];
-        q->copy_ns = es_channel_copy_ns(run, q->link, layer * run->view.stride);
-    }
-    return q->copy_ns;
-}
-
 /* The policy named too little for a demand: under `waves` nothing can go on, under `trim` it is asked once more at the release. */
 static ES_COLD void timed_short(es_run *run, es_time now, uint64_t missing)
 {
@@ -114,7 +103,7 @@ static es_time timed_copies(es_run *run, uint32_t layer, uint64_t missing, es_ti
 {
     es_quick *q = &run->quick;
     es_tier *tier = &run->tier[run->serving];
-    const es_time copy = timed_copy_ns(run, layer), expert = run->expert_ns[layer];
+    const es_time copy = es_channel_copy_ns(run, q->link, run->composer.event.base), expert = run->expert_ns[layer];
     es_time start = run->now;
     for (const uint16_t *id = run->composer.event.list; missing; id++) {
         const uint64_t bit = q->bit[*id];
@@ -132,6 +121,7 @@ static es_time timed_copies(es_run *run, uint32_t layer, uint64_t missing, es_ti
         tier->view->queued[layer] ^= bit;
         q->resident[layer] |= bit;
         q->queue_ns += start - run->gate;
+        q->busy_ns += copy;
         start += copy;
         if (start > free) {
             q->stall_ns += start - free;
@@ -154,15 +144,11 @@ static es_time timed_late(es_run *run, es_time free)
     return free + run->expert_ns[e->layer];
 }
 
-/* All that the event lacks; `free` as in timed_copies. */
-static es_time timed_lacking(es_run *run, es_time free)
+/* All that the event lacks, `missing` and what is late; `free` as in timed_copies. */
+static es_time timed_lacking(es_run *run, uint64_t missing, es_time free)
 {
-    es_event *e = &run->composer.event;
-    es_quick *q = &run->quick;
-    es_tier_view *tier = &run->tier_view[run->serving];
-    const uint64_t missing = q->mask & ~q->hit & ~tier->inbound[e->word];
-    const uint32_t misses = e->count - e->hits - e->late;
-    if (run->chan[q->channel].busy) {
+    const es_event *e = &run->composer.event;
+    if (run->chan[run->quick.channel].busy) {
         /* its end is the only thing that is pending */
         es_due *due = es_calendar_pop(&run->calendar);
         run->now = due->at;
@@ -170,9 +156,8 @@ static es_time timed_lacking(es_run *run, es_time free)
         if (e->late)
             free = timed_late(run, free);
     }
-    if (misses) {
+    if (missing) {
         free = timed_copies(run, e->layer, missing, free);
-        q->busy_ns += misses * q->copy_ns;
         es_channels_unblock(run);
     }
     return free;
@@ -180,10 +165,13 @@ static es_time timed_lacking(es_run *run, es_time free)
 
 /* ---- the layer ---- */
 
-static void timed_gate(es_run *run)
+/* Returns what has to be copied. */
+static uint64_t timed_gate(es_run *run)
 {
-    es_event *e = &run->composer.event;
+    const es_event *e = &run->composer.event;
     es_quick *q = &run->quick;
+    es_tier_view *tier = &run->tier_view[run->serving];
+    uint64_t missing = 0;
     if (run->predictor)
         timed_foreseen(run);
     run->view.guard[e->word] = q->mask;
@@ -191,12 +179,19 @@ static void timed_gate(es_run *run)
     if (e->hits != e->count) {
         if (e->foreseen | e->late)
             timed_demanded(run);
-        uint64_t missing = q->mask & ~q->hit & ~run->tier_view[run->serving].inbound[e->word];
-        run->tier_view[run->serving].queued[e->word] |= missing;
+        missing = q->mask & ~q->hit & ~tier->inbound[e->word];
+        tier->queued[e->word] |= missing;
         quick_count(run, e->layer, missing, e->count - e->hits - e->late);
     }
     if (run->predictor)
         es_guess_ask(run);
+    return missing;
+}
+
+static inline void timed_peak(es_tier *tier)
+{
+    if (tier->held > tier->peak)
+        tier->peak = tier->held;
 }
 
 static void timed_release(es_run *run)
@@ -204,9 +199,11 @@ static void timed_release(es_run *run)
     const es_event *e = &run->composer.event;
     run->release.at = run->now;
     run->view.guard[e->word] = 0;
-    if (run->exceeded)
+    if (run->exceeded) {
+        timed_peak(&run->tier[run->serving]);
         es_room_trim(run, e);
-    run->exceeded = false;
+        run->exceeded = false;
+    }
     es_channels_unblock(run);
     quick_release(run);
 }
@@ -219,11 +216,11 @@ static void timed_layer(es_run *run, const uint16_t *ids, size_t top_k)
     run->gate = run->use.at = run->use.since = run->release.since = run->now;
     if (!quick_lookup(run, ids, top_k))
         return;
-    timed_gate(run);
+    const uint64_t missing = timed_gate(run);
     es_time free = run->now + e->hits * run->expert_ns[e->layer];
     run->times.expert_gpu += e->count * run->expert_ns[e->layer];
     if (e->hits != e->count)
-        free = timed_lacking(run, free);
+        free = timed_lacking(run, missing, free);
     if (run->code != ES_OK)
         return;
     timed_until(run, free);
@@ -234,10 +231,8 @@ static void timed_layer(es_run *run, const uint16_t *ids, size_t top_k)
 static void timed_settle(es_run *run)
 {
     const es_quick *q = &run->quick;
-    es_tier *tier = &run->tier[run->serving];
     es_channel_view *view = run->chan[q->channel].view;
-    if (tier->held > tier->peak)
-        tier->peak = tier->held;
+    timed_peak(&run->tier[run->serving]);
     run->asks += q->fetched;
     run->times.stall += q->stall_ns;
     view->wait_ns += q->stall_ns;

@@ -9,7 +9,8 @@
  *   share.c     rates of elastic transfers     unit.c     compute that copies slow, or that slows them
  *   start.c     before the first step          wake.c     periodic work of parts
  *   route.c     rows of a closed-loop router   knobs.c    what a tuner may turn
- *   bus.c       delivers facts                 run.c      begins, ends, reports */
+ *   bus.c       delivers facts                 run.c      begins, ends, reports
+ *   quick.c     the plainest run in fewer instructions, quick_timed.c with a clock */
 #ifndef ES_CORE_STATE_H
 #define ES_CORE_STATE_H
 
@@ -214,8 +215,6 @@ typedef struct es_quick {       /* the plainest run (quick.c): what changes at e
     int64_t bytes;
     es_time queue_ns, stall_ns, busy_ns;
     uint32_t link, channel;     /* from home */
-    int64_t copy_bytes;         /* of an expert of the layer at hand, and what a copy of it takes */
-    es_time copy_ns;
     uint64_t bit[64];           /* [i] is 1 << i */
 } es_quick;
 
