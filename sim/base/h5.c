@@ -169,7 +169,7 @@ es_code es_h5_close(es_h5 *file, es_err *err)
 
 /* --- objects -------------------------------------------------------------------------------------------------------------------- */
 
-typedef enum h5_found { H5_ABSENT, H5_THERE, H5_FOREIGN } h5_found;
+typedef enum h5_found { H5_ABSENT, H5_THERE, H5_FOREIGN, H5_NO_MEMORY } h5_found;
 
 /* Follows PATH link by link; hard links only, for any other kind can lead out of the file or in a circle. */
 static h5_found h5_find(const es_h5 *file, const char *path)
@@ -178,7 +178,7 @@ static h5_found h5_find(const es_h5 *file, const char *path)
     size_t length = strlen(path);
     char *part = malloc(length + 1);
     if (!part)
-        return H5_ABSENT;
+        return H5_NO_MEMORY;
     memcpy(part, path, length + 1);
     for (size_t i = 1; i <= length && found == H5_THERE; i++) {
         if (part[i] != '/' && part[i] != '\0')
@@ -203,6 +203,8 @@ es_code es_h5_need(const es_h5 *file, const char *path, es_err *err)
     h5_found found = h5_find(file, path);
     if (found == H5_THERE)
         return ES_OK;
+    if (found == H5_NO_MEMORY)
+        return es_err_nomem(err, "a name");
     return h5_wrong(err, file, path, NULL, found == H5_ABSENT ? "is missing" : "is a soft or external link, which is not followed");
 }
 
@@ -240,7 +242,10 @@ static es_code h5_make_groups(es_h5 *file, const char *path, size_t length, es_e
             continue;
         char kept = part[i];
         part[i] = '\0';
-        if (part[i - 1] != '/' && h5_find(file, part) == H5_ABSENT)
+        h5_found found = part[i - 1] != '/' ? h5_find(file, part) : H5_THERE;
+        if (found == H5_NO_MEMORY)
+            code = es_err_nomem(err, "a group name");
+        else if (found == H5_ABSENT)
             code = h5_make_group(file, part, err);
         part[i] = kept;
     }

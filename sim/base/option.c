@@ -406,13 +406,15 @@ es_code es_options_parse(const es_option *rows, void *target, const es_json *obj
 
 /* ---- echo ---- */
 
+enum { OPTION_NUMBER = 128 };     /* bytes of the longest number with a unit, and more */
+
 static void option_echo_quantity(const es_option *row, double value, const char *key, es_json *object)
 {
-    es_text text = {0};
+    char room[OPTION_NUMBER];
+    es_text text = {.at = room, .room = sizeof room};           /* never grows: an echo that lacks an option would be another config */
     es_text_unit(&text, value, option_types[row->type].unit);
-    if (!text.failed)
-        es_json_add_text(object, key, isfinite(value) ? text.at : NULL);
-    es_text_free(&text);
+    assert(text.at == room && !text.failed);
+    es_json_add_text(object, key, isfinite(value) ? text.at : NULL);
 }
 
 static void option_echo_whole(const es_option *row, int64_t value, const char *key, es_json *object)

@@ -26,18 +26,21 @@ static void result_sha256(const char *text, char hex[65])
 }
 
 /* What the trace says of itself, as JSON where it is JSON. */
-static void result_trace_origin(es_json *out, const char *provenance)
+static es_code result_trace_origin(es_json *out, const char *provenance, es_err *err)
 {
     es_json *json = NULL;
-    if (!provenance || !*provenance)
+    bool some = provenance && *provenance;
+    es_code code = some ? es_json_parse(&json, provenance, strlen(provenance), err) : ES_OK;
+    if (!some)
         cJSON_AddNullToObject(out, "provenance");
-    else if (es_json_parse(&json, provenance, strlen(provenance), NULL) != ES_OK)
+    else if (code == ES_EINPUT)
         es_json_add_text(out, "provenance", provenance);
     else if (!cJSON_AddItemToObject(out, "provenance", json))
         cJSON_Delete(json);
+    return code == ES_EINPUT ? ES_OK : code;
 }
 
-static void result_trace(const es_config *config, es_json *out)
+static es_code result_trace(const es_config *config, es_json *out, es_err *err)
 {
     const es_trace_info *info = es_config_trace(config);
     es_json *trace = es_json_add_object(out, "trace");
@@ -55,7 +58,7 @@ static void result_trace(const es_config *config, es_json *out)
     es_json_add_int(trace, "missing_cells", (int64_t)info->missing_cells);
     es_json_add_bool(trace, "synthetic", info->synthetic);
     es_json_add_bool(trace, "uniform", info->uniform);
-    result_trace_origin(trace, info->provenance);
+    return result_trace_origin(trace, info->provenance, err);
 }
 
 static es_code result_provenance(const es_config *config, const es_plan *plan, bool oracle, bool closed, es_json *out, es_err *err)
@@ -76,7 +79,7 @@ static es_code result_provenance(const es_config *config, const es_plan *plan, b
     es_json_add_int(provenance, "replication", (int64_t)plan->replication);
     es_json_add_bool(provenance, "causal", !oracle);
     es_json_add_bool(provenance, "closed_loop", closed);
-    result_trace(config, provenance);
+    es_code code = result_trace(config, provenance, err);
     es_json_add_text(provenance, "config_sha256", hex);
     if (!cJSON_AddItemToObject(provenance, "config", copy)) {
         cJSON_Delete(copy);
@@ -87,7 +90,7 @@ static es_code result_provenance(const es_config *config, const es_plan *plan, b
         cJSON_Delete(copy);
         return es_err_nomem(err, "the result");
     }
-    return ES_OK;
+    return code;
 }
 
 /* Figures in bytes mean nothing when nobody knows what an expert weighs. */
@@ -115,8 +118,9 @@ static es_code result_contract(const es_config *config, es_json *out, es_err *er
     es_config_contract_label(resolved, &label);
     es_json *contract = es_json_add_object(out, "contract");
     es_json_add_text(contract, "label", label.at);
+    bool whole = contract && !label.failed;
     es_text_free(&label);
-    return contract ? es_json_merge(contract, resolved, err) : es_err_nomem(err, "the result");
+    return whole ? es_json_merge(contract, resolved, err) : es_err_nomem(err, "the result");
 }
 
 static es_code result_bounds(const es_config *config, const es_plan *plan, bool closed, const es_progress *progress, es_json *out, es_err *err)
