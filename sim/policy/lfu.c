@@ -3,37 +3,36 @@
  * `counts: persistent` remembers uses for ever (BigMoeOnEdge, StrataMoE, onnx-genai); `resident` forgets them when the expert
  * leaves, which is a different policy: on decode order it can freeze. A key is (count, order) in one word.
  *
- * What is listed stands in cells by count, each a circular list: one cell per count below 128, from there on 64 per power of two,
- * so that an expert much used changes its cell seldom. A mask says which cells are not empty. In a cell of one count new entries
- * go to the end, so under the own rule its first is its least; any other cell is looked through, and holds one or two. */
+ * Victims come from the few with the least keys, so only those are kept together: a bucket's *short list* holds everybody whose
+ * key is below a bound. A use only raises a key, and nothing else is done: who has grown above the bound leaves the list when a
+ * search meets him. When nobody on the list may leave the bound is raised, so that some more are on it. */
 #include "sim/part/policy.h"
 
 /* One use. Below it stands the order: 10^12 uses in all and 16 million of one expert; beyond that counts stand still. */
 #define LFU_ONE (1ull << 40)
 #define LFU_MOST (UINT64_MAX - 65536 * LFU_ONE)
 
-enum { LFU_EXACT = 128, LFU_CELLS = 64 * 19, LFU_WORDS = LFU_CELLS / 64 };  /* 24 bits of count: 17 powers of two above LFU_EXACT */
+typedef struct lfu_entry {
+    uint64_t key;               /* as it was when it was put here: at most the true key */
+    es_oid object;
+} lfu_entry;
 
-typedef struct lfu_node {
-    uint32_t prev, next;
-} lfu_node;
-
-typedef struct lfu_cells {      /* of one bucket */
-    uint32_t words;             /* mask: which of `some` are not 0 */
-    uint32_t sentinel;          /* node of cell 0; those of the others follow */
-    uint64_t some[LFU_WORDS];   /* mask: which cells are not empty */
-} lfu_cells;
+typedef struct lfu_short {      /* the short list of a bucket */
+    lfu_entry *entry;           /* [count] the least at the end */
+    uint32_t count;
+    uint64_t bound;             /* all that is listed with a key below it is among them */
+} lfu_short;
 
 typedef struct lfu {
     int counts;                 /* 0 persistent, 1 resident */
     es_stream stream;
     const es_view *view;
     uint64_t *key;              /* [objects] count << 40 | order */
-    uint64_t *listed;           /* [tiers * words] mask: stands in a cell of that tier */
-    lfu_cells *cells;           /* [buckets] */
-    lfu_node *node;             /* [tiers * objects], then the sentinels */
+    uint64_t *listed;           /* [tiers * words] mask: is in that tier, as far as facts and victims tell */
+    lfu_short *few;             /* [buckets] */
+    uint64_t *least;            /* [batch] scratch: keys */
+    size_t batch;               /* so many come onto a short list at a time */
     uint64_t clock;
-    bool plain;                 /* own rule for equals, and no lower tiers: cells of one count are in order */
 } lfu;
 
 static const char *const lfu_counts[] = {"persistent", "resident", NULL};
@@ -46,14 +45,9 @@ static const es_option lfu_options[] = {
 
 static void lfu_empty(lfu *s)
 {
-    const es_view *view = s->view;
-    for (uint32_t b = 0; b < view->buckets; b++) {
-        lfu_cells *c = &s->cells[b];
-        *c = (lfu_cells){.sentinel = view->tiers * view->objects + b * LFU_CELLS};
-        for (uint32_t i = c->sentinel; i < c->sentinel + LFU_CELLS; i++)
-            s->node[i] = (lfu_node){i, i};
-    }
-    for (size_t w = 0; w < (size_t)view->tiers * view->words; w++)
+    for (uint32_t b = 0; b < s->view->buckets; b++)
+        s->few[b] = (lfu_short){.entry = s->few[b].entry};
+    for (size_t w = 0; w < (size_t)s->view->tiers * s->view->words; w++)
         s->listed[w] = 0;
 }
 
@@ -61,83 +55,19 @@ static es_code lfu_init(void *self, const es_site *site, es_err *err)
 {
     lfu *s = self;
     const es_view *view = s->view = site->view;
+    const size_t most = view->per_layer ? view->stride : view->objects;
     s->stream = es_stream_of(site->seed, site->replication, site->path, "ties");
-    s->plain = view->ties == 0 && view->tiers == 2;     /* what comes down to a lower tier brings its old order with it */
     s->key = ES_NEW_ARRAY(site->arena, view->objects, uint64_t);
     s->listed = ES_NEW_ARRAY(site->arena, (size_t)view->tiers * view->words, uint64_t);
-    s->cells = ES_NEW_ARRAY(site->arena, view->buckets, lfu_cells);
-    s->node = ES_NEW_ARRAY(site->arena, (size_t)view->tiers * view->objects + (size_t)view->buckets * LFU_CELLS, lfu_node);
-    if (!s->key || !s->listed || !s->cells || !s->node)
+    s->few = ES_NEW_ARRAY(site->arena, view->buckets, lfu_short);
+    s->batch = 16 + most / 256;
+    s->least = ES_NEW_ARRAY(site->arena, s->batch, uint64_t);
+    lfu_entry *entry = ES_NEW_ARRAY(site->arena, view->buckets * most, lfu_entry);
+    if (!s->key || !s->listed || !s->few || !s->least || !entry)
         return es_err_nomem(err, "use counts");
-    lfu_empty(s);
+    for (uint32_t b = 0; b < view->buckets; b++)
+        s->few[b].entry = entry + b * most;
     return ES_OK;
-}
-
-/* ---- cells ---- */
-
-static inline uint32_t lfu_cell(uint64_t key)
-{
-    uint32_t count = (uint32_t)(key >> 40);
-    if (count < LFU_EXACT)
-        return count;
-    uint32_t above = 25 - (uint32_t)__builtin_clz(count);       /* bits beyond the seven that tell the cell */
-    return (above << 6) + (count >> above);
-}
-
-static inline bool lfu_has(const lfu *s, uint32_t tier, es_oid object)
-{
-    return s->listed[(size_t)tier * s->view->words + (object >> 6)] >> (object & 63) & 1;
-}
-
-static inline lfu_cells *lfu_cells_of(const lfu *s, uint32_t tier, es_oid object)
-{
-    return &s->cells[es_bucket_of(s->view, tier, object)];
-}
-
-/* Do n uses and n - 1 stand in one cell? From LFU_EXACT on a cell begins where the bits that do not tell it are 0. */
-static inline bool lfu_same_cell(uint32_t n)
-{
-    return n >= LFU_EXACT && n & ((1u << (25 - __builtin_clz(n))) - 1);
-}
-
-/* Puts node i at the end of its cell. */
-static inline void lfu_append(lfu_node *node, lfu_cells *c, uint32_t i, uint64_t key)
-{
-    uint32_t cell = lfu_cell(key), at = c->sentinel + cell, last = node[at].prev;
-    node[i] = (lfu_node){last, at};
-    node[last].next = i;
-    node[at].prev = i;
-    c->some[cell >> 6] |= 1ull << (cell & 63);
-    c->words |= 1u << (cell >> 6);
-}
-
-static inline void lfu_remove(lfu_node *node, lfu_cells *c, uint32_t i)
-{
-    uint32_t prev = node[i].prev, next = node[i].next;
-    node[prev].next = next;
-    node[next].prev = prev;
-    if (prev != next)
-        return;
-    uint32_t cell = prev - c->sentinel;             /* only the sentinel is both neighbours: the cell is empty */
-    if (!(c->some[cell >> 6] &= ~(1ull << (cell & 63))))
-        c->words &= ~(1u << (cell >> 6));
-}
-
-/* The first cell from `from` on that is not empty; LFU_CELLS: there is none. */
-static inline uint32_t lfu_some(const lfu_cells *c, uint32_t from)
-{
-    if (from >= LFU_CELLS)
-        return LFU_CELLS;
-    uint32_t w = from >> 6, words;
-    uint64_t here = c->some[w] & ~0ull << (from & 63);
-    if (!here) {
-        words = c->words & ~1u << w;
-        if (!words)
-            return LFU_CELLS;
-        w = (uint32_t)__builtin_ctz(words);
-        here = c->some[w];
-    }
-    return w * 64 + (uint32_t)__builtin_ctzll(here);
 }
 
 /* ---- facts ---- */
@@ -157,95 +87,118 @@ static inline uint64_t lfu_order(lfu *s, es_oid object, bool enters)
     }
 }
 
+static inline lfu_short *lfu_few(const lfu *s, uint32_t tier, es_oid object)
+{
+    return &s->few[es_bucket_of(s->view, tier, object)];
+}
+
+static inline uint64_t *lfu_listed(const lfu *s, uint32_t tier, es_oid object)
+{
+    return &s->listed[(size_t)tier * s->view->words + (object >> 6)];
+}
+
+/* Puts an entry where it belongs, at place i or before; what was before it moves up to i. */
+static inline void lfu_sort(lfu_entry *entry, size_t i, lfu_entry e)
+{
+    for (; i > 0 && entry[i - 1].key < e.key; i--)
+        entry[i] = entry[i - 1];
+    entry[i] = e;
+}
+
+static inline void lfu_drop(lfu_short *few, size_t i)
+{
+    few->count--;
+    for (; i < few->count; i++)
+        few->entry[i] = few->entry[i + 1];
+}
+
 static inline void lfu_enter(lfu *s, uint32_t tier, es_oid object)
 {
-    uint64_t *listed = &s->listed[(size_t)tier * s->view->words + (object >> 6)], bit = 1ull << (object & 63);
-    uint32_t i = tier * s->view->objects + object;
-    if (*listed & bit)
-        lfu_remove(s->node, lfu_cells_of(s, tier, object), i);
+    uint64_t *listed = lfu_listed(s, tier, object), bit = 1ull << (object & 63);
+    lfu_short *few = lfu_few(s, tier, object);
+    if (!(*listed & bit) && s->key[object] < few->bound)
+        lfu_sort(few->entry, few->count++, (lfu_entry){s->key[object], object});
     *listed |= bit;
-    lfu_append(s->node, lfu_cells_of(s, tier, object), i, s->key[object]);
 }
 
-static inline void lfu_leave(lfu *s, uint32_t tier, es_oid object)
+static void lfu_leave(lfu *s, uint32_t tier, es_oid object)
 {
-    uint64_t *listed = &s->listed[(size_t)tier * s->view->words + (object >> 6)], bit = 1ull << (object & 63);
-    if (*listed & bit)
-        lfu_remove(s->node, lfu_cells_of(s, tier, object), tier * s->view->objects + object);
-    *listed &= ~bit;
+    lfu_short *few = lfu_few(s, tier, object);
+    *lfu_listed(s, tier, object) &= ~(1ull << (object & 63));
+    for (uint32_t i = 0; i < few->count; i++)
+        if (few->entry[i].object == object)
+            lfu_drop(few, i--);
 }
 
-/* Copies in lower tiers are used with it. */
-static ES_COLD void lfu_lower(lfu *s, es_oid object)
+/* Another key, and not always a greater one: wherever the object is listed it enters anew. */
+static ES_COLD void lfu_rekey(lfu *s, es_oid object, uint64_t key)
 {
+    s->key[object] = key;
     for (uint32_t t = 0; t < s->view->tiers; t++)
-        if (t != s->view->serving && lfu_has(s, t, object))
+        if (*lfu_listed(s, t, object) >> (object & 63) & 1) {
+            lfu_leave(s, t, object);
             lfu_enter(s, t, object);
+        }
 }
 
-/* One object of an event is used. */
-static void lfu_touch(lfu *s, const es_event *event, uint16_t index, uint64_t uses)
+static uint64_t lfu_times(const es_event *event, uint16_t index)
 {
-    const uint32_t tier = s->view->serving;
-    const es_oid object = event->base + index;
-    const bool here = lfu_has(s, tier, object);
-    const uint64_t old = s->key[object], key = old < LFU_MOST ? old + uses * LFU_ONE : old;
-    s->key[object] = (key & ~(LFU_ONE - 1)) | lfu_order(s, object, !here);
-    if (here || es_event_keeps(event, index))
-        lfu_enter(s, tier, object);
-    else if (s->counts == 1)
-        s->key[object] = 0;
-    if (s->view->tiers > 2)
-        lfu_lower(s, object);
+    uint32_t place = 0;
+    while (event->list[place] != index)
+        place++;
+    return event->repeats ? event->repeats[place] : 1;
 }
 
 /* Uses are counted by place in the list, recency goes by touch. */
 static ES_COLD void lfu_use_each(lfu *s, const es_event *event)
 {
+    const uint32_t tier = s->view->serving;
     for (uint32_t i = 0; i < event->count; i++) {
-        uint32_t place = 0;
-        while (event->list[place] != event->touch[i])
-            place++;
-        lfu_touch(s, event, event->touch[i], event->repeats ? event->repeats[place] : 1);
+        const uint16_t index = event->touch[i];
+        const es_oid object = event->base + index;
+        const bool here = es_mask_has(s->listed + (size_t)tier * s->view->words, object);
+        const uint64_t old = s->key[object], key = old < LFU_MOST ? old + lfu_times(event, index) * LFU_ONE : old;
+        s->key[object] = (key & ~(LFU_ONE - 1)) | lfu_order(s, object, !here);
+        if (es_event_keeps(event, index))
+            lfu_enter(s, tier, object);
+        else if (!here && s->counts == 1)
+            lfu_rekey(s, object, 0);
     }
 }
 
-/* The same where nothing is special, in one loop. */
+/* The same where nothing is special. */
 static void lfu_use(lfu *s, const es_event *event)
 {
-    if (!s->plain || event->kept || event->repeats) {
+    const uint32_t tier = s->view->serving;
+    if (s->view->ties != 0 || event->kept || event->repeats) {
         lfu_use_each(s, event);
         return;
     }
-    const es_view *view = s->view;
-    lfu_cells *c = lfu_cells_of(s, view->serving, event->base);
-    lfu_node *node = s->node;
-    uint64_t *key = s->key + event->base, *listed = s->listed + (size_t)view->serving * view->words + event->word;
-    uint64_t clock = s->clock;
-    const uint32_t first = view->serving * view->objects + event->base;
+    lfu_short *few = lfu_few(s, tier, event->base);
+    uint64_t *listed = lfu_listed(s, tier, event->base), *keys = s->key + event->base, clock = s->clock;
+    const uint64_t bound = few->bound;
     for (const uint16_t *touch = event->touch, *end = touch + event->count; touch < end; touch++) {
-        const size_t index = *touch;
-        const uint64_t old = key[index], count = old < LFU_MOST ? old + LFU_ONE : old;
-        key[index] = (count & ~(LFU_ONE - 1)) | ++clock;
-        if (!es_mask_has(listed, (es_oid)index))
-            listed[index >> 6] |= 1ull << (index & 63);
-        else if (lfu_same_cell((uint32_t)(count >> 40)))
-            continue;
-        else
-            lfu_remove(node, c, first + (uint32_t)index);
-        lfu_append(node, c, first + (uint32_t)index, count);
+        const uint64_t old = keys[*touch], key = ((old & ~(LFU_ONE - 1)) + (old < LFU_MOST ? LFU_ONE : 0)) | ++clock;
+        keys[*touch] = key;
+        if (key < bound && !es_mask_has(listed, *touch))
+            lfu_sort(few->entry, few->count++, (lfu_entry){key, event->base + *touch});
     }
+    for (uint32_t w = 0; w < event->words; w++)
+        listed[w] |= event->mask[w];
     s->clock = clock;
 }
 
-/* Everything but use: rare. */
-static ES_COLD void lfu_moved(lfu *s, const es_fact *fact)
+static void lfu_notify(void *self, const es_fact *fact)
 {
+    lfu *s = self;
     switch (fact->kind) {
+    case ES_FACT_USE:
+        lfu_use(s, fact->event);
+        break;
     case ES_FACT_START_GUESS:
         for (uint32_t i = 0; i < fact->count; i++) {
             es_oid object = fact->objects[i];
-            s->key[object] = (s->key[object] & ~(LFU_ONE - 1)) | lfu_order(s, object, true);
+            lfu_rekey(s, object, (s->key[object] & ~(LFU_ONE - 1)) | lfu_order(s, object, true));
             lfu_enter(s, fact->to, object);
         }
         break;
@@ -264,79 +217,84 @@ static ES_COLD void lfu_moved(lfu *s, const es_fact *fact)
     }
 }
 
-static void lfu_notify(void *self, const es_fact *fact)
-{
-    if (fact->kind == ES_FACT_USE)
-        lfu_use(self, fact->event);
-    else
-        lfu_moved(self, fact);
-}
-
 /* ---- victims ---- */
 
-/* The least of a cell that may leave. */
-static inline es_oid lfu_least_of(const lfu *s, uint32_t tier, uint32_t sentinel, bool sorted)
+/* Puts those on the list that are next by key; false: there is nobody else. */
+static ES_COLD bool lfu_raise(lfu *s, const es_need *need, lfu_short *few)
 {
-    const uint32_t first = tier * s->view->objects;
-    es_oid best = ES_NO_OBJECT;
-    for (uint32_t i = s->node[sentinel].next; i != sentinel; i = s->node[i].next) {
-        es_oid object = i - first;
-        if ((best != ES_NO_OBJECT && s->key[object] >= s->key[best]) || !es_may_evict(s->view, object, tier))
-            continue;
-        best = object;
-        if (sorted)
-            break;
-    }
-    return best;
+    const es_view *view = s->view;
+    const uint64_t *listed = s->listed + (size_t)need->tier * view->words, from = few->bound;
+    size_t count = 0;
+    for (uint32_t w = 0; w < view->words; w++)
+        for (uint64_t left = es_bucket_of(view, need->tier, w * 64) == need->bucket ? listed[w] : 0; left; left &= left - 1) {
+            const uint64_t key = s->key[w * 64 + (uint32_t)__builtin_ctzll(left)];
+            if (key < from || (count == s->batch && key >= s->least[count - 1]))
+                continue;
+            size_t i = count < s->batch ? count++ : count - 1;
+            for (; i > 0 && s->least[i - 1] > key; i--)
+                s->least[i] = s->least[i - 1];
+            s->least[i] = key;
+        }
+    if (count == 0)
+        return false;
+    few->bound = s->least[count - 1] + 1;
+    for (uint32_t w = 0; w < view->words; w++)
+        for (uint64_t left = es_bucket_of(view, need->tier, w * 64) == need->bucket ? listed[w] : 0; left; left &= left - 1) {
+            es_oid object = w * 64 + (es_oid)__builtin_ctzll(left);
+            if (s->key[object] >= from && s->key[object] < few->bound)
+                lfu_sort(few->entry, few->count++, (lfu_entry){s->key[object], object});
+        }
+    return true;
 }
 
-/* Puts what was named back: before those of its cell that are above it. */
-static ES_COLD void lfu_restore(lfu *s, uint32_t tier, es_oid object)
+/* Takes the least of the short list that may leave off it; ES_NO_OBJECT: none of them may. */
+static inline es_oid lfu_take(lfu *s, uint32_t tier, lfu_short *few)
 {
-    const uint32_t first = tier * s->view->objects, i = first + object;
-    lfu_node *node = s->node;
-    lfu_enter(s, tier, object);
-    uint32_t sentinel = node[i].next, at = sentinel;
-    for (uint32_t before = node[i].prev; before != sentinel && s->key[before - first] > s->key[object]; before = node[before].prev)
-        at = before;
-    if (at == sentinel)
-        return;
-    node[node[i].prev].next = sentinel;
-    node[sentinel].prev = node[i].prev;
-    node[i] = (lfu_node){node[at].prev, at};
-    node[node[at].prev].next = i;
-    node[at].prev = i;
+    for (size_t i = few->count; i > 0;) {
+        lfu_entry e = few->entry[i - 1];
+        const uint64_t key = s->key[e.object];
+        if (key != e.key) {
+            if (key >= few->bound)
+                lfu_drop(few, --i);
+            else
+                lfu_sort(few->entry, i - 1, (lfu_entry){key, e.object});
+            continue;
+        }
+        i--;
+        if (es_may_evict(s->view, e.object, tier)) {
+            lfu_drop(few, i);
+            return e.object;
+        }
+    }
+    return ES_NO_OBJECT;
 }
 
 static size_t lfu_victims(void *self, const es_need *need, es_oid *out, size_t most)
 {
     lfu *s = self;
-    lfu_cells *c = &s->cells[need->bucket];
-    const es_view *view = s->view;
-    const int64_t *unit = view->tier[need->tier].unit;
-    uint64_t *listed = s->listed + (size_t)need->tier * view->words;
+    lfu_short *few = &s->few[need->bucket];
+    const int64_t *unit = s->view->tier[need->tier].unit;
+    uint64_t *listed = s->listed + (size_t)need->tier * s->view->words;
     int64_t lacking = need->units;
     size_t count = 0;
-    for (uint32_t cell = lfu_some(c, 0); cell < LFU_CELLS && lacking > 0 && count < most;) {
-        es_oid least = lfu_least_of(s, need->tier, c->sentinel + cell, s->plain && cell < LFU_EXACT);
-        if (least == ES_NO_OBJECT) {
-            cell = lfu_some(c, cell + 1);
+    while (lacking > 0 && count < most) {
+        es_oid object = lfu_take(s, need->tier, few);
+        if (object == ES_NO_OBJECT) {
+            if (!lfu_raise(s, need, few))
+                break;
             continue;
         }
-        listed[least >> 6] &= ~(1ull << (least & 63));
-        lfu_remove(s->node, c, need->tier * view->objects + least);
-        lacking -= unit[least >> 6];
-        out[count++] = least;
-        if (s->node[c->sentinel + cell].next == c->sentinel + cell)
-            cell = lfu_some(c, cell + 1);       /* empty now */
+        listed[object >> 6] &= ~(1ull << (object & 63));
+        lacking -= unit[object >> 6];
+        out[count++] = object;
     }
     if (need->all && lacking > 0) {
         while (count > 0)
-            lfu_restore(s, need->tier, out[--count]);
+            lfu_enter(s, need->tier, out[--count]);
         return 0;
     }
     for (size_t i = 0; s->counts == 1 && i < count; i++)
-        s->key[out[i]] = 0;
+        lfu_rekey(s, out[i], 0);
     return count;
 }
 

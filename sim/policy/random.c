@@ -69,14 +69,24 @@ static void random_leave(random_state *s, uint32_t tier, es_oid object)
     place[object] = 0;
 }
 
+/* What is in the bag already stays where it is: hits, and what a guess is bringing. */
+static void random_use(random_state *s, const es_event *event)
+{
+    uint32_t *place = s->place + (size_t)s->view->serving * s->view->objects + event->base;
+    random_bag *bag = &s->bag[es_bucket_of(s->view, s->view->serving, event->base)];
+    for (const uint16_t *index = event->list, *end = index + event->count; index < end; index++)
+        if (!place[*index] && es_event_keeps(event, *index)) {
+            bag->item[bag->count] = event->base + *index;
+            place[*index] = ++bag->count;
+        }
+}
+
 static void random_notify(void *self, const es_fact *fact)
 {
     random_state *s = self;
     switch (fact->kind) {
     case ES_FACT_USE:
-        for (uint32_t i = 0; i < fact->event->count; i++)
-            if (es_event_keeps(fact->event, fact->event->list[i]))
-                random_enter(s, s->view->serving, fact->event->base + fact->event->list[i]);
+        random_use(s, fact->event);
         break;
     case ES_FACT_START_GUESS:
     case ES_FACT_ARRIVE_LOW:
