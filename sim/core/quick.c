@@ -131,7 +131,7 @@ static void quick_untimed(es_run *run, const uint16_t *ids, size_t top_k)
 static void quick_settle(es_run *run)
 {
     const es_quick *q = &run->quick;
-    run->tier_view[run->serving].evictions += q->evicted;
+    run->tier_view[run->serving].evictions = run->tally.evictions;      /* nobody leaves another tier */
     run->tier_view[run->serving].insertions += q->fetched;
     run->tier_view[run->home].found += q->fetched;
     if (run->composer.event.counted) {
@@ -147,7 +147,7 @@ void es_quick_step(es_run *run)
     es_quick *q = &run->quick;
     const uint32_t top_k = c->info->top_k;
     const uint16_t *ids = c->step.ids + (size_t)c->row * c->info->layers * top_k;
-    q->fetched = q->evicted = 0;
+    q->fetched = 0;
     q->bytes = 0;
     es_composer_layer(run, 0);
     e->mask = &q->mask;

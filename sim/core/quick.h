@@ -124,7 +124,6 @@ QUICK_INLINE int64_t quick_evict(es_run *run)
         resident[object >> 6] = there ^ 1ull << (object & 63);
     }
     run->tally.evictions += gone;
-    q->evicted += gone;
     return (int64_t)gone;
 }
 

@@ -211,7 +211,7 @@ typedef struct es_quick {       /* the plainest run (quick.c): what changes at e
     es_need need;
     size_t (*victims)(void *self, const es_need *need, es_oid *out, size_t most);
     es_oid *victim;             /* its answer */
-    uint64_t fetched, evicted;  /* of the step */
+    uint64_t fetched;           /* of the step */
     int64_t bytes;
     es_time queue_ns, stall_ns, busy_ns;
     uint32_t link, channel;     /* from home */
