@@ -23,7 +23,7 @@ static bool quick_link(const es_run *run)
     for (uint32_t l = 0; l < run->view.layers; l++)
         if (chan->chunk > 0 && chan->chunk < run->bytes[l])
             return false;
-    return link->channel_count == 1 && !run->chan[run->gpu].unit && !link->elastic && chan->lanes == 1 && !chan->slows && !chan->timing_varies && chan->timing &&
+    return link->channel_count == 1 && !run->gpu_unit && !link->elastic && chan->lanes == 1 && !chan->slows && !chan->timing_varies && chan->timing &&
         (!chan->scheduler->batch || chan->scheduler->batch(chan->scheduler_state, ES_CLASS_DEMAND, &many) <= 1);
 }
 

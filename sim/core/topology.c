@@ -381,7 +381,8 @@ static es_code topology_links(es_run *run, es_err *err)
             return es_err_set(err, ES_EINPUT, "tiers.%s.write_back: needs `demote` and a link to the tier it names", tier->name);
     }
     run->elastic = ES_NEW_ARRAY(&run->arena, run->view.timed ? (size_t)run->tiers * run->view.objects : 1, es_xfer *);
-    ES_NEED(run->elastic, "links");
+    run->rate_before = ES_NEW_ARRAY(&run->arena, run->view.timed ? (size_t)run->tiers * run->view.objects : 1, double);
+    ES_NEED(run->elastic && run->rate_before, "links");
     return ES_OK;
 }
 
