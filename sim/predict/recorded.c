@@ -70,6 +70,7 @@ const es_predictor es_predictor_recorded = {
         .options = recorded_options,
         .size = sizeof(recorded),
         .init = recorded_init,
+        .flags = ES_READS_GUESSES,
         .notify = recorded_notify,
         .hears = ES_HEARS(ES_FACT_USE),
     },
