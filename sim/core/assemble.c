@@ -212,6 +212,7 @@ static es_code assemble(es_run *run, es_err *err)
     es_assemble_conclude(run);
     es_quick_open(run);
     code = es_store_initial(run, err);
+    es_start_beside(run);
     return code == ES_OK ? es_start_fill(run, err) : code;
 }
 

@@ -256,6 +256,7 @@ struct es_run {
     uint32_t links;
     uint32_t host;              /* tier with a cpu compute unit, or ES_NO_TIER */
 
+    uint64_t *bucket_room;      /* of view, to be changed */
     uint64_t *seen;             /* [words] used before: what is missed for the first time is compulsory */
     uint64_t *settled;          /* [words] in the serving tier from the start; NULL: the policy put nothing there */
     uint64_t *fresh;            /* [words] came into the serving tier by a guess and was not used since */
@@ -416,6 +417,7 @@ void es_store_put_back(es_run *run, uint32_t tier, es_oid object);
 /* The event wants these objects of a word: what a guess brought is used now, as a hit or late. */
 void es_store_used_guess(es_run *run, uint32_t word, uint64_t wanted, uint64_t hits);
 es_code es_store_initial(es_run *run, es_err *err);
+void es_start_beside(es_run *run);                  /* contract.pins_take_room off: the pins bring their own room */
 es_code es_start_fill(es_run *run, es_err *err);    /* contract.start, behind the policy's pins */
 
 /* ---- room ---- */

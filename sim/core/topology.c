@@ -281,7 +281,7 @@ static es_code topology_tiers(es_run *run, es_err *err)
     for (uint32_t t = 0; t < run->tiers; t++)
         for (uint32_t b = 0; b < (view->per_layer ? view->layers : 1); b++)
             room[run->tier[t].view->first_bucket + b] = (uint64_t)run->tier[t].room[b];
-    view->bucket_room = room;
+    view->bucket_room = run->bucket_room = room;
     return ES_OK;
 }
 
