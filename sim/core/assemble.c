@@ -212,7 +212,10 @@ static es_code assemble(es_run *run, es_err *err)
     es_assemble_conclude(run);
     if (run->code != ES_OK)
         return run->code;
-    if ((code = es_store_initial(run, err)) != ES_OK || (code = es_start_fill(run, err)) != ES_OK)
+    if ((code = es_store_initial(run, err)) != ES_OK)
+        return code;
+    es_start_beside(run);
+    if ((code = es_start_fill(run, err)) != ES_OK)
         return code;
     es_quick_open(run);
     return ES_OK;

@@ -74,7 +74,9 @@ es_code es_catalog_open(es_run *run, es_err *err)
             && run->missing && run->verdicts && run->keep && run->serve_ns, "the catalog");
     view->guesses = info->guesses;
     view->weights = info->has_weights;
+    view->residency = info->has_residency;
     view->ties = run->contract->ties;
+    view->pins_beside = !run->contract->pins_take_room;
     view->count_prefill = run->contract->prefill_counts == 1;
     view->top_k = slices > 1 ? 0 : info->top_k;
     return es_composer_init(&run->composer, run, err);

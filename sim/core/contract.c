@@ -39,7 +39,8 @@ const es_option es_contract_options[] = {
     {.name = "ties", .type = ES_OPT_ENUM, .offset = CONTRACT(ties), .choices = contract_ties,
         .help = "Between equal victims: the policy's own rule, first to have become resident, lowest id, or a seeded draw."},
     {.name = "pins", .type = ES_OPT_ENUM, .offset = CONTRACT(pins), .choices = contract_pins, .help = "Whether the initial load of pinned experts is charged or free."},
-    {.name = "pins_take_room", .type = ES_OPT_BOOL, .offset = CONTRACT(pins_take_room), .def = 1, .help = "Whether pinned experts take room of the tier."},
+    {.name = "pins_take_room", .type = ES_OPT_BOOL, .offset = CONTRACT(pins_take_room), .def = 1, 
+        .help = "Whether pinned experts take room of the tier; false: they stand beside it, and all of it is left to others."},
     {0},
 };
 

@@ -21,7 +21,7 @@ static bool quick_link(const es_run *run)
     for (int k = ES_CLASS_DEMAND; k <= ES_CLASS_GUESS; k++)
         if (scheduler->batch && scheduler->batch(chan->scheduler_state, (es_class)k, &many) > 1)
             return false;
-    return link->channel_count == 1 && !run->chan[run->gpu].unit && !link->elastic && chan->lanes == 1 && !chan->slows && !chan->timing_varies && chan->timing &&
+    return link->channel_count == 1 && !run->gpu_unit && !link->elastic && chan->lanes == 1 && !chan->slows && !chan->timing_varies && chan->timing &&
         (!run->predictor || scheduler->demands_first);
 }
 

@@ -218,13 +218,14 @@ static void replay_compute(es_run *run, uint32_t place, uint32_t channel)
             run->chan_view[channel].wait_ns += stall;
         replay_span(run, ES_FACT_STALL, channel, object, gpu->free_at, ready);
     }
-    if (es_unit_slowed(gpu)) {
+    if (es_unit_slowed(run->gpu_unit)) {
         run->wanted.computing++;
-        es_unit_ask(run, gpu->unit, object, cost);
+        es_unit_ask(run, run->gpu_unit, object, cost);
         return;
     }
     gpu->free_at = ready + cost;
-    es_unit_known(run, gpu);
+    if (run->gpu_unit)
+        es_unit_until(run, run->gpu_unit, gpu->free_at);
     run->times.expert_gpu += cost;
     replay_span(run, ES_FACT_COMPUTE, run->gpu, object, ready, gpu->free_at);
     if (run->wanted.waves) {
@@ -359,13 +360,14 @@ static void replay_ask(es_run *run)
                 es_time cost = es_channel_expert_ns(run, run->cpu, object, e->served ? e->served[i] : 1);
                 cpu->view->busy_ns += cost;
                 cpu->view->transfers++;
-                if (es_unit_slowed(cpu)) {
+                if (es_unit_slowed(run->cpu_unit)) {
                     wanted->computing++;
-                    es_unit_ask(run, cpu->unit, object, cost);
+                    es_unit_ask(run, run->cpu_unit, object, cost);
                     continue;
                 }
                 cpu->free_at = wanted->cpu_end = start + cost;
-                es_unit_known(run, cpu);
+                if (run->cpu_unit)
+                    es_unit_until(run, run->cpu_unit, cpu->free_at);
                 replay_span(run, ES_FACT_COMPUTE, run->cpu, object, start, cpu->free_at);
             }
         }
@@ -376,11 +378,9 @@ static void replay_ask(es_run *run)
 static void replay_hits(es_run *run)
 {
     const es_event *e = &run->composer.event;
-    es_chan *gpu = &run->chan[run->gpu];
-    if (!run->wanted.waves && run->expert_ns && !e->served && !es_unit_slowed(gpu) && !es_bus_heard(run, ES_FACT_COMPUTE)) {
+    if (!run->wanted.waves && run->expert_ns && !e->served && !run->gpu_unit && !es_bus_heard(run, ES_FACT_COMPUTE)) {
         es_time cost = e->hits * run->expert_ns[e->layer];
-        gpu->free_at += cost;
-        es_unit_known(run, gpu);
+        run->chan[run->gpu].free_at += cost;
         run->times.expert_gpu += cost;
         return;
     }
@@ -525,13 +525,12 @@ static void replay_layer(es_run *run, uint32_t layer)
     if (layer == 0 || run->chan[run->gpu].timing_varies)   /* tokens and context are the same for all layers of a step */
         run->dense_ns = es_channel_dense_ns(run, c->rows, c->step.token[c->row + c->rows - 1].position);
     es_time dense = run->dense_ns;
-    es_chan *gpu = &run->chan[run->gpu];
-    if (es_unit_slowed(gpu)) {
-        es_unit_ask(run, gpu->unit, ES_NO_OBJECT, dense);
+    if (es_unit_slowed(run->gpu_unit)) {
+        es_unit_ask(run, run->gpu_unit, ES_NO_OBJECT, dense);
         return;
     }
-    gpu->free_at = run->now + dense;
-    es_unit_known(run, gpu);
+    if (run->gpu_unit)
+        es_unit_until(run, run->gpu_unit, run->now + dense);
     run->times.dense += dense;
     replay_span(run, ES_FACT_COMPUTE, run->gpu, ES_NO_OBJECT, run->now, run->now + dense);
     run->turn.fire = replay_gate;

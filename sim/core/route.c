@@ -44,6 +44,7 @@ es_code es_route_step(es_run *run, es_err *err)
     r->recorded_weights = step->weights;
     step->ids = r->ids;
     step->weights = step->weights ? r->weights : NULL;
+    step->residency = NULL;             /* of the rows as they were */
     return ES_OK;
 }
 

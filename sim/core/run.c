@@ -58,7 +58,7 @@ static void run_report_tiers(const es_run *run, es_json *out)
             return;
         int64_t room = 0;
         for (uint32_t b = 0; b < (run->view.per_layer ? run->view.layers : 1); b++)
-            room += tier->room[b];
+            room += tier->room[b] - (run->view.pins_beside ? tier->settled[b] : 0);
         es_json_add_bool(one, "home", tier->home);
         es_json_add_bool(one, "serving", tier->serving);
         if (!tier->home) {
@@ -86,7 +86,7 @@ static void run_report_capacity(const es_run *run, es_json *out)
         return;
     int64_t room = 0, population_bytes = 0;
     for (uint32_t b = 0; b < (run->view.per_layer ? run->view.layers : 1); b++)
-        room += tier->room[b];
+        room += tier->room[b] - (run->view.pins_beside ? tier->settled[b] : 0);
     for (uint32_t l = 0; l < run->view.spaces; l++)
         population_bytes += run->view.experts * run->bytes[l * run->view.words_per_layer];
     es_json_add_int(capacity, "objects", (int64_t)run->view.spaces * run->view.experts);

@@ -4,6 +4,17 @@
  * oldest) and may give them up. They were there before the run, so nothing is charged for them, and none of them is new later. */
 #include "sim/core/state.h"
 
+void es_start_beside(es_run *run)
+{
+    es_tier *tier = &run->tier[run->serving];
+    if (!run->view.pins_beside)
+        return;
+    for (uint32_t b = 0; b < (run->view.per_layer ? run->view.layers : 1); b++) {
+        tier->room[b] += tier->settled[b];
+        run->bucket_room[tier->view->first_bucket + b] += (uint64_t)tier->settled[b];
+    }
+}
+
 static es_code start_full(const es_run *run, const es_plan_start *row, es_err *err)
 {
     const es_tier *tier = &run->tier[run->serving];

@@ -48,7 +48,7 @@ typedef struct es_xfer {
     int64_t bytes, left;        /* of the copy; of it behind the chunk at hand */
     uint32_t place;             /* among the elastic transfers that do their work now; ES_NONE: not there */
     double work;                /* elastic: work not yet done at `since`, ns at the full rate */
-    double rate, fair;          /* bytes per ns since `since`; what is found to be fair now */
+    double rate;                /* bytes per ns now */
     uint8_t filling;            /* while rates are being found */
     double ns_per_byte[ES_MOST_HOPS]; /* elastic: on each channel of its link, at that channel's full rate */
     es_time since;
@@ -97,7 +97,6 @@ typedef struct es_chan {
     double slowing[4];
     es_time depth_since;        /* of the last change of the number waiting */
     int64_t depth_area;         /* integral of the number waiting, ns */
-    es_compute_unit *unit;      /* compute units; NULL: neither slowed nor slowing */
     es_time free_at;            /* compute units: first come, first served with known service times is arithmetic */
     es_time tail;               /* busy time counted that lies behind the end of the run */
 } es_chan;
@@ -253,10 +252,12 @@ struct es_run {
     es_chan chan[ES_MOST_CHANNELS];
     es_channel_view chan_view[ES_MOST_CHANNELS];
     uint32_t chans, gpu, cpu;   /* compute units or ES_NONE */
+    es_compute_unit *gpu_unit, *cpu_unit;   /* NULL: neither slowed nor slowing */
     es_link *link;
     uint32_t links;
     uint32_t host;              /* tier with a cpu compute unit, or ES_NO_TIER */
 
+    uint64_t *bucket_room;      /* of view, to be changed */
     uint64_t *seen;             /* [words] used before: what is missed for the first time is compulsory */
     uint64_t *settled;          /* [words] in the serving tier from the start; NULL: the policy put nothing there */
     uint64_t *fresh;            /* [words] came into the serving tier by a guess and was not used since */
@@ -311,6 +312,7 @@ struct es_run {
     uint64_t dirty;             /* bit per channel that may be able to start something */
     bool blocked;               /* some channel may have a class that waits for room */
     es_xfer **elastic;          /* transfers that do elastic work now */
+    double *rate_before;        /* scratch: of each of them */
     uint32_t elastic_count;
     bool reshare;               /* something began or ended that changes rates */
     es_time step_start, gate;
@@ -423,6 +425,7 @@ void es_store_put_back(es_run *run, uint32_t tier, es_oid object);
 void es_store_used_guess(es_run *run, uint32_t word, uint64_t wanted, uint64_t hits);
 void es_store_waste(es_run *run, const es_oid *victims, size_t count);      /* guesses that leave without having been used */
 es_code es_store_initial(es_run *run, es_err *err);
+void es_start_beside(es_run *run);                  /* contract.pins_take_room off: the pins bring their own room */
 es_code es_start_fill(es_run *run, es_err *err);    /* contract.start, behind the policy's pins */
 
 /* ---- room ---- */
@@ -503,15 +506,9 @@ es_code es_units_open(es_run *run, es_err *err);
 void es_unit_until(es_run *run, es_compute_unit *unit, es_time at);     /* it has work until then */
 void es_unit_ask(es_run *run, es_compute_unit *unit, es_oid object, es_time cost);  /* elastic: one job more */
 void es_units_settle(es_run *run);      /* what is busy has changed */
-static inline bool es_unit_slowed(const es_chan *chan)
+static inline bool es_unit_slowed(const es_compute_unit *unit)
 {
-    return chan->unit && chan->unit->elastic;
-}
-/* The unit's known work ends at free_at. */
-static inline void es_unit_known(es_run *run, const es_chan *chan)
-{
-    if (chan->unit && !chan->unit->elastic)
-        es_unit_until(run, chan->unit, chan->free_at);
+    return unit && unit->elastic;
 }
 
 /* ---- quick: the plainest run, under either clock ---- */

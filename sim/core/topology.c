@@ -285,7 +285,7 @@ static es_code topology_tiers(es_run *run, es_err *err)
     for (uint32_t t = 0; t < run->tiers; t++)
         for (uint32_t b = 0; b < (view->per_layer ? view->layers : 1); b++)
             room[run->tier[t].view->first_bucket + b] = (uint64_t)run->tier[t].room[b];
-    view->bucket_room = room;
+    view->bucket_room = run->bucket_room = room;
     return ES_OK;
 }
 
@@ -385,7 +385,8 @@ static es_code topology_links(es_run *run, es_err *err)
             return es_err_set(err, ES_EINPUT, "tiers.%s.write_back: needs `demote` and a link to the tier it names", tier->name);
     }
     run->elastic = ES_NEW_ARRAY(&run->arena, run->view.timed ? (size_t)run->tiers * run->view.objects : 1, es_xfer *);
-    ES_NEED(run->elastic, "links");
+    run->rate_before = ES_NEW_ARRAY(&run->arena, run->view.timed ? (size_t)run->tiers * run->view.objects : 1, double);
+    ES_NEED(run->elastic && run->rate_before, "links");
     return ES_OK;
 }
 

@@ -7,12 +7,12 @@
  *                     there is work. */
 #include "sim/core/state.h"
 
-static es_code unit_new(es_run *run, uint32_t c, es_err *err)
+static es_code unit_new(es_run *run, uint32_t c, es_compute_unit **out, es_err *err)
 {
     es_chan *chan = c == ES_NONE ? NULL : &run->chan[c];
-    if (!chan || chan->unit || (!chan->slows && chan->slower_count == 0))
+    if (!run->view.timed || !chan || (!chan->slows && chan->slower_count == 0))
         return ES_OK;
-    es_compute_unit *u = chan->unit = ES_NEW(&run->arena, es_compute_unit);
+    es_compute_unit *u = *out = ES_NEW(&run->arena, es_compute_unit);
     ES_NEED(u, "a compute unit");
     u->chan = chan;
     u->elastic = chan->slower_count > 0;
@@ -23,8 +23,12 @@ static es_code unit_new(es_run *run, uint32_t c, es_err *err)
 
 es_code es_units_open(es_run *run, es_err *err)
 {
-    es_code code = run->view.timed ? unit_new(run, run->gpu, err) : ES_OK;
-    return code == ES_OK && run->view.timed ? unit_new(run, run->cpu, err) : code;
+    es_code code = unit_new(run, run->gpu, &run->gpu_unit, err);
+    if (code == ES_OK && run->cpu == run->gpu)
+        run->cpu_unit = run->gpu_unit;
+    else if (code == ES_OK)
+        code = unit_new(run, run->cpu, &run->cpu_unit, err);
+    return code;
 }
 
 static void unit_busy(es_run *run, es_chan *chan, bool busy)
@@ -117,7 +121,7 @@ static void unit_settle(es_run *run, es_compute_unit *u)
 
 void es_units_settle(es_run *run)
 {
-    unit_settle(run, run->chan[run->gpu].unit);
-    if (run->cpu != ES_NONE)
-        unit_settle(run, run->chan[run->cpu].unit);
+    unit_settle(run, run->gpu_unit);
+    if (run->cpu_unit != run->gpu_unit)
+        unit_settle(run, run->cpu_unit);
 }

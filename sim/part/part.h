@@ -50,8 +50,9 @@ enum {                          /* flags of a part */
     ES_ORACLE = 1u,             /* reads the future: results are labelled non-causal, the view has es_future */
     ES_AS_CODED = 2u,           /* may overcommit as a published source does; audit reports that instead of failing */
     ES_POPULARITY = 4u,         /* wants site->popularity; its option `calibrate` names the trace, "in_sample" is the run's own */
-    ES_WEIGHTS = 8u,            /* reads the gate weights of the trace (es_step.weights), which are left in the file otherwise */
-    ES_GUESSES = 16u            /* reads its recorded predictions (es_step.guess); likewise */
+    ES_READS_WEIGHTS = 8u,      /* what it reads of a step besides ids: what no part reads may be NULL */
+    ES_READS_GUESSES = 16u,
+    ES_READS_RESIDENCY = 32u
 };
 
 typedef struct es_part {

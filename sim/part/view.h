@@ -60,6 +60,7 @@ typedef struct es_view {
     bool timed;                 /* clock: simulated */
     bool stream;                /* keep nothing that grows with the length of the trace */
     bool count_prefill;         /* contract.prefill_counts: together */
+    bool pins_beside;           /* contract.pins_take_room is off: what a policy starts with stands beside the capacity, not in it */
     bool as_coded;              /* some part may overcommit as a published source does (ES_AS_CODED) */
     uint32_t top_k;             /* width of a row of the trace; 0 where ids are not those of the trace (contract.unit: slice) */
     uint32_t layers, experts, stride, variants;
@@ -70,7 +71,7 @@ typedef struct es_view {
     uint32_t buckets;           /* over all tiers */
     bool per_layer;             /* contract.scope: layer */
     uint32_t guesses;           /* width of a row of recorded predictions; 0: the trace has none */
-    bool weights;               /* rows carry gate weights */
+    bool weights, residency;    /* rows carry gate weights; what the recording engine saw */
     const es_tier_view *tier;   /* [tiers] */
     const uint32_t *layer_of;   /* [words]: layer ordinal; all 0 when the layers share their experts */
     const uint32_t *layer_number; /* [layers]: the model's own numbers, for reports */

@@ -62,7 +62,7 @@ static inline es_code pins_choose(pins *p, const es_site *site, const pins_rule 
         if (unit > quota[b])
             continue;
         quota[b] -= unit;
-        p->left[b] -= unit;
+        p->left[b] -= view->pins_beside ? 0 : unit;
         p->mask[object >> 6] |= 1ull << (object & 63);
         p->list[p->count++] = object;
     }

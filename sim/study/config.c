@@ -371,38 +371,27 @@ const es_trace_info *es_config_trace(const es_config *config)
 
 /* ---- planning ---- */
 
-static bool config_observes_more(const es_config *config)
+/* Does some part read this of a step? (ES_READS_...) */
+static bool config_reads(const es_config *config, unsigned flag)
 {
-    static const char *const usual[] = {"summary", "coverage", "latency", "traffic", "memory", "tables", "series", "digest", "audit"};
-    for (size_t i = 0; i < config->plan.observer_count; i++) {
-        bool known = false;
-        for (size_t k = 0; k < sizeof usual / sizeof *usual; k++)
-            known = known || strcmp(config->observers[i].part->name, usual[k]) == 0;
-        if (!known)
-            return true;
-    }
-    return false;
-}
-
-/* Does the policy or the predictor read that of the trace? */
-static bool config_reads(const es_plan *plan, unsigned flag)
-{
-    const es_plan_part *asked[] = {&plan->policy, &plan->predictor, &plan->router};
-    unsigned flags = 0;
-    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++)
-        flags |= asked[i]->part ? asked[i]->part->flags : 0;
-    return flags & flag;
+    const es_plan *plan = &config->plan;
+    const es_plan_part *parts[] = {&plan->policy, &plan->predictor, &plan->dispatcher, &plan->router, &plan->tuner};
+    bool reads = false;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        reads |= parts[i]->part && parts[i]->part->flags & flag;
+    for (size_t i = 0; i < plan->observer_count; i++)
+        reads |= (plan->observers[i].part->flags & flag) != 0;
+    return reads;
 }
 
 static es_code config_open(es_config *config, es_err *err)
 {
-    const es_plan *plan = &config->plan;
     const es_source *source = (const es_source *)config->source.part;
     es_source_ask ask = {
         .path = config->trace.path,
-        .weights = config_reads(plan, ES_WEIGHTS),
-        .guesses = config_reads(plan, ES_GUESSES),
-        .residency = config_observes_more(config),
+        .weights = config_reads(config, ES_READS_WEIGHTS),
+        .guesses = config_reads(config, ES_READS_GUESSES),
+        .residency = config_reads(config, ES_READS_RESIDENCY),
         .experts = config->model.experts ? (uint32_t)config->model.experts : config->has_shape ? (uint32_t)config->shape.experts : 0,
     };
     es_code code = ES_OK;

@@ -30,6 +30,7 @@ SETTINGS = [
     ('policy=lruu', '--set policy: policy.name: there is no policy "lruu"; did you mean "lru"?'),
     ('policy.counts=resident', '--set policy.counts: policy: unknown option "counts"; the options are name'),
     ('tuner=adaptive', '--set tuner: tuner.name: there is no tuner "adaptive", nor any other'),
+    ('observers=["residency"]', '--set observers: observers.0: the trace does not say what was resident when it was recorded; leave the observer residency out'),
     ('router=max_rank', '--set router: router.experts: is missing'),
     ('router={"name":"max_rank","experts":2}', '--set: router: experts: 2 of rows of 2 leave nothing to choose from; the trace must list more candidates than a token uses'),
     ('observers=["summary","coverage","summary"]', '--set observers: observers.2: observer summary is there already, as observers.0'),

@@ -97,6 +97,39 @@ static void pins_come_first_and_are_not_counted_twice(void **state)
     rig_close(&r);
 }
 
+/* 1 is pinned; 2 and 3 alternate in what is left of two slots: one, or both when the pin stands beside them. */
+static void pins_stand_in_the_room_or_beside_it(void **state)
+{
+    (void)state;
+    static const uint16_t ids[] = {1, 2, 3, 1, 2, 3, 1};
+    for (int beside = 0; beside <= 1; beside++)
+        for (int timed = 0; timed <= 1; timed++) {
+            rig r;
+            stage(&r, timed, "2slots", ids, 7);
+            r.plan.contract.start = "cold";
+            r.plan.contract.pins_take_room = !beside;
+            r.plan.policy = rig_part(&r, ES_KIND_POLICY, "hybrid", "{\"pins\": 1}", "policy");
+            expect_ok(&r);
+            assert_int_equal(rig_count(&r, "cache.hits"), beside ? 5 : 3);
+            assert_int_equal(rig_count(&r, "cache.evictions"), beside ? 0 : 3);
+            assert_int_equal(rig_count(&r, "tiers.cache.capacity"), 2);
+            assert_int_equal(rig_count(&r, "tiers.cache.held"), beside ? 3 : 2);
+            rig_close(&r);
+        }
+    /* pins that fill the room leave none for others, unless they stand beside it */
+    for (int beside = 0; beside <= 1; beside++) {
+        rig r;
+        stage(&r, false, "1slots", ids, 7);
+        r.plan.contract.start = "cold";
+        r.plan.contract.pins_take_room = !beside;
+        r.plan.policy = rig_part(&r, ES_KIND_POLICY, "hybrid", "{\"share\": 1}", "policy");
+        expect_ok(&r);
+        assert_int_equal(rig_count(&r, "cache.hits"), 3);
+        assert_int_equal(rig_count(&r, "cache.misses_refused"), beside ? 0 : 4);
+        rig_close(&r);
+    }
+}
+
 static void an_expert_is_all_of_its_matrices(void **state)
 {
     (void)state;
@@ -133,6 +166,7 @@ int main(void)
         cmocka_unit_test(what_is_there_hits_and_leaves_in_its_order),
         cmocka_unit_test(the_first_of_the_file_leaves_first),
         cmocka_unit_test(pins_come_first_and_are_not_counted_twice),
+        cmocka_unit_test(pins_stand_in_the_room_or_beside_it),
         cmocka_unit_test(an_expert_is_all_of_its_matrices),
         cmocka_unit_test(more_than_fit_is_an_error),
     };
