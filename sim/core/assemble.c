@@ -13,12 +13,17 @@ es_code es_assemble_part(es_run *run, const es_plan_part *row, const uint64_t *p
     const es_part *part = row->part;
     if (part->abi != ES_ABI)
         return es_err_set(err, ES_EINPUT, "%s: part %s was built for interface %u, this is %u", row->path, part->name, part->abi, ES_ABI);
+    es_placed *placed = ES_NEW(&run->arena, es_placed);
     *state = es_arena_alloc(&run->arena, 1, part->size);
-    ES_NEED(*state, part->name);
+    ES_NEED(placed && *state, part->name);
+    *placed = (es_placed){.part = part, .self = *state, .path = row->path, .phase = ES_PHASE_TUNE};
+    *run->place = placed;
+    run->place = &placed->next;
+    run->wakes += part->wake != NULL;
     if (row->state && part->size)
         memcpy(*state, row->state, part->size);
     es_site site = {.view = &run->view, .arena = &run->arena, .path = row->path, .seed = run->plan->seed, .replication = run->plan->replication,
-        .popularity = row->popularity ? row->popularity : popularity};
+        .popularity = row->popularity ? row->popularity : popularity, .knobs = row == &run->plan->tuner ? &run->knobs : NULL};
     if (part->init && part->init(*state, &site, err) != ES_OK)
         return es_err_at(err, "%s", row->path);
     return ES_OK;
@@ -32,11 +37,47 @@ static void assemble_listen(es_run *run, const es_part *part, void *state)
     run->heard |= part->hears;
 }
 
+/* Needs time: under clock none nothing ever wakes it. */
+static es_code assemble_tuner(es_run *run, es_err *err)
+{
+    const es_plan_part *row = &run->plan->tuner;
+    if (!row->part)
+        return ES_OK;
+    run->tuner = (const es_tuner *)(const void *)row->part;
+    if (!run->view.timed)
+        return es_err_set(err, ES_EINPUT, "tuner: %s needs clock \"simulated\"; under clock \"none\" no time passes and it would never wake", row->part->name);
+    if (!row->part->wake || !run->tuner->adjust)
+        return es_err_set(err, ES_EINPUT, "tuner: %s has no wake or adjusts nothing; a tuner needs both", row->part->name);
+    es_code code = es_knobs_open(run, err);
+    if (code == ES_OK)
+        code = es_assemble_part(run, row, NULL, &run->tuner_state, err);
+    if (code == ES_OK)
+        assemble_listen(run, row->part, run->tuner_state);
+    return code;
+}
+
+static es_code assemble_observers(es_run *run, const uint64_t *popularity, es_err *err)
+{
+    const es_plan *plan = run->plan;
+    es_placed **first = run->place;
+    for (size_t i = 0; i < plan->observer_count; i++) {
+        run->observer[i] = (const es_observer *)(const void *)plan->observers[i].part;
+        es_code code = es_assemble_part(run, &plan->observers[i], popularity, &run->observer_state[i], err);
+        if (code != ES_OK)
+            return code;
+        run->observers++;
+        assemble_listen(run, plan->observers[i].part, run->observer_state[i]);
+    }
+    for (es_placed *p = *first; p; p = p->next)
+        p->phase = ES_PHASE_REPORT;
+    return ES_OK;
+}
+
 static es_code assemble_parts(es_run *run, const uint64_t *popularity, es_err *err)
 {
     const es_plan *plan = run->plan;
     es_code code;
-    run->listener = ES_NEW_ARRAY(&run->arena, plan->observer_count + 4, es_listener);
+    run->listener = ES_NEW_ARRAY(&run->arena, plan->observer_count + 5, es_listener);
     run->observer = ES_NEW_ARRAY(&run->arena, plan->observer_count + 1, const es_observer *);
     run->observer_state = ES_NEW_ARRAY(&run->arena, plan->observer_count + 1, void *);
     run->guesses_most = run->view.stride;
@@ -45,7 +86,6 @@ static es_code assemble_parts(es_run *run, const uint64_t *popularity, es_err *e
     run->policy = (const es_policy *)(const void *)plan->policy.part;
     if ((code = es_assemble_part(run, &plan->policy, popularity, &run->policy_state, err)) != ES_OK)
         return code;
-    run->admits = run->policy->admit && (!run->policy->admits || run->policy->admits(run->policy_state));
     assemble_listen(run, plan->policy.part, run->policy_state);
     if (plan->predictor.part) {
         run->predictor = (const es_predictor *)(const void *)plan->predictor.part;
@@ -61,14 +101,15 @@ static es_code assemble_parts(es_run *run, const uint64_t *popularity, es_err *e
             return code;
         assemble_listen(run, plan->dispatcher.part, run->dispatcher_state);
     }
-    for (size_t i = 0; i < plan->observer_count; i++) {
-        run->observer[i] = (const es_observer *)(const void *)plan->observers[i].part;
-        if ((code = es_assemble_part(run, &plan->observers[i], popularity, &run->observer_state[i], err)) != ES_OK)
+    if (plan->router.part) {
+        run->router = (const es_router *)(const void *)plan->router.part;
+        if ((code = es_assemble_part(run, &plan->router, popularity, &run->router_state, err)) != ES_OK)
             return code;
-        run->observers++;
-        assemble_listen(run, plan->observers[i].part, run->observer_state[i]);
+        assemble_listen(run, plan->router.part, run->router_state);
     }
-    return ES_OK;
+    if ((code = assemble_tuner(run, err)) != ES_OK)
+        return code;
+    return assemble_observers(run, popularity, err);
 }
 
 static es_code assemble_clock(es_run *run, es_err *err)
@@ -87,15 +128,19 @@ static es_code assemble_clock(es_run *run, es_err *err)
     for (uint32_t i = 0; i < run->links; i++)
         if (!run->chan[run->link[i].channel[0]].scheduler)
             return es_err_set(err, ES_EINPUT, "channels.%s.scheduler: is missing", run->chan_view[run->link[i].channel[0]].name);
-    if (!es_calendar_init(&run->calendar, &run->arena, run->tiers * view->objects + 8))
+    if (!es_calendar_init(&run->calendar, &run->arena, run->tiers * view->objects + run->wakes + 8))
         return es_err_nomem(err, "the calendar");
-    if (!run->chan[run->gpu].timing_varies) {
-        run->expert_ns = ES_NEW_ARRAY(&run->arena, view->layers, es_time);
-        ES_NEED(run->expert_ns, "compute times");
-        for (uint32_t l = 0; l < view->layers; l++)
-            run->expert_ns[l] = es_channel_expert_ns(run, run->gpu, l * view->stride, 1);
-    }
+    if (!run->chan[run->gpu].timing_varies)
+        ES_NEED(run->expert_ns = ES_NEW_ARRAY(&run->arena, view->layers, es_time), "compute times");
     return ES_OK;
+}
+
+void es_assemble_conclude(es_run *run)
+{
+    run->admits = run->policy->admit && (!run->policy->admits || run->policy->admits(run->policy_state));
+    run->decides = run->admits || (run->dispatcher && run->dispatcher->serve) || run->contract->overflow == ES_BYPASS;
+    for (uint32_t l = 0; run->expert_ns && l < run->view.layers; l++)
+        run->expert_ns[l] = es_channel_expert_ns(run, run->gpu, l * run->view.stride, 1);
 }
 
 /* ---- 4. the future ---- */
@@ -139,11 +184,12 @@ static es_code assemble(es_run *run, es_err *err)
     ES_NEED(es_bus_open(run), "listeners");
     const es_plan_tier *serving = &plan->tiers[run->serving];
     ES_NEED(es_grace_open(run, serving->grace, serving->grace_yields, plan->compute.protect_guesses), "grace");
-    run->decides = run->admits || (run->dispatcher && run->dispatcher->serve) || run->contract->overflow == ES_BYPASS;
     if ((code = assemble_clock(run, err)) != ES_OK)
         return code;
+    es_assemble_conclude(run);
     es_quick_open(run);
-    return es_store_initial(run, err);
+    code = es_store_initial(run, err);
+    return code == ES_OK ? es_start_fill(run, err) : code;
 }
 
 es_code es_run_new(es_run **out, const es_plan *plan, es_err *err)
@@ -153,6 +199,7 @@ es_code es_run_new(es_run **out, const es_plan *plan, es_err *err)
     ES_NEED(run, "the run");
     run->plan = plan;
     run->contract = &plan->contract;
+    run->place = &run->placed;
     es_code code = assemble(run, err);
     if (code != ES_OK) {
         es_run_free(run);

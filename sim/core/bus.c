@@ -1,4 +1,4 @@
-/* Bus: delivers each fact to who hears it: policy, predictor, dispatcher, then observers in config order. */
+/* Bus: delivers each fact to who hears it: policy, predictor, dispatcher, router, tuner, then observers in config order. */
 #include "sim/core/state.h"
 
 void es_bus_deliver(es_run *run, const es_fact *fact)

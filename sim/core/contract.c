@@ -30,7 +30,9 @@ const es_option es_contract_options[] = {
         .help = "Prompt tokens are one step (union), one step each (tokens), steps of N (tiles:N), or left out (skip)."},
     {.name = "prefill_counts", .type = ES_OPT_ENUM, .offset = CONTRACT(prefill_counts), .choices = contract_counts,
         .help = "Coverage and the headline hit rate are of decode events only (apart) or of all events (together)."},
-    {.name = "start", .type = ES_OPT_TEXT, .offset = CONTRACT(start), .def_text = "cold", .help = "Contents before the first step: cold, or a file of layer,expert rows."},
+    {.name = "start", .type = ES_OPT_TEXT, .offset = CONTRACT(start), .def_text = "cold", 
+        .help = "What the serving tier holds before the first step: cold, or a file with one \"layer,expert\" a line, the first to leave first; "
+                "more than fit are an error. Nothing is charged for them."},
     {.name = "reset", .type = ES_OPT_ENUM, .offset = CONTRACT(reset), .choices = contract_resets, .help = "Whether the caches are emptied at each new request."},
     {.name = "skip_tokens", .type = ES_OPT_INT, .offset = CONTRACT(skip_tokens), .min = 0, .max = 9e15, .unit = "tokens",
         .help = "Tokens at the start that warm the cache and are not counted."},

@@ -46,6 +46,11 @@ typedef struct es_plan_link {   /* links[i] */
     const es_json *channels;    /* names: the first queues, the rest are shared limits */
 } es_plan_link;
 
+typedef struct es_plan_start {  /* an expert that contract.start puts into the serving tier */
+    uint32_t layer, expert;     /* ordinal, index */
+    uint64_t line;              /* of the file, for messages */
+} es_plan_start;
+
 typedef enum es_overlap { ES_RESIDENT_FIRST, ES_IN_ORDER, ES_BARRIER } es_overlap;
 
 typedef struct es_plan_compute { /* compute */
@@ -65,11 +70,12 @@ typedef struct es_plan {
     const int64_t *slice_bytes; /* [layers][slices] with contract.unit slice */
     uint32_t slices;
     es_contract contract;
+    const es_plan_start *start;         size_t start_count;
     es_plan_compute compute;
     const es_plan_tier *tiers;          size_t tier_count;
     const es_plan_channel *channels;    size_t channel_count;
     const es_plan_link *links;          size_t link_count;
-    es_plan_part policy, predictor, dispatcher, router;
+    es_plan_part policy, predictor, dispatcher, router, tuner;
     const es_plan_part *observers;      size_t observer_count;
 } es_plan;
 

@@ -36,7 +36,7 @@ void es_quick_open(es_run *run)
     es_quick *q = &run->quick;
     q->fits = run->tiers == 2 && !run->predictor && !run->decides && !run->grace.on && tier->uniform && !run->view.per_layer &&
         tier->demote == ES_NO_TIER && (overflow == ES_WAVES || overflow == ES_TRIM) && !(run->heard & single) && run->view.words_per_layer == 1 &&
-        (int64_t)run->composer.info->top_k * tier->unit[0] <= tier->room[0] && (!run->view.timed || quick_link(run));
+        (int64_t)run->composer.info->top_k * tier->unit[0] <= tier->room[0] && (!run->view.timed || (run->wakes == 0 && quick_link(run)));
     if (!q->fits)
         return;
     q->unit = tier->unit[0];

@@ -515,6 +515,7 @@ static ES_COLD void replay_stuck(es_run *run)
 
 static es_code replay_timed(es_run *run)
 {
+    es_wakes_begin(run);
     replay_begin_step(run);
     for (es_due *due; !run->stopped && (due = es_calendar_pop(&run->calendar)) != NULL;) {
         assert(due->at >= run->now);

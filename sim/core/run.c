@@ -96,6 +96,7 @@ es_code es_run_report(es_run *run, es_json *out, es_err *err)
     es_json *policy = run->policy->report ? es_json_add_object(out, "policy") : NULL;
     if (policy)
         run->policy->report(run->policy_state, policy);
+    es_knobs_report(run, out);
     run_report_capacity(run, out);
     run_report_tiers(run, out);
     for (uint32_t i = 0; i < run->observers && code == ES_OK; i++)
@@ -128,21 +129,13 @@ size_t es_run_allocations(const es_run *run)
     return run->arena.calls;
 }
 
-static void run_fini(const es_part *part, void *state)
-{
-    if (part && part->fini && state)
-        part->fini(state);
-}
-
 void es_run_free(es_run *run)
 {
     if (!run)
         return;
-    for (uint32_t i = 0; i < run->observers; i++)
-        run_fini(&run->observer[i]->part, run->observer_state[i]);
-    run_fini(run->plan->policy.part, run->policy_state);
-    run_fini(run->plan->predictor.part, run->predictor_state);
-    run_fini(run->plan->dispatcher.part, run->dispatcher_state);
+    for (const es_placed *p = run->placed; p; p = p->next)
+        if (p->part->fini)
+            p->part->fini(p->self);
     es_arena_free(&run->arena);
     free(run);
 }

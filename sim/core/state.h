@@ -6,7 +6,9 @@
  *   replay.c    steps, gates, releases         fetch.c    serves the misses of an event under clock none
  *   channel.c   queues and transfers           guess.c    asks the predictor, keeps its guesses
  *   share.c     rates of elastic transfers     grace.c    who should not leave yet
- *   bus.c       delivers facts                 run.c      begins, ends, reports */
+ *   bus.c       delivers facts                 run.c      begins, ends, reports
+ *   start.c     what is there before the first step
+ *   wake.c      periodic work of parts         knobs.c    what a tuner may turn */
 #ifndef ES_CORE_STATE_H
 #define ES_CORE_STATE_H
 
@@ -18,6 +20,7 @@
 #include "sim/part/router.h"
 #include "sim/part/scheduler.h"
 #include "sim/part/timing.h"
+#include "sim/part/tuner.h"
 
 enum { ES_MOST_TIERS = 16, ES_MOST_CHANNELS = 32, ES_MOST_HOPS = 4 };
 
@@ -134,6 +137,21 @@ typedef struct es_composer {
 
 /* ---- the run ---- */
 
+typedef struct es_placed {      /* a part of the run */
+    es_due due;                 /* its next wake */
+    struct es_placed *next;     /* in the order of assembling */
+    const es_part *part;
+    void *self;
+    const char *path;
+    es_phase phase;             /* of its wakes: observers see what the others have made of it */
+} es_placed;
+
+typedef struct es_dial {        /* a knob and what it turns */
+    void *field;
+    double first;
+    uint64_t turns;
+} es_dial;
+
 typedef struct es_listener {
     void *self;
     void (*notify)(void *self, const es_fact *fact);
@@ -223,6 +241,12 @@ struct es_run {
     void *dispatcher_state;
     const es_router *router;
     void *router_state;
+    const es_tuner *tuner;
+    void *tuner_state;
+    es_placed *placed, **place; /* every part, and where the next is put */
+    uint32_t wakes, waking;     /* parts that have periodic work; wakes in the calendar */
+    es_knobs knobs;
+    es_dial *dial;              /* [knobs.count] */
     es_listener *listener;      /* [listeners] */
     uint32_t listeners;
     es_listener *hears[ES_FACTS]; /* by kind: those who hear it, in order, ended by one without notify */
@@ -280,6 +304,8 @@ es_code es_catalog_open(es_run *run, es_err *err);
 es_code es_topology_open(es_run *run, es_err *err);
 /* Copies the part's state into the run and calls its init. */
 es_code es_assemble_part(es_run *run, const es_plan_part *row, const uint64_t *popularity, void **state, es_err *err);
+/* What the core concludes from the options of parts, once and after each turn of a knob. */
+void es_assemble_conclude(es_run *run);
 
 /* ---- bus ---- */
 void es_bus_deliver(es_run *run, const es_fact *fact);
@@ -350,6 +376,7 @@ void es_store_put_back(es_run *run, uint32_t tier, es_oid object);
 /* The event wants these objects of a word: what a guess brought is used now, as a hit or late. */
 void es_store_used_guess(es_run *run, uint32_t word, uint64_t wanted, uint64_t hits);
 es_code es_store_initial(es_run *run, es_err *err);
+es_code es_start_fill(es_run *run, es_err *err);    /* contract.start, behind the policy's pins */
 
 /* ---- room ---- */
 typedef enum es_room { ES_ROOM_OK, ES_ROOM_WAIT, ES_ROOM_LEAVING, ES_ROOM_NEVER } es_room;
@@ -407,6 +434,11 @@ es_time es_channel_copy_ns(es_run *run, uint32_t link, es_oid object);      /* o
 es_time es_channel_free_at(const es_run *run, uint32_t link);                /* when the link could take one more demand, as far as is known */
 es_time es_channel_expert_ns(es_run *run, uint32_t unit, es_oid object, uint32_t tokens);
 es_time es_channel_dense_ns(es_run *run, uint32_t tokens, uint32_t context);
+
+/* ---- wake, knobs ---- */
+void es_wakes_begin(es_run *run);       /* the first wake of every part that has one */
+es_code es_knobs_open(es_run *run, es_err *err);    /* when all parts that may be turned are placed */
+void es_knobs_report(const es_run *run, es_json *out);
 
 /* ---- quick: the plainest run, under either clock ---- */
 void es_quick_open(es_run *run);        /* does the run fit? */

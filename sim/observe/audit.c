@@ -7,6 +7,7 @@
  *             release, and beyond it in an event that counts as overflow; a guess and a demotion never may
  *   waits     what the event keeps was there at the gate or has landed by its release
  *   agreement the hits at each gate and all masks at each release are those of the shadow
+ *   knobs     an option turned is inside its bounds and has another value than before
  *   time      never goes back; steps and stalls add up to what the core says
  *   balances  at the end: bytes, Little's law and load of every channel, and the attribution of time
  *
@@ -50,7 +51,7 @@ static const char *const audit_kinds[ES_FACTS] = {
     [ES_FACT_STEP] = "step", [ES_FACT_USE] = "use", [ES_FACT_QUEUE] = "queue", [ES_FACT_START] = "start", [ES_FACT_START_GUESS] = "start_guess",
     [ES_FACT_LAND] = "land", [ES_FACT_EVICT] = "evict", [ES_FACT_ARRIVE_LOW] = "arrive_low", [ES_FACT_LEAVE_LOW] = "leave_low",
     [ES_FACT_OUTBOUND] = "outbound", [ES_FACT_RECALL] = "recall", [ES_FACT_CANCEL] = "cancel", [ES_FACT_RELEASE] = "release", [ES_FACT_STALL] = "stall", [ES_FACT_COMPUTE] = "compute",
-    [ES_FACT_STEP_END] = "step_end", [ES_FACT_RESET] = "reset", [ES_FACT_END] = "end",
+    [ES_FACT_STEP_END] = "step_end", [ES_FACT_RESET] = "reset", [ES_FACT_TURN] = "turn", [ES_FACT_END] = "end",
 };
 
 enum { A = 1 << ABSENT, Q = 1 << QUEUED, I = 1 << INBOUND, R = 1 << RESIDENT, O = 1 << OUTBOUND };
@@ -431,6 +432,16 @@ static void audit_span(audit *s, const es_fact *fact)
         s->computed[fact->objects[0]] = fact->at;
 }
 
+static void audit_turn(audit *s, const es_turn *turn)
+{
+    const es_option *option = turn->option;
+    s->checks++;
+    if (option->min < option->max && !(turn->to >= option->min && turn->to <= option->max))
+        audit_fault(s, "%s is turned to %.17g, expected %.17g to %.17g", turn->path, turn->to, option->min, option->max);
+    if (turn->to == turn->from)
+        audit_fault(s, "%s is turned to the %.17g it has, expected another value", turn->path, turn->to);
+}
+
 static void audit_notify(void *self, const es_fact *fact)
 {
     audit *s = self;
@@ -456,6 +467,9 @@ static void audit_notify(void *self, const es_fact *fact)
     case ES_FACT_STALL:
     case ES_FACT_STEP_END:
         audit_span(s, fact);
+        break;
+    case ES_FACT_TURN:
+        audit_turn(s, fact->turn);
         break;
     case ES_FACT_END:
         audit_end(s);

@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 typedef struct digest {
     uint64_t evictions, admissions, facts;
@@ -31,6 +32,13 @@ static uint64_t digest_fact(uint64_t h, const es_fact *fact)
         h = es_mix(h ^ head[i]);
     for (uint32_t i = 0; fact->objects && i < fact->count; i++)
         h = es_mix(h ^ fact->objects[i]);
+    if (fact->kind == ES_FACT_TURN) {
+        for (const char *c = fact->turn->path; *c; c++)
+            h = es_mix(h ^ (uint64_t)*c);
+        uint64_t bits;
+        memcpy(&bits, &fact->turn->to, sizeof bits);
+        return es_mix(h ^ bits);
+    }
     const es_event *event = fact->event;
     if (fact->kind != ES_FACT_USE && fact->kind != ES_FACT_RELEASE)
         return h;               /* elsewhere the event may not be composed yet */

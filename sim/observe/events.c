@@ -1,7 +1,7 @@
 /* Events: every fact as a line of text, for people and scripts that want to see what happened.
  *
- *     t_ns,kind,step,layer,expert,from,to,channel,why,since_ns,bytes,count
- *     10000,land,0,3,17,home,cache,pcie,demand,,13271040,1
+ *     t_ns,kind,step,layer,expert,from,to,channel,why,since_ns,bytes,count,knob,value
+ *     10000,land,0,3,17,home,cache,pcie,demand,,13271040,1,,
  *
  * A fact about several objects gives a line for each. Layers are the model's own numbers. What a kind does not have stays empty.
  * The file is written as PATH.tmp and renamed when the run has ended, so a log that looks whole is whole; the lines of a run that
@@ -39,7 +39,7 @@ static const es_option events_options[] = {
 };
 
 /* What a kind of fact carries; the other fields of the fact are not looked at. */
-enum { HAS_OBJECTS = 1, HAS_FROM = 2, HAS_TO = 4, HAS_CHANNEL = 8, HAS_SINCE = 16, HAS_STEP = 32, HAS_EVENT = 64, HAS_WHY = 128 };
+enum { HAS_OBJECTS = 1, HAS_FROM = 2, HAS_TO = 4, HAS_CHANNEL = 8, HAS_SINCE = 16, HAS_STEP = 32, HAS_EVENT = 64, HAS_WHY = 128, HAS_TURN = 256 };
 
 static const struct { const char *name; unsigned has; } events_kinds[ES_FACTS] = {
     [ES_FACT_STEP] = {"step", HAS_STEP},
@@ -51,12 +51,15 @@ static const struct { const char *name; unsigned has; } events_kinds[ES_FACTS] =
     [ES_FACT_EVICT] = {"evict", HAS_OBJECTS | HAS_FROM | HAS_TO | HAS_WHY},
     [ES_FACT_ARRIVE_LOW] = {"arrive_low", HAS_OBJECTS | HAS_FROM | HAS_TO},
     [ES_FACT_LEAVE_LOW] = {"leave_low", HAS_OBJECTS | HAS_FROM | HAS_TO | HAS_WHY},
+    [ES_FACT_OUTBOUND] = {"outbound", HAS_OBJECTS | HAS_FROM | HAS_TO | HAS_WHY},
+    [ES_FACT_RECALL] = {"recall", HAS_OBJECTS | HAS_FROM | HAS_TO | HAS_WHY},
     [ES_FACT_CANCEL] = {"cancel", HAS_OBJECTS | HAS_TO | HAS_WHY},
     [ES_FACT_RELEASE] = {"release", HAS_EVENT},
     [ES_FACT_STALL] = {"stall", HAS_SINCE | HAS_CHANNEL},
     [ES_FACT_COMPUTE] = {"compute", HAS_OBJECTS | HAS_SINCE | HAS_CHANNEL},
     [ES_FACT_STEP_END] = {"step_end", HAS_SINCE | HAS_STEP},
     [ES_FACT_RESET] = {"reset", 0},
+    [ES_FACT_TURN] = {"turn", HAS_STEP | HAS_TURN},
     [ES_FACT_END] = {"end", 0},
 };
 static const char *const events_whys[] = {"demand", "guess", "touch", "idle", "release", "initial", "demote"};
@@ -79,7 +82,7 @@ static es_code events_init(void *self, const es_site *site, es_err *err)
         return es_err_set(err, ES_EINPUT, "path: cannot write \"%s\": %s", s->partial, strerror(errno));
     setvbuf(s->file, buffer, _IOFBF, EVENTS_BUFFER);
     if (s->format == EVENTS_CSV)
-        fputs("t_ns,kind,step,layer,expert,from,to,channel,why,since_ns,bytes,count\n", s->file);
+        fputs("t_ns,kind,step,layer,expert,from,to,channel,why,since_ns,bytes,count,knob,value\n", s->file);
     return ES_OK;
 }
 
@@ -98,6 +101,14 @@ static void events_int(const events *s, const char *key, bool known, int64_t val
         known ? fprintf(s->file, ",%" PRId64, value) : fputs(",", s->file);
     else if (known)
         fprintf(s->file, ",\"%s\":%" PRId64, key, value);
+}
+
+static void events_real(const events *s, const char *key, bool known, double value)
+{
+    if (s->format == EVENTS_CSV)
+        known ? fprintf(s->file, ",%.17g", value) : fputs(",", s->file);
+    else if (known)
+        fprintf(s->file, ",\"%s\":%.17g", key, value);
 }
 
 static const char *events_tier(const events *s, bool known, uint32_t tier)
@@ -129,6 +140,9 @@ static void events_line(events *s, const es_fact *fact, es_oid object)
     events_int(s, "since_ns", has & HAS_SINCE, fact->since);
     events_int(s, "bytes", one, one ? view->bytes[object >> 6] : 0);
     events_int(s, "count", one || of_event, one ? 1 : of_event ? event->count : 0);
+    const es_turn *turn = has & HAS_TURN ? fact->turn : NULL;
+    events_text(s, "knob", turn ? turn->path : NULL);
+    events_real(s, "value", turn, turn ? turn->to : 0);
     fputs(s->format == EVENTS_CSV ? "\n" : "}\n", s->file);
     if (s->fault == 0 && ferror(s->file))
         s->fault = errno ? errno : EIO;

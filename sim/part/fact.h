@@ -26,6 +26,7 @@ typedef enum es_fact_kind {
     ES_FACT_COMPUTE,            /* unit `channel` computes from `since` to `at`: object, or ES_NO_OBJECT for the dense part */
     ES_FACT_STEP_END,           /* step ended: step, since = its start */
     ES_FACT_RESET,              /* the caches were emptied (contract.reset) */
+    ES_FACT_TURN,               /* a tuner gave an option another value: turn */
     ES_FACT_END,                /* the run ended */
     ES_FACTS
 } es_fact_kind;
@@ -60,6 +61,12 @@ typedef struct es_event {       /* a layer of a step, with the union of the expe
     uint32_t row;
 } es_event;
 
+typedef struct es_turn {
+    const char *path;           /* "policy.l2_threshold" */
+    const es_option *option;
+    double from, to;            /* in the unit of the option's field; of an enum the place among its choices */
+} es_turn;
+
 typedef struct es_fact {
     es_fact_kind kind;
     es_why why;
@@ -71,6 +78,7 @@ typedef struct es_fact {
     uint32_t channel;
     int64_t bytes;              /* of all objects together */
     uint64_t step;
+    const es_turn *turn;
 } es_fact;
 
 static inline bool es_event_keeps(const es_event *event, uint16_t index)

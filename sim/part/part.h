@@ -35,6 +35,7 @@ typedef uint32_t es_oid;        /* object id, dense: (variant * layers + layer o
 
 struct es_view;
 struct es_fact;
+struct es_knobs;
 
 typedef struct es_site {        /* what a part is told once, at init; lives as long as the run */
     const struct es_view *view; /* NULL for parts that serve outside a run (sources, timings of a probe) */
@@ -42,6 +43,7 @@ typedef struct es_site {        /* what a part is told once, at init; lives as l
     const char *path;           /* where in the config it stands: "policy", "channels.pcie.timing" */
     uint64_t seed, replication; /* for es_stream_of(seed, replication, path, purpose) */
     const uint64_t *popularity; /* uses of every object in the calibration trace (or in this one); only with ES_POPULARITY */
+    const struct es_knobs *knobs; /* for tuners: what there is to turn (tuner.h); NULL for others */
 } es_site;
 
 enum {                          /* flags of a part */
@@ -57,7 +59,8 @@ typedef struct es_part {
     size_t size;                                        /* of the state: zeroed and filled from the options before init */
     es_code (*init)(void *self, const es_site *site, es_err *err);
     void (*notify)(void *self, const struct es_fact *fact);
-    es_time (*wake)(void *self, es_time now);           /* does its periodic work, returns when next, or ES_NEVER */
+    es_time (*wake)(void *self, es_time now);           /* does its periodic work, returns when next (later than now), or ES_NEVER.
+                                                         * Called first at time 0, before the first step; under clock none never */
     void (*fini)(void *self);                           /* for what does not live in the arena (files) */
     unsigned flags;
     unsigned hears;                                     /* bit per es_fact_kind; 0: none (see fact.h) */

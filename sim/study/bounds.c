@@ -94,7 +94,7 @@ static es_code bounds_run(const es_plan *plan, const es_progress *progress, boun
 static es_code bounds_plan(const es_plan *plan, es_plan *bound, es_plan_part *summary, es_arena *arena, es_err *err)
 {
     *bound = *plan;
-    bound->predictor = bound->dispatcher = (es_plan_part){0};
+    bound->predictor = bound->dispatcher = bound->tuner = (es_plan_part){0};
     es_code code = es_part_find(ES_KIND_OBSERVER, "summary", &summary->part, err);
     if (code)
         return code;
@@ -202,9 +202,9 @@ static es_code bounds_timed(const es_plan *plan, const es_policy *policy, const 
         bound.contract.pins = 1;        /* it is there; how it came is not part of the bound */
         bound.contract.scope = ES_GLOBAL;
         bound.contract.reset = 0;
-        bound.contract.start = "cold";
         code = bounds_capacity(&bound, "100%", arena, err);
     }
+    bound.start_count = 0;
     bounds_policy *state = ES_NEW(arena, bounds_policy);
     if (code == ES_OK && !state)
         code = es_err_nomem(err, "a bound");

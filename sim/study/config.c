@@ -29,6 +29,8 @@ static const es_option config_options[] = {
     {.name = "predictor", .type = ES_OPT_JSON, .offset = TOP(predictor), .help = "Which experts will be wanted soon: a predictor; absent: none, nothing is prefetched."},
     {.name = "dispatcher", .type = ES_OPT_JSON, .offset = TOP(dispatcher), .help = "How a miss is served: a dispatcher; absent: fetch."},
     {.name = "router", .type = ES_OPT_JSON, .offset = TOP(router), .help = "Which experts a token uses: a router; absent: as the trace says."},
+    {.name = "tuner", .type = ES_OPT_JSON, .offset = TOP(tuner),
+        .help = "Turns tunable options of other parts while the run goes on: a tuner; absent: none. Needs clock simulated."},
     {.name = "contract", .type = ES_OPT_JSON, .offset = TOP(contract), .help = "How hits are judged and counted: a preset, or an object with preset and switches."},
     {.name = "clock", .type = ES_OPT_ENUM, .offset = TOP(clock), .choices = config_clocks,
         .help = "none: copies take no time, for hit rates and bytes; simulated: for speed; absent: simulated when links have channels and a compute unit has a timing."},
@@ -197,6 +199,11 @@ static es_code config_router(es_config *config, es_json *echo, es_err *err)
     return config_part(config, ES_KIND_ROUTER, config->top.router, "router", "trace", &config->plan.router, echo, "router", err);
 }
 
+static es_code config_tuner(es_config *config, es_json *echo, es_err *err)
+{
+    return config_part(config, ES_KIND_TUNER, config->top.tuner, "tuner", NULL, &config->plan.tuner, echo, "tuner", err);
+}
+
 /* Simulated when there is something to simulate: links over channels, and a compute unit with a timing. */
 static es_code config_clock(es_config *config, es_json *echo, es_err *err)
 {
@@ -228,6 +235,7 @@ static const struct {
     {"predictor", config_predictor},
     {"dispatcher", config_dispatcher},
     {"router", config_router},
+    {"tuner", config_tuner},
     {"contract", config_contract},
     {"clock", config_clock},
     {"observers", config_observers},
@@ -392,7 +400,9 @@ static es_code config_plan(es_config *config, es_err *err)
     es_code code = config_open(config, err);
     if (code == ES_OK)
         code = config_bytes(config, err);
-    es_plan_part *parts[] = {&plan->policy, &plan->predictor, &plan->dispatcher, &plan->router};
+    if (code == ES_OK)
+        code = config_start(config, err);
+    es_plan_part *parts[] = {&plan->policy, &plan->predictor, &plan->dispatcher, &plan->router, &plan->tuner};
     for (size_t i = 0; i < sizeof parts / sizeof *parts && code == ES_OK; i++)
         code = config_popularity(config, parts[i], err);
     plan->name = config->top.name;
@@ -495,6 +505,7 @@ bool es_config_part_at(const char *key, es_kind *kind)
         {"predictor", ES_KIND_PREDICTOR},
         {"dispatcher", ES_KIND_DISPATCHER},
         {"router", ES_KIND_ROUTER},
+        {"tuner", ES_KIND_TUNER},
         {"observers", ES_KIND_OBSERVER},
         {"trace.source", ES_KIND_SOURCE},
         {"tiers.NAME.allocator", ES_KIND_ALLOCATOR},

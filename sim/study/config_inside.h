@@ -1,7 +1,8 @@
 /* Inside a config: what its files share. See config.h.
  *
  *     config.c   top level: load, order of resolving, echo, tables      machine.c  parts, tiers, channels, links, compute
- *     model.c    bytes of the objects                                   feed.c     the trace */
+ *     model.c    bytes of the objects                                   feed.c     the trace
+ *     start.c    what is there before the first step */
 #ifndef ES_STUDY_CONFIG_INSIDE_H
 #define ES_STUDY_CONFIG_INSIDE_H
 
@@ -13,7 +14,7 @@
 
 typedef struct config_top {     /* the top level; JSON rows are sections of their own */
     const char *name, *brief;
-    const es_json *plugins, *machine, *trace, *model, *tiers, *channels, *links, *compute, *policy, *predictor, *dispatcher, *router, *contract, *observers;
+    const es_json *plugins, *machine, *trace, *model, *tiers, *channels, *links, *compute, *policy, *predictor, *dispatcher, *router, *tuner, *contract, *observers;
     int clock;
     bool bounds, stream, force;
     int64_t seed, replication;
@@ -77,6 +78,8 @@ extern const es_option config_model_options[];
 es_code config_model_read(es_config *config, es_json *echo, es_err *err);
 /* The bytes of the plan's objects, once the trace is open. */
 es_code config_bytes(es_config *config, es_err *err);
+/* The rows of contract.start, once the trace is open (start.c). */
+es_code config_start(es_config *config, es_err *err);
 /* Uses of every object in the trace that a part's `calibrate` names. */
 es_code config_popularity(es_config *config, es_plan_part *part, es_err *err);
 

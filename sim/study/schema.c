@@ -23,15 +23,22 @@ static void schema_include(es_json *properties)
     cJSON_AddItemToArray(type, cJSON_CreateString("array"));
 }
 
+/* What a part may be written as. */
+static es_json *schema_any(const char *description)
+{
+    static const char *const types[] = {"object", "string", "null"};
+    es_json *any = cJSON_CreateObject();
+    es_json_add_text(any, "description", description);
+    es_json *type = es_json_add_array(any, "type");
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        cJSON_AddItemToArray(type, cJSON_CreateString(types[i]));
+    return any;
+}
+
 /* What may stand where a part does besides the parts known here: one of a plug-in, whatever its options, or none. */
 static es_json *schema_plugin(const es_json *names)
 {
-    static const char *const types[] = {"object", "string", "null"};
-    es_json *plugin = cJSON_CreateObject();
-    es_json_add_text(plugin, "description", "A part of a plug-in, or none.");
-    es_json *type = es_json_add_array(plugin, "type");
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        cJSON_AddItemToArray(type, cJSON_CreateString(types[i]));
+    es_json *plugin = schema_any("A part of a plug-in, or none.");
     es_json *known = es_json_add_array(es_json_add_object(plugin, "not"), "anyOf");
     es_json *text = cJSON_CreateObject(), *object = cJSON_CreateObject();
     cJSON_AddItemToObject(text, "enum", cJSON_Duplicate(names, true));
@@ -47,6 +54,10 @@ static es_json *schema_plugin(const es_json *names)
 static void schema_kind(es_json *defs, es_kind kind)
 {
     es_json *any = es_json_add_array(es_json_add_object(defs, es_kind_name(kind)), "anyOf");
+    if (!es_part_at(kind, 0)) {
+        cJSON_AddItemToArray(any, schema_any("A part of a plug-in, or none."));
+        return;
+    }
     es_json *name = cJSON_CreateObject(), *names = es_json_add_array(name, "enum");
     const es_part *part;
     cJSON_AddItemToArray(any, name);
@@ -143,7 +154,7 @@ es_json *es_manual_schema(void)
     schema_contract(properties);
     es_json *defs = es_json_add_object(root, "$defs");
     for (int kind = 0; kind < ES_KINDS; kind++)
-        if (es_part_at((es_kind)kind, 0))
+        if (kind != ES_KIND_PROBE)
             schema_kind(defs, (es_kind)kind);
     return root;
 }

@@ -28,6 +28,7 @@ SETTINGS = [
     ('polici=lru', '--set polici: unknown option "polici"; did you mean "policy"?'),
     ('policy=lruu', '--set policy: policy.name: there is no policy "lruu"; did you mean "lru"?'),
     ('policy.counts=resident', '--set policy.counts: policy: unknown option "counts"; the options are name'),
+    ('tuner=adaptive', '--set tuner: tuner.name: there is no tuner "adaptive", nor any other'),
     ('observers=["sumary"]', '--set observers: observers.0.name: there is no observer "sumary"; did you mean "summary"?'),
     ('contract=event_atomc', '--set contract: contract.preset: "event_atomc" is not one of event_atomic, after_batch, keep_best, serialized; did you mean "event_atomic"?'),
     ('contract.scope=layers', '--set: contract.scope: "layers" is not one of global, layer; did you mean "layer"?'),
@@ -49,6 +50,13 @@ SETTINGS = [
     ('trace.path=order.csv', '--set: trace.path: order.csv: the step that begins on line 3: request 0: token 0 comes after token 1; '
      'positions must ascend from step to step, and the rows of a token stand together'),
     ('trace.path=huge.csv', '--set: trace.path: huge.csv: line 2: e1 is "70000", not a whole number below 65535'),
+    # contents at the start that cannot be
+    ('contract.start=none.csv', '--set: contract.start: none.csv: cannot open: No such file or directory'),
+    ('contract.start=warm_text.csv', '--set: contract.start: warm_text.csv: line 3: "0;1" is not a layer and an expert; write for example "3,17"'),
+    ('contract.start=warm_layer.csv', '--set: contract.start: warm_layer.csv: line 1: the trace has no layer 7; its 2 MoE layers are numbered 0 to 1'),
+    ('contract.start=warm_expert.csv', '--set: contract.start: warm_expert.csv: line 1: there is no expert 3; the trace has 3 in each layer'),
+    ('contract.start=warm_twice.csv', '--set: contract.start: warm_twice.csv: line 2: layer 1 expert 2 is listed twice'),
+    ('contract.start=warm_full.csv', '--set: contract.start: warm_full.csv: line 7: no room is left in tier cache for layer 1 expert 1; its capacity is 4slots'),
     # a tier smaller than one expert
     ('tiers.cache.capacity=0slots', '--set: tiers.cache.capacity: "0slots" is 0 slots, smaller than one expert of layer 0 (1)'),
     ('tiers.cache.capacity=50B', '--set: tiers.cache.capacity: "50B" is 50 bytes, smaller than one expert of layer 0 (100)'),
@@ -107,7 +115,8 @@ def files():
         'config.json': json.dumps(CONFIG), 'good.csv': GOOD, 'empty.csv': '', 'head.csv': HEAD, 'odd.txt': 'hello\n', 'twice.csv': HEAD + '0,0,D,0,0,0\n',
         'order.csv': HEAD + '0,1,D,0,0,1\n0,0,D,0,0,1\n', 'huge.csv': HEAD + '0,0,D,0,0,70000\n', 'key.json': '{"trase": {"path": "good.csv"}}',
         'cycle.json': '{"include": "again.json"}', 'again.json': '{"include": "cycle.json"}', 'syntax.json': '{"trace":\n', 'twice.json': '{"seed": 1, "seed": 2}',
-        'timed.json': json.dumps(TIMED), 'never.c': STUCK, 'a file': '',
+        'timed.json': json.dumps(TIMED), 'warm_text.csv': 'layer,expert\n0,1\n0;1\n', 'warm_layer.csv': '7,0\n', 'warm_expert.csv': '0,3\n',
+        'warm_twice.csv': '1,2\n1, 2\n', 'warm_full.csv': 'layer,expert\n# all of it\n0,0\n0,1\n0,2\n1,0\n1,1\n', 'never.c': STUCK, 'a file': '',
     }.items():
         open(name, 'w').write(text)
     rows = ''.join('0,%d,D,0,%d,%d\n' % (t, t % 7, 7 + t % 5) for t in range(5000))

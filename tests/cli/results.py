@@ -80,6 +80,23 @@ def nulls(check):
     check.equal('sizes differ', (at(mixed, 'bounds.belady_hits'), isinstance(at(mixed, 'bounds.belady_uniform_hits'), int)), (None, True))
 
 
+def warm(check):
+    """What was there before counts as there, from a file beside the config, and is said in the contract."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.mkdir(os.path.join(folder, 'a'))
+        open(os.path.join(folder, 'a', 'warm.csv'), 'w').write('layer,expert\n\n# the last token before\n3,2\n3,0\n')
+        open(os.path.join(folder, 'a', 'trace.csv'), 'w').write('request_id,token_index,phase,layer,e0\n0,0,D,3,0\n0,1,D,3,1\n0,2,D,3,2\n')
+        config = {'trace': {'path': 'trace.csv'}, 'model': {'expert_bytes': '100B'}, 'contract': {'start': 'warm.csv'}, 'clock': 'none',
+                  'tiers': {'cache': {'capacity': '2slots', 'compute': 'gpu'}, 'host': {'home': True}}}
+        json.dump(config, open(os.path.join(folder, 'a', 'config.json'), 'w'))
+        result = json.loads(call('run', 'a/config.json', '--json', cwd=folder))
+        check.equal('warm hits', (at(result, 'cache.hits'), at(result, 'cache.initial_loads'), at(result, 'cache.initial_bytes')), (1, 2, 0))
+        check.equal('warm bounds', at(result, 'bounds.belady_hits'), 2)
+        check.equal('warm contract', at(result, 'contract.label'), 'event_atomic, start a/warm.csv')
+        open(os.path.join(folder, 'result.json'), 'w').write(json.dumps(result))
+        check.equal('warm again', json.loads(call('rerun', 'result.json', '--json', cwd=folder))['cache'], result['cache'])
+
+
 def provenance(check, result, folder):
     p = result['provenance']
     for path in ('config_sha256', 'trace.sha256'):
@@ -142,6 +159,7 @@ def main():
     result = json.loads(printed)
     keys(check, result)
     nulls(check)
+    warm(check)
     with tempfile.TemporaryDirectory() as folder:
         folder = os.path.realpath(folder)
         provenance(check, result, folder)

@@ -5,7 +5,7 @@
 
 typedef enum plant {
     NOTHING, QUEUED_TWICE, STARTED_UNASKED, LANDED_TWICE, PINNED_LEAVES, NEGATIVE, BACKWARDS, NEVER_LANDS, BYTES, WRONG_BYTES, GUESS_BYTES, EXCEEDS,
-    GUESS_EXCEEDS, MASK, HIT, LATE, LITTLE, SUM, BUSY, STALL, STEPS, NOT_RELEASED, RELEASED_TWICE, ARRIVES, NO_TIER, NO_OBJECT
+    GUESS_EXCEEDS, MASK, HIT, LATE, LITTLE, SUM, BUSY, STALL, STEPS, NOT_RELEASED, RELEASED_TWICE, ARRIVES, NO_TIER, NO_OBJECT, TURNED_TOO_FAR, NOT_TURNED
 } plant;
 
 /* Two steps' worth of a run that is right but for what is planted: layer 0 wants 1 and 2, layer 1 wants 3 of its own, for which 1 leaves. */
@@ -50,6 +50,9 @@ static void audit_play(stage *s, plant p)
         stage_tell(s, (es_fact){.kind = ES_FACT_LAND, .at = 130, .objects = (const es_oid[]){2}, .count = 1, .to = 7});
     if (p == NO_OBJECT)
         stage_tell(s, (es_fact){.kind = ES_FACT_LAND, .at = 130, .objects = (const es_oid[]){128}, .count = 1, .to = CACHE});
+    static const es_option share = {.name = "share", .type = ES_OPT_REAL, .min = 0, .max = 1};
+    const es_turn turn = {"policy.share", &share, 0.5, p == TURNED_TOO_FAR ? 1.5 : p == NOT_TURNED ? 0.5 : 0.75};
+    stage_tell(s, (es_fact){.kind = ES_FACT_TURN, .at = 130, .turn = &turn});
     if (p == HIT)
         s->mask[CACHE][2][1] |= 8;
     if (p == LATE)
@@ -117,6 +120,8 @@ static void each_planted_fault_is_caught(void **state)
         {STEPS, "the total time is 220, expected 219"},
         {NOT_RELEASED, "event 2 is at its gate, expected the release of event 1 before"},
         {RELEASED_TWICE, "event 1 is released, expected the one whose gate was passed last (1)"},
+        {TURNED_TOO_FAR, "at 130 ns, turn: policy.share is turned to 1.5, expected 0 to 1"},
+        {NOT_TURNED, "at 130 ns, turn: policy.share is turned to the 0.5 it has, expected another value"},
         {ARRIVES, "layer 3 expert 0 in tier dram arrives by demotion, expected it to have left the tier above"},
         {NO_TIER, "tier 7, expected below 3"},
         {NO_OBJECT, "object 128, expected below 128"},

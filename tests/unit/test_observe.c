@@ -332,16 +332,44 @@ static void a_log_gets_its_name_when_the_run_has_ended(void **state)
             "{\"t_ns\":20,\"kind\":\"evict\",\"layer\":3,\"expert\":2,\"from\":\"cache\",\"to\":\"dram\",\"why\":\"demand\",\"bytes\":100,\"count\":1}\n"
             "{\"t_ns\":20,\"kind\":\"evict\",\"layer\":4,\"expert\":1,\"from\":\"cache\",\"to\":\"dram\",\"why\":\"demand\",\"bytes\":100,\"count\":1}\n"
             "{\"t_ns\":30,\"kind\":\"stall\",\"channel\":\"pcie\",\"since_ns\":20}\n" :
-            "t_ns,kind,step,layer,expert,from,to,channel,why,since_ns,bytes,count\n"
-            "0,step,4,,,,,,,,,\n"
-            "10,use,0,4,,,,,,,,2\n"
-            "20,evict,,3,2,cache,dram,,demand,,100,1\n"
-            "20,evict,,4,1,cache,dram,,demand,,100,1\n"
-            "30,stall,,,,,,pcie,,20,,\n");
+            "t_ns,kind,step,layer,expert,from,to,channel,why,since_ns,bytes,count,knob,value\n"
+            "0,step,4,,,,,,,,,,,\n"
+            "10,use,0,4,,,,,,,,2,,\n"
+            "20,evict,,3,2,cache,dram,,demand,,100,1,,\n"
+            "20,evict,,4,1,cache,dram,,demand,,100,1,,\n"
+            "30,stall,,,,,,pcie,,20,,,,\n");
         free(text);
         stage_close(&s);
         assert_int_equal(unlink(path), 0);
     }
+    assert_int_equal(rmdir(folder), 0);
+}
+
+/* Every kind of fact has a name, and a turn says what was turned to what. */
+static void every_kind_of_fact_has_a_line(void **state)
+{
+    (void)state;
+    static const es_option option = {.name = "share", .type = ES_OPT_REAL, .max = 1};
+    const es_turn turn = {"policy.share", &option, 0.25, 0.75};
+    char folder[] = "/tmp/es_observe_XXXXXX", path[64], options[128];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/log", folder);
+    snprintf(options, sizeof options, "{\"path\": \"%s\"}", path);
+    stage s;
+    es_err err = {0};
+    stage_open(&s, &es_observer_events, true, options);
+    s.event.list = s.list;
+    for (int kind = 0; kind < ES_FACTS; kind++)
+        stage_tell(&s, (es_fact){.kind = (es_fact_kind)kind, .event = &s.event, .objects = (const es_oid[]){1}, .count = 1, .turn = &turn, .step = 9});
+    assert_int_equal(s.observer->verdict(s.self, &err), ES_OK);
+    char *text;
+    size_t length;
+    assert_int_equal(es_file_load(path, 4096, &text, &length, &err), ES_OK);
+    assert_null(strstr(text, "null"));
+    assert_non_null(strstr(text, "\n0,turn,9,,,,,,,,,,policy.share,0.75\n"));
+    free(text);
+    stage_close(&s);
+    assert_int_equal(unlink(path), 0);
     assert_int_equal(rmdir(folder), 0);
 }
 
@@ -390,6 +418,7 @@ int main(void)
         cmocka_unit_test(memory_tells_turnover_and_the_age_of_residents),
         cmocka_unit_test(decisions_do_not_depend_on_grouping_interleaving_or_time),
         cmocka_unit_test(a_log_gets_its_name_when_the_run_has_ended),
+        cmocka_unit_test(every_kind_of_fact_has_a_line),
         cmocka_unit_test(a_log_of_a_failed_run_does_not_get_its_name),
         cmocka_unit_test(a_log_that_cannot_be_written_is_an_error),
     };
