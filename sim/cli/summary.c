@@ -321,6 +321,26 @@ static void summary_trace(const es_json *r, es_text *out)
     es_text_add(out, " decode tokens\n");
 }
 
+static void summary_routing(const es_json *r, es_text *out)
+{
+    const char *router = summary_text(r, "routing.router");
+    double lost = summary_number(r, "routing.gate_mass_lost.mean"), most = summary_number(r, "routing.gate_mass_lost.max");
+    if (!router)
+        return;
+    summary_label(out, "note");
+    es_text_add(out, "closed-loop: router %s replaced ", router);
+    summary_percent(out, summary_number(r, "routing.replaced"), summary_number(r, "routing.experts"));
+    es_text_add(out, " of the experts; gate mass lost ");
+    if (isfinite(lost)) {
+        summary_percent(out, lost, 1.0);
+        es_text_add(out, " in the mean, ");
+        summary_percent(out, most, 1.0);
+        es_text_add(out, " at most\n");
+    } else {
+        es_text_add(out, "unknown, the trace has no weights\n");
+    }
+}
+
 /* What one must know before one believes the rest. */
 static void summary_warnings(const es_json *r, es_text *out)
 {
@@ -335,6 +355,7 @@ static void summary_warnings(const es_json *r, es_text *out)
         summary_label(out, "note");
         es_text_add(out, "non-causal: some part reads the future; no engine can do this\n");
     }
+    summary_routing(r, out);
     double missing = summary_number(r, "provenance.trace.missing_cells");
     if (missing > 0) {
         summary_label(out, "note");

@@ -106,6 +106,8 @@ static es_code assemble_parts(es_run *run, const uint64_t *popularity, es_err *e
         if ((code = es_assemble_part(run, &plan->router, popularity, &run->router_state, err)) != ES_OK)
             return code;
         assemble_listen(run, plan->router.part, run->router_state);
+        if (run->router->route && (code = es_route_open(run, err)) != ES_OK)
+            return code;
     }
     if ((code = assemble_tuner(run, err)) != ES_OK)
         return code;
@@ -154,6 +156,25 @@ static bool assemble_wants(const es_plan *plan, unsigned flag)
     return wants;
 }
 
+/* What reads the trace beforehand would read what is not going to happen. */
+static es_code assemble_closed_loop(const es_plan *plan, es_err *err)
+{
+    const es_router *router = (const es_router *)(const void *)plan->router.part;
+    if (!router || !router->route)
+        return ES_OK;
+    const es_plan_part *readers[] = {&plan->policy, &plan->predictor};
+    for (size_t i = 0; i < sizeof readers / sizeof *readers + plan->observer_count; i++) {
+        const es_plan_part *row = i < 2 ? readers[i] : &plan->observers[i - 2];
+        const es_part *part = row->part;
+        if (part && part->flags & ES_ORACLE)
+            return es_err_set(err, ES_EINPUT, "%s: %s reads the future of the trace, which router %s changes; use router \"trace\"", row->path, part->name, router->part.name);
+        if (part && part->flags & ES_POPULARITY && !row->popularity)
+            return es_err_set(err, ES_EINPUT, "%s: %s counts the uses of the trace it replays, which router %s changes; set %s.calibrate to another trace", row->path,
+                part->name, router->part.name, row->path);
+    }
+    return ES_OK;
+}
+
 static es_code assemble(es_run *run, es_err *err)
 {
     const es_plan *plan = run->plan;
@@ -164,6 +185,8 @@ static es_code assemble(es_run *run, es_err *err)
     run->view.tally = &run->tally;
     run->view.times = &run->times;
     if ((code = es_catalog_open(run, err)) != ES_OK || (code = es_topology_open(run, err)) != ES_OK)
+        return code;
+    if ((code = assemble_closed_loop(plan, err)) != ES_OK)
         return code;
     run->oracle = assemble_wants(plan, ES_ORACLE);
     run->view.as_coded = assemble_wants(plan, ES_AS_CODED);

@@ -52,6 +52,7 @@ es_code es_catalog_open(es_run *run, es_err *err)
     ES_NEED(run->seen && run->fresh && view->guard && run->hit && run->kept && run->stay && run->wanted.waiting && run->moved && run->pending
             && run->missing && run->verdicts && run->keep && run->serve_ns, "the catalog");
     view->guesses = info->guesses;
+    view->weights = info->has_weights;
     view->ties = run->contract->ties;
     view->count_prefill = run->contract->prefill_counts == 1;
     view->top_k = slices > 1 ? 0 : info->top_k;

@@ -66,6 +66,8 @@ es_code es_composer_step(es_run *run, bool *more, es_err *err)
             c->row = 0;
             if (c->step.tokens == 0)
                 continue;
+            if (c->routes && (code = es_route_step(run, err)) != ES_OK)
+                return code;
         }
         const es_token *token = c->step.token;
         uint32_t left = c->step.tokens - c->row;
@@ -88,7 +90,7 @@ es_code es_composer_step(es_run *run, bool *more, es_err *err)
     c->request = c->step.token[c->row].request;
     c->fresh_request = !first && c->request != request;
     c->steps++;
-    c->plain = c->rows == 1 && c->slices == 1 && run->contract->unit != ES_ID && run->contract->judge == ES_JUDGE_EVENT;
+    c->plain = c->rows == 1 && c->slices == 1 && run->contract->unit != ES_ID && run->contract->judge == ES_JUDGE_EVENT && !c->routes;
     *more = true;
     return ES_OK;
 }
@@ -200,6 +202,8 @@ void es_composer_layer(es_run *run, uint32_t layer)
     e->kept = NULL;
     e->first = true;
     e->last = false;
+    if (c->routes)
+        es_route_layer(run, layer);
 }
 
 /* One element of the gathered list as an event of its own. */
@@ -229,7 +233,10 @@ bool es_composer_event(es_run *run)
             return false;
         if (row > c->row)
             e->first = false;
-        if (contract->unit == ES_UNION || contract->unit == ES_SLICE || end - row == 1) {
+        bool whole = contract->unit == ES_UNION || contract->unit == ES_SLICE || end - row == 1;
+        if (c->routes && !es_route_rows(run, row, whole ? end - row : 1))
+            return false;
+        if (whole) {
             some = end - row == 1 && c->slices == 1 ? events_plain(run, row) : events_union(run, row, end - row);
             c->unit_row = end;
         } else {

@@ -26,7 +26,8 @@ const es_option es_channel_options[] = {
     {.name = "lanes", .type = ES_OPT_INT, .offset = offsetof(es_plan_channel, lanes), .def = 1, .min = 1, .max = 1024, .help = "Servers of discipline lanes."},
     {.name = "chunk", .type = ES_OPT_BYTES, .offset = offsetof(es_plan_channel, chunk), .min = 0, .max = 9e15,
         .help = "Large copies are cut into chunks of this size, between which a demand may overtake a guess; 0: never cut."},
-    {.name = "slowed_by", .type = ES_OPT_JSON, .offset = offsetof(es_plan_channel, slowed_by), .help = "{\"channel\": factor}: this channel's rate is multiplied by factor while that one is busy."},
+    {.name = "slowed_by", .type = ES_OPT_JSON, .offset = offsetof(es_plan_channel, slowed_by), 
+        .help = "{\"channel\": factor}: the rate of this channel or compute unit is multiplied by factor while that one, a channel or a compute unit, is busy."},
     {0},
 };
 

@@ -23,7 +23,7 @@ static bool quick_link(const es_run *run)
     for (uint32_t l = 0; l < run->view.layers; l++)
         if (chan->chunk > 0 && chan->chunk < run->bytes[l])
             return false;
-    return link->channel_count == 1 && !link->elastic && chan->lanes == 1 && !chan->slows && !chan->timing_varies && chan->timing &&
+    return link->channel_count == 1 && !run->chan[run->gpu].unit && !link->elastic && chan->lanes == 1 && !chan->slows && !chan->timing_varies && chan->timing &&
         (!chan->scheduler->batch || chan->scheduler->batch(chan->scheduler_state, ES_CLASS_DEMAND, &many) <= 1);
 }
 
@@ -34,7 +34,7 @@ void es_quick_open(es_run *run)
     unsigned single = ES_HEARS(ES_FACT_QUEUE) | ES_HEARS(ES_FACT_START) | ES_HEARS(ES_FACT_LAND) | ES_HEARS(ES_FACT_EVICT) |
         ES_HEARS(ES_FACT_STALL) | ES_HEARS(ES_FACT_COMPUTE);
     es_quick *q = &run->quick;
-    q->fits = run->tiers == 2 && !run->predictor && !run->decides && !run->grace.on && tier->uniform && !run->view.per_layer &&
+    q->fits = run->tiers == 2 && !run->composer.routes && !run->predictor && !run->decides && !run->grace.on && tier->uniform && !run->view.per_layer &&
         tier->demote == ES_NO_TIER && (overflow == ES_WAVES || overflow == ES_TRIM) && !(run->heard & single) && run->view.words_per_layer == 1 &&
         (int64_t)run->composer.info->top_k * tier->unit[0] <= tier->room[0] && (!run->view.timed || (run->wakes == 0 && quick_link(run)));
     if (!q->fits)

@@ -218,7 +218,13 @@ static void replay_compute(es_run *run, uint32_t place, uint32_t channel)
             run->chan_view[channel].wait_ns += stall;
         replay_span(run, ES_FACT_STALL, channel, object, gpu->free_at, ready);
     }
+    if (es_unit_slowed(gpu)) {
+        run->wanted.computing++;
+        es_unit_ask(run, gpu->unit, object, cost);
+        return;
+    }
     gpu->free_at = ready + cost;
+    es_unit_known(run, gpu);
     run->times.expert_gpu += cost;
     replay_span(run, ES_FACT_COMPUTE, run->gpu, object, ready, gpu->free_at);
     if (run->wanted.waves) {
@@ -230,6 +236,7 @@ static void replay_compute(es_run *run, uint32_t place, uint32_t channel)
     }
 }
 
+static void replay_gate(es_run *run, es_due *due);
 static void replay_release(es_run *run, es_due *due);
 
 /* All that the layer waits for is there (or computed, in waves): it ends when gpu and cpu are done. */
@@ -244,14 +251,36 @@ static void replay_finish(es_run *run)
     es_calendar_add(&run->calendar, &run->turn, end, ES_PHASE_RELEASE);
 }
 
-/* In waves: the compute of one expert has ended and it may leave. */
-static void replay_computed(es_run *run, es_due *due)
+/* The compute of one expert has ended; in waves it may leave. */
+static void replay_ended(es_run *run, es_oid object)
 {
-    const es_xfer *x = (const es_xfer *)(const void *)due;
-    run->view.guard[x->object >> 6] &= ~(1ull << (x->object & 63));
-    es_channels_unblock(run);
+    if (run->wanted.waves) {
+        run->view.guard[object >> 6] &= ~(1ull << (object & 63));
+        es_channels_unblock(run);
+    }
     if (--run->wanted.computing == 0 && run->wanted.count == 0)
         replay_finish(run);
+}
+
+static void replay_computed(es_run *run, es_due *due)
+{
+    replay_ended(run, ((const es_xfer *)(const void *)due)->object);
+}
+
+void es_replay_computed(es_run *run, uint32_t unit, es_oid object, es_time since)
+{
+    replay_span(run, ES_FACT_COMPUTE, unit, object, since, run->now);
+    if (object == ES_NO_OBJECT) {
+        run->times.dense += run->now - since;
+        run->turn.fire = replay_gate;
+        es_calendar_add(&run->calendar, &run->turn, run->now, ES_PHASE_GATE);
+        return;
+    }
+    if (unit == run->gpu)
+        run->times.expert_gpu += run->now - since;
+    else
+        run->wanted.cpu_end = run->now;
+    replay_ended(run, object);
 }
 
 /* Computes what is ready under the event's overlap rule, after something arrived or at the gate. */
@@ -280,7 +309,7 @@ void es_replay_landed(es_run *run, es_xfer *x)
         replay_compute(run, replay_place(e, (uint16_t)index), channel);
     else
         replay_advance(run, channel);
-    if (wanted->count == 0 && !wanted->waves)
+    if (wanted->count == 0 && wanted->computing == 0)
         replay_finish(run);
 }
 
@@ -328,9 +357,15 @@ static void replay_ask(es_run *run)
                 es_chan *cpu = &run->chan[run->cpu];
                 es_time start = run->now > cpu->free_at ? run->now : cpu->free_at;
                 es_time cost = es_channel_expert_ns(run, run->cpu, object, e->served ? e->served[i] : 1);
-                cpu->free_at = wanted->cpu_end = start + cost;
                 cpu->view->busy_ns += cost;
                 cpu->view->transfers++;
+                if (es_unit_slowed(cpu)) {
+                    wanted->computing++;
+                    es_unit_ask(run, cpu->unit, object, cost);
+                    continue;
+                }
+                cpu->free_at = wanted->cpu_end = start + cost;
+                es_unit_known(run, cpu);
                 replay_span(run, ES_FACT_COMPUTE, run->cpu, object, start, cpu->free_at);
             }
         }
@@ -341,9 +376,11 @@ static void replay_ask(es_run *run)
 static void replay_hits(es_run *run)
 {
     const es_event *e = &run->composer.event;
-    if (!run->wanted.waves && run->expert_ns && !e->served && !es_bus_heard(run, ES_FACT_COMPUTE)) {
+    es_chan *gpu = &run->chan[run->gpu];
+    if (!run->wanted.waves && run->expert_ns && !e->served && !es_unit_slowed(gpu) && !es_bus_heard(run, ES_FACT_COMPUTE)) {
         es_time cost = e->hits * run->expert_ns[e->layer];
-        run->chan[run->gpu].free_at += cost;
+        gpu->free_at += cost;
+        es_unit_known(run, gpu);
         run->times.expert_gpu += cost;
         return;
     }
@@ -425,7 +462,7 @@ static void replay_gate(es_run *run, es_due *due)
     } else {
         replay_advance(run, ES_NONE);
     }
-    if (wanted->count == 0 && !wanted->waves)
+    if (wanted->count == 0 && wanted->computing == 0)
         replay_finish(run);
     /* 6. */
     if (run->predictor && e->last)
@@ -488,6 +525,13 @@ static void replay_layer(es_run *run, uint32_t layer)
     if (layer == 0 || run->chan[run->gpu].timing_varies)   /* tokens and context are the same for all layers of a step */
         run->dense_ns = es_channel_dense_ns(run, c->rows, c->step.token[c->row + c->rows - 1].position);
     es_time dense = run->dense_ns;
+    es_chan *gpu = &run->chan[run->gpu];
+    if (es_unit_slowed(gpu)) {
+        es_unit_ask(run, gpu->unit, ES_NO_OBJECT, dense);
+        return;
+    }
+    gpu->free_at = run->now + dense;
+    es_unit_known(run, gpu);
     run->times.dense += dense;
     replay_span(run, ES_FACT_COMPUTE, run->gpu, ES_NO_OBJECT, run->now, run->now + dense);
     run->turn.fire = replay_gate;

@@ -20,12 +20,19 @@ es_code es_run_go(es_run *run, const es_progress *progress, es_err *err)
     return code;
 }
 
+/* Experts that a token uses in a layer. */
+static uint32_t run_row(const es_run *run)
+{
+    uint32_t width = run->composer.info->top_k;
+    return run->composer.routes && run->router->uses ? run->router->uses(run->router_state, width) : width;
+}
+
 /* Bytes of one token's experts over all layers: below it LRU scores exactly zero on decode. */
 static int64_t run_cycle_bytes(const es_run *run)
 {
     int64_t bytes = 0;
     for (uint32_t l = 0; l < run->view.layers; l++)
-        bytes += run->composer.info->top_k * run->composer.slices * run->bytes[l * run->view.words_per_layer];
+        bytes += run_row(run) * run->composer.slices * run->bytes[l * run->view.words_per_layer];
     return bytes;
 }
 
@@ -83,7 +90,7 @@ static void run_report_capacity(const es_run *run, es_json *out)
         cJSON_AddNullToObject(capacity, "cycle_bytes");
         cJSON_AddNullToObject(capacity, "population_bytes");
     }
-    es_json_add_int(capacity, "cycle_objects", (int64_t)run->view.layers * run->composer.info->top_k * run->composer.slices);
+    es_json_add_int(capacity, "cycle_objects", (int64_t)run->view.layers * run_row(run) * run->composer.slices);
     es_json_add_int(capacity, "peak", tier->peak);
 }
 
@@ -96,6 +103,7 @@ es_code es_run_report(es_run *run, es_json *out, es_err *err)
     es_json *policy = run->policy->report ? es_json_add_object(out, "policy") : NULL;
     if (policy)
         run->policy->report(run->policy_state, policy);
+    es_route_report(run, out);
     es_knobs_report(run, out);
     run_report_capacity(run, out);
     run_report_tiers(run, out);
@@ -122,6 +130,11 @@ const es_view *es_run_view(const es_run *run)
 bool es_run_oracle(const es_run *run)
 {
     return run->oracle;
+}
+
+bool es_run_closed_loop(const es_run *run)
+{
+    return run->composer.routes;
 }
 
 size_t es_run_allocations(const es_run *run)

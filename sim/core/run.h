@@ -24,6 +24,7 @@ es_code es_run_report(es_run *run, es_json *out, es_err *err);
 es_code es_run_save(es_run *run, struct es_h5 *file, es_err *err);
 const es_view *es_run_view(const es_run *run);
 bool es_run_oracle(const es_run *run);      /* some part read the future: label the result non-causal */
+bool es_run_closed_loop(const es_run *run); /* the router decided what was used: label it too */
 size_t es_run_allocations(const es_run *run);   /* of the run's arena so far */
 void es_run_free(es_run *run);
 

@@ -6,7 +6,8 @@
  * 6.5.2): all rise together until a transfer reaches its own full rate or a channel is full; those are fixed, the rest go on.
  * With one channel of discipline `shared` and equal sizes this is processor sharing.
  *
- * Whenever something starts or ends, each transfer's remaining work is brought up to date and its end is set anew. */
+ * Whenever something starts or ends, each transfer whose rate changes by it has its remaining work brought up to date and its end
+ * set anew. */
 #include "sim/core/state.h"
 
 void es_share_join(es_run *run, es_xfer *x)
@@ -46,7 +47,7 @@ static double share_most(const es_run *run, const es_xfer *x)
     return share_capacity(run, run->link[x->link].channel[0]) / servers / x->ns_per_byte[0];
 }
 
-/* Progressive filling: writes bytes per ns into x->rate of every elastic transfer. */
+/* Progressive filling: writes bytes per ns into x->fair of every elastic transfer. */
 static void share_fill(es_run *run)
 {
     double left[ES_MOST_CHANNELS], load[ES_MOST_CHANNELS];
@@ -92,7 +93,7 @@ static void share_fill(es_run *run)
             if (x->filling != ES_FILL_NOW)
                 continue;
             x->filling = ES_FILL_DONE;
-            x->rate = level;
+            x->fair = level;
             for (uint32_t k = 0; k < link->channel_count; k++) {
                 double *rest = &left[link->channel[k]];
                 *rest -= level * x->ns_per_byte[k];
@@ -106,16 +107,17 @@ static void share_fill(es_run *run)
 void es_share_settle(es_run *run)
 {
     run->reshare = false;
+    es_units_settle(run);
+    share_fill(run);
     for (uint32_t i = 0; i < run->elastic_count; i++) {
         es_xfer *x = run->elastic[i];
+        if (x->rate > 0 && x->fair == x->rate)
+            continue;               /* its end stands as it was rounded: what does not concern it does not move it */
         x->work -= x->rate * x->ns_per_byte[0] * (double)(run->now - x->since);
         if (x->work < 0)
             x->work = 0;
         x->since = run->now;
-    }
-    share_fill(run);
-    for (uint32_t i = 0; i < run->elastic_count; i++) {
-        es_xfer *x = run->elastic[i];
+        x->rate = x->fair;
         double speed = x->rate * x->ns_per_byte[0];
         es_calendar_cancel(&run->calendar, &x->due);
         x->due.fire = es_channel_ended;

@@ -8,6 +8,8 @@
  *   share.c     rates of elastic transfers     grace.c    who should not leave yet
  *   bus.c       delivers facts                 run.c      begins, ends, reports
  *   start.c     what is there before the first step
+ *                                              route.c    rewrites rows where the router is not that of the trace
+ *   unit.c      compute that copies slow, or that slows them
  *   wake.c      periodic work of parts         knobs.c    what a tuner may turn */
 #ifndef ES_CORE_STATE_H
 #define ES_CORE_STATE_H
@@ -46,7 +48,7 @@ typedef struct es_xfer {
     int64_t bytes, left;        /* of the copy; of it behind the chunk at hand */
     uint32_t place;             /* among the elastic transfers that do their work now; ES_NONE: not there */
     double work;                /* elastic: work not yet done at `since`, ns at the full rate */
-    double rate;                /* bytes per ns now */
+    double rate, fair;          /* bytes per ns since `since`; what is found to be fair now */
     uint8_t filling;            /* while rates are being found */
     double ns_per_byte[ES_MOST_HOPS]; /* elastic: on each channel of its link, at that channel's full rate */
     es_time since;
@@ -56,6 +58,21 @@ typedef struct es_fifo {
     es_xfer *head, *tail;
     uint32_t count;
 } es_fifo;
+
+typedef struct es_job {
+    es_oid object;              /* ES_NO_OBJECT: the dense part of a layer */
+    es_time cost;               /* at the full rate */
+} es_job;
+
+typedef struct es_compute_unit { /* a compute unit that slows or is slowed (unit.c) */
+    es_due due;                 /* end of the job at hand, or of all that is known */
+    struct es_chan *chan;
+    bool elastic;               /* is slowed: its work is a queue of jobs */
+    es_job *job;                /* [head, count) wait or are at hand */
+    uint32_t head, count;
+    double work, rate;          /* of the job at hand: not yet done at `since`, and per ns */
+    es_time since, began;
+} es_compute_unit;
 
 typedef struct es_chan {
     es_channel_view *view;      /* name, lanes, statistics */
@@ -77,6 +94,7 @@ typedef struct es_chan {
     double slowing[4];
     es_time depth_since;        /* of the last change of the number waiting */
     int64_t depth_area;         /* integral of the number waiting, ns */
+    es_compute_unit *unit;      /* compute units; NULL: neither slowed nor slowing */
     es_time free_at;            /* compute units: first come, first served with known service times is arithmetic */
     es_time tail;               /* busy time counted that lies behind the end of the run */
 } es_chan;
@@ -121,6 +139,7 @@ typedef struct es_composer {
     uint64_t steps, events, positions, tokens;  /* so far */
     uint32_t request;           /* of the step now, for contract.reset */
     bool fresh_request;         /* the step now belongs to another request than the one before */
+    bool routes;                /* the rows of a step are rewritten at their gates (route.c) */
     bool plain;                 /* every event of the step is one row as it stands in the trace (row.h) */
     uint32_t layer;             /* ordinal, while its events are walked */
     uint32_t slices;
@@ -134,6 +153,18 @@ typedef struct es_composer {
     uint16_t *slot;             /* [stride] place of an index in list */
     es_event event;
 } es_composer;
+
+typedef struct es_routing {     /* closed loop (route.c) */
+    uint32_t most;              /* tokens of the largest step of the source */
+    uint16_t *ids;              /* [most][layers][top_k] the step at hand as the router has it */
+    float *weights;
+    const uint16_t *recorded;   /* the same as the source has it */
+    const float *recorded_weights;
+    uint16_t *chosen;           /* [top_k] its answer */
+    uint64_t *listed, *resident; /* [words_per_layer] scratch */
+    uint64_t rows, changed, experts, replaced, dropped, weighed;
+    double lost, lost_most;     /* gate mass, of `weighed` rows */
+} es_routing;
 
 /* ---- the run ---- */
 
@@ -241,6 +272,7 @@ struct es_run {
     void *dispatcher_state;
     const es_router *router;
     void *router_state;
+    es_routing routing;
     const es_tuner *tuner;
     void *tuner_state;
     es_placed *placed, **place; /* every part, and where the next is put */
@@ -347,6 +379,13 @@ static inline uint8_t es_step_phase(const es_composer *c)
     return c->step.token[c->row].phase;
 }
 
+/* ---- route: only where composer.routes ---- */
+es_code es_route_open(es_run *run, es_err *err);
+es_code es_route_step(es_run *run, es_err *err);        /* the source has given another step */
+void es_route_layer(es_run *run, uint32_t layer);       /* its rows are as recorded until their gate */
+bool es_route_rows(es_run *run, uint32_t row, uint32_t rows);   /* asks the router; false: run->code */
+void es_route_report(const es_run *run, es_json *out);
+
 /* ---- store ---- */
 static inline es_oid es_object(const es_event *e, uint16_t index)
 {
@@ -440,6 +479,22 @@ void es_wakes_begin(es_run *run);       /* the first wake of every part that has
 es_code es_knobs_open(es_run *run, es_err *err);    /* when all parts that may be turned are placed */
 void es_knobs_report(const es_run *run, es_json *out);
 
+/* ---- unit ---- */
+es_code es_units_open(es_run *run, es_err *err);
+void es_unit_until(es_run *run, es_compute_unit *unit, es_time at);     /* it has work until then */
+void es_unit_ask(es_run *run, es_compute_unit *unit, es_oid object, es_time cost);  /* elastic: one job more */
+void es_units_settle(es_run *run);      /* what is busy has changed */
+static inline bool es_unit_slowed(const es_chan *chan)
+{
+    return chan->unit && chan->unit->elastic;
+}
+/* The unit's known work ends at free_at. */
+static inline void es_unit_known(es_run *run, const es_chan *chan)
+{
+    if (chan->unit && !chan->unit->elastic)
+        es_unit_until(run, chan->unit, chan->free_at);
+}
+
 /* ---- quick: the plainest run, under either clock ---- */
 void es_quick_open(es_run *run);        /* does the run fit? */
 void es_quick_step(es_run *run);
@@ -447,5 +502,6 @@ void es_quick_step(es_run *run);
 /* ---- replay ---- */
 es_code es_replay(es_run *run, es_err *err);
 void es_replay_landed(es_run *run, es_xfer *xfer);      /* something the layer may wait for is there */
+void es_replay_computed(es_run *run, uint32_t unit, es_oid object, es_time since);    /* a unit that is slowed has ended a job */
 
 #endif

@@ -64,12 +64,16 @@ static es_code topology_channels(es_run *run, es_err *err)
         cJSON_ArrayForEach(slow, by)
         {
             es_chan *chan = &run->chan[i];
-            uint32_t other = topology_name(plan->channels, plan->channel_count, sizeof *plan->channels, slow->string ? slow->string : "");
-            if (other != ES_NONE)
-                run->chan[other].slows = true;
-            if (other == ES_NONE || !cJSON_IsNumber(slow) || !(slow->valuedouble > 0 && slow->valuedouble <= 1) || chan->slower_count == 4)
-                return es_err_set(err, ES_EINPUT, "channels.%s.slowed_by: needs {\"CHANNEL\": factor}, at most 4, each factor above 0 and at most 1",
+            const char *name = slow->string ? slow->string : "";
+            uint32_t other = topology_name(plan->channels, plan->channel_count, sizeof *plan->channels, name);
+            if (!cJSON_IsNumber(slow) || !(slow->valuedouble > 0 && slow->valuedouble <= 1) || chan->slower_count == 4 || other == i)
+                return es_err_set(err, ES_EINPUT, "channels.%s.slowed_by: needs {\"CHANNEL\": factor}, at most 4 others, each factor above 0 and at most 1",
                     plan->channels[i].name);
+            if (other == ES_NONE) {
+                topology_unknown(plan->channels, plan->channel_count, sizeof *plan->channels, "channel", name, err);
+                return es_err_at(err, "channels.%s.slowed_by", plan->channels[i].name);
+            }
+            run->chan[other].slows = true;
             chan->slower[chan->slower_count] = other;
             chan->slowing[chan->slower_count++] = slow->valuedouble;
         }
@@ -386,5 +390,7 @@ es_code es_topology_open(es_run *run, es_err *err)
     es_code code = topology_channels(run, err);
     if (code == ES_OK)
         code = topology_tiers(run, err);
+    if (code == ES_OK)
+        code = es_units_open(run, err);
     return code == ES_OK ? topology_links(run, err) : code;
 }

@@ -69,6 +69,7 @@ typedef struct es_view {
     uint32_t buckets;           /* over all tiers */
     bool per_layer;             /* contract.scope: layer */
     uint32_t guesses;           /* width of a row of recorded predictions; 0: the trace has none */
+    bool weights;               /* rows carry gate weights */
     const es_tier_view *tier;   /* [tiers] */
     const uint32_t *layer_of;   /* [words]: layer ordinal */
     const uint32_t *layer_number; /* [layers]: the model's own numbers, for reports */

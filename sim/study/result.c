@@ -57,7 +57,7 @@ static void result_trace(const es_config *config, es_json *out)
     result_trace_origin(trace, info->provenance);
 }
 
-static es_code result_provenance(const es_config *config, const es_plan *plan, bool oracle, es_json *out, es_err *err)
+static es_code result_provenance(const es_config *config, const es_plan *plan, bool oracle, bool closed, es_json *out, es_err *err)
 {
     es_json *provenance = es_json_add_object(out, "provenance");
     es_json *copy = cJSON_Duplicate(es_config_resolved(config), true);
@@ -74,6 +74,7 @@ static es_code result_provenance(const es_config *config, const es_plan *plan, b
     es_json_add_int(provenance, "seed", (int64_t)plan->seed);
     es_json_add_int(provenance, "replication", (int64_t)plan->replication);
     es_json_add_bool(provenance, "causal", !oracle);
+    es_json_add_bool(provenance, "closed_loop", closed);
     result_trace(config, provenance);
     es_json_add_text(provenance, "config_sha256", hex);
     if (!cJSON_AddItemToObject(provenance, "config", copy)) {
@@ -112,10 +113,12 @@ static es_code result_contract(const es_config *config, es_json *out, es_err *er
     return contract ? es_json_merge(contract, resolved, err) : es_err_nomem(err, "the result");
 }
 
-static es_code result_bounds(const es_config *config, const es_plan *plan, const es_progress *progress, es_json *out, es_err *err)
+static es_code result_bounds(const es_config *config, const es_plan *plan, bool closed, const es_progress *progress, es_json *out, es_err *err)
 {
-    const char *why = plan->stream ? "the run streams; bounds need the whole trace" : "bounds are off";
-    return es_bounds_add(plan, es_config_bounds(config), why, progress, out, err);
+    const char *why = closed ? "the router decides by what is resident; what was recorded bounds nothing"
+        : plan->stream       ? "the run streams; bounds need the whole trace"
+                             : "bounds are off";
+    return es_bounds_add(plan, es_config_bounds(config) && !closed, why, progress, out, err);
 }
 
 /* Runs and reports; a fault that an observer found (ES_ECHECK) does not keep the rest from being reported. */
@@ -131,7 +134,7 @@ static es_code result_report(es_config *config, const es_plan *plan, const es_pr
         fault = es_run_report(run, out, &found);
         code = fault == ES_ECHECK ? ES_OK : fault;
     }
-    bool oracle = run && es_run_oracle(run);
+    bool oracle = run && es_run_oracle(run), closed = run && es_run_closed_loop(run);
     if (kept && code == ES_OK)
         *kept = run;
     else
@@ -141,11 +144,11 @@ static es_code result_report(es_config *config, const es_plan *plan, const es_pr
         es_json_add_text(out, "bytes_reason", "neither trace nor config says what an expert weighs; see model.shape and model.expert_bytes");
     }
     if (code == ES_OK)
-        code = result_bounds(config, plan, progress, out, err);
+        code = result_bounds(config, plan, closed, progress, out, err);
     if (code == ES_OK)
         code = result_contract(config, out, err);
     if (code == ES_OK)
-        code = result_provenance(config, plan, oracle, out, err);
+        code = result_provenance(config, plan, oracle, closed, out, err);
     if (fault) {
         if (err)
             *err = found;
@@ -246,9 +249,12 @@ static es_code result_h5_provenance(es_h5 *file, const es_json *result, es_err *
     for (size_t i = 0; i < sizeof texts / sizeof *texts && code == ES_OK; i++)
         code = es_h5_put_text(file, "/", texts[i].name, result_member(result, texts[i].path), err);
     const es_json *seed = es_json_at(result, "provenance.seed"), *causal = es_json_at(result, "provenance.causal");
+    const es_json *closed = es_json_at(result, "provenance.closed_loop");
     if (code == ES_OK)
         code = es_h5_put_int(file, "/", "seed", seed ? (int64_t)seed->valuedouble : 0, err);
-    return code ? code : es_h5_put_int(file, "/", "causal", cJSON_IsTrue(causal), err);
+    if (code == ES_OK)
+        code = es_h5_put_int(file, "/", "causal", cJSON_IsTrue(causal), err);
+    return code ? code : es_h5_put_int(file, "/", "closed_loop", cJSON_IsTrue(closed), err);
 }
 
 static es_code result_h5_volatile(es_h5 *file, const es_json *result, es_err *err)

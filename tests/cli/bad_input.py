@@ -29,6 +29,8 @@ SETTINGS = [
     ('policy=lruu', '--set policy: policy.name: there is no policy "lruu"; did you mean "lru"?'),
     ('policy.counts=resident', '--set policy.counts: policy: unknown option "counts"; the options are name'),
     ('tuner=adaptve', '--set tuner: tuner.name: there is no tuner "adaptve"; did you mean "adaptive"?'),
+    ('router=max_rank', '--set router: router.experts: is missing'),
+    ('router={"name":"max_rank","experts":2}', '--set: router: experts: 2 of rows of 2 leave nothing to choose from; the trace must list more candidates than a token uses'),
     ('observers=["sumary"]', '--set observers: observers.0.name: there is no observer "sumary"; did you mean "summary"?'),
     ('contract=event_atomc', '--set contract: contract.preset: "event_atomc" is not one of event_atomic, after_batch, keep_best, serialized; did you mean "event_atomic"?'),
     ('contract.scope=layers', '--set: contract.scope: "layers" is not one of global, layer; did you mean "layer"?'),
@@ -39,6 +41,11 @@ SETTINGS = [
     ('compute.lookahead=65', '--set: compute.lookahead: 65 is above 64, the most it may be'),
     ('seed=-1', '--set: seed: -1 is below 0, the least it may be'),
     ('contract.prefill=tiles:0', '--set: contract.prefill: "tiles:0" needs a number of tokens, for example "tiles:8"'),
+    # a model of a predictor that cannot be
+    ('predictor={"name":"noisy_oracle","accuracy":1.2}', '--set predictor: predictor.accuracy: 1.2 is above 1, the most it may be'),
+    ('predictor={"name":"ranked","placement":"calibrated"}', '--set: predictor: first_ranks: rank 60 is beyond the 3 experts of a layer'),
+    ('predictor={"name":"ranked","placement":"calibrated","first_ranks":[1,3],"first_shares":[0.5,0.9]}',
+     '--set: predictor: first_shares: end at 0.9, not at 1, so they are no distribution'),
     # a wrong path
     ('trace.path=none.csv', '--set: trace.path: none.csv: cannot open: No such file or directory'),
     ('plugins=["none.so"]', '--set plugins: plugins.0: none.so: cannot open: No such file or directory'),

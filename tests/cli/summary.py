@@ -47,6 +47,8 @@ def others(check):
     check.equal('at most %d lines with all there is' % LINES, len(most.stdout.strip().split('\n')) <= LINES, True)
     check.equal('what became of guesses', bool(re.search(r'prefetched +[\d,]+ copies: [\d,]+ there in time, [\d,]+ late, [\d,]+ left unused; [\d,]+ guesses cancelled', most.stdout)), True)
     check.equal('non-causal', 'note          non-causal: some part reads the future; no engine can do this' in most.stdout, True)
+    closed = call('run', 'configs/quickstart.json', '--set', 'router={"name":"max_rank","experts":2}')
+    check.equal('closed-loop', bool(re.search(r'note +closed-loop: router max_rank replaced \d[\d.]* % of the experts; gate mass lost (unknown|\d)', closed.stdout)), True)
     untimed = lines_of(call('run', 'configs/quickstart.json', '--set', 'clock=none').stdout)
     check.equal('no clock, no speed', 'speed' in untimed, False)
     check.equal('but hits', 'hit rate' in untimed, True)

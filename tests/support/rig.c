@@ -41,6 +41,8 @@ static es_code memory_next(void *self, es_step *step, bool *more, es_err *err)
         step->guess = t->guess + row * t->info.guesses;
         step->guess_confidence = t->confidence + row * t->info.guesses;
     }
+    if (t->weights)
+        step->weights = t->weights + row * t->info.top_k;
     t->at++;
     return ES_OK;
 }
@@ -104,6 +106,16 @@ uint16_t *rig_token(rig *r, uint32_t request, es_phase_of phase, bool same_step)
 uint16_t *rig_guess(rig *r)
 {
     return r->trace.guess + (size_t)(r->trace.tokens - 1) * r->trace.info.layers * r->trace.info.guesses;
+}
+
+float *rig_weights(rig *r)
+{
+    rig_trace *t = &r->trace;
+    size_t row = (size_t)t->info.layers * t->info.top_k;
+    if (!t->weights)
+        t->weights = rig_need(ES_NEW_ARRAY(&r->arena, t->most * row, float));
+    t->info.has_weights = true;
+    return t->weights + (t->tokens - 1) * row;
 }
 
 /* What a reader would have counted. */

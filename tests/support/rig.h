@@ -26,7 +26,7 @@ typedef struct rig_trace {
     uint32_t tokens, most;
     es_token *token;
     uint16_t *ids, *guess;      /* [tokens][layers][top_k | guesses] */
-    float *confidence;
+    float *confidence, *weights; /* weights: [tokens][layers][top_k], NULL before the first rig_weights */
     uint32_t *first;            /* [steps + 1] first token of each step */
     uint64_t steps, at;
     uint64_t fail_at;           /* step at which the source reports an error; 0: never */
@@ -51,6 +51,7 @@ typedef struct rig {
 void rig_open(rig *r, uint32_t layers, uint32_t experts, uint32_t top_k, uint32_t guesses, uint32_t most_tokens);
 /* One more token, in a step of its own or in that of the token before; returns its rows, all empty. */
 uint16_t *rig_token(rig *r, uint32_t request, es_phase_of phase, bool same_step);
+float *rig_weights(rig *r);     /* the gate weights of the last token, 0 until they are filled */
 uint16_t *rig_guess(rig *r);    /* the recorded guesses of the last token */
 
 es_plan_part rig_part(rig *r, es_kind kind, const char *name, const char *options, const char *path);

@@ -1,0 +1,103 @@
+"""Closed-loop routing on DeepSeek-MoE-16B's full gate distributions: hits, what was replaced and the gate mass lost, against a replay
+written out here; and without promotion the same as the routing that was recorded."""
+import collections
+import csv
+import gzip
+import os
+import struct
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'support'))
+import tool
+
+USED, EXPERTS = 6, 64
+CONTRACT = {'unit': 'token', 'prefill': 'tokens', 'scope': 'layer', 'prefill_counts': 'together'}
+
+
+def f32(x):
+    return struct.unpack('f', struct.pack('f', x))[0]
+
+
+def rankings(path):
+    """(request, token, layer) and all experts by falling probability, in the order of the file."""
+    with gzip.open(path, 'rt') as f:
+        rows = csv.reader(f)
+        next(rows)
+        for row in rows:
+            p = [f32(float(x)) for x in row[3:]]
+            order = sorted(range(EXPERTS), key=lambda e: (-p[e], e))
+            yield tuple(map(int, row[:3])), [(e, p[e]) for e in order]
+
+
+def write(rows, width, path):
+    with open(path, 'w') as f:
+        f.write('request_id,token_index,phase,layer,' + ','.join('e%d' % i for i in range(width)) + ',' + ','.join('w%d' % i for i in range(width)) + '\n')
+        for (request, token, layer), ranking in rows:
+            f.write('%d,%d,P,%d,%s,%s\n' % (request, token, layer, ','.join(str(e) for e, _ in ranking[:width]), ','.join(repr(p) for _, p in ranking[:width])))
+
+
+def max_rank(ranking, resident, keep, within):
+    fixed = ranking[:keep]
+    there = [r for r in ranking[keep:within] if r[0] in resident]
+    rest = [r for r in ranking[keep:] if r not in there]
+    chosen = (fixed + there + rest)[:USED]
+    return [r for r in ranking if r in chosen]
+
+
+def replay(rows, slots, keep, within):
+    """LRU for each layer; a row is judged on the state before it, and room is made among the others."""
+    caches = collections.defaultdict(collections.OrderedDict)
+    hits = replaced = 0
+    lost = []
+    for (_, _, layer), ranking in rows:
+        cache = caches[layer]
+        chosen = max_rank(ranking, set(cache), keep, within)
+        hits += sum(e in cache for e, _ in chosen)
+        model = ranking[:USED]
+        replaced += sum(r not in model for r in chosen)
+        lost.append(1 - sum(p for _, p in chosen) / sum(p for _, p in model))
+        for e, _ in chosen:
+            cache[e] = True
+            cache.move_to_end(e)
+        while len(cache) > slots:
+            cache.popitem(last=False)
+    return hits, replaced, sum(lost) / len(lost), max(lost)
+
+
+def main():
+    tool.need_traces()
+    check = tool.Check('closed_loop')
+    rows = list(rankings(tool.trace('deepseek-moe-16b-prefill', 'all-probs.csv.gz')))
+    with tempfile.TemporaryDirectory() as folder:
+        wide, narrow = os.path.join(folder, 'wide.csv'), os.path.join(folder, 'narrow.csv')
+        write(rows, EXPERTS, wide)
+        write(rows, USED, narrow)
+        for slots in (8, 16, 32):
+            capacity = '%dslots' % (27 * slots)
+            open_loop = tool.run(tool.untimed(narrow, capacity, contract=CONTRACT))
+            check.equal('open loop has no routing', 'routing' in open_loop, False)
+            check.equal('and says so', open_loop['provenance']['closed_loop'], False)
+            for keep, within in ((1, USED), (USED, EXPERTS), (0, EXPERTS), (2, 12), (1, 24)):
+                what = '%d slots, keep %d, within %d: ' % (slots, keep, within)
+                result = tool.run(tool.untimed(wide, capacity, contract=CONTRACT, bounds=True,
+                                               router={'name': 'max_rank', 'experts': USED, 'keep': keep, 'within': within}))
+                hits, replaced, mean, most = replay(rows, slots, keep, within)
+                routing = result['routing']
+                check.equal(what + 'hits', result['cache']['hits'], hits)
+                check.equal(what + 'lookups', result['cache']['lookups'], len(rows) * USED)
+                check.equal(what + 'replaced', routing['replaced'], replaced)
+                check.equal(what + 'mean', round(routing['gate_mass_lost']['mean'], 9), round(mean, 9))
+                check.equal(what + 'most', round(routing['gate_mass_lost']['max'], 9), round(most, 9))
+                check.equal(what + 'label', (result['provenance']['closed_loop'], routing['loop'], routing['router']), (True, 'closed', 'max_rank'))
+                check.equal(what + 'bounds', (result['bounds']['belady_hits'], 'router' in result['bounds']['reason']['belady_hits']), (None, True))
+                if replaced == 0:
+                    check.equal(what + 'as recorded', result['cache'], open_loop['cache'])
+                    check.equal(what + 'nothing lost', (routing['changed_rows'], mean), (0, 0))
+                else:
+                    check.equal(what + 'more hits', hits > open_loop['cache']['hits'], True)
+    check.close()
+
+
+if __name__ == '__main__':
+    main()
