@@ -81,6 +81,19 @@ static void without_caching_nothing_stays_for_having_been_used(void **state)
     stage_close(&s);
 }
 
+static void without_caching_a_need_for_all_takes_both_kinds_too(void **state)
+{
+    (void)state;
+    stage s;
+    es_oid out[OBJECTS];
+    stage_guesses(&s, "{\"caching\": false}");
+    assert_int_equal(stage_victims(&s, (es_need){.units = 7, .why = ES_GUESS, .all = true}, out), 0);
+    assert_int_equal(stage_victims(&s, (es_need){.units = 5, .why = ES_GUESS, .all = true}, out), 5);
+    assert_int_equal(out[2], 64);
+    assert_int_equal(out[3], 3);
+    stage_close(&s);
+}
+
 static void a_reset_forgets_unused_guesses_too(void **state)
 {
     (void)state;
@@ -100,6 +113,7 @@ int main(void)
         cmocka_unit_test(guesses_and_used_together_meet_a_need_for_all_or_are_kept),
         cmocka_unit_test(a_guess_used_on_its_way_is_no_guess_any_more),
         cmocka_unit_test(without_caching_nothing_stays_for_having_been_used),
+        cmocka_unit_test(without_caching_a_need_for_all_takes_both_kinds_too),
         cmocka_unit_test(a_reset_forgets_unused_guesses_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
