@@ -6,7 +6,8 @@
  *
  * and then, in any order, e0..e(k-1) expert ids, w0.. gate weights, r0.. recorded residency (0 miss, 1 hit, 2 prefetched), g0..
  * experts that were predicted for this row and c0.. the confidence in them. phase is P (prompt) or D (generated). Empty id fields make a shorter row; they
- * stand at its end. Plain, gzip or zstd. */
+ * stand at its end. The last line may lack its line feed, but not behind a comma: that is what a file looks like that was cut, and the
+ * row would be taken for a short one. Plain, gzip or zstd. */
 #include "traces/field.h"
 #include "traces/rows.h"
 #include "sim/base/file.h"
@@ -240,6 +241,8 @@ static es_code csv_line(csv_parse *parse, const char *line, size_t length, es_er
     row.guess = parse->guess;
     row.guess_confidence = parse->guesses && parse->width[CSV_CONFIDENCE] ? parse->confidence : NULL;
     es_code code = csv_row(parse, line, &row, err);
+    if (!code && line[length - 1] == ',' && !es_reader_line_ended(parse->reader))
+        code = es_err_set(err, ES_EINPUT, "ends behind a comma and without a line feed: the file was cut here, or a line feed is missing");
     if (!code && line[length] == '\0' && strlen(line) != length)
         code = es_err_set(err, ES_EINPUT, "holds a byte 0");
     if (parse->batched)

@@ -1,6 +1,7 @@
 /* Export: see export.h. The source is read twice: to see which form loses nothing, and to write. */
 #include "traces/export.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -248,13 +249,13 @@ static es_code export_to(export *out, const char *path, const char *name, const 
     bool gzip = length > 3 && strcmp(path + length - 3, ".gz") == 0, standard = strcmp(path, "-") == 0;
     out->file = standard ? gzdopen(dup(1), "wT") : gzopen(name, gzip ? "wb6" : "wbT");
     if (!out->file)
-        return es_err_set(err, ES_EINPUT, "%s: cannot be written", standard ? "standard output" : name);
+        return es_err_set(err, ES_EINPUT, "%s: cannot be written: %s", standard ? "standard output" : name, strerror(errno));
     es_code code = export_all(out, source, self, err);
     bool closed = gzclose(out->file) == Z_OK;
     if (!code && (out->failed || !closed))
         code = es_err_set(err, ES_EINPUT, "%s: cannot be written to its end", standard ? "standard output" : name);
     if (!code && !standard && rename(name, path) != 0)
-        code = es_err_set(err, ES_EINPUT, "%s: cannot be replaced", path);
+        code = es_err_set(err, ES_EINPUT, "%s: cannot be replaced: %s", path, strerror(errno));
     if (code && !standard)
         unlink(name);
     return code;

@@ -107,7 +107,7 @@ static es_code route_preamble(route_parse *parse, es_arena *arena, es_err *err)
         else if (line[0] != '#' && parse->top_k == 0)
             code = es_err_set(err, ES_EINPUT, "the line \"# model=... n_layer=... n_expert=... n_expert_used=...\" is missing above");
         if (code) {
-            es_err_at(err, "%s: line %llu", es_reader_path(parse->reader), (unsigned long long)number);
+            es_err_at(err, "%s: line %llu", es_reader_path(parse->reader), (unsigned long long)(number ? number : 1));
             return code;
         }
         if (line[0] != '#') {

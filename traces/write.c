@@ -4,6 +4,7 @@
  * first such moment, for only then is it known whether a short trace needs less than one whole chunk. */
 #include "traces/write.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 #include "sim/base/h5.h"
 #include "traces/native.h"
 
-enum { WRITE_TOKENS = 4096, WRITE_CHUNK = 1024 * 1024, WRITE_TOKEN_CHUNK = 65536, WRITE_DEFLATE = 4 };
+enum { WRITE_TOKENS = 4096, WRITE_CHUNK = 1024 * 1024, WRITE_TOKEN_CHUNK = 16384, WRITE_DEFLATE = 4 };
 
 typedef enum write_set { SET_REQUEST, SET_POSITION, SET_PHASE, SET_STEP, SET_IDS, SET_WEIGHTS, SET_RESIDENCY, SET_GUESS, SET_CONFIDENCE, SETS } write_set;
 
@@ -75,7 +76,8 @@ static es_code writer_buffers(es_trace_writer *w, es_err *err)
     return ES_OK;
 }
 
-/* `last`: no more tokens will come, so a chunk need not be longer than what is there. */
+/* `last`: no more tokens will come, so a chunk need not be longer than what is there. Tokens and ids are stored plain: every run reads
+ * them, and inflating the numbers of a token costs as much as two lookups. */
 static es_code writer_make_sets(es_trace_writer *w, bool last, es_err *err)
 {
     es_code code = ES_OK;
@@ -87,7 +89,7 @@ static es_code writer_make_sets(es_trace_writer *w, bool last, es_err *err)
         rows = rows < 1 ? 1 : rows > WRITE_TOKEN_CHUNK ? WRITE_TOKEN_CHUNK : rows;
         if (last && rows > w->held)
             rows = w->held ? w->held : 1;
-        code = es_h5_data_create(&set->data, w->file, set->path, set->type, set->width ? 3 : 1, dims, rows, i == SET_IDS ? 0 : WRITE_DEFLATE, err);
+        code = es_h5_data_create(&set->data, w->file, set->path, set->type, set->width ? 3 : 1, dims, rows, i <= SET_IDS ? 0 : WRITE_DEFLATE, err);
     }
     return code;
 }
@@ -222,7 +224,7 @@ es_code es_trace_writer_close(es_trace_writer *w, bool keep, es_err *err)
         es_code closed = es_h5_close(w->file, code ? NULL : err);
         code = code ? code : closed;
         if (keep && !code && rename(w->temporary, w->path) != 0)
-            code = es_err_set(err, ES_EINPUT, "%s: cannot be replaced", w->path);
+            code = es_err_set(err, ES_EINPUT, "%s: cannot be replaced: %s", w->path, strerror(errno));
         if (!keep || code)
             unlink(w->temporary);
     }

@@ -37,6 +37,7 @@ struct es_reader {
     char *out;                          /* decoded bytes: out_at .. out_end are not given yet; out_room + 1 bytes */
     size_t out_at, out_end, out_room;
     uint64_t made, lines;               /* bytes decoded, lines given */
+    bool unended;                       /* the line last given lacked its line feed */
     es_sha256 sha;
     es_code fault;                      /* a stream that failed stays failed */
 };
@@ -292,6 +293,7 @@ es_code es_reader_line(es_reader *reader, char **line, size_t *length, es_err *e
             if (held == 0)
                 return ES_OK;
             end = reader->out + reader->out_end;
+            reader->unended = true;
             break;
         }
     }
@@ -305,6 +307,11 @@ es_code es_reader_line(es_reader *reader, char **line, size_t *length, es_err *e
     *length = (size_t)(end - start);
     reader->lines++;
     return ES_OK;
+}
+
+bool es_reader_line_ended(const es_reader *reader)
+{
+    return !reader->unended;
 }
 
 uint64_t es_reader_line_number(const es_reader *reader)

@@ -21,10 +21,26 @@ static herr_t h5_deepest(unsigned n, const H5E_error2_t *entry, void *to)
     return 0;
 }
 
+/* The library's text has its own variables in it; the two that a user meets are said plainly. */
+static void h5_plainly(char why[256])
+{
+    static const char message[] = "error message = '";
+    unsigned long long has, needs;
+    char *said = strstr(why, message);
+    if (said) {
+        size_t length = strcspn(said + sizeof message - 1, "'");
+        memmove(why, said + sizeof message - 1, length);
+        why[length] = '\0';
+    } else if (sscanf(why, "truncated file: eof = %llu, sblock->base_addr = %*u, stored_eof = %llu", &has, &needs) == 2) {
+        snprintf(why, 256, "the file is cut, it has %llu of %llu bytes", has, needs);
+    }
+}
+
 es_code es_h5_fault(es_err *err, const char *where, const char *what)
 {
     char why[256] = "unknown reason";
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, h5_deepest, why);
+    h5_plainly(why);
     return es_err_set(err, ES_EINPUT, "%s: cannot %s: %s", where, what, why);
 }
 

@@ -12,7 +12,7 @@ enum {
     H5_RANK_MAX = 4,
     H5_DEFLATE_BEST = 1100,             /* deflate cannot shrink by more than 1032; what claims more is not there */
     H5_CHUNK_MAX = 64 * 1024 * 1024,
-    H5_CACHE = 1024 * 1024,             /* the library's own size of a chunk cache */
+    H5_CACHE = 128 * 1024,              /* least bytes of a chunk cache; the library's own 1 MiB fills up as a long dataset is streamed */
     H5_TABLE_CHUNK = 64 * 1024
 };
 
@@ -99,7 +99,8 @@ static es_code h5_data_new(es_h5_data **out, const es_h5 *file, const char *path
     return ES_OK;
 }
 
-/* A chunk cache that holds two whole chunks: rows appended one by one must not deflate a chunk once per row. */
+/* A chunk cache that holds two whole chunks: rows read or appended in portions must not pass a chunk through deflate once per portion.
+ * No more, for every dataset of a stream has one of its own. */
 static hid_t h5_data_access(uint64_t chunk_bytes)
 {
     hid_t access = H5Pcreate(H5P_DATASET_ACCESS);
@@ -241,12 +242,13 @@ static es_code h5_data_look(es_h5_data *data, es_err *err)
 
 /* Opened again once its chunks are known. A foreign file's large ones would be inflated anew for every portion of them that is read;
  * plain ones need no cache, for without one they are read straight into the caller's buffer. */
-static es_code h5_data_reopen(es_h5_data *data, const es_h5 *file, const char *path, es_err *err)
+static es_code h5_data_open(es_h5_data *data, const es_h5 *file, const char *path, es_err *err)
 {
     hid_t access = h5_data_access(data->chunk_bytes);
-    if (!data->filtered)
+    if (data->chunk_bytes > 0 && !data->filtered)
         H5Pset_chunk_cache(access, 0, 0, 0.75);
-    H5Dclose(data->id);
+    if (data->id >= 0)
+        H5Dclose(data->id);
     data->id = H5Dopen2(file->id, path, access);
     H5Pclose(access);
     return data->id < 0 ? es_h5_fault(err, data->name, "open as a dataset") : ES_OK;
@@ -261,12 +263,12 @@ es_code es_h5_data_open(es_h5_data **out, es_h5 *file, const char *path, es_err 
         return code;
     H5E_BEGIN_TRY {
         code = es_h5_need(file, path, err);
-        if (!code && (data->id = H5Dopen2(file->id, path, H5P_DEFAULT)) < 0)
-            code = es_h5_fault(err, data->name, "open as a dataset");
+        if (!code)
+            code = h5_data_open(data, file, path, err);
         if (!code)
             code = h5_data_look(data, err);
-        if (!code && data->chunk_bytes > (data->filtered ? H5_CACHE : 0))
-            code = h5_data_reopen(data, file, path, err);
+        if (!code && data->chunk_bytes > (data->filtered ? H5_CACHE / 2 : 0))
+            code = h5_data_open(data, file, path, err);
     } H5E_END_TRY
     if (code)
         es_h5_data_close(data);

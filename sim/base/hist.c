@@ -130,6 +130,37 @@ int64_t es_hist_quantile(es_hist *hist, double q)
     return hist->max;
 }
 
+/* Smallest value of a bin; the last one in use ends at the largest value there is. */
+static int64_t hist_low(size_t bin)
+{
+    if (bin < 128)
+        return (int64_t)bin;
+    if (bin / 128 > 56)
+        return INT64_MAX;
+    return (int64_t)((bin % 128 + 128) << (bin / 128 - 1));
+}
+
+bool es_hist_next(es_hist *hist, size_t *at, es_hist_part *part)
+{
+    size_t bin = *at;
+    part->count = 0;
+    if (hist->exact) {
+        if (*at == 0 && hist->kept > 0)
+            qsort(hist->sample, hist->kept, sizeof hist->sample[0], hist_compare);
+        bin = *at < hist->kept ? hist_bin(hist->sample[*at]) : 0;
+        for (; *at < hist->kept && hist_bin(hist->sample[*at]) == bin; (*at)++)
+            part->count++;
+    } else {
+        while (bin < ES_HIST_BINS && hist->bin[bin] == 0)
+            bin++;
+        part->count = bin < ES_HIST_BINS ? hist->bin[bin] : 0;
+        *at = bin + 1;
+    }
+    part->low = hist_low(bin);
+    part->high = hist_low(bin + 1);
+    return part->count > 0;
+}
+
 double es_hist_mean(const es_hist *hist)
 {
     return hist->count ? hist->sum / (double)hist->count : 0.0;

@@ -333,7 +333,16 @@ static es_code json_read(es_text *text, FILE *file, es_err *err)
 
 es_code es_json_load(es_json **out, const char *path, es_err *err)
 {
+    char *text = NULL;
+    es_code code = es_json_load_text(out, &text, path, err);
+    free(text);
+    return code;
+}
+
+es_code es_json_load_text(es_json **out, char **kept, const char *path, es_err *err)
+{
     *out = NULL;
+    *kept = NULL;
     es_code code;
     es_text text = {0};
     FILE *file = fopen(path, "rb");
@@ -345,10 +354,12 @@ es_code es_json_load(es_json **out, const char *path, es_err *err)
         if (code == ES_OK)
             code = es_json_parse(out, text.at ? text.at : "", text.length, err);
     }
-    es_text_free(&text);
-    if (code)
-        es_err_at(err, "%s", path);
-    return code;
+    if (code) {
+        es_text_free(&text);
+        return es_err_at(err, "%s", path), code;
+    }
+    *kept = text.at;
+    return ES_OK;
 }
 
 /* ---- paths ---- */

@@ -15,6 +15,8 @@ typedef cJSON es_json;
 
 /* Parses a whole file: "FILE: line 3: ..." on a syntax error; duplicate keys of one object, nesting beyond 64 and trailing text are errors. */
 es_code es_json_load(es_json **out, const char *path, es_err *err);
+/* The same, and the file's text as it stands there; free() it. */
+es_code es_json_load_text(es_json **out, char **text, const char *path, es_err *err);
 es_code es_json_parse(es_json **out, const char *text, size_t length, es_err *err);
 
 /* The member at "a.b.c" (members named with dots are not reachable; "links.0" indexes an array); NULL when absent. */

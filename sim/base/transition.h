@@ -22,17 +22,19 @@ typedef struct es_transition {
     uint32_t *slot;             /* [slots] set + 1; 0: free */
     uint32_t *row;              /* [room] */
     uint64_t *key;              /* [room][words] */
-    uint32_t *count;            /* [room][words * 64] */
-    uint64_t *now, *before;     /* [rows][words] used in this step, in the step before */
-    uint32_t *foreseen;         /* [rows][words * 64] count of the transition that leads here from this step's sets; 0: none */
-    uint32_t most;              /* the largest of them */
+    uint32_t *count;            /* [room + 1][words * 64] the last: nothing follows */
+    uint32_t *top;              /* [room + 1] the largest of a set's counts */
+    uint64_t *now;              /* [rows][words] used in this step */
+    uint32_t *set;              /* [rows] the set of the last step; `room` when it was empty or is not held */
+    const uint32_t **next;      /* [rows * words] its counts */
+    uint32_t *least;            /* [rows * words] from which on they are foreseen */
+    uint32_t most;              /* the largest that is foreseen */
     uint64_t step;              /* whose uses `now` holds */
     bool open;                  /* `now` holds uses that were not folded in */
 } es_transition;
 
 static inline es_code es_transition_init(es_transition *t, es_arena *arena, uint32_t rows, uint32_t words, uint32_t room, es_err *err)
 {
-    const size_t ids = (size_t)words * 64;
     t->rows = rows;
     t->words = words;
     t->room = room;
@@ -41,12 +43,20 @@ static inline es_code es_transition_init(es_transition *t, es_arena *arena, uint
     t->slot = ES_NEW_ARRAY(arena, t->slots, uint32_t);
     t->row = ES_NEW_ARRAY(arena, room, uint32_t);
     t->key = ES_NEW_ARRAY(arena, (size_t)room * words, uint64_t);
-    t->count = ES_NEW_ARRAY(arena, room * ids, uint32_t);
+    t->count = ES_NEW_ARRAY(arena, ((size_t)room + 1) * words * 64, uint32_t);
+    t->top = ES_NEW_ARRAY(arena, (size_t)room + 1, uint32_t);
     t->now = ES_NEW_ARRAY(arena, (size_t)rows * words, uint64_t);
-    t->before = ES_NEW_ARRAY(arena, (size_t)rows * words, uint64_t);
-    t->foreseen = ES_NEW_ARRAY(arena, rows * ids, uint32_t);
-    if (!t->slot || !t->row || !t->key || !t->count || !t->now || !t->before || !t->foreseen)
+    t->set = ES_NEW_ARRAY(arena, rows, uint32_t);
+    t->next = ES_NEW_ARRAY(arena, (size_t)rows * words, const uint32_t *);
+    t->least = ES_NEW_ARRAY(arena, (size_t)rows * words, uint32_t);
+    if (!t->slot || !t->row || !t->key || !t->count || !t->top || !t->now || !t->set || !t->next || !t->least)
         return es_err_nomem(err, "transitions between expert sets");
+    for (uint32_t r = 0; r < rows; r++)
+        t->set[r] = room;
+    for (size_t w = 0; w < (size_t)rows * words; w++) {
+        t->next[w] = t->count + (size_t)room * words * 64;
+        t->least[w] = 1;
+    }
     return ES_OK;
 }
 
@@ -65,58 +75,70 @@ static inline void es_transition_add(es_transition *t, uint64_t step, uint32_t r
         t->now[(size_t)row * t->words + w] |= mask[w];
 }
 
-/* The counts that belong to a set of a row; NULL when it is empty, not known and not to be added, or there is no room for it. */
-static inline uint32_t *es_transition_counts(es_transition *t, uint32_t row, const uint64_t *set, bool add)
+/* The set of a row; `room` when it is empty or there is no room for it. */
+static inline uint32_t es_transition_set(es_transition *t, uint32_t row, const uint64_t *set)
 {
-    uint64_t hash = es_mix(row), any = 0;
+    uint64_t hash = row, any = 0;
     for (uint32_t w = 0; w < t->words; w++) {
         hash = es_mix(hash ^ set[w]);
         any |= set[w];
     }
     if (!any)
-        return NULL;
+        return t->room;
     uint32_t s = (uint32_t)hash & (t->slots - 1);
     for (; t->slot[s]; s = (s + 1) & (t->slots - 1)) {
         uint32_t i = t->slot[s] - 1;
         if (t->row[i] == row && memcmp(t->key + (size_t)i * t->words, set, t->words * sizeof *set) == 0)
-            return t->count + (size_t)i * t->words * 64;
+            return i;
     }
-    if (!add || t->sets == t->room)
-        return NULL;
-    uint32_t i = t->sets++;
-    t->slot[s] = i + 1;
-    t->row[i] = row;
-    memcpy(t->key + (size_t)i * t->words, set, t->words * sizeof *set);
-    return t->count + (size_t)i * t->words * 64;
+    if (t->sets == t->room)
+        return t->room;
+    t->row[t->sets] = row;
+    memcpy(t->key + (size_t)t->sets * t->words, set, t->words * sizeof *set);
+    t->slot[s] = t->sets + 1;
+    return t->sets++;
+}
+
+/* This step followed that set of a row. */
+static inline void es_transition_learn(es_transition *t, uint32_t set, const uint64_t *now)
+{
+    uint32_t *count = t->count + (size_t)set * t->words * 64, top = t->top[set];
+    for (uint32_t w = 0; w < t->words; w++, count += 64)
+        for (uint64_t left = now[w]; left; left &= left - 1) {
+            uint32_t n = ++count[__builtin_ctzll(left)];
+            top = n > top ? n : top;
+        }
+    t->top[set] = top;
 }
 
 /* The step is over: learns how it followed the one before, and foresees the next. Ids with at least `near` of the largest count
  * of their set are foreseen. */
 static inline void es_transition_fold(es_transition *t, double near)
 {
-    const uint32_t ids = t->words * 64;
-    memset(t->foreseen, 0, (size_t)t->rows * ids * sizeof *t->foreseen);
     t->most = 0;
     for (uint32_t row = 0; row < t->rows; row++) {
-        const uint64_t *now = t->now + (size_t)row * t->words;
-        uint32_t *count = es_transition_counts(t, row, t->before + (size_t)row * t->words, true);
-        for (uint32_t w = 0; count && w < t->words; w++)
-            for (uint64_t left = now[w]; left; left &= left - 1)
-                count[w * 64 + (uint32_t)__builtin_ctzll(left)]++;
-        const uint32_t *next = es_transition_counts(t, row, now, false);
-        uint32_t most = 0;
-        for (uint32_t i = 0; next && i < ids; i++)
-            most = next[i] > most ? next[i] : most;
-        for (uint32_t i = 0; most > 0 && i < ids; i++)
-            if (next[i] > 0 && next[i] >= near * most)
-                t->foreseen[(size_t)row * ids + i] = next[i];
-        t->most = most > t->most ? most : t->most;
+        uint64_t *now = t->now + (size_t)row * t->words;
+        if (t->set[row] < t->room)
+            es_transition_learn(t, t->set[row], now);
+        uint32_t set = t->set[row] = es_transition_set(t, row, now), top = t->top[set];
+        const double bound = near * top;
+        const uint32_t whole = (uint32_t)bound, least = whole + (whole < bound);    /* a whole number is >= bound when it is >= least */
+        t->most = top > t->most ? top : t->most;
+        for (uint32_t w = 0; w < t->words; w++) {
+            t->next[row * t->words + w] = t->count + ((size_t)set * t->words + w) * 64;
+            t->least[row * t->words + w] = least > 0 ? least : 1;
+            now[w] = 0;
+        }
     }
-    uint64_t *old = t->before;
-    t->before = t->now;
-    t->now = old;
-    memset(t->now, 0, (size_t)t->rows * t->words * sizeof *t->now);
     t->open = false;
+}
+
+/* How often the last step's set of its row was followed by this id, which is bit `id & 63` of word `id >> 6` over all rows; 0: not
+ * often enough to be foreseen. */
+static inline uint32_t es_transition_foreseen(const es_transition *t, uint32_t id)
+{
+    uint32_t count = t->next[id >> 6][id & 63];
+    return count >= t->least[id >> 6] ? count : 0;
 }
 
 #endif

@@ -89,5 +89,5 @@ es_code cmd_misused(const cmd_entry *cmd, es_err *err, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(what, sizeof what, fmt, args);
     va_end(args);
-    return es_err_set(err, ES_EINPUT, "%s: %s; usage: expertsim %s %s", cmd->name, what, cmd->name, cmd->usage);
+    return es_err_set(err, ES_EINPUT, "%s: %s; usage: expertsim %s%s%s", cmd->name, what, cmd->name, *cmd->usage ? " " : "", cmd->usage);
 }

@@ -27,17 +27,24 @@ static bool rerun_sets_trace(const cmd_run_args *run)
 
 static es_code rerun_one(const cmd_run_args *run, const char *path, es_err *err)
 {
-    es_json *tree = NULL;
+    es_json *tree = NULL, *input = NULL;
     char *dir = NULL;
     es_config *config = NULL;
-    es_code code = es_result_config(path, &tree, &dir, err);
+    es_code code = es_result_config(path, &tree, &input, &dir, err);
     if (code == ES_OK && !rerun_sets_trace(run) && (code = rerun_where(tree, dir, err)) != ES_OK)
         es_err_at(err, "%s", path);
     if (code == ES_OK)
         code = es_config_from(&config, tree, path, run->sets.at, run->sets.count, err);
+    if (code == ES_OK && input && (code = es_config_inherit(config, input, err)) != ES_OK)
+        es_err_at(err, "%s", path);
     cJSON_Delete(tree);
+    cJSON_Delete(input);
     free(dir);
-    return code ? code : cmd_run_one(run, config, run->out, err);
+    if (code) {
+        es_config_free(config);
+        return code;
+    }
+    return cmd_run_one(run, config, run->out, err);
 }
 
 static es_code rerun_exec(int count, char **args, es_err *err)

@@ -21,6 +21,8 @@ es_code cmd_run_parse(const cmd_entry *cmd, cmd_run_args *run, int count, char *
     es_code code = cmd_parse(flags, count, args, &run->files, err);
     if (code == ES_OK && run->files.count == 0)
         code = cmd_misused(cmd, err, "which file?");
+    if (code == ES_OK && run->out && !*run->out)
+        code = es_err_set(err, ES_EINPUT, "--out: the name of a folder is empty");
     return code;
 }
 
@@ -48,8 +50,6 @@ static es_code run_show(const cmd_run_args *run, const es_json *result, const ch
         fputs(text.at, stdout);
         es_text_free(&text);
     }
-    if (fflush(stdout) != 0)
-        return es_err_set(err, ES_EINPUT, "standard output: cannot be written");
     return ES_OK;
 }
 
@@ -80,6 +80,13 @@ es_code cmd_run_one(const cmd_run_args *run, struct es_config *config, const cha
     return code ? code : shown;
 }
 
+/* A config's name is any text, here it is a folder's: it must not lead elsewhere. */
+static void run_folder_name(const char *name, es_text *out)
+{
+    for (const char *c = name; *c; c++)
+        es_text_add(out, "%c", *c == '/' || (*c == '.' && c == name) ? '_' : *c);
+}
+
 /* Where the i-th of several results goes: DIR, or DIR/NAME when there are several, or DIR/NAME-3 when the name was there before. */
 static char *run_dir(const cmd_run_args *run, const es_config *config, size_t i, char **dirs)
 {
@@ -87,8 +94,10 @@ static char *run_dir(const cmd_run_args *run, const es_config *config, size_t i,
     if (!run->out)
         return NULL;
     es_text_add(&dir, "%s", run->out);
-    if (run->files.count > 1)
-        es_text_add(&dir, "/%s", es_config_name(config));
+    if (run->files.count > 1) {
+        es_text_add(&dir, "/");
+        run_folder_name(es_config_name(config), &dir);
+    }
     for (size_t k = 0; k < i && dir.at; k++)
         if (dirs[k] && strcmp(dirs[k], dir.at) == 0) {
             es_text_add(&dir, "-%zu", i + 1);
@@ -97,18 +106,32 @@ static char *run_dir(const cmd_run_args *run, const es_config *config, size_t i,
     return dir.at;
 }
 
-static es_code run_each(const cmd_run_args *run, char **dirs, es_err *err)
+typedef struct run_list {       /* of each config given */
+    es_config **config;
+    char **dir;
+} run_list;
+
+/* All are read before the first one runs: a mistake in the last should not cost the time of the others. */
+static es_code run_load(const cmd_run_args *run, run_list *list, es_err *err)
 {
     es_code code = ES_OK;
     for (size_t i = 0; i < run->files.count && code == ES_OK; i++) {
-        es_config *config = NULL;
-        code = es_config_load(&config, run->files.at[i], run->sets.at, run->sets.count, err);
-        if (code)
-            break;
+        code = es_config_load(&list->config[i], run->files.at[i], run->sets.at, run->sets.count, err);
+        if (code == ES_OK)
+            list->dir[i] = run_dir(run, list->config[i], i, list->dir);
+    }
+    return code;
+}
+
+static es_code run_each(const cmd_run_args *run, run_list *list, es_err *err)
+{
+    es_code code = ES_OK;
+    for (size_t i = 0; i < run->files.count && code == ES_OK; i++) {
         if (i > 0 && !run->json && !run->quiet)
             putchar('\n');
-        dirs[i] = run_dir(run, config, i, dirs);
-        code = cmd_run_one(run, config, dirs[i], err);
+        es_config *config = list->config[i];
+        list->config[i] = NULL;
+        code = cmd_run_one(run, config, list->dir[i], err);
     }
     return code;
 }
@@ -116,15 +139,23 @@ static es_code run_each(const cmd_run_args *run, char **dirs, es_err *err)
 static es_code run_exec(int count, char **args, es_err *err)
 {
     cmd_run_args run = {0};
-    char **dirs = NULL;
+    run_list list = {0};
     es_code code = cmd_run_parse(&cmd_run, &run, count, args, err);
-    if (code == ES_OK && !(dirs = calloc(run.files.count, sizeof *dirs)))
-        code = es_err_nomem(err, "the results");
+    if (code == ES_OK) {
+        list.config = calloc(run.files.count, sizeof *list.config);
+        list.dir = calloc(run.files.count, sizeof *list.dir);
+        code = list.config && list.dir ? run_load(&run, &list, err) : es_err_nomem(err, "the configs");
+    }
     if (code == ES_OK)
-        code = run_each(&run, dirs, err);
-    for (size_t i = 0; dirs && i < run.files.count; i++)
-        free(dirs[i]);
-    free(dirs);
+        code = run_each(&run, &list, err);
+    for (size_t i = 0; i < run.files.count; i++) {
+        if (list.config)
+            es_config_free(list.config[i]);
+        if (list.dir)
+            free(list.dir[i]);
+    }
+    free(list.config);
+    free(list.dir);
     cmd_run_free(&run);
     return code;
 }

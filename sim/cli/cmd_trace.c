@@ -349,6 +349,8 @@ const cmd_entry cmd_trace = {
             "  expertsim trace export FILE -o X.csv[.gz]     to neutral CSV; - is standard output\n"
             "  expertsim trace generate -o X.h5 [--set OPTION=VALUE]...   options: expertsim describe synthetic\n"
             "\n"
+            "What -o is called decides what is written: neutral CSV for .csv and .csv.gz, the native format for any other name.\n"
+            "\n"
             "  --format NAME  the format of FILE, where its content does not tell: expertsim list source\n",
     .exec = trace_exec,
 };

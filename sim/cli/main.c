@@ -5,15 +5,21 @@
 #include "sim/cli/cmd.h"
 #include "sim/expertsim.h"
 
-static const cmd_entry *const main_commands[] = {&cmd_run, &cmd_rerun, &cmd_list, &cmd_describe, &cmd_trace, &cmd_selftest, &cmd_schema, &cmd_options};
+const cmd_entry *const cmd_table[] = {&cmd_run, &cmd_rerun, &cmd_list, &cmd_describe, &cmd_trace, &cmd_reproduce, &cmd_selftest, &cmd_schema, &cmd_options, &cmd_man, NULL};
 
-enum { MAIN_COMMANDS = sizeof main_commands / sizeof *main_commands };
+const char *const cmd_exits[] = {"fine", "a fault of ours", "wrong input", "a device or library is absent", "the simulation cannot go on", "a check failed", NULL};
+
+const char cmd_purpose[] =
+    "expertsim answers: how fast would this Mixture-of-Experts model run in this much memory, with which policy, and why\n"
+    "not faster? It replays a trace of which experts were used through a described machine.\n";
+
+enum { MAIN_COMMANDS = sizeof cmd_table / sizeof *cmd_table - 1 };
 
 static const cmd_entry *main_find(const char *name)
 {
     for (size_t i = 0; i < MAIN_COMMANDS; i++)
-        if (strcmp(main_commands[i]->name, name) == 0)
-            return main_commands[i];
+        if (strcmp(cmd_table[i]->name, name) == 0)
+            return cmd_table[i];
     return NULL;
 }
 
@@ -22,8 +28,8 @@ static es_code main_unknown(const char *name, es_err *err)
     const char *names[MAIN_COMMANDS];
     size_t count = 0;
     for (size_t i = 0; i < MAIN_COMMANDS; i++)
-        if (!main_commands[i]->hidden)
-            names[count++] = main_commands[i]->name;
+        if (!cmd_table[i]->hidden)
+            names[count++] = cmd_table[i]->name;
     const char *nearest = es_text_nearest(name, names, count);
     if (nearest)
         return es_err_set(err, ES_EINPUT, "there is no command \"%s\"; did you mean \"%s\"?", name, nearest);
@@ -32,20 +38,14 @@ static es_code main_unknown(const char *name, es_err *err)
 
 static void main_help(FILE *to)
 {
-    fputs("expertsim answers: how fast would this Mixture-of-Experts model run in this much memory, with which policy, and why\n"
-          "not faster? It replays a trace of which experts were used through a described machine.\n"
-          "\n"
-          "  expertsim run configs/quickstart.json     a first run; the summary says what it found\n"
-          "\n"
-          "Commands:\n",
-        to);
+    fprintf(to, "%s\n  expertsim run configs/quickstart.json     a first run; the summary says what it found\n\nCommands:\n", cmd_purpose);
     for (size_t i = 0; i < MAIN_COMMANDS; i++)
-        if (!main_commands[i]->hidden)
-            fprintf(to, "  %-9s %s\n", main_commands[i]->name, main_commands[i]->brief);
-    fputs("  help      Say more about one of these: expertsim help run\n"
-          "\n"
-          "Exit codes: 0 fine, 1 a fault of ours, 2 wrong input, 3 a device or library is absent, 4 the simulation cannot go on, 5 a check failed.\n",
-        to);
+        if (!cmd_table[i]->hidden)
+            fprintf(to, "  %-9s %s\n", cmd_table[i]->name, cmd_table[i]->brief);
+    fputs("  help      Say more about one of these: expertsim help run\n\nExit codes: ", to);
+    for (int i = 0; cmd_exits[i]; i++)
+        fprintf(to, "%s%d %s", i ? ", " : "", i, cmd_exits[i]);
+    fputs(".\n", to);
 }
 
 static es_code main_help_on(const char *name, es_err *err)
@@ -89,6 +89,9 @@ int main(int argc, char **argv)
 {
     es_err err = {0};
     es_code code = main_go(argc - 1, argv + 1, &err);
+    bool lost = fflush(stdout) != 0 || ferror(stdout);      /* a full disk: what was printed is not what came out */
+    if (lost && !code)
+        code = es_err_set(&err, ES_EINPUT, "standard output: cannot be written");
     if (code)
         fprintf(stderr, "expertsim: %s\n", err.text);
     return (int)code;

@@ -19,9 +19,10 @@ static const char *summary_text(const es_json *result, const char *path)
     return cJSON_IsString(value) ? value->valuestring : NULL;
 }
 
+/* A channel's name may be wider than the column. */
 static void summary_label(es_text *out, const char *label)
 {
-    es_text_add(out, "  %-14s", label);
+    es_text_add(out, "  %-13s ", label);
 }
 
 static void summary_count(es_text *out, double value)
@@ -34,11 +35,16 @@ static void summary_seconds(es_text *out, double seconds)
     es_text_duration(out, seconds * 1e9);
 }
 
-/* "71.2 %" */
+/* "71.2 %"; "0 %" and "100 %" are none and all, never nearly so. */
 static void summary_percent(es_text *out, double part, double of)
 {
     double percent = of > 0 ? 100.0 * part / of : 0.0;
-    es_text_add(out, "%.*f %%", percent >= 99.95 || percent == 0.0 ? 0 : percent < 1.0 ? 2 : 1, percent);
+    if (percent > 0.0 && percent < 0.005)
+        es_text_add(out, "< 0.01 %%");
+    else if (percent > 99.95 && percent < 100.0)
+        es_text_add(out, percent < 99.99 ? "%.2f %%" : "> 99.99 %%", percent);
+    else
+        es_text_add(out, "%.*f %%", percent >= 99.95 || percent == 0.0 ? 0 : percent < 1.0 ? 2 : 1, percent);
 }
 
 static void summary_speed(const es_json *r, es_text *out)
@@ -47,7 +53,11 @@ static void summary_speed(const es_json *r, es_text *out)
     if (!isfinite(speed))
         return;
     summary_label(out, "speed");
-    es_text_add(out, speed < 10 ? "%.2f tokens/s" : "%.1f tokens/s", speed);
+    if (speed < 1000)
+        es_text_add(out, speed < 10 ? "%.2f" : "%.1f", speed);
+    else
+        summary_count(out, round(speed));
+    es_text_add(out, " tokens/s");
     double total = summary_number(r, "time.total_s");
     if (isfinite(total)) {
         es_text_add(out, "; all of it took ");
@@ -239,11 +249,13 @@ static void summary_capacity(const es_json *r, es_text *out)
         }
     } else if (isfinite(room)) {
         summary_count(out, room);
-        es_text_add(out, " slots for ");
+        es_text_add(out, room == 1 ? " slot for " : " slots for ");
         summary_count(out, objects);
         es_text_add(out, " experts (");
         summary_percent(out, room, objects);
         es_text_add(out, ")");
+    } else {
+        es_text_add(out, "no limit");
     }
     es_text_add(out, "; ");
     if (all > 0) {
@@ -361,6 +373,13 @@ static void summary_warnings(const es_json *r, es_text *out)
         summary_label(out, "note");
         summary_count(out, missing);
         es_text_add(out, " rows (token, layer) are missing in the trace\n");
+    }
+    double exceeded = summary_number(r, "cache.overflow_events");
+    if (exceeded > 0) {
+        summary_label(out, "note");
+        summary_count(out, exceeded);
+        es_text_add(out, exceeded == 1 ? " event needed" : " events needed");
+        es_text_add(out, " more experts than fit; contract.overflow %s says what happens then\n", summary_text(r, "contract.overflow"));
     }
     const char *fault = summary_text(r, "audit.first_fault");
     if (fault) {

@@ -142,7 +142,7 @@ void es_assemble_conclude(es_run *run)
     run->admits = run->policy->admit && (!run->policy->admits || run->policy->admits(run->policy_state));
     run->decides = run->admits || (run->dispatcher && run->dispatcher->serve) || run->contract->overflow == ES_BYPASS;
     for (uint32_t l = 0; run->expert_ns && l < run->view.layers; l++)
-        run->expert_ns[l] = es_channel_expert_ns(run, run->gpu, l * run->view.stride, 1);
+        run->expert_ns[l] = es_channel_expert_ns(run, run->gpu, es_layer_base(&run->view, l), 1);
 }
 
 /* ---- 4. the future ---- */
@@ -210,9 +210,12 @@ static es_code assemble(es_run *run, es_err *err)
     if ((code = assemble_clock(run, err)) != ES_OK)
         return code;
     es_assemble_conclude(run);
+    if (run->code != ES_OK)
+        return run->code;
+    if ((code = es_store_initial(run, err)) != ES_OK || (code = es_start_fill(run, err)) != ES_OK)
+        return code;
     es_quick_open(run);
-    code = es_store_initial(run, err);
-    return code == ES_OK ? es_start_fill(run, err) : code;
+    return ES_OK;
 }
 
 es_code es_run_new(es_run **out, const es_plan *plan, es_err *err)
@@ -221,6 +224,7 @@ es_code es_run_new(es_run **out, const es_plan *plan, es_err *err)
     es_run *run = calloc(1, sizeof *run);
     ES_NEED(run, "the run");
     run->plan = plan;
+    run->err = err;
     run->contract = &plan->contract;
     run->place = &run->placed;
     es_code code = assemble(run, err);

@@ -2,6 +2,20 @@
  * tables over its mask word, and all scratch that is as long as a layer is made here. */
 #include "sim/core/state.h"
 
+/* Under catalog.key expert the layers share their experts, so these must be alike, and no layer has a room of its own. */
+static es_code catalog_shared(const es_plan *plan, const es_trace_info *info, uint32_t slices, es_err *err)
+{
+    if (plan->contract.scope == ES_PER_LAYER)
+        return es_err_set(err, ES_EINPUT, "catalog.key: \"expert\" leaves no experts to a single layer; contract.scope must be global");
+    if (slices > 1)
+        return es_err_set(err, ES_EINPUT, "catalog.key: \"expert\" does not go with contract.unit slice");
+    for (uint32_t l = 1; plan->expert_bytes && l < info->layers; l++)
+        if (plan->expert_bytes[l] != plan->expert_bytes[0])
+            return es_err_set(err, ES_EINPUT, "catalog.key: \"expert\" needs experts of one size, but those of layer %u have %lld bytes and those of layer %u %lld",
+                info->layer_number[0], (long long)plan->expert_bytes[0], info->layer_number[l], (long long)plan->expert_bytes[l]);
+    return ES_OK;
+}
+
 es_code es_catalog_open(es_run *run, es_err *err)
 {
     const es_plan *plan = run->plan;
@@ -12,6 +26,10 @@ es_code es_catalog_open(es_run *run, es_err *err)
         return es_err_set(err, ES_EINPUT, "trace: it has no rows (%u layers, %u experts)", info->layers, info->experts);
     if (info->experts > 65535 / slices)
         return es_err_set(err, ES_EINPUT, "trace: %u experts in %u slices are more than 65535 per layer", info->experts, slices);
+    const bool shared = plan->catalog.key == ES_KEY_EXPERT;
+    es_code code = shared ? catalog_shared(plan, info, slices, err) : ES_OK;
+    if (code != ES_OK)
+        return code;
     run->composer.source = plan->source;
     run->composer.source_state = plan->source_state;
     run->composer.info = info;
@@ -21,7 +39,8 @@ es_code es_catalog_open(es_run *run, es_err *err)
     view->stride = (view->experts + 63) / 64 * 64;
     view->variants = 1;
     view->words_per_layer = view->stride / 64;
-    view->words = view->words_per_layer * view->layers;
+    view->spaces = shared ? 1 : view->layers;
+    view->words = view->words_per_layer * view->spaces;
     view->objects = view->words * 64;
     view->layer_number = info->layer_number;
     uint32_t *layer_of = ES_NEW_ARRAY(&run->arena, view->words, uint32_t);
@@ -45,6 +64,8 @@ es_code es_catalog_open(es_run *run, es_err *err)
     run->wanted.waiting = ES_NEW_ARRAY(&run->arena, view->words_per_layer, uint64_t);
     run->moved = ES_NEW_ARRAY(&run->arena, view->objects, es_oid);
     run->pending = ES_NEW_ARRAY(&run->arena, view->objects, es_oid);
+    if (view->spaces < view->layers)
+        ES_NEED(run->aim = ES_NEW_ARRAY(&run->arena, view->objects, uint32_t), "the catalog");
     run->missing = ES_NEW_ARRAY(&run->arena, view->stride, uint16_t);
     run->verdicts = ES_NEW_ARRAY(&run->arena, view->stride, es_verdict);
     run->keep = ES_NEW_ARRAY(&run->arena, view->stride, bool);

@@ -189,8 +189,8 @@ void es_composer_layer(es_run *run, uint32_t layer)
     c->unit_row = c->row;
     c->cut = c->cut_count = 0;
     e->layer = layer;
-    e->base = layer * run->view.stride;
-    e->word = layer * run->view.words_per_layer;
+    e->base = es_layer_base(&run->view, layer);
+    e->word = e->base / 64;
     e->words = run->view.words_per_layer;
     e->step = c->steps - 1;
     e->request = token->request;
@@ -296,7 +296,7 @@ static es_code future_row(es_run *run, const future_pass *pass)
     es_composer *c = &run->composer;
     const future_pass p = *pass;
     const bool counts = p.popularity && es_step_phase(c) == ES_DECODE;
-    const size_t stride = run->view.stride;
+    const size_t stride = run->view.spaces == 1 ? 0 : run->view.stride;
     uint64_t event = c->events, at = c->positions;
     for (size_t l = 0, base = 0; l < run->view.layers; l++, base += stride) {
         uint32_t n;

@@ -48,10 +48,14 @@ static void fetch_dispatch(es_run *run, uint32_t n)
         }
     }
     run->dispatcher->serve(run->dispatcher_state, &ask, run->verdicts);
-    if (run->cpu == ES_NONE)
-        for (uint32_t i = 0; i < n; i++)
-            if (run->verdicts[i] == ES_HOST_COMPUTE)
-                run->verdicts[i] = ES_FETCH;
+    for (uint32_t i = 0; i < n; i++) {
+        if ((unsigned)run->verdicts[i] > ES_SKIP) {
+            run->code = es_err_set(run->err, ES_EINTERNAL, "dispatcher %s gives verdict %d, which there is not", run->dispatcher->part.name, (int)run->verdicts[i]);
+            run->stopped = true;
+        }
+        if (run->cpu == ES_NONE && run->verdicts[i] == ES_HOST_COMPUTE)
+            run->verdicts[i] = ES_FETCH;
+    }
 }
 
 void es_fetch_decide(es_run *run, uint32_t misses)

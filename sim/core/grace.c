@@ -80,14 +80,24 @@ void es_grace_begin(es_run *run, const es_event *event)
 
 void es_grace_guessed(es_run *run, es_oid object)
 {
-    if (run->grace.avoids)
-        run->grace.avoided[object >> 6] |= 1ull << (object & 63);
+    run->grace.avoided[object >> 6] |= 1ull << (object & 63);
 }
 
 void es_grace_gate(es_run *run, const es_event *event)
 {
-    for (uint32_t w = event->word; run->grace.avoids && w < event->word + event->words; w++)
-        run->grace.avoided[w] = 0;
+    if (!run->grace.avoids)
+        return;
+    uint64_t freed = 0;
+    for (uint32_t w = event->word; w < event->word + event->words; w++) {
+        uint64_t over = run->grace.avoided[w];
+        for (uint64_t left = run->aim ? over : 0; left; left &= left - 1)
+            if (!es_guess_is_for(run, w * 64 + (es_oid)__builtin_ctzll(left), event))
+                over &= ~(left & -left);
+        freed |= over;
+        run->grace.avoided[w] &= ~over;
+    }
+    if (freed)
+        es_channels_unblock(run);           /* guesses that waited for these ask again */
 }
 
 void es_grace_prefer(es_run *run, bool avoids)

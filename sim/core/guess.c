@@ -10,16 +10,14 @@ static inline uint64_t guess_bit(es_oid object)
     return 1ull << (object & 63);
 }
 
+/* An object that is ABSENT, or where no expert is. */
 static void guess_queue(es_run *run, es_oid object, bool at_gate)
 {
     es_tier_view *tier = &run->tier_view[run->serving];
     const es_event *e = &run->composer.event;
     size_t w = object >> 6;
-    if (object >= run->view.objects || object % run->view.stride >= run->view.experts)
+    if (object % run->view.stride >= run->view.experts)
         return;                             /* there is no such expert */
-    es_grace_guessed(run, object);
-    if ((tier->resident[w] | tier->inbound[w] | tier->queued[w] | tier->outbound[w]) & guess_bit(object))
-        return;                             /* outbound: a demand needs its room */
     if (at_gate && w >= e->word && w < e->word + e->words && e->mask[w - e->word] & guess_bit(object))
         return;                             /* the event at hand fetches it already */
     if (run->view.timed) {
@@ -31,17 +29,47 @@ static void guess_queue(es_run *run, es_oid object, bool at_gate)
     es_bus_objects(run, ES_FACT_QUEUE, ES_GUESS, &object, 1, run->home, run->serving);
 }
 
+/* Nearly all guesses of a large cache are there already. */
+static inline void guess_take(es_run *run, const es_guess *guess, uint32_t count, uint32_t layer, bool at_gate)
+{
+    const es_tier_view *tier = &run->tier_view[run->serving];
+    for (const es_guess *end = guess + count; guess < end; guess++) {
+        const es_oid object = guess->object;
+        const size_t w = object >> 6;
+        if (object >= run->view.objects)
+            continue;
+        if (run->aim)
+            run->aim[object] = layer;
+        if (run->grace.avoids)
+            es_grace_guessed(run, object);
+        if (!((tier->resident[w] | tier->inbound[w] | tier->queued[w] | tier->outbound[w]) >> (object & 63) & 1))
+            guess_queue(run, object, at_gate);      /* outbound: a demand needs its room */
+    }
+}
+
+/* What the predictor answers; one that says it wrote more than there is room for ends the run. */
+static uint32_t guess_predict(es_run *run, const es_predict_ask *ask)
+{
+    uint32_t n = run->predictor->predict(run->predictor_state, ask, run->guesses, run->guesses_most);
+    if (n <= run->guesses_most)
+        return n;
+    run->code = es_err_set(run->err, ES_EINTERNAL, "predictor %s names %u guesses where at most %u were asked for", run->predictor->part.name, n,
+        run->guesses_most);
+    run->stopped = true;
+    return 0;
+}
+
 void es_guess_ask(es_run *run)
 {
     const es_event *e = &run->composer.event;
     if (run->predictor->points && !(run->predictor->points >> ES_AFTER_GATE & 1))
         return;
     uint32_t layers = run->view.layers, ahead = (uint32_t)run->plan->compute.lookahead;
-    for (uint32_t d = 1; d <= ahead && d <= layers; d++) {
-        es_predict_ask ask = {.point = ES_AFTER_GATE, .event = e, .layer = (e->layer + d) % layers, .next_step = e->layer + d >= layers};
-        uint32_t n = run->predictor->predict(run->predictor_state, &ask, run->guesses, run->guesses_most);
-        for (uint32_t i = 0; i < n; i++)
-            guess_queue(run, run->guesses[i].object, true);
+    for (uint32_t d = 1, layer = e->layer + 1; d <= ahead && d <= layers; d++, layer++) {
+        const bool next = layer >= layers;
+        const es_predict_ask ask = {.point = ES_AFTER_GATE, .event = e, .layer = next ? layer - layers : layer, .next_step = next};
+        uint32_t n = guess_predict(run, &ask);
+        guess_take(run, run->guesses, n, ask.layer, true);
     }
 }
 
@@ -52,9 +80,8 @@ void es_guess_ask_at_end(es_run *run)
         return;
     e->rows = NULL;                         /* the step is over and may be gone */
     es_predict_ask ask = {.point = ES_STEP_END, .event = e, .layer = 0, .next_step = true};
-    uint32_t n = run->predictor->predict(run->predictor_state, &ask, run->guesses, run->guesses_most);
-    for (uint32_t i = 0; i < n; i++)
-        guess_queue(run, run->guesses[i].object, false);
+    uint32_t n = guess_predict(run, &ask);
+    guess_take(run, run->guesses, n, ask.layer, false);
     if (run->pending_count)
         es_guess_try(run);
 }
@@ -67,16 +94,16 @@ void es_guess_gate(es_run *run)
     for (uint32_t i = 0; i < run->pending_count; i++) {
         es_oid object = run->pending[i];
         size_t w = object >> 6;
-        if (w < e->word || w >= e->word + e->words) {
+        bool wanted = w >= e->word && w < e->word + e->words && e->mask[w - e->word] & guess_bit(object);
+        if (!wanted && (w < e->word || w >= e->word + e->words || !es_guess_is_for(run, object, e))) {
             run->pending[kept++] = object;
             continue;
         }
         tier->queued[w] &= ~guess_bit(object);
-        if (e->mask[w - e->word] & guess_bit(object)) {
+        if (wanted)
             run->tally.foreseen++;
-        } else {
+        else
             run->tally.cancelled++;
-        }
         es_bus_objects(run, ES_FACT_CANCEL, ES_GUESS, &object, 1, run->home, run->serving);
     }
     run->pending_count = kept;

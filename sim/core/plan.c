@@ -1,7 +1,8 @@
-/* Plan: the option rows of tiers, channels, links and compute. See plan.h. */
+/* Plan: the option rows of tiers, channels, links, catalog and compute. See plan.h. */
 #include "sim/core/plan.h"
 
 static const char *const plan_disciplines[] = {"fifo", "lanes", "shared", NULL};
+static const char *const plan_keys[] = {"layer_expert", "expert", NULL};
 static const char *const plan_overlaps[] = {"resident_first", "in_order", "barrier", NULL};
 
 const es_option es_tier_options[] = {
@@ -36,6 +37,12 @@ const es_option es_link_options[] = {
     {.name = "to", .type = ES_OPT_TEXT, .offset = offsetof(es_plan_link, to), .required = true, .help = "Tier that is written."},
     {.name = "channels", .type = ES_OPT_JSON, .offset = offsetof(es_plan_link, channels),
         .help = "Channels that a copy occupies: it queues at the first, the rest are limits it shares. Absent: the copy costs nothing."},
+    {0},
+};
+
+const es_option es_catalog_options[] = {
+    {.name = "key", .type = ES_OPT_ENUM, .offset = offsetof(es_plan_catalog, key), .choices = plan_keys,
+        .help = "What is one object: an expert of one layer; or an expert index, which all layers share (some published simulators do, and it flatters hit rates)."},
     {0},
 };
 

@@ -1,6 +1,6 @@
 /* Plan: a run as plain rows, ready to be assembled. Made by sim/study from a config; nothing in it needs a file any more.
  *
- * The option tables say what the config's `tiers.*`, `channels.*`, `links[*]`, `compute` and top level may hold; each fills
+ * The option tables say what the config's `tiers.*`, `channels.*`, `links[*]`, `catalog`, `compute` and top level may hold; each fills
  * the row of the same name. Everything a plan points to lives in the arena of whoever made it, longer than the run. */
 #ifndef ES_CORE_PLAN_H
 #define ES_CORE_PLAN_H
@@ -51,6 +51,12 @@ typedef struct es_plan_start {  /* an expert that contract.start puts into the s
     uint64_t line;              /* of the file, for messages */
 } es_plan_start;
 
+typedef enum es_key { ES_KEY_LAYER_EXPERT, ES_KEY_EXPERT } es_key;
+
+typedef struct es_plan_catalog { /* catalog */
+    int key;                    /* es_key: expert e of two layers is two objects, or one */
+} es_plan_catalog;
+
 typedef enum es_overlap { ES_RESIDENT_FIRST, ES_IN_ORDER, ES_BARRIER } es_overlap;
 
 typedef struct es_plan_compute { /* compute */
@@ -71,6 +77,7 @@ typedef struct es_plan {
     uint32_t slices;
     es_contract contract;
     const es_plan_start *start;         size_t start_count;
+    es_plan_catalog catalog;
     es_plan_compute compute;
     const es_plan_tier *tiers;          size_t tier_count;
     const es_plan_channel *channels;    size_t channel_count;
@@ -79,6 +86,6 @@ typedef struct es_plan {
     const es_plan_part *observers;      size_t observer_count;
 } es_plan;
 
-extern const es_option es_tier_options[], es_channel_options[], es_link_options[], es_compute_options[];
+extern const es_option es_tier_options[], es_channel_options[], es_link_options[], es_catalog_options[], es_compute_options[];
 
 #endif

@@ -96,14 +96,14 @@ static void replay_instant(es_run *run)
     } else {
         if (run->pending_count)
             es_guess_gate(run);
+        if (run->predictor)
+            es_grace_gate(run, e);
         replay_pin(run);
         if (run->decides)
             es_fetch_decide(run, misses);
         es_bus_event(run, &run->use);
-        if (run->predictor && e->last) {
-            es_grace_gate(run, e);
+        if (run->predictor && e->last)
             es_guess_ask(run);
-        }
         if (misses)
             es_fetch_instant(run, misses);
         if (run->pending_count)
@@ -539,7 +539,7 @@ static void replay_layer(es_run *run, uint32_t layer)
 }
 
 /* Nothing is left to happen and the trace is not over: who waits for what. */
-static ES_COLD void replay_stuck(es_run *run)
+ES_COLD void es_replay_stuck(es_run *run)
 {
     const es_tier *tier = &run->tier[run->serving];
     char cause[256];
@@ -561,16 +561,18 @@ static es_code replay_timed(es_run *run)
 {
     es_wakes_begin(run);
     replay_begin_step(run);
-    for (es_due *due; !run->stopped && (due = es_calendar_pop(&run->calendar)) != NULL;) {
+    for (es_due *due;;) {
+        if ((run->dirty | run->reshare) && !es_calendar_holds(&run->calendar, run->now))
+            es_channels_start(run);             /* the instant is over: copies start */
+        if (run->stopped || !(due = es_calendar_pop(&run->calendar)))
+            break;
         assert(due->at >= run->now);
         run->now = due->at;
         due->fire(run, due);
-        if ((run->dirty | run->reshare) && !es_calendar_holds(&run->calendar, run->now))
-            es_channels_start(run);             /* the instant is over: copies start */
     }
     es_channels_finish(run);
     if (run->code == ES_OK && !run->stopped)
-        replay_stuck(run);
+        es_replay_stuck(run);
     return run->code;
 }
 

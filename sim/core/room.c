@@ -39,21 +39,38 @@ static ES_COLD void room_fault(es_run *run, uint32_t t, es_oid object, const cha
     run->stopped = true;
 }
 
+ES_COLD void es_room_fault(es_run *run, uint32_t t, es_oid object)
+{
+    room_fault(run, t, object, "is not there, may not leave now or was named before");
+}
+
+/* May the policy name it now? */
+static inline bool room_named(es_run *run, const es_need *need, es_oid object)
+{
+    if (object >= run->view.objects || !es_may_evict(&run->view, object, need->tier)) {
+        es_room_fault(run, need->tier, object);
+        return false;
+    }
+    if (run->view.per_layer && es_bucket_of(&run->view, need->tier, object) != need->bucket) {
+        room_fault(run, need->tier, object, "belongs to another layer's share");
+        return false;
+    }
+    return true;
+}
+
 /* A policy names what may leave now, each once; what else it names stays, and the run ends with that error. */
 static size_t room_check(es_run *run, const es_need *need, size_t n)
 {
     es_oid *victims = run->tier[need->tier].victims;
     size_t good = 0;
+    if (n == 1)
+        return room_named(run, need, *victims);
     for (size_t i = 0; i < n; i++) {
         es_oid object = victims[i];
-        if (object >= run->view.objects || !es_may_evict(&run->view, object, need->tier)) {
-            room_fault(run, need->tier, object, "is not there, may not leave now or was named before");
-        } else if (es_bucket_of(&run->view, need->tier, object) != need->bucket) {
-            room_fault(run, need->tier, object, "belongs to another layer's share");
-        } else {
-            run->view.guard[object >> 6] |= 1ull << (object & 63);
-            victims[good++] = object;
-        }
+        if (!room_named(run, need, object))
+            continue;
+        run->view.guard[object >> 6] |= 1ull << (object & 63);
+        victims[good++] = object;
     }
     for (size_t i = 0; i < good; i++)
         run->view.guard[victims[i] >> 6] &= ~(1ull << (victims[i] & 63));

@@ -14,6 +14,9 @@ es_code es_run_go(es_run *run, const es_progress *progress, es_err *err)
             run->chan_view[c].busy_ns = run->times.dense + run->times.expert_gpu;
     if (code == ES_OK && run->composer.steps == 0)
         return es_err_set(err, ES_EINPUT, "the trace has no steps to replay under contract.prefill \"%s\"", run->contract->prefill);
+    if (code == ES_OK && !run->composer.event.counted)
+        return es_err_set(err, ES_EINPUT, "contract.skip_tokens: %lld leaves nothing to count; %llu tokens were replayed", (long long)run->contract->skip_tokens,
+            (unsigned long long)run->composer.tokens);
     if (code == ES_OK && es_bus_heard(run, ES_FACT_END))
         es_bus_deliver(run, &(es_fact){.kind = ES_FACT_END, .at = run->now, .since = 0, .from = ES_NO_TIER, .to = ES_NO_TIER,
             .channel = ES_NONE, .step = run->composer.steps});
@@ -27,10 +30,19 @@ static uint32_t run_row(const es_run *run)
     return run->composer.routes && run->router->uses ? run->router->uses(run->router_state, width) : width;
 }
 
-/* Bytes of one token's experts over all layers: below it LRU scores exactly zero on decode. */
+/* One token's experts over all layers: with less room LRU scores exactly zero on decode. Layers that share their experts may all
+ * want different ones, but no more than there are. */
+static int64_t run_cycle_objects(const es_run *run)
+{
+    int64_t wanted = (int64_t)run->view.layers * run_row(run) * run->composer.slices, all = (int64_t)run->view.spaces * run->view.experts;
+    return wanted < all ? wanted : all;
+}
+
 static int64_t run_cycle_bytes(const es_run *run)
 {
     int64_t bytes = 0;
+    if (run->view.spaces < run->view.layers)
+        return run_cycle_objects(run) * run->bytes[0];
     for (uint32_t l = 0; l < run->view.layers; l++)
         bytes += run_row(run) * run->composer.slices * run->bytes[l * run->view.words_per_layer];
     return bytes;
@@ -75,9 +87,9 @@ static void run_report_capacity(const es_run *run, es_json *out)
     int64_t room = 0, population_bytes = 0;
     for (uint32_t b = 0; b < (run->view.per_layer ? run->view.layers : 1); b++)
         room += tier->room[b];
-    for (uint32_t l = 0; l < run->view.layers; l++)
+    for (uint32_t l = 0; l < run->view.spaces; l++)
         population_bytes += run->view.experts * run->bytes[l * run->view.words_per_layer];
-    es_json_add_int(capacity, "objects", (int64_t)run->view.layers * run->view.experts);
+    es_json_add_int(capacity, "objects", (int64_t)run->view.spaces * run->view.experts);
     if (tier->home)
         cJSON_AddNullToObject(capacity, "slots_or_bytes");
     else
@@ -90,7 +102,7 @@ static void run_report_capacity(const es_run *run, es_json *out)
         cJSON_AddNullToObject(capacity, "cycle_bytes");
         cJSON_AddNullToObject(capacity, "population_bytes");
     }
-    es_json_add_int(capacity, "cycle_objects", (int64_t)run->view.layers * run_row(run) * run->composer.slices);
+    es_json_add_int(capacity, "cycle_objects", run_cycle_objects(run));
     es_json_add_int(capacity, "peak", tier->peak);
 }
 

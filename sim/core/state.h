@@ -4,13 +4,13 @@
  *                                              store.c    moves a copy through its life (the only writer of masks and space)
  *   events.c    composes events from steps     room.c     makes space: victims, overflow
  *   replay.c    steps, gates, releases         fetch.c    serves the misses of an event under clock none
- *   channel.c   queues and transfers           guess.c    asks the predictor, keeps its guesses
- *   share.c     rates of elastic transfers     grace.c    who should not leave yet
+ *   channel.c   queues                         guess.c    asks the predictor, keeps its guesses
+ *   transfer.c  from a queue to the landing    grace.c    who should not leave yet
+ *   share.c     rates of elastic transfers     unit.c     compute that copies slow, or that slows them
+ *   start.c     before the first step          wake.c     periodic work of parts
+ *   route.c     rows of a closed-loop router   knobs.c    what a tuner may turn
  *   bus.c       delivers facts                 run.c      begins, ends, reports
- *   start.c     what is there before the first step
- *                                              route.c    rewrites rows where the router is not that of the trace
- *   unit.c      compute that copies slow, or that slows them
- *   wake.c      periodic work of parts         knobs.c    what a tuner may turn */
+ *   quick.c     the plainest run in fewer instructions, quick_timed.c with a clock */
 #ifndef ES_CORE_STATE_H
 #define ES_CORE_STATE_H
 
@@ -84,6 +84,9 @@ typedef struct es_chan {
     const es_timing *timing;
     void *timing_state;
     bool timing_varies;
+    int64_t cost_bytes;         /* of the copy asked about last: nearly always the next one's too */
+    uint32_t cost_count;
+    es_cost cost;
     const es_scheduler *scheduler;
     void *scheduler_state;
     int64_t chunk;
@@ -203,17 +206,15 @@ typedef struct es_quick {       /* the plainest run (quick.c): what changes at e
     bool fits;
     uint64_t mask, hit;         /* of the event */
     int64_t unit;               /* of the serving tier: what an object takes */
-    int64_t spare, rest;        /* room not used: in objects, and what is too little for one */
+    int64_t spare;              /* room not used (without a clock) */
     uint64_t *resident;
     es_need need;
     size_t (*victims)(void *self, const es_need *need, es_oid *out, size_t most);
     es_oid *victim;             /* its answer */
-    uint64_t fetched;           /* of the step */
+    uint64_t fetched, evicted;  /* of the step */
     int64_t bytes;
     es_time queue_ns, stall_ns, busy_ns;
-    uint32_t link;              /* from home */
-    int64_t copy_bytes;         /* of an expert of the layer at hand, and what a copy of it takes */
-    es_time copy_ns;
+    uint32_t link, channel;     /* from home */
     uint64_t bit[64];           /* [i] is 1 << i */
 } es_quick;
 
@@ -296,6 +297,7 @@ struct es_run {
     uint32_t guesses_most;
     es_oid *pending;            /* [objects] clock none: guesses that wait for room, in order */
     uint32_t pending_count;
+    uint32_t *aim;              /* [objects] layer for whose gate a guess waits; NULL: the layer of the object */
     bool exceeded;              /* the event at hand took more than the room there is */
     uint64_t *reading;          /* [words] scratch: what may not leave a lower tier; NULL with two tiers */
 
@@ -307,6 +309,7 @@ struct es_run {
     es_wanted wanted;
     uint64_t asks;
     uint64_t dirty;             /* bit per channel that may be able to start something */
+    bool blocked;               /* some channel may have a class that waits for room */
     es_xfer **elastic;          /* transfers that do elastic work now */
     uint32_t elastic_count;
     bool reshare;               /* something began or ended that changes rates */
@@ -398,7 +401,11 @@ void es_store_land(es_run *run, uint32_t tier, es_oid object);
 /* The victims leave `tier`: dropped or demoted, told once. */
 void es_store_evict(es_run *run, uint32_t tier, const es_oid *victims, size_t count, es_why why);
 /* The tier nearest to `to` (fewest links) that holds the object. */
-uint32_t es_store_source(const es_run *run, uint32_t to, es_oid object);
+uint32_t es_store_nearest(const es_run *run, uint32_t to, es_oid object);
+static inline uint32_t es_store_source(const es_run *run, uint32_t to, es_oid object)
+{
+    return run->tiers == 2 ? run->home : es_store_nearest(run, to, object);
+}
 /* A write-back has landed below: its space in `tier` is free unless it was wanted again. */
 void es_store_written(es_run *run, uint32_t tier, es_oid object);
 /* The events's objects that were on their way out stay after all. */
@@ -414,6 +421,7 @@ void es_store_recall_low(es_run *run, es_oid object);
 void es_store_put_back(es_run *run, uint32_t tier, es_oid object);
 /* The event wants these objects of a word: what a guess brought is used now, as a hit or late. */
 void es_store_used_guess(es_run *run, uint32_t word, uint64_t wanted, uint64_t hits);
+void es_store_waste(es_run *run, const es_oid *victims, size_t count);      /* guesses that leave without having been used */
 es_code es_store_initial(es_run *run, es_err *err);
 es_code es_start_fill(es_run *run, es_err *err);    /* contract.start, behind the policy's pins */
 
@@ -425,6 +433,7 @@ es_room es_room_make(es_run *run, uint32_t tier, es_oid object, int64_t units, e
 /* An overshoot ends: residents leave until the bucket of the event fits, others first, then its own; under `persist` only others. */
 /* A demand goes above the room there is: counted once per event. */
 void es_room_exceed(es_run *run);
+void es_room_fault(es_run *run, uint32_t tier, es_oid object);  /* the error: a victim that may not leave */
 void es_room_trim(es_run *run, const es_event *event);
 void es_room_settle(es_run *run, es_oid object);            /* a guess has landed */
 /* Is what the event keeps larger than its room, settled objects left out on both sides? */
@@ -433,7 +442,7 @@ bool es_room_exceeds(const es_run *run, const es_event *event, const uint64_t *k
 /* ---- grace ---- */
 bool es_grace_open(es_run *run, es_time grace, bool yields, bool avoids);   /* false: no memory */
 void es_grace_begin(es_run *run, const es_event *event);    /* the event ended: what it used is in grace */
-void es_grace_guessed(es_run *run, es_oid object);
+void es_grace_guessed(es_run *run, es_oid object);          /* where guesses are avoided */
 void es_grace_gate(es_run *run, const es_event *event);     /* guesses of this layer were for now */
 void es_grace_prefer(es_run *run, bool avoids);             /* view.guard: pins and preferences, until es_grace_relent */
 void es_grace_relent(es_run *run);
@@ -448,6 +457,11 @@ void es_fetch_instant(es_run *run, uint32_t misses);        /* clock none */
 uint32_t es_fetch_near(es_run *run, es_oid object, es_why why);
 
 /* ---- guess ---- */
+/* Is the guess of this object for the gate of `event`? Asked of objects in the words of the event. */
+static inline bool es_guess_is_for(const es_run *run, es_oid object, const es_event *event)
+{
+    return !run->aim || run->aim[object] == event->layer;
+}
 void es_guess_ask(es_run *run);                     /* asks the predictor after the gate of the event; queues its guesses */
 void es_guess_ask_at_end(es_run *run);              /* the same between two steps, for predictors that want it */
 void es_guess_gate(es_run *run);                    /* clock none: pending guesses of this layer die or are foreseen */
@@ -461,7 +475,12 @@ void es_channel_hurry(es_run *run, uint32_t tier, es_oid object);   /* a guess i
 void es_channel_write_back(es_run *run, uint32_t from, uint32_t to, es_oid object);
 bool es_channel_stop_write(es_run *run, uint32_t to, es_oid object); /* a write-back that has not started: forget it */
 void es_channels_start(es_run *run);
-void es_channels_unblock(es_run *run);
+void es_channels_unblock_all(es_run *run);
+static inline void es_channels_unblock(es_run *run)         /* what lacked room asks again */
+{
+    if (run->blocked)
+        es_channels_unblock_all(run);
+}
 void es_channels_finish(es_run *run);
 
 /* ---- share: elastic transfers ---- */
@@ -501,6 +520,7 @@ void es_quick_step(es_run *run);
 
 /* ---- replay ---- */
 es_code es_replay(es_run *run, es_err *err);
+void es_replay_stuck(es_run *run);                      /* the error: nothing is left to happen and the trace is not over */
 void es_replay_landed(es_run *run, es_xfer *xfer);      /* something the layer may wait for is there */
 void es_replay_computed(es_run *run, uint32_t unit, es_oid object, es_time since);    /* a unit that is slowed has ended a job */
 

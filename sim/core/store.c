@@ -56,10 +56,10 @@ static bool store_nearer(const es_tier *to, uint32_t a, uint32_t b)
     return to->hops[a] < to->hops[b] || (to->hops[a] == to->hops[b] && to->way[a] < to->way[b]);
 }
 
-uint32_t es_store_source(const es_run *run, uint32_t to, es_oid object)
+uint32_t es_store_nearest(const es_run *run, uint32_t to, es_oid object)
 {
     uint32_t best = run->home;
-    for (uint32_t t = 0; run->tiers > 2 && t < run->tiers; t++)
+    for (uint32_t t = 0; t < run->tiers; t++)
         if (t != to && store_nearer(&run->tier[to], t, best) && es_mask_has(run->tier_view[t].resident, object))
             best = t;
     return best;
@@ -203,8 +203,7 @@ static void store_demote(es_run *run, uint32_t from, uint32_t to, es_oid object)
     es_bus_objects(run, ES_FACT_ARRIVE_LOW, ES_DEMOTE, &object, 1, from, to);
 }
 
-/* Guesses that leave without having been used. */
-static void store_waste(es_run *run, const es_oid *victims, size_t count)
+void es_store_waste(es_run *run, const es_oid *victims, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         es_oid object = victims[i];
@@ -246,7 +245,7 @@ void es_store_evict(es_run *run, uint32_t t, const es_oid *victims, size_t count
     const es_tier *tier = &run->tier[t];
     uint32_t to = tier->demote;
     if (run->predictor && tier->serving)
-        store_waste(run, victims, count);
+        es_store_waste(run, victims, count);
     if (!run->view.timed || !tier->write_back || to == ES_NO_TIER || run->tier[to].home || why == ES_RELEASE) {
         store_leave(run, t, victims, count, why);
         return;
@@ -291,6 +290,7 @@ void es_store_reset(es_run *run)
                 store_drop(run, tier, w * 64 + (es_oid)__builtin_ctzll(left));
     }
     memset(run->fresh, 0, run->view.words * sizeof *run->fresh);
+    es_channels_unblock(run);
     es_bus_deliver(run, &(es_fact){.kind = ES_FACT_RESET, .at = run->now, .since = run->now, .from = ES_NO_TIER, .to = ES_NO_TIER,
         .channel = ES_NONE, .step = run->composer.steps});
     store_retell(run);
@@ -317,9 +317,12 @@ es_code es_store_initial(es_run *run, es_err *err)
     size_t n = run->policy->initial(run->policy_state, run->serving, tier->victims, run->view.objects);
     for (size_t i = 0; i < n; i++) {
         es_oid object = tier->victims[i];
-        if (object >= run->view.objects || es_mask_has(tier->view->resident, object))
+        if (object >= run->view.objects || object % run->view.stride >= run->view.experts || es_mask_has(tier->view->resident, object))
             return es_err_set(err, ES_EINTERNAL, "policy %s: initial names object %u twice or out of range", run->policy->part.name, object);
         store_place(run, run->serving, object);
+        uint32_t bucket = run->view.per_layer ? run->view.layer_of[object >> 6] : 0;
+        if (tier->used[bucket] > tier->room[bucket])
+            return es_err_set(err, ES_EINTERNAL, "policy %s: initial names more than tier %s has room for", run->policy->part.name, tier->name);
     }
     es_bus_objects(run, ES_FACT_START, ES_INITIAL, tier->victims, (uint32_t)n, run->home, run->serving);
     es_bus_objects(run, ES_FACT_LAND, ES_INITIAL, tier->victims, (uint32_t)n, run->home, run->serving);

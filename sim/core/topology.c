@@ -91,7 +91,7 @@ static es_code topology_capacity(es_run *run, const es_plan_tier *row, int64_t *
     while (*end == ' ')
         end++;
     *bytes = false;
-    if (end != text && number >= 0 && (!strcmp(end, "slots") || !strcmp(end, "slot"))) {
+    if (end != text && number >= 0 && number <= 0x1p53 && (!strcmp(end, "slots") || !strcmp(end, "slot"))) {
         *units = (int64_t)number;
         if ((double)*units != number)
             return es_err_set(err, ES_EINPUT, "tiers.%s.capacity: \"%s\" is not a whole number of slots", row->name, text);
@@ -99,7 +99,7 @@ static es_code topology_capacity(es_run *run, const es_plan_tier *row, int64_t *
     }
     if (end != text && number >= 0 && number <= 100 && !strcmp(end, "%")) {
         /* exact for decimal percentages: 0.1 % of 768000 must not become one less by rounding */
-        *units = (int64_t)(number / 100.0 * (double)run->view.layers * (double)run->view.experts + 1e-9);
+        *units = (int64_t)(number / 100.0 * (double)run->view.spaces * (double)run->view.experts + 1e-9);
         return ES_OK;
     }
     double value;
@@ -177,8 +177,12 @@ static es_code topology_room(es_run *run, es_tier *tier, const es_plan_tier *row
     if (bytes && !run->plan->expert_bytes)
         return es_err_set(err, ES_EINPUT, "tiers.%s.capacity: \"%s\" is in bytes, but neither the trace nor the model says how large an expert is; "
             "set model.expert_bytes or give the capacity in slots", row->name, row->capacity);
-    for (uint32_t w = 0; w < view->words; w++)
+    for (uint32_t w = 0; w < view->words; w++) {
         tier->unit[w] = allocator ? allocator->unit(state, run->bytes[w]) : bytes ? run->bytes[w] : 1;
+        if (tier->unit[w] < 1)
+            return es_err_set(err, ES_EINTERNAL, "tiers.%s.allocator: %s says that an expert of %lld bytes takes %lld %s; it must take at least 1", row->name,
+                allocator->part.name, (long long)run->bytes[w], (long long)tier->unit[w], tier->counts);
+    }
     tier->uniform = true;
     for (uint32_t w = 0; w < view->words; w++)
         tier->uniform &= tier->unit[w] == tier->unit[0];

@@ -55,7 +55,7 @@ static void memory_report(void *self, es_json *out)
             count++;
         }
     es_json *capacity = observe_object(out, "capacity");
-    es_json_add_real(capacity, "turnover_per_token", observe_ratio((double)s->view->tally->evictions, (double)s->tokens));
+    es_json_add_real(capacity, "turnover_per_token", observe_ratio((double)s->view->tier[s->view->serving].evictions, (double)s->tokens));
     observe_count(capacity, "residents", count);
     es_json_add_real(capacity, "resident_age_steps", observe_ratio((double)age, (double)count));
 }

@@ -183,8 +183,8 @@ static const es_h5_column tables_layer_columns[] = {
     SUM_COLUMNS(tables_layer),
 };
 
-static es_code tables_write(es_h5 *file, const char *path, const es_h5_column *columns, size_t column_count, size_t row_bytes, const void *rows,
-    uint64_t count, es_err *err)
+static es_code tables_write(es_h5 *file, const char *path, const char *long_name, const es_h5_column *columns, size_t column_count, size_t row_bytes,
+    const void *rows, uint64_t count, es_err *err)
 {
     es_h5_data *table = NULL;
     es_code code = es_h5_table_create(&table, file, path, columns, column_count, row_bytes, err);
@@ -192,19 +192,22 @@ static es_code tables_write(es_h5 *file, const char *path, const es_h5_column *c
         code = es_h5_table_append(table, count, rows, err);
     if (table)
         es_h5_data_close(table);
-    return code;
+    if (code == ES_OK)
+        code = es_h5_put_text(file, path, "units", "of each column: COLUMN.units", err);
+    return code ? code : es_h5_put_text(file, path, "long_name", long_name, err);
 }
 
-#define TABLE(name, row, rows, count) tables_write(file, name, row##_columns, sizeof row##_columns / sizeof *row##_columns, sizeof(row), rows, count, err)
+#define TABLE(name, long_name, row, rows, count) \
+    tables_write(file, name, long_name, row##_columns, sizeof row##_columns / sizeof *row##_columns, sizeof(row), rows, count, err)
 
 static es_code tables_save(void *self, es_h5 *file, es_err *err)
 {
     const tables *s = self;
     es_code code;
     if ((code = es_h5_group(file, "/tables", err)) != ES_OK ||
-        (code = TABLE("/tables/tokens", tables_token, s->token, s->tokens)) != ES_OK ||
-        (code = TABLE("/tables/requests", tables_request, s->request, s->requests)) != ES_OK ||
-        (code = TABLE("/tables/layers", tables_layer, s->layer, s->view->layers)) != ES_OK)
+        (code = TABLE("/tables/tokens", "one row per decode token", tables_token, s->token, s->tokens)) != ES_OK ||
+        (code = TABLE("/tables/requests", "one row per request", tables_request, s->request, s->requests)) != ES_OK ||
+        (code = TABLE("/tables/layers", "one row per layer", tables_layer, s->layer, s->view->layers)) != ES_OK)
         return code;
     return es_h5_put_int(file, "/tables", "left_out", (int64_t)s->left_out, err);
 }

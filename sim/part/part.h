@@ -49,7 +49,9 @@ typedef struct es_site {        /* what a part is told once, at init; lives as l
 enum {                          /* flags of a part */
     ES_ORACLE = 1u,             /* reads the future: results are labelled non-causal, the view has es_future */
     ES_AS_CODED = 2u,           /* may overcommit as a published source does; audit reports that instead of failing */
-    ES_POPULARITY = 4u          /* wants site->popularity; its option `calibrate` names the trace, "in_sample" is the run's own */
+    ES_POPULARITY = 4u,         /* wants site->popularity; its option `calibrate` names the trace, "in_sample" is the run's own */
+    ES_WEIGHTS = 8u,            /* reads the gate weights of the trace (es_step.weights), which are left in the file otherwise */
+    ES_GUESSES = 16u            /* reads its recorded predictions (es_step.guess); likewise */
 };
 
 typedef struct es_part {

@@ -17,6 +17,7 @@ typedef struct es_queue {
 
 typedef struct es_scheduler {
     es_part part;
+    bool demands_first;             /* it always picks a demand that has room before any guess: then the core need not ask */
     uint32_t (*pick)(void *self, const es_queue *queue);    /* an es_class that waits and is not blocked, or ES_NONE */
     uint32_t (*batch)(void *self, es_class which, const es_queue *queue);   /* how many of its first go as one; NULL: one */
 } es_scheduler;

@@ -65,13 +65,14 @@ typedef struct es_view {
     uint32_t layers, experts, stride, variants;
     uint32_t objects;           /* ids are below this; only index < experts exist */
     uint32_t words, words_per_layer;
+    uint32_t spaces;            /* layers that have experts of their own: `layers`, or 1 when all share theirs (catalog.key: expert) */
     uint32_t tiers, serving;    /* `serving`: the tier that answers demands */
     uint32_t buckets;           /* over all tiers */
     bool per_layer;             /* contract.scope: layer */
     uint32_t guesses;           /* width of a row of recorded predictions; 0: the trace has none */
     bool weights;               /* rows carry gate weights */
     const es_tier_view *tier;   /* [tiers] */
-    const uint32_t *layer_of;   /* [words]: layer ordinal */
+    const uint32_t *layer_of;   /* [words]: layer ordinal; all 0 when the layers share their experts */
     const uint32_t *layer_number; /* [layers]: the model's own numbers, for reports */
     const int64_t *bytes;       /* [words]: bytes of one object */
     uint64_t *guard;            /* [words]: pinned by the event or held back by grace: may not leave */
@@ -87,6 +88,12 @@ typedef struct es_view {
 static inline bool es_mask_has(const uint64_t *mask, es_oid object)
 {
     return mask[object >> 6] >> (object & 63) & 1;
+}
+
+/* Where the experts of a layer of the model begin; under catalog.key expert all layers have the same. */
+static inline es_oid es_layer_base(const es_view *view, uint32_t layer)
+{
+    return view->spaces == 1 ? 0 : layer * view->stride;
 }
 
 static inline uint32_t es_bucket_of(const es_view *view, uint32_t tier, es_oid object)

@@ -53,7 +53,7 @@ static void belady_empty(belady *s)
     s->now.mask = 0;
     memset(s->listed, 0, (size_t)view->tiers * view->words * sizeof *s->listed);
     for (uint32_t t = 0; t < view->tiers; t++) {
-        for (uint32_t l = 0; l < view->layers; l++)
+        for (uint32_t l = 0; l < view->spaces; l++)
             s->top[t].object[l] = ES_NO_OBJECT;
         memset(s->top[t].most, 0, 2 * s->top[t].leaves * sizeof *s->top[t].most);
     }
@@ -74,10 +74,10 @@ static es_code belady_init(void *self, const es_site *site, es_err *err)
     bool good = s->next && s->order && s->listed && s->top && s->claimed && s->rank && s->position;
     for (uint32_t t = 0; good && t < view->tiers; t++) {
         belady_top *top = &s->top[t];
-        for (top->leaves = 1; top->leaves < view->layers;)
+        for (top->leaves = 1; top->leaves < view->spaces;)
             top->leaves *= 2;
         top->most = ES_NEW_ARRAY(site->arena, 2 * top->leaves, uint32_t);
-        top->object = ES_NEW_ARRAY(site->arena, view->layers, es_oid);
+        top->object = ES_NEW_ARRAY(site->arena, view->spaces, es_oid);
         good = top->most && top->object;
     }
     if (!good)
@@ -219,11 +219,11 @@ static inline void belady_settle(belady *s)
 static ES_COLD void belady_use_each(belady *s, const es_event *event)
 {
     const uint32_t *coming = s->view->future->next + event->at, tier = s->view->serving;
-    es_oid farthest = s->top[tier].object[event->layer];
+    es_oid farthest = s->top[tier].object[s->view->layer_of[event->word]];
     for (uint32_t i = 0; i < event->count; i++)
         s->next[event->base + event->list[i]] = coming[i];
     if (farthest != ES_NO_OBJECT && es_mask_has(event->mask, farthest - event->base))
-        belady_crown(s, tier, event->layer, ES_NO_OBJECT);
+        belady_crown(s, tier, s->view->layer_of[event->word], ES_NO_OBJECT);
     for (uint32_t i = 0; i < event->count; i++)
         if (es_event_keeps(event, event->list[i]))
             belady_list(s, tier, event->base + event->list[i]);
@@ -253,7 +253,7 @@ static void belady_use(belady *s, const es_event *event)
             farthest = at;
         reach = used;
     }
-    s->now = (belady_now){mask, event->word, event->layer, event->base + (es_oid)farthest};
+    s->now = (belady_now){mask, event->word, s->view->layer_of[event->word], event->base + (es_oid)farthest};
 }
 
 /* Everything but use: rare. */
@@ -297,7 +297,7 @@ static ES_COLD es_oid belady_worst_of(const belady *s, uint32_t tier)
     const uint32_t *next = s->top[tier].most + s->top[tier].leaves;
     es_oid best = ES_NO_OBJECT;
     uint32_t reach = 0;
-    for (uint32_t l = 0; l < s->view->layers; l++) {
+    for (uint32_t l = 0; l < s->view->spaces; l++) {
         if (next[l] < reach)
             continue;
         es_oid one = belady_candidate(s, tier, l);

@@ -52,25 +52,10 @@ static void hybrid_use(hybrid *s, const es_event *event)
 static void hybrid_notify(void *self, const es_fact *fact)
 {
     hybrid *s = self;
-    switch (fact->kind) {
-    case ES_FACT_USE:
+    if (fact->kind == ES_FACT_USE)
         hybrid_use(s, fact->event);
-        break;
-    case ES_FACT_START_GUESS:
-        for (uint32_t i = 0; i < fact->count; i++)
-            recency_touch(&s->lists, fact->to, fact->objects[i]);
-        break;
-    case ES_FACT_ARRIVE_LOW:
-        for (uint32_t i = 0; i < fact->count; i++)
-            recency_place(&s->lists, fact->to, fact->objects[i]);
-        break;
-    case ES_FACT_LEAVE_LOW:
-        for (uint32_t i = 0; i < fact->count; i++)
-            recency_forget(&s->lists, fact->from, fact->objects[i]);
-        break;
-    default:        /* RESET */
-        recency_empty(&s->lists);
-    }
+    else
+        recency_moved(&s->lists, fact);
 }
 
 static size_t hybrid_victims(void *self, const es_need *need, es_oid *out, size_t most)
@@ -94,7 +79,7 @@ static bool hybrid_admits(const void *self)
 {
     const hybrid *s = self;
     const es_view *view = s->lists.view;
-    for (uint32_t l = 0; l < view->layers; l++) {
+    for (uint32_t l = 0; l < view->spaces; l++) {
         es_oid base = l * view->stride;
         if (s->pins.left[es_bucket_of(view, view->serving, base)] < view->tier[view->serving].unit[base >> 6])
             return true;

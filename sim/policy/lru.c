@@ -14,34 +14,13 @@ static es_code lru_init(void *self, const es_site *site, es_err *err)
     return recency_init(&s->lists, site, err);
 }
 
-/* Everything but use: rare. */
-static ES_COLD void lru_moved(recency *r, const es_fact *fact)
-{
-    switch (fact->kind) {
-    case ES_FACT_START_GUESS:
-        for (uint32_t i = 0; i < fact->count; i++)
-            recency_touch(r, fact->to, fact->objects[i]);
-        break;
-    case ES_FACT_ARRIVE_LOW:
-        for (uint32_t i = 0; i < fact->count; i++)
-            recency_place(r, fact->to, fact->objects[i]);
-        break;
-    case ES_FACT_LEAVE_LOW:
-        for (uint32_t i = 0; i < fact->count; i++)
-            recency_forget(r, fact->from, fact->objects[i]);
-        break;
-    default:        /* RESET */
-        recency_empty(r);
-    }
-}
-
 static void lru_notify(void *self, const es_fact *fact)
 {
     lru *s = self;
     if (fact->kind == ES_FACT_USE)
         recency_use(&s->lists, fact->event);
     else
-        lru_moved(&s->lists, fact);
+        recency_moved(&s->lists, fact);
 }
 
 static size_t lru_victims(void *self, const es_need *need, es_oid *out, size_t most)

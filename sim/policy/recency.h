@@ -19,6 +19,8 @@ typedef struct recency_queue {
     es_oid *first, *end;        /* its part of `uses`; one more fits behind it */
     es_oid *oldest, *next;      /* where entries that may count begin; where the next is written */
     int64_t least;              /* units that any victim frees */
+    size_t idle;                /* entries that searches passed over without being rid of them, since the queue was last renewed */
+    uint64_t moves;             /* how often entries were given other places; for who remembers places */
 } recency_queue;
 
 typedef struct recency {
@@ -40,8 +42,10 @@ static inline void recency_empty(recency *r)
 {
     for (size_t i = 0; i < (size_t)r->view->tiers * (r->view->objects + 1); i++)
         r->place[i] = NULL;
-    for (uint32_t b = 0; b < r->view->buckets; b++)
+    for (uint32_t b = 0; b < r->view->buckets; b++) {
         r->queue[b].oldest = r->queue[b].next = r->queue[b].first;
+        r->queue[b].moves++;
+    }
 }
 
 /* The smallest object of the queue's bucket; layer: whose it is where each has its own. */
@@ -103,6 +107,8 @@ static ES_COLD void recency_renew(recency_queue *q)
         }
     q->oldest = q->first;
     q->next = to;
+    q->idle = 0;
+    q->moves++;
 }
 
 static inline void recency_append(recency_queue *q, es_oid object)
@@ -175,11 +181,26 @@ static inline void recency_place(recency *r, uint32_t tier, es_oid object)
     }
     *use = object;
     q->place[object] = use;
+    q->moves++;
 }
 
 static inline void recency_forget(recency *r, uint32_t tier, es_oid object)
 {
     recency_places(r, tier)[object] = NULL;
+}
+
+/* Everything but use, where a demoted object keeps its age. */
+static ES_COLD void recency_moved(recency *r, const es_fact *fact)
+{
+    if (fact->kind == ES_FACT_RESET)
+        recency_empty(r);
+    for (uint32_t i = 0; i < fact->count; i++)
+        if (fact->kind == ES_FACT_START_GUESS)
+            recency_touch(r, fact->to, fact->objects[i]);
+        else if (fact->kind == ES_FACT_ARRIVE_LOW)
+            recency_place(r, fact->to, fact->objects[i]);
+        else if (fact->kind == ES_FACT_LEAVE_LOW)
+            recency_forget(r, fact->from, fact->objects[i]);
 }
 
 static inline bool recency_may_leave(const es_view *view, const es_tier_view *tier, es_oid object)
@@ -188,15 +209,21 @@ static inline bool recency_may_leave(const es_view *view, const es_tier_view *ti
     return (tier->resident[w] & ~view->guard[w]) >> (object & 63) & 1;
 }
 
-/* Where a search goes on when the oldest may not leave: that keeps its place, and the next search begins with it. */
-static ES_COLD size_t recency_victims_behind(const es_view *view, const recency_queue *q, int64_t lacking, const es_oid *first, es_oid *out, const es_oid *last)
+/* Where a search goes on when the oldest may not leave: that keeps its place, and the next search begins with it. What no longer
+ * counts behind it is passed over each time; when that has cost as much as writing the queue anew, it is written anew. */
+static ES_COLD size_t recency_victims_behind(const es_view *view, recency_queue *q, int64_t lacking, const es_oid *first, es_oid *out, const es_oid *last)
 {
-    for (const es_oid *use = q->oldest; use < q->next && lacking > 0 && out < last; use++)
-        if (q->place[*use] == use && recency_may_leave(view, q->tier, *use)) {
+    for (const es_oid *use = q->oldest; use < q->next && lacking > 0 && out < last; use++) {
+        if (q->place[*use] != use) {
+            q->idle++;
+        } else if (recency_may_leave(view, q->tier, *use)) {
             lacking -= q->tier->unit[*use >> 6];
             q->place[*use] = NULL;
             *out++ = *use;
         }
+    }
+    if (q->idle > (size_t)(q->next - q->oldest))
+        recency_renew(q);
     return (size_t)(out - first);
 }
 

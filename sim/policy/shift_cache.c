@@ -10,11 +10,42 @@
  * So a = 0 weighs long habits and a = 1 the latest tokens. A shift is counted when the score reaches `shift_bits`, and the
  * detector is armed again at `rearm_bits`. Counts, score and foresight move once per token, after all its demands: a victim of
  * a demand sees the state after the token before, a victim of a prefetch that of this token. A token is a step; a step of
- * several tokens counts each expert once. The prefetch half is the predictor `shift_transition`. */
+ * several tokens counts each expert once. The prefetch half is the predictor `shift_transition`.
+ *
+ * All terms but age change only with the token: together they are the *worth*. Age changes at every use, but its order is that
+ * of the uses, and so nobody is the victim while someone older is worth no more and may leave. Whoever has no such elder is a
+ * *low*; a dozen or so of the residents are, and only they are compared. When a low is gone, those who stood behind it are looked
+ * through for new ones.
+ *
+ *   worth, from the oldest use on   .30  .42  .21  .35  .27  .21  .04        lows: .30, .21 and .04; without .21 also .27 and .21
+ *                                    *         *                   *
+ */
 #include <math.h>
 
 #include "sim/base/transition.h"
-#include "sim/part/policy.h"
+#include "sim/policy/recency.h"
+
+enum { SHIFT_MEMO = 4096 };
+
+typedef struct shift_window {
+    uint32_t *uses;             /* [objects] */
+    uint32_t *having;           /* [tokens of the window + 3] how many objects have so many uses; [0] is not kept */
+    uint32_t most;              /* the largest of `uses`, at least 1 */
+    uint64_t total;
+    double *worth;              /* [tokens of the window + 2] what so many uses are worth */
+} shift_window;
+
+typedef struct shift_memo {     /* what an expert of so many uses adds to the score */
+    uint32_t shorts, longs;
+    int64_t part;
+} shift_memo;
+
+typedef struct shift_lows {     /* of one bucket */
+    const es_oid **use;         /* [count] places in its queue, the oldest first */
+    uint32_t count;
+    const es_oid *seen;         /* entries from here on were not looked at, under */
+    uint64_t token, moves;      /* this token and these places of the queue's entries */
+} shift_lows;
 
 typedef struct shift {
     int64_t window, long_factor, sets;
@@ -23,18 +54,23 @@ typedef struct shift {
     int64_t persist_tokens, cooldown_tokens, triggered_tokens;
     const es_view *view;
     es_transition transitions;
-    uint32_t *shorts, *longs;   /* [objects] uses in either window */
-    uint32_t most_short, most_long;
-    uint64_t short_uses, long_uses;
+    shift_window shorts, longs;
     uint64_t *ring;             /* [long window * words] what the last tokens used */
-    uint64_t *stamp;            /* [objects] order of last use, whatever tier it is in */
-    uint64_t *left;             /* [words] scratch: residents not yet named */
-    uint64_t clock;
+    uint64_t *changed;          /* [words] whose uses the last token changed */
+    int64_t *part, parts;       /* [objects] what each adds to the score, and their sum; 2^60 is a bit */
+    shift_memo *memo;           /* [SHIFT_MEMO] */
+    uint64_t parts_short, parts_long; /* the totals for which they hold; 0: they do not */
     uint64_t tokens;            /* folded in so far */
     double score, shift;        /* of the last token; the `a` of the formula */
     bool armed;
     uint64_t above;             /* tokens in a row with a score of at least shift_bits */
     uint64_t shifts, last_shift; /* counted so far; token number of the last, from 1 */
+    double foreseen, age;       /* weights now */
+    recency lists;
+    uint64_t *stamp;            /* [objects] order of last use, whatever tier it is in; that of the lists where they have one */
+    double *worth;              /* [objects] of what stands before `seen` */
+    shift_lows *lows;           /* [buckets] */
+    const es_oid **spare;       /* scratch */
 } shift;
 
 static const es_option shift_options[] = {
@@ -67,73 +103,138 @@ static const es_option shift_options[] = {
     {0},
 };
 
+static bool shift_window_init(shift_window *w, es_arena *arena, const es_view *view, uint64_t tokens)
+{
+    w->uses = ES_NEW_ARRAY(arena, view->objects, uint32_t);
+    w->having = ES_NEW_ARRAY(arena, tokens + 3, uint32_t);
+    w->worth = ES_NEW_ARRAY(arena, tokens + 2, double);
+    w->most = 1;
+    return w->uses && w->having && w->worth;
+}
+
+static bool shift_lows_init(shift *s, es_arena *arena, const es_view *view)
+{
+    const size_t most = view->per_layer ? view->stride : view->objects;
+    const es_oid **use = s->spare = ES_NEW_ARRAY(arena, (view->buckets + 1) * most, const es_oid *);
+    s->lows = ES_NEW_ARRAY(arena, view->buckets, shift_lows);
+    for (uint32_t b = 0; use && s->lows && b < view->buckets; b++)
+        s->lows[b] = (shift_lows){.use = use += most, .token = UINT64_MAX};
+    return use && s->lows;
+}
+
+static void shift_weigh(shift *s);
+
 static es_code shift_init(void *self, const es_site *site, es_err *err)
 {
     shift *s = self;
     const es_view *view = s->view = site->view;
+    const uint64_t window = (uint64_t)s->window, all = window * (uint64_t)s->long_factor;
     if (s->rearm_bits > s->shift_bits)
         return es_err_set(err, ES_EINPUT, "rearm_bits: %g is above shift_bits, %g; a shift would be counted again at once", s->rearm_bits, s->shift_bits);
-    s->shorts = ES_NEW_ARRAY(site->arena, view->objects, uint32_t);
-    s->longs = ES_NEW_ARRAY(site->arena, view->objects, uint32_t);
-    s->ring = ES_NEW_ARRAY(site->arena, (size_t)(s->window * s->long_factor) * view->words, uint64_t);
-    s->stamp = ES_NEW_ARRAY(site->arena, view->objects, uint64_t);
-    s->left = ES_NEW_ARRAY(site->arena, view->words, uint64_t);
-    if (!s->shorts || !s->longs || !s->ring || !s->stamp || !s->left)
+    es_code code = recency_init(&s->lists, site, err);
+    if (code != ES_OK)
+        return code;
+    s->stamp = s->lists.stamp ? s->lists.stamp : ES_NEW_ARRAY(site->arena, view->objects, uint64_t);
+    s->ring = ES_NEW_ARRAY(site->arena, all * view->words, uint64_t);
+    s->changed = ES_NEW_ARRAY(site->arena, view->words, uint64_t);
+    s->part = ES_NEW_ARRAY(site->arena, view->objects, int64_t);
+    s->memo = ES_NEW_ARRAY(site->arena, SHIFT_MEMO, shift_memo);
+    s->worth = ES_NEW_ARRAY(site->arena, view->objects, double);
+    if (!s->stamp || !s->ring || !s->changed || !s->part || !s->memo || !s->worth || !shift_window_init(&s->shorts, site->arena, view, window) ||
+        !shift_window_init(&s->longs, site->arena, view, all) || !shift_lows_init(s, site->arena, view))
         return es_err_nomem(err, "use counts");
     s->armed = true;
-    return es_transition_init(&s->transitions, site->arena, site->view->words / site->view->words_per_layer, site->view->words_per_layer, (uint32_t)s->sets, err);
+    shift_weigh(s);
+    return es_transition_init(&s->transitions, site->arena, view->words / view->words_per_layer, view->words_per_layer, (uint32_t)s->sets, err);
 }
 
 /* ---- once per token ---- */
 
 /* Adds 1 or -1 to the uses of all that a token used. */
-static uint64_t shift_count(const shift *s, const uint64_t *used, uint32_t *uses, uint32_t change)
+static void shift_count(const shift *s, shift_window *window, const uint64_t *used, uint32_t change)
 {
-    uint64_t count = 0;
-    for (uint32_t w = 0; w < s->view->words; w++)
-        for (uint64_t rest = used[w]; rest; rest &= rest - 1, count++)
-            uses[w * 64 + (uint32_t)__builtin_ctzll(rest)] += change;
-    return count;
+    uint32_t *uses = window->uses, *having = window->having;
+    for (uint32_t w = 0; w < s->view->words; w++, uses += 64) {
+        window->total += (uint64_t)(int32_t)change * (uint64_t)__builtin_popcountll(used[w]);
+        for (uint64_t rest = used[w]; rest; rest &= rest - 1) {
+            size_t i = (size_t)__builtin_ctzll(rest);
+            uint32_t n = uses[i];
+            having[n]--;
+            having[n += change]++;
+            uses[i] = n;
+        }
+    }
 }
 
+/* The token enters a window, another one leaves it. */
+static void shift_slide(const shift *s, shift_window *window, const uint64_t *in, const uint64_t *out)
+{
+    shift_count(s, window, in, 1);
+    while (window->having[window->most + 1])
+        window->most++;
+    shift_count(s, window, out, UINT32_MAX);
+    while (window->most > 1 && !window->having[window->most])
+        window->most--;
+}
+
+/* Tokens before the first used nothing, so the ring is right from the start. */
 static void shift_windows(shift *s)
 {
     const uint64_t window = (uint64_t)s->window, all = window * (uint64_t)s->long_factor;
     const size_t words = s->view->words;
-    const uint64_t *now = s->transitions.now;
+    const uint64_t *now = s->transitions.now, *out = s->ring + (s->tokens + all - window) % all * words;
     uint64_t *place = s->ring + s->tokens % all * words;
-    s->short_uses += shift_count(s, now, s->shorts, 1);
-    s->long_uses += shift_count(s, now, s->longs, 1);
-    if (s->tokens >= window)
-        s->short_uses -= shift_count(s, s->ring + (s->tokens - window) % all * words, s->shorts, UINT32_MAX);
-    if (s->tokens >= all)
-        s->long_uses -= shift_count(s, place, s->longs, UINT32_MAX);
-    memcpy(place, now, words * sizeof *place);
-    s->tokens++;
-    s->most_short = s->most_long = 1;
-    for (es_oid o = 0; o < s->view->objects; o++) {
-        s->most_short = s->shorts[o] > s->most_short ? s->shorts[o] : s->most_short;
-        s->most_long = s->longs[o] > s->most_long ? s->longs[o] : s->most_long;
+    shift_slide(s, &s->shorts, now, out);
+    shift_slide(s, &s->longs, now, place);
+    for (size_t w = 0; w < words; w++) {
+        s->changed[w] = now[w] | out[w] | place[w];
+        place[w] = now[w];
     }
+    s->tokens++;
 }
 
-/* Lin 1991, in bits; rounded to 12 places as ShiftCache does, so that thresholds do not hang on the last bit. */
-static double shift_divergence(const shift *s)
+/* Lin 1991: what one expert adds to the Jensen-Shannon divergence of its two shares. */
+static ES_COLD int64_t shift_part(const shift *s, uint32_t shorts, uint32_t longs)
 {
-    const double lately = (double)s->short_uses, before = (double)(s->long_uses - s->short_uses);
-    double bits = 0.0;
-    if (s->short_uses == 0 || s->long_uses == s->short_uses)
+    double lately = (double)s->shorts.total, before = (double)(s->longs.total - s->shorts.total);
+    double p = shorts / lately, q = (longs - shorts) / before, mean = (p + q) / 2.0, bits = 0.0;
+    if (p > 0.0)
+        bits += 0.5 * p * log2(p / mean);
+    if (q > 0.0)
+        bits += 0.5 * q * log2(q / mean);
+    return (int64_t)(bits * 0x1p60);
+}
+
+static inline int64_t shift_remember(shift *s, uint32_t shorts, uint32_t longs)
+{
+    shift_memo *m = &s->memo[(longs * 32 + shorts) % SHIFT_MEMO];
+    if (m->shorts != shorts || m->longs != longs)
+        *m = (shift_memo){shorts, longs, shift_part(s, shorts, longs)};
+    return m->part;
+}
+
+/* The score in bits; rounded to 12 places as ShiftCache does, so that thresholds do not hang on the last bit. Only the parts of
+ * those whose uses changed are new, and because they are whole numbers the sum is the same as if all were added up. */
+static double shift_divergence(shift *s)
+{
+    const uint64_t shorts = s->shorts.total, longs = s->longs.total;
+    const bool all = s->parts_short != shorts || s->parts_long != longs;
+    if (s->tokens < 2 * (uint64_t)s->window || shorts == 0 || longs == shorts) {
+        s->parts_short = 0;
         return 0.0;
-    for (es_oid o = 0; o < s->view->objects; o++) {
-        if (s->longs[o] == 0)
-            continue;
-        double p = s->shorts[o] / lately, q = (s->longs[o] - s->shorts[o]) / before, mean = (p + q) / 2.0;
-        if (p > 0.0)
-            bits += 0.5 * p * log2(p / mean);
-        if (q > 0.0)
-            bits += 0.5 * q * log2(q / mean);
     }
-    return floor(bits * 1e12 + 0.5) / 1e12;
+    for (size_t i = 0; all && i < SHIFT_MEMO; i++)
+        s->memo[i].longs = UINT32_MAX;
+    for (uint32_t w = 0; w < s->view->words; w++)
+        for (uint64_t rest = all ? ~0ull : s->changed[w]; rest; rest &= rest - 1) {
+            size_t o = w * 64 + (size_t)__builtin_ctzll(rest);
+            int64_t part = shift_remember(s, s->shorts.uses[o], s->longs.uses[o]);
+            s->parts += part - s->part[o];
+            s->part[o] = part;
+        }
+    s->parts_short = shorts;
+    s->parts_long = longs;
+    return floor((double)s->parts * 0x1p-60 * 1e12 + 0.5) / 1e12;
 }
 
 static void shift_detect(shift *s)
@@ -150,15 +251,62 @@ static void shift_detect(shift *s)
     }
 }
 
+/* What uses are worth until the next token. Term by term as it is published: in another order values that tie would differ in
+ * their last bits. */
+static void shift_weigh(shift *s)
+{
+    double longs = 0.55 - 0.45 * s->shift, shorts = 0.15 + 0.3 * s->shift;
+    s->foreseen = s->retention ? 0.05 + 0.1 * s->shift : 0.0;
+    s->age = 1.0 - longs - shorts - s->foreseen;
+    for (uint32_t n = 0; n <= s->longs.most; n++)
+        s->longs.worth[n] = longs * n / s->longs.most;
+    for (uint32_t n = 0; n <= s->shorts.most; n++)
+        s->shorts.worth[n] = shorts * n / s->shorts.most;
+}
+
 static void shift_fold(shift *s)
 {
     shift_windows(s);
-    s->score = s->tokens < 2 * (uint64_t)s->window ? 0.0 : shift_divergence(s);
+    s->score = shift_divergence(s);
     shift_detect(s);
     s->shift = s->reweighting ? fmin(1.0, s->score / s->shift_bits) : 0.0;
     if (s->triggered && s->shifts > 0 && s->tokens - s->last_shift < (uint64_t)s->triggered_tokens)
         s->shift = 1.0;
+    shift_weigh(s);
     es_transition_fold(&s->transitions, s->near);
+}
+
+/* ---- facts ---- */
+
+/* An object of an event that has copies in lower tiers, or may not stay. */
+static ES_COLD void shift_use_each(shift *s, const es_event *event)
+{
+    recency *r = &s->lists;
+    for (uint32_t i = 0; i < event->count; i++) {
+        es_oid object = event->base + event->touch[i];
+        if (es_event_keeps(event, event->touch[i]))
+            recency_touch(r, s->view->serving, object);
+        else if (r->stamp)
+            recency_stamp(r, s->view->serving, object);
+        if (!r->stamp)
+            s->stamp[object] = ++r->clock;
+    }
+}
+
+static void shift_use(shift *s, const es_event *event)
+{
+    if (es_transition_over(&s->transitions, event->step))
+        shift_fold(s);
+    es_transition_add(&s->transitions, event->step, event->word / event->words, event->mask);
+    if (event->kept || s->lists.stamp) {
+        shift_use_each(s, event);
+        return;
+    }
+    recency_use(&s->lists, event);
+    uint64_t *stamp = s->stamp + event->base, clock = s->lists.clock;
+    for (const uint16_t *touch = event->touch, *end = touch + event->count; touch < end; touch++)
+        stamp[*touch] = ++clock;
+    s->lists.clock = clock;
 }
 
 static void shift_notify(void *self, const es_fact *fact)
@@ -167,103 +315,175 @@ static void shift_notify(void *self, const es_fact *fact)
     const es_event *event = fact->event;
     switch (fact->kind) {
     case ES_FACT_USE:
-        if (es_transition_over(&s->transitions, event->step))
-            shift_fold(s);
-        es_transition_add(&s->transitions, event->step, event->word / event->words, event->mask);
-        for (uint32_t i = 0; i < event->count; i++)
-            s->stamp[event->base + event->touch[i]] = ++s->clock;
+        shift_use(s, event);
         break;
-    case ES_FACT_START_GUESS:
-        for (uint32_t i = 0; i < fact->count; i++)
-            s->stamp[fact->objects[i]] = ++s->clock;
-        break;
-    default:        /* RELEASE */
+    case ES_FACT_RELEASE:
         if (event->last && event->layer == s->view->layers - 1 && s->transitions.open)
             shift_fold(s);
+        break;
+    default:
+        recency_moved(&s->lists, fact);
+        for (uint32_t i = 0; fact->kind == ES_FACT_START_GUESS && !s->lists.stamp && i < fact->count; i++)
+            s->stamp[fact->objects[i]] = ++s->lists.clock;
     }
 }
 
 /* ---- victims ---- */
 
-typedef struct shift_weights {
-    double longs, shorts, foreseen, age;
-    double most_long, most_short, most_foreseen;    /* at least 1 */
-    uint64_t oldest;
-    double span;                /* of the stamps of the tier, 0: all alike */
-} shift_weights;
+typedef struct shift_search {   /* for the victim of one bucket, from the oldest use on */
+    uint64_t oldest;            /* stamp of the oldest resident */
+    double span;                /* of the stamps of the residents; 1 where they are all alike */
+    const es_oid *least;        /* place of the least valuable that may leave; NULL: none found */
+    double value;               /* of it */
+    uint64_t limit;             /* above this stamp, age alone is worth `value` */
+} shift_search;
 
-static double shift_most(uint32_t count)
+static inline bool shift_counts(const recency_queue *q, const es_oid *use)
 {
-    return count > 0 ? count : 1.0;
+    return q->place[*use] == use;
 }
 
-static shift_weights shift_weigh(const shift *s)
+static shift_search shift_begin(const shift *s, recency_queue *q)
 {
-    shift_weights w = {.most_long = shift_most(s->most_long), .most_short = shift_most(s->most_short),
-        .most_foreseen = shift_most(s->transitions.most), .oldest = UINT64_MAX};
-    uint64_t newest = 0;
-    w.longs = 0.55 - 0.45 * s->shift;
-    w.shorts = 0.15 + 0.3 * s->shift;
-    w.foreseen = s->retention ? 0.05 + 0.1 * s->shift : 0.0;
-    w.age = 1.0 - w.longs - w.shorts - w.foreseen;
-    for (uint32_t i = 0; i < s->view->words; i++)
-        for (uint64_t rest = s->left[i]; rest; rest &= rest - 1) {
-            uint64_t stamp = s->stamp[i * 64 + (uint32_t)__builtin_ctzll(rest)];
-            w.oldest = stamp < w.oldest ? stamp : w.oldest;
-            newest = stamp > newest ? stamp : newest;
+    const uint64_t *resident = q->tier->resident;
+    while (q->oldest < q->next && !shift_counts(q, q->oldest))
+        q->oldest++;
+    const es_oid *use = q->oldest, *last = q->next;
+    while (use < last && !(shift_counts(q, use) && es_mask_has(resident, *use)))
+        use++;
+    while (last > use && !(shift_counts(q, last - 1) && es_mask_has(resident, last[-1])))
+        last--;
+    shift_search f = {.oldest = use < last ? s->stamp[*use] : 0, .span = 1.0, .value = INFINITY, .limit = UINT64_MAX};
+    if (use + 1 < last)
+        f.span = (double)(s->stamp[last[-1]] - f.oldest);
+    return f;
+}
+
+/* Values within 2^-52 of each other count as equal, then the oldest leaves. false: it would be the least valuable, but may not leave. */
+static inline bool shift_try(const shift *s, const recency_queue *q, shift_search *f, const es_oid *use)
+{
+    double age = (double)(int64_t)(s->stamp[*use] - f->oldest) / f->span, value = s->worth[*use] + s->age * age;
+    if (value >= f->value - 0x1p-52)
+        return true;
+    if (!recency_may_leave(s->view, q->tier, *use))
+        return false;
+    f->least = use;
+    f->value = value;
+    f->limit = f->oldest + (uint64_t)(int64_t)(value / s->age * f->span) + 2;   /* whatever is rounded, 2 is more */
+    return true;
+}
+
+/* What was known under the last token, or before the queue moved its entries, is forgotten. */
+static ES_COLD void shift_forget(const shift *s, recency_queue *q, shift_lows *lows)
+{
+    recency_renew(q);
+    *lows = (shift_lows){.use = lows->use, .seen = q->oldest, .token = s->tokens, .moves = q->moves};
+}
+
+static inline void shift_appraise(const shift *s, es_oid object)
+{
+    double worth = s->longs.worth[s->longs.uses[object]] + s->shorts.worth[s->shorts.uses[object]];
+    uint32_t foreseen = es_transition_foreseen(&s->transitions, object);
+    s->worth[object] = foreseen ? worth + s->foreseen * foreseen / s->transitions.most : worth;
+}
+
+/* Low i is gone: those for whom it stood in the way take its place. */
+static void shift_replace(shift *s, const recency_queue *q, shift_lows *lows, uint32_t i)
+{
+    const es_oid **low = lows->use + i, **found = s->spare;
+    double least = i > 0 ? s->worth[*low[-1]] : INFINITY;
+    for (const es_oid *use = low[0] + 1, *end = i + 1 < lows->count ? low[1] : lows->seen; use < end; use++)
+        if (shift_counts(q, use) && s->worth[*use] < least) {
+            least = s->worth[*use];
+            *found++ = use;
         }
-    w.span = newest > w.oldest ? (double)(newest - w.oldest) : 0.0;
-    return w;
+    size_t count = (size_t)(found - s->spare), behind = lows->count - i - 1;
+    if (count != 1)
+        memmove(low + count, low + 1, behind * sizeof *low);
+    memcpy(low, s->spare, count * sizeof *low);
+    lows->count = (uint32_t)(i + count + behind);
 }
 
-/* Term by term as it is published: in another order values that tie would differ in their last bits. */
-static double shift_value(const shift *s, const shift_weights *w, es_oid object)
+/* The next low that nobody has looked at under this token; false: there is none that could be less valuable. */
+static bool shift_more(const shift *s, const recency_queue *q, const shift_search *f, shift_lows *lows)
 {
-    double age = w->span > 0.0 ? (double)(s->stamp[object] - w->oldest) / w->span : 0.0;
-    return w->longs * s->longs[object] / w->most_long + w->shorts * s->shorts[object] / w->most_short +
-        w->foreseen * s->transitions.foreseen[object] / w->most_foreseen + w->age * age;
+    double least = lows->count > 0 ? s->worth[*lows->use[lows->count - 1]] : INFINITY;
+    for (; lows->seen < q->next; lows->seen++) {
+        const es_oid *use = lows->seen;
+        if (!shift_counts(q, use))
+            continue;
+        if (s->stamp[*use] > f->limit)
+            return false;
+        shift_appraise(s, *use);
+        if (s->worth[*use] < least) {
+            lows->use[lows->count++] = lows->seen++;
+            return true;
+        }
+    }
+    return false;
 }
 
-/* The least valuable of s->left that may leave; values within 2^-52 of each other count as equal, then the oldest leaves, then
- * the lowest id. */
-static es_oid shift_least(const shift *s, uint32_t tier)
+/* Low i may not leave, and so whoever stands behind it may be the least valuable. */
+static ES_COLD void shift_behind(shift *s, const recency_queue *q, shift_search *f, shift_lows *lows, uint32_t i)
 {
-    const shift_weights weights = shift_weigh(s);
-    es_oid least = ES_NO_OBJECT;
-    double lowest = 0.0;
+    while (i + 1 < lows->count && !shift_counts(q, lows->use[i + 1]))
+        shift_replace(s, q, lows, i + 1);
+    for (const es_oid *use = lows->use[i] + 1, *end = i + 1 < lows->count ? lows->use[i + 1] : q->next; use < end; use++)
+        if (shift_counts(q, use) && s->stamp[*use] <= f->limit) {
+            shift_appraise(s, *use);
+            shift_try(s, q, f, use);
+        }
+}
+
+/* The place of the least valuable resident that may leave; NULL: there is none. */
+static const es_oid *shift_least(shift *s, recency_queue *q, shift_lows *lows)
+{
+    if (lows->token != s->tokens || lows->moves != q->moves)
+        shift_forget(s, q, lows);
+    shift_search f = shift_begin(s, q);
+    for (uint32_t i = 0; i < lows->count || shift_more(s, q, &f, lows);) {
+        const es_oid *use = lows->use[i];
+        if (!shift_counts(q, use)) {
+            shift_replace(s, q, lows, i);
+            continue;
+        }
+        if (s->stamp[*use] > f.limit)
+            break;
+        if (!shift_try(s, q, &f, use))
+            shift_behind(s, q, &f, lows, i);
+        i++;
+    }
+    return f.least;
+}
+
+/* Is there so much that may leave? */
+static bool shift_can(const shift *s, const es_need *need)
+{
+    const es_tier_view *tier = &s->view->tier[need->tier];
+    int64_t units = 0;
     for (uint32_t w = 0; w < s->view->words; w++)
-        for (uint64_t rest = s->left[w]; rest; rest &= rest - 1) {
-            es_oid object = w * 64 + (uint32_t)__builtin_ctzll(rest);
-            if (!es_may_evict(s->view, object, tier))
-                continue;
-            double value = shift_value(s, &weights, object);
-            if (least == ES_NO_OBJECT || value < lowest - 0x1p-52 ||
-                (value <= lowest + 0x1p-52 && s->stamp[object] < s->stamp[least])) {
-                least = object;
-                lowest = value;
-            }
-        }
-    return least;
+        if (es_bucket_of(s->view, need->tier, w * 64) == need->bucket)
+            units += __builtin_popcountll(tier->resident[w] & ~s->view->guard[w]) * tier->unit[w];
+    return units >= need->units;
 }
 
 static size_t shift_victims(void *self, const es_need *need, es_oid *out, size_t most)
 {
     shift *s = self;
-    const es_view *view = s->view;
-    const es_tier_view *tier = &view->tier[need->tier];
+    recency_queue *q = &s->lists.queue[need->bucket];
+    int64_t lacking = need->units;
     size_t count = 0;
-    int64_t freed = 0;
-    for (uint32_t w = 0; w < view->words; w++)
-        s->left[w] = es_bucket_of(view, need->tier, w * 64) == need->bucket ? tier->resident[w] : 0;
-    while (freed < need->units && count < most) {
-        es_oid object = shift_least(s, need->tier);
-        if (object == ES_NO_OBJECT)
+    if (need->all && lacking > q->least && !shift_can(s, need))
+        return 0;
+    while (lacking > 0 && count < most) {
+        const es_oid *use = shift_least(s, q, &s->lows[need->bucket]);
+        if (!use)
             break;
-        s->left[object >> 6] &= ~(1ull << (object & 63));
-        out[count++] = object;
-        freed += tier->unit[object >> 6];
+        out[count++] = *use;
+        q->place[*use] = NULL;
+        lacking -= q->tier->unit[*use >> 6];
     }
-    return need->all && freed < need->units ? 0 : count;
+    return count;
 }
 
 static void shift_report(const void *self, es_json *out)
@@ -281,7 +501,8 @@ const es_policy es_policy_shift_cache = {
         .size = sizeof(shift),
         .init = shift_init,
         .notify = shift_notify,
-        .hears = ES_HEARS(ES_FACT_USE) | ES_HEARS(ES_FACT_START_GUESS) | ES_HEARS(ES_FACT_RELEASE),
+        .hears = ES_HEARS(ES_FACT_USE) | ES_HEARS(ES_FACT_RELEASE) | ES_HEARS(ES_FACT_START_GUESS) | ES_HEARS(ES_FACT_ARRIVE_LOW) |
+                 ES_HEARS(ES_FACT_LEAVE_LOW) | ES_HEARS(ES_FACT_RESET),
     },
     .victims = shift_victims,
     .report = shift_report,

@@ -162,7 +162,7 @@ static uint32_t noisy_predict(void *self, const es_predict_ask *ask, es_guess *o
     uint64_t from, to;
     if (ask->layer < (uint32_t)s->context || !coming_events(s->view, ask, &from, &to))
         return 0;
-    uint32_t count = noisy_list(s, from, to, noisy_chance(s, coming_distance(s->view, ask)), ask->layer * s->view->stride, out, most);
+    uint32_t count = noisy_list(s, from, to, noisy_chance(s, coming_distance(s->view, ask)), es_layer_base(s->view, ask->layer), out, most);
     if (s->normalise)
         noisy_normalise(out, count);
     if (s->sorted)

@@ -58,7 +58,7 @@ static uint32_t previous_predict(void *self, const es_predict_ask *ask, es_guess
     const uint16_t *list = s->list + (size_t)ask->layer * s->view->stride;
     uint32_t count = s->count[ask->layer] < most ? s->count[ask->layer] : most;
     for (uint32_t i = 0; i < count; i++)
-        out[i] = (es_guess){ask->layer * s->view->stride + list[i], 1.0f};
+        out[i] = (es_guess){es_layer_base(s->view, ask->layer) + list[i], 1.0f};
     return count;
 }
 

@@ -221,7 +221,7 @@ static uint32_t ranked_predict(void *self, const es_predict_ask *ask, es_guess *
     if (count > most)
         count = most;
     for (uint32_t r = 0; r < count; r++)
-        out[r] = (es_guess){ask->layer * s->view->stride + s->list[r], (float)s->confidence[r]};
+        out[r] = (es_guess){es_layer_base(s->view, ask->layer) + s->list[r], (float)s->confidence[r]};
     return count;
 }
 

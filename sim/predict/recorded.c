@@ -41,7 +41,7 @@ static uint32_t recorded_predict(void *self, const es_predict_ask *ask, es_guess
 {
     const recorded *s = self;
     const es_step *step = ask->event->rows;
-    const uint32_t base = ask->layer * s->view->stride, end = ask->event->row + ask->event->tokens;
+    const uint32_t base = es_layer_base(s->view, ask->layer), end = ask->event->row + ask->event->tokens;
     const size_t width = s->view->guesses, read = s->first > 0 && (size_t)s->first < width ? (size_t)s->first : width;
     uint32_t count = 0;
     if (ask->next_step || !step->guess)
@@ -71,6 +71,7 @@ const es_predictor es_predictor_recorded = {
         .size = sizeof(recorded),
         .init = recorded_init,
         .notify = recorded_notify,
+        .flags = ES_GUESSES,
         .hears = ES_HEARS(ES_FACT_USE),
     },
     .predict = recorded_predict,

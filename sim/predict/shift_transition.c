@@ -42,12 +42,13 @@ static void shift_transition_notify(void *self, const es_fact *fact)
 }
 
 /* Puts the object into out[count], largest count first; offered by ascending id, so equals stay in that order. */
-static uint32_t shift_transition_offer(const uint32_t *foreseen, es_guess *out, uint32_t count, uint32_t most, es_oid object)
+static uint32_t shift_transition_offer(const es_transition *t, es_guess *out, uint32_t count, uint32_t most, es_oid object)
 {
-    if (count == most && foreseen[out[most - 1].object] >= foreseen[object])
+    const uint32_t foreseen = es_transition_foreseen(t, object);
+    if (count == most && es_transition_foreseen(t, out[most - 1].object) >= foreseen)
         return count;
     uint32_t i = count < most ? count++ : most - 1;
-    for (; i > 0 && foreseen[out[i - 1].object] < foreseen[object]; i--)
+    for (; i > 0 && es_transition_foreseen(t, out[i - 1].object) < foreseen; i--)
         out[i] = out[i - 1];
     out[i].object = object;
     return count;
@@ -75,12 +76,12 @@ static uint32_t shift_transition_predict(void *self, const es_predict_ask *ask, 
             here |= event->mask[w - event->word];
         for (uint32_t i = 0; i < 64; i++) {
             es_oid object = w * 64 + i;
-            if (t->foreseen[object] >= s->min_count && !(here >> i & 1))
-                count = shift_transition_offer(t->foreseen, out, count, most, object);
+            if (es_transition_foreseen(t, object) >= s->min_count && !(here >> i & 1))
+                count = shift_transition_offer(t, out, count, most, object);
         }
     }
     for (uint32_t i = 0; i < count; i++)
-        out[i].confidence = (float)t->foreseen[out[i].object] / (float)t->most;
+        out[i].confidence = (float)es_transition_foreseen(t, out[i].object) / (float)t->most;
     return count;
 }
 

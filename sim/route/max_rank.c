@@ -90,6 +90,7 @@ const es_router es_router_max_rank = {
         .options = max_rank_options,
         .size = sizeof(max_rank),
         .init = max_rank_init,
+        .flags = ES_WEIGHTS,
     },
     .route = max_rank_route,
     .uses = max_rank_uses,

@@ -31,6 +31,7 @@ static uint32_t demand_first_batch(void *self, es_class which, const es_queue *q
 const es_scheduler es_scheduler_demand_first = {
     .part = {.abi = ES_ABI, .name = "demand_first", .brief = "Demands go before guesses, each first come, first served.",
         .options = demand_first_options, .size = sizeof(demand_first)},
+    .demands_first = true,
     .pick = demand_first_pick,
     .batch = demand_first_batch,
 };

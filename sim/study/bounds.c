@@ -38,9 +38,9 @@ static size_t bounds_all(void *self, uint32_t tier, es_oid *out, size_t most)
     size_t count = 0;
     if (tier != view->serving)
         return 0;
-    for (uint32_t layer = 0; layer < view->layers; layer++)
+    for (uint32_t space = 0; space < view->spaces; space++)
         for (uint32_t i = 0; i < view->experts && count < most; i++)
-            out[count++] = layer * view->stride + i;
+            out[count++] = space * view->stride + i;
     return count;
 }
 

@@ -12,7 +12,8 @@
 
 #define TOP(field) offsetof(config_top, field)
 
-static const char *const config_clocks[] = {"none", "simulated", NULL};
+static const char *const config_clocks[] = {"auto", "none", "simulated", NULL};
+enum { CLOCK_AUTO, CLOCK_NONE, CLOCK_SIMULATED };
 
 static const es_option config_options[] = {
     {.name = "name", .type = ES_OPT_TEXT, .offset = TOP(name), .help = "Of this config, for reports; absent: the file's name."},
@@ -24,6 +25,7 @@ static const es_option config_options[] = {
     {.name = "tiers", .type = ES_OPT_JSON, .offset = TOP(tiers), .help = "Memories by name."},
     {.name = "channels", .type = ES_OPT_JSON, .offset = TOP(channels), .help = "Copy engines, disks and compute units by name."},
     {.name = "links", .type = ES_OPT_JSON, .offset = TOP(links), .help = "Ways from tier to tier; absent: one from the home tier to the serving tier, at no cost."},
+    {.name = "catalog", .type = ES_OPT_JSON, .offset = TOP(catalog), .help = "What is one object."},
     {.name = "compute", .type = ES_OPT_JSON, .offset = TOP(compute), .help = "How compute and copies overlap."},
     {.name = "policy", .type = ES_OPT_JSON, .offset = TOP(policy), .help = "Who stays: a policy; absent: lru."},
     {.name = "predictor", .type = ES_OPT_JSON, .offset = TOP(predictor), .help = "Which experts will be wanted soon: a predictor; absent: none, nothing is prefetched."},
@@ -33,12 +35,12 @@ static const es_option config_options[] = {
         .help = "Turns tunable options of other parts while the run goes on: a tuner; absent: none. Needs clock simulated."},
     {.name = "contract", .type = ES_OPT_JSON, .offset = TOP(contract), .help = "How hits are judged and counted: a preset, or an object with preset and switches."},
     {.name = "clock", .type = ES_OPT_ENUM, .offset = TOP(clock), .choices = config_clocks,
-        .help = "none: copies take no time, for hit rates and bytes; simulated: for speed; absent: simulated when links have channels and a compute unit has a timing."},
-    {.name = "observers", .type = ES_OPT_JSON, .offset = TOP(observers), .help = "What is reported: a list of observers; absent: summary, coverage, latency, traffic, memory, tables."},
+        .help = "none: copies take no time, for hit rates and bytes; simulated: for speed; auto: simulated when links have channels and a compute unit has a timing."},
+    {.name = "observers", .type = ES_OPT_JSON, .offset = TOP(observers), .help = "What is reported: a list of observers; absent: summary, coverage, latency, traffic, memory, tables, series."},
     {.name = "bounds", .type = ES_OPT_BOOL, .offset = TOP(bounds), .def = 1, .help = "Report what the best policy, no cache and an unlimited cache would do; it takes three more runs."},
     {.name = "stream", .type = ES_OPT_BOOL, .offset = TOP(stream), .help = "Keep no samples: memory does not grow with the trace, quantiles are within 1 percent."},
-    {.name = "seed", .type = ES_OPT_INT, .offset = TOP(seed), .def = 1, .min = 0, .max = 0x1p53, .help = "Of every draw."},
-    {.name = "replication", .type = ES_OPT_INT, .offset = TOP(replication), .min = 0, .max = 0x1p53, .help = "Another set of draws from the same seed."},
+    {.name = "seed", .type = ES_OPT_INT, .offset = TOP(seed), .def = 1, .min = 0, .max = 0x1p53 - 1, .help = "Of every draw."},
+    {.name = "replication", .type = ES_OPT_INT, .offset = TOP(replication), .min = 0, .max = 0x1p53 - 1, .help = "Another set of draws from the same seed."},
     {.name = "force", .type = ES_OPT_BOOL, .offset = TOP(force), .help = "Accept rates above what a link of its kind can carry."},
     {0},
 };
@@ -208,14 +210,13 @@ static es_code config_tuner(es_config *config, es_json *echo, es_err *err)
 static es_code config_clock(es_config *config, es_json *echo, es_err *err)
 {
     (void)err;
-    const es_json *given = cJSON_GetObjectItemCaseSensitive(config->tree.root, "clock");
     bool copies = false, compute = false;
     for (size_t i = 0; i < config->plan.link_count; i++)
         copies = copies || cJSON_GetArraySize(config->links[i].channels) > 0;
     for (size_t i = 0; i < config->plan.channel_count; i++)
         compute = compute || (config->channel_extra[i].compute && config->channels[i].timing.part);
-    config->plan.timed = given ? config->top.clock == 1 : copies && compute;
-    es_json_add_text(echo, "clock", config_clocks[config->plan.timed]);
+    config->plan.timed = config->top.clock == CLOCK_AUTO ? copies && compute : config->top.clock == CLOCK_SIMULATED;
+    es_json_add_text(echo, "clock", config_clocks[config->plan.timed ? CLOCK_SIMULATED : CLOCK_NONE]);
     return ES_OK;
 }
 
@@ -230,6 +231,7 @@ static const struct {
     {"tiers", config_tiers},
     {"channels", config_channels},
     {"links", config_links},
+    {"catalog", config_catalog},
     {"compute", config_compute},
     {"policy", config_policy},
     {"predictor", config_predictor},
@@ -327,6 +329,16 @@ const es_json *es_config_resolved(const es_config *config)
     return config->resolved;
 }
 
+const es_json *es_config_input(const es_config *config)
+{
+    return config->tree.input;
+}
+
+es_code es_config_inherit(es_config *config, const es_json *input, es_err *err)
+{
+    return es_tree_inherit(&config->tree, input, err);
+}
+
 const char *es_config_name(const es_config *config)
 {
     return config->top.name;
@@ -361,7 +373,7 @@ const es_trace_info *es_config_trace(const es_config *config)
 
 static bool config_observes_more(const es_config *config)
 {
-    static const char *const usual[] = {"summary", "coverage", "latency", "traffic", "memory", "tables", "digest", "audit"};
+    static const char *const usual[] = {"summary", "coverage", "latency", "traffic", "memory", "tables", "series", "digest", "audit"};
     for (size_t i = 0; i < config->plan.observer_count; i++) {
         bool known = false;
         for (size_t k = 0; k < sizeof usual / sizeof *usual; k++)
@@ -372,14 +384,24 @@ static bool config_observes_more(const es_config *config)
     return false;
 }
 
+/* Does the policy or the predictor read that of the trace? */
+static bool config_reads(const es_plan *plan, unsigned flag)
+{
+    const es_plan_part *asked[] = {&plan->policy, &plan->predictor, &plan->router};
+    unsigned flags = 0;
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++)
+        flags |= asked[i]->part ? asked[i]->part->flags : 0;
+    return flags & flag;
+}
+
 static es_code config_open(es_config *config, es_err *err)
 {
     const es_plan *plan = &config->plan;
     const es_source *source = (const es_source *)config->source.part;
     es_source_ask ask = {
         .path = config->trace.path,
-        .weights = plan->predictor.part || (plan->router.part && strcmp(plan->router.part->name, "trace") != 0),
-        .guesses = plan->predictor.part != NULL,
+        .weights = config_reads(plan, ES_WEIGHTS),
+        .guesses = config_reads(plan, ES_GUESSES),
         .residency = config_observes_more(config),
         .experts = config->model.experts ? (uint32_t)config->model.experts : config->has_shape ? (uint32_t)config->shape.experts : 0,
     };
@@ -489,6 +511,7 @@ const es_config_table *es_config_table_at(size_t i)
         {"channels.NAME", "The contended thing: a copy engine, a disk, a compute unit.", es_channel_options},
         {"channels.NAME", "Its parts and what it is.", config_channel_more},
         {"links.N", "A way from one tier to another.", es_link_options},
+        {"catalog", "What is one object.", es_catalog_options},
         {"compute", "How compute and copies overlap.", es_compute_options},
         {"contract", "The switches in which replay tools differ. Presets: event_atomic (the defaults), after_batch, keep_best, serialized.", es_contract_options},
     };

@@ -20,6 +20,10 @@ void es_config_free(es_config *config);
 
 /* Every option with its value, in the order of the tables. Fed back as a config it gives itself. */
 const es_json *es_config_resolved(const es_config *config);
+/* {"files": [{"path", "text"}...], "sets": [...]}: to the letter what the user wrote. */
+const es_json *es_config_input(const es_config *config);
+/* The input of a result that is run again: its files, and its settings before those of now. */
+es_code es_config_inherit(es_config *config, const es_json *input, es_err *err);
 const char *es_config_name(const es_config *config);
 const char *es_config_brief(const es_config *config);   /* NULL: none */
 bool es_config_bounds(const es_config *config);

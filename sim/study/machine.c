@@ -89,7 +89,7 @@ es_code config_part(es_config *config, es_kind kind, const es_json *given, const
 
 es_code config_observers(es_config *config, es_json *echo, es_err *err)
 {
-    static const char *const usual[] = {"summary", "coverage", "latency", "traffic", "memory", "tables"};
+    static const char *const usual[] = {"summary", "coverage", "latency", "traffic", "memory", "tables", "series"};
     const es_json *given = config->top.observers, *entry;
     if (given && !cJSON_IsArray(given))
         return es_err_set(err, ES_EINPUT, "observers: found %s, needs a list", es_json_kind(given));
@@ -113,6 +113,9 @@ es_code config_observers(es_config *config, es_json *echo, es_err *err)
         snprintf(key, sizeof key, "observers.%zu", count);
         if (code == ES_OK)
             code = config_part(config, ES_KIND_OBSERVER, entry, key, NULL, &config->observers[count++], list, NULL, err);
+        for (size_t i = 0; i + 1 < count && code == ES_OK; i++)
+            if (config->observers[i].part == config->observers[count - 1].part)
+                code = es_err_set(err, ES_EINPUT, "%s: observer %s is there already, as observers.%zu", key, config->observers[i].part->name, i);
     }
     config->plan.observers = config->observers;
     config->plan.observer_count = count;
@@ -130,15 +133,15 @@ static void machine_allow(const es_option *rows, const char *allow[16])
     allow[count] = NULL;
 }
 
-/* An object of named objects, or nothing. Names are parts of keys, so they have no dots. */
+/* An object of named objects, or nothing. Names are parts of keys and of paths in result.h5, so they have no dots and no slashes. */
 static es_code machine_names(const es_json *section, const char *key, es_err *err)
 {
     if (section && !cJSON_IsObject(section))
         return es_err_set(err, ES_EINPUT, "%s: found %s, needs an object of %s by name", key, es_json_kind(section), key);
     const es_json *member;
     cJSON_ArrayForEach(member, section) {
-        if (*member->string == '\0' || strpbrk(member->string, ". "))
-            return es_err_set(err, ES_EINPUT, "%s: \"%s\" is no name for one; a name is a word without dots and blanks", key, member->string);
+        if (*member->string == '\0' || strpbrk(member->string, "./ "))
+            return es_err_set(err, ES_EINPUT, "%s: \"%s\" is no name for one; a name is a word without dots, slashes and blanks", key, member->string);
         if (!cJSON_IsObject(member))
             return es_err_set(err, ES_EINPUT, "%s.%s: found %s, needs an object", key, member->string, es_json_kind(member));
     }
@@ -393,14 +396,25 @@ es_code config_links(es_config *config, es_json *echo, es_err *err)
     return ES_OK;
 }
 
-es_code config_compute(es_config *config, es_json *echo, es_err *err)
+/* A section that is nothing but options. */
+static es_code machine_section(es_config *config, const char *name, const es_option *options, void *state, const es_json *given, es_json *echo, es_err *err)
 {
-    es_code code = es_options_parse(es_compute_options, &config->plan.compute, config->top.compute, NULL, &config->arena, err);
+    es_code code = es_options_parse(options, state, given, NULL, &config->arena, err);
     if (code)
-        return es_key_at(err, "compute"), code;
-    es_json *out = es_json_add_object(echo, "compute");
+        return es_key_at(err, "%s", name), code;
+    es_json *out = es_json_add_object(echo, name);
     if (!out)
         return es_err_nomem(err, "the config");
-    es_options_echo(es_compute_options, &config->plan.compute, out);
+    es_options_echo(options, state, out);
     return ES_OK;
+}
+
+es_code config_catalog(es_config *config, es_json *echo, es_err *err)
+{
+    return machine_section(config, "catalog", es_catalog_options, &config->plan.catalog, config->top.catalog, echo, err);
+}
+
+es_code config_compute(es_config *config, es_json *echo, es_err *err)
+{
+    return machine_section(config, "compute", es_compute_options, &config->plan.compute, config->top.compute, echo, err);
 }

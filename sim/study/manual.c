@@ -168,7 +168,7 @@ static void describe_all(es_text *out)
     const es_config_table *table;
     es_text_add(out, "Sections of a config, each to be described: expertsim describe SECTION\n");
     for (size_t i = 0; (table = es_config_table_at(i)) != NULL; i++)
-        if (*table->key)
+        if (*table->key && strcmp(table->key, es_config_table_at(i - 1)->key) != 0)
             es_text_add(out, "  %-16s %s\n", table->key, table->brief);
     es_text_add(out, "\nThe top level:\n");
     es_options_describe(es_config_table_at(0)->options, "  ", out);

@@ -14,5 +14,9 @@ void es_manual_names(es_text *out);
 es_json *es_manual_schema(void);
 /* All of it as Markdown tables. */
 void es_manual_markdown(es_text *out);
+/* The same as sections of a man page. */
+void es_manual_roff(es_text *out);
+/* Text that roff sets as it is. */
+void es_roff_text(const char *text, size_t length, es_text *out);
 
 #endif

@@ -158,7 +158,7 @@ static es_code bytes_one(const es_json *value, int64_t *bytes, es_err *err)
         return es_err_set(err, ES_EINPUT, "found %s, needs a number of bytes or a text such as \"12.6MiB\"", es_json_kind(value));
     }
     if (!(found >= 1.0 && found <= 0x1p53))
-        return es_err_set(err, ES_EINPUT, "%.15g is no size of an expert; it is at least 1 byte", found);
+        return es_err_set(err, ES_EINPUT, "%.15g is no size of an expert in bytes; it is 1 to 2^53", found);
     *bytes = (int64_t)(found + 0.5);
     return ES_OK;
 }
@@ -325,40 +325,50 @@ es_code config_bytes(es_config *config, es_err *err)
 
 /* ---- calibration ---- */
 
-/* Counts each object once per layer of a decode step, as the core does for the run's own trace. */
-static void popularity_count(const es_step *step, const es_trace_info *info, const uint32_t *ordinal, uint32_t stride, uint32_t experts, uint32_t slices, uint64_t *mark,
-    uint64_t stamp, uint64_t *uses)
+typedef struct popularity {
+    const es_trace_info *from, *info;   /* of the calibration trace, of the run's */
+    const uint32_t *first;      /* [layers of from] object with index 0; UINT32_MAX: the run has no such layer */
+    uint32_t slices;
+    uint64_t *mark, stamp;      /* [objects] counted already in the layer at hand */
+    uint64_t *uses;             /* [objects] */
+} popularity;
+
+static void popularity_row(popularity *p, uint32_t layer, const uint16_t *row)
 {
-    for (uint32_t t = 0; t < step->tokens; t++) {
-        if (step->token[t].phase != ES_DECODE)
+    for (uint32_t k = 0; k < p->from->top_k && row[k] != ES_NO_EXPERT; k++) {
+        size_t object = p->first[layer] + (size_t)row[k] * p->slices;
+        if (row[k] >= p->info->experts || p->mark[object] == p->stamp)
             continue;
-        for (uint32_t layer = 0; layer < info->layers; layer++) {
-            const uint16_t *row = step->ids + ((size_t)t * info->layers + layer) * info->top_k;
-            if (ordinal[layer] == UINT32_MAX)
-                continue;
-            for (uint32_t k = 0; k < info->top_k && row[k] != ES_NO_EXPERT; k++) {
-                size_t object = (size_t)ordinal[layer] * stride + (size_t)row[k] * slices;
-                if (row[k] >= experts || mark[object] == stamp)
-                    continue;
-                mark[object] = stamp;
-                for (uint32_t s = 0; s < slices; s++)
-                    uses[object + s]++;
-            }
-        }
+        p->mark[object] = p->stamp;
+        for (uint32_t s = 0; s < p->slices; s++)
+            p->uses[object + s]++;
+    }
+}
+
+/* Counts each object once per layer of a decode step, as the core does for the run's own trace. */
+static void popularity_count(popularity *p, const es_step *step)
+{
+    for (uint32_t layer = 0; layer < p->from->layers; layer++) {
+        if (p->first[layer] == UINT32_MAX)
+            continue;
+        p->stamp++;
+        for (uint32_t t = 0; t < step->tokens; t++)
+            if (step->token[t].phase == ES_DECODE)
+                popularity_row(p, layer, step->ids + ((size_t)t * p->from->layers + layer) * p->from->top_k);
     }
 }
 
 static es_code popularity_walk(es_config *config, es_feed *other, uint64_t *uses, size_t objects, uint32_t stride, es_err *err)
 {
     const es_trace_info *info = config->feed.source->info(config->feed.state), *from = other->source->info(other->state);
-    uint32_t slices = config->plan.slices ? config->plan.slices : 1;
-    uint32_t *ordinal = ES_NEW_ARRAY(&other->arena, from->layers, uint32_t);
-    uint64_t *mark = ES_NEW_ARRAY(&other->arena, objects, uint64_t), stamp = 0;
-    if (!ordinal || !mark)
+    uint32_t *first = ES_NEW_ARRAY(&other->arena, from->layers, uint32_t);
+    popularity p = {.from = from, .info = info, .first = first, .slices = config->plan.slices ? config->plan.slices : 1,
+        .mark = ES_NEW_ARRAY(&other->arena, objects, uint64_t), .uses = uses};
+    if (!first || !p.mark)
         return es_err_nomem(err, "the calibration");
     for (uint32_t i = 0; i < from->layers; i++) {
         uint32_t at = bytes_ordinal(info, from->layer_number[i]);
-        ordinal[i] = at < info->layers ? at : UINT32_MAX;
+        first[i] = at >= info->layers ? UINT32_MAX : config->plan.catalog.key == ES_KEY_EXPERT ? 0 : at * stride;
     }
     bool more = true;
     es_step step;
@@ -366,7 +376,7 @@ static es_code popularity_walk(es_config *config, es_feed *other, uint64_t *uses
         es_code code = other->source->next(other->state, &step, &more, err);
         if (code || !more)
             return code;
-        popularity_count(&step, from, ordinal, stride, info->experts, slices, mark, ++stamp, uses);
+        popularity_count(&p, &step);
     }
 }
 

@@ -1,6 +1,7 @@
 /* Result: see result.h. */
 #include "sim/study/result.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,6 +79,11 @@ static es_code result_provenance(const es_config *config, const es_plan *plan, b
     result_trace(config, provenance);
     es_json_add_text(provenance, "config_sha256", hex);
     if (!cJSON_AddItemToObject(provenance, "config", copy)) {
+        cJSON_Delete(copy);
+        return es_err_nomem(err, "the result");
+    }
+    copy = cJSON_Duplicate(es_config_input(config), true);
+    if (!copy || !cJSON_AddItemToObject(provenance, "input", copy)) {
         cJSON_Delete(copy);
         return es_err_nomem(err, "the result");
     }
@@ -233,6 +239,43 @@ static es_code result_h5_text(es_h5 *file, const char *path, const char *text, c
     return code ? code : es_h5_put_text(file, path, "units", "UTF-8", err);
 }
 
+/* What the user wrote, file by file, in the order in which they were read; without settings, no `sets`. */
+static es_code result_h5_input(es_h5 *file, const es_json *result, es_err *err)
+{
+    const es_json *input = es_json_at(result, "provenance.input"), *one;
+    es_code code = es_h5_group(file, "/config/files", err);
+    int i = 0;
+    cJSON_ArrayForEach(one, cJSON_GetObjectItemCaseSensitive(input, "files")) {
+        char path[64];
+        snprintf(path, sizeof path, "/config/files/%d", i++);
+        if (code == ES_OK)
+            code = result_h5_text(file, path, result_member(one, "text"), "config file as it was given", err);
+        if (code == ES_OK)
+            code = es_h5_put_text(file, path, "path", result_member(one, "path"), err);
+    }
+    es_text sets = {0};
+    cJSON_ArrayForEach(one, cJSON_GetObjectItemCaseSensitive(input, "sets")) es_text_add(&sets, "%s\n", cJSON_IsString(one) ? one->valuestring : "");
+    if (code == ES_OK && sets.failed)
+        code = es_err_nomem(err, "the result");
+    if (code == ES_OK && sets.length > 0)
+        code = result_h5_text(file, "/config/sets", sets.at, "settings of the command line, each on a line", err);
+    es_text_free(&sets);
+    return code;
+}
+
+/* A copy of the machine's profile, with its sources; nothing when the config has none. */
+static es_code result_h5_calibration(es_h5 *file, const es_json *result, es_err *err)
+{
+    const es_json *machine = es_json_at(result, "provenance.config.machine");
+    es_code code = es_h5_group(file, "/calibration", err);
+    if (code || !cJSON_IsObject(machine))
+        return code;
+    char *text = es_json_text(machine);
+    code = text ? result_h5_text(file, "/calibration/machine", text, "profile of the machine, JSON", err) : es_err_nomem(err, "the result");
+    free(text);
+    return code;
+}
+
 static es_code result_h5_provenance(es_h5 *file, const es_json *result, es_err *err)
 {
     static const struct {
@@ -279,6 +322,10 @@ static es_code result_h5_fill(es_h5 *file, const es_json *result, es_run *run, e
     if (code == ES_OK)
         code = result_h5_text(file, "/config/resolved", config, "config with every default, JSON", err);
     if (code == ES_OK)
+        code = result_h5_input(file, result, err);
+    if (code == ES_OK)
+        code = result_h5_calibration(file, result, err);
+    if (code == ES_OK)
         code = result_h5_text(file, "/summary", summary, "result.json without its volatile part", err);
     if (code == ES_OK)
         code = result_h5_volatile(file, result, err);
@@ -304,7 +351,7 @@ static es_code result_h5(const es_json *result, es_run *run, const char *path, e
         code = code ? code : closed;
     }
     if (code == ES_OK && rename(temporary.at, path) != 0)
-        code = es_err_set(err, ES_EINPUT, "%s: cannot be renamed from %s", path, temporary.at);
+        code = es_err_set(err, ES_EINPUT, "%s: cannot be replaced: %s", path, strerror(errno));
     if (code)
         unlink(temporary.at);
     es_text_free(&temporary);
@@ -322,6 +369,8 @@ es_code es_result_save(const es_json *result, es_run *run, const char *dir, es_e
         code = result_h5(result, run, h5.at, err);
     if (code == ES_OK)
         code = es_file_save(json.at, text, strlen(text), err);
+    if (code && h5.at)
+        unlink(h5.at);                  /* both or none */
     free(text);
     es_text_free(&json);
     es_text_free(&h5);
@@ -330,32 +379,52 @@ es_code es_result_save(const es_json *result, es_run *run, const char *dir, es_e
 
 /* ---- reading it back ---- */
 
-static es_code result_from_h5(const char *path, es_json **config, char **dir, es_err *err)
+#define RESULT_NEEDED "needs a result.json or result.h5 that `expertsim run --out DIR` wrote"
+
+/* A text of result_h5_text that is JSON. */
+static es_code result_h5_json(es_h5 *file, const char *path, const char *name, es_json **out, es_err *err)
 {
-    es_h5 *file = NULL;
     es_h5_data *data = NULL;
     char *text = NULL;
-    es_code code = es_h5_open(&file, path, false, err);
-    if (code == ES_OK)
-        code = es_h5_data_open(&data, file, "/config/resolved", err);
-    if (code == ES_OK) {
-        uint64_t length = es_h5_data_rank(data) == 1 ? es_h5_data_dims(data)[0] : 0;
-        if (length > RESULT_FILE || !(text = malloc(length + 1)))
-            code = es_err_nomem(err, "the result");
-        else if ((code = es_h5_data_read(data, ES_H5_U8, 0, length, text, err)) == ES_OK && (code = es_json_parse(config, text, length, err)) != ES_OK)
-            es_err_at(err, "%s: /config/resolved", path);
-    }
-    if (code == ES_OK && es_h5_has_attr(file, "/volatile", "directory"))
-        es_h5_get_text(file, "/volatile", "directory", dir, NULL);
-    if (data)
-        es_h5_data_close(data);
-    if (file)
-        es_h5_close(file, NULL);
+    es_code code = es_h5_data_open(&data, file, path, err);
+    if (code)
+        return code;
+    uint64_t length = es_h5_data_rank(data) == 1 ? es_h5_data_dims(data)[0] : 0;
+    if (length > RESULT_FILE || !(text = malloc(length + 1)))
+        code = es_err_nomem(err, "the result");
+    else if ((code = es_h5_data_read(data, ES_H5_U8, 0, length, text, err)) == ES_OK && (code = es_json_parse(out, text, length, err)) != ES_OK)
+        es_err_at(err, "%s: %s", name, path);
+    es_h5_data_close(data);
     free(text);
     return code;
 }
 
-static es_code result_from_json(const char *path, es_json **config, char **dir, es_err *err)
+static es_json *result_take_input(es_json *result)
+{
+    return cJSON_DetachItemFromObjectCaseSensitive(cJSON_GetObjectItemCaseSensitive(result, "provenance"), "input");
+}
+
+static es_code result_from_h5(const char *path, es_json **config, es_json **input, char **dir, es_err *err)
+{
+    es_h5 *file = NULL;
+    es_json *summary = NULL;
+    es_code code = es_h5_open(&file, path, false, err);
+    if (code)
+        return code;
+    if (es_h5_has(file, "/config/resolved"))
+        code = result_h5_json(file, "/config/resolved", path, config, err);
+    else
+        code = es_err_set(err, ES_EINPUT, "%s: /config/resolved: is missing; " RESULT_NEEDED, path);
+    if (code == ES_OK && es_h5_has(file, "/summary") && (code = result_h5_json(file, "/summary", path, &summary, err)) == ES_OK)
+        *input = result_take_input(summary);
+    if (code == ES_OK && es_h5_has_attr(file, "/volatile", "directory"))
+        es_h5_get_text(file, "/volatile", "directory", dir, NULL);
+    cJSON_Delete(summary);
+    es_h5_close(file, NULL);
+    return code;
+}
+
+static es_code result_from_json(const char *path, es_json **config, es_json **input, char **dir, es_err *err)
 {
     es_json *result = NULL;
     es_code code = es_json_load(&result, path, err);
@@ -363,8 +432,9 @@ static es_code result_from_json(const char *path, es_json **config, char **dir, 
         return code;
     es_json *provenance = cJSON_GetObjectItemCaseSensitive(result, "provenance");
     *config = cJSON_DetachItemFromObjectCaseSensitive(provenance, "config");
+    *input = result_take_input(result);
     if (!*config)
-        code = es_err_set(err, ES_EINPUT, "%s: provenance.config: is missing; needs a result.json or result.h5 that `expertsim run --out DIR` wrote", path);
+        code = es_err_set(err, ES_EINPUT, "%s: provenance.config: is missing; " RESULT_NEEDED, path);
     const char *where = result_member(result, "volatile.directory");
     if (code == ES_OK && *where)
         *dir = strdup(where);
@@ -372,9 +442,9 @@ static es_code result_from_json(const char *path, es_json **config, char **dir, 
     return code;
 }
 
-es_code es_result_config(const char *path, es_json **config, char **dir, es_err *err)
+es_code es_result_config(const char *path, es_json **config, es_json **input, char **dir, es_err *err)
 {
-    *config = NULL;
+    *config = *input = NULL;
     *dir = NULL;
-    return es_h5_is(path) ? result_from_h5(path, config, dir, err) : result_from_json(path, config, dir, err);
+    return es_h5_is(path) ? result_from_h5(path, config, input, dir, err) : result_from_json(path, config, input, dir, err);
 }

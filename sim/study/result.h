@@ -1,7 +1,14 @@
 /* Result: from a config to what is known at the end, and the files that keep it.
  *
- * result.json is the whole report; result.h5 has the same text, the resolved config and the provenance as attributes. Both can
- * be run again. Facts that differ from one run to the next (date, host, wall time) stand in "volatile", nowhere else. */
+ * result.json is the whole report. result.h5 has the same text and more than a report can hold; both can be run again:
+ *
+ *     /                  attributes: name, version, seed, causal, sha256 of config and trace ...
+ *     /config/files/N    text of each config file as the user wrote it, attribute `path`    /config/sets     each --set on a line
+ *     /config/resolved   the config with every default    /calibration/machine    the profile used    /summary    result.json
+ *     /tables /series /hist   what observers keep: rows of tokens, requests, layers; curves; histograms
+ *     /volatile          attributes
+ *
+ * Facts that differ from one run to the next (date, host, wall time) stand in "volatile", nowhere else. */
 #ifndef ES_STUDY_RESULT_H
 #define ES_STUDY_RESULT_H
 
@@ -20,9 +27,10 @@ void es_result_add_volatile(es_json *result, double wall_s);
 /* The result without "volatile", as text; free() it. */
 char *es_result_text(const es_json *result, bool with_volatile);
 
-/* Writes DIR/result.json and DIR/result.h5, each whole or not at all; with the tables of the run's observers when it is given. */
+/* Writes DIR/result.json and DIR/result.h5, both whole or neither; with the tables of the run's observers when it is given. */
 es_code es_result_save(const es_json *result, es_run *run, const char *dir, es_err *err);
-/* The resolved config in a result.json or result.h5. *dir: where it was made, NULL when the result does not say. free() it. */
-es_code es_result_config(const char *path, es_json **config, char **dir, es_err *err);
+/* The resolved config in a result.json or result.h5, and what the user wrote. *dir: where it was made. Both NULL when the result does not
+ * say; the caller frees all three. */
+es_code es_result_config(const char *path, es_json **config, es_json **input, char **dir, es_err *err);
 
 #endif

@@ -177,7 +177,7 @@ static es_code tree_move(es_tree *tree, es_json *value, const char *key, const c
 
 static es_code tree_note(es_tree *tree, const es_json *value, const char *key, const char *from, es_err *err)
 {
-    if (!cJSON_IsObject(value) && !cJSON_IsArray(value))
+    if (!cJSON_IsObject(value) && !(cJSON_IsArray(value) && value->child))      /* an empty list says something, an empty object nothing */
         return tree_origin_add(tree, key, from, err);
     es_code code = ES_OK;
     int index = 0;
@@ -332,14 +332,62 @@ static es_code tree_file_open(tree_file *file, es_err *err)
     return ES_OK;
 }
 
+/* ---- what the user wrote ---- */
+
+static es_code tree_keep_open(es_tree *tree, es_err *err)
+{
+    tree->input = cJSON_CreateObject();
+    return es_json_add_array(tree->input, "files") && es_json_add_array(tree->input, "sets") ? ES_OK : es_err_nomem(err, "the config");
+}
+
+/* A file that is included twice is kept once. */
+static es_code tree_keep_file(es_tree *tree, const char *path, const char *text, es_err *err)
+{
+    es_json *files = cJSON_GetObjectItemCaseSensitive(tree->input, "files");
+    const es_json *file;
+    cJSON_ArrayForEach(file, files) if (strcmp(tree_text(file, "path"), path) == 0) return ES_OK;
+    es_json *kept = cJSON_CreateObject();
+    if (cJSON_AddStringToObject(kept, "path", path) && cJSON_AddStringToObject(kept, "text", text) && cJSON_AddItemToArray(files, kept))
+        return ES_OK;
+    cJSON_Delete(kept);
+    return es_err_nomem(err, "the config");
+}
+
+static es_code tree_keep_sets(es_tree *tree, const char *const *sets, size_t count, es_err *err)
+{
+    es_json *kept = cJSON_GetObjectItemCaseSensitive(tree->input, "sets");
+    for (size_t i = 0; i < count; i++)
+        if (!cJSON_AddItemToArray(kept, cJSON_CreateString(sets[i])))
+            return es_err_nomem(err, "the config");
+    return ES_OK;
+}
+
+es_code es_tree_inherit(es_tree *tree, const es_json *input, es_err *err)
+{
+    es_json *old = cJSON_Duplicate(input, true), *sets = cJSON_GetObjectItemCaseSensitive(old, "sets");
+    const es_json *set;
+    bool fine = cJSON_IsArray(sets) && cJSON_IsArray(cJSON_GetObjectItemCaseSensitive(old, "files"));
+    cJSON_ArrayForEach(set, cJSON_GetObjectItemCaseSensitive(tree->input, "sets")) fine = fine && cJSON_AddItemToArray(sets, cJSON_Duplicate(set, false));
+    if (!fine) {
+        cJSON_Delete(old);
+        return es_err_set(err, ES_EINPUT, "provenance.input: needs lists of files and sets");
+    }
+    cJSON_Delete(tree->input);
+    tree->input = old;
+    return ES_OK;
+}
+
 /* A file with all it includes, to be merged at `key`. */
 static es_code tree_read(es_tree *tree, const tree_file *by, const char *path, const char *key, es_json **out, es_err *err)
 {
     tree_file file = {by, path, NULL};
     es_json *root = NULL, *own = NULL;
+    char *text = NULL;
     es_code code = tree_file_open(&file, err);
     if (code == ES_OK)
-        code = es_json_load(&root, path, err);
+        code = es_json_load_text(&root, &text, path, err);
+    if (code == ES_OK)
+        code = tree_keep_file(tree, path, text, err);
     if (code == ES_OK && !cJSON_IsObject(root))
         code = es_err_set(err, ES_EINPUT, "%s: found %s, needs an object", path, es_json_kind(root));
     if (code == ES_OK)
@@ -357,6 +405,7 @@ static es_code tree_read(es_tree *tree, const tree_file *by, const char *path, c
     else
         cJSON_Delete(root);
     cJSON_Delete(own);
+    free(text);
     free(file.real);
     return code;
 }
@@ -383,7 +432,11 @@ static es_code tree_set(es_tree *tree, es_json *over, const char *set, es_err *e
     if (!equals || equals == set || equals - set >= ES_KEY - 16)
         return es_err_set(err, ES_EINPUT, "--set: found \"%s\", needs PATH=VALUE, such as policy.name=lfu", set);
     char key[ES_KEY], from[ES_KEY + 8];
-    snprintf(key, sizeof key, "%.*s", (int)(equals - set), set);
+    size_t length = 0;
+    for (const char *c = set; c < equals; c++)      /* links[0].from is links.0.from, as errors say it */
+        if (*c != ']')
+            key[length++] = *c == '[' ? '.' : *c;
+    key[length] = '\0';
     snprintf(from, sizeof from, "--set %s", key);
     es_json *value = NULL;
     if (es_json_parse(&value, equals + 1, strlen(equals + 1), NULL) != ES_OK && !(value = cJSON_CreateString(equals + 1)))
@@ -405,7 +458,7 @@ static es_code tree_set(es_tree *tree, es_json *over, const char *set, es_err *e
 static es_code tree_apply(es_tree *tree, const char *const *sets, size_t set_count, es_err *err)
 {
     es_json *over = cJSON_CreateObject();
-    es_code code = over ? ES_OK : es_err_nomem(err, "the config");
+    es_code code = over ? tree_keep_sets(tree, sets, set_count, err) : es_err_nomem(err, "the config");
     for (size_t i = 0; i < set_count && code == ES_OK; i++)
         code = tree_set(tree, over, sets[i], err);
     if (code == ES_OK)
@@ -418,7 +471,9 @@ es_code es_tree_load(es_tree *tree, const char *file, const char *const *sets, s
 {
     *tree = (es_tree){0};
     tree->file = es_arena_text(&tree->arena, file);
-    es_code code = tree->file ? tree_read(tree, NULL, tree->file, "", &tree->root, err) : es_err_nomem(err, "the config");
+    es_code code = tree->file ? tree_keep_open(tree, err) : es_err_nomem(err, "the config");
+    if (code == ES_OK)
+        code = tree_read(tree, NULL, tree->file, "", &tree->root, err);
     return code ? code : tree_apply(tree, sets, set_count, err);
 }
 
@@ -429,14 +484,17 @@ es_code es_tree_adopt(es_tree *tree, const es_json *root, const char *from, cons
     tree->root = cJSON_Duplicate(root, true);
     if (!tree->file || !tree->root)
         return es_err_nomem(err, "the config");
-    es_code code = cJSON_IsObject(tree->root) ? tree_expand(tree->root, "", err)
+    es_code code = cJSON_IsObject(tree->root) ? tree_keep_open(tree, err)
                                               : es_err_set(err, ES_EINPUT, "%s: found %s, needs an object", from, es_json_kind(root));
+    if (code == ES_OK)
+        code = tree_expand(tree->root, "", err);
     return code ? code : tree_apply(tree, sets, set_count, err);
 }
 
 void es_tree_free(es_tree *tree)
 {
     cJSON_Delete(tree->root);
+    cJSON_Delete(tree->input);
     free(tree->origins);
     es_arena_free(&tree->arena);
     *tree = (es_tree){0};

@@ -22,12 +22,15 @@ typedef struct es_tree {
     const char *file;           /* the config itself */
     es_tree_origin *origins;    /* one per leaf and who said it, later wins */
     size_t origin_count, origin_room;
+    es_json *input;             /* {"files": [{"path", "text"}...], "sets": [...]}: to the letter what the user wrote */
 } es_tree;
 
 /* Loads a file with all it includes, then applies the settings, each "PATH=VALUE". */
 es_code es_tree_load(es_tree *tree, const char *file, const char *const *sets, size_t set_count, es_err *err);
 /* The same from a tree that was made before, such as the resolved config of a result. `from` names it in errors; its paths stay. */
 es_code es_tree_adopt(es_tree *tree, const es_json *root, const char *from, const char *const *sets, size_t set_count, es_err *err);
+/* The input of a result that is run again: its files, and its settings before those given now. */
+es_code es_tree_inherit(es_tree *tree, const es_json *input, es_err *err);
 /* Puts who said the key with which the error begins before it. Returns the code. */
 es_code es_tree_blame(const es_tree *tree, es_err *err);
 void es_tree_free(es_tree *tree);

@@ -112,7 +112,7 @@ static double adaptive_pressure(const es_view *view)
             continue;
         for (uint32_t w = 0; w < view->words; w++)
             used += (double)__builtin_popcountll(tier->resident[w]) * (double)tier->unit[w];
-        for (uint32_t b = 0; b < (view->per_layer ? view->layers : 1); b++)
+        for (uint32_t b = 0; b < (view->per_layer ? view->spaces : 1); b++)
             room += (double)view->bucket_room[tier->first_bucket + b];
     }
     return room > 0.0 ? used / room : 0.0;

@@ -3,6 +3,7 @@
 Each row is a claim: what is done, and all that is said. NAMES of files are in the folder that files() fills.
 """
 import gzip
+import itertools
 import json
 import os
 import shutil
@@ -31,6 +32,10 @@ SETTINGS = [
     ('tuner=adaptve', '--set tuner: tuner.name: there is no tuner "adaptve"; did you mean "adaptive"?'),
     ('router=max_rank', '--set router: router.experts: is missing'),
     ('router={"name":"max_rank","experts":2}', '--set: router: experts: 2 of rows of 2 leave nothing to choose from; the trace must list more candidates than a token uses'),
+    ('observers=["summary","coverage","summary"]', '--set observers: observers.2: observer summary is there already, as observers.0'),
+    ('links[0].from=host', '--set links.0.from: links: found an object, needs a list of {"from", "to", "channels"}'),
+    ('=3', '--set: found "=3", needs PATH=VALUE, such as policy.name=lfu'),
+    ('tiers={"a/b":{"home":true}}', 'config.json: tiers: "a/b" is no name for one; a name is a word without dots, slashes and blanks'),
     ('observers=["sumary"]', '--set observers: observers.0.name: there is no observer "sumary"; did you mean "summary"?'),
     ('contract=event_atomc', '--set contract: contract.preset: "event_atomc" is not one of event_atomic, after_batch, keep_best, serialized; did you mean "event_atomic"?'),
     ('contract.scope=layers', '--set: contract.scope: "layers" is not one of global, layer; did you mean "layer"?'),
@@ -41,12 +46,30 @@ SETTINGS = [
     ('compute.lookahead=65', '--set: compute.lookahead: 65 is above 64, the most it may be'),
     ('seed=-1', '--set: seed: -1 is below 0, the least it may be'),
     ('contract.prefill=tiles:0', '--set: contract.prefill: "tiles:0" needs a number of tokens, for example "tiles:8"'),
+    ('tiers.cache.capacity=-4slots', '--set: tiers.cache.capacity: "-4slots" is none of bytes ("24GiB"), slots ("192slots") or a share of all experts ("25%")'),
+    ('tiers.cache.capacity=infslots', '--set: tiers.cache.capacity: "infslots" is none of bytes ("24GiB"), slots ("192slots") or a share of all experts ("25%")'),
+    ('tiers.cache.capacity=110%', '--set: tiers.cache.capacity: "110%" is none of bytes ("24GiB"), slots ("192slots") or a share of all experts ("25%")'),
+    ('model.expert_bytes=-5', '--set: model.expert_bytes: -5 is no size of an expert in bytes; it is 1 to 2^53'),
+    ('model.expert_bytes=1e300B', '--set: model.expert_bytes: 1e+300 is no size of an expert in bytes; it is 1 to 2^53'),
+    ('seed=1e30', '--set: seed: 1e+30 is too large to be exact; whole numbers in JSON go up to 9007199254740991'),
+    ('contract.skip_tokens=2', '--set: contract.skip_tokens: 2 leaves nothing to count; 2 tokens were replayed'),
+    ('model.experts=2', 'config.json: trace.path: good.csv: line 4: expert 2 is above 1, the highest'),
     # a model of a predictor that cannot be
     ('predictor={"name":"noisy_oracle","accuracy":1.2}', '--set predictor: predictor.accuracy: 1.2 is above 1, the most it may be'),
     ('predictor={"name":"ranked","placement":"calibrated"}', '--set: predictor: first_ranks: rank 60 is beyond the 3 experts of a layer'),
     ('predictor={"name":"ranked","placement":"calibrated","first_ranks":[1,3],"first_shares":[0.5,0.9]}',
      '--set: predictor: first_shares: end at 0.9, not at 1, so they are no distribution'),
+    # a wrong type
+    ('tiers=[]', '--set: tiers: found a list, needs an object of tiers by name'),
+    ('seed="x"', '--set: seed: found a text, needs a whole number'),
+    ('policy=3', '--set: policy: found a number, needs the name of a part or an object with its name and options'),
+    ('plugins=x.so', '--set: plugins: found a text, needs a list of files'),
     # a wrong path
+    ('trace.path=folder', '--set: trace.path: folder: is a folder, not a file'),
+    ('trace.path=noise', '--set: trace.path: noise: is in no format that is known here (native, csv, route_trace); name it with trace.format if it is'),
+    ('trace={"path":"good.csv","format":"native"}', '--set trace: trace.path: good.csv: cannot open as HDF5: file signature not found'),
+    ('policy={"name":"static","calibrate":"none.csv"}', '--set policy: policy.calibrate: none.csv: cannot open: No such file or directory'),
+    ('model.shape=none.json', '--set: model.shape: none.json: cannot open: No such file or directory'),
     ('trace.path=none.csv', '--set: trace.path: none.csv: cannot open: No such file or directory'),
     ('plugins=["none.so"]', '--set plugins: plugins.0: none.so: cannot open: No such file or directory'),
     # a trace that is cut or contradicts itself
@@ -56,6 +79,8 @@ SETTINGS = [
     ('trace.path=twice.csv', '--set: trace.path: twice.csv: line 2: expert 0 is listed twice'),
     ('trace.path=order.csv', '--set: trace.path: order.csv: the step that begins on line 3: request 0: token 0 comes after token 1; '
      'positions must ascend from step to step, and the rows of a token stand together'),
+    ('trace.path=comma.csv', '--set: trace.path: comma.csv: line 3: ends behind a comma and without a line feed: the file was cut here, or a line feed is missing'),
+    ('trace.path=cut.h5', '--set: trace.path: cut.h5: cannot open as HDF5: the file is cut, it has {half} of {whole} bytes'),
     ('trace.path=huge.csv', '--set: trace.path: huge.csv: line 2: e1 is "70000", not a whole number below 65535'),
     # contents at the start that cannot be
     ('contract.start=none.csv', '--set: contract.start: none.csv: cannot open: No such file or directory'),
@@ -83,6 +108,24 @@ COMMANDS = [
     (['run'], 'run: which file?; usage: expertsim run CONFIG... [--set PATH=VALUE]... [--out DIR] [--json] [--quiet] [--volatile]'),
     (['run', 'config.json', '--jsn'], 'there is no option --jsn; did you mean --json?'),
     (['run', 'config.json', '--out'], '--out needs a value'),
+    (['run', 'config.json', '--out', ''], '--out: the name of a folder is empty'),
+    (['run', 'config.json', 'config.json', 'none.json', '--out', 'out'], 'none.json: cannot open: No such file or directory'),
+    (['run', 'noise'], None),
+    (['run', 'folder'], 'folder: cannot read: Is a directory'),
+    (['run', 'nothing.json'], 'nothing.json: line 1, column 1: ends here, needs a value'),
+    (['run', 'list.json'], 'list.json: found a list, needs an object'),
+    (['run', 'latin.json'], 'latin.json: line 1, column 11: byte 0xe9 is not UTF-8'),
+    (['run', 'self.json'], 'self.json: include: the files include each other: self.json -> self.json'),
+    (['run', 'links.json'], 'links.json: links[0].to: there is no tier "cach"; did you mean "cache"?'),
+    (['run', 'links.json', '--set', 'links[0].to=cash'], '--set links.0.to: links[0].to: there is no tier "cash"'),
+    (['schema', 'x'], 'schema: it takes no arguments; usage: expertsim schema'),
+    (['trace', 'info', 'folder'], 'folder: is a folder, not a file'),
+    (['trace', 'export', 'good.csv', '-o', 'folder'], 'folder: cannot be replaced: Is a directory'),
+    (['trace', 'import', 'good.csv', '-o', 'none/x.h5'], 'none/x.h5.tmp: cannot create the HDF5 file: No such file or directory'),
+    (['trace', 'import', 'good.csv', '--append', '-o', 'odd.csv'], 'odd.csv: only native traces can be appended to'),
+    (['trace', 'generate', 'csv', '-o', 'new.h5'], 'csv reads files; a generator is needed, such as synthetic'),
+    (['rerun', 'whole.h5'], 'whole.h5: /config/resolved: is missing; needs a result.json or result.h5 that `expertsim run --out DIR` wrote'),
+    (['rerun', 'good.csv'], "good.csv: line 1, column 1: found 'r', needs a value"),
     (['rnu'], 'there is no command "rnu"; did you mean "run"?'),
     (['rerun', 'config.json'], 'config.json: provenance.config: is missing; needs a result.json or result.h5 that `expertsim run --out DIR` wrote'),
     (['list', 'polic'], 'there is no kind of part "polic"; did you mean "policy"?'),
@@ -96,16 +139,32 @@ COMMANDS = [
     (['selftest', 'nothing of the kind'], None),
 ]
 
-# What a policy that never names a victim comes to.
+# What a policy comes to that never names a victim, or names a wrong one.
 STUCK = '''
 #include "sim/part/policy.h"
 #include "sim/part/registry.h"
-static size_t never(void *self, const es_need *need, es_oid *out, size_t most)
+typedef struct wrong { int64_t names; const es_view *view; } wrong;
+static const es_option options[] = {
+    {.name = "names", .type = ES_OPT_INT, .offset = offsetof(wrong, names), .min = 0, .max = 3, .help = "0 nobody, 1 no expert, 2 one twice, 3 what is pinned."}, {0}};
+static es_code init(void *self, const es_site *site, es_err *err)
 {
-    (void)self, (void)need, (void)out, (void)most;
-    return 0;
+    (void)err;
+    ((wrong *)self)->view = site->view;
+    return ES_OK;
 }
-static const es_policy policy = {.part = {.abi = ES_ABI, .name = "never", .brief = "Names nobody."}, .victims = never};
+static size_t victims(void *self, const es_need *need, es_oid *out, size_t most)
+{
+    const wrong *s = self;
+    es_oid first = 0;
+    if (s->names == 0 || most < 2)
+        return 0;
+    while (first < s->view->objects && !(es_mask_has(s->view->tier[need->tier].resident, first) && es_mask_has(s->view->guard, first) == (s->names == 3)))
+        first++;
+    out[0] = out[1] = s->names == 1 ? s->view->objects : first;
+    return 2;
+}
+static const es_policy policy = {.part = {.abi = ES_ABI, .name = "never", .brief = "Names wrong ones.", .options = options, .size = sizeof(wrong), .init = init},
+    .victims = victims};
 static const es_plugin_entry parts[] = {{ES_KIND_POLICY, &policy.part}};
 const es_plugin es_plugin_table = {ES_ABI, parts, 1};
 '''
@@ -124,13 +183,21 @@ def files():
         'cycle.json': '{"include": "again.json"}', 'again.json': '{"include": "cycle.json"}', 'syntax.json': '{"trace":\n', 'twice.json': '{"seed": 1, "seed": 2}',
         'timed.json': json.dumps(TIMED), 'warm_text.csv': 'layer,expert\n0,1\n0;1\n', 'warm_layer.csv': '7,0\n', 'warm_expert.csv': '0,3\n',
         'warm_twice.csv': '1,2\n1, 2\n', 'warm_full.csv': 'layer,expert\n# all of it\n0,0\n0,1\n0,2\n1,0\n1,1\n', 'never.c': STUCK, 'a file': '',
+        'timed.json': json.dumps(TIMED), 'never.c': STUCK, 'a file': '', 'comma.csv': HEAD + '0,0,D,0,0,1\n0,1,D,0,0,',
+        'nothing.json': '', 'list.json': '[1, 2]', 'self.json': '{"include": "self.json"}', 'old.c': STUCK.replace('es_plugin_table = {ES_ABI', 'es_plugin_table = {ES_ABI + 1'),
+        'links.json': json.dumps(dict(CONFIG, links=[{'from': 'host', 'to': 'cach'}])),
     }.items():
         open(name, 'w').write(text)
+    os.mkdir('folder')
+    open('noise', 'wb').write(bytes(range(128, 256)) * 40)
+    open('latin.json', 'wb').write(b'{"name": "\xe9"}')
     rows = ''.join('0,%d,D,0,%d,%d\n' % (t, t % 7, 7 + t % 5) for t in range(5000))
     packed = gzip.compress((HEAD + rows).encode())
     open('cut.csv.gz', 'wb').write(packed[:len(packed) // 2])
     native = open(os.path.join(ROOT, 'traces', 'samples', 'quickstart.h5'), 'rb').read()
+    open('whole.h5', 'wb').write(native)
     open('cut.h5', 'wb').write(native[:len(native) // 2])
+    return {'half': len(native) // 2, 'whole': len(native)}
 
 
 def tree():
@@ -158,8 +225,10 @@ def main():
     check = tool.Check('bad_input')
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        files()
+        size = files()
         for setting, text in SETTINGS:
+            for word, number in size.items():
+                text = text.replace('{%s}' % word, str(number))
             says(check, ['run', 'config.json', '--out', 'out', '--set', setting], 2, text)
         for args, text in COMMANDS:
             says(check, args, 2, text)
@@ -169,6 +238,16 @@ def main():
             says(check, ['run', 'config.json', '--out', 'out', '--set', 'trace.path=' + name], 2, None)
         # what cannot be written
         says(check, ['run', 'config.json', '--out', 'a file/x'], 2, 'a file: cannot make the folder: File exists')
+        os.makedirs('half/result.json')
+        says(check, ['run', 'config.json', '--out', 'half', '--quiet'], 2, 'half/result.json: cannot replace: Is a directory')
+        if os.path.exists('/dev/full'):
+            for args in (['run', 'config.json'], ['run', 'config.json', '--json'], ['list'], ['schema'], ['trace', 'info', 'good.csv']):
+                done = subprocess.run([TOOL] + args, stdout=open('/dev/full', 'w'), stderr=subprocess.PIPE, text=True)
+                check.equal('a full disk under ' + ' '.join(args), (done.returncode, done.stderr), (2, 'expertsim: standard output: cannot be written\n'))
+        # a name is no way out of the folder of results
+        json.dump(dict(CONFIG, name='../up'), open('up.json', 'w'))
+        subprocess.run([TOOL, 'run', 'up.json', 'config.json', '--out', 'here', '--quiet'], check=True)
+        check.equal('names of folders', (sorted(os.listdir('here')), os.path.exists('up')), (['_._up', 'config'], False))
         # 3: something is absent or cannot be used
         says(check, ['run', 'config.json', '--out', 'out', '--set', 'plugins=["good.csv"]'], 3, None)
         # 5: a check failed
@@ -179,11 +258,21 @@ def main():
         # 4: it cannot go on
         cjson = subprocess.run(['pkg-config', '--cflags', 'libcjson'], capture_output=True, text=True).stdout.split()
         subprocess.run(os.environ.get('CC', 'cc').split() + ['-shared', '-fPIC', '-I' + ROOT] + cjson + ['never.c', '-o', 'never.so'], check=True)
+        subprocess.run(os.environ.get('CC', 'cc').split() + ['-shared', '-fPIC', '-I' + ROOT] + cjson + ['old.c', '-o', 'old.so'], check=True)
+        says(check, ['run', 'timed.json', '--out', 'out', '--set', 'plugins=["old.so"]'], 2, None)
         says(check, ['run', 'timed.json', '--out', 'out', '--set', 'observers=["summary","audit"]'], 4, 'timed.json: nothing can go on at 0.000003 s: layer 1 of step 0 waits for 2 experts, '
              'and no copy is in flight or can find room in tier cache, where policy never names no victims and 2 experts may leave')
-        # the same where nobody watches (core/quick.c): the policy is to blame
-        done = subprocess.run([TOOL, 'run', 'timed.json', '--out', 'out'], capture_output=True, text=True)
-        check.equal('a policy that names nobody', (done.returncode in (1, 4), 'policy never names' in done.stderr, done.stdout, os.listdir('out')), (True, True, '', []))
+        # 1: a policy is wrong; the same is said of it whether every copy is watched (core/room.c) or not (core/quick.h)
+        for clock, overflow, names in itertools.product(('none', 'simulated'), ('waves', 'trim'), range(4)):
+            said = []
+            for observers in ('["summary"]', '["summary","audit"]'):
+                sets = ['clock=' + clock, 'contract.overflow=' + overflow, 'policy.names=%d' % names, 'observers=' + observers]
+                done = subprocess.run([TOOL, 'run', 'timed.json', '--out', 'out'] + [x for one in sets for x in ('--set', one)], capture_output=True, text=True)
+                said.append((done.returncode, done.stderr, done.stdout, os.listdir('out')))
+            name = 'a wrong policy, clock %s, %s, %d: ' % (clock, overflow, names)
+            check.equal(name + 'both ways', said[0], said[1])
+            check.equal(name + said[0][1], (said[0][0], 'policy never names' in said[0][1], said[0][2:]),
+                        (4 if clock == 'simulated' and overflow == 'waves' and names == 0 else 1, True, ('', [])))
         os.chdir(ROOT)
     check.close()
 

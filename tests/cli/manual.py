@@ -1,4 +1,4 @@
-"""What the tool says of itself: list, describe, schema, completion; trace info and the other verbs of trace."""
+"""What the tool says of itself: list, describe, schema, man page, completion; trace info and the other verbs of trace."""
 import glob
 import json
 import os
@@ -149,6 +149,33 @@ def completion(check):
         check.equal('completion knows every command', sorted(commands), sorted(re.findall(r'^  (\w+) +[A-Z]', call('help'), re.M)))
 
 
+# ---- the man page ----
+
+def man(check):
+    page = call('man')
+    check.equal('the man page is ASCII', page.isascii(), True)
+    check.equal('twice the same', call('man') == page, True)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'expertsim.1')
+        with open(path, 'w') as f:
+            f.write(page)
+        if shutil.which('groff'):
+            done = subprocess.run(['groff', '-ww', '-man', '-Tascii', '-P-cbou', '-rLL=100n', path], capture_output=True, text=True)
+            check.equal('groff has nothing to say', (done.returncode, done.stderr), (0, ''))
+            text = ' '.join(done.stdout.split())
+            for word in re.findall(r'^  (\w+) +[A-Z]', call('help'), re.M):
+                check.equal('the page has command ' + word, word == 'help' or ' expertsim %s ' % word in text, True)
+            for name in call('describe', '--names').split():
+                check.equal('the page has ' + name, name.split('.')[-1] in text.split(), True)
+            for command in ('run', 'trace', 'selftest', 'describe'):
+                for flag in set(re.findall(r'--[a-z]+', call('help', command))):
+                    check.equal('the page has %s of %s' % (flag, command), flag in text, True)
+            check.equal('exit codes', 'EXIT STATUS 0 fine 1 a fault of ours 2 wrong input 3 ' in text, True)
+        if shutil.which('man'):
+            done = subprocess.run(['man', '--warnings', '-l', path], capture_output=True, text=True, env=dict(os.environ, MANPAGER='cat', MANWIDTH='80', LC_ALL='C.UTF-8'))
+            check.equal('man has nothing to say', (done.returncode, done.stderr), (0, ''))
+
+
 # ---- trace ----
 
 def trace(check):
@@ -183,6 +210,7 @@ def main():
     schema(check)
     parts(check)
     completion(check)
+    man(check)
     trace(check)
     check.close()
 

@@ -1,7 +1,8 @@
 """README.md says what the tool says: its console blocks are run and compared, and so are the option reference and the shown config.
+The table of benchmarks is not measured again: only that it has the rows is checked.
 
     readme.py             compares
-    readme.py --update    writes them anew
+    readme.py --update    writes them anew (not the benchmarks: tests/bench/bench.py --table does)
 """
 import difflib
 import os
@@ -11,7 +12,8 @@ import sys
 import tempfile
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..'))
-sys.path.insert(0, os.path.join(ROOT, 'tests', 'support'))
+sys.path[:0] = [os.path.join(ROOT, 'tests', 'support'), os.path.join(ROOT, 'tests', 'bench')]
+import bench
 import tool
 
 README = os.path.join(ROOT, 'README.md')
@@ -57,6 +59,7 @@ def main():
         print('readme: write it anew with: EXPERTSIM=build/expertsim python3 tests/cli/readme.py --update')
     check.equal('README.md is as the tool says', new == old, True)
     check.equal('it has console blocks', old.count('```console') >= 5, True)
+    check.equal('its table of benchmarks', bench.readme_faults(old), [])
     check.equal('it shows no path of this machine', ROOT in old, False)
     check.close()
 

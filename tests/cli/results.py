@@ -29,7 +29,7 @@ KEYS = {
     'contract.quota': TEXT, 'contract.prefill': TEXT, 'contract.prefill_counts': TEXT, 'contract.start': TEXT, 'contract.reset': TEXT,
     'contract.skip_tokens': NUMBER, 'contract.ties': TEXT, 'contract.pins': TEXT, 'contract.pins_take_room': FLAG,
     'provenance.version': TEXT, 'provenance.seed': NUMBER, 'provenance.replication': NUMBER, 'provenance.causal': FLAG, 'provenance.config_sha256': TEXT,
-    'provenance.config': OBJECT, 'provenance.trace.path': TEXT, 'provenance.trace.sha256': TEXT, 'provenance.trace.synthetic': FLAG,
+    'provenance.config': OBJECT, 'provenance.input': OBJECT, 'provenance.trace.path': TEXT, 'provenance.trace.sha256': TEXT, 'provenance.trace.synthetic': FLAG,
     'provenance.trace.layers': NUMBER, 'provenance.trace.experts': NUMBER, 'provenance.trace.top_k': NUMBER,
 }
 
@@ -138,13 +138,122 @@ def kept(check, printed, folder):
     h5(check, os.path.join(one, 'result.h5'), os.path.join(two, 'result.h5'))
 
 
+def said(check, folder):
+    """What the user wrote is kept to the letter, and a rerun of a rerun still has it."""
+    profile, config = os.path.join(folder, 'profile.json'), os.path.join(folder, 'mine.json')
+    with open(profile, 'w') as f:
+        f.write('{"policy":\t"fifo"}')                        # no line feed at the end
+    with open(config, 'w') as f:
+        f.write('\n{ "include" : ["profile.json", "%s"], "policy": {}, "name": "mïne" }\r\n\n' % os.path.join(ROOT, QUICKSTART))
+    first, second = os.path.join(folder, 'said'), os.path.join(folder, 'again')
+    call('run', config, '--out', first, '--quiet', '--set', 'seed=3', '--set', 'bounds=false')
+    call('rerun', os.path.join(first, 'result.h5'), '--out', second, '--quiet', '--set', 'policy=lru')
+    for where, sets in ((first, ['seed=3', 'bounds=false']), (second, ['seed=3', 'bounds=false', 'policy=lru'])):
+        given = json.load(open(os.path.join(where, 'result.json')))['provenance']['input']
+        check.equal('settings', given['sets'], sets)
+        check.equal('files', [file['path'] for file in given['files']][:2], [config, profile])
+        for i, file in enumerate(given['files']):
+            text = open(file['path'], 'rb').read()
+            check.equal('text of ' + file['path'], file['text'].encode(), text)
+            if shutil.which('h5dump'):
+                raw = os.path.join(folder, 'raw')
+                subprocess.run(['h5dump', '-d', '/config/files/%d' % i, '-b', '-o', raw, os.path.join(where, 'result.h5')], check=True, capture_output=True)
+                check.equal('text in result.h5', open(raw, 'rb').read(), text)
+
+
+def dump(path, data):
+    """What h5dump says of a dataset; nothing when there is none."""
+    done = subprocess.run(['h5dump', '-y', '-A', '0', '-d', data, path], capture_output=True, text=True)
+    return done.stdout if done.returncode == 0 else ''
+
+
+def numbers(path, data):
+    """The rows of a table of integers."""
+    text = dump(path, data)
+    columns = len(re.findall(r'H5T_STD_I64LE "', text.split('DATASPACE')[0]))
+    flat = [int(n) for n in re.findall(r'-?\d+', text.split('DATA {')[1].split('\n   }')[0])]
+    return [flat[i:i + columns] for i in range(0, len(flat), columns)]
+
+
+def attribute(path, object, name):
+    dump = subprocess.run(['h5dump', '-y', '-a', object + '/' + name, path], capture_output=True, text=True).stdout
+    return float(dump.split('DATA {')[1].split('}')[0])
+
+
+def curves(check, path, result):
+    """Curves add up to the summary, bins of a histogram to its samples."""
+    cache, time, pcie = result['cache'], result['time'], result['channels']['pcie']
+    info = result['provenance']['trace']
+    names = subprocess.run(['h5ls', '-r', path], capture_output=True, text=True).stdout
+    series = [line.split()[0] for line in names.split('\n') if line.startswith('/series') and 'Dataset' in line]
+    check.equal('there are curves', len(series) > 20, True)
+    rows = {name[len('/series/'):]: numbers(path, name) for name in series}
+    axis = [row[:2] for row in rows['hits']]
+    check.equal('all over the same bins', all([row[:2] for row in curve] == axis for curve in rows.values()), True)
+    check.equal('which go on', all(a[0] < b[0] and a[1] < b[1] for a, b in zip(axis, axis[1:])), True)
+    check.equal('to the end', axis[-1], [round(time['total_s'] * 1e9), info['prompt_tokens'] + info['decode_tokens']])
+    for name, want in [
+            ('lookups', cache['lookups']), ('hits', cache['hits']), ('late', cache['late']), ('evictions', cache['evictions']),
+            ('fetched_bytes', cache['fetched_bytes']), ('guess_bytes', cache['guess_bytes']), ('decode_tokens', info['decode_tokens']),
+            ('stall_ns', time['stall_s'] * 1e9), ('total_ns', time['total_s'] * 1e9), ('dense_ns', time['attribution']['dense'] * 1e9),
+            ('expert_gpu_ns', time['attribution']['expert_gpu'] * 1e9), ('channels/pcie/bytes', pcie['bytes']), ('channels/pcie/transfers', pcie['transfers']),
+            ('channels/pcie/busy_ns', pcie['busy_s'] * 1e9), ('channels/pcie/queue_ns', pcie['queue_s'] * 1e9), ('channels/pcie/wait_ns', pcie['wait_s'] * 1e9)]:
+        check.equal('sum of ' + name, sum(row[2] for row in rows[name]), round(want))
+    held = [row[2] for row in rows['tiers/cache/resident']]
+    check.equal('residents at the end', (held[-1], max(held) <= result['capacity']['objects']), (result['capacity']['residents'], True))
+    check.equal('bytes held', rows['tiers/cache/resident_bytes'][-1][2], result['tiers']['cache']['held'])
+    for name, want in (('token_latency_ns', time['token_latency_s']), ('ttft_ns', time['ttft_quantiles_s'])):
+        at = '/hist/' + name
+        bins = numbers(path, at)
+        check.equal('samples of ' + name, (sum(row[2] for row in bins), attribute(path, at, 'samples')), (want['samples'], want['samples']))
+        check.equal('bins of ' + name, all(a[1] <= b[0] for a, b in zip(bins, bins[1:])) and all(a[0] < a[1] for a in bins), True)
+        for q in ('p50', 'p95', 'p99', 'max'):
+            check.equal('%s of %s' % (q, name), attribute(path, at, q), round(want[q] * 1e9))
+    for name in series + ['/hist/token_latency_ns', '/hist/token_stall_ns', '/hist/ttft_ns', '/tables/tokens', '/tables/requests', '/tables/layers',
+                          '/summary', '/config/resolved', '/config/files/0', '/calibration/machine']:
+        dump = subprocess.run(['h5dump', '-A', '-d', name, path], capture_output=True, text=True).stdout
+        check.equal('units and long_name of ' + name, ['ATTRIBUTE "%s"' % a in dump for a in ('units', 'long_name')], [True, True])
+
+
+def bounded(check, folder):
+    """A trace twice as long takes no more points."""
+    sizes = []
+    for tokens in (1500, 3000):
+        where = os.path.join(folder, 'long%d' % tokens)
+        call('run', QUICKSTART, '--out', where, '--quiet', '--set', 'bounds=false', '--set', 'observers=["summary",{"name":"series","bins":64}]', '--set', 'clock=none',
+             '--set', 'trace={"source":{"name":"synthetic","layers":24,"experts":32,"top_k":4,"requests":1,"prompt_tokens":1,"decode_tokens":%d}}' % tokens)
+        result = json.load(open(os.path.join(where, 'result.json')))
+        rows = numbers(os.path.join(where, 'result.h5'), '/series/hits')
+        sizes.append(32 <= len(rows) <= 64)
+        check.equal('hits of %d tokens' % tokens, sum(row[2] for row in rows), result['cache']['hits'])
+        check.equal('without a clock there is no time', {row[0] for row in rows}, {0})
+        check.equal('nor a curve of it', 'HDF5' in dump(os.path.join(where, 'result.h5'), '/series/stall_ns'), False)
+    check.equal('points', sizes, [True, True])
+
+
+def streamed(check, folder):
+    """Without kept samples the bins are the same, and quantiles within one percent."""
+    kept, stream = os.path.join(folder, 'kept'), os.path.join(folder, 'stream')
+    for where, flag in ((kept, 'false'), (stream, 'true')):
+        call('run', QUICKSTART, '--out', where, '--quiet', '--set', 'bounds=false', '--set', 'stream=' + flag)
+    kept, stream = os.path.join(kept, 'result.h5'), os.path.join(stream, 'result.h5')
+    for name in ('/hist/token_latency_ns', '/hist/token_stall_ns', '/hist/ttft_ns', '/series/hits', '/series/stall_ns'):
+        check.equal(name + ' of a stream', numbers(stream, name), numbers(kept, name))
+    for q in ('p50', 'p90', 'p95', 'p99', 'p999'):
+        exact, rough = (attribute(path, '/hist/token_latency_ns', q) for path in (kept, stream))
+        check.equal('%s of a stream' % q, abs(rough - exact) <= exact / 100, True)
+    check.equal('exact', [attribute(path, '/hist/token_latency_ns', 'exact') for path in (kept, stream)], [1, 0])
+
+
 def h5(check, one, two):
+    if shutil.which('h5dump') and shutil.which('h5ls'):
+        curves(check, one, json.load(open(os.path.join(os.path.dirname(one), 'result.json'))))
     if shutil.which('h5dump'):
         def dump(path):
             return subprocess.run(['h5dump', '-A', path], capture_output=True, text=True)
         done = dump(one)
         check.equal('h5dump', done.returncode, 0)
-        for name in ('DATASET "resolved"', 'DATASET "summary"', 'GROUP "tables"', 'GROUP "volatile"', 'ATTRIBUTE "config_sha256"', 'ATTRIBUTE "trace_sha256"',
+        for name in ('DATASET "resolved"', 'DATASET "summary"', 'GROUP "tables"', 'GROUP "series"', 'GROUP "hist"', 'GROUP "calibration"', 'GROUP "volatile"', 'ATTRIBUTE "config_sha256"', 'ATTRIBUTE "trace_sha256"',
                      'ATTRIBUTE "version"', 'ATTRIBUTE "seed"', 'ATTRIBUTE "units"', 'ATTRIBUTE "long_name"'):
             check.equal('result.h5 has ' + name, name in done.stdout, True)
     if shutil.which('h5diff'):
@@ -164,6 +273,10 @@ def main():
         folder = os.path.realpath(folder)
         provenance(check, result, folder)
         kept(check, printed, folder)
+        said(check, folder)
+        if shutil.which('h5dump'):
+            bounded(check, folder)
+            streamed(check, folder)
     check.close()
 
 

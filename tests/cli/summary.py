@@ -1,8 +1,10 @@
 """The summary that a newcomer reads, help, and exit codes of what goes well."""
+import json
 import os
 import re
 import subprocess
 import sys
+import tempfile
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..'))
 sys.path.insert(0, os.path.join(ROOT, 'tests', 'support'))
@@ -55,6 +57,19 @@ def others(check):
     check.equal('quiet', call('run', 'configs/quickstart.json', '--quiet').stdout, '')
     uniform = call('run', 'configs/quickstart.json', '--set', 'trace={"source":{"name":"synthetic","sampler":"uniform","layers":24,"experts":32,"top_k":4}}')
     check.equal('uniform traffic is labelled', 'synthetic, uniform: every expert is equally likely, so the hit rate is only capacity / population' in uniform.stdout, True)
+    small = call('run', 'configs/quickstart.json', '--set', 'tiers.cache.capacity=3slots', '--set', 'bounds=false', '--set', 'clock=none')
+    check.equal('events that do not fit are said', 'note          24,672 events needed more experts than fit; contract.overflow waves says what happens then' in small.stdout, True)
+    with tempfile.NamedTemporaryFile('w', suffix='.json') as f:
+        json.dump({'trace': {'path': os.path.join(ROOT, 'traces', 'samples', 'quickstart.h5')}, 'tiers': {'host': {'home': True, 'compute': 'gpu'}}}, f)
+        f.flush()
+        home = lines_of(call('run', f.name).stdout)
+    check.equal('a home tier has no limit', (home['capacity'].split(';')[0], home['hit rate'][:5]), ('no limit', '100 %'))
+    named = call('run', 'configs/quickstart.json', '--set', 'tiers.cache.compute=graphics_processor', '--set', 'bounds=false',
+                 '--set', 'channels.graphics_processor={"timing":{"name":"compute","expert":"10us"}}', '--set', 'channels.a_rather_long_name_for_a_link={"profile":"pcie.h2d"}',
+                 '--set', 'links=[{"from":"host","to":"cache","channels":["a_rather_long_name_for_a_link"]}]')
+    check.equal('a wide label', bool(re.search(r'^  a_rather_long_name_for_a_link [\d.]+ % busy', named.stdout, re.M)), True)
+    auto = call('run', 'configs/quickstart.json', '--set', 'clock=auto', '--set', 'bounds=false')
+    check.equal('clock auto', 'clock simulated' in auto.stdout, True)
     several = call('run', 'configs/quickstart.json', 'configs/quickstart.json', '--set', 'bounds=false')
     check.equal('several configs, one summary each', several.stdout.count('quickstart: '), 2)
 
@@ -65,7 +80,7 @@ def helps(check):
     check.equal('nothing is help too', call().stdout, front.stdout)
     check.equal('--help is help', call('--help').stdout, front.stdout)
     verbs = re.findall(r'^  (\w+) +[A-Z]', front.stdout, re.M)
-    check.equal('commands', verbs, ['run', 'rerun', 'list', 'describe', 'trace', 'selftest', 'schema', 'help'])
+    check.equal('commands', verbs, ['run', 'rerun', 'list', 'describe', 'trace', 'reproduce', 'selftest', 'schema', 'help'])
     for verb in verbs[:-1]:
         said = call('help', verb)
         check.equal('help ' + verb, (said.returncode, said.stdout.startswith('expertsim %s ' % verb)), (0, True))

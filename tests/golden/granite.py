@@ -1,12 +1,15 @@
-"""granite-3.0-1b english_prose: misses of eight policies at five budgets."""
+"""granite-3.0-1b english_prose: misses of eight policies at five budgets, through configs/engines/onnx-genai.json."""
 import gzip
 import json
 import os
+import subprocess
 import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'support'))
 import tool
+
+CONFIG = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'configs', 'engines', 'onnx-genai.json')
 
 
 def neutral_csv(prompt, path):
@@ -49,11 +52,14 @@ def main():
                 'equal_oracle': ('belady', 'layer'), 'equal_lru': ('lru', 'layer'),
             }
             for name, (policy, scope) in policies.items():
-                contract = {'prefill': 'skip', 'overflow': 'trim', 'scope': scope, 'pins': 'free'}
+                sets = ['trace.path=' + path, 'tiers.cache.capacity=%dslots' % budget, 'policy=' + json.dumps(policy), 'contract.scope=' + scope,
+                        'model.experts=%d' % experts, 'bounds=false']
                 if scope == 'layer':
-                    contract['quota'] = [quota] * layers
-                config = tool.untimed(path, '%dslots' % budget, policy, contract, model={'experts': experts})
-                cache = tool.run(config)['cache']
+                    sets.append('contract.quota=' + json.dumps([quota] * layers))
+                done = subprocess.run([tool.TOOL, 'run', CONFIG, '--json'] + [word for s in sets for word in ('--set', s)], capture_output=True, text=True)
+                if done.returncode != 0:
+                    raise RuntimeError(done.stderr)
+                cache = json.loads(done.stdout)['cache']
                 check.equal('%s %s accesses' % (name, ratio), cache['lookups'], row['accesses'])
                 check.equal('%s %s misses' % (name, ratio), cache['misses'], row['page_ins'][name])
     check.close()

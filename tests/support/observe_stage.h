@@ -20,7 +20,7 @@
 #include "sim/part/observer.h"
 
 extern const es_observer es_observer_summary, es_observer_coverage, es_observer_latency, es_observer_traffic, es_observer_memory,
-    es_observer_events, es_observer_digest, es_observer_audit;
+    es_observer_events, es_observer_digest, es_observer_audit, es_observer_series;
 
 enum { CACHE, DRAM, HOME, TIERS, WORDS = 2, L1 = 64 };
 
@@ -48,7 +48,7 @@ static inline es_code stage_try(stage *s, const es_observer *observer, const cha
     bool timed = s->view.timed;
     memset(s, 0, sizeof *s);
     s->observer = observer;
-    s->view = (es_view){.timed = timed, .layers = 2, .experts = 4, .stride = 64, .variants = 1, .objects = 128, .words = WORDS, .words_per_layer = 1,
+    s->view = (es_view){.timed = timed, .layers = 2, .spaces = 2, .experts = 4, .stride = 64, .variants = 1, .objects = 128, .words = WORDS, .words_per_layer = 1,
         .tiers = TIERS, .serving = CACHE, .buckets = TIERS, .tier = s->tier, .layer_of = s->layer_of, .layer_number = s->layer_number,
         .bytes = s->bytes, .guard = s->guard, .bucket_room = s->room, .channels = 2, .channel = s->channel, .times = &s->times, .tally = &s->tally};
     for (uint32_t w = 0; w < WORDS; w++) {

@@ -69,6 +69,16 @@ static void scene_draw_contract(scene *s, dice *d)
     snprintf(s->quota, sizeof s->quota, "\"%s\"", (const char *[]){"floor", "round", "remainder_low"}[dice_below(d, 3)]);
 }
 
+/* A number for each layer instead of a rule: in slots, or bytes enough for as many. */
+static void scene_draw_quota(scene *s, dice *d, int64_t largest)
+{
+    int used = snprintf(s->quota, sizeof s->quota, "[");
+    for (uint32_t l = 0; l < s->layers; l++)
+        used += snprintf(s->quota + used, sizeof s->quota - (size_t)used, "%s%" PRId64, l ? ", " : "",
+            dice_between(d, 1, s->top_k * s->slices * 2) * (s->tier[0].bytes ? largest : 1));
+    snprintf(s->quota + used, sizeof s->quota - (size_t)used, "]");
+}
+
 /* Room for something between one object and all of them. */
 static void scene_draw_tier(scene *s, dice *d, uint32_t t)
 {
@@ -79,11 +89,15 @@ static void scene_draw_tier(scene *s, dice *d, uint32_t t)
         largest = s->bytes[l] > largest ? s->bytes[l] : largest;
     uint32_t most = s->layers * s->experts * s->slices / lots, few = s->top_k * s->slices * 2;
     uint32_t count = dice_between(d, 1, dice_chance(d, 70) && few < most ? few : most);
-    tier->bytes = dice_chance(d, 50);
+    tier->bytes = t > 0 && s->quota[0] == '[' ? s->tier[0].bytes : dice_chance(d, 50);  /* one list of quotas goes for all tiers */
     tier->granularity = tier->bytes && dice_chance(d, 20) ? PICK(d, 100, 256, 1000) : 0;
     if (tier->granularity)
         largest = (largest + tier->granularity - 1) / tier->granularity * tier->granularity;
     tier->room = (int64_t)lots * count * (tier->bytes ? largest : 1) + (tier->bytes ? PICK(d, 0, 0, 500) : 0);
+    if (t == 0 && dice_chance(d, 15))
+        scene_draw_quota(s, d, largest);
+    tier->counted = !tier->bytes && dice_chance(d, 20);
+    tier->share = !tier->bytes && s->contract.scope == ES_GLOBAL && s->slices == 1 && dice_chance(d, 15) ? dice_between(d, 25, 100) : 0;
     tier->demotes = t + 1 < s->tiers && dice_chance(d, 60);
     tier->exclusive = t > 0 && dice_chance(d, 40);
     tier->write_back = tier->demotes && dice_chance(d, 40);
@@ -101,7 +115,9 @@ static void scene_draw_channel(scene *s, dice *d, uint32_t c)
     channel->per_object = dice_chance(d, 20) ? 100 : 0;
     channel->rate = PICK(d, 1000000000, 1000000000, 2000000000, 600000000, 0);
     channel->batch = dice_chance(d, 30) ? dice_between(d, 2, 4) : 1;
-    channel->cv = dice_chance(d, 10) ? 0.5 : 0;
+    channel->timing = dice_chance(d, 70) ? "affine" : (const char *[]){"jitter", "table", "constant"}[dice_below(d, 3)];
+    channel->cv = 0.5;
+    channel->gamma = dice_chance(d, 50);
     channel->fifo = dice_chance(d, 30);
     channel->slowed_by = dice_chance(d, 20) ? dice_below(d, s->channels) : SCENE_CHANNELS;
     if (channel->slowed_by == c)
@@ -131,29 +147,43 @@ static void scene_draw_machine(scene *s, dice *d)
     s->compute.lookahead = dice_chance(d, 80) ? 1 : dice_between(d, 2, 5);
 }
 
+typedef struct scene_variant { /* a part with options other than its own */
+    const char *name, *options;
+} scene_variant;
+
+static const scene_variant scene_policies[] = {{"lfu", "{\"counts\": \"resident\"}"}, {"belady", "{\"bypass\": true}"}, {"static", "{\"count\": 3}"},
+    {"hybrid", "{\"share\": 1}"}, {"hybrid", "{\"pins\": 2, \"min_uses\": 2}"}, {"shift_cache", "{\"window\": 3}"},
+    {"shift_cache", "{\"window\": 2, \"jsd_reweighting\": false, \"persistent_detector\": true, \"persist_tokens\": 2, \"triggered_reweighting\": true}"},
+    {NULL, NULL}};
+static const scene_variant scene_predictors[] = {{"noisy_oracle", "{\"accuracy\": 1, \"extra\": 2}"}, {"noisy_oracle", "{\"recall\": [0.9, 0.5]}"},
+    {"shift_transition", "{\"most\": 4, \"min_count\": 1}"}, {"recorded", "{\"first\": 1}"}, {NULL, NULL}};
+static const scene_variant scene_dispatchers[] = {{"host_compute", "{\"rule\": \"always\"}"}, {"host_compute", "{\"rule\": \"n\", \"count\": 1}"}, {NULL, NULL}};
+
+/* One of the parts that are registered, each with its defaults, or of the variants. A new part is drawn unasked. */
+static void scene_draw_part(dice *d, es_kind kind, const scene_variant *variants, const char **name, const char **options)
+{
+    uint32_t known = 0, more = 0;
+    while (es_part_at(kind, known))
+        known++;
+    while (variants[more].name)
+        more++;
+    uint32_t i = dice_below(d, known + more);
+    *name = i < known ? es_part_at(kind, i)->name : variants[i - known].name;
+    *options = i < known ? NULL : variants[i - known].options;
+}
+
 static void scene_draw_parts(scene *s, dice *d)
 {
-    static const char *const policies[][2] = {{"lru", NULL}, {"lru", NULL}, {"lfu", NULL}, {"lfu", "{\"counts\": \"resident\"}"}, {"fifo", NULL},
-        {"random", NULL}, {"belady", NULL}, {"belady", "{\"bypass\": true}"}, {"static", NULL}, {"hybrid", NULL}, {"hybrid", "{\"share\": 1}"},
-        {"shift_cache", "{\"window\": 3}"}};
-    static const char *const predictors[][2] = {{"previous_token", NULL}, {"noisy_oracle", NULL}, {"noisy_oracle", "{\"accuracy\": 1, \"extra\": 2}"},
-        {"shift_transition", "{\"most\": 4, \"min_count\": 1}"}, {"recorded", NULL}};
-    static const char *const dispatchers[][2] = {{"fetch", NULL}, {"host_compute", NULL}, {"host_compute", "{\"rule\": \"always\"}"},
-        {"host_compute", "{\"rule\": \"n\", \"count\": 1}"}};
-    uint32_t i = dice_below(d, sizeof policies / sizeof *policies);
-    s->policy = policies[i][0];
-    s->policy_options = policies[i][1];
-    i = dice_below(d, 10);
-    if (i < 5) {
-        s->predictor = i == 4 && s->guesses == 0 ? "previous_token" : predictors[i][0];
-        s->predictor_options = predictors[i][1];
-    }
-    i = dice_below(d, 10);
-    if (i < 4) {
-        s->dispatcher = dispatchers[i][0];
-        s->dispatcher_options = dispatchers[i][1];
-    }
+    scene_draw_part(d, ES_KIND_POLICY, scene_policies, &s->policy, &s->policy_options);
+    if (dice_chance(d, 50))
+        scene_draw_part(d, ES_KIND_PREDICTOR, scene_predictors, &s->predictor, &s->predictor_options);
+    if (s->guesses == 0 && s->predictor && !strcmp(s->predictor, "recorded"))
+        s->predictor = s->predictor_options = NULL;
+    if (dice_chance(d, 40))
+        scene_draw_part(d, ES_KIND_DISPATCHER, scene_dispatchers, &s->dispatcher, &s->dispatcher_options);
     s->watched = true;
+    s->reported = dice_chance(d, 20);
+    s->stream = dice_chance(d, 20);
 }
 
 void scene_draw(scene *s, uint64_t seed)
@@ -165,6 +195,12 @@ void scene_draw(scene *s, uint64_t seed)
     scene_draw_contract(s, &d);
     scene_draw_machine(s, &d);
     scene_draw_parts(s, &d);
+}
+
+void scene_alike(scene *s)
+{
+    for (uint32_t l = 0; l < s->layers; l++)
+        s->bytes[l] = s->bytes[0];
 }
 
 /* ---- building ---- */
@@ -222,14 +258,27 @@ static void scene_trace(const scene *s, rig *r)
     r->trace.info.counted = s->counted;
 }
 
+/* A table says what the affine cost would be, for one object and for two. */
+static const char *scene_timing(const scene_channel *c, rig *r)
+{
+    int64_t rate = c->rate ? c->rate : 1000000000;
+    if (!strcmp(c->timing, "constant"))
+        return rig_text(r, "{\"time\": \"%" PRId64 "ns\"}", c->latency);
+    if (!strcmp(c->timing, "table"))
+        return rig_text(r, "{\"latency\": \"%" PRId64 "ns\", \"points\": [{\"bytes\": \"100B\", \"count\": 1, \"time\": \"%" PRId64 "ns\"}, "
+            "{\"bytes\": \"3000B\", \"count\": 1, \"time\": \"%" PRId64 "ns\"}, {\"bytes\": \"3000B\", \"count\": 2, \"time\": \"%" PRId64 "ns\"}]}",
+            c->latency, c->latency + 100000000000 / rate, c->latency + 3000000000000 / rate, c->latency + c->per_object + 3000000000000 / rate);
+    const char *jitter = strcmp(c->timing, "jitter") != 0 ? "" : rig_text(r, ", \"cv\": %g, \"distribution\": \"%s\"", c->cv, c->gamma ? "gamma" : "lognormal");
+    return rig_text(r, "{\"latency\": \"%" PRId64 "ns\", \"per_object\": \"%" PRId64 "ns\", \"rate\": \"%" PRId64 "B/s\"%s}", c->latency, c->per_object,
+        c->rate, jitter);
+}
+
 static void scene_channels(const scene *s, rig *r)
 {
     static const char *const names[] = {"a", "b", "c"};
     for (uint32_t c = 0; c < s->channels; c++) {
         const scene_channel *row = &s->channel[c];
-        es_plan_channel *channel = rig_channel(r, names[c], row->cv > 0 ? "jitter" : "affine",
-            rig_text(r, "{\"latency\": \"%" PRId64 "ns\", \"per_object\": \"%" PRId64 "ns\", \"rate\": \"%" PRId64 "B/s\"%s}", row->latency,
-                row->per_object, row->rate, row->cv > 0 ? ", \"cv\": 0.5" : ""));
+        es_plan_channel *channel = rig_channel(r, names[c], row->timing, scene_timing(row, r));
         channel->discipline = row->discipline;
         channel->lanes = row->lanes;
         channel->chunk = row->chunk;
@@ -263,9 +312,12 @@ static void scene_tiers(const scene *s, rig *r)
     static const char *const names[] = {"cache", "dram", "disk"};
     for (uint32_t t = 0; t < s->tiers; t++) {
         const scene_tier *row = &s->tier[t];
-        es_plan_tier *tier = rig_tier(r, names[t], rig_text(r, "%" PRId64 "%s", row->room, row->bytes ? "B" : "slots"), t == 0 ? "gpu" : NULL);
+        const char *capacity = row->share ? rig_text(r, "%" PRId64 "%%", row->share) : rig_text(r, "%" PRId64 "%s", row->room, row->bytes ? "B" : "slots");
+        es_plan_tier *tier = rig_tier(r, names[t], capacity, t == 0 ? "gpu" : NULL);
         if (row->granularity)
             tier->allocator = rig_part(r, ES_KIND_ALLOCATOR, "bytes", rig_text(r, "{\"granularity\": \"%" PRId64 "B\"}", row->granularity), "tiers.allocator");
+        if (row->counted)
+            tier->allocator = rig_part(r, ES_KIND_ALLOCATOR, "slots", NULL, "tiers.allocator");
         tier->demote = row->demotes ? names[t + 1] : NULL;
         tier->exclusive = row->exclusive;
         tier->write_back = row->write_back;
@@ -303,10 +355,11 @@ void scene_build(const scene *s, rig *r)
     r->plan.policy = rig_part(r, ES_KIND_POLICY, s->policy, s->policy_options, "policy");
     r->plan.predictor = rig_part(r, ES_KIND_PREDICTOR, s->predictor, s->predictor_options, "predictor");
     r->plan.dispatcher = rig_part(r, ES_KIND_DISPATCHER, s->dispatcher, s->dispatcher_options, "dispatcher");
-    if (s->watched) {
-        rig_observe(r, "audit");
-        rig_observe(r, "digest");
-    }
+    r->plan.stream = s->stream;
+    static const char *const observers[] = {"summary", "latency", "audit", "digest", "coverage", "traffic", "memory"};
+    for (size_t i = 0; i < sizeof observers / sizeof *observers; i++)
+        if (i < 2 || (i < 4 ? s->watched : s->reported))
+            rig_observe(r, observers[i]);
 }
 
 /* ---- cases ---- */

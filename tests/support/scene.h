@@ -17,15 +17,18 @@ int64_t dice_pick(dice *d, const int64_t *of, uint32_t count);
 
 typedef struct scene_tier {     /* those before home, the serving one first */
     int64_t room;               /* bytes or slots */
-    bool bytes, demotes, exclusive, write_back, yields;
-    int64_t granularity;        /* of allocator bytes; 0: allocator left out */
+    int64_t share;              /* percent of all experts, instead of room; 0: not so */
+    bool bytes, counted, demotes, exclusive, write_back, yields;
+    int64_t granularity;        /* of allocator bytes; 0: allocator left out, or slots when `counted` */
     int64_t grace;
 } scene_tier;
 
 typedef struct scene_channel {
     int discipline;
     int64_t lanes, chunk, latency, per_object, rate, batch;
-    double cv;                  /* above 0: jitter */
+    const char *timing;
+    double cv;                  /* of jitter */
+    bool gamma;
     bool fifo;                  /* scheduler */
     uint32_t slowed_by;         /* channel; SCENE_CHANNELS: none */
 } scene_channel;
@@ -53,16 +56,19 @@ typedef struct scene {
     int64_t dense, expert, token, host_expert;
     es_plan_compute compute;
     es_contract contract;
-    char prefill[16], quota[64];
+    char prefill[16], quota[80];
     uint32_t slices;
     /* parts */
     const char *policy, *predictor, *dispatcher;    /* NULL: none */
     const char *policy_options, *predictor_options, *dispatcher_options;
-    bool watched;               /* by audit and digest; else by nobody */
+    bool watched;               /* by audit and digest too, who hear of every copy; by summary and latency always */
+    bool reported;              /* by all other observers that write no file */
+    bool stream;                /* keeps no samples */
 } scene;
 
 void scene_draw(scene *s, uint64_t seed);
-/* A rig that is ready to run, watched by audit and digest. */
+void scene_alike(scene *s);     /* all experts take the same */
+/* A rig that is ready to run. */
 void scene_build(const scene *s, rig *r);
 
 /* Seed and number of cases of a test: ES_SEED, ES_CASES (of all tests of a program), ES_CASE (only this one, with its machine

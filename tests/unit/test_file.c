@@ -96,6 +96,22 @@ static void lines_end_with_lf_or_crlf_and_the_last_may_end_with_neither(void **s
     expect_lines("c", (const char *const[]){ NULL });
 }
 
+static void a_last_line_tells_whether_it_ended(void **state)
+{
+    (void)state;
+    char *line;
+    size_t length;
+    for (int ended = 0; ended < 2; ended++) {
+        put("a", "one\ntwo\n", ended ? 8 : 7);
+        es_reader *reader = open_reader("a");
+        assert_int_equal(es_reader_line(reader, &line, &length, NULL), ES_OK);
+        assert_true(es_reader_line_ended(reader));
+        assert_int_equal(es_reader_line(reader, &line, &length, NULL), ES_OK);
+        assert_int_equal(es_reader_line_ended(reader), ended);
+        es_reader_close(reader);
+    }
+}
+
 static void gzip_and_zstd_are_known_by_content_and_may_be_concatenated(void **state)
 {
     (void)state;
@@ -282,6 +298,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_end_with_lf_or_crlf_and_the_last_may_end_with_neither),
+        cmocka_unit_test(a_last_line_tells_whether_it_ended),
         cmocka_unit_test(gzip_and_zstd_are_known_by_content_and_may_be_concatenated),
         cmocka_unit_test(a_line_may_be_longer_than_any_buffer),
         cmocka_unit_test(a_stream_that_stops_inside_is_a_fault),

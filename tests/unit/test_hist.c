@@ -99,6 +99,37 @@ static void a_limit_of_zero_and_the_largest_value_are_fine(void **state)
     es_arena_free(&arena);
 }
 
+/* The bins of a histogram that kept its samples and of one that did not are the same, so results of both kinds add up. */
+static void the_bins_are_the_same_whether_samples_were_kept_or_not(void **state)
+{
+    (void)state;
+    static const int64_t values[] = {INT64_MAX, 0, 127, 128, 1000000, 1000001, 300, 301, 0};
+    es_arena arena = { 0 };
+    es_hist exact, rough;
+    assert_true(es_hist_init(&exact, &arena, 100) && es_hist_init(&rough, &arena, 0));
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        es_hist_add(&exact, values[i]);
+        es_hist_add(&rough, values[i]);
+    }
+    size_t a = 0, b = 0;
+    uint64_t count = 0;
+    int64_t above = 0;
+    es_hist_part x, y;
+    while (es_hist_next(&exact, &a, &x)) {
+        assert_true(es_hist_next(&rough, &b, &y));
+        assert_true(x.low == y.low && x.high == y.high && x.count == y.count);
+        assert_true(x.low >= above && x.high > x.low && (x.high - x.low) <= x.low / 128 + 1);
+        above = x.high;
+        count += x.count;
+    }
+    assert_false(es_hist_next(&rough, &b, &y));
+    assert_int_equal(count, sizeof values / sizeof *values);
+    assert_int_equal(above, INT64_MAX);
+    es_hist_free(&exact);
+    es_hist_free(&rough);
+    es_arena_free(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -107,6 +138,7 @@ int main(void)
         cmocka_unit_test(samples_may_be_added_after_a_quantile_was_asked),
         cmocka_unit_test(beyond_the_limit_quantiles_err_by_less_than_a_hundredth),
         cmocka_unit_test(a_limit_of_zero_and_the_largest_value_are_fine),
+        cmocka_unit_test(the_bins_are_the_same_whether_samples_were_kept_or_not),
     };
     return cmocka_run_group_tests_name("hist", tests, NULL, NULL);
 }

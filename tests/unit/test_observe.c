@@ -1,4 +1,7 @@
 /* Observers: each is told facts by hand and must report the numbers they imply. */
+#include <hdf5.h>
+
+#include "sim/base/h5.h"
 #include "tests/support/observe_stage.h"
 
 /* ---- summary ---- */
@@ -256,11 +259,156 @@ static void memory_tells_turnover_and_the_age_of_residents(void **state)
     stage_copy(&s, ES_FACT_START_GUESS, 0, L1);
     stage_copy(&s, ES_FACT_LAND, 0, L1);
     stage_step(&s, 9, 0, 0, ES_DECODE, 1, 0);
-    s.tally.evictions = 3;
+    s.tier[CACHE].evictions = 3;
+    s.tally.evictions = 5;                          /* two of them from the tier below */
     stage_report(&s);
     expect(&s, "capacity.turnover_per_token", 1.5);
     expect(&s, "capacity.residents", 3);
     expect(&s, "capacity.resident_age_steps", (10 + 9 + 0) / 3.0);
+    stage_close(&s);
+}
+
+/* ---- what is saved ---- */
+
+typedef struct saved_row {
+    int64_t first, second, third;
+} saved_row;
+
+/* Saves what the observer keeps, and reads one of its tables of three integers back. */
+static size_t saved(stage *s, const char *path, const char *const names[3], saved_row *rows, size_t most)
+{
+    char file[] = "/tmp/es_observe_XXXXXX";
+    int fd = mkstemp(file);
+    es_err err = {0};
+    es_h5 *h5;
+    assert_true(fd >= 0 && close(fd) == 0);
+    assert_int_equal(es_h5_create(&h5, file, &err), ES_OK);
+    if (s->observer->save(s->self, h5, &err) != ES_OK || es_h5_close(h5, &err) != ES_OK)
+        fail_msg("%s", err.text);
+    hid_t id = H5Fopen(file, H5F_ACC_RDONLY, H5P_DEFAULT), data = H5Dopen2(id, path, H5P_DEFAULT), type = H5Tcreate(H5T_COMPOUND, sizeof(saved_row));
+    for (size_t i = 0; i < 3; i++)
+        H5Tinsert(type, names[i], i * sizeof(int64_t), H5T_NATIVE_INT64);
+    hid_t space = H5Dget_space(data);
+    size_t count = (size_t)H5Sget_simple_extent_npoints(space);
+    assert_true(count <= most);
+    assert_true(count == 0 || H5Dread(data, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, rows) >= 0);
+    H5Sclose(space);
+    H5Tclose(type);
+    H5Dclose(data);
+    H5Fclose(id);
+    assert_int_equal(unlink(file), 0);
+    return count;
+}
+
+static size_t curve(stage *s, const char *path, saved_row *rows, size_t most)
+{
+    static const char *const names[] = {"t_ns", "tokens", "value"};
+    return saved(s, path, names, rows, most);
+}
+
+static void expect_point(const saved_row *row, int64_t t_ns, int64_t tokens, int64_t value)
+{
+    if (row->first != t_ns || row->second != tokens || row->third != value)
+        fail_msg("is (%lld, %lld, %lld), expected (%lld, %lld, %lld)", (long long)row->first, (long long)row->second, (long long)row->third, (long long)t_ns,
+            (long long)tokens, (long long)value);
+}
+
+/* Eleven steps in four bins: after the fourth two are one, after the eighth four. The last bin is not full, and what its copies still
+ * waited for when the run ended is in it. */
+static void a_curve_keeps_its_sums_when_neighbours_are_merged(void **state)
+{
+    (void)state;
+    saved_row rows[4];
+    stage s;
+    stage_open(&s, &es_observer_series, true, "{\"bins\": 5}");
+    s.event.counted = true;
+    for (uint64_t step = 0; step < 11; step++) {
+        s.tier[CACHE].resident[0] = (1ull << (step % 3 + 1)) - 1;
+        stage_gate(&s, 0, 0, step < 6 ? 0x1 : 0x3);
+        s.times.stall += 10;
+        s.channel[0].queue_ns += 7;
+        stage_step(&s, step, (es_time)step * 100, (es_time)step * 100 + 100, step == 0 ? ES_PREFILL : ES_DECODE, step == 0 ? 5 : 1, 0);
+    }
+    s.channel[0].queue_ns += 1000;
+    stage_tell(&s, (es_fact){.kind = ES_FACT_END, .at = 1100});
+    assert_int_equal(curve(&s, "/series/steps", rows, 4), 3);
+    expect_point(&rows[0], 400, 8, 4);
+    expect_point(&rows[1], 800, 12, 4);
+    expect_point(&rows[2], 1100, 15, 3);
+    curve(&s, "/series/lookups", rows, 4);
+    expect_point(&rows[1], 800, 12, 6);
+    curve(&s, "/series/hits", rows, 4);
+    expect_point(&rows[0], 400, 8, 4);
+    expect_point(&rows[2], 1100, 15, 5);            /* 0x7, 0x1, 0x3: 2, 1 and 2 of 2 */
+    curve(&s, "/series/stall_ns", rows, 4);
+    expect_point(&rows[2], 1100, 15, 30);
+    curve(&s, "/series/decode_tokens", rows, 4);
+    expect_point(&rows[0], 400, 8, 3);
+    curve(&s, "/series/channels/pcie/queue_ns", rows, 4);
+    expect_point(&rows[0], 400, 8, 28);
+    expect_point(&rows[2], 1100, 15, 1021);
+    curve(&s, "/series/tiers/cache/resident", rows, 4);
+    expect_point(&rows[1], 800, 12, 2);             /* what is there when the bin ends, step 7: 0x3 */
+    curve(&s, "/series/tiers/cache/resident_bytes", rows, 4);
+    expect_point(&rows[1], 800, 12, 200);
+    stage_close(&s);
+}
+
+static void a_curve_that_ends_with_a_full_bin_still_hears_of_the_end(void **state)
+{
+    (void)state;
+    saved_row rows[4];
+    stage s;
+    stage_open(&s, &es_observer_series, true, "{\"bins\": 4}");
+    s.channel[0].queue_ns = 5;
+    stage_step(&s, 0, 0, 100, ES_DECODE, 1, 0);
+    s.channel[0].queue_ns = 9;
+    stage_tell(&s, (es_fact){.kind = ES_FACT_END, .at = 100});
+    assert_int_equal(curve(&s, "/series/channels/pcie/queue_ns", rows, 4), 1);
+    expect_point(&rows[0], 100, 1, 9);
+    stage_close(&s);
+}
+
+static void without_a_clock_a_curve_is_over_tokens_and_knows_no_time(void **state)
+{
+    (void)state;
+    saved_row rows[4];
+    stage s;
+    stage_open(&s, &es_observer_series, false, "{}");
+    s.event.counted = true;
+    stage_gate(&s, 0, 0, 0x3);
+    stage_step(&s, 0, 0, 0, ES_DECODE, 2, 0);
+    s.event.counted = false;                        /* before contract.skip_tokens */
+    stage_gate(&s, 0, 0, 0x3);
+    stage_step(&s, 0, 0, 0, ES_DECODE, 2, 0);
+    stage_tell(&s, (es_fact){.kind = ES_FACT_END});
+    assert_int_equal(curve(&s, "/series/lookups", rows, 4), 2);
+    expect_point(&rows[0], 0, 2, 2);
+    expect_point(&rows[1], 0, 4, 0);
+    stage_close(&s);
+}
+
+static void latencies_are_saved_in_bins_beside_exact_quantiles(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"low", "high", "count"};
+    saved_row rows[8];
+    stage s;
+    stage_open(&s, &es_observer_latency, true, "{}");
+    s.times.stall = 40;
+    stage_step(&s, 0, 0, 500, ES_PREFILL, 4, 0);
+    s.times.stall = 52;                             /* 12 of the next step, which has two tokens */
+    stage_step(&s, 1, 500, 600, ES_DECODE, 2, 0);
+    stage_step(&s, 2, 600, 1600, ES_DECODE, 1, 0);
+    stage_report(&s);
+    assert_int_equal(saved(&s, "/hist/token_latency_ns", names, rows, 8), 2);
+    expect_point(&rows[0], 100, 101, 2);
+    expect_point(&rows[1], 1000, 1004, 1);          /* from 512 on four values share a bin */
+    assert_int_equal(saved(&s, "/hist/token_stall_ns", names, rows, 8), 2);
+    expect_point(&rows[0], 0, 1, 1);
+    expect_point(&rows[1], 12, 13, 2);
+    assert_int_equal(saved(&s, "/hist/ttft_ns", names, rows, 8), 1);
+    expect_point(&rows[0], 500, 502, 1);
     stage_close(&s);
 }
 
@@ -416,6 +564,10 @@ int main(void)
         cmocka_unit_test(latency_is_null_where_nothing_is_known),
         cmocka_unit_test(traffic_is_per_channel_and_per_token),
         cmocka_unit_test(memory_tells_turnover_and_the_age_of_residents),
+        cmocka_unit_test(a_curve_keeps_its_sums_when_neighbours_are_merged),
+        cmocka_unit_test(a_curve_that_ends_with_a_full_bin_still_hears_of_the_end),
+        cmocka_unit_test(without_a_clock_a_curve_is_over_tokens_and_knows_no_time),
+        cmocka_unit_test(latencies_are_saved_in_bins_beside_exact_quantiles),
         cmocka_unit_test(decisions_do_not_depend_on_grouping_interleaving_or_time),
         cmocka_unit_test(a_log_gets_its_name_when_the_run_has_ended),
         cmocka_unit_test(every_kind_of_fact_has_a_line),

@@ -41,7 +41,7 @@ static es_code stage_try(stage *s, const es_predictor *predictor, const char *op
     memset(s, 0, sizeof *s);
     s->future = future;
     s->predictor = predictor;
-    s->view = (es_view){.layers = LAYERS, .experts = EXPERTS, .stride = STRIDE, .variants = 1, .objects = OBJECTS, .words = LAYERS, .words_per_layer = 1,
+    s->view = (es_view){.layers = LAYERS, .spaces = LAYERS, .experts = EXPERTS, .stride = STRIDE, .variants = 1, .objects = OBJECTS, .words = LAYERS, .words_per_layer = 1,
         .tiers = 1, .buckets = 1, .tier = s->tier, .layer_of = s->layer_of, .future = predictor->part.flags & ES_ORACLE ? &s->future : NULL};
     for (uint32_t w = 0; w < LAYERS; w++)
         s->layer_of[w] = w;

@@ -48,7 +48,7 @@ static es_code stage_try(stage *s, const es_predictor *predictor, uint32_t layer
     }
     s->first[EVENTS] = EVENTS * top_k;
     s->future = (es_future){.list = s->list, .first = s->first, .layer = s->layer, .events = EVENTS};
-    s->view = (es_view){.layers = layers, .experts = experts, .stride = EXPERTS_MAX, .words_per_layer = EXPERTS_MAX / 64, .words = layers * EXPERTS_MAX / 64,
+    s->view = (es_view){.layers = layers, .spaces = layers, .experts = experts, .stride = EXPERTS_MAX, .words_per_layer = EXPERTS_MAX / 64, .words = layers * EXPERTS_MAX / 64,
         .objects = layers * EXPERTS_MAX, .future = &s->future};
     s->self = es_arena_alloc(&s->arena, 1, predictor->part.size);
     assert_int_equal(es_json_parse(&json, options, strlen(options), err), ES_OK);

@@ -174,6 +174,54 @@ static void every_fault_of_a_csv_is_told_with_its_line(void **state)
     }
 }
 
+/* A row of two ids, cut at each of its bytes: the whole row reads, and so does any part that ends in a digit and has all fields; that a
+ * digit is missing cannot be seen. No other part may pass, or the row would be taken for a short one. */
+static void a_csv_that_was_cut_is_told_from_one_without_a_last_line_feed(void **state)
+{
+    (void)state;
+    static const char row[] = "0,1,D,0,12,34\n";
+    char text[256];
+    opened o;
+    for (size_t length = 1; length < sizeof row; length++) {
+        es_err err = { 0 };
+        snprintf(text, sizeof text, H "0,0,D,0,12,\n%.*s", (int)length, row);
+        put("cut.csv", text);
+        es_code code = open_source(&o, &es_source_csv, at("cut.csv"), &ask_all, &err);
+        if (length < sizeof "0,1,D,0,12,3" - 1)
+            expect_fault(code, &err, "cut.csv: line 3: ");
+        else
+            good(code, &err);
+        if (length == sizeof "0,1,D,0,12," - 1)
+            expect_fault(code, &err, "line 3: ends behind a comma and without a line feed: the file was cut here, or a line feed is missing");
+        close_source(&o);
+    }
+    expect_csv(H "0,0,D,0,12,\n", "D 0.0(12)\n");
+    expect_csv(H "0,0,D,0,12,\r\n", "D 0.0(12)\n");
+    es_err err = { 0 };
+    put("cut.csv", H "0,0,D,0,12,\r");
+    expect_fault(open_source(&o, &es_source_csv, at("cut.csv"), &ask_all, &err), &err, "line 2: ends behind a comma");
+    close_source(&o);
+}
+
+static void a_route_trace_that_was_cut_is_told(void **state)
+{
+    (void)state;
+    static const char row[] = "0,0,0,1,0,5,0.7,0,1\n";
+    char text[512];
+    opened o;
+    for (size_t length = 1; length < sizeof row; length++) {
+        es_err err = { 0 };
+        snprintf(text, sizeof text, ROUTE_HEAD ROUTE_COLUMNS "\n0,0,0,1,0,5,0.7,0,1\n0,0,0,2,0,5,0.7,0,1\n1%.*s", (int)length, row);
+        put("cut.csv", text);
+        es_code code = open_source(&o, &es_source_route_trace, at("cut.csv"), &ask_all, &err);
+        if (length < sizeof row - 2)
+            expect_fault(code, &err, "cut.csv: line 6: ");
+        else
+            good(code, &err);
+        close_source(&o);
+    }
+}
+
 static void a_torn_csv_is_no_shorter_trace(void **state)
 {
     (void)state;
@@ -245,7 +293,7 @@ static void a_route_trace_keeps_sizes_weights_and_residency(void **state)
 static void every_fault_of_a_route_trace_is_told_with_its_line(void **state)
 {
     static const struct { const char *text, *fault; } bad[] = {
-        { "", "bad.csv: line 0: \"# route_trace v1\" is expected" },
+        { "", "bad.csv: line 1: \"# route_trace v1\" is expected" },
         { "# route_trace v2\n", "bad.csv: line 1: \"# route_trace v1\" is expected" },
         { "# route_trace v1\n", "the file ends before the header \"turn,phase,step" },
         { "# route_trace v1\n" ROUTE_COLUMNS "\n", "line 2: the line \"# model=... n_layer=" },
@@ -306,6 +354,8 @@ int main(void)
         cmocka_unit_test(the_population_is_what_is_asked_for_or_the_highest_id_and_one),
         cmocka_unit_test(compressed_text_reads_as_plain_text),
         cmocka_unit_test(every_fault_of_a_csv_is_told_with_its_line),
+        cmocka_unit_test(a_csv_that_was_cut_is_told_from_one_without_a_last_line_feed),
+        cmocka_unit_test(a_route_trace_that_was_cut_is_told),
         cmocka_unit_test(a_torn_csv_is_no_shorter_trace),
         cmocka_unit_test(a_small_file_cannot_ask_for_any_amount_of_memory),
         cmocka_unit_test(a_route_trace_keeps_sizes_weights_and_residency),
