@@ -3,16 +3,20 @@
  *
  * Each expert that the coming event wants is named with the chance `accuracy`, or with `recall` at the distance in layers; else a
  * wrong one takes its place. Draws depend on the event that is foreseen, not on when it is asked for: asked again nearer to it,
- * what was named is named again, and with a higher recall more of it. */
-#include "sim/part/predictor.h"
+ * what was named is named again, and with a higher recall more of it.
+ *
+ * A blind one stands for a model that is right now and then and else knows nothing: what it names in the place of others is drawn
+ * from all experts, so it may be right by chance. */
+#include "sim/predict/coming.h"
 
 #include <string.h>
 
 typedef struct noisy {
     double accuracy;
     es_reals recall;
-    int64_t extra;
-    double right, wrong, spread;
+    int64_t extra, context;
+    double right, wrong, spread, spread_wrong;
+    bool blind, lucky, normalise, sorted;
     const es_view *view;
     es_stream named, other, sure;
     uint64_t *taken;            /* [words_per_layer] wanted by the event or named already */
@@ -30,7 +34,19 @@ static const es_option noisy_options[] = {
     {.name = "confidence_wrong", .type = ES_OPT_REAL, .offset = offsetof(noisy, wrong), .def = 0.4, .min = 0, .max = 1,
         .help = "Mean confidence of wrong guesses."},
     {.name = "confidence_spread", .type = ES_OPT_REAL, .offset = offsetof(noisy, spread), .def = 0.2, .min = 0, .max = 1,
-        .help = "Confidence is uniform within so much of its mean to either side, cut at 0 and 1."},
+        .help = "Confidence of right guesses is uniform within so much of its mean to either side, cut at 0 and 1."},
+    {.name = "confidence_spread_wrong", .type = ES_OPT_REAL, .offset = offsetof(noisy, spread_wrong), .def = 0.2, .min = 0, .max = 1,
+        .help = "The same of wrong guesses."},
+    {.name = "blind", .type = ES_OPT_BOOL, .offset = offsetof(noisy, blind), .def = 0,
+        .help = "What is named in the place of others, and in addition, is drawn from all experts, so it may be right by chance."},
+    {.name = "lucky", .type = ES_OPT_BOOL, .offset = offsetof(noisy, lucky), .def = 0,
+        .help = "A first guess that is right by chance has the confidence of a right one; else it has that of a wrong one."},
+    {.name = "normalise", .type = ES_OPT_BOOL, .offset = offsetof(noisy, normalise), .def = 0,
+        .help = "Confidences of a list add up to 1."},
+    {.name = "sorted", .type = ES_OPT_BOOL, .offset = offsetof(noisy, sorted), .def = 0,
+        .help = "The list stands in order of confidence; else right ones stand where they would be wanted."},
+    {.name = "context", .type = ES_OPT_INT, .offset = offsetof(noisy, context), .def = 0, .min = 0, .max = 65535, .unit = "layers",
+        .help = "Layers before the first that is predicted: what the model looks at."},
     {0},
 };
 
@@ -50,43 +66,14 @@ static es_code noisy_init(void *self, const es_site *site, es_err *err)
     return ES_OK;
 }
 
-/* The events [*from, *to) of the layer asked for, in the step asked for; false when it has none there. Layers come in ascending
- * order within a step, so a layer below the one before it begins the next step. */
-static bool noisy_coming(const noisy *s, const es_predict_ask *ask, uint64_t *from, uint64_t *to)
+static float noisy_sure(const noisy *s, bool right, uint64_t event, uint32_t index)
 {
-    const es_future *future = s->view->future;
-    uint32_t before = ask->event->layer;
-    bool next_step = false;
-    for (uint64_t i = ask->event->index + 1; i < future->events; i++) {
-        uint32_t layer = future->layer[i];
-        if (layer < before || (layer == before && s->view->layers == 1)) {
-            if (next_step)
-                return false;
-            next_step = true;
-        }
-        before = layer;
-        if (next_step != ask->next_step)
-            continue;
-        if (layer > ask->layer)
-            return false;
-        if (layer == ask->layer) {
-            *from = i++;
-            while (s->view->layers > 1 && i < future->events && future->layer[i] == layer)
-                i++;
-            *to = i;
-            return true;
-        }
-    }
-    return false;
-}
-
-static float noisy_sure(const noisy *s, double mean, uint64_t event, uint32_t index)
-{
-    double c = mean + s->spread * (2.0 * es_draw_real(s->sure, event, index, 0, 0) - 1.0);
+    double mean = right ? s->right : s->wrong, spread = right ? s->spread : s->spread_wrong;
+    double c = mean + spread * (2.0 * es_draw_real(s->sure, event, index, 0, 0) - 1.0);
     return (float)(c < 0.0 ? 0.0 : c > 1.0 ? 1.0 : c);
 }
 
-/* An expert that is neither wanted nor named yet, each as likely as the others; false when there is none. */
+/* An expert that is neither taken nor named yet, each as likely as the others; false when there is none. */
 static bool noisy_wrong(noisy *s, uint64_t event, uint32_t place, uint32_t *index)
 {
     uint32_t free_count = s->view->experts;
@@ -106,32 +93,80 @@ static bool noisy_wrong(noisy *s, uint64_t event, uint32_t place, uint32_t *inde
     return true;
 }
 
+static double noisy_chance(const noisy *s, uint32_t distance)
+{
+    if (s->recall.count == 0)
+        return s->accuracy;
+    size_t i = distance > 0 ? distance - 1 : 0;
+    return s->recall.at[i < s->recall.count ? i : s->recall.count - 1];
+}
+
+static bool noisy_wants(const es_future *future, uint64_t from, uint64_t to, uint32_t index)
+{
+    for (uint64_t i = future->first[from]; i < future->first[to]; i++)
+        if (future->list[i] == index)
+            return true;
+    return false;
+}
+
+/* What events [from, to) want, each or another in its place, then what is named in addition. */
+static uint32_t noisy_list(noisy *s, uint64_t from, uint64_t to, double chance, es_oid base, es_guess *out, uint32_t most)
+{
+    const es_future *future = s->view->future;
+    const uint64_t wanted = future->first[to] - future->first[from], places = wanted + (uint64_t)s->extra;
+    uint32_t count = 0, index = 0;
+    memset(s->taken, 0, s->view->words_per_layer * sizeof *s->taken);
+    for (uint64_t i = future->first[from]; i < future->first[to] && !s->blind; i++)
+        s->taken[future->list[i] >> 6] |= 1ull << (future->list[i] & 63);
+    for (uint64_t place = 0; place < places && count < most; place++) {
+        uint16_t want = place < wanted ? future->list[future->first[from] + place] : ES_NO_EXPERT;
+        bool right = want != ES_NO_EXPERT && es_draw_real(s->named, from, want, 0, 0) < chance && !(s->blind && es_mask_has(s->taken, want));
+        if (right) {
+            index = want;
+            s->taken[index >> 6] |= 1ull << (index & 63);
+        } else if (!noisy_wrong(s, from, (uint32_t)place, &index)) {
+            if (place >= wanted)
+                break;                  /* all are named */
+            continue;
+        }
+        bool surely = right || (s->lucky && count == 0 && noisy_wants(future, from, to, index));
+        out[count++] = (es_guess){base + index, noisy_sure(s, surely, from, index)};
+    }
+    return count;
+}
+
+/* By confidence, the highest first; equal ones stay as they stand. */
+static void noisy_sort(es_guess *list, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        es_guess guess = list[i];
+        uint32_t at = i;
+        for (; at > 0 && list[at - 1].confidence < guess.confidence; at--)
+            list[at] = list[at - 1];
+        list[at] = guess;
+    }
+}
+
+static void noisy_normalise(es_guess *list, uint32_t count)
+{
+    double sum = 0.0;
+    for (uint32_t i = 0; i < count; i++)
+        sum += (double)list[i].confidence;
+    for (uint32_t i = 0; i < count && sum > 0.0; i++)
+        list[i].confidence = (float)((double)list[i].confidence / sum);
+}
+
 static uint32_t noisy_predict(void *self, const es_predict_ask *ask, es_guess *out, uint32_t most)
 {
     noisy *s = self;
-    const es_future *future = s->view->future;
-    const uint32_t base = es_layer_base(s->view, ask->layer);
-    uint32_t ahead = ask->layer + (ask->next_step ? s->view->layers : 0) - ask->event->layer;
     uint64_t from, to;
-    uint32_t count = 0, place = 0, index;
-    if (!noisy_coming(s, ask, &from, &to))
+    if (ask->layer < (uint32_t)s->context || !coming_events(s->view, ask, &from, &to))
         return 0;
-    double chance = s->accuracy;
-    if (s->recall.count > 0)
-        chance = s->recall.at[ahead - 1 < s->recall.count ? ahead - 1 : s->recall.count - 1];
-    memset(s->taken, 0, s->view->words_per_layer * sizeof *s->taken);
-    for (uint64_t i = future->first[from]; i < future->first[to]; i++)
-        s->taken[future->list[i] >> 6] |= 1ull << (future->list[i] & 63);
-    for (uint64_t i = future->first[from]; i < future->first[to] && count < most; i++, place++) {
-        bool right = es_draw_real(s->named, from, future->list[i], 0, 0) < chance;
-        if (right)
-            index = future->list[i];
-        else if (!noisy_wrong(s, from, place, &index))
-            continue;
-        out[count++] = (es_guess){base + index, noisy_sure(s, right ? s->right : s->wrong, from, index)};
-    }
-    for (int64_t i = 0; i < s->extra && count < most && noisy_wrong(s, from, place, &index); i++, place++)
-        out[count++] = (es_guess){base + index, noisy_sure(s, s->wrong, from, index)};
+    uint32_t count = noisy_list(s, from, to, noisy_chance(s, coming_distance(s->view, ask)), es_layer_base(s->view, ask->layer), out, most);
+    if (s->normalise)
+        noisy_normalise(out, count);
+    if (s->sorted)
+        noisy_sort(out, count);
     return count;
 }
 

@@ -70,7 +70,6 @@ const es_predictor es_predictor_recorded = {
         .options = recorded_options,
         .size = sizeof(recorded),
         .init = recorded_init,
-        .flags = ES_READS_GUESSES,
         .notify = recorded_notify,
         .flags = ES_READS_GUESSES,
         .hears = ES_HEARS(ES_FACT_USE),

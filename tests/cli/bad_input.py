@@ -29,7 +29,7 @@ SETTINGS = [
     ('polici=lru', '--set polici: unknown option "polici"; did you mean "policy"?'),
     ('policy=lruu', '--set policy: policy.name: there is no policy "lruu"; did you mean "lru"?'),
     ('policy.counts=resident', '--set policy.counts: policy: unknown option "counts"; the options are name'),
-    ('tuner=adaptive', '--set tuner: tuner.name: there is no tuner "adaptive", nor any other'),
+    ('tuner=adaptve', '--set tuner: tuner.name: there is no tuner "adaptve"; did you mean "adaptive"?'),
     ('observers=["residency"]', '--set observers: observers.0: the trace does not say what was resident when it was recorded; leave the observer residency out'),
     ('router=max_rank', '--set router: router.experts: is missing'),
     ('router={"name":"max_rank","experts":2}', '--set: router: experts: 2 of rows of 2 leave nothing to choose from; the trace must list more candidates than a token uses'),
@@ -55,6 +55,11 @@ SETTINGS = [
     ('seed=1e30', '--set: seed: 1e+30 is too large to be exact; whole numbers in JSON go up to 9007199254740991'),
     ('contract.skip_tokens=2', '--set: contract.skip_tokens: 2 leaves nothing to count; 2 tokens were replayed'),
     ('model.experts=2', 'config.json: trace.path: good.csv: line 4: expert 2 is above 1, the highest'),
+    # a model of a predictor that cannot be
+    ('predictor={"name":"noisy_oracle","accuracy":1.2}', '--set predictor: predictor.accuracy: 1.2 is above 1, the most it may be'),
+    ('predictor={"name":"ranked","placement":"calibrated"}', '--set: predictor: first_ranks: rank 60 is beyond the 3 experts of a layer'),
+    ('predictor={"name":"ranked","placement":"calibrated","first_ranks":[1,3],"first_shares":[0.5,0.9]}',
+     '--set: predictor: first_shares: end at 0.9, not at 1, so they are no distribution'),
     # a wrong type
     ('tiers=[]', '--set: tiers: found a list, needs an object of tiers by name'),
     ('seed="x"', '--set: seed: found a text, needs a whole number'),

@@ -33,21 +33,19 @@ def uniform(rng):
     return rng.sample(range(EXPERTS), TOP_K)
 
 
-def confidences(rng, accuracy):
+def confidences(rng, accuracy, ranks):
     """By rank, before sorting: the first is surer when a coin says so."""
     first = .85 if rng.random() < accuracy else .45
     out = [first]
     out += [max(.1, first - .15 * r + rng.gauss(0, .05)) for r in range(1, 4)]
     out += [max(.05, .6 - .02 * r + rng.gauss(0, .02)) for r in range(4, 20)]
-    out += [max(.01, .2 - .005 * r + rng.gauss(0, .01)) for r in range(20, EXPERTS)]
+    out += [max(.01, .2 - .005 * r + rng.gauss(0, .01)) for r in range(20, ranks)]
     return out
 
 
-def unrelated(rng, targets, accuracy):
+def unrelated(rng, targets, accuracy, ranks):
     """As coded: the ids are a permutation that knows nothing of the targets."""
-    ids = list(range(EXPERTS))
-    rng.shuffle(ids)
-    return sorted(zip(ids, confidences(rng, accuracy)), key=lambda g: -g[1])
+    return sorted(zip(rng.sample(range(EXPERTS), ranks), confidences(rng, accuracy, ranks)), key=lambda g: -g[1])
 
 
 # Where a calibrated predictor puts what is wanted: (rank, share up to it), straight lines between.
@@ -64,7 +62,7 @@ def rank_of(u, law):
     return law[-1][0]
 
 
-def calibrated(rng, targets, accuracy):
+def calibrated(rng, targets, accuracy, ranks=EXPERTS):
     """As measured: one strong target and three weak ones."""
     at = [None] * EXPERTS
     for i, target in enumerate(targets):
@@ -75,7 +73,7 @@ def calibrated(rng, targets, accuracy):
     rest = [e for e in range(EXPERTS) if e not in targets]
     rng.shuffle(rest)
     ids = [rest.pop() if e is None else e for e in at]
-    return list(zip(ids, sorted(confidences(rng, accuracy), reverse=True)))
+    return list(zip(ids, sorted(confidences(rng, accuracy, EXPERTS), reverse=True)))
 
 
 def host_ms(misses):
@@ -161,7 +159,8 @@ def simulate(seed, requests=REQUESTS, accuracy=ACCURACY, draw=synthetic, predict
     last_change = 0
     for n in range(requests):
         targets = draw(rng)
-        guesses = predict(rng, targets, accuracy)
+        # L2 takes none below .6, so the far ranks, .1 and less, matter only while L3 takes some.
+        guesses = predict(rng, targets, accuracy, 20 if m.pressure >= PRESSURE else EXPERTS)
         here = m.union()                                # before anything is updated
         covered = sum(e in here for e in targets)
         h1, h2, h3 = (sum(e in held for e in targets) for held in (m.l1, m.l2, m.l3))

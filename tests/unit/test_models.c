@@ -314,6 +314,39 @@ static void every_profile_loads_and_states_its_sources(void **state)
     assert_true(each_file("profiles", profile_is_sound) >= 13);
 }
 
+/* Its points are rates, the studies give times: bytes over rate is the time again. */
+static void the_profile_of_the_two_studies_gives_their_times(void **state)
+{
+    static const struct { const char *flow; int64_t expert_mib; size_t points; struct { int64_t experts; double ms; } at[5]; } table[] = {
+        { "pcie.pageable", 27, 5, { { 1, 3.428 }, { 3, 11.661 }, { 5, 20.018 }, { 10, 40.041 }, { 20, 80.085 } } },
+        { "vram.read", 27, 5, { { 1, .0748 }, { 3, .2085 }, { 5, .3428 }, { 10, .6786 }, { 20, 1.3525 } } },
+        { "pcie_allocating.pageable", 28, 3, { { 1, 4.35 }, { 4, 19.14 }, { 20, 97.16 } } },
+    };
+    (void)state;
+    es_arena arena = { 0 };
+    es_err err = { 0 };
+    es_profile p;
+    const es_flow *flow;
+    es_json *json = json_file("profiles", "rtx3090-seed.json");
+    fine(es_profile_parse(&p, es_json_at(json, "machine"), NULL, &arena, &err), &err);
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        fine(es_profile_flow(&p, table[i].flow, &flow, &err), &err);
+        assert_int_equal(flow->points, table[i].points);
+        assert_int_equal(flow->points_origin.provenance, ES_PROVENANCE_REPORTED);
+        for (size_t n = 0; n < flow->points; n++) {
+            const es_point *point = &flow->point[n];
+            assert_int_equal(point->bytes, table[i].at[n].experts * (table[i].expert_mib << 20));
+            printed((double)point->bytes / point->rate * 1e3, table[i].at[n].ms, table[i].at[n].ms < 2 ? 1e-4 : 1e-3);
+        }
+    }
+    fine(es_profile_flow(&p, "vram_random.read", &flow, &err), &err);
+    printed(28.0 * MIB / flow->rate * 1e3, 0.541, 1e-3);
+    fine(es_profile_flow(&p, "vram_sequential.read", &flow, &err), &err);
+    printed(28.0 * MIB / flow->rate * 1e3, 0.047, 1e-3);
+    cJSON_Delete(json);
+    es_arena_free(&arena);
+}
+
 static void a_profile_carries_rates_by_size_and_by_lanes(void **state)
 {
     (void)state;
@@ -428,6 +461,7 @@ int main(void)
         cmocka_unit_test(a_shape_that_contradicts_itself_is_refused),
         cmocka_unit_test(what_the_caller_allows_is_left_to_it),
         cmocka_unit_test(every_profile_loads_and_states_its_sources),
+        cmocka_unit_test(the_profile_of_the_two_studies_gives_their_times),
         cmocka_unit_test(a_profile_carries_rates_by_size_and_by_lanes),
         cmocka_unit_test(a_rate_above_the_physics_is_refused_unless_forced),
         cmocka_unit_test(a_profile_that_cannot_be_is_refused),
