@@ -12,7 +12,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "sim/policy/recency.h"
+#include "sim/part/policy.h"
 
 extern const es_policy es_policy_lru, es_policy_lfu, es_policy_fifo, es_policy_random, es_policy_static, es_policy_hybrid, es_policy_shift_cache;
 
@@ -366,26 +366,6 @@ static void lru_places_what_comes_down_by_its_last_use(void **state)
     stage_close(&s);
 }
 
-/* An oldest that may never leave keeps the queue's front, but not what no longer counts behind it. */
-static void lru_does_not_pass_over_the_same_entries_for_ever(void **state)
-{
-    (void)state;
-    stage s;
-    stage_open(&s, &es_policy_lru, (setting){.room = 4});
-    const recency_queue *queue = ((const recency *)s.self)->queue;      /* all that the state of lru is */
-    stage_use(&s, "0");
-    s.guard[0] = 1;
-    for (int i = 0; i < 1000; i++) {
-        stage_use(&s, "1 2 3");
-        stage_use(&s, "2 1 3");
-        expect_victims(&s, 0, 1, "2");
-        assert_in_range(queue->next - queue->oldest, 3, 24);
-    }
-    s.guard[0] = 0;
-    expect_victims(&s, 0, 3, "0 1 3");
-    stage_close(&s);
-}
-
 static void fifo_does_not_care_about_use(void **state)
 {
     (void)state;
@@ -697,7 +677,6 @@ int main(void)
         cmocka_unit_test(lower_tiers_have_residents_of_their_own),
         cmocka_unit_test(lru_names_the_least_recently_used),
         cmocka_unit_test(lru_places_what_comes_down_by_its_last_use),
-        cmocka_unit_test(lru_does_not_pass_over_the_same_entries_for_ever),
         cmocka_unit_test(fifo_does_not_care_about_use),
         cmocka_unit_test(fifo_counts_a_guess_from_the_start_of_its_copy),
         cmocka_unit_test(random_names_each_as_often),
