@@ -75,6 +75,15 @@ static inline void es_transition_add(es_transition *t, uint64_t step, uint32_t r
         t->now[(size_t)row * t->words + w] |= mask[w];
 }
 
+static inline bool es_transition_is(const es_transition *t, uint32_t i, uint32_t row, const uint64_t *set)
+{
+    const uint64_t *key = t->key + (size_t)i * t->words;
+    bool same = t->row[i] == row;
+    for (uint32_t w = 0; same && w < t->words; w++)
+        same = key[w] == set[w];
+    return same;
+}
+
 /* The set of a row; `room` when it is empty or there is no room for it. */
 static inline uint32_t es_transition_set(es_transition *t, uint32_t row, const uint64_t *set)
 {
@@ -86,11 +95,9 @@ static inline uint32_t es_transition_set(es_transition *t, uint32_t row, const u
     if (!any)
         return t->room;
     uint32_t s = (uint32_t)hash & (t->slots - 1);
-    for (; t->slot[s]; s = (s + 1) & (t->slots - 1)) {
-        uint32_t i = t->slot[s] - 1;
-        if (t->row[i] == row && memcmp(t->key + (size_t)i * t->words, set, t->words * sizeof *set) == 0)
-            return i;
-    }
+    for (; t->slot[s]; s = (s + 1) & (t->slots - 1))
+        if (es_transition_is(t, t->slot[s] - 1, row, set))
+            return t->slot[s] - 1;
     if (t->sets == t->room)
         return t->room;
     t->row[t->sets] = row;

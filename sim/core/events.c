@@ -268,8 +268,8 @@ bool es_composer_event(es_run *run)
 /* ---- the future, for oracles ---- */
 
 typedef struct future_pass {    /* what a pass over the trace notes down; NULL: not that */
-    uint32_t *next, *start;     /* as in es_future */
-    uint32_t *last;             /* [objects] position of the use before; UINT32_MAX: none yet */
+    uint32_t *start, *next;     /* as in es_future; `next` follows `start` in memory, so that both are written alike */
+    uint32_t *last;             /* [objects] place in `start` that its next use is written to: its own, or that of the use before */
     uint64_t *popularity;
     uint16_t *list;
     uint64_t *first;
@@ -277,11 +277,10 @@ typedef struct future_pass {    /* what a pass over the trace notes down; NULL: 
     uint64_t room;              /* of next: positions */
 } future_pass;
 
-static inline void future_use(const future_pass *p, es_oid object, uint64_t event, uint64_t position)
+static inline void future_use(const future_pass *p, size_t object, uint32_t event, size_t place)
 {
-    uint32_t last = p->last[object];
-    *(last == UINT32_MAX ? &p->start[object] : &p->next[last]) = (uint32_t)event;
-    p->last[object] = (uint32_t)position;
+    p->start[p->last[object]] = event;
+    p->last[object] = (uint32_t)place;
 }
 
 /* A trace that has more accesses than it says: found before anything is written behind the end. */
@@ -295,18 +294,20 @@ static es_code future_row(es_run *run, const future_pass *pass)
 {
     es_composer *c = &run->composer;
     const future_pass p = *pass;
-    const bool counts = p.popularity && es_step_phase(c) == ES_DECODE;
-    const size_t stride = run->view.spaces == 1 ? 0 : run->view.stride;
+    uint64_t *popularity = es_step_phase(c) == ES_DECODE ? p.popularity : NULL;
+    const size_t stride = run->view.spaces == 1 ? 0 : run->view.stride, start = run->view.objects;
     uint64_t event = c->events, at = c->positions;
     for (size_t l = 0, base = 0; l < run->view.layers; l++, base += stride) {
         uint32_t n;
-        const uint16_t *ids = es_row_ids(c, c->row, (uint32_t)l, &n);
+        const uint16_t *id = es_row_ids(c, c->row, (uint32_t)l, &n), *end = id + n;
         if (p.next && at + n > p.room)
             return future_long(run, pass);
-        for (size_t i = 0; p.next && i < n; i++)
-            future_use(&p, (es_oid)(base + ids[i]), event, at + i);
-        for (size_t i = 0; counts && i < n; i++)
-            p.popularity[base + ids[i]]++;
+        if (p.next)
+            for (size_t i = 0; i < n; i++)
+                future_use(&p, base + id[i], (uint32_t)event, start + at + i);
+        if (popularity)
+            for (; id < end; id++)
+                popularity[base + *id]++;
         event += n > 0;
         at += n;
     }
@@ -323,7 +324,7 @@ static es_code future_event(es_run *run, const future_pass *p)
     for (uint32_t i = 0; i < e->count; i++) {
         es_oid object = es_object(e, e->list[i]);
         if (p->next)
-            future_use(p, object, e->index, e->at + i);
+            future_use(p, object, (uint32_t)e->index, run->view.objects + e->at + i);
         if (p->popularity && e->phase == ES_DECODE)
             p->popularity[object]++;
     }
@@ -376,18 +377,20 @@ es_code es_future_fill(es_run *run, bool next, bool peek, uint64_t *popularity, 
         positions = f->positions;
         events = f->events;
     }
-    if (positions >= UINT32_MAX)
-        return es_err_set(err, ES_EINPUT, "the trace has %llu accesses; oracles and bounds can look ahead over at most 4294967294", (unsigned long long)positions);
+    const uint64_t objects = run->view.objects, most = UINT32_MAX - objects;
+    if (positions >= most)
+        return es_err_set(err, ES_EINPUT, "the trace has %llu accesses; oracles and bounds can look ahead over fewer than %llu", (unsigned long long)positions,
+            (unsigned long long)most);
     future_pass p = {.popularity = popularity, .room = positions};
     if (next) {
-        p.next = ES_NEW_ARRAY(&run->arena, positions + 1, uint32_t);
-        p.last = ES_NEW_ARRAY(&run->arena, run->view.objects, uint32_t);
-        p.start = ES_NEW_ARRAY(&run->arena, run->view.objects, uint32_t);
-        if (!p.next || !p.last || !p.start)
+        p.start = ES_NEW_ARRAY(&run->arena, objects + positions + 1, uint32_t);
+        p.last = ES_NEW_ARRAY(&run->arena, objects, uint32_t);
+        if (!p.start || !p.last)
             return es_err_nomem(err, "the next uses of the trace");
-        memset(p.next, 0xff, positions * sizeof *p.next);
-        memset(p.start, 0xff, run->view.objects * sizeof *p.start);
-        memset(p.last, 0xff, run->view.objects * sizeof *p.last);
+        p.next = p.start + objects;
+        memset(p.start, 0xff, (objects + positions) * sizeof *p.start);
+        for (uint32_t o = 0; o < objects; o++)
+            p.last[o] = o;
     }
     if (peek) {
         p.list = ES_NEW_ARRAY(&run->arena, positions + 1, uint16_t);

@@ -4,9 +4,9 @@
  * miss goes in (forced admission); the difference between the two is what admission can win. With unequal sizes neither is
  * optimal and nobody says so.
  *
- * The farthest of a layer is remembered, and over the layers stands a tree of maxima. A use can only move it up: what is used now
- * had the nearest next use of its layer, and its new one is behind it. So only a departure makes its layer be looked through
- * again, about `residents per layer` steps.
+ * The farthest of a layer is remembered, and a victim is the farthest of these. A use can only move it up: what is used now had
+ * the nearest next use of its layer, and its new one is behind it. So only a departure makes its layer be looked through again,
+ * about `residents per layer` steps.
  *
  * The experts of the event at hand are pinned, and being used again late they would often be the farthest in vain: they count
  * from the next event on, or as soon as one of them may leave (belady_settle). */
@@ -14,10 +14,11 @@
 
 #include <string.h>
 
+enum { BELADY_LAYERS = 24 };    /* bits of a layer's number */
+
 typedef struct belady_top {     /* the farthest of each layer in one tier */
     es_oid *object;             /* [layers] ES_NO_OBJECT: nothing is listed */
-    uint32_t *most;             /* [2 * leaves] from `leaves` on the next use of each layer's, 0 where there is none; the parent of */
-    size_t leaves;              /* 2 i and 2 i + 1 is i, the greater of both, down to the root 1 */
+    int64_t *most;              /* [layers, in fours] its next use << BELADY_LAYERS | layer; 0 where there is none */
 } belady_top;
 
 typedef struct belady_now {     /* the event at hand, while it does not count: its experts in the word of its layer */
@@ -53,9 +54,10 @@ static void belady_empty(belady *s)
     s->now.mask = 0;
     memset(s->listed, 0, (size_t)view->tiers * view->words * sizeof *s->listed);
     for (uint32_t t = 0; t < view->tiers; t++) {
-        for (uint32_t l = 0; l < view->spaces; l++)
+        for (uint32_t l = 0; l < view->spaces; l++) {
             s->top[t].object[l] = ES_NO_OBJECT;
-        memset(s->top[t].most, 0, 2 * s->top[t].leaves * sizeof *s->top[t].most);
+            s->top[t].most[l] = 0;
+        }
     }
 }
 
@@ -74,9 +76,7 @@ static es_code belady_init(void *self, const es_site *site, es_err *err)
     bool good = s->next && s->order && s->listed && s->top && s->claimed && s->rank && s->position;
     for (uint32_t t = 0; good && t < view->tiers; t++) {
         belady_top *top = &s->top[t];
-        for (top->leaves = 1; top->leaves < view->spaces;)
-            top->leaves *= 2;
-        top->most = ES_NEW_ARRAY(site->arena, 2 * top->leaves, uint32_t);
+        top->most = ES_NEW_ARRAY(site->arena, view->spaces + 3, int64_t);
         top->object = ES_NEW_ARRAY(site->arena, view->spaces, es_oid);
         good = top->most && top->object;
     }
@@ -93,20 +93,10 @@ static inline bool belady_before(const belady *s, es_oid a, es_oid b)
 }
 
 /* The farthest of the layer is now this one, or nothing. */
-static void belady_crown(const belady *s, uint32_t tier, uint32_t layer, es_oid object)
+static inline void belady_crown(const belady *s, uint32_t tier, uint32_t layer, es_oid object)
 {
-    const belady_top *top = &s->top[tier];
-    uint32_t *most = top->most;
-    size_t i = top->leaves + layer;
-    top->object[layer] = object;
-    most[i] = object == ES_NO_OBJECT ? 0 : s->next[object];
-    while (i > 1) {
-        uint32_t above = most[i] > most[i ^ 1] ? most[i] : most[i ^ 1];
-        i /= 2;
-        if (most[i] == above)
-            break;
-        most[i] = above;
-    }
+    s->top[tier].object[layer] = object;
+    s->top[tier].most[layer] = object == ES_NO_OBJECT ? 0 : (int64_t)s->next[object] << BELADY_LAYERS | layer;
 }
 
 static inline void belady_offer(const belady *s, uint32_t tier, uint32_t layer, es_oid object)
@@ -294,11 +284,11 @@ static es_oid belady_candidate(const belady *s, uint32_t tier, uint32_t layer)
 /* Where several are never used again, or the farthest may not leave. */
 static ES_COLD es_oid belady_worst_of(const belady *s, uint32_t tier)
 {
-    const uint32_t *next = s->top[tier].most + s->top[tier].leaves;
+    const int64_t *most = s->top[tier].most;
     es_oid best = ES_NO_OBJECT;
     uint32_t reach = 0;
     for (uint32_t l = 0; l < s->view->spaces; l++) {
-        if (next[l] < reach)
+        if (most[l] >> BELADY_LAYERS < reach)
             continue;
         es_oid one = belady_candidate(s, tier, l);
         if (one != ES_NO_OBJECT && (best == ES_NO_OBJECT || belady_before(s, one, best))) {
@@ -311,17 +301,17 @@ static ES_COLD es_oid belady_worst_of(const belady *s, uint32_t tier)
 
 static es_oid belady_worst(const belady *s, uint32_t tier, uint32_t bucket)
 {
-    const belady_top *top = &s->top[tier];
-    const uint32_t *most = top->most, reach = most[1];
+    const int64_t *top = s->top[tier].most;
     if (s->view->per_layer)
         return belady_candidate(s, tier, bucket - s->view->tier[tier].first_bucket);
-    size_t i = 1;
-    while (i < top->leaves)
-        i = 2 * i + (most[2 * i] != reach);
+    int64_t most = 0;
+    for (const int64_t *end = top + s->view->layers; top < end; top += 4)
+        for (uint32_t i = 0; i < 4; i++)
+            most = top[i] > most ? top[i] : most;
     /* an event is of one layer, so no two layers have the same next use, but for none at all */
-    if (reach != 0 && reach != UINT32_MAX && es_may_evict(s->view, top->object[i - top->leaves], tier))
-        return top->object[i - top->leaves];
-    return belady_worst_of(s, tier);
+    const uint32_t reach = (uint32_t)(most >> BELADY_LAYERS);
+    es_oid object = s->top[tier].object[most & ((1 << BELADY_LAYERS) - 1)];
+    return reach != 0 && reach != UINT32_MAX && es_may_evict(s->view, object, tier) ? object : belady_worst_of(s, tier);
 }
 
 static size_t belady_victims(void *self, const es_need *need, es_oid *out, size_t most)

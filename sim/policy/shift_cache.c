@@ -36,7 +36,7 @@ typedef struct shift_window {
 } shift_window;
 
 typedef struct shift_memo {     /* what an expert of so many uses adds to the score */
-    uint32_t shorts, longs;
+    uint64_t uses;              /* shorts << 32 | longs */
     int64_t part;
 } shift_memo;
 
@@ -207,9 +207,10 @@ static ES_COLD int64_t shift_part(const shift *s, uint32_t shorts, uint32_t long
 
 static inline int64_t shift_remember(shift *s, uint32_t shorts, uint32_t longs)
 {
+    const uint64_t uses = (uint64_t)shorts << 32 | longs;
     shift_memo *m = &s->memo[(longs * 32 + shorts) % SHIFT_MEMO];
-    if (m->shorts != shorts || m->longs != longs)
-        *m = (shift_memo){shorts, longs, shift_part(s, shorts, longs)};
+    if (m->uses != uses)
+        *m = (shift_memo){uses, shift_part(s, shorts, longs)};
     return m->part;
 }
 
@@ -224,14 +225,17 @@ static double shift_divergence(shift *s)
         return 0.0;
     }
     for (size_t i = 0; all && i < SHIFT_MEMO; i++)
-        s->memo[i].longs = UINT32_MAX;
-    for (uint32_t w = 0; w < s->view->words; w++)
+        s->memo[i].uses = UINT64_MAX;
+    const uint32_t *short_uses = s->shorts.uses, *long_uses = s->longs.uses;
+    int64_t *part = s->part, parts = s->parts;
+    for (uint32_t w = 0; w < s->view->words; w++, short_uses += 64, long_uses += 64, part += 64)
         for (uint64_t rest = all ? ~0ull : s->changed[w]; rest; rest &= rest - 1) {
-            size_t o = w * 64 + (size_t)__builtin_ctzll(rest);
-            int64_t part = shift_remember(s, s->shorts.uses[o], s->longs.uses[o]);
-            s->parts += part - s->part[o];
-            s->part[o] = part;
+            size_t i = (size_t)__builtin_ctzll(rest);
+            int64_t now = shift_remember(s, short_uses[i], long_uses[i]);
+            parts += now - part[i];
+            part[i] = now;
         }
+    s->parts = parts;
     s->parts_short = shorts;
     s->parts_long = longs;
     return floor((double)s->parts * 0x1p-60 * 1e12 + 0.5) / 1e12;
@@ -391,17 +395,19 @@ static inline void shift_appraise(const shift *s, es_oid object)
 static void shift_replace(shift *s, const recency_queue *q, shift_lows *lows, uint32_t i)
 {
     const es_oid **low = lows->use + i, **found = s->spare;
-    double least = i > 0 ? s->worth[*low[-1]] : INFINITY;
+    const double *worth = s->worth;
+    double least = i > 0 ? worth[*low[-1]] : INFINITY;
     for (const es_oid *use = low[0] + 1, *end = i + 1 < lows->count ? low[1] : lows->seen; use < end; use++)
-        if (shift_counts(q, use) && s->worth[*use] < least) {
-            least = s->worth[*use];
+        if (worth[*use] < least && shift_counts(q, use)) {
+            least = worth[*use];
             *found++ = use;
         }
-    size_t count = (size_t)(found - s->spare), behind = lows->count - i - 1;
+    const size_t count = (size_t)(found - s->spare);
     if (count != 1)
-        memmove(low + count, low + 1, behind * sizeof *low);
-    memcpy(low, s->spare, count * sizeof *low);
-    lows->count = (uint32_t)(i + count + behind);
+        memmove(low + count, low + 1, (lows->count - i - 1) * sizeof *low);
+    for (size_t j = 0; j < count; j++)
+        low[j] = s->spare[j];
+    lows->count += (uint32_t)count - 1;
 }
 
 /* The next low that nobody has looked at under this token; false: there is none that could be less valuable. */
