@@ -122,7 +122,7 @@ def case(check, number, seed, folder, modules):
     args = [word for key, value in a.items() for word in ('--' + key, value)]
     want = oracle(modules[guess], [trace] + args)
     config = timed.machine(trace, timed.arguments(args), guess)
-    if guess and dice.chance(50):
+    if dice.chance(50):
         config['observers'] = ['summary', 'latency', 'traffic']         # nobody hears of single copies: the run may take its quick way
     before = check.different
     timed.compare(check, 'case %d' % number, tool.run(config), want)
