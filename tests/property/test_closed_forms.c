@@ -385,6 +385,48 @@ static void lanes_serve_as_many_at_a_time(void **state)
     }
 }
 
+/* ---- chunks ---- */
+
+/* 3000 bytes in chunks of 700: four whole ones and a rest, and each pays the latency. */
+static void each_chunk_pays_the_latency(void **state)
+{
+    (void)state;
+    rig r;
+    rig_open(&r, 1, 8, 1, 0, 1);
+    rig_token(&r, 0, ES_DECODE, false)[0] = 0;
+    r.trace.bytes[0] = 3000;
+    rig_plain(&r, true, "1slots", "{\"rate\": \"1GB/s\", \"latency\": \"500ns\"}", NULL);
+    r.channel[0].chunk = 700;
+    rig_observe(&r, "audit");
+    assert_int_equal(rig_run(&r), ES_OK);
+    assert_int_equal(rig_view(&r)->times->total, 5 * 500 + 3000);
+    assert_int_equal(rig_view(&r)->channel[0].bytes, 3000);
+    rig_close(&r);
+}
+
+/* ---- grace ---- */
+
+/* The only slot is used by the expert of layer 0; what is guessed at its gate waits until it is computed and its grace is over. */
+static void a_guess_waits_for_the_end_of_grace(void **state)
+{
+    (void)state;
+    for (int64_t grace = 0; grace <= 1400; grace += 700) {
+        rig r;
+        namer n = {.gates = 1, .each = 1};
+        rig_open(&r, 2, 8, 1, 0, 2);
+        rig_token(&r, 0, ES_DECODE, false)[0] = 0;
+        rig_token(&r, 0, ES_DECODE, false)[0] = 0;
+        rig_plain(&r, true, "1slots", NULL, "{\"dense\": \"2us\", \"expert\": \"100ns\"}");
+        r.tier[0].grace = grace;
+        r.plan.predictor = rig_own(&namer_predictor.part, &n, "predictor");
+        rig_observe(&r, "audit");
+        assert_int_equal(rig_run(&r), ES_OK);
+        assert_int_equal(rig_view(&r)->tally->guess_copies, 1);
+        assert_int_equal(rig_view(&r)->channel[0].queue_ns, 100 + grace);
+        rig_close(&r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -396,6 +438,8 @@ int main(void)
         cmocka_unit_test(staggered_copies_share_what_is_left),
         cmocka_unit_test(poisson_arrivals_stay_as_processor_sharing_says),
         cmocka_unit_test(lanes_serve_as_many_at_a_time),
+        cmocka_unit_test(each_chunk_pays_the_latency),
+        cmocka_unit_test(a_guess_waits_for_the_end_of_grace),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
