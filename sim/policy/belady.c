@@ -305,7 +305,7 @@ static es_oid belady_worst(const belady *s, uint32_t tier, uint32_t bucket)
     if (s->view->per_layer)
         return belady_candidate(s, tier, bucket - s->view->tier[tier].first_bucket);
     int64_t most = 0;
-    for (const int64_t *end = top + s->view->layers; top < end; top += 4)
+    for (const int64_t *end = top + s->view->spaces; top < end; top += 4)
         for (uint32_t i = 0; i < 4; i++)
             most = top[i] > most ? top[i] : most;
     /* an event is of one layer, so no two layers have the same next use, but for none at all */
