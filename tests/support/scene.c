@@ -137,14 +137,14 @@ static void scene_draw_parts(scene *s, dice *d)
         {"random", NULL}, {"belady", NULL}, {"belady", "{\"bypass\": true}"}, {"static", NULL}, {"hybrid", NULL}, {"hybrid", "{\"share\": 1}"},
         {"shift_cache", "{\"window\": 3}"}};
     static const char *const predictors[][2] = {{"previous_token", NULL}, {"noisy_oracle", NULL}, {"noisy_oracle", "{\"accuracy\": 1, \"extra\": 2}"},
-        {"shift_transition", "{\"most\": 4, \"min_count\": 1}"}, {"recorded", NULL}};
+        {"shift_transition", "{\"most\": 4, \"min_count\": 1}"}, {"recorded", NULL}, {"transition", "{\"half_at\": 8}"}};
     static const char *const dispatchers[][2] = {{"fetch", NULL}, {"host_compute", NULL}, {"host_compute", "{\"rule\": \"always\"}"},
         {"host_compute", "{\"rule\": \"n\", \"count\": 1}"}};
     uint32_t i = dice_below(d, sizeof policies / sizeof *policies);
     s->policy = policies[i][0];
     s->policy_options = policies[i][1];
-    i = dice_below(d, 10);
-    if (i < 5) {
+    i = dice_below(d, 12);
+    if (i < sizeof predictors / sizeof *predictors) {
         s->predictor = i == 4 && s->guesses == 0 ? "previous_token" : predictors[i][0];
         s->predictor_options = predictors[i][1];
     }
