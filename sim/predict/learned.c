@@ -38,9 +38,9 @@ typedef struct learned {
 static const es_option learned_options[] = {
     {.name = "weights", .type = ES_OPT_TEXT, .offset = offsetof(learned, path), .required = true,
         .help = "File with the trained network, relative to the config; models/predictors/README.md tells how to train one."},
-    {.name = "most", .type = ES_OPT_INT, .offset = offsetof(learned, most), .def = 0, .min = 0, .max = 65535, .unit = "experts",
+    {.name = "most", .type = ES_OPT_INT, .offset = offsetof(learned, most), .def = 0, .min = 0, .max = 65535, .unit = "experts", .tunable = true,
         .help = "Guesses per layer at most; 0: as many as a token uses."},
-    {.name = "least", .type = ES_OPT_REAL, .offset = offsetof(learned, least), .def = 0, .min = 0, .max = 1,
+    {.name = "least", .type = ES_OPT_REAL, .offset = offsetof(learned, least), .def = 0, .min = 0, .max = 1, .tunable = true,
         .help = "Leave out guesses of less confidence."},
     {0},
 };

@@ -34,6 +34,13 @@ SETTINGS = [
     # a wrong unit
     ('tiers.cache.capacity=4GB2', '--set: tiers.cache.capacity: "4GB2" is none of bytes ("24GiB"), slots ("192slots") or a share of all experts ("25%")'),
     ('tiers.cache.grace=3', '--set: tiers.cache.grace: found a number, needs a text with a unit such as "3.4ms"'),
+    # weights that are none, or of another model
+    ('predictor=learned', '--set predictor: predictor.weights: is missing'),
+    ('predictor={"name":"learned","weights":"none.h5"}', '--set: predictor: weights: none.h5: cannot open: No such file or directory'),
+    ('predictor={"name":"learned","weights":"good.csv"}', '--set: predictor: weights: good.csv: is no HDF5 file; needs one that models/predictors/train.py wrote'),
+    ('predictor={"name":"learned","weights":"trace.h5"}', '--set: predictor: weights: trace.h5: is "expertsim-trace", needs "expertsim-predictor"'),
+    ('predictor={"name":"learned","weights":"weights.h5"}', '--set: predictor: weights: weights.h5: was trained for layers 24, the run has 2; '
+     'train one on a trace of this model'),
     # out of bounds
     ('compute.lookahead=65', '--set: compute.lookahead: 65 is above 64, the most it may be'),
     ('seed=-1', '--set: seed: -1 is below 0, the least it may be'),
@@ -49,13 +56,6 @@ SETTINGS = [
     ('trace.path=order.csv', '--set: trace.path: order.csv: the step that begins on line 3: request 0: token 0 comes after token 1; '
      'positions must ascend from step to step, and the rows of a token stand together'),
     ('trace.path=huge.csv', '--set: trace.path: huge.csv: line 2: e1 is "70000", not a whole number below 65535'),
-    # weights that are none, or of another model
-    ('predictor=learned', '--set predictor: predictor.weights: is missing'),
-    ('predictor={"name":"learned","weights":"none.h5"}', '--set: predictor: weights: none.h5: cannot open: No such file or directory'),
-    ('predictor={"name":"learned","weights":"good.csv"}', '--set: predictor: weights: good.csv: is no HDF5 file; needs one that models/predictors/train.py wrote'),
-    ('predictor={"name":"learned","weights":"trace.h5"}', '--set: predictor: weights: trace.h5: is "expertsim-trace", needs "expertsim-predictor"'),
-    ('predictor={"name":"learned","weights":"weights.h5"}', '--set: predictor: weights: weights.h5: was trained for layers 24, the run has 2; '
-     'train one on a trace of this model'),
     # a tier smaller than one expert
     ('tiers.cache.capacity=0slots', '--set: tiers.cache.capacity: "0slots" is 0 slots, smaller than one expert of layer 0 (1)'),
     ('tiers.cache.capacity=50B', '--set: tiers.cache.capacity: "50B" is 50 bytes, smaller than one expert of layer 0 (100)'),
