@@ -47,12 +47,22 @@ static inline void guess_take(es_run *run, const es_guess *guess, uint32_t count
     }
 }
 
+/* Who judges guesses hears them as they were given, before the core drops what is there already. */
+static void guess_tell(es_run *run, const es_predict_ask *ask, uint32_t count)
+{
+    es_bus_deliver(run, &(es_fact){.kind = ES_FACT_GUESS, .why = ES_GUESS, .at = run->now, .since = run->now, .event = ask->event, .count = count,
+        .from = ES_NO_TIER, .to = run->serving, .channel = ES_NONE, .step = run->composer.steps, .ask = ask, .guesses = run->guesses});
+}
+
 /* What the predictor answers; one that says it wrote more than there is room for ends the run. */
 static uint32_t guess_predict(es_run *run, const es_predict_ask *ask)
 {
     uint32_t n = run->predictor->predict(run->predictor_state, ask, run->guesses, run->guesses_most);
-    if (n <= run->guesses_most)
+    if (n <= run->guesses_most) {
+        if (es_bus_heard(run, ES_FACT_GUESS))
+            guess_tell(run, ask, n);
         return n;
+    }
     run->code = es_err_set(run->err, ES_EINTERNAL, "predictor %s names %u guesses where at most %u were asked for", run->predictor->part.name, n,
         run->guesses_most);
     run->stopped = true;

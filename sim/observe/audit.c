@@ -505,7 +505,7 @@ const es_observer es_observer_audit = {
         .size = sizeof(audit),
         .init = audit_init,
         .notify = audit_notify,
-        .hears = ES_HEARS(ES_FACTS) - 1u,
+        .hears = (ES_HEARS(ES_FACTS) - 1u) & ~ES_HEARS(ES_FACT_GUESS),
     },
     .report = audit_report,
     .verdict = audit_verdict,

@@ -209,7 +209,7 @@ const es_observer es_observer_events = {
         .init = events_init,
         .notify = events_notify,
         .fini = events_fini,
-        .hears = ES_HEARS(ES_FACTS) - 1u,
+        .hears = (ES_HEARS(ES_FACTS) - 1u) & ~ES_HEARS(ES_FACT_GUESS),
     },
     .report = events_report,
     .verdict = events_verdict,

@@ -28,6 +28,7 @@ typedef enum es_fact_kind {
     ES_FACT_RESET,              /* the caches were emptied (contract.reset) */
     ES_FACT_TURN,               /* a tuner gave an option another value: turn */
     ES_FACT_END,                /* the run ended */
+    ES_FACT_GUESS,              /* the predictor was asked: event whose gate was passed, ask, guesses[count] as it gave them; before they are queued */
     ES_FACTS
 } es_fact_kind;
 
@@ -67,6 +68,9 @@ typedef struct es_turn {
     double from, to;            /* in the unit of the option's field; of an enum the place among its choices */
 } es_turn;
 
+struct es_guess;
+struct es_predict_ask;
+
 typedef struct es_fact {
     es_fact_kind kind;
     es_why why;
@@ -79,6 +83,8 @@ typedef struct es_fact {
     int64_t bytes;              /* of all objects together */
     uint64_t step;
     const es_turn *turn;
+    const struct es_predict_ask *ask;
+    const struct es_guess *guesses;
 } es_fact;
 
 static inline bool es_event_keeps(const es_event *event, uint16_t index)

@@ -66,7 +66,7 @@ static const char *key_last(const char *key)
 
 bool es_key_is_file(const char *key, const char *value)
 {
-    static const char *const words[] = {"path", "file", "shape", "layer_bytes", NULL};
+    static const char *const words[] = {"path", "file", "shape", "layer_bytes", "weights", NULL};
     if (key_matches(key, "plugins.*"))
         return true;
     if (strncmp(key, "observers.", 10) == 0)    /* what they write goes where the user stands */

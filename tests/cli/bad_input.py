@@ -43,6 +43,13 @@ SETTINGS = [
     # a wrong unit
     ('tiers.cache.capacity=4GB2', '--set: tiers.cache.capacity: "4GB2" is none of bytes ("24GiB"), slots ("192slots") or a share of all experts ("25%")'),
     ('tiers.cache.grace=3', '--set: tiers.cache.grace: found a number, needs a text with a unit such as "3.4ms"'),
+    # weights that are none, or of another model
+    ('predictor=learned', '--set predictor: predictor.weights: is missing'),
+    ('predictor={"name":"learned","weights":"none.h5"}', '--set: predictor: weights: none.h5: cannot open: No such file or directory'),
+    ('predictor={"name":"learned","weights":"good.csv"}', '--set: predictor: weights: good.csv: is no HDF5 file; needs one that models/predictors/train.py wrote'),
+    ('predictor={"name":"learned","weights":"trace.h5"}', '--set: predictor: weights: trace.h5: is "expertsim-trace", needs "expertsim-predictor"'),
+    ('predictor={"name":"learned","weights":"weights.h5"}', '--set: predictor: weights: weights.h5: was trained for layers 24, the run has 2; '
+     'train one on a trace of this model'),
     # out of bounds
     ('compute.lookahead=65', '--set: compute.lookahead: 65 is above 64, the most it may be'),
     ('seed=-1', '--set: seed: -1 is below 0, the least it may be'),
@@ -198,6 +205,8 @@ def files():
     native = open(os.path.join(ROOT, 'traces', 'samples', 'quickstart.h5'), 'rb').read()
     open('whole.h5', 'wb').write(native)
     open('cut.h5', 'wb').write(native[:len(native) // 2])
+    open('trace.h5', 'wb').write(native)
+    shutil.copy(os.path.join(ROOT, 'models', 'predictors', 'quickstart.h5'), 'weights.h5')
     return {'half': len(native) // 2, 'whole': len(native)}
 
 

@@ -17,6 +17,8 @@ run belady --set policy=belady --set bounds=false
 run hybrid --set policy=hybrid --set clock=none
 run guesses --set predictor=previous_token --set compute.protect_guesses=true
 run oracle --set predictor=noisy_oracle --set predictor.accuracy=0.8 --set bounds=false
+run transition --set predictor=transition --set compute.lookahead=3
+run learned --set 'predictor={"name":"learned","weights":"models/predictors/quickstart.h5","least":0.3}'
 run shared --set channels.pcie.discipline=shared
 run lanes --set channels.pcie.discipline=lanes --set channels.pcie.lanes=3 --set contract.scope=layer
 run jitter --set 'channels.pcie.timing={"name":"jitter","latency":"10us","rate":"25GB/s","cv":0.3}' --set channels.pcie.profile=null

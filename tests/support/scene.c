@@ -156,8 +156,17 @@ static const scene_variant scene_policies[] = {{"lfu", "{\"counts\": \"resident\
     {"shift_cache", "{\"window\": 2, \"jsd_reweighting\": false, \"persistent_detector\": true, \"persist_tokens\": 2, \"triggered_reweighting\": true}"},
     {NULL, NULL}};
 static const scene_variant scene_predictors[] = {{"noisy_oracle", "{\"accuracy\": 1, \"extra\": 2}"}, {"noisy_oracle", "{\"recall\": [0.9, 0.5]}"},
-    {"shift_transition", "{\"most\": 4, \"min_count\": 1}"}, {"recorded", "{\"first\": 1}"}, {NULL, NULL}};
+    {"shift_transition", "{\"most\": 4, \"min_count\": 1}"}, {"recorded", "{\"first\": 1}"},
+    {"transition", "{\"layers\": 3, \"half_at\": 8, \"least\": 0.2}"}, {NULL, NULL}};
 static const scene_variant scene_dispatchers[] = {{"host_compute", "{\"rule\": \"always\"}"}, {"host_compute", "{\"rule\": \"n\", \"count\": 1}"}, {NULL, NULL}};
+
+bool scene_needs(const es_part *part)
+{
+    for (const es_option *o = part->options; o && o->name; o++)
+        if (o->required)
+            return true;
+    return false;
+}
 
 /* One of the parts that are registered, each with its defaults, or of the variants. A new part is drawn unasked. */
 static void scene_draw_part(dice *d, es_kind kind, const scene_variant *variants, const char **name, const char **options)
@@ -167,7 +176,10 @@ static void scene_draw_part(dice *d, es_kind kind, const scene_variant *variants
         known++;
     while (variants[more].name)
         more++;
-    uint32_t i = dice_below(d, known + more);
+    uint32_t i;
+    do
+        i = dice_below(d, known + more);
+    while (i < known && scene_needs(es_part_at(kind, i)));
     *name = i < known ? es_part_at(kind, i)->name : variants[i - known].name;
     *options = i < known ? NULL : variants[i - known].options;
 }

@@ -68,6 +68,8 @@ typedef struct scene {
 
 void scene_draw(scene *s, uint64_t seed);
 void scene_alike(scene *s);     /* all experts take the same */
+/* Does a part need an option, such as a file made for one model? Then no scene has it, and tests of its own run it. */
+bool scene_needs(const es_part *part);
 /* A rig that is ready to run. */
 void scene_build(const scene *s, rig *r);
 

@@ -1,6 +1,6 @@
 /* Predictors, and the dispatchers that serve what nobody foresaw: events made by hand go in, guesses and verdicts come out.
  *
- * The stage: 3 layers of 8 experts (objects 0-7, 64-71, 128-135). Guesses are compared as text: "64 66". */
+ * Their stage is that of tests/support/predict_stage.h. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,111 +12,12 @@
 #include <cmocka.h>
 
 #include "sim/part/dispatcher.h"
-#include "sim/part/predictor.h"
 #include "sim/part/router.h"
+#include "tests/support/predict_stage.h"
 
 extern const es_predictor es_predictor_none, es_predictor_previous_token, es_predictor_recorded, es_predictor_noisy_oracle, es_predictor_shift_transition;
 extern const es_dispatcher es_dispatcher_fetch, es_dispatcher_host_compute;
 extern const es_router es_router_trace;
-
-enum { LAYERS = 3, STRIDE = 64, EXPERTS = 8, OBJECTS = LAYERS * STRIDE };
-
-typedef struct stage {
-    es_arena arena;
-    es_view view;
-    es_tier_view tier[1];
-    uint64_t mask[3][LAYERS];
-    uint32_t layer_of[LAYERS];
-    es_future future;
-    const es_predictor *predictor;
-    void *self;
-    es_event event;             /* the last one told */
-    uint16_t list[64];
-    uint64_t wanted;
-} stage;
-
-static es_code stage_try(stage *s, const es_predictor *predictor, const char *options, uint64_t seed, es_err *err)
-{
-    es_future future = s->future;
-    memset(s, 0, sizeof *s);
-    s->future = future;
-    s->predictor = predictor;
-    s->view = (es_view){.layers = LAYERS, .spaces = LAYERS, .experts = EXPERTS, .stride = STRIDE, .variants = 1, .objects = OBJECTS, .words = LAYERS, .words_per_layer = 1,
-        .tiers = 1, .buckets = 1, .tier = s->tier, .layer_of = s->layer_of, .future = predictor->part.flags & ES_ORACLE ? &s->future : NULL};
-    for (uint32_t w = 0; w < LAYERS; w++)
-        s->layer_of[w] = w;
-    s->tier[0] = (es_tier_view){.serving = true, .resident = s->mask[0], .inbound = s->mask[1], .queued = s->mask[2]};
-    s->self = es_arena_alloc(&s->arena, 1, predictor->part.size);
-    if (predictor->part.options) {
-        es_json *json;
-        assert_int_equal(es_json_parse(&json, options, strlen(options), err), ES_OK);
-        es_code code = es_options_parse(predictor->part.options, s->self, json, NULL, &s->arena, err);
-        cJSON_Delete(json);
-        if (code != ES_OK)
-            return code;
-    }
-    s->view.guesses = 3;
-    es_site site = {.view = &s->view, .arena = &s->arena, .path = "predictor", .seed = seed};
-    return predictor->part.init(s->self, &site, err);
-}
-
-static void stage_open(stage *s, const es_predictor *predictor, const char *options, uint64_t seed)
-{
-    es_err err = {0};
-    if (stage_try(s, predictor, options, seed, &err) != ES_OK)
-        fail_msg("%s", err.text);
-}
-
-static void stage_close(stage *s)
-{
-    es_arena_free(&s->arena);
-}
-
-/* The gate of a layer; part 0 of 1 is the whole of it. */
-static void stage_gate_part(stage *s, uint64_t step, uint32_t layer, const char *indices, bool first, bool last)
-{
-    size_t calls = s->arena.calls;
-    s->wanted = 0;
-    s->event = (es_event){.index = s->event.index, .step = step, .layer = layer, .first = first, .last = last, .tokens = 1, .base = layer * STRIDE,
-        .list = s->list, .touch = s->list, .word = layer, .words = 1, .mask = &s->wanted, .rows = s->event.rows, .row = s->event.row};
-    for (char *end; *indices; indices = *end ? end + 1 : end) {
-        s->list[s->event.count] = (uint16_t)strtoul(indices, &end, 10);
-        s->wanted |= 1ull << s->list[s->event.count++];
-    }
-    if (s->predictor->part.hears >> ES_FACT_USE & 1)
-        s->predictor->part.notify(s->self, &(es_fact){.kind = ES_FACT_USE, .event = &s->event});
-    assert_int_equal(s->arena.calls, calls);        /* nothing is allocated once a run has begun */
-}
-
-static void stage_gate(stage *s, uint64_t step, uint32_t layer, const char *indices)
-{
-    stage_gate_part(s, step, layer, indices, true, true);
-}
-
-static uint32_t stage_ask(stage *s, es_point point, uint32_t layer, bool next_step, es_guess *out, uint32_t most)
-{
-    es_predict_ask ask = {.point = point, .event = point == ES_STEP_END ? NULL : &s->event, .layer = layer, .next_step = next_step};
-    size_t calls = s->arena.calls;
-    uint32_t n = s->predictor->predict(s->self, &ask, out, most);
-    assert_int_equal(s->arena.calls, calls);
-    assert_true(n <= most);
-    return n;
-}
-
-static void expect_most(stage *s, es_point point, uint32_t layer, bool next_step, uint32_t most, const char *expected)
-{
-    es_guess out[64];
-    char text[512] = "";
-    uint32_t n = stage_ask(s, point, layer, next_step, out, most);
-    for (uint32_t i = 0; i < n; i++)
-        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%u", i ? " " : "", out[i].object);
-    assert_string_equal(text, expected);
-}
-
-static void expect_guesses(stage *s, uint32_t layer, bool next_step, const char *expected)
-{
-    expect_most(s, ES_AFTER_GATE, layer, next_step, 64, expected);
-}
 
 static void what_does_nothing_says_so_by_an_unset_function(void **state)
 {
@@ -224,8 +125,8 @@ static const uint32_t coming_layer[] = {0, 1, 2, 0, 2};
 
 static void oracle_open(stage *s, const char *options, uint64_t seed)
 {
-    s->future = (es_future){.list = coming, .first = coming_first, .layer = coming_layer, .events = 5, .positions = 10};
     stage_open(s, &es_predictor_noisy_oracle, options, seed);
+    s->future = (es_future){.list = coming, .first = coming_first, .layer = coming_layer, .events = 5, .positions = 10};
 }
 
 static void a_perfect_oracle_names_what_comes_and_knows_where(void **state)
