@@ -89,7 +89,7 @@ QUICK_INLINE void timed_room(es_run *run, int64_t lacking, es_time now, uint64_t
     q->need.all = lacking > q->unit && run->contract->overflow == ES_WAVES;
     int64_t gone = quick_evict(run);
     if (run->tally.guess_copies)
-        es_store_waste(run, q->victim, (size_t)gone);
+        es_store_waste(run, run->serving, q->victim, (size_t)gone);
     gone *= q->unit;
     tier->used[0] -= gone;
     tier->held -= gone;
