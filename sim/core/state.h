@@ -262,7 +262,6 @@ struct es_run {
     uint64_t *settled;          /* [words] in the serving tier from the start; NULL: the policy put nothing there */
     uint64_t *fresh;            /* [words] came into the serving tier by a guess and was not used since */
     int64_t *bytes;             /* [words] */
-    int64_t *slice_bytes;       /* [layers * slices] or NULL */
 
     const es_policy *policy;
     void *policy_state;

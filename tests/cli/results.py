@@ -97,6 +97,16 @@ def warm(check):
         check.equal('warm again', json.loads(call('rerun', 'result.json', '--json', cwd=folder))['cache'], result['cache'])
 
 
+def slices(check):
+    """contract.unit slice: an expert is its matrices, in equal parts that lose no byte, whether anyone says what it weighs or not."""
+    for model, size, matrices in (('{"shape":null,"precision":null}', None, 3), ('{"shape":null,"precision":null,"matrices":2}', None, 2), ('{"expert_bytes":"100B"}', 34, 3), ('{"expert_bytes":"100B","matrices":4}', 25, 4)):
+        union, slice_ = (json.loads(call('run', QUICKSTART, '--json', '--set', 'clock=none', '--set', 'bounds=false', '--set', 'tiers.cache.capacity=100%',
+                                         '--set', 'model=' + model, '--set', 'contract.unit=' + unit)) for unit in ('union', 'slice'))
+        for key in ('cache.lookups', 'cache.misses_compulsory', 'capacity.objects', 'capacity.slots_or_bytes'):
+            check.equal('%s in slices: %s' % (model, key), at(slice_, key), matrices * at(union, key))
+        check.equal(model + ' in slices: bytes', at(slice_, 'cache.fetched_bytes'), size and at(slice_, 'cache.misses') * size)
+
+
 def provenance(check, result, folder):
     p = result['provenance']
     for path in ('config_sha256', 'trace.sha256'):
@@ -269,6 +279,7 @@ def main():
     keys(check, result)
     nulls(check)
     warm(check)
+    slices(check)
     with tempfile.TemporaryDirectory() as folder:
         folder = os.path.realpath(folder)
         provenance(check, result, folder)
