@@ -139,7 +139,7 @@ quickstart() {
     cat <<END
 
 Where to look
-    $root/out/quickstart   the same numbers and more, for programs: result.json
+    $root/out/quickstart   the same numbers and more, for programs: result.json (docs/results.md says what they mean), result.h5
     $root/configs          what was simulated (quickstart.json) and more of the kind
 
 What to try next, in $root

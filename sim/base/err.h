@@ -9,7 +9,7 @@
 
 #include <stdarg.h>
 
-typedef enum es_code {          /* the first six are the exit codes of the tool */
+typedef enum es_code {          /* also the exit codes of the tool */
     ES_OK = 0,
     ES_EINTERNAL = 1,           /* our own fault, or no memory */
     ES_EINPUT = 2,              /* config, option, trace or command line */

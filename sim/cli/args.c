@@ -91,3 +91,13 @@ es_code cmd_misused(const cmd_entry *cmd, es_err *err, const char *fmt, ...)
     va_end(args);
     return es_err_set(err, ES_EINPUT, "%s: %s; usage: expertsim %s%s%s", cmd->name, what, cmd->name, *cmd->usage ? " " : "", cmd->usage);
 }
+
+es_code cmd_print(es_code code, es_text *text, es_err *err)
+{
+    if (code == ES_OK && text->failed)
+        code = es_err_nomem(err, "the text");
+    if (code == ES_OK && text->at)
+        fputs(text->at, stdout);
+    es_text_free(text);
+    return code;
+}

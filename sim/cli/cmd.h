@@ -59,6 +59,9 @@ void cmd_run_free(cmd_run_args *run);
 
 /* ---- for people ---- */
 
+/* Prints and frees a text, unless there is an error; returns it, or that there was no memory for the text. */
+es_code cmd_print(es_code code, es_text *text, es_err *err);
+
 /* At most 24 lines, the most important first. `dir` NULL: nothing was saved. */
 void cmd_summary(const es_json *result, const char *dir, es_text *out);
 

@@ -1,19 +1,8 @@
 /* expertsim list, describe: which parts there are, and what can be set. */
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "sim/cli/cmd.h"
 #include "sim/study/manual.h"
-
-static es_code list_print(es_code code, es_text *text, es_err *err)
-{
-    if (code == ES_OK && text->failed)
-        code = es_err_nomem(err, "the text");
-    if (code == ES_OK && text->at)
-        fputs(text->at, stdout);
-    es_text_free(text);
-    return code;
-}
 
 static es_code list_exec(int count, char **args, es_err *err)
 {
@@ -27,7 +16,7 @@ static es_code list_exec(int count, char **args, es_err *err)
     if (code == ES_OK)
         code = es_manual_list(rest.count ? rest.at[0] : NULL, names, &text, err);
     free(rest.at);
-    return list_print(code, &text, err);
+    return cmd_print(code, &text, err);
 }
 
 static es_code describe_exec(int count, char **args, es_err *err)
@@ -44,14 +33,14 @@ static es_code describe_exec(int count, char **args, es_err *err)
     for (size_t i = 0; i < rest.count && code == ES_OK && !names; i++)
         code = es_manual_describe(rest.at[i], &text, err);
     free(rest.at);
-    return list_print(code, &text, err);
+    return cmd_print(code, &text, err);
 }
 
 const cmd_entry cmd_list = {
     .name = "list",
     .usage = "[KIND] [--names]",
     .brief = "Show the parts a system is put together from: policies, predictors, timings ...",
-    .help = "  KIND     only these: policy, predictor, dispatcher, router, scheduler, allocator, timing, observer, source\n"
+    .help = "  KIND     only these: policy, predictor, dispatcher, router, scheduler, allocator, timing, tuner, observer, source\n"
             "  --names  bare names, one a line, for scripts\n",
     .exec = list_exec,
 };

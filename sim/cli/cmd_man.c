@@ -1,5 +1,4 @@
 /* expertsim man: the man page, made from the tables of commands, options and parts. Hidden: the build calls it. */
-#include <stdio.h>
 #include <string.h>
 
 #include "sim/cli/cmd.h"
@@ -75,11 +74,7 @@ static es_code man_exec(int count, char **args, es_err *err)
     if (count > 0)
         return cmd_misused(&cmd_man, err, "it takes no arguments");
     man_page(&text);
-    es_code code = text.failed ? es_err_nomem(err, "the man page") : ES_OK;
-    if (code == ES_OK)
-        fputs(text.at, stdout);
-    es_text_free(&text);
-    return code;
+    return cmd_print(ES_OK, &text, err);
 }
 
 const cmd_entry cmd_man = {

@@ -1,5 +1,4 @@
 /* expertsim options: the option reference of the README, as Markdown. Hidden: for the README's test and its author. */
-#include <stdio.h>
 
 #include "sim/cli/cmd.h"
 #include "sim/study/manual.h"
@@ -11,11 +10,7 @@ static es_code options_exec(int count, char **args, es_err *err)
     if (count > 0)
         return cmd_misused(&cmd_options, err, "it takes no arguments");
     es_manual_markdown(&text);
-    es_code code = text.failed ? es_err_nomem(err, "the reference") : ES_OK;
-    if (code == ES_OK)
-        fputs(text.at, stdout);
-    es_text_free(&text);
-    return code;
+    return cmd_print(ES_OK, &text, err);
 }
 
 const cmd_entry cmd_options = {

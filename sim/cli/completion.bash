@@ -11,7 +11,7 @@ _expertsim()
         return
     fi
     case "$before" in
-    --out|-o|--format|-f)
+    --out|-o|--claims|--format|-f)
         [ "$before" = --format ] || [ "$before" = -f ] || return
         COMPREPLY=($(compgen -W "$("$tool" list source --names 2>/dev/null)" -- "$word"))
         return ;;
@@ -23,7 +23,8 @@ _expertsim()
     case "$verb" in
     run|rerun)  words="--set --out --json --quiet --volatile" ;;
     selftest)   words="--set --json" ;;
-    list)       words="policy predictor dispatcher router scheduler allocator timing observer source --names" ;;
+    reproduce)  words="--json --markdown --replications --claims" ;;
+    list)       words="policy predictor dispatcher router scheduler allocator timing tuner observer source --names" ;;
     describe)   words="$("$tool" describe --names 2>/dev/null)" ;;
     help)       words="$commands" ;;
     trace)

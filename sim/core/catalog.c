@@ -48,7 +48,7 @@ es_code es_catalog_open(es_run *run, es_err *err)
     ES_NEED(layer_of && run->bytes, "the catalog");
     for (uint32_t w = 0; w < view->words; w++) {
         layer_of[w] = w / view->words_per_layer;
-        run->bytes[w] = (plan->expert_bytes ? plan->expert_bytes[layer_of[w]] : 1) / slices;
+        run->bytes[w] = plan->expert_bytes ? plan->expert_bytes[layer_of[w]] / slices : 1;
         if (run->bytes[w] <= 0)
             return es_err_set(err, ES_EINPUT, "model.expert_bytes: layer %u has %lld bytes per expert; it must be positive",
                 info->layer_number[layer_of[w]], (long long)run->bytes[w]);

@@ -75,9 +75,8 @@ typedef struct es_plan {
     bool stream;                /* keep no samples beyond a histogram */
     const es_source *source;    /* opened */
     void *source_state;
-    const int64_t *expert_bytes; /* [layers] of the trace */
-    const int64_t *slice_bytes; /* [layers][slices] with contract.unit slice */
-    uint32_t slices;
+    const int64_t *expert_bytes; /* [layers] of the trace; NULL: nobody said and nobody needs to know */
+    uint32_t slices;            /* equal parts of an expert, with contract.unit slice; 0: not cut */
     es_contract contract;
     const es_plan_start *start;         size_t start_count;
     es_plan_catalog catalog;

@@ -44,6 +44,13 @@ ES_COLD void es_room_fault(es_run *run, uint32_t t, es_oid object)
     room_fault(run, t, object, "is not there, may not leave now or was named before");
 }
 
+static ES_COLD void room_crowd(es_run *run, size_t n)
+{
+    if (run->code == ES_OK)
+        run->code = es_err_set(run->err, ES_EINTERNAL, "policy %s names %zu victims where at most %u were asked for", run->policy->part.name, n, run->view.objects);
+    run->stopped = true;
+}
+
 /* May the policy name it now? */
 static inline bool room_named(es_run *run, const es_need *need, es_oid object)
 {
@@ -65,6 +72,10 @@ static size_t room_check(es_run *run, const es_need *need, size_t n)
     size_t good = 0;
     if (n == 1)
         return room_named(run, need, *victims);
+    if (n > run->view.objects) {
+        room_crowd(run, n);
+        return 0;
+    }
     for (size_t i = 0; i < n; i++) {
         es_oid object = victims[i];
         if (!room_named(run, need, object))

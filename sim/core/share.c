@@ -34,7 +34,7 @@ static double share_capacity(const es_run *run, uint32_t c)
     const es_chan *chan = &run->chan[c];
     double capacity = chan->discipline == ES_LANES ? (double)chan->lanes : 1.0;
     for (uint32_t i = 0; i < chan->slower_count; i++)
-        if (run->chan[chan->slower[i]].busy > 0)
+        if (es_channel_busy(run, chan->slower[i]))
             capacity *= chan->slowing[i];
     return capacity;
 }

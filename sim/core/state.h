@@ -274,7 +274,6 @@ struct es_run {
     uint64_t *settled;          /* [words] in the serving tier from the start; NULL: the policy put nothing there */
     uint64_t *fresh;            /* [words] came into the serving tier by a guess and was not used since */
     int64_t *bytes;             /* [words] */
-    int64_t *slice_bytes;       /* [layers * slices] or NULL */
 
     const es_policy *policy;
     void *policy_state;
@@ -532,6 +531,11 @@ es_code es_units_open(es_run *run, es_err *err);
 void es_unit_until(es_run *run, es_compute_unit *unit, es_time at);     /* it has work until then */
 void es_unit_ask(es_run *run, es_compute_unit *unit, es_oid object, es_time cost);  /* elastic: one job more */
 void es_units_settle(es_run *run);      /* what is busy has changed */
+/* For those it slows: it has work of its own, or copies that queue elsewhere pass through it. */
+static inline bool es_channel_busy(const es_run *run, uint32_t channel)
+{
+    return run->chan[channel].busy > 0 || (run->chan[channel].limits && run->chan_view[channel].active > 0);
+}
 static inline bool es_unit_slowed(const es_compute_unit *unit)
 {
     return unit && unit->elastic;

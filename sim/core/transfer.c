@@ -72,9 +72,10 @@ void es_channel_ended(es_run *run, es_due *due)
         x->next->prev = x->prev;
     x->running = false;
     chan->busy -= x->holds_lane;
-    for (uint32_t k = 0; k < run->link[x->link].channel_count; k++)
+    for (uint32_t k = 0; k < run->link[x->link].channel_count; k++) {
         run->chan_view[run->link[x->link].channel[k]].active--;
-    run->reshare |= chan->slows;
+        run->reshare |= run->chan[run->link[x->link].channel[k]].slows;
+    }
     channel_wake(run, x);
     es_channels_unblock(run);
     if (x->left > 0)
@@ -131,8 +132,8 @@ static void transfer_run(es_run *run, es_chan *chan, es_xfer *x, int64_t bytes, 
     for (uint32_t k = 0; k < link->channel_count; k++) {
         run->chan_view[link->channel[k]].bytes += bytes;
         run->chan_view[link->channel[k]].active++;
+        run->reshare |= run->chan[link->channel[k]].slows;
     }
-    run->reshare |= chan->slows;
     if (!link->elastic || cost.work == 0) {
         x->due.fire = es_channel_ended;
         es_calendar_add(&run->calendar, &x->due, run->now + after, ES_PHASE_COMPLETE);

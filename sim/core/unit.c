@@ -60,7 +60,7 @@ static double unit_rate(const es_run *run, const es_chan *chan)
 {
     double rate = 1.0;
     for (uint32_t i = 0; i < chan->slower_count; i++)
-        if (run->chan[chan->slower[i]].busy > 0)
+        if (es_channel_busy(run, chan->slower[i]))
             rate *= chan->slowing[i];
     return rate;
 }

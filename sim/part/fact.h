@@ -26,10 +26,10 @@ typedef enum es_fact_kind {
     ES_FACT_COMPUTE,            /* unit `channel` computes from `since` to `at`: object, or ES_NO_OBJECT for the dense part */
     ES_FACT_STEP_END,           /* step ended: step, since = its start */
     ES_FACT_RESET,              /* the caches were emptied (contract.reset) */
-    ES_FACT_TURN,               /* a tuner gave an option another value: turn */
     ES_FACT_END,                /* the run ended */
     ES_FACT_GUESS,              /* the predictor was asked: event whose gate was passed, ask, guesses[count] as it gave them; before they are queued */
-    ES_FACTS
+    ES_FACT_TURN,               /* a tuner gave an option another value: turn */
+    ES_FACTS                    /* a new kind goes before this line: digests of earlier runs hash the numbers of the others */
 } es_fact_kind;
 
 #define ES_HEARS(kind) (1u << (kind))

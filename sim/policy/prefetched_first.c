@@ -121,22 +121,11 @@ static size_t prefetched_used(prefetched *s, const es_need *need, int64_t *lacki
     return count;
 }
 
-/* Is there as much in the bucket that may leave? */
-static bool prefetched_enough(const prefetched *s, const es_need *need)
-{
-    const es_tier_view *tier = &s->view->tier[need->tier];
-    int64_t units = 0;
-    for (uint32_t w = 0; w < s->view->words; w++)
-        if (es_bucket_of(s->view, need->tier, w * 64) == need->bucket)
-            units += __builtin_popcountll(tier->resident[w] & ~s->view->guard[w]) * tier->unit[w];
-    return units >= need->units;
-}
-
 static size_t prefetched_victims(void *self, const es_need *need, es_oid *out, size_t most)
 {
     prefetched *s = self;
     int64_t lacking = need->units;
-    if (need->all && !prefetched_enough(s, need))
+    if (need->all && !recency_enough(s->view, need))
         return 0;
     if (need->tier != s->view->serving)
         return prefetched_used(s, need, &lacking, out, most);

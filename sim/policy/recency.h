@@ -240,6 +240,17 @@ static ES_COLD size_t recency_victims_all(const recency *r, const es_need *need,
     return lacking > 0 ? 0 : recency_victims_behind(r->view, q, need->units, out, out, out + most);
 }
 
+/* Is there as much in the bucket that may leave? */
+static inline bool recency_enough(const es_view *view, const es_need *need)
+{
+    const es_tier_view *tier = &view->tier[need->tier];
+    int64_t units = 0;
+    for (uint32_t w = 0; w < view->words; w++)
+        if (es_bucket_of(view, need->tier, w * 64) == need->bucket)
+            units += __builtin_popcountll(tier->resident[w] & ~view->guard[w]) * tier->unit[w];
+    return units >= need->units;
+}
+
 /* es_policy.victims: the oldest that may leave. What seldom happens is left to others, because this runs at nearly every miss. */
 static inline size_t recency_victims(const recency *r, const es_need *need, es_oid *out, size_t most)
 {

@@ -462,24 +462,13 @@ static const es_oid *shift_least(shift *s, recency_queue *q, shift_lows *lows)
     return f.least;
 }
 
-/* Is there so much that may leave? */
-static bool shift_can(const shift *s, const es_need *need)
-{
-    const es_tier_view *tier = &s->view->tier[need->tier];
-    int64_t units = 0;
-    for (uint32_t w = 0; w < s->view->words; w++)
-        if (es_bucket_of(s->view, need->tier, w * 64) == need->bucket)
-            units += __builtin_popcountll(tier->resident[w] & ~s->view->guard[w]) * tier->unit[w];
-    return units >= need->units;
-}
-
 static size_t shift_victims(void *self, const es_need *need, es_oid *out, size_t most)
 {
     shift *s = self;
     recency_queue *q = &s->lists.queue[need->bucket];
     int64_t lacking = need->units;
     size_t count = 0;
-    if (need->all && lacking > q->least && !shift_can(s, need))
+    if (need->all && lacking > q->least && !recency_enough(s->view, need))
         return 0;
     while (lacking > 0 && count < most) {
         const es_oid *use = shift_least(s, q, &s->lows[need->bucket]);

@@ -21,7 +21,7 @@ const es_option config_model_options[] = {
     {.name = "precision", .type = ES_OPT_TEXT, .offset = MODEL(precision), .help = "Precision of the experts, as the shape names it: \"mxfp4\", \"q4_k_m\"."},
     {.name = "expert_bytes", .type = ES_OPT_JSON, .offset = MODEL(expert_bytes), .help = "Bytes of one expert: \"12.6MiB\", a number, or a list with one per MoE layer of the trace."},
     {.name = "layer_bytes", .type = ES_OPT_JSON, .offset = MODEL(layer_bytes), .help = "Bytes of one expert by layer, as the model numbers them: a file with lines `layer bytes`, or {\"0\": bytes, ...}."},
-    {.name = "matrices", .type = ES_OPT_INT, .offset = MODEL(matrices), .min = 0, .max = 8, .help = "Matrices of an expert, for contract.unit slice; 0: as the shape says, else 3."},
+    {.name = "matrices", .type = ES_OPT_INT, .offset = MODEL(matrices), .min = 0, .max = 8, .help = "Matrices of an expert, for contract.unit slice, which takes them as equal parts; 0: as the shape says, else 3."},
     {.name = "experts", .type = ES_OPT_INT, .offset = MODEL(experts), .min = 0, .max = 65535,
         .help = "Experts per layer, where the trace does not say; 0: as the shape says, else the highest id + 1."},
     {0},
@@ -262,25 +262,13 @@ static es_code bytes_unknown(const es_config *config, es_err *err)
     return code;
 }
 
-/* Each matrix of each layer: as the shape knows them, else equal parts with the rest in the last. */
-static es_code bytes_slices(es_config *config, const es_trace_info *info, const int64_t *bytes, es_err *err)
+/* An expert is cut into equal parts, each rounded up to a whole byte, also where its matrices differ: the core knows one size per layer. */
+static void bytes_slices(es_config *config, const es_trace_info *info, int64_t *bytes)
 {
-    const es_shape_size *size = NULL;
-    uint32_t slices = config->model.matrices ? (uint32_t)config->model.matrices : config->has_shape ? (uint32_t)config->shape.matrices : 3;
-    int64_t *slice = es_arena_alloc(&config->arena, (size_t)info->layers * slices, sizeof *slice);
-    if (!slice)
-        return es_err_nomem(err, "the slices");
-    if (config->has_shape && config->model.precision && !config->model.expert_bytes && !config->model.layer_bytes && slices == config->shape.matrices)
-        es_shape_size_of(&config->shape, config->model.precision, &size, NULL);
-    for (uint32_t layer = 0; layer < info->layers; layer++) {
-        int64_t at = 0, part = bytes[layer] / slices;
-        bool exact = size && size->matrix && bytes_shape_layer(config, info, layer, &at, NULL) == ES_OK;
-        for (uint32_t s = 0; s < slices; s++)
-            slice[(size_t)layer * slices + s] = exact ? size->matrix[(int64_t)s * config->shape.moe_layers + at] : s + 1 < slices ? part : bytes[layer] - part * (slices - 1);
-    }
-    config->plan.slices = slices;
-    config->plan.slice_bytes = slice;
-    return ES_OK;
+    const int64_t slices = config->model.matrices ? config->model.matrices : config->has_shape ? config->shape.matrices : 3;
+    for (uint32_t layer = 0; bytes && layer < info->layers; layer++)
+        bytes[layer] += (slices - bytes[layer] % slices) % slices;
+    config->plan.slices = (uint32_t)slices;
 }
 
 /* Who says what the layers weigh; `*said` false: nobody. */
@@ -318,9 +306,13 @@ es_code config_bytes(es_config *config, es_err *err)
         return es_err_set(err, ES_EINPUT, "model.shape: %s has %lld experts per layer, the trace has %u", config->shape.name, (long long)config->shape.experts, info->experts);
     es_code code = bytes_say(config, info, bytes, &config->bytes_known, err);
     if (code == ES_OK && !config->bytes_known)
-        return bytes_unknown(config, err);
-    config->plan.expert_bytes = bytes;
-    return code == ES_OK && config->plan.contract.unit == ES_SLICE ? bytes_slices(config, info, bytes, err) : code;
+        code = bytes_unknown(config, err);
+    if (code)
+        return code;
+    config->plan.expert_bytes = config->bytes_known ? bytes : NULL;
+    if (config->plan.contract.unit == ES_SLICE)
+        bytes_slices(config, info, config->bytes_known ? bytes : NULL);
+    return ES_OK;
 }
 
 /* ---- calibration ---- */

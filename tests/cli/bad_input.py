@@ -191,7 +191,7 @@ def files():
         'cycle.json': '{"include": "again.json"}', 'again.json': '{"include": "cycle.json"}', 'syntax.json': '{"trace":\n', 'twice.json': '{"seed": 1, "seed": 2}',
         'timed.json': json.dumps(TIMED), 'warm_text.csv': 'layer,expert\n0,1\n0;1\n', 'warm_layer.csv': '7,0\n', 'warm_expert.csv': '0,3\n',
         'warm_twice.csv': '1,2\n1, 2\n', 'warm_full.csv': 'layer,expert\n# all of it\n0,0\n0,1\n0,2\n1,0\n1,1\n', 'never.c': STUCK, 'a file': '',
-        'timed.json': json.dumps(TIMED), 'never.c': STUCK, 'a file': '', 'comma.csv': HEAD + '0,0,D,0,0,1\n0,1,D,0,0,',
+        'comma.csv': HEAD + '0,0,D,0,0,1\n0,1,D,0,0,',
         'nothing.json': '', 'list.json': '[1, 2]', 'self.json': '{"include": "self.json"}', 'old.c': STUCK.replace('es_plugin_table = {ES_ABI', 'es_plugin_table = {ES_ABI + 1'),
         'links.json': json.dumps(dict(CONFIG, links=[{'from': 'host', 'to': 'cach'}])),
     }.items():

@@ -121,6 +121,7 @@ def parts(check):
         for name in want:
             check.equal('describe %s %s' % (kind, name), ('%s %s: ' % (kind, name)) in call('describe', kind + '.' + name), True)
             check.equal('%s is in the list with its sentence' % name, bool(re.search(r'^  %s +\S.*[.)]$' % name, everything, re.M)), True)
+    check.equal('help of list knows every kind', sorted(re.findall(r'\w+', call('help', 'list').split('only these:')[1].split('\n')[0])), sorted(registered()))
     for key in ('contract', 'tiers.cache.capacity', 'channels.pcie.timing', 'contract.overflow', 'seed', 'links', 'compute.overlap'):
         check.equal('describe ' + key, bool(call('describe', key).strip()), True)
     for name in names:
@@ -145,6 +146,10 @@ def completion(check):
             line = 'source %s; COMP_WORDS=(%s); COMP_CWORD=%d; _expertsim; echo "${COMPREPLY[@]}"' % (script, ' '.join(words), len(words) - 1)
             done = subprocess.run(['bash', '-c', line], capture_output=True, text=True, env=env)
             check.equal('completes ' + ' '.join(words), done.stdout.split(), want)
+        for command in ('run', 'rerun', 'list', 'trace', 'selftest', 'reproduce'):
+            words = re.search(r'^    [a-z|]*\b%s\b[a-z|]*\)\s+words="([^"]*)"' % command, open(script).read(), re.M).group(1).split()
+            flags = set(re.findall(r'--[a-z]+', call('help', command)))
+            check.equal('completion of %s knows its flags' % command, sorted(flags - set(words)), [])
         commands = re.findall(r'commands="([^"]*)"', open(script).read())[0].split()
         check.equal('completion knows every command', sorted(commands), sorted(re.findall(r'^  (\w+) +[A-Z]', call('help'), re.M)))
 

@@ -97,6 +97,38 @@ def warm(check):
         check.equal('warm again', json.loads(call('rerun', 'result.json', '--json', cwd=folder))['cache'], result['cache'])
 
 
+def leaves(value, path=''):
+    if isinstance(value, dict) and value:
+        return [leaf for name, inner in value.items() for leaf in leaves(inner, path + '.' + name if path else name)]
+    return [path]
+
+
+def documented(check, result):
+    """docs/results.md has every key of a result, and no other."""
+    rows = [line.split('|')[1] for line in open(os.path.join(ROOT, 'docs', 'results.md')) if line.startswith('| `')]
+    known = [key for row in rows for key in re.findall('`([^`]+)`', row)]
+    patterns = {key: re.escape(key).replace('NAME', '[^.]+').replace(r'\*', '.+') for key in known}
+    for key in ('provenance.config', 'provenance.input'):
+        patterns[key] += r'(\..*)?'
+    used = set()
+    for leaf in leaves(result):
+        found = [key for key in known if re.fullmatch(patterns[key], leaf)]
+        used.update(found)
+        check.equal('docs/results.md has ' + leaf, bool(found) or leaf in ('name', 'brief', 'clock'), True)
+    check.equal('and nothing that is not there', sorted(set(known) - used), [])
+    check.equal('each once', len(known), len(set(known)))
+
+
+def slices(check):
+    """contract.unit slice: an expert is its matrices, in equal parts that lose no byte, whether anyone says what it weighs or not."""
+    for model, size, matrices in (('{"shape":null,"precision":null}', None, 3), ('{"shape":null,"precision":null,"matrices":2}', None, 2), ('{"expert_bytes":"100B"}', 34, 3), ('{"expert_bytes":"100B","matrices":4}', 25, 4)):
+        union, slice_ = (json.loads(call('run', QUICKSTART, '--json', '--set', 'clock=none', '--set', 'bounds=false', '--set', 'tiers.cache.capacity=100%',
+                                         '--set', 'model=' + model, '--set', 'contract.unit=' + unit)) for unit in ('union', 'slice'))
+        for key in ('cache.lookups', 'cache.misses_compulsory', 'capacity.objects', 'capacity.slots_or_bytes'):
+            check.equal('%s in slices: %s' % (model, key), at(slice_, key), matrices * at(union, key))
+        check.equal(model + ' in slices: bytes', at(slice_, 'cache.fetched_bytes'), size and at(slice_, 'cache.misses') * size)
+
+
 def provenance(check, result, folder):
     p = result['provenance']
     for path in ('config_sha256', 'trace.sha256'):
@@ -267,8 +299,10 @@ def main():
     check.equal('two runs are equal', call('run', QUICKSTART, '--json') == printed, True)
     result = json.loads(printed)
     keys(check, result)
+    documented(check, result)
     nulls(check)
     warm(check)
+    slices(check)
     with tempfile.TemporaryDirectory() as folder:
         folder = os.path.realpath(folder)
         provenance(check, result, folder)

@@ -1,6 +1,7 @@
 """The summary that a newcomer reads, help, and exit codes of what goes well."""
 import json
 import os
+import pty
 import re
 import subprocess
 import sys
@@ -42,6 +43,23 @@ def quickstart(check):
     found = lines_of(done.stdout)
     for label, pattern in FACTS.items():
         check.equal(label, bool(re.search(pattern, found.get(label, ''))), True)
+
+
+def progress(check):
+    """A line on a terminal that is gone when the run is over."""
+    master, slave = pty.openpty()
+    done = subprocess.Popen([TOOL, 'run', 'configs/quickstart.json', '--json', '--set', 'bounds=false'], stdout=subprocess.DEVNULL, stderr=slave, cwd=ROOT)
+    os.close(slave)
+    said = b''
+    try:
+        while more := os.read(master, 4096):
+            said += more
+    except OSError:             # Linux says so when nobody holds the other end any more
+        pass
+    os.close(master)
+    check.equal('exit on a terminal', done.wait(), 0)
+    check.equal('progress', bool(re.search(rb'\r\x1b\[Kquickstart: step [\d,]+ of 1,028 \(\d+ %\), simulated ', said)), True)
+    check.equal('is gone at the end', said.endswith(b'\r\x1b[K'), True)
 
 
 def others(check):
@@ -91,6 +109,7 @@ def helps(check):
 def main():
     check = tool.Check('summary')
     quickstart(check)
+    progress(check)
     others(check)
     helps(check)
     check.close()

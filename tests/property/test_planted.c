@@ -19,7 +19,7 @@ enum { LAYERS = 2, EXPERTS = 8, TOP_K = 2, STEPS = 12 };
 
 typedef enum fault {
     SOUND,
-    NAMES_PINNED, NAMES_TWICE, NAMES_ABSENT, NAMES_NO_OBJECT, NAMES_TOO_FEW, NAMES_OTHER_LAYER, STARTS_TWICE, STARTS_NO_OBJECT, STARTS_OVERFULL,
+    NAMES_PINNED, NAMES_TWICE, NAMES_ABSENT, NAMES_NO_OBJECT, NAMES_TOO_FEW, NAMES_TOO_MANY, NAMES_OTHER_LAYER, STARTS_TWICE, STARTS_NO_OBJECT, STARTS_OVERFULL,
     GUESSES_NO_OBJECT, GUESSES_ONE_AGAIN_AND_AGAIN, GUESSES_TOO_MANY,
     LEAVES_VERDICTS_OUT, NO_SUCH_VERDICT, NO_SUCH_UNIT,
     PICKS_NONE, PICKS_WHAT_DOES_NOT_WAIT, PICKS_NO_CLASS, BATCH_OF_NONE, BATCH_OF_TOO_MANY,
@@ -66,8 +66,8 @@ static size_t bad_victims(void *self, const es_need *need, es_oid *out, size_t m
             out[count++] = o;
         freed += view->tier[need->tier].unit[o >> 6];
     }
-    if (p->fault == NAMES_TOO_FEW)
-        return 0;
+    if (p->fault == NAMES_TOO_FEW || p->fault == NAMES_TOO_MANY)
+        return p->fault == NAMES_TOO_FEW ? 0 : most + 1;
     if (p->fault == NAMES_NO_OBJECT && count > 0)
         out[0] = view->objects;
     if (p->fault == NAMES_ABSENT && count > 0)
@@ -256,6 +256,7 @@ static void a_policy_that_names_whom_it_must_not_is_named(void **state)
         {ES_KIND_POLICY, NAMES_TWICE, ES_EINTERNAL, "it is not there, may not leave now or was named before"},
         {ES_KIND_POLICY, NAMES_ABSENT, ES_EINTERNAL, "it is not there, may not leave now or was named before"},
         {ES_KIND_POLICY, NAMES_NO_OBJECT, ES_EINTERNAL, "it is not there, may not leave now or was named before"},
+        {ES_KIND_POLICY, NAMES_TOO_MANY, ES_EINTERNAL, "policy bad names 129 victims where at most 128 were asked for"},
         {ES_KIND_POLICY, NAMES_OTHER_LAYER, ES_EINTERNAL, "it belongs to another layer's share"},
     };
     PLANTED_ALL(faults);

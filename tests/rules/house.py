@@ -10,7 +10,7 @@ import re
 import sys
 import tempfile
 
-from includes import append, copy_tree, read, source_files, without_comments
+from includes import append, copy_tree, main, read, source_files, without_comments
 
 LIBRARY = ("sim/", "models/", "traces/", "calib/", "plots/")
 NOT_LIBRARY = ("sim/cli/",)
@@ -165,18 +165,5 @@ def self_test(root):
     return missed > 0
 
 
-def main():
-    here = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    arguments = sys.argv[1:]
-    if arguments == ["--self-test"]:
-        return self_test(here)
-    root = arguments[0] if arguments else here
-    faults = check(root)
-    for fault in faults:
-        print(fault)
-    print(f"{len(source_files(root, SCRIPTS))} files, {len(faults)} faults")
-    return len(faults) > 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(check, self_test, SCRIPTS))

@@ -179,7 +179,8 @@ def self_test(root):
     return missed > 0
 
 
-def main():
+def main(check, self_test, suffixes):
+    """What both scripts of rules do with their arguments; the exit status."""
     here = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     arguments = sys.argv[1:]
     if arguments == ["--self-test"]:
@@ -188,9 +189,9 @@ def main():
     faults = check(root)
     for fault in faults:
         print(fault)
-    print(f"{len(source_files(root))} files, {len(faults)} faults")
+    print(f"{len(source_files(root, suffixes))} files, {len(faults)} faults")
     return len(faults) > 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(check, self_test, SUFFIXES))

@@ -23,6 +23,7 @@
 #include "sim/base/h5.h"
 #include "sim/base/sha256.h"
 #include "sim/base/text.h"
+#include "tests/support/folder.h"
 #include "traces/export.h"
 #include "traces/write.h"
 
@@ -35,18 +36,7 @@ const char *__lsan_default_suppressions(void)
     return "leak:libhdf5";
 }
 
-static char folder[] = "/tmp/es_traces_XXXXXX";
-
 /* --- the stage ------------------------------------------------------------------------------------------------------------------ */
-
-static inline const char *at(const char *name)
-{
-    static char path[4][4096];
-    static unsigned turn;
-    char *to = path[turn++ % 4];
-    snprintf(to, sizeof path[0], "%s/%s", folder, name);
-    return to;
-}
 
 static inline void put(const char *name, const char *text)
 {
@@ -201,20 +191,5 @@ static const char plain_steps[] = "P 0.0(1 2;0 5) 0.1(2 3;4 5)\nD 0.2(7 1;0 1)\n
 #define ROUTE_HEAD "# route_trace v1\n# model=/data/my model.gguf arch=qwen3moe n_layer=3 n_expert=8 n_expert_used=2\n"
 #define ROUTE_SIZES "# layer=0 expert_bytes=10 dense_bytes=100\n# layer=1 expert_bytes=20 dense_bytes=200\n# layer=2 expert_bytes=30 dense_bytes=300\n"
 #define ROUTE_COLUMNS "turn,phase,step,layer,slot,expert,weight,residency,expert_bytes"
-
-static inline int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static inline int drop_folder(void **state)
-{
-    char command[4200];
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
-}
-
 
 #endif

@@ -14,15 +14,7 @@
 
 #include "sim/base/file.h"
 #include "sim/base/sha256.h"
-
-static char folder[] = "/tmp/es_file_XXXXXX";
-static char at_path[4096];
-
-static const char *at(const char *name)
-{
-    snprintf(at_path, sizeof at_path, "%s/%s", folder, name);
-    return at_path;
-}
+#include "tests/support/folder.h"
 
 static void put(const char *name, const void *data, size_t length)
 {
@@ -278,20 +270,6 @@ static void folders_are_made_with_their_parents(void **state)
     put("plain", "x", 1);
     assert_int_equal(es_file_make_dirs(at("plain/x"), &err), ES_EINPUT);
     assert_non_null(strstr(err.text, "plain: cannot make the folder"));
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int drop_folder(void **state)
-{
-    char command[4200];
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
 }
 
 int main(void)

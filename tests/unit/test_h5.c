@@ -13,21 +13,13 @@
 
 #include "sim/base/file.h"
 #include "sim/base/h5.h"
+#include "tests/support/folder.h"
 
 /* libhdf5 loses a few blocks of its own when it meets a corrupt header. */
 const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void)
 {
     return "leak:libhdf5";
-}
-
-static char folder[] = "/tmp/es_h5_XXXXXX";
-static char at_path[4096];
-
-static const char *at(const char *name)
-{
-    snprintf(at_path, sizeof at_path, "%s/%s", folder, name);
-    return at_path;
 }
 
 static void good(es_code code, const es_err *err)
@@ -372,20 +364,6 @@ static void any_byte_of_a_file_may_be_wrong_without_harm(void **state)
         (void)!es_h5_close(file, &err);
     }
     free(data);
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int drop_folder(void **state)
-{
-    char command[4200];
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
 }
 
 int main(void)

@@ -447,6 +447,18 @@ static void decisions_do_not_depend_on_grouping_interleaving_or_time(void **stat
     stage_close(&c);
 }
 
+/* A digest that someone wrote down must come out again from a later version. */
+static void kinds_of_facts_keep_their_numbers(void **state)
+{
+    (void)state;
+    assert_int_equal(ES_FACT_STEP, 0);
+    assert_int_equal(ES_FACT_STEP_END, 15);
+    assert_int_equal(ES_FACT_RESET, 16);
+    assert_int_equal(ES_FACT_END, 17);
+    assert_int_equal(ES_FACT_GUESS, 18);
+    assert_int_equal(ES_FACT_TURN, 19);
+}
+
 /* ---- events ---- */
 
 static void a_log_gets_its_name_when_the_run_has_ended(void **state)
@@ -569,6 +581,7 @@ int main(void)
         cmocka_unit_test(without_a_clock_a_curve_is_over_tokens_and_knows_no_time),
         cmocka_unit_test(latencies_are_saved_in_bins_beside_exact_quantiles),
         cmocka_unit_test(decisions_do_not_depend_on_grouping_interleaving_or_time),
+        cmocka_unit_test(kinds_of_facts_keep_their_numbers),
         cmocka_unit_test(a_log_gets_its_name_when_the_run_has_ended),
         cmocka_unit_test(every_kind_of_fact_has_a_line),
         cmocka_unit_test(a_log_of_a_failed_run_does_not_get_its_name),

@@ -64,32 +64,36 @@ static void layers_that_share_their_experts_are_one_layer(void **state)
             }
 }
 
+static void refused(rig *r, const char *words)
+{
+    assert_int_equal(rig_run(r), ES_EINPUT);
+    assert_non_null(strstr(r->err.text, words));
+    rig_close(r);
+}
+
+static rig *one_token(rig *r)
+{
+    rig_open(r, LAYERS, EXPERTS, TOP_K, 0, 1);
+    rig_token(r, 0, ES_DECODE, false)[0] = 1;
+    rig_plain(r, false, "9slots", NULL, NULL);
+    r->plan.catalog.key = ES_KEY_EXPERT;
+    return r;
+}
+
 static void a_room_of_its_own_needs_experts_of_its_own(void **state)
 {
     (void)state;
     rig r;
-    rig_open(&r, LAYERS, EXPERTS, TOP_K, 0, 1);
-    rig_token(&r, 0, ES_DECODE, false)[0] = 1;
-    rig_plain(&r, false, "9slots", NULL, NULL);
-    r.plan.catalog.key = ES_KEY_EXPERT;
-    r.plan.contract.scope = ES_PER_LAYER;
-    assert_int_equal(rig_run(&r), ES_EINPUT);
-    assert_non_null(strstr(r.err.text, "contract.scope must be global"));
-    rig_close(&r);
+    one_token(&r)->plan.contract.scope = ES_PER_LAYER;
+    refused(&r, "contract.scope must be global");
 }
 
 static void shared_experts_have_one_size(void **state)
 {
     (void)state;
     rig r;
-    rig_open(&r, LAYERS, EXPERTS, TOP_K, 0, 1);
-    rig_token(&r, 0, ES_DECODE, false)[0] = 1;
-    rig_plain(&r, false, "9slots", NULL, NULL);
-    r.plan.catalog.key = ES_KEY_EXPERT;
-    r.trace.bytes[2] = 1001;
-    assert_int_equal(rig_run(&r), ES_EINPUT);
-    assert_non_null(strstr(r.err.text, "those of layer 2 1001"));
-    rig_close(&r);
+    one_token(&r)->trace.bytes[2] = 1001;
+    refused(&r, "those of layer 2 1001");
 }
 
 int main(void)

@@ -134,13 +134,11 @@ static void an_expert_is_all_of_its_matrices(void **state)
 {
     (void)state;
     static const uint16_t ids[] = {5}, warm[] = {5};
-    static const int64_t bytes[] = {300, 300, 400};
     rig r;
     es_plan_start rows[1];
     stage(&r, false, "3slots", ids, 1);
     r.plan.contract.unit = ES_SLICE;
     r.plan.slices = 3;
-    r.plan.slice_bytes = bytes;
     stage_start(&r, rows, warm, 1);
     expect_ok(&r);
     assert_int_equal(rig_count(&r, "cache.hits"), 3);

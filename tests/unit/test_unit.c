@@ -94,6 +94,20 @@ static void both_slow_each_other(void **state)
     expect_times(&r, 400, 900, 0, 1700);
 }
 
+/* What a copy passes through is busy too, though it queues elsewhere: the link's copies are limited by `root`, which slows the gpu. */
+static void a_channel_that_only_limits_a_link_slows_others(void **state)
+{
+    (void)state;
+    for (int slows = 0; slows <= 1; slows++) {
+        rig r;
+        stage(&r, 1, 2, false, 700, slows ? (slow){.gpu = "{\"root\": 0.5}"} : (slow){0});
+        rig_channel(&r, "root", "affine", "{\"rate\": \"1GB/s\"}");
+        r.link[0].channels = rig_json(&r, "[\"link\", \"root\"]");
+        /* as above: of expert 0's 700 ns from 1400 on 500 are done when the second copy ends at 2400, and all at 2600 */
+        expect_times(&r, 400, slows ? 1900 : 1400, 0, slows ? 1000 : 1300);
+    }
+}
+
 /* Expert 0 on the host from 400 on, expert 1 copied until 1400 and computed for 300. */
 static void the_cpu_too(void **state)
 {
@@ -224,6 +238,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(copies_are_slower_while_the_gpu_computes),
         cmocka_unit_test(compute_is_slower_while_a_copy_runs),
+        cmocka_unit_test(a_channel_that_only_limits_a_link_slows_others),
         cmocka_unit_test(both_slow_each_other),
         cmocka_unit_test(the_cpu_too),
         cmocka_unit_test(a_factor_of_one_changes_nothing),
