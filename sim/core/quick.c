@@ -95,20 +95,32 @@ QUICK_INLINE void quick_fetch(es_run *run, uint32_t layer, uint32_t misses)
         quick_trim(run);
 }
 
+/* false: the row is faulty (run->code). */
+QUICK_INLINE bool quick_event(es_run *run, const uint16_t *ids, uint32_t n)
+{
+    es_event *e = &run->composer.event;
+    if (!quick_lookup(run, ids, n))
+        return false;
+    quick_use(run);
+    if (e->hits != n)
+        quick_fetch(run, e->layer, n - e->hits);
+    quick_release(run, n);
+    return true;
+}
+
+static ES_COLD bool quick_short(es_run *run, const uint16_t *ids, uint32_t top_k)
+{
+    const uint32_t n = es_row_length(ids, top_k);
+    return n == 0 || quick_event(run, ids, n);
+}
+
 /* Inlined for the usual numbers of experts per token, whose loops then fall away. */
 QUICK_INLINE void quick_events(es_run *run, const uint16_t *ids, size_t top_k)
 {
     es_event *e = &run->composer.event;
-    for (const uint16_t *end = ids + run->view.layers * top_k; ids < end; ids += top_k, e->layer++, e->word++, e->base += 64) {
-        if (quick_lookup(run, ids, top_k)) {
-            quick_use(run);
-            if (e->hits != e->count)
-                quick_fetch(run, e->layer, e->count - e->hits);
-            quick_release(run);
-        } else if (run->code != ES_OK) {
+    for (const uint16_t *end = ids + run->view.layers * top_k; ids < end; ids += top_k, e->layer++, e->word++, e->base += 64)
+        if (!(ids[top_k - 1] != ES_NO_EXPERT ? quick_event(run, ids, (uint32_t)top_k) : quick_short(run, ids, (uint32_t)top_k)))
             return;
-        }
-    }
 }
 
 static void quick_untimed(es_run *run, const uint16_t *ids, size_t top_k)
