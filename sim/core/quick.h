@@ -73,12 +73,10 @@ static ES_COLD void quick_first(es_run *run, uint32_t layer, uint64_t first)
 
 QUICK_INLINE void quick_count(es_run *run, uint32_t layer, uint64_t missing, uint32_t misses)
 {
-    es_quick *q = &run->quick;
     uint64_t first = missing & ~run->seen[layer];
     if (first)
         quick_first(run, layer, first);
-    q->fetched += misses;
-    q->bytes += misses * run->bytes[layer];
+    run->quick.bytes += misses * run->bytes[layer];
 }
 
 /* The policy named an expert that it may not name: the first of the event's own that left, or `object`. */

@@ -181,7 +181,9 @@ static uint64_t timed_gate(es_run *run)
             timed_demanded(run);
         missing = q->mask & ~q->hit & ~tier->inbound[e->word];
         tier->queued[e->word] |= missing;
-        quick_count(run, e->layer, missing, e->count - e->hits - e->late);
+        const uint32_t misses = e->count - e->hits - e->late;
+        quick_count(run, e->layer, missing, misses);
+        q->fetched += misses;
     }
     if (run->predictor)
         es_guess_ask(run);
