@@ -214,14 +214,15 @@ typedef struct es_wanted {      /* timed: what the layer at hand still waits for
 
 typedef struct es_quick {       /* the plainest run (quick.c): what changes at every event */
     bool fits;
-    uint64_t mask, hit;         /* of the event */
+    bool roomy;                 /* whatever an event keeps, it has room */
+    uint64_t mask, hit, kept;   /* of the event */
     int64_t unit;               /* of the serving tier: what an object takes */
     int64_t spare;              /* room not used (without a clock) */
     uint64_t *resident;
     es_need need;
     size_t (*victims)(void *self, const es_need *need, es_oid *out, size_t most);
     es_oid *victim;             /* its answer */
-    uint64_t fetched;           /* of the step */
+    uint64_t fetched;           /* of the step, to stay */
     int64_t bytes;
     es_time queue_ns, stall_ns, busy_ns;
     uint32_t link, channel;     /* from home */
