@@ -59,6 +59,8 @@ static void transfer_landed(es_run *run, es_xfer *x)
     if (run->tiers > 2)
         transfer_onward(run, x);
     es_replay_landed(run, x);
+    if (x->awaited)
+        es_charge_came(run, x);
 }
 
 void es_channel_ended(es_run *run, es_due *due)
@@ -197,7 +199,7 @@ static transfer_may transfer_room(es_run *run, es_xfer *x)
     bool destined = tier->serving && !x->via && x->kind != ES_CLASS_WRITE;     /* not on its way further up, nor down */
     if (!destined)
         return transfer_low(run, x, room);
-    if (room == ES_ROOM_NEVER) {            /* a guess larger than the tier */
+    if (room == ES_ROOM_NEVER || (room == ES_ROOM_WAIT && x->awaited)) {    /* a guess larger than the tier; one that compute stands still for */
         run->tally.cancelled++;
         es_channel_withdraw(run, x, ES_GUESS);
         return TRANSFER_GONE;
