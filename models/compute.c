@@ -1,10 +1,10 @@
-/* Compute: what a layer costs on a gpu or cpu. dense + dense_token * (tokens - 1) + context * position for the dense part,
+/* Compute: what a layer costs on a gpu or cpu, and managing the cache of its experts. dense + dense_token * (tokens - 1) + context * position for the dense part,
  * expert + token * tokens served for an expert, or its bytes over a memory rate where that takes longer (a small batch reads all
  * weights of the expert: it is bound by memory, not by arithmetic; see Roofline, Williams et al. 2009). */
 #include "sim/part/timing.h"
 
 typedef struct compute {
-    int64_t dense, dense_token, expert, token;
+    int64_t dense, dense_token, expert, token, predict, lookup, evict;
     double context, rate;
 } compute;
 
@@ -15,6 +15,9 @@ static const es_option compute_options[] = {
     {.name = "expert", .type = ES_OPT_TIME, .offset = offsetof(compute, expert), .min = 0, .max = 9e15, .help = "Fixed part of computing one expert."},
     {.name = "token", .type = ES_OPT_TIME, .offset = offsetof(compute, token), .min = 0, .max = 9e15, .help = "Added for each token that the expert serves."},
     {.name = "rate", .type = ES_OPT_RATE, .offset = offsetof(compute, rate), .min = 0, .max = 1e15, .help = "Memory rate at which an expert's weights are read: its compute takes at least bytes / rate; 0: no such bound."},
+    {.name = "predict", .type = ES_OPT_TIME, .offset = offsetof(compute, predict), .min = 0, .max = 9e15, .help = "One question to the predictor; compute stands still."},
+    {.name = "lookup", .type = ES_OPT_TIME, .offset = offsetof(compute, lookup), .min = 0, .max = 9e15, .help = "Looking up one expert; compute stands still."},
+    {.name = "evict", .type = ES_OPT_TIME, .offset = offsetof(compute, evict), .min = 0, .max = 9e15, .help = "Giving up one expert; paid before the next expert is computed."},
     {0},
 };
 
@@ -22,7 +25,9 @@ static es_cost compute_cost(void *self, const es_op *op)
 {
     const compute *s = self;
     es_cost cost = {0, 0};
-    if (op->kind == ES_OP_DENSE) {
+    if (op->kind == ES_OP_PREDICT || op->kind == ES_OP_LOOKUP || op->kind == ES_OP_EVICT) {
+        cost.work = op->count * (op->kind == ES_OP_PREDICT ? s->predict : op->kind == ES_OP_LOOKUP ? s->lookup : s->evict);
+    } else if (op->kind == ES_OP_DENSE) {
         cost.work = s->dense + s->dense_token * (int64_t)(op->tokens ? op->tokens - 1 : 0) + es_ns_round(s->context * op->context);
     } else if (op->kind == ES_OP_EXPERT) {
         cost.work = s->expert + s->token * op->tokens;
@@ -35,6 +40,6 @@ static es_cost compute_cost(void *self, const es_op *op)
 
 const es_timing es_timing_compute = {
     .part = {.abi = ES_ABI, .name = "compute", .brief = "Compute unit: dense part per layer, experts by tokens served and bytes read.",
-        .options = compute_options, .size = sizeof(compute), .flags = ES_TIMING_CONTEXT},
+        .options = compute_options, .size = sizeof(compute), .flags = ES_TIMING_CONTEXT | ES_TIMING_MANAGES},
     .cost = compute_cost,
 };

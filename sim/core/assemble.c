@@ -140,6 +140,10 @@ static es_code assemble_clock(es_run *run, es_err *err)
 void es_assemble_conclude(es_run *run)
 {
     run->admits = run->policy->admit && (!run->policy->admits || run->policy->admits(run->policy_state));
+    run->points = !run->predictor ? 0 : run->predictor->asked ? run->predictor->asked(run->predictor_state) : run->predictor->points;
+    if (run->predictor && !run->points)
+        run->points = 1u << ES_AFTER_GATE;
+    run->charge.on |= run->view.timed && run->points >> ES_BEFORE_LOOKUP & 1;
     run->decides = run->admits || (run->dispatcher && run->dispatcher->serve) || run->contract->overflow == ES_BYPASS;
     for (uint32_t l = 0; run->expert_ns && l < run->view.layers; l++)
         run->expert_ns[l] = es_channel_expert_ns(run, run->gpu, es_layer_base(&run->view, l), 1);
@@ -207,7 +211,7 @@ static es_code assemble(es_run *run, es_err *err)
     ES_NEED(es_bus_open(run), "listeners");
     const es_plan_tier *serving = &plan->tiers[run->serving];
     ES_NEED(es_grace_open(run, serving->grace, serving->grace_yields, plan->compute.protect_guesses), "grace");
-    if ((code = assemble_clock(run, err)) != ES_OK)
+    if ((code = assemble_clock(run, err)) != ES_OK || (code = es_charge_open(run, err)) != ES_OK)
         return code;
     es_assemble_conclude(run);
     if (run->code != ES_OK)

@@ -98,6 +98,8 @@ void es_channel_withdraw(es_run *run, es_xfer *x, es_why why)
         run->tier_view[x->tier].queued[object >> 6] &= ~channel_bit(object);
     }
     es_bus_objects(run, ES_FACT_CANCEL, why, &object, 1, from, x->tier);
+    if (x->awaited)
+        es_charge_came(run, x);
 }
 
 void es_channel_raise(es_run *run, uint32_t t, es_oid object)
@@ -154,12 +156,12 @@ bool es_channel_stop_write(es_run *run, uint32_t to, es_oid object)
 /* ---- costs ---- */
 
 /* A cost below 0, or of more than 36 years, would turn time back: it ends the run. */
-static es_cost channel_sane(es_run *run, const es_chan *chan, es_cost cost)
+static es_cost channel_sane(es_run *run, const es_timing *timing, const char *what, const char *name, es_cost cost)
 {
     if (((uint64_t)cost.fixed | (uint64_t)cost.work) >> 60 == 0)
         return cost;
-    run->code = es_err_set(run->err, ES_EINTERNAL, "timing %s of channel %s says that an operation takes %lld + %lld ns", chan->timing->part.name,
-        chan->view->name, (long long)cost.fixed, (long long)cost.work);
+    run->code = es_err_set(run->err, ES_EINTERNAL, "timing %s of %s %s says that an operation takes %lld + %lld ns", timing->part.name, what, name,
+        (long long)cost.fixed, (long long)cost.work);
     run->stopped = true;
     return (es_cost){0, 0};
 }
@@ -171,7 +173,7 @@ es_cost es_channel_cost(es_run *run, es_chan *chan, es_oid object, int64_t bytes
     es_op op = {.kind = ES_OP_COPY, .bytes = bytes, .count = count, .step = run->composer.steps, .object = object, .occurrence = run->asks};
     chan->cost_bytes = bytes;
     chan->cost_count = count;
-    chan->cost = chan->timing ? channel_sane(run, chan, chan->timing->cost(chan->timing_state, &op)) : (es_cost){0, 0};
+    chan->cost = chan->timing ? channel_sane(run, chan->timing, "channel", chan->view->name, chan->timing->cost(chan->timing_state, &op)) : (es_cost){0, 0};
     return chan->cost;
 }
 
@@ -195,8 +197,7 @@ es_time es_channel_expert_ns(es_run *run, uint32_t unit, es_oid object, uint32_t
     es_chan *chan = &run->chan[unit];
     es_op op = {.kind = ES_OP_EXPERT, .bytes = run->bytes[object >> 6], .count = 1, .tokens = tokens, .step = run->composer.steps,
         .object = object, .occurrence = run->composer.events};
-    es_cost cost = channel_sane(run, chan, chan->timing->cost(chan->timing_state, &op));
-    return cost.fixed + cost.work;
+    return es_channel_op_ns(run, chan->timing, chan->timing_state, "channel", chan->view->name, &op);
 }
 
 es_time es_channel_dense_ns(es_run *run, uint32_t tokens, uint32_t context)
@@ -204,7 +205,12 @@ es_time es_channel_dense_ns(es_run *run, uint32_t tokens, uint32_t context)
     es_chan *chan = &run->chan[run->gpu];
     es_op op = {.kind = ES_OP_DENSE, .count = 1, .tokens = tokens, .context = context, .step = run->composer.steps, .object = run->composer.layer,
         .occurrence = run->composer.events};
-    es_cost cost = channel_sane(run, chan, chan->timing->cost(chan->timing_state, &op));
+    return es_channel_op_ns(run, chan->timing, chan->timing_state, "channel", chan->view->name, &op);
+}
+
+es_time es_channel_op_ns(es_run *run, const es_timing *timing, void *state, const char *what, const char *name, const es_op *op)
+{
+    es_cost cost = channel_sane(run, timing, what, name, timing->cost(state, op));
     return cost.fixed + cost.work;
 }
 

@@ -2,7 +2,9 @@
  *
  * A guess that is RESIDENT, QUEUED or INBOUND stays as it is; one that is ABSENT is queued behind earlier guesses. It starts
  * when there is room without taking any from the event at hand, and dies at the gate of its layer if it still waits. Under the
- * simulated clock guesses wait in their channel's queue; under `clock: none` they wait here. */
+ * simulated clock guesses wait in their channel's queue; under `clock: none`, and with compute.guess_cost free, they wait here.
+ * With compute.guess_cost serial each has its turn when the one before is there, and is looked up then: a burst of guesses may
+ * have driven it out. */
 #include "sim/core/state.h"
 
 static inline uint64_t guess_bit(es_oid object)
@@ -20,8 +22,10 @@ static void guess_queue(es_run *run, es_oid object, bool at_gate)
         return;                             /* there is no such expert */
     if (at_gate && w >= e->word && w < e->word + e->words && e->mask[w - e->word] & guess_bit(object))
         return;                             /* the event at hand fetches it already */
-    if (run->view.timed) {
+    if (run->view.timed && !run->charge.free) {
         es_channel_ask(run, run->serving, object, ES_CLASS_GUESS, false);
+        if (run->charge.serial)
+            es_charge_await(run, &run->tier[run->serving].xfer[object]);
         return;
     }
     tier->queued[w] |= guess_bit(object);
@@ -54,6 +58,24 @@ static void guess_tell(es_run *run, const es_predict_ask *ask, uint32_t count)
         .from = ES_NO_TIER, .to = run->serving, .channel = ES_NONE, .step = run->composer.steps, .ask = ask, .guesses = run->guesses});
 }
 
+/* Of an answer what is to be fetched: the surest of those that are sure enough; equal ones stay in the predictor's order. */
+static uint32_t guess_best(const es_run *run, es_guess *list, uint32_t count)
+{
+    const es_plan_compute *compute = &run->plan->compute;
+    const float least = (float)compute->guess_confidence;
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        es_guess guess = list[i];
+        if (guess.confidence < least)
+            continue;
+        uint32_t at = kept++;
+        for (; compute->guess_top > 0 && at > 0 && list[at - 1].confidence < guess.confidence; at--)
+            list[at] = list[at - 1];
+        list[at] = guess;
+    }
+    return compute->guess_top > 0 && kept > compute->guess_top ? (uint32_t)compute->guess_top : kept;
+}
+
 /* What the predictor answers; one that says it wrote more than there is room for ends the run. */
 static uint32_t guess_predict(es_run *run, const es_predict_ask *ask)
 {
@@ -61,7 +83,7 @@ static uint32_t guess_predict(es_run *run, const es_predict_ask *ask)
     if (n <= run->guesses_most) {
         if (es_bus_heard(run, ES_FACT_GUESS))
             guess_tell(run, ask, n);
-        return n;
+        return guess_best(run, run->guesses, n);
     }
     run->code = es_err_set(run->err, ES_EINTERNAL, "predictor %s names %u guesses where at most %u were asked for", run->predictor->part.name, n,
         run->guesses_most);
@@ -69,28 +91,89 @@ static uint32_t guess_predict(es_run *run, const es_predict_ask *ask)
     return 0;
 }
 
+/* Until their turn comes they are kept with what is known of them. */
+static void guess_hold(es_run *run, uint32_t count, uint32_t layer, bool at_gate)
+{
+    es_charge *c = &run->charge;
+    for (uint32_t i = 0; i < count; i++)
+        c->held[c->held_count++] = (es_held){run->guesses[i], layer, at_gate};
+}
+
+void es_guess_next(es_run *run)
+{
+    es_charge *c = &run->charge;
+    const uint32_t awaited = c->awaited;
+    while (c->next < c->held_count && c->awaited == awaited) {
+        const es_held *h = &c->held[c->next++];
+        guess_take(run, &h->guess, 1, h->layer, h->at_gate);
+    }
+    if (c->next == c->held_count)
+        c->next = c->held_count = 0;
+}
+
 void es_guess_ask(es_run *run)
 {
     const es_event *e = &run->composer.event;
-    if (run->predictor->points && !(run->predictor->points >> ES_AFTER_GATE & 1))
+    if (!(run->points >> ES_AFTER_GATE & 1))
         return;
     uint32_t layers = run->view.layers, ahead = (uint32_t)run->plan->compute.lookahead;
     for (uint32_t d = 1, layer = e->layer + 1; d <= ahead && d <= layers; d++, layer++) {
         const bool next = layer >= layers;
         const es_predict_ask ask = {.point = ES_AFTER_GATE, .event = e, .layer = next ? layer - layers : layer, .next_step = next};
         uint32_t n = guess_predict(run, &ask);
-        guess_take(run, run->guesses, n, ask.layer, true);
+        if (run->charge.serial)
+            guess_hold(run, n, ask.layer, true);
+        else
+            guess_take(run, run->guesses, n, ask.layer, true);
     }
+    if (run->charge.serial)
+        es_guess_next(run);
+}
+
+uint32_t es_guess_questions(const es_run *run)
+{
+    uint32_t ahead = (uint32_t)run->plan->compute.lookahead;
+    return ahead < run->view.layers ? ahead : run->view.layers;
+}
+
+void es_guess_ask_before(es_run *run)
+{
+    const es_event *e = &run->composer.event;
+    uint32_t layers = run->view.layers, end = e->layer + es_guess_questions(run);
+    for (uint32_t layer = e->layer; layer < end; layer++) {
+        const bool next = layer >= layers;
+        const es_predict_ask ask = {.point = ES_BEFORE_LOOKUP, .event = e, .layer = next ? layer - layers : layer, .next_step = next};
+        uint32_t n = guess_predict(run, &ask);
+        if (run->charge.serial)
+            guess_hold(run, n, ask.layer, false);
+        for (uint32_t i = 0; i < n && !run->charge.serial; i++) {
+            guess_take(run, &run->guesses[i], 1, ask.layer, false);
+            if (run->pending_count)         /* in an instant they come in turn too */
+                es_guess_try(run);
+        }
+    }
+    if (run->charge.serial)
+        es_guess_next(run);
+}
+
+bool es_guess_asked_at_end(const es_run *run)
+{
+    return run->points >> ES_STEP_END & 1 && run->composer.events > 0;
 }
 
 void es_guess_ask_at_end(es_run *run)
 {
     es_event *e = &run->composer.event;
-    if (!(run->predictor->points >> ES_STEP_END & 1) || run->composer.events == 0)
+    if (!es_guess_asked_at_end(run))
         return;
     e->rows = NULL;                         /* the step is over and may be gone */
     es_predict_ask ask = {.point = ES_STEP_END, .event = e, .layer = 0, .next_step = true};
     uint32_t n = guess_predict(run, &ask);
+    if (run->charge.serial) {
+        guess_hold(run, n, ask.layer, false);
+        es_guess_next(run);
+        return;
+    }
     guess_take(run, run->guesses, n, ask.layer, false);
     if (run->pending_count)
         es_guess_try(run);
@@ -126,12 +209,12 @@ void es_guess_try(es_run *run)
     for (; done < run->pending_count; done++) {
         es_oid object = run->pending[done];
         size_t w = object >> 6;
-        uint32_t source = es_store_source(run, run->serving, object), from = es_fetch_near(run, object, ES_GUESS);
+        uint32_t source = es_store_source(run, run->serving, object), from = run->view.timed ? source : es_fetch_near(run, object, ES_GUESS);
         bool lifted = es_store_lift(run, from, object);
         es_room room = es_room_make(run, run->serving, object, tier->unit[w], ES_GUESS);
         if (room != ES_ROOM_OK && lifted)
             es_store_put_back(run, from, object);
-        if (room == ES_ROOM_WAIT)
+        if (room == ES_ROOM_WAIT || room == ES_ROOM_LEAVING)
             break;
         tier->view->queued[w] &= ~guess_bit(object);
         if (room == ES_ROOM_NEVER) {

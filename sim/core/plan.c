@@ -3,6 +3,7 @@
 
 static const char *const plan_disciplines[] = {"fifo", "lanes", "shared", NULL};
 static const char *const plan_keys[] = {"layer_expert", "expert", NULL};
+static const char *const plan_guess_costs[] = {"link", "serial", "free", NULL};
 static const char *const plan_overlaps[] = {"resident_first", "in_order", "barrier", NULL};
 
 const es_option es_tier_options[] = {
@@ -53,5 +54,11 @@ const es_option es_compute_options[] = {
         .help = "An expert that was guessed is not given up for another guess before the gate of its layer."},
     {.name = "lookahead", .type = ES_OPT_INT, .offset = offsetof(es_plan_compute, lookahead), .def = 1, .min = 1, .max = 64, .unit = "layers",
         .help = "How many of the coming layers the predictor is asked for at each gate."},
+    {.name = "guess_cost", .type = ES_OPT_ENUM, .offset = offsetof(es_plan_compute, guess_cost), .choices = plan_guess_costs,
+        .help = "Copies of guesses share the link with demands, beside compute; or compute stands still until they are there, one after another; or they are there at once, for nothing."},
+    {.name = "guess_top", .type = ES_OPT_INT, .offset = offsetof(es_plan_compute, guess_top), .def = 0, .min = 0, .max = 65535, .unit = "experts",
+        .help = "Of each answer of the predictor only so many are fetched, the surest first; 0: all, in its order."},
+    {.name = "guess_confidence", .type = ES_OPT_REAL, .offset = offsetof(es_plan_compute, guess_confidence), .def = 0, .min = 0, .max = 1,
+        .help = "A guess less sure than this is not fetched."},
     {0},
 };

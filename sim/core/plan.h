@@ -28,6 +28,7 @@ typedef struct es_plan_tier {   /* tiers.NAME */
     bool grace_yields;          /* a demand may take it all the same when nothing else will do */
     bool write_back;            /* a demotion costs a transfer over the link to `demote`; false: it is free */
     es_plan_part allocator;     /* NULL part: chosen by the unit of capacity */
+    es_plan_part access;        /* timing of ES_OP_ACCESS; NULL part: reading from here costs nothing beyond compute */
 } es_plan_tier;
 
 typedef enum es_discipline { ES_FIFO, ES_LANES, ES_SHARED } es_discipline;
@@ -59,10 +60,15 @@ typedef struct es_plan_catalog { /* catalog */
 
 typedef enum es_overlap { ES_RESIDENT_FIRST, ES_IN_ORDER, ES_BARRIER } es_overlap;
 
+typedef enum es_guess_cost { ES_GUESS_LINK, ES_GUESS_SERIAL, ES_GUESS_FREE } es_guess_cost;
+
 typedef struct es_plan_compute { /* compute */
     int overlap;
     bool protect_guesses;       /* what was guessed is not given up for another guess before the gate of its layer */
     int64_t lookahead;          /* layers ahead for which the predictor is asked at each gate */
+    int guess_cost;             /* es_guess_cost: what copies of guesses cost */
+    int64_t guess_top;          /* only so many of each answer; 0: all */
+    double guess_confidence;    /* only those at least so sure */
 } es_plan_compute;
 
 typedef struct es_plan {

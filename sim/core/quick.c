@@ -32,7 +32,9 @@ void es_quick_open(es_run *run)
     unsigned single = ES_HEARS(ES_FACT_QUEUE) | ES_HEARS(ES_FACT_START) | ES_HEARS(ES_FACT_LAND) | ES_HEARS(ES_FACT_EVICT) |
         ES_HEARS(ES_FACT_STALL) | ES_HEARS(ES_FACT_COMPUTE);
     es_quick *q = &run->quick;
-    q->fits = run->tiers == 2 && !run->composer.routes && run->view.spaces == run->view.layers && !run->decides && !run->grace.on && tier->uniform && !run->view.per_layer &&
+    const es_plan_compute *compute = &run->plan->compute;
+    bool plain = !run->charge.on && !(run->points >> ES_BEFORE_LOOKUP & 1) && compute->guess_top == 0 && !(compute->guess_confidence > 0);
+    q->fits = run->tiers == 2 && plain && !run->composer.routes && run->view.spaces == run->view.layers && !run->decides && !run->grace.on && tier->uniform && !run->view.per_layer &&
         tier->demote == ES_NO_TIER && (overflow == ES_WAVES || overflow == ES_TRIM) && !(run->heard & single) && run->view.words_per_layer == 1 &&
         (int64_t)run->composer.info->top_k * tier->unit[0] <= tier->room[0] - tier->settled[0] &&
         (run->view.timed ? run->wakes == 0 && quick_link(run) : !run->predictor);

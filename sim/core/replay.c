@@ -88,6 +88,8 @@ static inline uint32_t replay_lookup(es_run *run)
 static void replay_instant(es_run *run)
 {
     es_event *e = &run->composer.event;
+    if (run->points >> ES_BEFORE_LOOKUP & 1 && e->first)
+        es_guess_ask_before(run);
     uint32_t misses = replay_lookup(run);
     e->kept = NULL;
     run->exceeded = false;
@@ -146,7 +148,7 @@ static bool replay_next_step(es_run *run)
         return false;
     if (run->composer.fresh_request && run->contract->reset)
         es_store_reset(run);
-    if (run->predictor)
+    if (run->predictor && !run->charge.on)      /* else it may take time: charge.c */
         es_guess_ask_at_end(run);
     run->step_start = run->now;
     replay_step_fact(run, ES_FACT_STEP);
@@ -203,6 +205,19 @@ static void replay_span(es_run *run, es_fact_kind kind, uint32_t channel, es_oid
 
 static void replay_computed(es_run *run, es_due *due);
 
+void es_replay_stall(es_run *run, uint32_t channel, es_oid object)
+{
+    es_chan *gpu = &run->chan[run->gpu];
+    if (run->now <= gpu->free_at)
+        return;
+    es_time since = gpu->free_at, stall = run->now - since;
+    gpu->free_at = run->now;
+    run->times.stall += stall;
+    if (channel != ES_NONE)
+        run->chan_view[channel].wait_ns += stall;
+    replay_span(run, ES_FACT_STALL, channel, object, since, run->now);
+}
+
 /* The expert at `place` of the list is there: the gpu computes it when it is free. Waiting for it was the work of `channel`. */
 static void replay_compute(es_run *run, uint32_t place, uint32_t channel)
 {
@@ -211,12 +226,11 @@ static void replay_compute(es_run *run, uint32_t place, uint32_t channel)
     es_oid object = es_object(e, e->list[place]);
     es_time ready = run->now > gpu->free_at ? run->now : gpu->free_at;
     es_time cost = replay_expert_ns(run, place);
-    if (ready > gpu->free_at) {
-        es_time stall = ready - gpu->free_at;
-        run->times.stall += stall;
-        if (channel != ES_NONE)
-            run->chan_view[channel].wait_ns += stall;
-        replay_span(run, ES_FACT_STALL, channel, object, gpu->free_at, ready);
+    if (ready > gpu->free_at)
+        es_replay_stall(run, channel, object);
+    if (run->charge.on) {
+        es_charge_expert(run);
+        ready = gpu->free_at;
     }
     if (es_unit_slowed(run->gpu_unit)) {
         run->wanted.computing++;
@@ -252,6 +266,18 @@ static void replay_finish(es_run *run)
     es_calendar_add(&run->calendar, &run->turn, end, ES_PHASE_RELEASE);
 }
 
+/* Nothing that the layer waits for is missing: no copy, no expert in a queue of compute, no guess. */
+static inline bool replay_complete(const es_run *run)
+{
+    return run->wanted.count == 0 && run->wanted.computing == 0 && run->charge.awaited == 0;
+}
+
+void es_replay_go_on(es_run *run)
+{
+    if (replay_complete(run))
+        replay_finish(run);
+}
+
 /* The compute of one expert has ended; in waves it may leave. */
 static void replay_ended(es_run *run, es_oid object)
 {
@@ -259,8 +285,8 @@ static void replay_ended(es_run *run, es_oid object)
         run->view.guard[object >> 6] &= ~(1ull << (object & 63));
         es_channels_unblock(run);
     }
-    if (--run->wanted.computing == 0 && run->wanted.count == 0)
-        replay_finish(run);
+    run->wanted.computing--;
+    es_replay_go_on(run);
 }
 
 static void replay_computed(es_run *run, es_due *due)
@@ -270,6 +296,10 @@ static void replay_computed(es_run *run, es_due *due)
 
 void es_replay_computed(es_run *run, uint32_t unit, es_oid object, es_time since)
 {
+    if (es_charge_is(object)) {
+        es_charge_worked(run, object, run->now - since);
+        return;
+    }
     replay_span(run, ES_FACT_COMPUTE, unit, object, since, run->now);
     if (object == ES_NO_OBJECT) {
         run->times.dense += run->now - since;
@@ -310,8 +340,7 @@ void es_replay_landed(es_run *run, es_xfer *x)
         replay_compute(run, replay_place(e, (uint16_t)index), channel);
     else
         replay_advance(run, channel);
-    if (wanted->count == 0 && wanted->computing == 0)
-        replay_finish(run);
+    es_replay_go_on(run);
 }
 
 /* Step 4 of the gate: everything missing is asked for, waited for, computed on the host or left out. */
@@ -378,7 +407,7 @@ static void replay_ask(es_run *run)
 static void replay_hits(es_run *run)
 {
     const es_event *e = &run->composer.event;
-    if (!run->wanted.waves && run->expert_ns && !e->served && !run->gpu_unit && !es_bus_heard(run, ES_FACT_COMPUTE)) {
+    if (!run->wanted.waves && !run->charge.on && run->expert_ns && !e->served && !run->gpu_unit && !es_bus_heard(run, ES_FACT_COMPUTE)) {
         es_time cost = e->hits * run->expert_ns[e->layer];
         run->chan[run->gpu].free_at += cost;
         run->times.expert_gpu += cost;
@@ -413,19 +442,25 @@ static inline bool replay_next_event(es_run *run)
 
 static void replay_gate(es_run *run, es_due *due)
 {
-    (void)due;
-    es_composer *c = &run->composer;
-    es_event *e = &c->event;
-    es_wanted *wanted = &run->wanted;
-    /* 1. */
     if (!replay_next_event(run)) {
-        if (run->code != ES_OK) {
+        if (run->code != ES_OK)
             run->stopped = true;
-            return;
-        }
-        replay_layer(run, c->layer + 1);
+        else
+            replay_layer(run, run->composer.layer + 1);
         return;
     }
+    if (run->charge.on)
+        es_charge_gate(run);
+    else
+        es_replay_look(run, due);
+}
+
+void es_replay_look(es_run *run, es_due *due)
+{
+    (void)due;
+    es_event *e = &run->composer.event;
+    es_wanted *wanted = &run->wanted;
+    /* 1. */
     if (run->tier[run->serving].write_back)
         es_store_recall(run, e);
     uint32_t misses = replay_lookup(run);
@@ -437,6 +472,8 @@ static void replay_gate(es_run *run, es_due *due)
         wanted->waiting[w] = run->stay[w] = 0;
     /* 2. */
     if (run->predictor) {
+        if (run->pending_count)
+            es_guess_gate(run);
         es_channel_gate(run, e);
         es_grace_gate(run, e);
     }
@@ -457,16 +494,17 @@ static void replay_gate(es_run *run, es_due *due)
         replay_ask(run);
     /* 5. */
     run->chan[run->gpu].free_at = run->now;
+    if (run->charge.on && e->last)
+        es_charge_question(run);
     if (wanted->overlap == ES_RESIDENT_FIRST) {
         replay_hits(run);
     } else {
         replay_advance(run, ES_NONE);
     }
-    if (wanted->count == 0 && wanted->computing == 0)
-        replay_finish(run);
     /* 6. */
-    if (run->predictor && e->last)
+    if (run->predictor && e->last && !run->charge.asking)
         es_guess_ask(run);
+    es_replay_go_on(run);
 }
 
 static void replay_release(es_run *run, es_due *due)
@@ -474,6 +512,8 @@ static void replay_release(es_run *run, es_due *due)
     (void)due;
     es_event *e = &run->composer.event;
     run->wanted.waves = false;
+    if (run->pending_count)                 /* guesses that cost nothing: as without a clock */
+        es_guess_try(run);
     replay_unpin(run);
     es_grace_begin(run, e);
     if (run->exceeded || run->contract->overflow == ES_PERSIST)
@@ -481,12 +521,20 @@ static void replay_release(es_run *run, es_due *due)
     run->exceeded = false;
     es_channels_unblock(run);
     es_bus_event(run, &run->release);
+    if (run->pending_count && e->last && e->layer + 1 < run->view.layers)
+        es_guess_try(run);
     if (!e->last) {
         run->turn.fire = replay_gate;
         es_calendar_add(&run->calendar, &run->turn, run->now, ES_PHASE_GATE);
     } else {
         replay_layer(run, e->layer + 1);
     }
+}
+
+void es_replay_first(es_run *run, es_due *due)
+{
+    (void)due;
+    replay_layer(run, 0);
 }
 
 static void replay_end_step(es_run *run)
@@ -501,8 +549,13 @@ static void replay_end_step(es_run *run)
 static void replay_begin_step(es_run *run)
 {
     while (replay_next_step(run)) {
+        if (run->pending_count)
+            es_guess_try(run);
         if (!run->quick.fits || !run->composer.plain) {
-            replay_layer(run, 0);
+            if (run->charge.on)
+                es_charge_step(run);
+            else
+                replay_layer(run, 0);
             return;
         }
         es_quick_step(run);

@@ -7,6 +7,7 @@
  *   channel.c   queues                         guess.c    asks the predictor, keeps its guesses
  *   transfer.c  from a queue to the landing    grace.c    who should not leave yet
  *   share.c     rates of elastic transfers     unit.c     compute that copies slow, or that slows them
+ *   charge.c    costs besides copies and compute
  *   start.c     before the first step          wake.c     periodic work of parts
  *   route.c     rows of a closed-loop router   knobs.c    what a tuner may turn
  *   bus.c       delivers facts                 run.c      begins, ends, reports
@@ -43,6 +44,7 @@ typedef struct es_xfer {
     bool holds_lane;            /* false for all but the last of a batch */
     bool transient;             /* takes no room: read in place, or let through a tier on its way that has none */
     bool passing;               /* comes from a tier that let it through and does not hold it */
+    bool awaited;               /* a guess for which compute stands still (charge.c) */
     es_time asked;
     uint64_t order;             /* of asking, over all channels */
     int64_t bytes, left;        /* of the copy; of it behind the chunk at hand */
@@ -125,6 +127,8 @@ typedef struct es_tier {
     int64_t *settled;           /* [buckets of this tier] units that the policy put there at the start and will not give up */
     int64_t *leaving;           /* [buckets of this tier] units of OUTBOUND copies: still held, but going */
     es_xfer *xfer;              /* [objects]; timed runs */
+    const es_timing *access;    /* what an event pays for what it finds here; NULL: nothing */
+    void *access_state;
     es_oid *victims;            /* [objects] scratch: one per tier, because a demotion asks the tier below while victims are held */
 } es_tier;
 
@@ -217,6 +221,26 @@ typedef struct es_quick {       /* the plainest run (quick.c): what changes at e
     uint64_t bit[64];           /* [i] is 1 << i */
 } es_quick;
 
+typedef struct es_held {        /* a guess whose turn has not come (compute.guess_cost serial) */
+    es_guess guess;
+    uint32_t layer;             /* it is for */
+    bool at_gate;               /* the event at hand was looked up before */
+} es_held;
+
+typedef struct es_charge {      /* what takes time besides copies and compute (charge.c) */
+    bool on;                    /* anything of it at all */
+    unsigned costs;             /* bit per es_op_kind that the compute unit charges for */
+    bool serial, free;          /* compute.guess_cost */
+    bool accessed;              /* the event at hand has paid for its hits */
+    bool asking;                /* the question of the gate at hand takes time: its guesses are not known yet */
+    uint64_t evictions;         /* paid for */
+    uint32_t awaited;           /* guesses, and a question, that compute or the end of the layer waits for */
+    void (*then)(es_run *run, es_due *due); /* what goes on when they are there; NULL: the layer ends */
+    es_due asked;               /* the end of a question */
+    es_held *held;              /* [next, held_count) have not had their turn */
+    uint32_t next, held_count;
+} es_charge;
+
 typedef struct es_grace_node {
     uint32_t prev, next;        /* in order of ending; linked to itself when not in grace */
     es_time until;
@@ -270,6 +294,7 @@ struct es_run {
     bool admits;                /* the policy may refuse to keep what is fetched */
     const es_predictor *predictor;
     void *predictor_state;
+    uint32_t points;            /* bit per es_point at which it is asked */
     const es_dispatcher *dispatcher;
     void *dispatcher_state;
     const es_router *router;
@@ -304,6 +329,7 @@ struct es_run {
 
     es_quick quick;
     es_grace grace;
+    es_charge charge;
 
     /* timed */
     es_due turn;                /* next gate or release */
@@ -467,8 +493,29 @@ static inline bool es_guess_is_for(const es_run *run, es_oid object, const es_ev
 }
 void es_guess_ask(es_run *run);                     /* asks the predictor after the gate of the event; queues its guesses */
 void es_guess_ask_at_end(es_run *run);              /* the same between two steps, for predictors that want it */
+void es_guess_ask_before(es_run *run);              /* the same before the event is looked up */
+bool es_guess_asked_at_end(const es_run *run);      /* does es_guess_ask_at_end ask now? */
+uint32_t es_guess_questions(const es_run *run);     /* of a gate: one per layer ahead */
+void es_guess_next(es_run *run);                    /* of those held back the next that is not there has its turn */
 void es_guess_gate(es_run *run);                    /* clock none: pending guesses of this layer die or are foreseen */
 void es_guess_try(es_run *run);                     /* clock none: pending guesses start while there is room */
+
+/* ---- charge: simulated clock, only where charge.on ---- */
+es_code es_charge_open(es_run *run, es_err *err);
+void es_charge_gate(es_run *run);                   /* the event is composed: what comes before its lookup, then es_replay_look */
+void es_charge_step(es_run *run);                   /* the step begins: what comes before its first layer, then es_replay_first */
+void es_charge_expert(es_run *run);                 /* the gpu is about to compute an expert: what it has to pay first */
+void es_charge_question(es_run *run);               /* behind the lookup: the question about the coming layers, when it takes time */
+void es_charge_worked(es_run *run, es_oid charge, es_time took);    /* a gpu that is slowed has ended what was no expert */
+void es_charge_await(es_run *run, es_xfer *xfer);   /* compute stands still for this guess */
+void es_charge_came(es_run *run, es_xfer *xfer);    /* it has landed or was dropped */
+/* What the job of a slowed gpu stands for, when it is neither an expert nor the dense part. */
+enum { ES_CHARGE_ACCESS, ES_CHARGE_MANAGE, ES_CHARGE_PREDICT, ES_CHARGES };
+#define ES_CHARGE_OBJECT(kind) (ES_NO_OBJECT - 1 - (es_oid)(kind))
+static inline bool es_charge_is(es_oid object)
+{
+    return object >= ES_CHARGE_OBJECT(ES_CHARGES - 1) && object < ES_NO_OBJECT;
+}
 
 /* ---- channel: simulated clock ---- */
 void es_channel_ask(es_run *run, uint32_t tier, es_oid object, es_class kind, bool transient);
@@ -495,6 +542,8 @@ es_time es_channel_copy_ns(es_run *run, uint32_t link, es_oid object);      /* o
 es_time es_channel_free_at(const es_run *run, uint32_t link);                /* when the link could take one more demand, as far as is known */
 es_time es_channel_expert_ns(es_run *run, uint32_t unit, es_oid object, uint32_t tokens);
 es_time es_channel_dense_ns(es_run *run, uint32_t tokens, uint32_t context);
+/* Of anything else; `what` and `name` tell whose timing it is: "channel", "gpu". */
+es_time es_channel_op_ns(es_run *run, const es_timing *timing, void *state, const char *what, const char *name, const es_op *op);
 
 /* ---- wake, knobs ---- */
 void es_wakes_begin(es_run *run);       /* the first wake of every part that has one */
@@ -519,6 +568,11 @@ void es_quick_step(es_run *run);
 es_code es_replay(es_run *run, es_err *err);
 void es_replay_stuck(es_run *run);                      /* the error: nothing is left to happen and the trace is not over */
 void es_replay_landed(es_run *run, es_xfer *xfer);      /* something the layer may wait for is there */
+void es_replay_look(es_run *run, es_due *due);          /* the event at hand is looked up */
+void es_replay_first(es_run *run, es_due *due);         /* the first layer of the step at hand */
+void es_replay_go_on(es_run *run);                      /* the layer ends if it waits for nothing */
+/* Compute was idle and `channel` delivers: it waited since it was free. */
+void es_replay_stall(es_run *run, uint32_t channel, es_oid object);
 void es_replay_computed(es_run *run, uint32_t unit, es_oid object, es_time since);    /* a unit that is slowed has ended a job */
 
 #endif

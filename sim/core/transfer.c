@@ -57,6 +57,8 @@ static void transfer_landed(es_run *run, es_xfer *x)
     if (run->tiers > 2)
         transfer_onward(run, x);
     es_replay_landed(run, x);
+    if (x->awaited)
+        es_charge_came(run, x);
 }
 
 void es_channel_ended(es_run *run, es_due *due)
@@ -192,7 +194,7 @@ static transfer_may transfer_room(es_run *run, es_xfer *x)
         es_store_put_back(run, run->link[x->link].from, x->object);
     if (x->tier != run->serving)
         return transfer_low(run, x, room);
-    if (room == ES_ROOM_NEVER) {            /* a guess larger than the tier */
+    if (room == ES_ROOM_NEVER || (room == ES_ROOM_WAIT && x->awaited)) {    /* a guess larger than the tier; one that compute stands still for */
         run->tally.cancelled++;
         es_channel_withdraw(run, x, ES_GUESS);
         return TRANSFER_GONE;

@@ -16,7 +16,7 @@ static es_code unit_new(es_run *run, uint32_t c, es_compute_unit **out, es_err *
     ES_NEED(u, "a compute unit");
     u->chan = chan;
     u->elastic = chan->slower_count > 0;
-    u->job = ES_NEW_ARRAY(&run->arena, u->elastic ? 2 * (size_t)run->view.stride : 1, es_job);
+    u->job = ES_NEW_ARRAY(&run->arena, u->elastic ? 3 * (size_t)run->view.stride : 1, es_job)     /* experts, and what each pays first */;
     ES_NEED(u->job, "a compute unit");
     return ES_OK;
 }

@@ -35,7 +35,7 @@ typedef struct predictor {
 
 static const es_option predictor_options[] = {
     {.name = "ahead", .type = ES_OPT_INT, .offset = offsetof(predictor, ahead), .def = 1, .min = 1, .max = 64, .unit = "layers",
-        .help = "Report guesses made 1, 2, ... so many layers before their gate."},
+        .help = "Report guesses made 1, 2, ... so many layers before their gate; just before their own lookup counts as 1."},
     {0},
 };
 
@@ -52,8 +52,8 @@ static es_code predictor_init(void *self, const es_site *site, es_err *err)
 static void predictor_keep(predictor *s, const es_fact *fact)
 {
     const es_predict_ask *ask = fact->ask;
-    uint32_t ahead = ask->layer + (ask->next_step ? s->view->layers : 0) - ask->event->layer;
-    if (ask->point != ES_AFTER_GATE || ahead > s->ahead)
+    uint32_t ahead = ask->layer + (ask->next_step ? s->view->layers : 0) - ask->event->layer + (ask->point == ES_BEFORE_LOOKUP);
+    if (ask->point == ES_STEP_END || ahead > s->ahead)
         return;
     predictor_said *said = &s->said[(ahead - 1) * s->view->layers + ask->layer];
     said->asked = true;

@@ -28,7 +28,7 @@ typedef enum es_fact_kind {
     ES_FACT_RESET,              /* the caches were emptied (contract.reset) */
     ES_FACT_TURN,               /* a tuner gave an option another value: turn */
     ES_FACT_END,                /* the run ended */
-    ES_FACT_GUESS,              /* the predictor was asked: event whose gate was passed, ask, guesses[count] as it gave them; before they are queued */
+    ES_FACT_GUESS,              /* the predictor was asked: event at whose gate, ask, guesses[count] as it gave them; before they are queued */
     ES_FACTS
 } es_fact_kind;
 

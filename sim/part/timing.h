@@ -13,9 +13,9 @@ typedef enum es_op_kind {
     ES_OP_ALLOC,                /* bytes */
     ES_OP_DENSE,                /* attention and the rest of one layer: tokens of the step, context of the longest */
     ES_OP_EXPERT,               /* one expert: tokens it serves, bytes of its weights */
-    ES_OP_ACCESS,               /* one expert used in place in a slower level: bytes */
-    ES_OP_PREDICT,              /* one question to the predictor: count guesses */
-    ES_OP_LOOKUP, ES_OP_EVICT   /* cache management: count */
+    ES_OP_ACCESS,               /* an event reads what it found in a tier: count objects, bytes of all */
+    ES_OP_PREDICT,              /* count questions to the predictor */
+    ES_OP_LOOKUP, ES_OP_EVICT   /* cache management: count objects, count victims */
 } es_op_kind;
 
 typedef struct es_op {
@@ -33,7 +33,8 @@ typedef struct es_cost {
 
 enum {
     ES_TIMING_DRAWS = 0x100u,   /* flag: the cost of equal operations may differ (jitter); never cached */
-    ES_TIMING_CONTEXT = 0x200u  /* flag: the dense cost depends on context */
+    ES_TIMING_CONTEXT = 0x200u, /* flag: the dense cost depends on context */
+    ES_TIMING_MANAGES = 0x400u  /* flag: knows PREDICT, LOOKUP and EVICT; a compute unit of another timing does these in no time */
 };
 
 typedef struct es_timing {

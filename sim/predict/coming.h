@@ -36,6 +36,9 @@ static inline bool coming_events(const es_view *view, const es_predict_ask *ask,
     return false;
 }
 
+/* Choices of the option `point`, in the order of es_point. */
+static const char *const coming_points[] = {"before_lookup", "after_gate", "step_end", NULL};
+
 /* How many layers on the one asked for comes; 0 when it is the one whose gate comes now. */
 static inline uint32_t coming_distance(const es_view *view, const es_predict_ask *ask)
 {

@@ -13,6 +13,7 @@
 
 typedef struct noisy {
     double accuracy;
+    int point;
     es_reals recall;
     int64_t extra, context;
     double right, wrong, spread, spread_wrong;
@@ -45,6 +46,8 @@ static const es_option noisy_options[] = {
         .help = "Confidences of a list add up to 1."},
     {.name = "sorted", .type = ES_OPT_BOOL, .offset = offsetof(noisy, sorted), .def = 0,
         .help = "The list stands in order of confidence; else right ones stand where they would be wanted."},
+    {.name = "point", .type = ES_OPT_ENUM, .offset = offsetof(noisy, point), .def = ES_AFTER_GATE, .choices = coming_points,
+        .help = "When it is asked: for a layer before its own lookup, for the next layer after each gate, or for the next step at the end of one."},
     {.name = "context", .type = ES_OPT_INT, .offset = offsetof(noisy, context), .def = 0, .min = 0, .max = 65535, .unit = "layers",
         .help = "Layers before the first that is predicted: what the model looks at."},
     {0},
@@ -156,6 +159,11 @@ static void noisy_normalise(es_guess *list, uint32_t count)
         list[i].confidence = (float)((double)list[i].confidence / sum);
 }
 
+static uint32_t noisy_asked(const void *self)
+{
+    return 1u << ((const noisy *)self)->point;
+}
+
 static uint32_t noisy_predict(void *self, const es_predict_ask *ask, es_guess *out, uint32_t most)
 {
     noisy *s = self;
@@ -181,4 +189,5 @@ const es_predictor es_predictor_noisy_oracle = {
         .flags = ES_ORACLE,
     },
     .predict = noisy_predict,
+    .asked = noisy_asked,
 };

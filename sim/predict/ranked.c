@@ -24,7 +24,7 @@ typedef struct ranked_law {
 } ranked_law;
 
 typedef struct ranked {
-    int placement;
+    int placement, point;
     double accuracy, sure, unsure;
     ranked_line near, middle, far;  /* near.top is not used: it is the confidence of the first */
     int64_t near_ranks, middle_ranks, length;
@@ -62,6 +62,8 @@ static const es_option ranked_options[] = {
     RANKED_REAL("far_drop", far.drop, 0.005, 0, "Fall per rank."),
     RANKED_REAL("far_noise", far.noise, 0.01, 0, "Standard deviation."),
     RANKED_REAL("far_floor", far.floor, 0.01, 0, "Least confidence."),
+    {.name = "point", .type = ES_OPT_ENUM, .offset = offsetof(ranked, point), .def = ES_AFTER_GATE, .choices = coming_points,
+        .help = "When it is asked: for a layer before its own lookup, for the next layer after each gate, or for the next step at the end of one."},
     {.name = "length", .type = ES_OPT_INT, .offset = offsetof(ranked, length), .def = 0, .min = 0, .max = 65535, .unit = "experts",
         .help = "Only so many of the list are named; 0: all."},
     {.name = "first_ranks", .type = ES_OPT_REALS, .offset = offsetof(ranked, first.ranks), .min = 1, .max = 65535,
@@ -203,6 +205,11 @@ static void ranked_fill(ranked *s, uint64_t event)
     }
 }
 
+static uint32_t ranked_asked(const void *self)
+{
+    return 1u << ((const ranked *)self)->point;
+}
+
 static uint32_t ranked_predict(void *self, const es_predict_ask *ask, es_guess *out, uint32_t most)
 {
     ranked *s = self;
@@ -236,4 +243,5 @@ const es_predictor es_predictor_ranked = {
         .flags = ES_ORACLE,
     },
     .predict = ranked_predict,
+    .asked = ranked_asked,
 };
