@@ -2,7 +2,7 @@
  * in which all of it is free never comes here. At the gate of an event, in this order:
  *
  *   predict   a question before the lookup: compute stands still, then the guesses are queued
- *   await     compute.guess_cost serial: until their copies are there; one that finds no room is dropped
+ *   await     compute.guess_cost serial: until their copies are there, one after another; one that finds no room is dropped
  *   lookup    of every object of the event: compute stands still, then replay.c goes on
  *   predict   a question about the coming layers: the gpu answers it before it computes an expert; the guesses are queued then,
  *             and the layer ends no earlier, nor, with guess_cost serial, before their copies are there
@@ -53,6 +53,8 @@ es_code es_charge_open(es_run *run, es_err *err)
     c->serial = run->predictor && run->plan->compute.guess_cost == ES_GUESS_SERIAL;
     c->free = run->predictor && run->plan->compute.guess_cost == ES_GUESS_FREE;
     c->on = c->costs || c->serial || c->free || c->accesses;
+    if (c->serial)
+        ES_NEED(c->held = ES_NEW_ARRAY(&run->arena, (size_t)es_guess_questions(run) * run->guesses_most, es_held), "guesses");
     return ES_OK;
 }
 
@@ -189,12 +191,13 @@ void es_charge_await(es_run *run, es_xfer *x)
 void es_charge_came(es_run *run, es_xfer *x)
 {
     es_charge *c = &run->charge;
+    const bool idle = run->wanted.count == 0 && run->wanted.computing == 0;     /* compute has no work and waits for guesses only */
     x->awaited = false;
     c->awaited--;
-    if (run->wanted.count > 0 || run->wanted.computing > 0)
-        return;                             /* compute has work, or waits for more than guesses */
-    es_replay_stall(run, run->link[x->link].channel[0], x->object);
-    if (c->awaited > 0)
+    if (idle)
+        es_replay_stall(run, run->link[x->link].channel[0], x->object);
+    es_guess_next(run);
+    if (!idle || c->awaited > 0)
         return;
     if (!c->then) {
         es_replay_go_on(run);

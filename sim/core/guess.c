@@ -2,7 +2,9 @@
  *
  * A guess that is RESIDENT, QUEUED or INBOUND stays as it is; one that is ABSENT is queued behind earlier guesses. It starts
  * when there is room without taking any from the event at hand, and dies at the gate of its layer if it still waits. Under the
- * simulated clock guesses wait in their channel's queue; under `clock: none`, and with compute.guess_cost free, they wait here. */
+ * simulated clock guesses wait in their channel's queue; under `clock: none`, and with compute.guess_cost free, they wait here.
+ * With compute.guess_cost serial each has its turn when the one before is there, and is looked up then: a burst of guesses may
+ * have driven it out. */
 #include "sim/core/state.h"
 
 static inline uint64_t guess_bit(es_oid object)
@@ -46,8 +48,8 @@ static inline void guess_one(es_run *run, uint32_t t, es_oid object, uint32_t la
         guess_queue(run, t, object, at_gate);       /* outbound: a demand needs its room */
 }
 
-/* With several serving tiers the policy says where each should go. */
-static ES_COLD void guess_place(es_run *run, uint32_t count, uint32_t layer, bool at_gate)
+/* Where the guesses should go: with several serving tiers the policy says it, for all of an answer at once. */
+static ES_COLD void guess_place(es_run *run, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
         run->places[i] = run->serving;
@@ -55,22 +57,24 @@ static ES_COLD void guess_place(es_run *run, uint32_t count, uint32_t layer, boo
         run->policy->place(run->policy_state, run->guesses, count, run->places);
     for (uint32_t i = 0; i < count; i++) {
         const uint32_t t = run->places[i];
-        if (t < run->tiers && run->tier[t].serving)
-            guess_one(run, t, run->guesses[i].object, layer, at_gate);
-        else if (t != ES_NO_TIER && run->code == ES_OK)
+        if (t == ES_NO_TIER || (t < run->tiers && run->tier[t].serving))
+            continue;
+        if (run->code == ES_OK)
             run->code = es_err_set(run->err, ES_EINTERNAL, "policy %s places a guess in tier %u, which does not serve", run->policy->part.name, t);
+        run->places[i] = ES_NO_TIER;
+        run->stopped = true;
     }
-    run->stopped |= run->code != ES_OK;
 }
 
 static inline void guess_take(es_run *run, uint32_t count, uint32_t layer, bool at_gate)
 {
-    if (run->levels > 1) {
-        guess_place(run, count, layer, at_gate);
-        return;
+    if (run->levels > 1)
+        guess_place(run, count);
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t t = run->levels > 1 ? run->places[i] : run->serving;
+        if (t != ES_NO_TIER)
+            guess_one(run, t, run->guesses[i].object, layer, at_gate);
     }
-    for (const es_guess *guess = run->guesses, *end = guess + count; guess < end; guess++)
-        guess_one(run, run->serving, guess->object, layer, at_gate);
 }
 
 /* Who judges guesses hears them as they were given, before the core drops what is there already. */
@@ -113,6 +117,31 @@ static uint32_t guess_predict(es_run *run, const es_predict_ask *ask)
     return 0;
 }
 
+/* Until their turn comes they are kept with what is known of them. */
+static void guess_hold(es_run *run, uint32_t count, uint32_t layer, bool at_gate)
+{
+    es_charge *c = &run->charge;
+    if (run->levels > 1)
+        guess_place(run, count);
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t t = run->levels > 1 ? run->places[i] : run->serving;
+        if (t != ES_NO_TIER)
+            c->held[c->held_count++] = (es_held){run->guesses[i], t, layer, at_gate};
+    }
+}
+
+void es_guess_next(es_run *run)
+{
+    es_charge *c = &run->charge;
+    const uint32_t awaited = c->awaited;
+    while (c->next < c->held_count && c->awaited == awaited) {
+        const es_held *h = &c->held[c->next++];
+        guess_one(run, h->tier, h->guess.object, h->layer, h->at_gate);
+    }
+    if (c->next == c->held_count)
+        c->next = c->held_count = 0;
+}
+
 void es_guess_ask(es_run *run)
 {
     const es_event *e = &run->composer.event;
@@ -123,14 +152,33 @@ void es_guess_ask(es_run *run)
         const bool next = layer >= layers;
         const es_predict_ask ask = {.point = ES_AFTER_GATE, .event = e, .layer = next ? layer - layers : layer, .next_step = next};
         uint32_t n = guess_predict(run, &ask);
-        guess_take(run, n, ask.layer, true);
+        if (run->charge.serial)
+            guess_hold(run, n, ask.layer, true);
+        else
+            guess_take(run, n, ask.layer, true);
     }
+    if (run->charge.serial)
+        es_guess_next(run);
 }
 
 uint32_t es_guess_questions(const es_run *run)
 {
     uint32_t ahead = (uint32_t)run->plan->compute.lookahead;
     return ahead < run->view.layers ? ahead : run->view.layers;
+}
+
+/* In an instant they come one after another too: a burst may drive out what stood there when it was asked for. */
+static void guess_take_in_turn(es_run *run, uint32_t count, uint32_t layer)
+{
+    if (run->levels > 1)
+        guess_place(run, count);
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t t = run->levels > 1 ? run->places[i] : run->serving;
+        if (t != ES_NO_TIER)
+            guess_one(run, t, run->guesses[i].object, layer, false);
+        if (run->pending_count)
+            es_guess_try(run);
+    }
 }
 
 void es_guess_ask_before(es_run *run)
@@ -141,10 +189,13 @@ void es_guess_ask_before(es_run *run)
         const bool next = layer >= layers;
         const es_predict_ask ask = {.point = ES_BEFORE_LOOKUP, .event = e, .layer = next ? layer - layers : layer, .next_step = next};
         uint32_t n = guess_predict(run, &ask);
-        guess_take(run, n, ask.layer, false);
+        if (run->charge.serial)
+            guess_hold(run, n, ask.layer, false);
+        else
+            guess_take_in_turn(run, n, ask.layer);
     }
-    if (run->pending_count)
-        es_guess_try(run);
+    if (run->charge.serial)
+        es_guess_next(run);
 }
 
 bool es_guess_asked_at_end(const es_run *run)
@@ -160,6 +211,11 @@ void es_guess_ask_at_end(es_run *run)
     e->rows = NULL;                         /* the step is over and may be gone */
     es_predict_ask ask = {.point = ES_STEP_END, .event = e, .layer = 0, .next_step = true};
     uint32_t n = guess_predict(run, &ask);
+    if (run->charge.serial) {
+        guess_hold(run, n, ask.layer, false);
+        es_guess_next(run);
+        return;
+    }
     guess_take(run, n, ask.layer, false);
     if (run->pending_count)
         es_guess_try(run);

@@ -58,7 +58,7 @@ const es_option es_compute_options[] = {
     {.name = "lookahead", .type = ES_OPT_INT, .offset = offsetof(es_plan_compute, lookahead), .def = 1, .min = 1, .max = 64, .unit = "layers",
         .help = "How many of the coming layers the predictor is asked for at each gate."},
     {.name = "guess_cost", .type = ES_OPT_ENUM, .offset = offsetof(es_plan_compute, guess_cost), .choices = plan_guess_costs,
-        .help = "Copies of guesses share the link with demands, beside compute; or compute stands still until they are there; or they are there at once, for nothing."},
+        .help = "Copies of guesses share the link with demands, beside compute; or compute stands still until they are there, one after another; or they are there at once, for nothing."},
     {.name = "guess_top", .type = ES_OPT_INT, .offset = offsetof(es_plan_compute, guess_top), .def = 0, .min = 0, .max = 65535, .unit = "experts",
         .help = "Of each answer of the predictor only so many are fetched, the surest first; 0: all, in its order."},
     {.name = "guess_confidence", .type = ES_OPT_REAL, .offset = offsetof(es_plan_compute, guess_confidence), .def = 0, .min = 0, .max = 1,

@@ -233,6 +233,12 @@ typedef struct es_quick {       /* the plainest run (quick.c): what changes at e
     uint64_t bit[64];           /* [i] is 1 << i */
 } es_quick;
 
+typedef struct es_held {        /* a guess whose turn has not come (compute.guess_cost serial) */
+    es_guess guess;
+    uint32_t tier, layer;       /* it should arrive in; it is for */
+    bool at_gate;               /* the event at hand was looked up before */
+} es_held;
+
 typedef struct es_charge {      /* what takes time besides copies and compute (charge.c) */
     bool on;                    /* anything of it at all */
     unsigned costs;             /* bit per es_op_kind that the compute unit charges for */
@@ -244,6 +250,8 @@ typedef struct es_charge {      /* what takes time besides copies and compute (c
     uint32_t awaited;           /* guesses, and a question, that compute or the end of the layer waits for */
     void (*then)(es_run *run, es_due *due); /* what goes on when they are there; NULL: the layer ends */
     es_due asked;               /* the end of a question */
+    es_held *held;              /* [next, held_count) have not had their turn */
+    uint32_t next, held_count;
 } es_charge;
 
 typedef struct es_grace_node {
@@ -515,6 +523,7 @@ void es_guess_ask_at_end(es_run *run);              /* the same between two step
 void es_guess_ask_before(es_run *run);              /* the same before the event is looked up */
 bool es_guess_asked_at_end(const es_run *run);      /* does es_guess_ask_at_end ask now? */
 uint32_t es_guess_questions(const es_run *run);     /* of a gate: one per layer ahead */
+void es_guess_next(es_run *run);                    /* of those held back the next that is not there has its turn */
 void es_guess_gate(es_run *run);                    /* clock none: pending guesses of this layer die or are foreseen */
 void es_guess_try(es_run *run);                     /* clock none: pending guesses start while there is room */
 

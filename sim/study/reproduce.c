@@ -13,7 +13,7 @@
 
 static const char *const reproduce_modes[] = {"as_coded", "as_documented"};
 
-enum { REPRODUCE_MODES = 2, REPRODUCE_SETS = 64 };
+enum { REPRODUCE_MODES = 2, REPRODUCE_SETS = 64, REPRODUCE_VARIES = 4 };
 
 typedef struct reproduce {
     const es_reproduce_ask *ask;
@@ -96,10 +96,27 @@ static es_code reproduce_sets(const es_json *experiment, const char *mode, const
     for (size_t i = 0; i < 2; i++)
         cJSON_ArrayForEach(one, list[i])
         {
-            if (!cJSON_IsString(one) || *count == REPRODUCE_SETS - 1)
-                return es_err_set(err, ES_EINPUT, "%s: needs at most %d texts \"PATH=VALUE\"", mode, REPRODUCE_SETS - 2);
+            if (!cJSON_IsString(one) || *count == REPRODUCE_SETS - 1 - REPRODUCE_VARIES)
+                return es_err_set(err, ES_EINPUT, "%s: needs at most %d texts \"PATH=VALUE\"", mode, REPRODUCE_SETS - 2 - REPRODUCE_VARIES);
             set[(*count)++] = one->valuestring;
         }
+    return ES_OK;
+}
+
+/* "replication=NUMBER", and the same for the keys of vary. */
+static es_code reproduce_vary(const es_json *experiment, size_t number, char text[][96], const char **set, size_t *count, es_err *err)
+{
+    const es_json *key;
+    size_t n = 0;
+    snprintf(text[n], sizeof *text, "replication=%zu", number);
+    set[(*count)++] = text[n++];
+    cJSON_ArrayForEach(key, cJSON_GetObjectItemCaseSensitive(experiment, "vary"))
+    {
+        if (!cJSON_IsString(key) || n > REPRODUCE_VARIES || *count == REPRODUCE_SETS)
+            return es_err_set(err, ES_EINPUT, "vary: needs at most %d keys", REPRODUCE_VARIES);
+        snprintf(text[n], sizeof *text, "%.64s=%zu", key->valuestring, number);
+        set[(*count)++] = text[n++];
+    }
     return ES_OK;
 }
 
@@ -107,13 +124,14 @@ static es_code reproduce_sets(const es_json *experiment, const char *mode, const
 static es_code reproduce_mode(const char *path, const es_json *experiment, const char *mode, es_json *const *row, size_t rows, size_t runs, double *values, es_err *err)
 {
     const char *set[REPRODUCE_SETS];
-    char replication[40];
-    size_t count;
-    es_code code = reproduce_sets(experiment, mode, set, &count, err);
+    char number[1 + REPRODUCE_VARIES][96];
+    size_t fixed;
+    es_code code = reproduce_sets(experiment, mode, set, &fixed, err);
     for (size_t r = 0; r < runs && code == ES_OK; r++) {
-        snprintf(replication, sizeof replication, "replication=%zu", r);
-        set[count] = replication;
-        es_json *report = reproduce_run(path, set, count + 1, err);
+        size_t count = fixed;
+        if ((code = reproduce_vary(experiment, r, number, set, &count, err)) != ES_OK)
+            break;
+        es_json *report = reproduce_run(path, set, count, err);
         code = report ? ES_OK : err->code;
         for (size_t i = 0; i < rows && code == ES_OK; i++)
             code = es_formula(reproduce_text(row[i], "value"), report, &values[i * runs + r], err);

@@ -2,11 +2,12 @@
  *
  * A claims file (configs/seeds/claims.json) says which configs to run and what to read from their reports:
  *
- *     "experiments": {"001-A": {"config": "001-coverage.json", "replications": 40,
+ *     "experiments": {"001-A": {"config": "001-coverage.json", "replications": 40, "vary": ["trace.source.seed"],
  *                               "as_coded": ["policy.mode=as_coded"], "as_documented": ["policy.mode=as_documented"]}}
  *     "rows": [{"seed": "001", "experiment": "001-A", "id": "hit_rate", "what": "hit rate", "claimed": 0.808,
  *               "value": "cache.hits / cache.lookups", "note": "..."}]
  *
+ * Each replication is a run with other draws; the keys of vary get its number too, because a trace that is drawn does not depend on it.
  * as_coded is the published source's behaviour with its oddities, as_documented what its text promises; a mode left out is not run. A row
  * without experiment is arithmetic on published numbers. A row without claim is a baseline. "statistic": "median" compares that
  * instead of the mean.

@@ -214,6 +214,25 @@ void scene_draw(scene *s, uint64_t seed)
     scene_draw_parts(s, &d);
 }
 
+void scene_charge(scene *s)
+{
+    static const int64_t costs[] = {0, 0, 100, 1000};
+    static const char *const options[] = {"{\"point\": \"before_lookup\", \"extra\": 2}", "{\"point\": \"step_end\", \"extra\": 1}",
+        "{\"point\": \"before_lookup\", \"accuracy\": 0.5, \"sorted\": true}"};
+    dice d = {es_mix(s->seed ^ 0x636861726765), 0};
+    s->access = dice_pick(&d, costs, 4);
+    s->predict = dice_pick(&d, costs, 4);
+    s->lookup = dice_pick(&d, costs, 4);
+    s->evict = dice_pick(&d, costs, 4);
+    s->compute.guess_cost = (int)dice_below(&d, 3);
+    s->compute.guess_top = dice_chance(&d, 70) ? 0 : dice_between(&d, 1, 4);
+    s->compute.guess_confidence = dice_chance(&d, 80) ? 0 : 0.5;
+    if (!dice_chance(&d, 60))
+        return;
+    s->predictor = "noisy_oracle";
+    s->predictor_options = options[dice_below(&d, 3)];
+}
+
 void scene_alike(scene *s)
 {
     for (uint32_t l = 0; l < s->layers; l++)
@@ -306,8 +325,8 @@ static void scene_channels(const scene *s, rig *r)
         if (row->slowed_by < s->channels)
             channel->slowed_by = rig_json(r, rig_text(r, "{\"%s\": 0.5}", names[row->slowed_by]));
     }
-    rig_channel(r, "gpu", "compute", rig_text(r, "{\"dense\": \"%" PRId64 "ns\", \"expert\": \"%" PRId64 "ns\", \"token\": \"%" PRId64 "ns\"}", s->dense,
-        s->expert, s->token));
+    rig_channel(r, "gpu", "compute", rig_text(r, "{\"dense\": \"%" PRId64 "ns\", \"expert\": \"%" PRId64 "ns\", \"token\": \"%" PRId64 "ns\", \"predict\": \"%" PRId64
+        "ns\", \"lookup\": \"%" PRId64 "ns\", \"evict\": \"%" PRId64 "ns\"}", s->dense, s->expert, s->token, s->predict, s->lookup, s->evict));
     if (s->cpu)
         rig_channel(r, "cpu", "compute", rig_text(r, "{\"expert\": \"%" PRId64 "ns\"}", s->host_expert));
 }
@@ -331,6 +350,8 @@ static void scene_tiers(const scene *s, rig *r)
         const scene_tier *row = &s->tier[t];
         const char *capacity = row->share ? rig_text(r, "%" PRId64 "%%", row->share) : rig_text(r, "%" PRId64 "%s", row->room, row->bytes ? "B" : "slots");
         es_plan_tier *tier = rig_tier(r, names[t], capacity, t < s->levels ? "gpu" : NULL);
+        if (t < s->levels && s->access)
+            tier->access = rig_part(r, ES_KIND_TIMING, "constant", rig_text(r, "{\"time\": \"%" PRId64 "ns\"}", s->access), rig_text(r, "tiers.%s.access", names[t]));
         if (row->granularity)
             tier->allocator = rig_part(r, ES_KIND_ALLOCATOR, "bytes", rig_text(r, "{\"granularity\": \"%" PRId64 "B\"}", row->granularity), "tiers.allocator");
         if (row->counted)

@@ -54,6 +54,7 @@ typedef struct scene {
     uint32_t limit;             /* channel that limits every link besides its own; SCENE_CHANNELS: none */
     bool free_links;            /* no channels at all */
     int64_t dense, expert, token, host_expert;
+    int64_t access, predict, lookup, evict;         /* 0: costs nothing */
     es_plan_compute compute;
     es_contract contract;
     char prefill[16], quota[80];
@@ -69,6 +70,7 @@ typedef struct scene {
 } scene;
 
 void scene_draw(scene *s, uint64_t seed);
+void scene_charge(scene *s);    /* what takes time besides copies and compute is drawn too, and when the predictor is asked */
 void scene_alike(scene *s);     /* all experts take the same */
 /* Does a part need an option, such as a file made for one model? Then no scene has it, and tests of its own run it. */
 bool scene_needs(const es_part *part);

@@ -179,6 +179,28 @@ static void without_a_clock_they_are_all_there(void **state)
     }
 }
 
+/* Before the last token 1 comes back in place of 0, which was there when the list was made, so 0 comes back too:
+ * copies 400-2400, expert until 2700; gate 3100, 2 demanded until 4100, expert until 4400; gate 4800, copies until 6800. */
+static void a_guess_is_looked_up_when_its_turn_comes(void **state)
+{
+    (void)state;
+    for (int timed = 0; timed < 2; timed++) {
+        rig r;
+        teller t = {.say = {"1:9 0:8"}};
+        stage(&r, timed, 1, "2slots", "");
+        token(&r, "0");
+        token(&r, "2");
+        token(&r, "1");
+        tells(&r, &t, ES_BEFORE_LOOKUP, SERIAL);
+        go(&r);
+        if (timed)
+            expect_times(&r, 7100, 5000, 0, 0, 0);
+        expect_cache(&r, "guess_copies", 4);
+        expect_cache(&r, "hits", 2);
+        rig_close(&r);
+    }
+}
+
 /* Asked at the gate of layer 0 for layers 0 and 1: all four come before the lookup. */
 static void the_layer_at_hand_is_the_first_of_those_ahead(void **state)
 {
@@ -385,6 +407,7 @@ int main(void)
         cmocka_unit_test(serial_guesses_come_one_after_another),
         cmocka_unit_test(serial_guesses_without_room_are_dropped),
         cmocka_unit_test(without_a_clock_they_are_all_there),
+        cmocka_unit_test(a_guess_is_looked_up_when_its_turn_comes),
         cmocka_unit_test(the_layer_at_hand_is_the_first_of_those_ahead),
         cmocka_unit_test(after_the_gate_the_layer_waits_for_serial_guesses),
         cmocka_unit_test(a_step_waits_for_serial_guesses_of_the_one_before),

@@ -50,6 +50,31 @@ static void guesses_are_held_against_the_next_gate_of_their_layer(void **state)
     stage_close(&s);
 }
 
+/* What is said of a layer before its lookup is held against that gate; what is said at the end of a step is not judged. */
+static void guesses_of_the_layer_at_hand_count_as_one_ahead(void **state)
+{
+    (void)state;
+    stage s;
+    stage_open(&s, &es_observer_predictor, true, "{}");
+    s.event.counted = true;
+    s.event.phase = ES_DECODE;
+    stage_gate(&s, 0, 0, 0x1);
+    const es_event before = s.event;
+    for (int end = 0; end < 2; end++) {
+        s.event.layer = 1;
+        es_predict_ask ask = {.point = end ? ES_STEP_END : ES_BEFORE_LOOKUP, .event = &s.event, .layer = end ? 0 : 1, .next_step = end};
+        es_guess guess[] = {{end ? 0 : 64, 0.5f}, {end ? 1 : 65, 0.5f}};
+        stage_tell(&s, (es_fact){.kind = ES_FACT_GUESS, .event = &s.event, .ask = &ask, .guesses = guess, .count = 2});
+        s.event = before;
+        stage_gate(&s, 0, end ? 0 : 1, 0x2);
+    }
+    stage_report(&s);
+    expect(&s, "predictor.ahead_1.asks", 1);
+    expect(&s, "predictor.ahead_1.guesses", 2);
+    expect(&s, "predictor.ahead_1.recall", 1);
+    stage_close(&s);
+}
+
 static void prefill_is_judged_only_where_it_counts(void **state)
 {
     (void)state;
@@ -71,6 +96,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(guesses_are_held_against_the_next_gate_of_their_layer),
+        cmocka_unit_test(guesses_of_the_layer_at_hand_count_as_one_ahead),
         cmocka_unit_test(prefill_is_judged_only_where_it_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -113,6 +113,39 @@ static void expect_falling(const stage *s, uint32_t n)
         assert_true(s->guess[g].confidence <= s->guess[g - 1].confidence);
 }
 
+/* ---- both ---- */
+
+/* The point decides when they are asked, not what they say: of one event the same, from its own gate, from the one before, from
+ * the end of a step. */
+static void the_same_is_said_at_every_point(void **state)
+{
+    (void)state;
+    static const struct { const char *options; es_point point; } points[] = {{"{\"point\": \"before_lookup\"}", ES_BEFORE_LOOKUP},
+        {"{}", ES_AFTER_GATE}, {"{\"point\": \"step_end\"}", ES_STEP_END}};
+    const es_predictor *both[] = {&es_predictor_noisy_oracle, &es_predictor_ranked};
+    for (int b = 0; b < 2; b++) {
+        es_guess said[EXPERTS_MAX];
+        uint32_t first = 0;
+        for (int p = 0; p < 3; p++) {
+            stage *s = stage_open(both[b], 2, 64, TOP_K, points[p].options);
+            assert_int_equal(both[b]->asked(s->self), 1u << points[p].point);
+            bool own = points[p].point == ES_BEFORE_LOOKUP;     /* event 8 is layer 0 of its step, event 7 the layer before */
+            es_event event = {.index = own ? 8 : 7, .layer = own ? 0 : 1};
+            es_predict_ask ask = {.point = points[p].point, .event = &event, .layer = 0, .next_step = !own};
+            uint32_t n = both[b]->predict(s->self, &ask, s->guess, EXPERTS_MAX);
+            assert_int_not_equal(n, 0);
+            if (p == 0) {
+                memcpy(said, s->guess, sizeof said);
+                first = n;
+            }
+            assert_int_equal(n, first);
+            for (uint32_t g = 0; g < n; g++)
+                assert_true(s->guess[g].object == said[g].object && s->guess[g].confidence == said[g].confidence);
+            stage_close(s);
+        }
+    }
+}
+
 /* ---- ranked ---- */
 
 static void an_unrelated_list_is_right_by_chance_only(void **state)
@@ -343,6 +376,7 @@ static void before_the_lookup_the_distance_is_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_same_is_said_at_every_point),
         cmocka_unit_test(an_unrelated_list_is_right_by_chance_only),
         cmocka_unit_test(confidence_falls_with_rank_as_it_is_told_to),
         cmocka_unit_test(a_calibrated_list_meets_what_was_measured),
