@@ -111,6 +111,8 @@ static void path_tidy(char *path)
         p += length + slash;
     }
     char *to = path + rooted;
+    if (rooted)
+        *path = '/';                /* cut off above as the end of an empty part */
     for (size_t i = 0; i < count; i++) {
         size_t length = strlen(part[i]);
         memmove(to, part[i], length);
