@@ -106,32 +106,47 @@ static inline void belady_offer(const belady *s, uint32_t tier, uint32_t layer, 
         belady_crown(s, tier, layer, object);
 }
 
-/* The farthest of these objects of one word, or of `best` if that is farther. */
-static inline es_oid belady_farther(const belady *s, uint64_t left, es_oid base, es_oid best)
+/* The farthest of these objects of one word. */
+static inline es_oid belady_farthest_of(const belady *s, uint64_t left, es_oid base)
 {
     const uint32_t *next = s->next + base;
-    uint32_t reach = best == ES_NO_OBJECT ? 0 : s->next[best];
-    for (; left; left &= left - 1) {
-        size_t i = (size_t)__builtin_ctzll(left);
-        uint32_t coming = next[i];
+    const uint64_t *order = s->order + base;
+    if (!left)
+        return ES_NO_OBJECT;
+    size_t best = (uint32_t)__builtin_ctzll(left);
+    uint32_t reach = next[best];
+    while (left &= left - 1) {
+        const size_t i = (uint32_t)__builtin_ctzll(left);
+        const uint32_t coming = next[i];
         if (coming < reach)
             continue;
-        if (coming > reach || best == ES_NO_OBJECT || s->order[base + i] < s->order[best])
-            best = base + (es_oid)i;
+        if (coming > reach || order[i] < order[best])
+            best = i;
         reach = coming;
     }
+    return base + (es_oid)best;
+}
+
+/* The farther of two, of which the second may be none. */
+static inline es_oid belady_farther(const belady *s, es_oid a, es_oid b)
+{
+    return a == ES_NO_OBJECT || (b != ES_NO_OBJECT && belady_before(s, b, a)) ? b : a;
+}
+
+/* The farthest of a layer that is listed, of several words. */
+static ES_COLD es_oid belady_farthest_each(const belady *s, const uint64_t *listed, uint32_t first)
+{
+    es_oid best = ES_NO_OBJECT;
+    for (uint32_t w = first; w < first + s->view->words_per_layer; w++)
+        best = belady_farther(s, best, belady_farthest_of(s, listed[w], w * 64));
     return best;
 }
 
-/* The farthest listed object of a layer. */
 static inline es_oid belady_farthest(const belady *s, uint32_t tier, uint32_t layer)
 {
-    const uint32_t words = s->view->words_per_layer, first = layer * words;
     const uint64_t *listed = s->listed + (size_t)tier * s->view->words;
-    es_oid best = ES_NO_OBJECT;
-    for (uint32_t w = first; w < first + words; w++)
-        best = belady_farther(s, listed[w], w * 64, best);
-    return best;
+    const uint32_t words = s->view->words_per_layer;
+    return words == 1 ? belady_farthest_of(s, listed[layer], layer * 64) : belady_farthest_each(s, listed, layer * words);
 }
 
 /* The same only among those that may leave now. */
@@ -142,7 +157,7 @@ static ES_COLD es_oid belady_farthest_free(const belady *s, uint32_t tier, uint3
     const uint64_t *listed = s->listed + (size_t)tier * view->words;
     es_oid best = ES_NO_OBJECT;
     for (uint32_t w = first; w < first + words; w++)
-        best = belady_farther(s, listed[w] & view->tier[tier].resident[w] & ~view->guard[w], w * 64, best);
+        best = belady_farther(s, best, belady_farthest_of(s, listed[w] & view->tier[tier].resident[w] & ~view->guard[w], w * 64));
     return best;
 }
 
@@ -184,12 +199,21 @@ static inline void belady_unlist(belady *s, uint32_t tier, es_oid object)
 }
 
 /* Newcomers of a layer of one word. */
-static void belady_enter(belady *s, const es_event *event, uint64_t fresh)
+static inline void belady_enter(belady *s, const es_event *event, uint64_t fresh)
 {
     s->listed[(size_t)s->view->serving * s->view->words + event->word] |= fresh;
-    for (uint32_t i = 0; i < event->count; i++)
-        if (fresh >> event->list[i] & 1)
-            s->order[event->base + event->list[i]] = belady_order(s, event->base + event->list[i]);
+    uint64_t *order = s->order + event->base;
+    if (s->view->ties >= 2) {
+        for (uint32_t i = 0; i < event->count; i++)
+            if (fresh >> event->list[i] & 1)
+                order[event->list[i]] = belady_order(s, event->base + event->list[i]);
+        return;
+    }
+    uint64_t clock = s->clock;
+    for (const uint16_t *id = event->list, *end = id + event->count; id < end; id++)
+        if (fresh >> *id & 1)
+            order[*id] = ++clock;
+    s->clock = clock;
 }
 
 /* The event that was at hand counts like all others. Was the farthest among it, then all of its layer were. */
