@@ -192,12 +192,19 @@ static ES_COLD void lfu_use_each(lfu *s, const es_event *event)
     }
 }
 
+static inline void lfu_list(lfu *s, const es_event *event, uint64_t *listed, uint32_t word)
+{
+    s->now = event->mask[word] & ~listed[word];
+    s->word = event->word + word;
+    listed[word] |= event->mask[word];
+}
+
 /* The same where nothing is special. */
 static inline void lfu_use(lfu *s, const es_event *event)
 {
     if (s->now)
         lfu_settle(s);
-    if (s->view->ties != 0 || event->kept || event->repeats || event->words > 1) {
+    if (s->view->ties != 0 || event->kept || event->repeats) {
         lfu_use_each(s, event);
         return;
     }
@@ -207,9 +214,11 @@ static inline void lfu_use(lfu *s, const es_event *event)
         keys[*touch] = (old < LFU_MOST ? (old | (LFU_ONE - 1)) + 1 : old & ~(LFU_ONE - 1)) + ++clock;
     }
     s->clock = clock;
-    s->now = *event->mask & ~*listed;
-    s->word = event->word;
-    *listed |= *event->mask;
+    lfu_list(s, event, listed, 0);
+    for (uint32_t w = 1; w < event->words; w++) {
+        lfu_settle(s);          /* only the last word waits */
+        lfu_list(s, event, listed, w);
+    }
 }
 
 /* Everything but use. */
