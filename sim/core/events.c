@@ -283,31 +283,48 @@ static inline void future_use(const future_pass *p, size_t object, uint32_t even
     p->last[object] = (uint32_t)place;
 }
 
+/* The same of a row, of which every run with an oracle spends its time before the first step. */
+static inline void future_uses(uint32_t *start, uint32_t *last, const uint16_t *id, const uint16_t *end, uint32_t event, uint32_t place)
+{
+    for (; id < end; id++) {
+        uint32_t *before = &last[*id];
+        start[*before] = event;
+        *before = place++;
+    }
+}
+
 /* A trace that has more accesses than it says: found before anything is written behind the end. */
 static ES_COLD es_code future_long(es_run *run, const future_pass *p)
 {
     return es_err_set(run->err, ES_EINPUT, "trace: lists more than the %llu experts it says", (unsigned long long)p->room);
 }
 
+static void future_popular(uint64_t *popularity, const uint16_t *id, const es_run *run, size_t stride)
+{
+    const uint32_t top_k = run->composer.info->top_k;
+    for (size_t l = 0; l < run->view.layers; l++, popularity += stride, id += top_k)
+        for (uint32_t i = 0; i < top_k && id[i] != ES_NO_EXPERT; i++)
+            popularity[id[i]]++;
+}
+
 /* The events of a step of one token, read straight from its row. That its ids differ is seen when it is replayed. */
-static es_code future_row(es_run *run, const future_pass *pass)
+static es_code future_row(es_run *run, const future_pass *p)
 {
     es_composer *c = &run->composer;
-    const future_pass p = *pass;
-    uint64_t *popularity = es_step_phase(c) == ES_DECODE ? p.popularity : NULL;
+    const uint32_t top_k = c->info->top_k, layers = run->view.layers;
     const size_t stride = run->view.spaces == 1 ? 0 : run->view.stride, start = run->view.objects;
+    const uint16_t *row = c->step.ids + (size_t)c->row * layers * top_k, *id = row, *end = row + (size_t)layers * top_k;
     uint64_t event = c->events, at = c->positions;
-    for (size_t l = 0, base = 0; l < run->view.layers; l++, base += stride) {
-        uint32_t n;
-        const uint16_t *id = es_row_ids(c, c->row, (uint32_t)l, &n), *end = id + n;
-        if (p.next && at + n > p.room)
-            return future_long(run, pass);
-        if (p.next)
-            for (size_t i = 0; i < n; i++)
-                future_use(&p, base + id[i], (uint32_t)event, start + at + i);
-        if (popularity)
-            for (; id < end; id++)
-                popularity[base + *id]++;
+    if (p->popularity && es_step_phase(c) == ES_DECODE)
+        future_popular(p->popularity, row, run, stride);
+    const bool next = p->next;
+    for (uint32_t *last = p->last; id < end; last += stride, id += top_k) {
+        const uint32_t n = es_row_length(id, top_k);
+        if (next) {
+            if (at + n > p->room)
+                return future_long(run, p);
+            future_uses(p->start, last, id, id + n, (uint32_t)event, (uint32_t)(start + at));
+        }
         event += n > 0;
         at += n;
     }

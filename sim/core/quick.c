@@ -1,12 +1,10 @@
 /* Quick: a step of one token in the plainest machine: one cache before home, nobody dispatches or holds back, nobody listens to
- * single copies, all objects alike, at most 64 experts, room for what a token wants of a layer. Without a clock the policy may
+ * single copies, all objects alike, at most 64 experts (128 without a clock), room for what a token wants of a layer. Without a clock the policy may
  * refuse. It does what replay.c and fetch.c do, in the same order, in a fraction of the instructions; tests/property compares both
  * ways.
  *
  * Without a clock a pure cache simulator spends its time here, with one in quick_timed.c. */
 #include "sim/core/quick.h"
-
-#include <string.h>
 
 /* One link that one copy uses at a time, at known cost; demands before guesses, if somebody guesses. */
 static bool quick_link(const es_run *run)
@@ -44,8 +42,9 @@ void es_quick_open(es_run *run)
     const es_plan_compute *compute = &run->plan->compute;
     bool plain = !run->charge.on && !(run->points >> ES_BEFORE_LOOKUP & 1) && compute->guess_top == 0 && !(compute->guess_confidence > 0);
     q->roomy = (int64_t)run->composer.info->top_k * tier->unit[0] <= tier->room[0] - tier->settled[0];
-    q->fits = run->tiers == 2 && plain && !run->composer.routes && run->view.spaces == run->view.layers && quick_decides(run) && !run->grace.on && tier->uniform && !run->view.per_layer &&
-        tier->demote == ES_NO_TIER && (overflow == ES_WAVES || overflow == ES_TRIM) && !(run->heard & single) && run->view.words_per_layer == 1 &&
+    q->fits = run->tiers == 2 && plain && !run->composer.routes && run->view.spaces == run->view.layers && quick_decides(run) && !run->grace.on && tier->uniform &&
+        !run->view.per_layer && tier->demote == ES_NO_TIER && (overflow == ES_WAVES || overflow == ES_TRIM) && !(run->heard & single) &&
+        run->view.words_per_layer <= (run->view.timed ? 1 : ES_QUICK_WORDS) &&
         (q->roomy || run->admits) &&
         (run->view.timed ? run->wakes == 0 && quick_link(run) : !run->predictor);
     if (!q->fits)
@@ -57,8 +56,8 @@ void es_quick_open(es_run *run)
     q->victim = tier->victims;
     q->link = tier->way[run->home];
     q->channel = run->view.timed ? run->link[q->link].channel[0] : ES_NONE;
-    for (uint32_t i = 0; i < 64; i++)
-        q->bit[i] = 1ull << i;
+    for (uint32_t i = 0; i < 64 * ES_QUICK_WORDS; i++)
+        q->bit[i >> 6][i] = 1ull << (i & 63);
 }
 
 /* ---- without a clock ---- */
@@ -90,19 +89,23 @@ static ES_COLD void quick_trim(es_run *run)
 }
 
 /* Room for so many more, then what `stays` of the event is there. No register lives across the question for victims. */
-QUICK_INLINE void quick_enter(es_run *run, const uint64_t *stays, uint32_t more)
+QUICK_INLINE void quick_enter(es_run *run, const uint64_t *stays, uint32_t more, uint32_t words)
 {
+    const es_event *e = &run->composer.event;
     es_quick *q = &run->quick;
     bool enough = true;
     q->fetched += more;
     if ((q->spare -= more * q->unit) < 0) {
-        uint64_t *guard = &run->view.guard[run->composer.event.layer];
-        *guard = q->mask;
+        uint64_t *guard = &run->view.guard[e->word];
+        for (uint32_t w = 0; w < words; w++)
+            guard[w] = q->mask[w];
         q->need.units = -q->spare;
         enough = (q->spare += quick_evict(run) * q->unit) >= 0;
-        *guard = 0;
+        for (uint32_t w = 0; w < words; w++)
+            guard[w] = 0;
     }
-    q->resident[run->composer.event.layer] |= *stays;
+    for (uint32_t w = 0; w < words; w++)
+        q->resident[e->word + w] |= stays[w];
     if (!enough)
         quick_trim(run);
 }
@@ -114,18 +117,21 @@ static void quick_ask(es_run *run)
     es_quick *q = &run->quick;
     uint32_t n = 0;
     for (uint32_t i = 0; i < e->count; i++)
-        if (!(q->hit & q->bit[e->list[i]])) {
+        if (!es_mask_has(q->hit, e->list[i])) {
             run->missing[n] = e->list[i];
             run->keep[n++] = true;
         }
     run->missing_count = n;
     run->policy->admit(run->policy_state, &(es_admit_ask){.event = e, .missing = run->missing, .count = n, .tier = run->serving, .free_units = q->spare},
         run->keep);
-    q->kept = q->mask;
+    for (uint32_t w = 0; w < e->words; w++)
+        q->kept[w] = q->mask[w];
     for (uint32_t i = 0; i < n; i++)
-        q->kept ^= run->keep[i] ? 0 : q->bit[run->missing[i]];
-    run->tally.refused += (uint64_t)__builtin_popcountll(q->mask ^ q->kept);
-    e->kept = &q->kept;
+        if (!run->keep[i]) {
+            q->kept[run->missing[i] >> 6] ^= q->bit[0][run->missing[i] & 63];
+            run->tally.refused++;
+        }
+    e->kept = q->kept;
 }
 
 /* What the event keeps has not room at once. */
@@ -133,7 +139,8 @@ static ES_COLD void quick_waves(es_run *run, uint32_t misses)
 {
     quick_hold(run);
     es_fetch_instant(run, misses);
-    run->view.guard[run->composer.event.word] = 0;
+    for (uint32_t w = 0; w < run->composer.event.words; w++)
+        run->view.guard[run->composer.event.word + w] = 0;
     if (run->exceeded)
         es_room_trim(run, &run->composer.event);
     run->exceeded = false;
@@ -145,24 +152,30 @@ static void quick_refuse(es_run *run, uint32_t misses)
 {
     const es_event *e = &run->composer.event;
     es_quick *q = &run->quick;
-    run->view.guard[e->word] = q->mask;
+    uint32_t more = 0;
+    for (uint32_t w = 0; w < e->words; w++)
+        run->view.guard[e->word + w] = q->mask[w];
     quick_ask(run);
     quick_use(run);
     if (!q->roomy && run->contract->overflow == ES_WAVES && es_room_exceeds(run, e, e->kept)) {
         quick_waves(run, misses);
         return;
     }
-    run->view.guard[e->word] = 0;
-    quick_count(run, e->layer, q->mask & ~q->hit, misses);
-    quick_enter(run, &q->kept, (uint32_t)__builtin_popcountll(q->kept & ~q->hit));
+    for (uint32_t w = 0; w < e->words; w++) {
+        run->view.guard[e->word + w] = 0;
+        quick_missed(run, e->word + w, q->mask[w] & ~q->hit[w]);
+        more += (uint32_t)__builtin_popcountll(q->kept[w] & ~q->hit[w]);
+    }
+    q->bytes += misses * run->bytes[e->word];
+    quick_enter(run, q->kept, more, e->words);
 }
 
 /* false: the row is faulty (run->code). */
-QUICK_INLINE bool quick_event(es_run *run, const uint16_t *ids, uint32_t n, bool admits)
+QUICK_INLINE bool quick_event(es_run *run, const uint16_t *ids, uint32_t n, uint32_t words, bool admits)
 {
     es_event *e = &run->composer.event;
-    const es_quick *q = &run->quick;
-    if (!quick_lookup(run, ids, n))
+    es_quick *q = &run->quick;
+    if (!quick_lookup(run, ids, n, words))
         return false;
     if (admits && e->hits != n) {
         quick_refuse(run, n - e->hits);
@@ -172,8 +185,10 @@ QUICK_INLINE bool quick_event(es_run *run, const uint16_t *ids, uint32_t n, bool
     }
     quick_use(run);
     if (e->hits != n) {
-        quick_count(run, e->layer, q->mask & ~q->hit, n - e->hits);
-        quick_enter(run, &q->mask, n - e->hits);
+        for (uint32_t w = 0; w < words; w++)
+            quick_missed(run, e->word + w, q->mask[w] & ~q->hit[w]);
+        q->bytes += (n - e->hits) * run->bytes[e->word];
+        quick_enter(run, q->mask, n - e->hits, words);
     }
     quick_release(run, n);
     return true;
@@ -182,31 +197,36 @@ QUICK_INLINE bool quick_event(es_run *run, const uint16_t *ids, uint32_t n, bool
 static ES_COLD bool quick_short(es_run *run, const uint16_t *ids, uint32_t top_k)
 {
     const uint32_t n = es_row_length(ids, top_k);
-    return n == 0 || quick_event(run, ids, n, run->admits);
+    return n == 0 || quick_event(run, ids, n, run->composer.event.words, run->admits);
 }
 
-QUICK_INLINE void quick_events(es_run *run, const uint16_t *ids, size_t top_k, bool admits)
+QUICK_INLINE void quick_events(es_run *run, const uint16_t *ids, size_t top_k, uint32_t words, bool admits)
 {
     es_event *e = &run->composer.event;
-    for (const uint16_t *end = ids + run->view.layers * top_k; ids < end; ids += top_k, e->layer++, e->word++, e->base += 64)
-        if (!(ids[top_k - 1] != ES_NO_EXPERT ? quick_event(run, ids, (uint32_t)top_k, admits) : quick_short(run, ids, (uint32_t)top_k)))
+    for (const uint16_t *end = ids + run->view.layers * top_k; ids < end; ids += top_k, e->layer++, e->word += words, e->base += 64 * words)
+        if (!(ids[top_k - 1] != ES_NO_EXPERT ? quick_event(run, ids, (uint32_t)top_k, words, admits) : quick_short(run, ids, (uint32_t)top_k)))
             return;
 }
 
-/* Inlined for the usual numbers of experts per token, whose loops then fall away, and for a policy that never refuses. */
+/* Inlined for the usual numbers of experts, whose loops then fall away, and for a policy that never refuses. */
 static void quick_untimed(es_run *run, const uint16_t *ids, size_t top_k)
 {
+    const uint32_t words = run->view.words_per_layer;
     quick_spare(run);
     if (run->admits)
-        quick_events(run, ids, top_k, true);
+        quick_events(run, ids, top_k, words, true);
+    else if (words == 2 && top_k == 8)
+        quick_events(run, ids, 8, 2, false);
+    else if (words == 2)
+        quick_events(run, ids, top_k, 2, false);
     else if (top_k == 4)
-        quick_events(run, ids, 4, false);
+        quick_events(run, ids, 4, 1, false);
     else if (top_k == 6)
-        quick_events(run, ids, 6, false);
+        quick_events(run, ids, 6, 1, false);
     else if (top_k == 8)
-        quick_events(run, ids, 8, false);
+        quick_events(run, ids, 8, 1, false);
     else
-        quick_events(run, ids, top_k, false);
+        quick_events(run, ids, top_k, 1, false);
     quick_hold(run);
 }
 
@@ -235,8 +255,8 @@ void es_quick_step(es_run *run)
     q->fetched = 0;
     q->bytes = 0;
     es_composer_layer(run, 0);
-    e->mask = &q->mask;
-    e->hit = &q->hit;
+    e->mask = q->mask;
+    e->hit = q->hit;
     e->served = e->repeats = NULL;
     e->tokens = 1;
     e->row = c->row;
@@ -253,8 +273,8 @@ void es_quick_step(es_run *run)
     c->positions = e->at;
     if (run->code == ES_OK) {   /* the last layer stays the event at hand until the next step */
         e->layer--;
-        e->word--;
-        e->base -= 64;
+        e->word -= e->words;
+        e->base -= 64 * e->words;
     }
     quick_settle(run);
 }

@@ -13,12 +13,12 @@ void es_quick_timed(es_run *run, const uint16_t *ids, size_t top_k);
 
 /* ---- the event ---- */
 
-/* The ids as bits. From a table: that takes two instructions per id, a shift takes four. */
-QUICK_INLINE uint64_t quick_mask(const uint64_t bit[64], const uint16_t *ids, uint32_t n)
+/* The ids as bits of word w. From a table: that takes two instructions per id, a shift takes four. */
+QUICK_INLINE uint64_t quick_mask(const es_quick *q, uint32_t w, const uint16_t *ids, uint32_t n)
 {
     uint64_t mask = 0;
     for (uint32_t i = 0; i < n; i++)
-        mask |= bit[ids[i]];
+        mask |= q->bit[w][ids[i]];
     return mask;
 }
 
@@ -29,19 +29,24 @@ static ES_COLD void quick_twice(es_run *run)
 }
 
 /* Looks up a row of n experts. false: one is listed twice (run->code). */
-QUICK_INLINE bool quick_lookup(es_run *run, const uint16_t *ids, uint32_t n)
+QUICK_INLINE bool quick_lookup(es_run *run, const uint16_t *ids, uint32_t n, uint32_t words)
 {
     es_event *e = &run->composer.event;
     es_quick *q = &run->quick;
-    q->mask = quick_mask(q->bit, ids, n);
-    q->hit = q->mask & q->resident[e->word];
-    if ((uint32_t)__builtin_popcountll(q->mask) != n) {
+    uint32_t distinct = 0, hits = 0;
+    for (uint32_t w = 0; w < words; w++) {
+        q->mask[w] = quick_mask(q, w, ids, n);
+        q->hit[w] = q->mask[w] & q->resident[e->word + w];
+        distinct += (uint32_t)__builtin_popcountll(q->mask[w]);
+        hits += (uint32_t)__builtin_popcountll(q->hit[w]);
+    }
+    if (distinct != n) {
         quick_twice(run);
         return false;
     }
     e->list = e->touch = ids;
     e->count = e->assignments = n;
-    e->hits = (uint32_t)__builtin_popcountll(q->hit);
+    e->hits = hits;
     return true;
 }
 
@@ -63,28 +68,33 @@ QUICK_INLINE void quick_release(es_run *run, uint32_t n)
 /* ---- its misses ---- */
 
 /* Misses that are the first use of an expert. */
-static ES_COLD void quick_first(es_run *run, uint32_t layer, uint64_t first)
+static ES_COLD void quick_first(es_run *run, uint32_t word, uint64_t first)
 {
     if (!run->composer.event.counted)
         return;
     run->tally.compulsory += (uint64_t)__builtin_popcountll(first);
-    run->seen[layer] |= first;
+    run->seen[word] |= first;
 }
 
-QUICK_INLINE void quick_count(es_run *run, uint32_t layer, uint64_t missing, uint32_t misses)
+QUICK_INLINE void quick_missed(es_run *run, uint32_t word, uint64_t missing)
 {
-    uint64_t first = missing & ~run->seen[layer];
+    uint64_t first = missing & ~run->seen[word];
     if (first)
-        quick_first(run, layer, first);
-    run->quick.bytes += misses * run->bytes[layer];
+        quick_first(run, word, first);
 }
 
 /* The policy named an expert that it may not name: the first of the event's own that left, or `object`. */
 static ES_COLD void quick_wrong(es_run *run, const es_oid *object)
 {
     const es_event *e = &run->composer.event;
-    uint64_t left = run->view.guard[e->word] & run->quick.hit & ~run->quick.resident[e->word];
-    es_room_fault(run, run->serving, left ? e->base + (es_oid)__builtin_ctzll(left) : *object);
+    for (uint32_t w = 0; w < e->words; w++) {
+        uint64_t left = run->view.guard[e->word + w] & run->quick.hit[w] & ~run->quick.resident[e->word + w];
+        if (left) {
+            es_room_fault(run, run->serving, e->base + w * 64 + (es_oid)__builtin_ctzll(left));
+            return;
+        }
+    }
+    es_room_fault(run, run->serving, *object);
 }
 
 /* What the policy names leaves; returns how many. */
@@ -95,7 +105,7 @@ QUICK_INLINE int64_t quick_evict(es_run *run)
     const size_t gone = q->victims(run->policy_state, &q->need, q->victim, run->view.objects), objects = run->view.objects;
     for (const es_oid *v = q->victim, *end = v + gone; v < end; v++) {
         const size_t object = *v;
-        const uint64_t bit = q->bit[object & 63];
+        const uint64_t bit = q->bit[0][object & 63];
         if (object >= objects || !(resident[object >> 6] & bit)) {
             quick_wrong(run, v);
             return 0;

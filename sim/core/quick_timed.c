@@ -40,12 +40,12 @@ static void timed_foreseen(es_run *run)
 {
     es_event *e = &run->composer.event;
     const es_tier_view *tier = &run->tier_view[run->serving];
-    const uint64_t mask = run->quick.mask, queued = tier->queued[e->word], inbound = tier->inbound[e->word];
+    const uint64_t mask = *run->quick.mask, queued = tier->queued[e->word], inbound = tier->inbound[e->word];
     e->late = (uint32_t)__builtin_popcountll(mask & inbound);
     e->foreseen = (uint32_t)__builtin_popcountll(mask & queued);
     run->tally.late += e->late;
     if (run->fresh[e->word] & mask)
-        es_store_used_guess(run, e->word, mask, run->quick.hit);
+        es_store_used_guess(run, e->word, mask, *run->quick.hit);
     if (queued)
         es_channel_gate(run, e);
 }
@@ -55,11 +55,11 @@ static void timed_demanded(es_run *run)
 {
     const es_event *e = &run->composer.event;
     const es_tier_view *tier = &run->tier_view[run->serving];
-    for (uint64_t left = run->quick.mask & tier->queued[e->word]; left; left &= left - 1) {
+    for (uint64_t left = *run->quick.mask & tier->queued[e->word]; left; left &= left - 1) {
         run->tally.foreseen++;
         es_channel_raise(run, run->serving, e->base + (es_oid)__builtin_ctzll(left));
     }
-    for (uint64_t left = run->quick.mask & tier->inbound[e->word]; left; left &= left - 1)
+    for (uint64_t left = *run->quick.mask & tier->inbound[e->word]; left; left &= left - 1)
         es_channel_hurry(run, run->serving, e->base + (es_oid)__builtin_ctzll(left));
 }
 
@@ -106,7 +106,7 @@ static es_time timed_copies(es_run *run, uint32_t layer, uint64_t missing, es_ti
     const es_time copy = es_channel_copy_ns(run, q->link, run->composer.event.base), expert = run->expert_ns[layer];
     es_time start = run->now;
     for (const uint16_t *id = run->composer.event.list; missing; id++) {
-        const uint64_t bit = q->bit[*id];
+        const uint64_t bit = q->bit[0][*id];
         if (!(missing & bit))
             continue;
         const int64_t lacking = tier->used[0] + q->unit - tier->room[0];
@@ -174,15 +174,16 @@ static uint64_t timed_gate(es_run *run)
     uint64_t missing = 0;
     if (run->predictor)
         timed_foreseen(run);
-    run->view.guard[e->word] = q->mask;
+    run->view.guard[e->word] = *q->mask;
     quick_use(run);
     if (e->hits != e->count) {
         if (e->foreseen | e->late)
             timed_demanded(run);
-        missing = q->mask & ~q->hit & ~tier->inbound[e->word];
+        missing = *q->mask & ~*q->hit & ~tier->inbound[e->word];
         tier->queued[e->word] |= missing;
         const uint32_t misses = e->count - e->hits - e->late;
-        quick_count(run, e->layer, missing, misses);
+        quick_missed(run, e->layer, missing);
+        q->bytes += misses * run->bytes[e->layer];
         q->fetched += misses;
     }
     if (run->predictor)
@@ -217,7 +218,7 @@ static void timed_layer(es_run *run, const uint16_t *ids, size_t top_k)
     run->times.dense += run->dense_ns;
     run->gate = run->use.at = run->use.since = run->release.since = run->now;
     const uint32_t n = es_row_length(ids, (uint32_t)top_k);
-    if (n == 0 || !quick_lookup(run, ids, n))
+    if (n == 0 || !quick_lookup(run, ids, n, 1))
         return;
     const uint64_t missing = timed_gate(run);
     es_time free = run->now + e->hits * run->expert_ns[e->layer];

@@ -8,9 +8,9 @@
 /* How many of a row are experts: ES_NO_EXPERT fill a short one. */
 static inline uint32_t es_row_length(const uint16_t *ids, uint32_t top_k)
 {
-    while (top_k > 0 && ids[top_k - 1] == ES_NO_EXPERT)
-        top_k--;
-    return top_k;
+    uint32_t n = top_k;
+    while (ids[n - 1] == ES_NO_EXPERT && --n > 0);
+    return n;
 }
 
 static inline const uint16_t *es_row_ids(const es_composer *c, uint32_t row, uint32_t layer, uint32_t *count)

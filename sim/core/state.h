@@ -216,10 +216,12 @@ typedef struct es_wanted {      /* timed: what the layer at hand still waits for
     es_time cpu_end;            /* of the experts computed on the host; 0: none */
 } es_wanted;
 
+enum { ES_QUICK_WORDS = 2 };    /* of a layer, at most */
+
 typedef struct es_quick {       /* the plainest run (quick.c): what changes at every event */
     bool fits;
     bool roomy;                 /* whatever an event keeps, it has room */
-    uint64_t mask, hit, kept;   /* of the event */
+    uint64_t mask[ES_QUICK_WORDS], hit[ES_QUICK_WORDS], kept[ES_QUICK_WORDS];   /* of the event */
     int64_t unit;               /* of the serving tier: what an object takes */
     int64_t spare;              /* room not used (without a clock) */
     uint64_t *resident;
@@ -230,7 +232,7 @@ typedef struct es_quick {       /* the plainest run (quick.c): what changes at e
     int64_t bytes;
     es_time queue_ns, stall_ns, busy_ns;
     uint32_t link, channel;     /* from home */
-    uint64_t bit[64];           /* [i] is 1 << i */
+    uint64_t bit[ES_QUICK_WORDS][64 * ES_QUICK_WORDS];  /* [w] of the mask of expert i alone */
 } es_quick;
 
 typedef struct es_held {        /* a guess whose turn has not come (compute.guess_cost serial) */

@@ -14,17 +14,19 @@
 
 #include <string.h>
 
-enum { BELADY_LAYERS = 24 };    /* bits of a layer's number */
+enum { BELADY_LAYERS = 1 << 20 };   /* most there may be */
 
 typedef struct belady_top {     /* the farthest of each layer in one tier */
     es_oid *object;             /* [layers] ES_NO_OBJECT: nothing is listed */
-    int64_t *most;              /* [layers, in fours] its next use << BELADY_LAYERS | layer; 0 where there is none */
+    double *most;               /* [layers, in fours] its next use * BELADY_LAYERS + layer; 0 where there is none. An exact integer:
+                                   the greater of two doubles is one instruction */
 } belady_top;
 
 typedef struct belady_now {     /* the event at hand, while it does not count: its experts in the word of its layer */
     uint64_t mask;              /* 0: it counts */
     uint32_t word, layer;
     es_oid farthest;            /* of them */
+    double most;                /* as in belady_top */
 } belady_now;
 
 typedef struct belady {
@@ -56,7 +58,7 @@ static void belady_empty(belady *s)
     for (uint32_t t = 0; t < view->tiers; t++) {
         for (uint32_t l = 0; l < view->spaces; l++) {
             s->top[t].object[l] = ES_NO_OBJECT;
-            s->top[t].most[l] = 0;
+            s->top[t].most[l] = 0.0;
         }
     }
 }
@@ -76,7 +78,7 @@ static es_code belady_init(void *self, const es_site *site, es_err *err)
     bool good = s->next && s->order && s->listed && s->top && s->claimed && s->rank && s->position;
     for (uint32_t t = 0; good && t < view->tiers; t++) {
         belady_top *top = &s->top[t];
-        top->most = ES_NEW_ARRAY(site->arena, view->spaces + 3, int64_t);
+        top->most = ES_NEW_ARRAY(site->arena, view->spaces + 3, double);
         top->object = ES_NEW_ARRAY(site->arena, view->spaces, es_oid);
         good = top->most && top->object;
     }
@@ -92,11 +94,16 @@ static inline bool belady_before(const belady *s, es_oid a, es_oid b)
     return s->next[a] > s->next[b] || (s->next[a] == s->next[b] && s->order[a] < s->order[b]);
 }
 
+static inline double belady_key(uint32_t next, uint32_t layer)
+{
+    return (double)((int64_t)next * BELADY_LAYERS + layer);
+}
+
 /* The farthest of the layer is now this one, or nothing. */
 static inline void belady_crown(const belady *s, uint32_t tier, uint32_t layer, es_oid object)
 {
     s->top[tier].object[layer] = object;
-    s->top[tier].most[layer] = object == ES_NO_OBJECT ? 0 : (int64_t)s->next[object] << BELADY_LAYERS | layer;
+    s->top[tier].most[layer] = object == ES_NO_OBJECT ? 0.0 : belady_key(s->next[object], layer);
 }
 
 static inline void belady_offer(const belady *s, uint32_t tier, uint32_t layer, es_oid object)
@@ -106,32 +113,47 @@ static inline void belady_offer(const belady *s, uint32_t tier, uint32_t layer, 
         belady_crown(s, tier, layer, object);
 }
 
-/* The farthest of these objects of one word, or of `best` if that is farther. */
-static inline es_oid belady_farther(const belady *s, uint64_t left, es_oid base, es_oid best)
+/* The farthest of these objects of one word. */
+static inline es_oid belady_farthest_of(const belady *s, uint64_t left, es_oid base)
 {
     const uint32_t *next = s->next + base;
-    uint32_t reach = best == ES_NO_OBJECT ? 0 : s->next[best];
-    for (; left; left &= left - 1) {
-        size_t i = (size_t)__builtin_ctzll(left);
-        uint32_t coming = next[i];
+    const uint64_t *order = s->order + base;
+    if (!left)
+        return ES_NO_OBJECT;
+    size_t best = (uint32_t)__builtin_ctzll(left);
+    uint32_t reach = next[best];
+    while (left &= left - 1) {
+        const size_t i = (uint32_t)__builtin_ctzll(left);
+        const uint32_t coming = next[i];
         if (coming < reach)
             continue;
-        if (coming > reach || best == ES_NO_OBJECT || s->order[base + i] < s->order[best])
-            best = base + (es_oid)i;
+        if (coming > reach || order[i] < order[best])
+            best = i;
         reach = coming;
     }
+    return base + (es_oid)best;
+}
+
+/* The farther of two, of which the second may be none. */
+static inline es_oid belady_farther(const belady *s, es_oid a, es_oid b)
+{
+    return a == ES_NO_OBJECT || (b != ES_NO_OBJECT && belady_before(s, b, a)) ? b : a;
+}
+
+/* The farthest of a layer that is listed, of several words. */
+static ES_COLD es_oid belady_farthest_each(const belady *s, const uint64_t *listed, uint32_t first)
+{
+    es_oid best = ES_NO_OBJECT;
+    for (uint32_t w = first; w < first + s->view->words_per_layer; w++)
+        best = belady_farther(s, best, belady_farthest_of(s, listed[w], w * 64));
     return best;
 }
 
-/* The farthest listed object of a layer. */
 static inline es_oid belady_farthest(const belady *s, uint32_t tier, uint32_t layer)
 {
-    const uint32_t words = s->view->words_per_layer, first = layer * words;
     const uint64_t *listed = s->listed + (size_t)tier * s->view->words;
-    es_oid best = ES_NO_OBJECT;
-    for (uint32_t w = first; w < first + words; w++)
-        best = belady_farther(s, listed[w], w * 64, best);
-    return best;
+    const uint32_t words = s->view->words_per_layer;
+    return words == 1 ? belady_farthest_of(s, listed[layer], layer * 64) : belady_farthest_each(s, listed, layer * words);
 }
 
 /* The same only among those that may leave now. */
@@ -142,7 +164,7 @@ static ES_COLD es_oid belady_farthest_free(const belady *s, uint32_t tier, uint3
     const uint64_t *listed = s->listed + (size_t)tier * view->words;
     es_oid best = ES_NO_OBJECT;
     for (uint32_t w = first; w < first + words; w++)
-        best = belady_farther(s, listed[w] & view->tier[tier].resident[w] & ~view->guard[w], w * 64, best);
+        best = belady_farther(s, best, belady_farthest_of(s, listed[w] & view->tier[tier].resident[w] & ~view->guard[w], w * 64));
     return best;
 }
 
@@ -184,25 +206,35 @@ static inline void belady_unlist(belady *s, uint32_t tier, es_oid object)
 }
 
 /* Newcomers of a layer of one word. */
-static void belady_enter(belady *s, const es_event *event, uint64_t fresh)
+static inline void belady_enter(belady *s, const es_event *event, uint64_t fresh)
 {
     s->listed[(size_t)s->view->serving * s->view->words + event->word] |= fresh;
-    for (uint32_t i = 0; i < event->count; i++)
-        if (fresh >> event->list[i] & 1)
-            s->order[event->base + event->list[i]] = belady_order(s, event->base + event->list[i]);
+    uint64_t *order = s->order + event->base;
+    if (s->view->ties >= 2) {
+        for (uint32_t i = 0; i < event->count; i++)
+            if (fresh >> event->list[i] & 1)
+                order[event->list[i]] = belady_order(s, event->base + event->list[i]);
+        return;
+    }
+    uint64_t clock = s->clock;
+    for (const uint16_t *id = event->list, *end = id + event->count; id < end; id++)
+        if (fresh >> *id & 1)
+            order[*id] = ++clock;
+    s->clock = clock;
 }
 
-/* The event that was at hand counts like all others. Was the farthest among it, then all of its layer were. */
+/* The event that was at hand counts like all others. Was the farthest of its layer among it, that was to be used then: now is later. */
 static inline void belady_settle(belady *s)
 {
     if (!s->now.mask)
         return;
-    uint32_t tier = s->view->serving;
-    es_oid farthest = s->top[tier].object[s->now.layer], now = s->now.farthest;
-    bool used = farthest >> 6 == s->now.word && s->now.mask >> (farthest & 63) & 1;
+    es_oid *object = &s->top[s->view->serving].object[s->now.layer];
+    double *most = &s->top[s->view->serving].most[s->now.layer];
     s->now.mask = 0;
-    if (used || farthest == ES_NO_OBJECT || belady_before(s, now, farthest))
-        belady_crown(s, tier, s->now.layer, now);
+    if (s->now.most > *most || (s->now.most == *most && s->order[s->now.farthest] < s->order[*object])) {
+        *object = s->now.farthest;
+        *most = s->now.most;
+    }
 }
 
 /* Only some of the event stay, or a layer has several words. */
@@ -243,7 +275,8 @@ static void belady_use(belady *s, const es_event *event)
             farthest = at;
         reach = used;
     }
-    s->now = (belady_now){mask, event->word, s->view->layer_of[event->word], event->base + (es_oid)farthest};
+    const uint32_t layer = s->view->layer_of[event->word];
+    s->now = (belady_now){mask, event->word, layer, event->base + (es_oid)farthest, belady_key(reach, layer)};
 }
 
 /* Everything but use: rare. */
@@ -284,11 +317,11 @@ static es_oid belady_candidate(const belady *s, uint32_t tier, uint32_t layer)
 /* Where several are never used again, or the farthest may not leave. */
 static ES_COLD es_oid belady_worst_of(const belady *s, uint32_t tier)
 {
-    const int64_t *most = s->top[tier].most;
+    const double *most = s->top[tier].most;
     es_oid best = ES_NO_OBJECT;
     uint32_t reach = 0;
     for (uint32_t l = 0; l < s->view->spaces; l++) {
-        if (most[l] >> BELADY_LAYERS < reach)
+        if (most[l] < belady_key(reach, 0))
             continue;
         es_oid one = belady_candidate(s, tier, l);
         if (one != ES_NO_OBJECT && (best == ES_NO_OBJECT || belady_before(s, one, best))) {
@@ -299,18 +332,25 @@ static ES_COLD es_oid belady_worst_of(const belady *s, uint32_t tier)
     return best;
 }
 
+/* The greatest of all layers; of every fourth on its own, or each would wait for the one before. */
+static inline uint64_t belady_most(const double *top, uint32_t layers)
+{
+    double most[4] = {0.0, 0.0, 0.0, 0.0};
+    for (const double *end = top + layers; top < end; top += 4)
+        for (uint32_t i = 0; i < 4; i++)
+            most[i] = most[i] > top[i] ? most[i] : top[i];
+    const double a = most[0] > most[1] ? most[0] : most[1], b = most[2] > most[3] ? most[2] : most[3];
+    return (uint64_t)(int64_t)(a > b ? a : b);
+}
+
 static es_oid belady_worst(const belady *s, uint32_t tier, uint32_t bucket)
 {
-    const int64_t *top = s->top[tier].most;
     if (s->view->per_layer)
         return belady_candidate(s, tier, bucket - s->view->tier[tier].first_bucket);
-    int64_t most = 0;
-    for (const int64_t *end = top + s->view->spaces; top < end; top += 4)
-        for (uint32_t i = 0; i < 4; i++)
-            most = top[i] > most ? top[i] : most;
+    const uint64_t most = belady_most(s->top[tier].most, s->view->spaces);
     /* an event is of one layer, so no two layers have the same next use, but for none at all */
-    const uint32_t reach = (uint32_t)(most >> BELADY_LAYERS);
-    es_oid object = s->top[tier].object[most & ((1 << BELADY_LAYERS) - 1)];
+    const uint32_t reach = (uint32_t)(most / BELADY_LAYERS);
+    es_oid object = s->top[tier].object[most % BELADY_LAYERS];
     return reach != 0 && reach != UINT32_MAX && es_may_evict(s->view, object, tier) ? object : belady_worst_of(s, tier);
 }
 

@@ -5,7 +5,9 @@
  *
  * Victims come from the few with the least keys, so only those are kept together: a bucket's *short list* holds everybody whose
  * key is below a bound. A use only raises a key, and nothing else is done: who has grown above the bound leaves the list when a
- * search meets him. When nobody on the list may leave the bound is raised, so that some more are on it. */
+ * search meets him. When nobody on the list may leave the bound is raised, so that some more are on it.
+ *
+ * The newcomers of the event at hand have the least keys but may not leave while it lasts: they come onto the list after it. */
 #include "sim/part/policy.h"
 
 /* One use. Below it stands the order: 10^12 uses in all and 16 million of one expert; beyond that counts stand still. */
@@ -30,6 +32,8 @@ typedef struct lfu {
     uint64_t *key;              /* [objects] count << 40 | order */
     uint64_t *listed;           /* [tiers * words] mask: is in that tier, as far as facts and victims tell */
     lfu_short *few;             /* [buckets] */
+    uint64_t now;               /* newcomers of the event at hand: listed, but on no short list yet */
+    uint32_t word;              /* in which they are */
     uint64_t *least;            /* [batch] scratch: keys */
     size_t batch;               /* so many come onto a short list at a time */
     uint64_t clock;
@@ -49,6 +53,7 @@ static void lfu_empty(lfu *s)
         s->few[b] = (lfu_short){.entry = s->few[b].entry};
     for (size_t w = 0; w < (size_t)s->view->tiers * s->view->words; w++)
         s->listed[w] = 0;
+    s->now = 0;
 }
 
 static es_code lfu_init(void *self, const es_site *site, es_err *err)
@@ -105,6 +110,18 @@ static inline void lfu_sort(lfu_entry *entry, size_t i, lfu_entry e)
     entry[i] = e;
 }
 
+/* The event that was at hand is like all others. */
+static __attribute__((noinline)) void lfu_settle(lfu *s)
+{
+    lfu_short *few = lfu_few(s, s->view->serving, s->word * 64);
+    for (uint64_t left = s->now; left; left &= left - 1) {
+        const es_oid object = s->word * 64 + (es_oid)__builtin_ctzll(left);
+        if (s->key[object] < few->bound)
+            lfu_sort(few->entry, few->count++, (lfu_entry){s->key[object], object});
+    }
+    s->now = 0;
+}
+
 static inline void lfu_drop(lfu_short *few, size_t i)
 {
     few->count--;
@@ -141,6 +158,15 @@ static ES_COLD void lfu_rekey(lfu *s, es_oid object, uint64_t key)
         }
 }
 
+/* Its uses; with one tier before home nobody else lists it. */
+static inline void lfu_forget(lfu *s, es_oid object)
+{
+    if (s->view->tiers == 2)
+        s->key[object] = 0;
+    else
+        lfu_rekey(s, object, 0);
+}
+
 static uint64_t lfu_times(const es_event *event, uint16_t index)
 {
     uint32_t place = 0;
@@ -166,35 +192,40 @@ static ES_COLD void lfu_use_each(lfu *s, const es_event *event)
     }
 }
 
-/* The same where nothing is special. */
-static void lfu_use(lfu *s, const es_event *event)
+static inline void lfu_list(lfu *s, const es_event *event, uint64_t *listed, uint32_t word)
 {
-    const uint32_t tier = s->view->serving;
+    s->now = event->mask[word] & ~listed[word];
+    s->word = event->word + word;
+    listed[word] |= event->mask[word];
+}
+
+/* The same where nothing is special. */
+static inline void lfu_use(lfu *s, const es_event *event)
+{
+    if (s->now)
+        lfu_settle(s);
     if (s->view->ties != 0 || event->kept || event->repeats) {
         lfu_use_each(s, event);
         return;
     }
-    lfu_short *few = lfu_few(s, tier, event->base);
-    uint64_t *listed = lfu_listed(s, tier, event->base), *keys = s->key + event->base, clock = s->clock;
-    const uint64_t bound = few->bound;
+    uint64_t *listed = lfu_listed(s, s->view->serving, event->base), *keys = s->key + event->base, clock = s->clock;
     for (const uint16_t *touch = event->touch, *end = touch + event->count; touch < end; touch++) {
-        const uint64_t old = keys[*touch], key = ((old & ~(LFU_ONE - 1)) + (old < LFU_MOST ? LFU_ONE : 0)) | ++clock;
-        keys[*touch] = key;
-        if (key < bound && !es_mask_has(listed, *touch))
-            lfu_sort(few->entry, few->count++, (lfu_entry){key, event->base + *touch});
+        const uint64_t old = keys[*touch];
+        keys[*touch] = (old < LFU_MOST ? (old | (LFU_ONE - 1)) + 1 : old & ~(LFU_ONE - 1)) + ++clock;
     }
-    for (uint32_t w = 0; w < event->words; w++)
-        listed[w] |= event->mask[w];
     s->clock = clock;
+    lfu_list(s, event, listed, 0);
+    for (uint32_t w = 1; w < event->words; w++) {
+        lfu_settle(s);          /* only the last word waits */
+        lfu_list(s, event, listed, w);
+    }
 }
 
-static void lfu_notify(void *self, const es_fact *fact)
+/* Everything but use. */
+static ES_COLD void lfu_moved(lfu *s, const es_fact *fact)
 {
-    lfu *s = self;
+    lfu_settle(s);
     switch (fact->kind) {
-    case ES_FACT_USE:
-        lfu_use(s, fact->event);
-        break;
     case ES_FACT_START_GUESS:
         for (uint32_t i = 0; i < fact->count; i++) {
             es_oid object = fact->objects[i];
@@ -215,6 +246,14 @@ static void lfu_notify(void *self, const es_fact *fact)
         for (uint32_t o = 0; s->counts == 1 && o < s->view->objects; o++)
             s->key[o] = 0;
     }
+}
+
+static void lfu_notify(void *self, const es_fact *fact)
+{
+    if (fact->kind == ES_FACT_USE)
+        lfu_use(self, fact->event);
+    else
+        lfu_moved(self, fact);
 }
 
 /* ---- victims ---- */
@@ -248,7 +287,7 @@ static ES_COLD bool lfu_raise(lfu *s, const es_need *need, lfu_short *few)
 }
 
 /* Takes the least of the short list that may leave off it; ES_NO_OBJECT: none of them may. */
-static inline es_oid lfu_take(lfu *s, uint32_t tier, lfu_short *few)
+static es_oid lfu_search(lfu *s, uint32_t tier, lfu_short *few)
 {
     for (size_t i = few->count; i > 0;) {
         lfu_entry e = few->entry[i - 1];
@@ -269,6 +308,28 @@ static inline es_oid lfu_take(lfu *s, uint32_t tier, lfu_short *few)
     return ES_NO_OBJECT;
 }
 
+/* The same with more on the list until one of them may; ES_NO_OBJECT: nobody may leave. */
+static ES_COLD es_oid lfu_search_all(lfu *s, const es_need *need, lfu_short *few)
+{
+    es_oid object;
+    lfu_settle(s);
+    while ((object = lfu_search(s, need->tier, few)) == ES_NO_OBJECT && lfu_raise(s, need, few));
+    return object;
+}
+
+/* Nearly always it is the last. */
+static inline es_oid lfu_take(lfu *s, const es_need *need, lfu_short *few)
+{
+    if (few->count > 0) {
+        const lfu_entry e = few->entry[few->count - 1];
+        if (s->key[e.object] == e.key && es_may_evict(s->view, e.object, need->tier)) {
+            few->count--;
+            return e.object;
+        }
+    }
+    return lfu_search_all(s, need, few);
+}
+
 static size_t lfu_victims(void *self, const es_need *need, es_oid *out, size_t most)
 {
     lfu *s = self;
@@ -277,13 +338,12 @@ static size_t lfu_victims(void *self, const es_need *need, es_oid *out, size_t m
     uint64_t *listed = s->listed + (size_t)need->tier * s->view->words;
     int64_t lacking = need->units;
     size_t count = 0;
+    if (s->now & ~s->view->guard[s->word])      /* some of the event may leave already */
+        lfu_settle(s);
     while (lacking > 0 && count < most) {
-        es_oid object = lfu_take(s, need->tier, few);
-        if (object == ES_NO_OBJECT) {
-            if (!lfu_raise(s, need, few))
-                break;
-            continue;
-        }
+        es_oid object = lfu_take(s, need, few);
+        if (object == ES_NO_OBJECT)
+            break;
         listed[object >> 6] &= ~(1ull << (object & 63));
         lacking -= unit[object >> 6];
         out[count++] = object;
@@ -294,7 +354,7 @@ static size_t lfu_victims(void *self, const es_need *need, es_oid *out, size_t m
         return 0;
     }
     for (size_t i = 0; s->counts == 1 && i < count; i++)
-        lfu_rekey(s, out[i], 0);
+        lfu_forget(s, out[i]);
     return count;
 }
 

@@ -26,6 +26,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -103,15 +104,19 @@ MAKE = {
 
 
 class Traces:
-    """Paths of traces by name; each is made when it is first asked for, and anew when the tool has changed since."""
+    """Paths of traces by name; each is made when it is first asked for, and anew when the tool has changed since. Two threads may ask
+    for the same one; it has its name when it is complete, for another bench.py may read the same folder."""
 
     def __init__(self, folder):
         self.folder = folder
+        self.making = threading.Lock()
 
     def path(self, name):
         path = os.path.join(self.folder, name + '.h5')
-        if not os.path.isfile(path) or os.path.getmtime(path) < os.path.getmtime(tool.TOOL):
-            MAKE[name](path)
+        with self.making:
+            if not os.path.isfile(path) or os.path.getmtime(path) < os.path.getmtime(tool.TOOL):
+                MAKE[name]('%s.%d' % (path, os.getpid()))
+                os.replace('%s.%d' % (path, os.getpid()), path)
         return path
 
     def accesses(self, name):
@@ -218,11 +223,6 @@ def instruction_rows(traces):
     jobs = slopes(other_policies())
     if not shutil.which('valgrind'):
         return [Row(s.bar, s.what, 'not measured: no valgrind', limit_text(s.limit), None) for s in jobs]
-    for name in sorted({n for s in jobs for n in (s.short, s.long)}):
-        try:
-            traces.path(name)           # made here: the threads below only read
-        except Absent:
-            pass
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         rows = list(pool.map(lambda job: slope_row(traces, job[1], 'slope-%d' % job[0]), enumerate(jobs)))
     return rows + [start_instructions(traces)]

@@ -201,7 +201,7 @@ static void a_run_that_nobody_watches_comes_to_the_same(void **state)
 }
 
 /* The plainest machine, for which the shortest way was made (sim/core/quick.c). */
-static void equal_plainest(scene *s)
+static void equal_plainest(scene *s, uint32_t most_experts)
 {
     s->tiers = 1;
     s->dispatcher = NULL;
@@ -216,8 +216,8 @@ static void equal_plainest(scene *s)
     s->compute.protect_guesses = false;
     s->slices = 1;
     s->together = 1;
-    if (s->experts > 64)
-        s->experts = 64;
+    if (s->experts > most_experts)
+        s->experts = most_experts;
     scene_alike(s);
     int64_t each = s->tier[0].bytes ? s->bytes[0] : 1;
     if (s->tier[0].granularity)
@@ -228,7 +228,7 @@ static void equal_plainest(scene *s)
 
 static bool pair_quick(scene *general, scene *quick)
 {
-    equal_plainest(general);
+    equal_plainest(general, 128);
     general->timed = false;
     general->predictor = NULL;
     return pair_unwatched(general, quick);
@@ -240,10 +240,85 @@ static void the_quick_way_counts_as_the_general_one(void **state)
     equal_quick(equal_all(__func__, 6000, pair_quick, same_account));
 }
 
+/* A policy that refuses every third expert it is asked for and would keep more of an event than there is room for: that goes in
+ * waves, or is trimmed. Of those that may leave the lowest leave first. */
+typedef struct picky {
+    const es_view *view;
+    uint64_t asked;
+} picky;
+
+static es_code picky_init(void *self, const es_site *site, es_err *err)
+{
+    (void)err;
+    ((picky *)self)->view = site->view;
+    return ES_OK;
+}
+
+static size_t picky_victims(void *self, const es_need *need, es_oid *out, size_t most)
+{
+    const es_view *view = ((const picky *)self)->view;
+    size_t count = 0;
+    for (es_oid o = 0; o < view->objects && (int64_t)count < need->units && count < most; o++)
+        if (es_may_evict(view, o, need->tier))
+            out[count++] = o;
+    return need->all && (int64_t)count < need->units ? 0 : count;
+}
+
+static void picky_admit(void *self, const es_admit_ask *ask, bool *keep)
+{
+    picky *p = self;
+    for (uint32_t i = 0; i < ask->count; i++)
+        keep[i] = ++p->asked % 3 != 0;
+}
+
+static const es_policy picky_policy = {
+    .part = {.abi = ES_ABI, .name = "picky", .size = sizeof(picky), .init = picky_init},
+    .victims = picky_victims,
+    .admit = picky_admit,
+};
+
+static void picky_run(rig *r, uint32_t experts, uint32_t slots, int overflow, bool watched)
+{
+    picky p = {0};
+    rig_open(r, 3, experts, 4, 0, 60);
+    for (uint32_t t = 0; t < 60; t++) {
+        uint16_t *ids = rig_token(r, 0, ES_DECODE, false);
+        for (uint32_t j = 0; j < 3 * 4; j++)    /* now and then a row is short */
+            ids[j] = j % 4 == 3 && t % 7 == 0 ? ES_NO_EXPERT : (uint16_t)((t * t + t / 3 + j % 4 * (1 + t % 2 * 4) + j / 4) * (experts / 12) % experts);
+    }
+    rig_plain(r, false, rig_text(r, "%uslots", slots), "{}", "{}");
+    r->plan.policy = rig_own(&picky_policy.part, &p, "policy");
+    r->plan.contract.overflow = overflow;
+    if (watched)
+        rig_observe(r, "audit");
+    assert_int_equal(rig_run(r), ES_OK);
+    assert_int_equal(r->run->quick.fits, !watched);
+}
+
+static void a_policy_may_refuse_on_the_quick_way(void **state)
+{
+    static const struct {
+        uint32_t experts;
+        int overflow;
+    } cases[] = {{12, ES_WAVES}, {12, ES_TRIM}, {96, ES_WAVES}, {96, ES_TRIM}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (uint32_t slots = 2; slots < 30; slots++) {
+            rig general, quick;
+            picky_run(&general, cases[i].experts, slots, cases[i].overflow, true);
+            picky_run(&quick, cases[i].experts, slots, cases[i].overflow, false);
+            assert_true(rig_view(&quick)->tally->refused > 0);
+            assert_true(rig_view(&quick)->tally->overflow_events > 0 || slots > 2);
+            assert_true(same_account(&general, &quick));
+            rig_close(&general);
+            rig_close(&quick);
+        }
+}
+
 /* One first-come-first-served link; half of the cases with guesses, for which the other half of the fast path is. */
 static bool pair_quick_timed(scene *general, scene *quick)
 {
-    equal_plainest(general);
+    equal_plainest(general, 64);
     general->timed = true;
     general->free_links = false;
     general->channels = 1;
@@ -395,6 +470,7 @@ int main(void)
         cmocka_unit_test(links_that_cost_nothing_decide_as_clock_none),
         cmocka_unit_test(a_run_that_nobody_watches_comes_to_the_same),
         cmocka_unit_test(the_quick_way_counts_as_the_general_one),
+        cmocka_unit_test(a_policy_may_refuse_on_the_quick_way),
         cmocka_unit_test(the_quick_way_takes_the_time_of_the_general_one),
         cmocka_unit_test(chunks_change_nothing_where_nothing_overtakes),
         cmocka_unit_test(the_same_run_twice_gives_the_same_bytes),
