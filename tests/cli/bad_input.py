@@ -100,6 +100,9 @@ SETTINGS = [
     # a tier smaller than one expert
     ('tiers.cache.capacity=0slots', '--set: tiers.cache.capacity: "0slots" is 0 slots, smaller than one expert of layer 0 (1)'),
     ('tiers.cache.capacity=50B', '--set: tiers.cache.capacity: "50B" is 50 bytes, smaller than one expert of layer 0 (100)'),
+    # faster than physics
+    ('channels={"link":{"kind":"pcie3_x16","timing":{"name":"affine","rate":"24GB/s"}}}', '--set channels: channels.link.timing.rate: 24GB/s is above 15750MB/s, '
+     'the most that pcie3_x16 carries in one direction; "force": true lets it pass'),
     # what cannot be reached or is not there
     ('links=[{"from":"cache","to":"host"}]', '--set: links: no way leads from the home tier host to cache, so experts could never arrive there'),
     ('clock=simulated', 'config.json: tiers.cache.compute: there is no channel "gpu"'),
