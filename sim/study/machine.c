@@ -150,16 +150,19 @@ static es_code machine_names(const es_json *section, const char *key, es_err *er
 
 static es_code machine_home(const es_config *config, es_err *err)
 {
-    const char *home = NULL;
+    const es_plan_tier *home = NULL;
     for (size_t i = 0; i < config->plan.tier_count; i++) {
-        if (!config->tiers[i].home)
-            continue;
-        if (home)
-            return es_err_set(err, ES_EINPUT, "tiers.%s.home: %s is home already; exactly one tier holds everything at the start", config->tiers[i].name, home);
-        home = config->tiers[i].name;
+        const es_plan_tier *tier = &config->tiers[i];
+        if (tier->home && home)
+            return es_err_set(err, ES_EINPUT, "tiers.%s.home: %s is home already; exactly one tier holds everything at the start", tier->name, home->name);
+        if (tier->home)
+            home = tier;
     }
     if (!home)
         return es_err_set(err, ES_EINPUT, "tiers: no tier is home; one needs \"home\": true, it holds every expert at the start");
+    if (home->capacity)
+        return es_err_set(err, ES_EINPUT, "tiers.%s.capacity: found \"%s\", but this tier is home, which holds every expert and has no capacity; leave one of the two out",
+            home->name, home->capacity);
     return ES_OK;
 }
 
