@@ -367,6 +367,14 @@ static void summary_warnings(const es_json *r, es_text *out)
         summary_label(out, "note");
         es_text_add(out, "non-causal: some part reads the future; no engine can do this\n");
     }
+    if (cJSON_IsTrue(es_json_at(r, "capacity.beyond_population"))) {
+        summary_label(out, "note");
+        es_text_add(out, "more room (");
+        summary_count(out, summary_number(r, "capacity.slots_or_bytes"));
+        es_text_add(out, " %s) than there are experts (", summary_text(r, "capacity.counts"));
+        summary_count(out, summary_number(r, "capacity.objects"));
+        es_text_add(out, ")\n");
+    }
     summary_routing(r, out);
     double missing = summary_number(r, "provenance.trace.missing_cells");
     if (missing > 0) {

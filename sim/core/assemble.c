@@ -82,7 +82,10 @@ static es_code assemble_parts(es_run *run, const uint64_t *popularity, es_err *e
     run->observer_state = ES_NEW_ARRAY(&run->arena, plan->observer_count + 1, void *);
     run->guesses_most = run->view.stride;
     run->guesses = ES_NEW_ARRAY(&run->arena, run->guesses_most, es_guess);
-    ES_NEED(run->listener && run->observer && run->observer_state && run->guesses, "parts");
+    run->places = ES_NEW_ARRAY(&run->arena, run->guesses_most, uint32_t);
+    run->pending = ES_NEW_ARRAY(&run->arena, (size_t)run->levels * run->view.objects, es_oid);
+    run->pending_to = ES_NEW_ARRAY(&run->arena, (size_t)run->levels * run->view.objects, uint8_t);
+    ES_NEED(run->listener && run->observer && run->observer_state && run->guesses && run->places && run->pending && run->pending_to, "parts");
     run->policy = (const es_policy *)(const void *)plan->policy.part;
     if ((code = es_assemble_part(run, &plan->policy, popularity, &run->policy_state, err)) != ES_OK)
         return code;
@@ -130,7 +133,8 @@ static es_code assemble_clock(es_run *run, es_err *err)
     for (uint32_t i = 0; i < run->links; i++)
         if (!run->chan[run->link[i].channel[0]].scheduler)
             return es_err_set(err, ES_EINPUT, "channels.%s.scheduler: is missing", run->chan_view[run->link[i].channel[0]].name);
-    if (!es_calendar_init(&run->calendar, &run->arena, run->tiers * view->objects + run->wakes + 8))
+    ES_NEED(run->wanted.computed = ES_NEW_ARRAY(&run->arena, view->stride, es_computed), "compute times");
+    if (!es_calendar_init(&run->calendar, &run->arena, run->tiers * view->objects + view->stride + run->wakes + 8))
         return es_err_nomem(err, "the calendar");
     if (!run->chan[run->gpu].timing_varies)
         ES_NEED(run->expert_ns = ES_NEW_ARRAY(&run->arena, view->layers, es_time), "compute times");
@@ -140,7 +144,7 @@ static es_code assemble_clock(es_run *run, es_err *err)
 void es_assemble_conclude(es_run *run)
 {
     run->admits = run->policy->admit && (!run->policy->admits || run->policy->admits(run->policy_state));
-    run->decides = run->admits || (run->dispatcher && run->dispatcher->serve) || run->contract->overflow == ES_BYPASS;
+    run->decides = run->levels > 1 || run->admits || (run->dispatcher && run->dispatcher->serve) || run->contract->overflow == ES_BYPASS;
     for (uint32_t l = 0; run->expert_ns && l < run->view.layers; l++)
         run->expert_ns[l] = es_channel_expert_ns(run, run->gpu, es_layer_base(&run->view, l), 1);
 }

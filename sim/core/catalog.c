@@ -63,14 +63,14 @@ es_code es_catalog_open(es_run *run, es_err *err)
     run->stay = ES_NEW_ARRAY(&run->arena, view->words_per_layer, uint64_t);
     run->wanted.waiting = ES_NEW_ARRAY(&run->arena, view->words_per_layer, uint64_t);
     run->moved = ES_NEW_ARRAY(&run->arena, view->objects, es_oid);
-    run->pending = ES_NEW_ARRAY(&run->arena, view->objects, es_oid);
+    run->coming = ES_NEW_ARRAY(&run->arena, view->words_per_layer, uint64_t);
     if (view->spaces < view->layers)
         ES_NEED(run->aim = ES_NEW_ARRAY(&run->arena, view->objects, uint32_t), "the catalog");
     run->missing = ES_NEW_ARRAY(&run->arena, view->stride, uint16_t);
     run->verdicts = ES_NEW_ARRAY(&run->arena, view->stride, es_verdict);
     run->keep = ES_NEW_ARRAY(&run->arena, view->stride, bool);
     run->serve_ns = ES_NEW_ARRAY(&run->arena, 3 * (size_t)view->stride, es_time);
-    ES_NEED(run->seen && run->fresh && view->guard && run->hit && run->kept && run->stay && run->wanted.waiting && run->moved && run->pending
+    ES_NEED(run->seen && run->fresh && view->guard && run->hit && run->kept && run->stay && run->wanted.waiting && run->moved && run->coming
             && run->missing && run->verdicts && run->keep && run->serve_ns, "the catalog");
     view->guesses = info->guesses;
     view->weights = info->has_weights;

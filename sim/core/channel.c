@@ -43,9 +43,10 @@ void es_channel_route(es_run *run, es_xfer *x)
     if (tier->hops[from] > 1) {
         es_xfer *before = &run->tier[run->link[link].to].xfer[x->object];
         x->hopping = true;
-        if (!before->queued && !before->running && !before->hopping)
+        if (!before->queued && !before->running && !before->hopping) {
             es_channel_ask(run, run->link[link].to, x->object, (es_class)x->kind, false);
-        else if (x->kind == ES_CLASS_DEMAND && before->kind == ES_CLASS_GUESS)
+            before->via = true;
+        } else if (x->kind == ES_CLASS_DEMAND && before->kind == ES_CLASS_GUESS)
             channel_urge(run, before);
         return;
     }
@@ -63,7 +64,7 @@ es_xfer *es_channel_new(es_run *run, uint32_t t, es_oid object, es_class kind, b
     x->source = (uint16_t)es_store_source(run, t, object);
     x->kind = (uint8_t)kind;
     x->transient = transient;
-    x->begun = x->passing = false;
+    x->begun = x->passing = x->via = false;
     x->order = run->asks++;
     x->place = ES_NONE;
     x->bytes = x->left = run->bytes[object >> 6];
@@ -114,9 +115,8 @@ void es_channel_hurry(es_run *run, uint32_t t, es_oid object)
         channel_urge(run, x);
 }
 
-void es_channel_gate(es_run *run, const es_event *event)
+static void channel_gate(es_run *run, es_tier *tier, const es_event *event)
 {
-    es_tier *tier = &run->tier[run->serving];
     for (uint32_t w = 0; w < event->words; w++) {
         uint64_t not_here = tier->view->queued[event->word + w] | tier->view->inbound[event->word + w];
         for (uint64_t dead = not_here & ~event->mask[w]; dead; dead &= dead - 1) {
@@ -127,6 +127,12 @@ void es_channel_gate(es_run *run, const es_event *event)
             es_channel_withdraw(run, x, ES_GUESS);
         }
     }
+}
+
+void es_channel_gate(es_run *run, const es_event *event)
+{
+    for (uint32_t l = 0; l < run->levels; l++)
+        channel_gate(run, &run->tier[run->level[l]], event);
 }
 
 void es_channel_write_back(es_run *run, uint32_t from, uint32_t to, es_oid object)

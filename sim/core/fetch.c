@@ -16,7 +16,7 @@ static inline bool fetch_bit(const uint64_t *mask, uint32_t index)
 static uint32_t fetch_missing(es_run *run)
 {
     const es_event *e = &run->composer.event;
-    const uint64_t *inbound = run->tier_view[run->serving].inbound + e->word;
+    const uint64_t *inbound = es_levels_inbound(run, e);
     uint32_t n = 0;
     for (uint32_t i = 0; i < e->count; i++)
         if (!fetch_bit(e->hit, e->list[i]) && !fetch_bit(inbound, e->list[i]))
@@ -64,16 +64,16 @@ void es_fetch_decide(es_run *run, uint32_t misses)
     const es_tier *tier = &run->tier[run->serving];
     bool bypass = run->contract->overflow == ES_BYPASS && es_room_exceeds(run, e, NULL);
     run->missing_count = 0;
-    if (misses == 0 || !(run->admits || bypass || (run->dispatcher && run->dispatcher->serve)))
+    if (run->levels == 1 && (misses == 0 || !(run->admits || bypass || (run->dispatcher && run->dispatcher->serve))))
         return;
     uint32_t n = fetch_missing(run);
     memset(run->verdicts, 0, n * sizeof *run->verdicts);
     memset(run->keep, true, n * sizeof *run->keep);
-    if (run->dispatcher && run->dispatcher->serve)
+    if (n > 0 && run->dispatcher && run->dispatcher->serve)
         fetch_dispatch(run, n);
     uint32_t b = run->view.per_layer ? e->layer : 0;
     int64_t unit = tier->unit[e->word];
-    if (run->admits) {
+    if (n > 0 && run->admits) {
         es_admit_ask ask = {.event = e, .missing = run->missing, .count = n, .tier = run->serving, .free_units = tier->room[b] - tier->used[b]};
         run->policy->admit(run->policy_state, &ask, run->keep);
     }
@@ -115,15 +115,19 @@ static inline void fetch_count(es_run *run, uint32_t fetched)
     }
 }
 
-uint32_t es_fetch_near(es_run *run, es_oid object, es_why why)
+uint32_t es_fetch_near(es_run *run, uint32_t to, es_oid object, es_why why)
 {
-    uint32_t from = es_store_source(run, run->serving, object);
-    while (run->tier[run->serving].hops[from] > 1) {
-        uint32_t next = run->link[run->tier[run->serving].way[from]].to;
+    uint32_t from = es_store_source(run, to, object);
+    while (run->tier[to].hops[from] > 1) {
+        uint32_t next = run->link[run->tier[to].way[from]].to;
         if (es_room_make(run, next, object, run->tier[next].unit[object >> 6], ES_DEMOTE) == ES_ROOM_OK) {
             es_store_lift(run, from, object);
             es_store_take(run, next, object);
             es_bus_objects(run, ES_FACT_START, why, &object, 1, from, next);
+            if (why == ES_GUESS && run->tier[next].serving) {
+                run->tally.guess_copies++;
+                run->tally.guess_bytes += run->bytes[object >> 6];
+            }
             es_store_land(run, next, object);
             es_bus_objects(run, ES_FACT_LAND, why, &object, 1, from, next);
             es_bus_objects(run, ES_FACT_ARRIVE_LOW, why, &object, 1, from, next);
@@ -137,7 +141,7 @@ uint32_t es_fetch_near(es_run *run, es_oid object, es_why why)
 static void fetch_one(es_run *run, es_oid object)
 {
     run->tier_view[es_store_source(run, run->serving, object)].found++;
-    uint32_t from = es_fetch_near(run, object, ES_DEMAND);
+    uint32_t from = es_fetch_near(run, run->serving, object, ES_DEMAND);
     es_store_lift(run, from, object);
     if (run->contract->overflow == ES_KEEP_BEST)
         run->exceeded = true;

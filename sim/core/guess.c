@@ -10,10 +10,9 @@ static inline uint64_t guess_bit(es_oid object)
     return 1ull << (object & 63);
 }
 
-/* An object that is ABSENT, or where no expert is. */
-static void guess_queue(es_run *run, es_oid object, bool at_gate)
+/* An object that is ABSENT in the tier, or where no expert is. */
+static void guess_queue(es_run *run, uint32_t t, es_oid object, bool at_gate)
 {
-    es_tier_view *tier = &run->tier_view[run->serving];
     const es_event *e = &run->composer.event;
     size_t w = object >> 6;
     if (object % run->view.stride >= run->view.experts)
@@ -21,30 +20,55 @@ static void guess_queue(es_run *run, es_oid object, bool at_gate)
     if (at_gate && w >= e->word && w < e->word + e->words && e->mask[w - e->word] & guess_bit(object))
         return;                             /* the event at hand fetches it already */
     if (run->view.timed) {
-        es_channel_ask(run, run->serving, object, ES_CLASS_GUESS, false);
+        es_channel_ask(run, t, object, ES_CLASS_GUESS, false);
         return;
     }
-    tier->queued[w] |= guess_bit(object);
+    run->tier_view[t].queued[w] |= guess_bit(object);
+    run->pending_to[run->pending_count] = (uint8_t)t;
     run->pending[run->pending_count++] = object;
-    es_bus_objects(run, ES_FACT_QUEUE, ES_GUESS, &object, 1, run->home, run->serving);
+    es_bus_objects(run, ES_FACT_QUEUE, ES_GUESS, &object, 1, run->home, t);
 }
 
-/* Nearly all guesses of a large cache are there already. */
-static inline void guess_take(es_run *run, const es_guess *guess, uint32_t count, uint32_t layer, bool at_gate)
+/* A guess that should arrive in the tier. Nearly all guesses of a large cache are there already. */
+static inline void guess_one(es_run *run, uint32_t t, es_oid object, uint32_t layer, bool at_gate)
 {
-    const es_tier_view *tier = &run->tier_view[run->serving];
-    for (const es_guess *end = guess + count; guess < end; guess++) {
-        const es_oid object = guess->object;
-        const size_t w = object >> 6;
-        if (object >= run->view.objects)
-            continue;
-        if (run->aim)
-            run->aim[object] = layer;
-        if (run->grace.avoids)
-            es_grace_guessed(run, object);
-        if (!((tier->resident[w] | tier->inbound[w] | tier->queued[w] | tier->outbound[w]) >> (object & 63) & 1))
-            guess_queue(run, object, at_gate);      /* outbound: a demand needs its room */
+    const es_tier_view *tier = &run->tier_view[t];
+    const size_t w = object >> 6;
+    if (object >= run->view.objects)
+        return;
+    if (run->aim)
+        run->aim[object] = layer;
+    if (run->grace.avoids)
+        es_grace_guessed(run, object);
+    if (!((tier->resident[w] | tier->inbound[w] | tier->queued[w] | tier->outbound[w]) >> (object & 63) & 1))
+        guess_queue(run, t, object, at_gate);       /* outbound: a demand needs its room */
+}
+
+/* With several serving tiers the policy says where each should go. */
+static ES_COLD void guess_place(es_run *run, uint32_t count, uint32_t layer, bool at_gate)
+{
+    for (uint32_t i = 0; i < count; i++)
+        run->places[i] = run->serving;
+    if (run->policy->place)
+        run->policy->place(run->policy_state, run->guesses, count, run->places);
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t t = run->places[i];
+        if (t < run->tiers && run->tier[t].serving)
+            guess_one(run, t, run->guesses[i].object, layer, at_gate);
+        else if (t != ES_NO_TIER && run->code == ES_OK)
+            run->code = es_err_set(run->err, ES_EINTERNAL, "policy %s places a guess in tier %u, which does not serve", run->policy->part.name, t);
     }
+    run->stopped |= run->code != ES_OK;
+}
+
+static inline void guess_take(es_run *run, uint32_t count, uint32_t layer, bool at_gate)
+{
+    if (run->levels > 1) {
+        guess_place(run, count, layer, at_gate);
+        return;
+    }
+    for (const es_guess *guess = run->guesses, *end = guess + count; guess < end; guess++)
+        guess_one(run, run->serving, guess->object, layer, at_gate);
 }
 
 /* Who judges guesses hears them as they were given, before the core drops what is there already. */
@@ -79,7 +103,7 @@ void es_guess_ask(es_run *run)
         const bool next = layer >= layers;
         const es_predict_ask ask = {.point = ES_AFTER_GATE, .event = e, .layer = next ? layer - layers : layer, .next_step = next};
         uint32_t n = guess_predict(run, &ask);
-        guess_take(run, run->guesses, n, ask.layer, true);
+        guess_take(run, n, ask.layer, true);
     }
 }
 
@@ -91,7 +115,7 @@ void es_guess_ask_at_end(es_run *run)
     e->rows = NULL;                         /* the step is over and may be gone */
     es_predict_ask ask = {.point = ES_STEP_END, .event = e, .layer = 0, .next_step = true};
     uint32_t n = guess_predict(run, &ask);
-    guess_take(run, run->guesses, n, ask.layer, false);
+    guess_take(run, n, ask.layer, false);
     if (run->pending_count)
         es_guess_try(run);
 }
@@ -99,56 +123,68 @@ void es_guess_ask_at_end(es_run *run)
 void es_guess_gate(es_run *run)
 {
     es_event *e = &run->composer.event;
-    es_tier_view *tier = &run->tier_view[run->serving];
     uint32_t kept = 0;
     for (uint32_t i = 0; i < run->pending_count; i++) {
         es_oid object = run->pending[i];
+        uint32_t t = run->pending_to[i];
         size_t w = object >> 6;
         bool wanted = w >= e->word && w < e->word + e->words && e->mask[w - e->word] & guess_bit(object);
         if (!wanted && (w < e->word || w >= e->word + e->words || !es_guess_is_for(run, object, e))) {
+            run->pending_to[kept] = (uint8_t)t;
             run->pending[kept++] = object;
             continue;
         }
-        tier->queued[w] &= ~guess_bit(object);
-        if (wanted)
+        run->tier_view[t].queued[w] &= ~guess_bit(object);
+        if (wanted && !(run->levels > 1 && es_mask_has(e->hit, object - e->base)))
             run->tally.foreseen++;
         else
             run->tally.cancelled++;
-        es_bus_objects(run, ES_FACT_CANCEL, ES_GUESS, &object, 1, run->home, run->serving);
+        es_bus_objects(run, ES_FACT_CANCEL, ES_GUESS, &object, 1, run->home, t);
     }
     run->pending_count = kept;
 }
 
+/* The guess arrives at once. */
+static void guess_land(es_run *run, uint32_t t, es_oid object, uint32_t from)
+{
+    const bool first = t == run->serving;
+    es_store_take(run, t, object);
+    es_bus_objects(run, first ? ES_FACT_START_GUESS : ES_FACT_START, ES_GUESS, &object, 1, from, t);
+    es_store_land(run, t, object);
+    es_bus_objects(run, ES_FACT_LAND, ES_GUESS, &object, 1, from, t);
+    if (!first)
+        es_bus_objects(run, ES_FACT_ARRIVE_LOW, ES_GUESS, &object, 1, from, t);
+    run->fresh[object >> 6] |= guess_bit(object);
+    run->tally.guess_copies++;
+    run->tally.guess_bytes += run->bytes[object >> 6];
+}
+
 void es_guess_try(es_run *run)
 {
-    es_tier *tier = &run->tier[run->serving];
     uint32_t done = 0;
     for (; done < run->pending_count; done++) {
         es_oid object = run->pending[done];
+        uint32_t t = run->pending_to[done];
         size_t w = object >> 6;
-        uint32_t source = es_store_source(run, run->serving, object), from = es_fetch_near(run, object, ES_GUESS);
+        uint32_t source = es_store_source(run, t, object), from = es_fetch_near(run, t, object, ES_GUESS);
         bool lifted = es_store_lift(run, from, object);
-        es_room room = es_room_make(run, run->serving, object, tier->unit[w], ES_GUESS);
+        es_room room = es_room_make(run, t, object, run->tier[t].unit[w], ES_GUESS);
         if (room != ES_ROOM_OK && lifted)
             es_store_put_back(run, from, object);
         if (room == ES_ROOM_WAIT)
             break;
-        tier->view->queued[w] &= ~guess_bit(object);
+        run->tier_view[t].queued[w] &= ~guess_bit(object);
         if (room == ES_ROOM_NEVER) {
             run->tally.cancelled++;
-            es_bus_objects(run, ES_FACT_CANCEL, ES_GUESS, &object, 1, from, run->serving);
+            es_bus_objects(run, ES_FACT_CANCEL, ES_GUESS, &object, 1, from, t);
             continue;
         }
         run->tier_view[source].guessed++;
-        es_store_take(run, run->serving, object);
-        es_bus_objects(run, ES_FACT_START_GUESS, ES_GUESS, &object, 1, from, run->serving);
-        es_store_land(run, run->serving, object);
-        es_bus_objects(run, ES_FACT_LAND, ES_GUESS, &object, 1, from, run->serving);
-        run->fresh[w] |= guess_bit(object);
-        run->tally.guess_copies++;
-        run->tally.guess_bytes += run->bytes[w];
+        guess_land(run, t, object, from);
     }
-    for (uint32_t i = done; i < run->pending_count; i++)
+    for (uint32_t i = done; i < run->pending_count; i++) {
         run->pending[i - done] = run->pending[i];
+        run->pending_to[i - done] = run->pending_to[i];
+    }
     run->pending_count -= done;
 }

@@ -4,6 +4,7 @@
 static const char *const plan_disciplines[] = {"fifo", "lanes", "shared", NULL};
 static const char *const plan_keys[] = {"layer_expert", "expert", NULL};
 static const char *const plan_overlaps[] = {"resident_first", "in_order", "barrier", NULL};
+static const char *const plan_accesses[] = {"first", "every", NULL};
 
 const es_option es_tier_options[] = {
     {.name = "capacity", .type = ES_OPT_TEXT, .offset = offsetof(es_plan_tier, capacity),
@@ -49,6 +50,8 @@ const es_option es_catalog_options[] = {
 const es_option es_compute_options[] = {
     {.name = "overlap", .type = ES_OPT_ENUM, .offset = offsetof(es_plan_compute, overlap), .choices = plan_overlaps,
         .help = "Experts are computed as they are there, resident ones first; in the order of the union; or all behind the last copy."},
+    {.name = "access", .type = ES_OPT_ENUM, .offset = offsetof(es_plan_compute, access), .choices = plan_accesses,
+        .help = "With several serving tiers: an expert that is in two of them is read from the first, or paid for in every one (a published simulator does)."},
     {.name = "protect_guesses", .type = ES_OPT_BOOL, .offset = offsetof(es_plan_compute, protect_guesses),
         .help = "An expert that was guessed is not given up for another guess before the gate of its layer."},
     {.name = "lookahead", .type = ES_OPT_INT, .offset = offsetof(es_plan_compute, lookahead), .def = 1, .min = 1, .max = 64, .unit = "layers",

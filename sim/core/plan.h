@@ -59,8 +59,11 @@ typedef struct es_plan_catalog { /* catalog */
 
 typedef enum es_overlap { ES_RESIDENT_FIRST, ES_IN_ORDER, ES_BARRIER } es_overlap;
 
+typedef enum es_access { ES_ACCESS_FIRST, ES_ACCESS_EVERY } es_access;
+
 typedef struct es_plan_compute { /* compute */
     int overlap;
+    int access;                 /* es_access */
     bool protect_guesses;       /* what was guessed is not given up for another guess before the gate of its layer */
     int64_t lookahead;          /* layers ahead for which the predictor is asked at each gate */
 } es_plan_compute;

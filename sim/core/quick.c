@@ -1,9 +1,12 @@
-/* Quick: a step of one token in the plainest machine: one cache before home, nobody refuses, dispatches or holds back, nobody
- * listens to single copies, all objects alike, at most 64 experts, room for what a token wants of a layer. It does what replay.c
- * and fetch.c do, in the same order, in a fraction of the instructions; tests/property compares both ways.
+/* Quick: a step of one token in the plainest machine: one cache before home, nobody dispatches or holds back, nobody listens to
+ * single copies, all objects alike, at most 64 experts, room for what a token wants of a layer. Without a clock the policy may
+ * refuse. It does what replay.c and fetch.c do, in the same order, in a fraction of the instructions; tests/property compares both
+ * ways.
  *
  * Without a clock a pure cache simulator spends its time here, with one in quick_timed.c. */
 #include "sim/core/quick.h"
+
+#include <string.h>
 
 /* One link that one copy uses at a time, at known cost; demands before guesses, if somebody guesses. */
 static bool quick_link(const es_run *run)
@@ -25,6 +28,12 @@ static bool quick_link(const es_run *run)
         (!run->predictor || scheduler->demands_first);
 }
 
+/* Does nobody but the policy decide how misses are served, and it only where a refusal is known here? */
+static bool quick_decides(const es_run *run)
+{
+    return !run->decides || (run->admits && !run->view.timed && !(run->dispatcher && run->dispatcher->serve));
+}
+
 void es_quick_open(es_run *run)
 {
     const es_tier *tier = &run->tier[run->serving];
@@ -32,9 +41,10 @@ void es_quick_open(es_run *run)
     unsigned single = ES_HEARS(ES_FACT_QUEUE) | ES_HEARS(ES_FACT_START) | ES_HEARS(ES_FACT_LAND) | ES_HEARS(ES_FACT_EVICT) |
         ES_HEARS(ES_FACT_STALL) | ES_HEARS(ES_FACT_COMPUTE);
     es_quick *q = &run->quick;
-    q->fits = run->tiers == 2 && !run->composer.routes && run->view.spaces == run->view.layers && !run->decides && !run->grace.on && tier->uniform && !run->view.per_layer &&
+    q->roomy = (int64_t)run->composer.info->top_k * tier->unit[0] <= tier->room[0] - tier->settled[0];
+    q->fits = run->tiers == 2 && !run->composer.routes && run->view.spaces == run->view.layers && quick_decides(run) && !run->grace.on && tier->uniform && !run->view.per_layer &&
         tier->demote == ES_NO_TIER && (overflow == ES_WAVES || overflow == ES_TRIM) && !(run->heard & single) && run->view.words_per_layer == 1 &&
-        (int64_t)run->composer.info->top_k * tier->unit[0] <= tier->room[0] - tier->settled[0] &&
+        (q->roomy || run->admits) &&
         (run->view.timed ? run->wakes == 0 && quick_link(run) : !run->predictor);
     if (!q->fits)
         return;
@@ -77,51 +87,124 @@ static ES_COLD void quick_trim(es_run *run)
     quick_spare(run);
 }
 
-/* Room for all that is missing, then all of it is there. No register lives across the question for victims. */
-QUICK_INLINE void quick_fetch(es_run *run, uint32_t layer, uint32_t misses)
+/* Room for so many more, then what `stays` of the event is there. No register lives across the question for victims. */
+QUICK_INLINE void quick_enter(es_run *run, const uint64_t *stays, uint32_t more)
 {
     es_quick *q = &run->quick;
     bool enough = true;
-    quick_count(run, layer, q->mask & ~q->hit, misses);
-    if ((q->spare -= misses * q->unit) < 0) {
-        uint64_t *guard = &run->view.guard[layer];
+    q->fetched += more;
+    if ((q->spare -= more * q->unit) < 0) {
+        uint64_t *guard = &run->view.guard[run->composer.event.layer];
         *guard = q->mask;
         q->need.units = -q->spare;
         enough = (q->spare += quick_evict(run) * q->unit) >= 0;
         *guard = 0;
     }
-    q->resident[run->composer.event.layer] |= q->mask;
+    q->resident[run->composer.event.layer] |= *stays;
     if (!enough)
         quick_trim(run);
 }
 
-/* Inlined for the usual numbers of experts per token, whose loops then fall away. */
-QUICK_INLINE void quick_events(es_run *run, const uint16_t *ids, size_t top_k)
+/* The policy says which misses stay. */
+static void quick_ask(es_run *run)
 {
     es_event *e = &run->composer.event;
-    for (const uint16_t *end = ids + run->view.layers * top_k; ids < end; ids += top_k, e->layer++, e->word++, e->base += 64) {
-        if (quick_lookup(run, ids, top_k)) {
-            quick_use(run);
-            if (e->hits != e->count)
-                quick_fetch(run, e->layer, e->count - e->hits);
-            quick_release(run);
-        } else if (run->code != ES_OK) {
-            return;
+    es_quick *q = &run->quick;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < e->count; i++)
+        if (!(q->hit & q->bit[e->list[i]])) {
+            run->missing[n] = e->list[i];
+            run->keep[n++] = true;
         }
-    }
+    run->missing_count = n;
+    run->policy->admit(run->policy_state, &(es_admit_ask){.event = e, .missing = run->missing, .count = n, .tier = run->serving, .free_units = q->spare},
+        run->keep);
+    q->kept = q->mask;
+    for (uint32_t i = 0; i < n; i++)
+        q->kept ^= run->keep[i] ? 0 : q->bit[run->missing[i]];
+    run->tally.refused += (uint64_t)__builtin_popcountll(q->mask ^ q->kept);
+    e->kept = &q->kept;
 }
 
+/* What the event keeps has not room at once. */
+static ES_COLD void quick_waves(es_run *run, uint32_t misses)
+{
+    quick_hold(run);
+    es_fetch_instant(run, misses);
+    run->view.guard[run->composer.event.word] = 0;
+    if (run->exceeded)
+        es_room_trim(run, &run->composer.event);
+    run->exceeded = false;
+    quick_spare(run);
+}
+
+/* All of an event of which some may be refused, but its release. */
+static void quick_refuse(es_run *run, uint32_t misses)
+{
+    const es_event *e = &run->composer.event;
+    es_quick *q = &run->quick;
+    run->view.guard[e->word] = q->mask;
+    quick_ask(run);
+    quick_use(run);
+    if (!q->roomy && run->contract->overflow == ES_WAVES && es_room_exceeds(run, e, e->kept)) {
+        quick_waves(run, misses);
+        return;
+    }
+    run->view.guard[e->word] = 0;
+    quick_count(run, e->layer, q->mask & ~q->hit, misses);
+    quick_enter(run, &q->kept, (uint32_t)__builtin_popcountll(q->kept & ~q->hit));
+}
+
+/* false: the row is faulty (run->code). */
+QUICK_INLINE bool quick_event(es_run *run, const uint16_t *ids, uint32_t n, bool admits)
+{
+    es_event *e = &run->composer.event;
+    const es_quick *q = &run->quick;
+    if (!quick_lookup(run, ids, n))
+        return false;
+    if (admits && e->hits != n) {
+        quick_refuse(run, n - e->hits);
+        quick_release(run, n);
+        e->kept = NULL;
+        return true;
+    }
+    quick_use(run);
+    if (e->hits != n) {
+        quick_count(run, e->layer, q->mask & ~q->hit, n - e->hits);
+        quick_enter(run, &q->mask, n - e->hits);
+    }
+    quick_release(run, n);
+    return true;
+}
+
+static ES_COLD bool quick_short(es_run *run, const uint16_t *ids, uint32_t top_k)
+{
+    const uint32_t n = es_row_length(ids, top_k);
+    return n == 0 || quick_event(run, ids, n, run->admits);
+}
+
+QUICK_INLINE void quick_events(es_run *run, const uint16_t *ids, size_t top_k, bool admits)
+{
+    es_event *e = &run->composer.event;
+    for (const uint16_t *end = ids + run->view.layers * top_k; ids < end; ids += top_k, e->layer++, e->word++, e->base += 64)
+        if (!(ids[top_k - 1] != ES_NO_EXPERT ? quick_event(run, ids, (uint32_t)top_k, admits) : quick_short(run, ids, (uint32_t)top_k)))
+            return;
+}
+
+/* Inlined for the usual numbers of experts per token, whose loops then fall away, and for a policy that never refuses. */
 static void quick_untimed(es_run *run, const uint16_t *ids, size_t top_k)
 {
     quick_spare(run);
-    if (top_k == 4)
-        quick_events(run, ids, 4);
+    if (run->admits)
+        quick_events(run, ids, top_k, true);
+    else if (top_k == 4)
+        quick_events(run, ids, 4, false);
     else if (top_k == 6)
-        quick_events(run, ids, 6);
+        quick_events(run, ids, 6, false);
     else if (top_k == 8)
-        quick_events(run, ids, 8);
+        quick_events(run, ids, 8, false);
     else
-        quick_events(run, ids, top_k);
+        quick_events(run, ids, top_k, false);
     quick_hold(run);
 }
 

@@ -13,14 +13,6 @@ void es_quick_timed(es_run *run, const uint16_t *ids, size_t top_k);
 
 /* ---- the event ---- */
 
-/* How many of a row that ends in ES_NO_EXPERT are experts. */
-static ES_COLD uint32_t quick_short(const uint16_t *ids, uint32_t n)
-{
-    while (n > 0 && ids[n - 1] == ES_NO_EXPERT)
-        n--;
-    return n;
-}
-
 /* The ids as bits. From a table: that takes two instructions per id, a shift takes four. */
 QUICK_INLINE uint64_t quick_mask(const uint64_t bit[64], const uint16_t *ids, uint32_t n)
 {
@@ -36,20 +28,12 @@ static ES_COLD void quick_twice(es_run *run)
     es_composer_fault(run, run->composer.row);
 }
 
-/* Looks a row up. false: the row is empty, or faulty (run->code). */
-QUICK_INLINE bool quick_lookup(es_run *run, const uint16_t *ids, size_t top_k)
+/* Looks up a row of n experts. false: one is listed twice (run->code). */
+QUICK_INLINE bool quick_lookup(es_run *run, const uint16_t *ids, uint32_t n)
 {
     es_event *e = &run->composer.event;
     es_quick *q = &run->quick;
-    uint32_t n = (uint32_t)top_k;
-    if (ids[top_k - 1] != ES_NO_EXPERT) {
-        q->mask = quick_mask(q->bit, ids, n);
-    } else {
-        n = quick_short(ids, n);
-        q->mask = quick_mask(q->bit, ids, n);
-        if (n == 0)
-            return false;
-    }
+    q->mask = quick_mask(q->bit, ids, n);
     q->hit = q->mask & q->resident[e->word];
     if ((uint32_t)__builtin_popcountll(q->mask) != n) {
         quick_twice(run);
@@ -67,12 +51,13 @@ QUICK_INLINE void quick_use(es_run *run)
         l->notify(l->self, &run->use);
 }
 
-QUICK_INLINE void quick_release(es_run *run)
+QUICK_INLINE void quick_release(es_run *run, uint32_t n)
 {
-    for (const es_listener *l = run->hears[ES_FACT_RELEASE]; l->notify; l++)
-        l->notify(l->self, &run->release);
+    if (es_bus_heard(run, ES_FACT_RELEASE))
+        for (const es_listener *l = run->hears[ES_FACT_RELEASE]; l->notify; l++)
+            l->notify(l->self, &run->release);
     run->composer.event.index++;
-    run->composer.event.at += run->composer.event.count;
+    run->composer.event.at += n;
 }
 
 /* ---- its misses ---- */
@@ -88,20 +73,18 @@ static ES_COLD void quick_first(es_run *run, uint32_t layer, uint64_t first)
 
 QUICK_INLINE void quick_count(es_run *run, uint32_t layer, uint64_t missing, uint32_t misses)
 {
-    es_quick *q = &run->quick;
     uint64_t first = missing & ~run->seen[layer];
     if (first)
         quick_first(run, layer, first);
-    q->fetched += misses;
-    q->bytes += misses * run->bytes[layer];
+    run->quick.bytes += misses * run->bytes[layer];
 }
 
 /* The policy named an expert that it may not name: the first of the event's own that left, or `object`. */
-static ES_COLD void quick_wrong(es_run *run, es_oid object)
+static ES_COLD void quick_wrong(es_run *run, const es_oid *object)
 {
     const es_event *e = &run->composer.event;
     uint64_t left = run->view.guard[e->word] & run->quick.hit & ~run->quick.resident[e->word];
-    es_room_fault(run, run->serving, left ? e->base + (es_oid)__builtin_ctzll(left) : object);
+    es_room_fault(run, run->serving, left ? e->base + (es_oid)__builtin_ctzll(left) : *object);
 }
 
 /* What the policy names leaves; returns how many. */
@@ -112,16 +95,12 @@ QUICK_INLINE int64_t quick_evict(es_run *run)
     const size_t gone = q->victims(run->policy_state, &q->need, q->victim, run->view.objects), objects = run->view.objects;
     for (const es_oid *v = q->victim, *end = v + gone; v < end; v++) {
         const size_t object = *v;
-        if (object >= objects) {
-            quick_wrong(run, *v);
+        const uint64_t bit = q->bit[object & 63];
+        if (object >= objects || !(resident[object >> 6] & bit)) {
+            quick_wrong(run, v);
             return 0;
         }
-        const uint64_t there = resident[object >> 6];
-        if (!(there >> (object & 63) & 1)) {
-            quick_wrong(run, *v);
-            return 0;
-        }
-        resident[object >> 6] = there ^ 1ull << (object & 63);
+        resident[object >> 6] ^= bit;
     }
     run->tally.evictions += gone;
     return (int64_t)gone;

@@ -89,7 +89,7 @@ QUICK_INLINE void timed_room(es_run *run, int64_t lacking, es_time now, uint64_t
     q->need.all = lacking > q->unit && run->contract->overflow == ES_WAVES;
     int64_t gone = quick_evict(run);
     if (run->tally.guess_copies)
-        es_store_waste(run, q->victim, (size_t)gone);
+        es_store_waste(run, run->serving, q->victim, (size_t)gone);
     gone *= q->unit;
     tier->used[0] -= gone;
     tier->held -= gone;
@@ -181,7 +181,9 @@ static uint64_t timed_gate(es_run *run)
             timed_demanded(run);
         missing = q->mask & ~q->hit & ~tier->inbound[e->word];
         tier->queued[e->word] |= missing;
-        quick_count(run, e->layer, missing, e->count - e->hits - e->late);
+        const uint32_t misses = e->count - e->hits - e->late;
+        quick_count(run, e->layer, missing, misses);
+        q->fetched += misses;
     }
     if (run->predictor)
         es_guess_ask(run);
@@ -205,7 +207,7 @@ static void timed_release(es_run *run)
         run->exceeded = false;
     }
     es_channels_unblock(run);
-    quick_release(run);
+    quick_release(run, e->count);
 }
 
 static void timed_layer(es_run *run, const uint16_t *ids, size_t top_k)
@@ -214,7 +216,8 @@ static void timed_layer(es_run *run, const uint16_t *ids, size_t top_k)
     timed_until(run, run->now + run->dense_ns);
     run->times.dense += run->dense_ns;
     run->gate = run->use.at = run->use.since = run->release.since = run->now;
-    if (!quick_lookup(run, ids, top_k))
+    const uint32_t n = es_row_length(ids, (uint32_t)top_k);
+    if (n == 0 || !quick_lookup(run, ids, n))
         return;
     const uint64_t missing = timed_gate(run);
     es_time free = run->now + e->hits * run->expert_ns[e->layer];

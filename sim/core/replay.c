@@ -59,6 +59,8 @@ static inline uint32_t replay_lookup(es_run *run)
     es_event *e = &run->composer.event;
     es_tier_view *tier = &run->tier_view[run->serving];
     uint32_t hits = 0, late = 0, foreseen = 0;
+    if (run->levels > 1)
+        return es_levels_lookup(run);
     e->late = e->foreseen = 0;
     if (!run->predictor) {
         for (uint32_t w = 0; w < e->words; w++) {
@@ -91,7 +93,7 @@ static void replay_instant(es_run *run)
     uint32_t misses = replay_lookup(run);
     e->kept = NULL;
     run->exceeded = false;
-    if (misses == 0 && !run->predictor) {
+    if (misses == 0 && !run->predictor && run->levels == 1) {
         es_bus_event(run, &run->use);
     } else {
         if (run->pending_count)
@@ -101,6 +103,8 @@ static void replay_instant(es_run *run)
         replay_pin(run);
         if (run->decides)
             es_fetch_decide(run, misses);
+        if (run->levels > 1)
+            es_levels_rise(run);
         es_bus_event(run, &run->use);
         if (run->predictor && e->last)
             es_guess_ask(run);
@@ -229,11 +233,11 @@ static void replay_compute(es_run *run, uint32_t place, uint32_t channel)
     run->times.expert_gpu += cost;
     replay_span(run, ES_FACT_COMPUTE, run->gpu, object, ready, gpu->free_at);
     if (run->wanted.waves) {
-        es_xfer *x = &run->tier[run->serving].xfer[object];
-        x->object = object;
-        x->due.fire = replay_computed;
+        es_computed *c = &run->wanted.computed[e->list[place]];
+        c->object = object;
+        c->due.fire = replay_computed;
         run->wanted.computing++;
-        es_calendar_add(&run->calendar, &x->due, gpu->free_at, ES_PHASE_RELEASE);
+        es_calendar_add(&run->calendar, &c->due, gpu->free_at, ES_PHASE_RELEASE);
     }
 }
 
@@ -265,7 +269,7 @@ static void replay_ended(es_run *run, es_oid object)
 
 static void replay_computed(es_run *run, es_due *due)
 {
-    replay_ended(run, ((const es_xfer *)(const void *)due)->object);
+    replay_ended(run, ((const es_computed *)(const void *)due)->object);
 }
 
 void es_replay_computed(es_run *run, uint32_t unit, es_oid object, es_time since)
@@ -301,7 +305,9 @@ void es_replay_landed(es_run *run, es_xfer *x)
     const es_event *e = &run->composer.event;
     es_wanted *wanted = &run->wanted;
     uint32_t index = x->object - e->base;
-    if (wanted->count == 0 || x->tier != run->serving || x->object < e->base || index >= run->view.stride || !replay_bit(wanted->waiting, index))
+    if (wanted->count == 0 || !run->tier[x->tier].serving || x->object < e->base || index >= run->view.stride || !replay_bit(wanted->waiting, index))
+        return;
+    if (x->via && es_levels_passes(run, x))
         return;
     uint32_t channel = run->link[x->link].channel[0];
     wanted->waiting[index >> 6] &= ~(1ull << (index & 63));
@@ -319,14 +325,14 @@ static void replay_ask(es_run *run)
 {
     es_event *e = &run->composer.event;
     es_wanted *wanted = &run->wanted;
-    es_tier_view *tier = &run->tier_view[run->serving];
+    const uint64_t *inbound = es_levels_inbound(run, e);
     for (uint32_t i = 0, m = 0; i < e->count; i++) {
         uint16_t index = e->list[i];
         es_oid object = es_object(e, index);
         if (replay_bit(e->hit, index))
             continue;
-        if (replay_bit(tier->inbound + e->word, index)) {
-            es_channel_hurry(run, run->serving, object);
+        if (replay_bit(inbound, index)) {
+            es_levels_urge(run, object);
             wanted->waiting[index >> 6] |= 1ull << (index & 63);
             wanted->count++;
             continue;
@@ -336,10 +342,7 @@ static void replay_ask(es_run *run)
             assert(run->missing[m] == index);
             verdict = run->verdicts[m++];
         }
-        if (replay_bit(tier->queued + e->word, index)) {
-            run->tally.foreseen++;
-            es_channel_raise(run, run->serving, object);
-        }
+        run->tally.foreseen += es_levels_raise(run, object);
         if (verdict == ES_FETCH) {
             es_channel_ask(run, run->serving, object, ES_CLASS_DEMAND, !es_event_keeps(e, index));
             wanted->waiting[index >> 6] |= 1ull << (index & 63);
@@ -445,6 +448,8 @@ static void replay_gate(es_run *run, es_due *due)
     e->kept = NULL;
     if (run->decides)
         es_fetch_decide(run, misses);
+    if (run->levels > 1)
+        es_levels_rise(run);
     wanted->waves = run->contract->overflow == ES_WAVES && es_room_exceeds(run, e, e->kept);
     wanted->overlap = run->plan->compute.overlap;
     if (wanted->waves) {

@@ -69,7 +69,7 @@ void es_route_layer(es_run *run, uint32_t layer)
 static const uint64_t *route_resident(const es_run *run, uint32_t layer)
 {
     const es_composer *c = &run->composer;
-    const uint64_t *mask = run->tier_view[run->serving].resident + (size_t)layer * run->view.words_per_layer;
+    const uint64_t *mask = run->tier_view[run->serving].resident + es_layer_base(&run->view, layer) / 64;
     uint64_t *whole = run->routing.resident;
     if (c->slices == 1)
         return mask;

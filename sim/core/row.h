@@ -5,14 +5,18 @@
 
 #include "sim/core/state.h"
 
-/* The ids of a row; *count without the ES_NO_EXPERT that fill a short one. */
+/* How many of a row are experts: ES_NO_EXPERT fill a short one. */
+static inline uint32_t es_row_length(const uint16_t *ids, uint32_t top_k)
+{
+    while (top_k > 0 && ids[top_k - 1] == ES_NO_EXPERT)
+        top_k--;
+    return top_k;
+}
+
 static inline const uint16_t *es_row_ids(const es_composer *c, uint32_t row, uint32_t layer, uint32_t *count)
 {
-    uint32_t k = c->info->top_k;
-    const uint16_t *ids = c->step.ids + ((size_t)row * c->info->layers + layer) * k;
-    while (k > 0 && ids[k - 1] == ES_NO_EXPERT)
-        k--;
-    *count = k;
+    const uint16_t *ids = c->step.ids + ((size_t)row * c->info->layers + layer) * c->info->top_k;
+    *count = es_row_length(ids, c->info->top_k);
     return ids;
 }
 

@@ -48,6 +48,15 @@ static int64_t run_cycle_bytes(const es_run *run)
     return bytes;
 }
 
+/* Room of a tier, without what the policy's pins take where they stand beside it. */
+static int64_t run_room(const es_run *run, const es_tier *tier)
+{
+    int64_t room = 0;
+    for (uint32_t b = 0; b < (run->view.per_layer ? run->view.layers : 1); b++)
+        room += tier->room[b] - (run->view.pins_beside ? tier->settled[b] : 0);
+    return room;
+}
+
 static void run_report_tiers(const es_run *run, es_json *out)
 {
     es_json *tiers = es_json_add_object(out, "tiers");
@@ -56,24 +65,37 @@ static void run_report_tiers(const es_run *run, es_json *out)
         es_json *one = es_json_add_object(tiers, tier->name);
         if (!one)
             return;
-        int64_t room = 0;
-        for (uint32_t b = 0; b < (run->view.per_layer ? run->view.layers : 1); b++)
-            room += tier->room[b] - (run->view.pins_beside ? tier->settled[b] : 0);
         es_json_add_bool(one, "home", tier->home);
         es_json_add_bool(one, "serving", tier->serving);
         if (!tier->home) {
             es_json_add_text(one, "counts", tier->counts);
-            es_json_add_int(one, "capacity", room);
+            es_json_add_int(one, "capacity", run_room(run, tier));
             es_json_add_int(one, "peak", tier->peak);
             es_json_add_int(one, "held", tier->held);
             es_json_add_int(one, "insertions", (int64_t)tier->view->insertions);
             es_json_add_int(one, "evictions", (int64_t)tier->view->evictions);
         }
-        if (!tier->serving) {
+        if (run->levels > 1 && tier->serving) {
+            es_json_add_int(one, "present", (int64_t)tier->present);
+            es_json_add_int(one, "risen", (int64_t)tier->risen);
+        }
+        if (!tier->serving || run->levels > 1) {
             es_json_add_int(one, "found", (int64_t)tier->view->found);
             es_json_add_int(one, "guessed", (int64_t)tier->view->guessed);
         }
     }
+}
+
+/* Of all serving tiers together, where they count alike. */
+static int64_t run_serving_room(const es_run *run)
+{
+    const es_tier *first = &run->tier[run->serving];
+    int64_t room = 0;
+    for (uint32_t l = 0; l < run->levels; l++) {
+        const es_tier *tier = &run->tier[run->level[l]];
+        room += strcmp(tier->counts, first->counts) == 0 ? run_room(run, tier) : 0;
+    }
+    return room;
 }
 
 static void run_report_capacity(const es_run *run, es_json *out)
@@ -84,17 +106,17 @@ static void run_report_capacity(const es_run *run, es_json *out)
         capacity = es_json_add_object(out, "capacity");
     if (!capacity)
         return;
-    int64_t room = 0, population_bytes = 0;
-    for (uint32_t b = 0; b < (run->view.per_layer ? run->view.layers : 1); b++)
-        room += tier->room[b] - (run->view.pins_beside ? tier->settled[b] : 0);
+    const int64_t room = run_serving_room(run), population = (int64_t)run->view.spaces * run->view.experts;
+    int64_t population_bytes = 0;
     for (uint32_t l = 0; l < run->view.spaces; l++)
         population_bytes += run->view.experts * run->bytes[l * run->view.words_per_layer];
-    es_json_add_int(capacity, "objects", (int64_t)run->view.spaces * run->view.experts);
+    es_json_add_int(capacity, "objects", population);
     if (tier->home)
         cJSON_AddNullToObject(capacity, "slots_or_bytes");
     else
         es_json_add_int(capacity, "slots_or_bytes", room);
     es_json_add_text(capacity, "counts", tier->counts);
+    es_json_add_bool(capacity, "beyond_population", !tier->home && room > (strcmp(tier->counts, "slots") == 0 ? population : population_bytes));
     if (run->plan->expert_bytes) {
         es_json_add_int(capacity, "cycle_bytes", run_cycle_bytes(run));
         es_json_add_int(capacity, "population_bytes", population_bytes);

@@ -10,6 +10,7 @@
  *   start.c     before the first step          wake.c     periodic work of parts
  *   route.c     rows of a closed-loop router   knobs.c    what a tuner may turn
  *   bus.c       delivers facts                 run.c      begins, ends, reports
+ *   levels.c    several serving tiers
  *   quick.c     the plainest run in fewer instructions, quick_timed.c with a clock */
 #ifndef ES_CORE_STATE_H
 #define ES_CORE_STATE_H
@@ -31,7 +32,7 @@ enum { ES_MOST_TIERS = 16, ES_MOST_CHANNELS = 32, ES_MOST_HOPS = 4 };
 enum { ES_FILL_OPEN, ES_FILL_NOW, ES_FILL_DONE };
 
 typedef struct es_xfer {
-    es_due due;                 /* COMPLETE, and the end of its compute in waves */
+    es_due due;                 /* COMPLETE */
     struct es_xfer *next, *prev; /* in its channel's queue or among its running transfers */
     es_oid object;
     uint16_t tier, link;        /* where to, over which link */
@@ -42,6 +43,7 @@ typedef struct es_xfer {
     bool begun;                 /* its first chunk has started: it holds its room */
     bool holds_lane;            /* false for all but the last of a batch */
     bool transient;             /* takes no room: read in place, or let through a tier on its way that has none */
+    bool via;                   /* a stage of a longer way: another tier asked for it */
     bool passing;               /* comes from a tier that let it through and does not hold it */
     es_time asked;
     uint64_t order;             /* of asking, over all channels */
@@ -122,6 +124,9 @@ typedef struct es_tier {
     const char *counts;         /* "slots" or "bytes" */
     uint32_t way[ES_MOST_TIERS]; /* first link on the shortest way to here from each tier, or ES_NONE */
     uint32_t hops[ES_MOST_TIERS]; /* how many links that way has; ES_NONE: there is none */
+    uint32_t touched;           /* objects of the event at hand that are paid for here (levels.c) */
+    uint64_t present;           /* hits that were here, be it behind another serving tier */
+    uint64_t risen;             /* objects that went up from here to the first serving tier */
     int64_t *settled;           /* [buckets of this tier] units that the policy put there at the start and will not give up */
     int64_t *leaving;           /* [buckets of this tier] units of OUTBOUND copies: still held, but going */
     es_xfer *xfer;              /* [objects]; timed runs */
@@ -191,10 +196,16 @@ typedef struct es_listener {
     unsigned hears;
 } es_listener;
 
+typedef struct es_computed {    /* waves: the end of an expert's compute, after which it may leave */
+    es_due due;
+    es_oid object;
+} es_computed;
+
 typedef struct es_wanted {      /* timed: what the layer at hand still waits for */
     uint64_t *waiting;          /* [words_per_layer] wanted and not yet there */
     uint32_t count;
     uint32_t next;              /* in_order, barrier: first element of the list not yet computed */
+    es_computed *computed;      /* [stride] */
     uint32_t computing;         /* waves: experts whose compute has not ended */
     bool waves;                 /* this event is larger than its room: each expert is unpinned when its compute ends */
     int overlap;
@@ -203,14 +214,15 @@ typedef struct es_wanted {      /* timed: what the layer at hand still waits for
 
 typedef struct es_quick {       /* the plainest run (quick.c): what changes at every event */
     bool fits;
-    uint64_t mask, hit;         /* of the event */
+    bool roomy;                 /* whatever an event keeps, it has room */
+    uint64_t mask, hit, kept;   /* of the event */
     int64_t unit;               /* of the serving tier: what an object takes */
     int64_t spare;              /* room not used (without a clock) */
     uint64_t *resident;
     es_need need;
     size_t (*victims)(void *self, const es_need *need, es_oid *out, size_t most);
     es_oid *victim;             /* its answer */
-    uint64_t fetched;           /* of the step */
+    uint64_t fetched;           /* of the step, to stay */
     int64_t bytes;
     es_time queue_ns, stall_ns, busy_ns;
     uint32_t link, channel;     /* from home */
@@ -249,6 +261,7 @@ struct es_run {
     es_tier tier[ES_MOST_TIERS];
     es_tier_view tier_view[ES_MOST_TIERS];
     uint32_t tiers, serving, home;
+    uint32_t levels, level[ES_MOST_TIERS]; /* tiers that the gpu reads experts from, in the order of the config; the first is `serving` */
     es_chan chan[ES_MOST_CHANNELS];
     es_channel_view chan_view[ES_MOST_CHANNELS];
     uint32_t chans, gpu, cpu;   /* compute units or ES_NONE */
@@ -290,12 +303,15 @@ struct es_run {
     uint32_t observers;
 
     es_composer composer;
+    uint64_t *coming;           /* [words_per_layer] several serving tiers: of the event, in flight to any of them */
     uint64_t *hit, *kept, *stay; /* [words_per_layer] of the event: resident at its gate; kept afterwards; newly so */
     es_oid *moved;              /* [objects] scratch for facts */
     bool *keep;                 /* [stride] scratch for the policy's admit */
     es_guess *guesses;          /* scratch for the predictor */
+    uint32_t *places;           /* scratch for the policy: where they go */
     uint32_t guesses_most;
-    es_oid *pending;            /* [objects] clock none: guesses that wait for room, in order */
+    es_oid *pending;            /* [serving tiers * objects] clock none: guesses that wait for room, in order */
+    uint8_t *pending_to;        /* their tiers */
     uint32_t pending_count;
     uint32_t *aim;              /* [objects] layer for whose gate a guess waits; NULL: the layer of the object */
     bool exceeded;              /* the event at hand took more than the room there is */
@@ -422,7 +438,7 @@ void es_store_recall_low(es_run *run, es_oid object);
 void es_store_put_back(es_run *run, uint32_t tier, es_oid object);
 /* The event wants these objects of a word: what a guess brought is used now, as a hit or late. */
 void es_store_used_guess(es_run *run, uint32_t word, uint64_t wanted, uint64_t hits);
-void es_store_waste(es_run *run, const es_oid *victims, size_t count);      /* guesses that leave without having been used */
+void es_store_waste(es_run *run, uint32_t tier, const es_oid *victims, size_t count);    /* guesses that leave without having been used */
 es_code es_store_initial(es_run *run, es_err *err);
 void es_start_beside(es_run *run);                  /* contract.pins_take_room off: the pins bring their own room */
 es_code es_start_fill(es_run *run, es_err *err);    /* contract.start, behind the policy's pins */
@@ -449,14 +465,25 @@ void es_grace_gate(es_run *run, const es_event *event);     /* guesses of this l
 void es_grace_prefer(es_run *run, bool avoids);             /* view.guard: pins and preferences, until es_grace_relent */
 void es_grace_relent(es_run *run);
 
+/* ---- levels: several serving tiers ---- */
+uint32_t es_levels_lookup(es_run *run);             /* as replay's own lookup; returns the misses, late ones not counted */
+void es_levels_rise(es_run *run);                   /* hits below the first serving tier go up; settles event->kept */
+void es_levels_urge(es_run *run, es_oid object);    /* late: what brings it goes on as a demand */
+bool es_levels_passes(es_run *run, const es_xfer *x);    /* x has come to a serving tier on its way to the first: is the wait not over? */
+bool es_levels_raise(es_run *run, es_oid object);   /* queued as a guess somewhere? Then no longer */
+static inline const uint64_t *es_levels_inbound(const es_run *run, const es_event *event)
+{
+    return run->levels > 1 ? run->coming : run->tier_view[run->serving].inbound + event->word;
+}
+
 /* ---- fetch ---- */
 /* How the misses of the event are served: dispatcher, policy.admit, overflow bypass. Sets event->kept and run->verdicts (by
  * place in run->missing); without any of them event->kept stays NULL and everything missing is fetched to stay. */
 void es_fetch_decide(es_run *run, uint32_t misses);
 void es_fetch_instant(es_run *run, uint32_t misses);        /* clock none */
 
-/* Clock none: brings the object to a tier that has a link to the serving one, leaving copies in the tiers between; returns it. */
-uint32_t es_fetch_near(es_run *run, es_oid object, es_why why);
+/* Clock none: brings the object to a tier that has a link to `to`, leaving copies in the tiers between; returns it. */
+uint32_t es_fetch_near(es_run *run, uint32_t to, es_oid object, es_why why);
 
 /* ---- guess ---- */
 /* Is the guess of this object for the gate of `event`? Asked of objects in the words of the event. */

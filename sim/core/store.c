@@ -138,7 +138,7 @@ static void store_gone(es_run *run, uint32_t t, es_oid object, uint32_t to)
     tier->view->evictions++;
     run->tally.evictions++;
     run->tally.demotions += to != ES_NO_TIER;
-    es_bus_objects(run, tier->serving ? ES_FACT_EVICT : ES_FACT_LEAVE_LOW, ES_DEMAND, &object, 1, t, to);
+    es_bus_objects(run, t == run->serving ? ES_FACT_EVICT : ES_FACT_LEAVE_LOW, ES_DEMAND, &object, 1, t, to);
 }
 
 void es_store_written(es_run *run, uint32_t t, es_oid object)
@@ -203,11 +203,21 @@ static void store_demote(es_run *run, uint32_t from, uint32_t to, es_oid object)
     es_bus_objects(run, ES_FACT_ARRIVE_LOW, ES_DEMOTE, &object, 1, from, to);
 }
 
-void es_store_waste(es_run *run, const es_oid *victims, size_t count)
+static bool store_served_beside(const es_run *run, uint32_t t, es_oid object)
+{
+    for (uint32_t l = 0; l < run->levels; l++) {
+        const es_tier_view *tier = &run->tier_view[run->level[l]];
+        if (run->level[l] != t && (tier->resident[object >> 6] | tier->inbound[object >> 6]) & store_bit(object))
+            return true;
+    }
+    return false;
+}
+
+void es_store_waste(es_run *run, uint32_t t, const es_oid *victims, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         es_oid object = victims[i];
-        if (es_mask_has(run->fresh, object)) {
+        if (es_mask_has(run->fresh, object) && !store_served_beside(run, t, object)) {
             run->fresh[object >> 6] &= ~store_bit(object);
             run->tally.wasted++;
             run->tally.wasted_bytes += run->bytes[object >> 6];
@@ -234,7 +244,7 @@ static void store_leave(es_run *run, uint32_t t, const es_oid *victims, size_t c
     }
     tier->view->evictions += count;
     run->tally.evictions += count;
-    es_bus_objects(run, tier->serving ? ES_FACT_EVICT : ES_FACT_LEAVE_LOW, why, victims, (uint32_t)count, t, to);
+    es_bus_objects(run, t == run->serving ? ES_FACT_EVICT : ES_FACT_LEAVE_LOW, why, victims, (uint32_t)count, t, to);
     if (to != ES_NO_TIER)
         for (size_t i = 0; i < count; i++)
             store_demote(run, t, to, victims[i]);
@@ -245,7 +255,7 @@ void es_store_evict(es_run *run, uint32_t t, const es_oid *victims, size_t count
     const es_tier *tier = &run->tier[t];
     uint32_t to = tier->demote;
     if (run->predictor && tier->serving)
-        es_store_waste(run, victims, count);
+        es_store_waste(run, t, victims, count);
     if (!run->view.timed || !tier->write_back || to == ES_NO_TIER || run->tier[to].home || why == ES_RELEASE) {
         store_leave(run, t, victims, count, why);
         return;

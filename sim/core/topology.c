@@ -205,6 +205,48 @@ static es_code topology_room(es_run *run, es_tier *tier, const es_plan_tier *row
     return ES_OK;
 }
 
+/* The first tier with a compute unit serves demands; others that the same unit reads serve beside it, one with another is the host's. */
+static es_code topology_compute(es_run *run, uint32_t t, es_err *err)
+{
+    const es_plan *plan = run->plan;
+    const es_plan_tier *row = &plan->tiers[t];
+    es_tier *tier = &run->tier[t];
+    if (!row->compute)
+        return ES_OK;
+    tier->compute = topology_name(plan->channels, plan->channel_count, sizeof *plan->channels, row->compute);
+    if (tier->compute == ES_NONE && plan->timed) {
+        topology_unknown(plan->channels, plan->channel_count, sizeof *plan->channels, "channel", row->compute, err);
+        return es_err_at(err, "tiers.%s.compute", row->name);
+    }
+    if (tier->compute != ES_NONE)
+        run->chan_view[tier->compute].compute = true;
+    bool first = run->serving == ES_NO_TIER && !(row->home && plan->tier_count > 1);
+    bool beside = !first && !row->home && run->serving != ES_NO_TIER && strcmp(row->compute, plan->tiers[run->serving].compute) == 0;
+    if (first) {
+        run->serving = t;
+        run->gpu = tier->compute;
+    } else if (!beside) {
+        run->host = t;
+        run->cpu = tier->compute;
+    }
+    tier->serving = tier->view->serving = first || beside;
+    if (tier->serving)
+        run->level[run->levels++] = t;
+    return ES_OK;
+}
+
+/* What does not go with several serving tiers. */
+static es_code topology_levels(const es_run *run, es_err *err)
+{
+    for (uint32_t l = 1; l < run->levels; l++)
+        if (run->plan->tiers[run->level[l]].write_back)
+            return es_err_set(err, ES_EINPUT, "tiers.%s.write_back: is for the first serving tier only", run->tier[run->level[l]].name);
+    if (run->levels > 1 && run->contract->overflow == ES_BYPASS)
+        return es_err_set(err, ES_EINPUT, "contract.overflow: bypass does not go with several serving tiers (%s, %s)", run->tier[run->level[0]].name,
+            run->tier[run->level[1]].name);
+    return ES_OK;
+}
+
 static es_code topology_tiers(es_run *run, es_err *err)
 {
     const es_plan *plan = run->plan;
@@ -228,23 +270,9 @@ static es_code topology_tiers(es_run *run, es_err *err)
                 run->tier[run->home].name);
         if (row->home)
             run->home = t;
-        if (row->compute) {
-            tier->compute = topology_name(plan->channels, plan->channel_count, sizeof *plan->channels, row->compute);
-            if (tier->compute == ES_NONE && plan->timed) {
-                es_code code = topology_unknown(plan->channels, plan->channel_count, sizeof *plan->channels, "channel", row->compute, err);
-                (void)code;
-                return es_err_at(err, "tiers.%s.compute", row->name);
-            }
-            if (tier->compute != ES_NONE)
-                run->chan_view[tier->compute].compute = true;
-            if (run->serving == ES_NO_TIER && !(row->home && plan->tier_count > 1)) {
-                run->serving = t;
-                run->gpu = tier->compute;
-            } else {
-                run->host = t;
-                run->cpu = tier->compute;
-            }
-        }
+        es_code code = topology_compute(run, t, err);
+        if (code != ES_OK)
+            return code;
     }
     if (run->home == ES_NO_TIER)
         return es_err_set(err, ES_EINPUT, "tiers: none is home; mark the one that holds every expert with \"home\": true");
@@ -253,7 +281,6 @@ static es_code topology_tiers(es_run *run, es_err *err)
     for (uint32_t t = 0; t < run->tiers; t++) {
         const es_plan_tier *row = &plan->tiers[t];
         es_tier *tier = &run->tier[t];
-        tier->serving = tier->view->serving = t == run->serving;
         tier->view->first_bucket = view->buckets;
         view->buckets += view->per_layer ? view->layers : 1;
         tier->view->resident = es_new_mask(run);
@@ -280,6 +307,9 @@ static es_code topology_tiers(es_run *run, es_err *err)
         if (steps++ > run->tiers)
             return es_err_set(err, ES_EINPUT, "tiers.%s.demote: the tiers demote in a circle", run->tier[t].name);
     view->serving = run->serving;
+    es_code code = topology_levels(run, err);
+    if (code != ES_OK)
+        return code;
     uint64_t *room = ES_NEW_ARRAY(&run->arena, view->buckets, uint64_t);
     ES_NEED(room, "tiers");
     for (uint32_t t = 0; t < run->tiers; t++)
@@ -321,11 +351,11 @@ static void topology_ways(es_run *run, uint32_t to)
 static es_code topology_links(es_run *run, es_err *err)
 {
     const es_plan *plan = run->plan;
-    size_t count = plan->link_count ? plan->link_count : 1;
+    size_t count = plan->link_count ? plan->link_count : run->levels;
     run->link = ES_NEW_ARRAY(&run->arena, count, es_link);
     ES_NEED(run->link, "links");
-    if (plan->link_count == 0)          /* without links everything comes straight from home */
-        run->link[run->links++] = (es_link){.from = run->home, .to = run->serving};
+    for (uint32_t l = 0; plan->link_count == 0 && l < run->levels; l++)    /* without links everything comes straight from home */
+        run->link[run->links++] = (es_link){.from = run->home, .to = run->level[l]};
     for (size_t i = 0; i < plan->link_count; i++) {
         const es_plan_link *row = &plan->links[i];
         es_link *link = &run->link[run->links++];
@@ -374,9 +404,10 @@ static es_code topology_links(es_run *run, es_err *err)
         }
     for (uint32_t t = 0; t < run->tiers; t++)
         topology_ways(run, t);
-    if (run->tier[run->serving].hops[run->home] == ES_NONE)
-        return es_err_set(err, ES_EINPUT, "links: no way leads from the home tier %s to %s, so experts could never arrive there",
-            run->tier[run->home].name, run->tier[run->serving].name);
+    for (uint32_t l = 0; l < run->levels; l++)
+        if (run->tier[run->level[l]].hops[run->home] == ES_NONE)
+            return es_err_set(err, ES_EINPUT, "links: no way leads from the home tier %s to %s, so experts could never arrive there",
+                run->tier[run->home].name, run->tier[run->level[l]].name);
     for (uint32_t t = 0; t < run->tiers; t++) {
         const es_tier *tier = &run->tier[t];
         if (!tier->serving && !tier->home && tier->hops[run->home] == ES_NONE && run->tier[run->serving].demote == ES_NONE)

@@ -19,7 +19,9 @@ static void transfer_through(es_run *run, es_xfer *x, uint32_t from)
         es_xfer *before = &run->tier[next].xfer[x->object];
         if (before->queued || before->running || before->hopping)
             return;
-        transfer_through(run, es_channel_new(run, next, x->object, (es_class)x->kind, false), from);
+        es_xfer *stage = es_channel_new(run, next, x->object, (es_class)x->kind, false);
+        stage->via = true;
+        transfer_through(run, stage, from);
         es_bus_objects(run, ES_FACT_QUEUE, channel_why(x), &x->object, 1, from, next);
         return;
     }
@@ -96,7 +98,8 @@ static void transfer_take(es_run *run, es_xfer *x)
     uint32_t from = run->link[x->link].from;
     bool guess = x->kind == ES_CLASS_GUESS;
     x->begun = true;
-    if (x->tier == run->serving)
+    const bool serves = run->tier[x->tier].serving;
+    if (serves && !x->via)
         *(guess ? &run->tier_view[x->source].guessed : &run->tier_view[x->source].found) += 1;
     if (!x->transient) {
         es_store_take(run, x->tier, x->object);
@@ -105,7 +108,7 @@ static void transfer_take(es_run *run, es_xfer *x)
     }
     if (x->kind == ES_CLASS_WRITE) {
         run->tally.writeback_bytes += x->bytes;
-    } else if (guess && x->tier == run->serving) {
+    } else if (guess && serves && !x->transient) {
         run->fresh[x->object >> 6] |= channel_bit(x->object);
         run->tally.guess_copies++;
         run->tally.guess_bytes += x->bytes;
@@ -191,7 +194,8 @@ static transfer_may transfer_room(es_run *run, es_xfer *x)
     bool waits = room == ES_ROOM_LEAVING || !demand || run->contract->overflow == ES_WAVES;
     if (waits && lifted)
         es_store_put_back(run, run->link[x->link].from, x->object);
-    if (x->tier != run->serving)
+    bool destined = tier->serving && !x->via && x->kind != ES_CLASS_WRITE;     /* not on its way further up, nor down */
+    if (!destined)
         return transfer_low(run, x, room);
     if (room == ES_ROOM_NEVER) {            /* a guess larger than the tier */
         run->tally.cancelled++;

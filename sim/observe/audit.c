@@ -186,7 +186,8 @@ static void audit_copy(audit *s, const es_fact *fact, uint32_t tier, es_oid obje
     uint64_t bit = 1ull << (object & 63);
     audit_state now = audit_state_of(s, tier, object), next = rule->next;
     s->checks++;
-    if (!((view->timed ? rule->timed : rule->untimed) >> now & 1))
+    bool at_once = !view->timed || fact->why == ES_TOUCH;      /* what rises between serving tiers changes its label, it is not queued */
+    if (!((at_once ? rule->untimed : rule->timed) >> now & 1))
         audit_copy_fault(s, tier, object, audit_states[now], rule->legal);
     if (fact->kind == ES_FACT_EVICT || fact->kind == ES_FACT_OUTBOUND)
         audit_pins(s, fact, object);
@@ -215,7 +216,7 @@ static void audit_bytes(audit *s, const es_fact *fact, int64_t bytes)
     s->checks++;
     if (fact->bytes != bytes)
         audit_fault(s, "%u objects carry %" PRId64 " bytes, expected %" PRId64, fact->count, fact->bytes, bytes);
-    if (fact->kind == ES_FACT_START_GUESS)
+    if (fact->kind == ES_FACT_START_GUESS || (fact->why == ES_GUESS && s->view->tier[fact->to].serving))
         s->guess_bytes += bytes;
 }
 
@@ -242,7 +243,7 @@ static void audit_objects(audit *s, const es_fact *fact)
         if (demand && tier == view->serving && audit_transient(s, object))
             continue;
         audit_copy(s, fact, tier, object);
-        if (fact->kind == ES_FACT_START && tier == view->serving && s->counted)
+        if (fact->kind == ES_FACT_START && fact->why != ES_TOUCH && tier == view->serving && s->counted)
             s->started_bytes += view->bytes[object >> 6];
     }
     if (fact->kind == ES_FACT_START || fact->kind == ES_FACT_START_GUESS)
@@ -251,11 +252,19 @@ static void audit_objects(audit *s, const es_fact *fact)
 
 /* ---- events ---- */
 
+/* What is in this state in some serving tier. */
+static uint64_t audit_served(const audit *s, audit_state state, size_t word)
+{
+    uint64_t mask = 0;
+    for (uint32_t t = 0; t < s->view->tiers; t++)
+        mask |= s->view->tier[t].serving ? s->tier[t].mask[state][word] : 0;
+    return mask;
+}
+
 static void audit_use(audit *s, const es_fact *fact)
 {
     const es_event *e = fact->event;
     const es_view *view = s->view;
-    const audit_tier *serving = &s->tier[view->serving];
     if (s->pinned)
         audit_fault(s, "event %" PRIu64 " is at its gate, expected the release of event %" PRIu64 " before", e->index, s->event);
     if ((size_t)e->word + e->words > view->words) {
@@ -265,7 +274,7 @@ static void audit_use(audit *s, const es_fact *fact)
     uint32_t hits = 0, late = 0, count = 0;
     for (uint32_t i = 0; i < e->words; i++) {
         size_t w = e->word + i;
-        uint64_t resident = e->mask[i] & serving->mask[RESIDENT][w];
+        uint64_t resident = e->mask[i] & audit_served(s, RESIDENT, w);
         s->checks++;
         if (e->hit[i] != resident && !view->tier[view->serving].home)
             audit_fault(s, "event %" PRIu64 " hits %016" PRIx64 " in mask word %zu, expected %016" PRIx64, e->index, e->hit[i], w, resident);
@@ -274,9 +283,9 @@ static void audit_use(audit *s, const es_fact *fact)
         s->here[w] = e->hit[i];
         count += (uint32_t)__builtin_popcountll(e->mask[i]);
         hits += (uint32_t)__builtin_popcountll(e->hit[i]);
-        late += (uint32_t)__builtin_popcountll(e->mask[i] & serving->mask[INBOUND][w]);
+        late += (uint32_t)__builtin_popcountll(e->mask[i] & ~resident & audit_served(s, INBOUND, w));
         if (e->counted)
-            s->transient_bytes += __builtin_popcountll(s->pin[w] & ~s->keep[w]) * view->bytes[w];
+            s->transient_bytes += __builtin_popcountll(s->pin[w] & ~(s->keep[w] | resident | audit_served(s, INBOUND, w))) * view->bytes[w];
     }
     if (e->count != count || e->hits != hits || e->late != late)
         audit_fault(s, "event %" PRIu64 " says %u wanted, %u hits, %u late, expected %u, %u, %u", e->index, e->count, e->hits, e->late, count, hits, late);

@@ -4,12 +4,14 @@
  * take (view->tier[t].unit) adds up to need->units or nothing more may leave. With need->all it names nothing unless it reaches
  * the need. An answer is final: the policy forgets what it names. Under `clock: none` it is asked once per event, under the
  * simulated clock once per copy.
- * A policy learns of newcomers from facts: ES_FACT_USE for demands (event->kept says which stay), ES_FACT_START_GUESS for
- * guesses, ES_FACT_ARRIVE_LOW and ES_FACT_LEAVE_LOW for the tiers below. */
+ * A policy learns of newcomers from facts: ES_FACT_USE for demands (event->kept says which stay in the first serving tier, among them
+ * those that rise to it), ES_FACT_START_GUESS for guesses that come there, ES_FACT_ARRIVE_LOW and ES_FACT_LEAVE_LOW for all other tiers. */
 #ifndef ES_PART_POLICY_H
 #define ES_PART_POLICY_H
 
 #include "sim/part/fact.h"
+
+struct es_guess;
 
 typedef struct es_need {
     uint32_t tier, bucket;
@@ -38,6 +40,11 @@ typedef struct es_policy {
     void (*report)(const void *self, es_json *out);     /* what it alone knows, as members of `policy` in the result */
     /* Tier to which a victim goes; NULL: the tier's `demote` of the config. */
     uint32_t (*demote)(void *self, es_oid object, uint32_t tier);
+    /* With several serving tiers: the one in which each guess should arrive, or ES_NO_TIER for a guess that is refused. Asked once for
+     * all that a predictor names. NULL: all go to the first. */
+    void (*place)(void *self, const struct es_guess *guesses, uint32_t count, uint32_t *tier);
+    /* An object of the event at hand is in the serving tier `from`, not in the first: does it rise there? NULL: yes. */
+    bool (*rises)(void *self, es_oid object, uint32_t from);
 } es_policy;
 
 #endif

@@ -257,9 +257,9 @@ static inline size_t recency_victims(const recency *r, const es_need *need, es_o
     recency_queue *q = &r->queue[need->bucket];
     if (need->all && need->units > q->least)
         return recency_victims_all(r, need, out, most);
-    const es_tier_view *tier = q->tier;
-    const uint64_t *guard = r->view->guard;
-    const es_oid *first = out, *last = out + most;
+    const uint64_t *resident = q->tier->resident, *guard = r->view->guard;
+    const int64_t *unit = q->tier->unit;
+    const es_oid *first = out, *last = out + most, *end = q->next;
     es_oid **place = q->place, *use = q->oldest;
     int64_t lacking = need->units;
     *q->next = r->view->objects;        /* no object, but an entry that counts: it ends the search */
@@ -268,16 +268,16 @@ static inline size_t recency_victims(const recency *r, const es_need *need, es_o
         es_oid object = *use;
         if (place[object] != use)
             continue;
-        if (use == q->next)
+        if (use == end)
             break;
         size_t w = object >> 6;
-        if (!((tier->resident[w] & ~guard[w]) >> (object & 63) & 1)) {
+        if (!((resident[w] & ~guard[w]) >> (object & 63) & 1)) {
             q->oldest = use;
             return recency_victims_behind(r->view, q, lacking, first, out, last);
         }
         place[object] = NULL;
         *out++ = object;
-        lacking -= tier->unit[w];
+        lacking -= unit[w];
         if (lacking <= 0)
             break;
         if (out == last)

@@ -72,6 +72,7 @@ static void caches_all(const char *test, uint64_t most, caches_property *propert
         scene s;
         const char *wrong = NULL;
         scene_draw(&s, scene_seed(&cases, i));
+        s.shared = false;               /* what is counted here is experts of layers */
         applied += property(&s, &wrong);
         if (wrong)
             printf("case %" PRIu64 ", policy %s: %s\n", i, s.policy, wrong);

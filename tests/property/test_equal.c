@@ -373,6 +373,7 @@ static void slots_are_bytes_where_all_experts_are_alike(void **state)
 static bool pair_scopes(scene *global, scene *layer)
 {
     global->layers = 1;
+    global->shared = false;             /* scope layer does not go with it */
     snprintf(global->quota, sizeof global->quota, "\"round\"");
     global->contract.scope = ES_GLOBAL;
     *layer = *global;

@@ -145,6 +145,11 @@ static void scene_draw_machine(scene *s, dice *d)
     s->compute.overlap = (int)dice_below(d, 3);
     s->compute.protect_guesses = dice_chance(d, 20);
     s->compute.lookahead = dice_chance(d, 80) ? 1 : dice_between(d, 2, 5);
+    s->compute.access = (int)dice_below(d, 2);
+    s->levels = s->tiers > 1 && s->contract.overflow != ES_BYPASS && dice_chance(d, 35) ? dice_between(d, 2, s->tiers) : 1;
+    s->shared = s->contract.scope == ES_GLOBAL && s->slices == 1 && dice_chance(d, 8);
+    if (s->shared)
+        scene_alike(s);
 }
 
 typedef struct scene_variant { /* a part with options other than its own */
@@ -325,14 +330,14 @@ static void scene_tiers(const scene *s, rig *r)
     for (uint32_t t = 0; t < s->tiers; t++) {
         const scene_tier *row = &s->tier[t];
         const char *capacity = row->share ? rig_text(r, "%" PRId64 "%%", row->share) : rig_text(r, "%" PRId64 "%s", row->room, row->bytes ? "B" : "slots");
-        es_plan_tier *tier = rig_tier(r, names[t], capacity, t == 0 ? "gpu" : NULL);
+        es_plan_tier *tier = rig_tier(r, names[t], capacity, t < s->levels ? "gpu" : NULL);
         if (row->granularity)
             tier->allocator = rig_part(r, ES_KIND_ALLOCATOR, "bytes", rig_text(r, "{\"granularity\": \"%" PRId64 "B\"}", row->granularity), "tiers.allocator");
         if (row->counted)
             tier->allocator = rig_part(r, ES_KIND_ALLOCATOR, "slots", NULL, "tiers.allocator");
         tier->demote = row->demotes ? names[t + 1] : NULL;
         tier->exclusive = row->exclusive;
-        tier->write_back = row->write_back;
+        tier->write_back = row->write_back && (t == 0 || t >= s->levels);
         tier->grace = row->grace;
         tier->grace_yields = row->yields;
     }
@@ -346,7 +351,7 @@ static void scene_tiers(const scene *s, rig *r)
         scene_link(s, r, "home", names[s->tiers - 1]);
     for (uint32_t t = s->tiers - 1; t-- > 0;) {
         scene_link(s, r, names[t + 1], names[t]);
-        if (s->tier[t].write_back)
+        if (s->tier[t].write_back && (t == 0 || t >= s->levels))
             scene_link(s, r, names[t], names[t + 1]);
     }
 }
@@ -362,6 +367,7 @@ void scene_build(const scene *s, rig *r)
     r->plan.contract.prefill = rig_text(r, "%s", s->prefill);
     r->plan.contract.quota = rig_json(r, s->quota);
     r->plan.compute = s->compute;
+    r->plan.catalog.key = s->shared ? ES_KEY_EXPERT : ES_KEY_LAYER_EXPERT;
     scene_channels(s, r);
     scene_tiers(s, r);
     r->plan.policy = rig_part(r, ES_KIND_POLICY, s->policy, s->policy_options, "policy");

@@ -58,6 +58,8 @@ typedef struct scene {
     es_contract contract;
     char prefill[16], quota[80];
     uint32_t slices;
+    uint32_t levels;            /* serving tiers, of `tiers` the first */
+    bool shared;                /* catalog.key expert */
     /* parts */
     const char *policy, *predictor, *dispatcher;    /* NULL: none */
     const char *policy_options, *predictor_options, *dispatcher_options;
