@@ -166,6 +166,8 @@ static es_code machine_home(const es_config *config, es_err *err)
     return ES_OK;
 }
 
+#define MACHINE_ROOM "write it as \"24GiB\", \"192slots\" or \"25%%\" of all experts"
+
 es_code config_tiers(es_config *config, es_json *echo, es_err *err)
 {
     const es_json *section = config->top.tiers, *given;
@@ -183,6 +185,8 @@ es_code config_tiers(es_config *config, es_json *echo, es_err *err)
         es_plan_tier *tier = &config->tiers[count++];
         char key[ES_KEY];
         snprintf(key, sizeof key, "tiers.%.200s.allocator", given->string);
+        if (cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(given, "capacity")))
+            return es_err_set(err, ES_EINPUT, "tiers.%s.capacity: found a number without a unit; " MACHINE_ROOM, given->string);
         code = es_options_parse(es_tier_options, tier, given, allow, &config->arena, err);
         if (code)
             return es_key_at(err, "tiers.%s", given->string), code;
@@ -194,7 +198,7 @@ es_code config_tiers(es_config *config, es_json *echo, es_err *err)
         if (code)
             return code;
         if (!tier->home && !tier->capacity)
-            return es_err_set(err, ES_EINPUT, "tiers.%s.capacity: is missing; write it as \"24GiB\", \"192slots\" or \"25%%\" of all experts", tier->name);
+            return es_err_set(err, ES_EINPUT, "tiers.%s.capacity: is missing; " MACHINE_ROOM, tier->name);
     }
     config->plan.tiers = config->tiers;
     config->plan.tier_count = count;

@@ -42,6 +42,7 @@ SETTINGS = [
     ('contract.scope=layers', '--set: contract.scope: "layers" is not one of global, layer; did you mean "layer"?'),
     # a wrong unit
     ('tiers.cache.capacity=4GB2', '--set: tiers.cache.capacity: "4GB2" is none of bytes ("24GiB"), slots ("192slots") or a share of all experts ("25%")'),
+    ('tiers.cache.capacity=4', '--set: tiers.cache.capacity: found a number without a unit; write it as "24GiB", "192slots" or "25%" of all experts'),
     ('tiers.cache.grace=3', '--set: tiers.cache.grace: found a number, needs a text with a unit such as "3.4ms"'),
     # weights that are none, or of another model
     ('predictor=learned', '--set predictor: predictor.weights: is missing'),
