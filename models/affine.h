@@ -39,7 +39,7 @@ static inline es_cost es_affine_cost(const es_affine *a, const es_op *op)
     { .name = "latency", .type = ES_OPT_TIME, .offset = offsetof(state, at.latency_ns), .max = 9e15, \
       .help = "Fixed time of one operation, paid once per batch." }, \
     { .name = "per_object", .type = ES_OPT_TIME, .offset = offsetof(state, at.per_object_ns), .max = 9e8, \
-      .help = "Fixed time of each object of a batch." }, \
+      .help = "Fixed time of each object of a batch, or of each lookup, eviction or guess." }, \
     { .name = "rate", .type = ES_OPT_RATE, .offset = offsetof(state, at.rate), .max = 1e18, \
       .help = "Bytes per second; 0: bytes cost nothing." }, \
     { .name = "per_token", .type = ES_OPT_TIME, .offset = offsetof(state, at.per_token_ns), .max = 9e8, \

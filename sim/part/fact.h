@@ -9,7 +9,7 @@
 #include "sim/part/view.h"
 
 typedef enum es_fact_kind {
-    ES_FACT_STEP,               /* a step begins: step */
+    ES_FACT_STEP,               /* a step begins: step, count tokens, `from` their es_phase_of, `to` the request of the first */
     ES_FACT_USE,                /* the gate of a layer was passed: event; follows the lookups and the dispatcher's verdicts */
     ES_FACT_QUEUE,              /* objects[count] were asked for, to tier, why */
     ES_FACT_START,              /* demands objects[count] begin to arrive in tier `to` from `from` (space is held from now on) */
@@ -24,7 +24,7 @@ typedef enum es_fact_kind {
     ES_FACT_RELEASE,            /* the event's layer ended: event; its pins are gone */
     ES_FACT_STALL,              /* compute waited from `since` to `at` only for weights, delivered by channel */
     ES_FACT_COMPUTE,            /* unit `channel` computes from `since` to `at`: object, or ES_NO_OBJECT for the dense part */
-    ES_FACT_STEP_END,           /* step ended: step, since = its start */
+    ES_FACT_STEP_END,           /* it ended: the same, since = its start */
     ES_FACT_RESET,              /* the caches were emptied (contract.reset) */
     ES_FACT_END,                /* the run ended */
     ES_FACT_GUESS,              /* the predictor was asked: event at whose gate, ask, guesses[count] as it gave them; before they are queued */

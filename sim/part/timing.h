@@ -1,5 +1,4 @@
-/* Timing: what an operation costs. Channels ask for copies, compute units for dense parts and experts; the other kinds of operation
- * are named so that a timing can tell them apart, and nobody asks for them yet: looking up, evicting and predicting cost nothing.
+/* Timing: what an operation costs. Used by channels (copies, reads, writes), compute units (dense, expert) and management.
  *
  * A cost has two parts: `fixed` passes whatever else goes on (launch, latency); `work` is the time at the full rate of the
  * channel and stretches when the channel is shared or slowed. On a first-come-first-served channel both simply add up. */

@@ -24,7 +24,7 @@ static const es_option config_options[] = {
     {.name = "model", .type = ES_OPT_JSON, .offset = TOP(model), .help = "What the experts weigh."},
     {.name = "tiers", .type = ES_OPT_JSON, .offset = TOP(tiers), .help = "Memories by name."},
     {.name = "channels", .type = ES_OPT_JSON, .offset = TOP(channels), .help = "Copy engines, disks and compute units by name."},
-    {.name = "links", .type = ES_OPT_JSON, .offset = TOP(links), .help = "Ways from tier to tier; absent: one from the home tier to the serving tier, at no cost."},
+    {.name = "links", .type = ES_OPT_JSON, .offset = TOP(links), .help = "Ways from tier to tier. An expert comes from where the fewest links lead, of equals by the one named first. Absent: one from the home tier to the serving tier, at no cost."},
     {.name = "catalog", .type = ES_OPT_JSON, .offset = TOP(catalog), .help = "What is one object."},
     {.name = "compute", .type = ES_OPT_JSON, .offset = TOP(compute), .help = "How compute and copies overlap."},
     {.name = "policy", .type = ES_OPT_JSON, .offset = TOP(policy), .help = "Who stays: a policy; absent: lru."},

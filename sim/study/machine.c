@@ -151,18 +151,23 @@ static es_code machine_names(const es_json *section, const char *key, es_err *er
 
 static es_code machine_home(const es_config *config, es_err *err)
 {
-    const char *home = NULL;
+    const es_plan_tier *home = NULL;
     for (size_t i = 0; i < config->plan.tier_count; i++) {
-        if (!config->tiers[i].home)
-            continue;
-        if (home)
-            return es_err_set(err, ES_EINPUT, "tiers.%s.home: %s is home already; exactly one tier holds everything at the start", config->tiers[i].name, home);
-        home = config->tiers[i].name;
+        const es_plan_tier *tier = &config->tiers[i];
+        if (tier->home && home)
+            return es_err_set(err, ES_EINPUT, "tiers.%s.home: %s is home already; exactly one tier holds everything at the start", tier->name, home->name);
+        if (tier->home)
+            home = tier;
     }
     if (!home)
         return es_err_set(err, ES_EINPUT, "tiers: no tier is home; one needs \"home\": true, it holds every expert at the start");
+    if (home->capacity)
+        return es_err_set(err, ES_EINPUT, "tiers.%s.capacity: found \"%s\", but this tier is home, which holds every expert and has no capacity; leave one of the two out",
+            home->name, home->capacity);
     return ES_OK;
 }
+
+#define MACHINE_ROOM "write it as \"24GiB\", \"192slots\" or \"25%%\" of all experts"
 
 es_code config_tiers(es_config *config, es_json *echo, es_err *err)
 {
@@ -181,6 +186,8 @@ es_code config_tiers(es_config *config, es_json *echo, es_err *err)
         es_plan_tier *tier = &config->tiers[count++];
         char key[ES_KEY];
         snprintf(key, sizeof key, "tiers.%.200s.allocator", given->string);
+        if (cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(given, "capacity")))
+            return es_err_set(err, ES_EINPUT, "tiers.%s.capacity: found a number without a unit; " MACHINE_ROOM, given->string);
         code = es_options_parse(es_tier_options, tier, given, allow, &config->arena, err);
         if (code)
             return es_key_at(err, "tiers.%s", given->string), code;
@@ -196,7 +203,7 @@ es_code config_tiers(es_config *config, es_json *echo, es_err *err)
         if (code)
             return code;
         if (!tier->home && !tier->capacity)
-            return es_err_set(err, ES_EINPUT, "tiers.%s.capacity: is missing; write it as \"24GiB\", \"192slots\" or \"25%%\" of all experts", tier->name);
+            return es_err_set(err, ES_EINPUT, "tiers.%s.capacity: is missing; " MACHINE_ROOM, tier->name);
     }
     config->plan.tiers = config->tiers;
     config->plan.tier_count = count;

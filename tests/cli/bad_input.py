@@ -42,6 +42,7 @@ SETTINGS = [
     ('contract.scope=layers', '--set: contract.scope: "layers" is not one of global, layer; did you mean "layer"?'),
     # a wrong unit
     ('tiers.cache.capacity=4GB2', '--set: tiers.cache.capacity: "4GB2" is none of bytes ("24GiB"), slots ("192slots") or a share of all experts ("25%")'),
+    ('tiers.cache.capacity=4', '--set: tiers.cache.capacity: found a number without a unit; write it as "24GiB", "192slots" or "25%" of all experts'),
     ('tiers.cache.grace=3', '--set: tiers.cache.grace: found a number, needs a text with a unit such as "3.4ms"'),
     # weights that are none, or of another model
     ('predictor=learned', '--set predictor: predictor.weights: is missing'),
@@ -100,6 +101,11 @@ SETTINGS = [
     # a tier smaller than one expert
     ('tiers.cache.capacity=0slots', '--set: tiers.cache.capacity: "0slots" is 0 slots, smaller than one expert of layer 0 (1)'),
     ('tiers.cache.capacity=50B', '--set: tiers.cache.capacity: "50B" is 50 bytes, smaller than one expert of layer 0 (100)'),
+    # faster than physics
+    ('channels={"link":{"kind":"pcie3_x16","timing":{"name":"affine","rate":"24GB/s"}}}', '--set channels: channels.link.timing.rate: 24GB/s is above 15750MB/s, '
+     'the most that pcie3_x16 carries in one direction; "force": true lets it pass'),
+    # a room for what has none
+    ('tiers.host.capacity=4GiB', '--set: tiers.host.capacity: found "4GiB", but this tier is home, which holds every expert and has no capacity; leave one of the two out'),
     # what cannot be reached or is not there
     ('links=[{"from":"cache","to":"host"}]', '--set: links: no way leads from the home tier host to cache, so experts could never arrive there'),
     ('clock=simulated', 'config.json: tiers.cache.compute: there is no channel "gpu"'),

@@ -55,38 +55,19 @@ int main(int argc, char **args)
 '''
 
 
-def command(args, **more):
-    done = subprocess.run(args, capture_output=True, text=True, **more)
-    if done.returncode != 0:
-        raise RuntimeError('%s: %s' % (' '.join(args), done.stderr))
-    return done.stdout
-
-
-def prefix(folder):
-    """What `meson install` of the tool's build folder makes: pkg-config's command for it; None: it is no build folder or has no meson."""
-    build = os.path.dirname(os.path.abspath(tool.TOOL))
-    if not shutil.which('meson') or not os.path.exists(os.path.join(build, 'meson-private', 'coredata.dat')):
-        return None
-    command(['meson', 'install', '-C', build, '--no-rebuild', '--quiet'], env=dict(os.environ, DESTDIR=folder))
-    place = next(place for place, _, files in os.walk(folder) if 'expertsim.pc' in files)
-    where = command(['pkg-config', '--variable=prefix', os.path.join(place, 'expertsim.pc')]).strip()
-    return ['pkg-config', '--define-variable=prefix=' + folder + where], dict(os.environ, PKG_CONFIG_PATH=place)
-
-
 def main():
     check = tool.Check('library')
     with tempfile.TemporaryDirectory() as folder:
-        found = prefix(folder)
-        if found is None:
+        says_config = tool.installed(folder)
+        if says_config is None:
             print('SKIP: the tool lies in no build folder of meson')
             sys.exit(77)
-        config, env = found
-        flags = {words: command(config + [words, 'expertsim'], env=env).split() for words in ('--cflags', '--libs')}
+        flags = {words: says_config(words) for words in ('--cflags', '--libs')}
         compiler = os.environ.get('CC', 'cc').split()
         source, program = os.path.join(folder, 'program.c'), os.path.join(folder, 'program')
         with open(source, 'w') as f:
             f.write(PROGRAM)
-        command(compiler + ['-std=c17', '-Wall', '-Wextra', '-Werror'] + flags['--cflags'] + [source, '-o', program] + flags['--libs'])
+        tool.command(compiler + ['-std=c17', '-Wall', '-Wextra', '-Werror'] + flags['--cflags'] + [source, '-o', program] + flags['--libs'])
 
         def says(*args):
             done = subprocess.run([program] + list(args), capture_output=True, text=True, cwd=ROOT)
@@ -94,7 +75,7 @@ def main():
             return done.returncode, done.stdout
 
         def tells(*args):
-            return command([os.path.abspath(tool.TOOL)] + list(args), cwd=ROOT)
+            return tool.command([os.path.abspath(tool.TOOL)] + list(args), cwd=ROOT)
 
         quickstart = 'configs/quickstart.json'
         sets = ['--set', 'policy=fifo', '--set', 'bounds=false']
@@ -115,13 +96,13 @@ def main():
         alone = os.path.join(folder, 'alone.c')
         with open(alone, 'w') as f:
             f.write(''.join('#include "%s"\n' % name for name in reversed(headers)))
-        command(compiler + ['-std=c17', '-Wall', '-Wextra', '-Werror', '-fsyntax-only'] + flags['--cflags'] + [alone])
+        tool.command(compiler + ['-std=c17', '-Wall', '-Wextra', '-Werror', '-fsyntax-only'] + flags['--cflags'] + [alone])
         if shutil.which('c++'):
-            command(['c++', '-fsyntax-only', '-Wall', '-Werror', '-x', 'c++'] + flags['--cflags'] + [os.path.join(top, 'sim', 'expertsim.h')])
+            tool.command(['c++', '-fsyntax-only', '-Wall', '-Werror', '-x', 'c++'] + flags['--cflags'] + [os.path.join(top, 'sim', 'expertsim.h')])
         example = re.search(r'^ \*     (char \*json.*?) \*\n', open(os.path.join(ROOT, 'sim', 'expertsim.h')).read(), re.M | re.S).group(1)
         with open(alone, 'w') as f:
             f.write('#include <stdio.h>\n#include "sim/expertsim.h"\nint main(void)\n{\n%s\n}\n' % example.replace('\n *', '\n'))
-        command(compiler + ['-std=c17', '-Wall', '-Wextra', '-Werror', '-fsyntax-only'] + flags['--cflags'] + [alone])
+        tool.command(compiler + ['-std=c17', '-Wall', '-Wextra', '-Werror', '-fsyntax-only'] + flags['--cflags'] + [alone])
     check.close()
 
 

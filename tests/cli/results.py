@@ -119,6 +119,25 @@ def documented(check, *results):
     check.equal('each once', len(known), len(set(known)))
 
 
+def calibrated(check):
+    """static pins what another trace used most: a file beside the config; its load is charged or free."""
+    head = 'request_id,token_index,phase,layer,e0\n'
+    with tempfile.TemporaryDirectory() as folder:
+        for name, ids in (('run.csv', '0 1 2 2 2 1'), ('other.csv', '0 0 0 1 1 2')):
+            with open(os.path.join(folder, name), 'w') as f:
+                f.write(head + ''.join('0,%d,D,0,%s\n' % row for row in enumerate(ids.split())))
+        config = {'trace': {'path': 'run.csv'}, 'model': {'expert_bytes': '100B'}, 'clock': 'none', 'bounds': False,
+                  'tiers': {'cache': {'capacity': '1slots', 'compute': 'gpu'}, 'host': {'home': True}}}
+        with open(os.path.join(folder, 'config.json'), 'w') as f:
+            json.dump(config, f)
+        for calibrate, hits in (('in_sample', 3), ('run.csv', 3), ('other.csv', 1)):
+            for pins, charged in (('charged', 100), ('free', 0)):
+                cache = json.loads(call('run', 'config.json', '--json', '--set', 'policy={"name":"static","calibrate":"%s"}' % calibrate,
+                                        '--set', 'contract.pins=' + pins, cwd=folder))['cache']
+                check.equal('static by %s, %s' % (calibrate, pins), [cache[k] for k in ('hits', 'misses_refused', 'initial_loads', 'initial_bytes')],
+                            [hits, 6 - hits, 1, charged])
+
+
 def slices(check):
     """contract.unit slice: an expert is its matrices, in equal parts that lose no byte, whether anyone says what it weighs or not."""
     for model, size, matrices in (('{"shape":null,"precision":null}', None, 3), ('{"shape":null,"precision":null,"matrices":2}', None, 2), ('{"expert_bytes":"100B"}', 34, 3), ('{"expert_bytes":"100B","matrices":4}', 25, 4)):
@@ -304,6 +323,7 @@ def main():
     nulls(check)
     warm(check)
     slices(check)
+    calibrated(check)
     with tempfile.TemporaryDirectory() as folder:
         folder = os.path.realpath(folder)
         provenance(check, result, folder)

@@ -40,6 +40,7 @@ def quickstart(check):
     check.equal('at most %d lines' % LINES, len(lines) <= LINES, True)
     check.equal('no line is wider than %d' % WIDTH, max(map(len, lines)) <= WIDTH, True)
     check.equal('the first line is the config', lines[0].startswith('quickstart: '), True)
+    check.equal('its trace is small', os.path.getsize(os.path.join(ROOT, 'traces', 'samples', 'quickstart.h5')) <= 1 << 20, True)
     found = lines_of(done.stdout)
     for label, pattern in FACTS.items():
         check.equal(label, bool(re.search(pattern, found.get(label, ''))), True)

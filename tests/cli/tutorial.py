@@ -15,26 +15,6 @@ CONFIG = os.path.join(ROOT, 'configs', 'quickstart.json')
 LINES = 40
 
 
-def command(args, **more):
-    done = subprocess.run(args, capture_output=True, text=True, **more)
-    if done.returncode != 0:
-        raise RuntimeError('%s: %s' % (' '.join(args), done.stderr))
-    return done.stdout
-
-
-def installed(folder):
-    """Compiler flags of a prefix made by `meson install` of the tool's build folder; None: it is no build folder or has no meson."""
-    build = os.path.dirname(os.path.abspath(tool.TOOL))
-    if not shutil.which('meson') or not os.path.exists(os.path.join(build, 'meson-private', 'coredata.dat')):
-        return None
-    command(['meson', 'install', '-C', build, '--no-rebuild', '--quiet'], env=dict(os.environ, DESTDIR=folder))
-    for place, _, files in os.walk(folder):
-        if 'expertsim.pc' in files:
-            env = dict(os.environ, PKG_CONFIG_PATH=place, PKG_CONFIG_SYSROOT_DIR=folder)
-            return [f for f in command(['pkg-config', '--cflags-only-I', 'expertsim'], env=env).split() if 'expertsim' in f]
-    return None
-
-
 def blocks(text, language):
     return re.findall(r'^```%s\n(.*?)^```$' % language, text, re.M | re.S)
 
@@ -43,7 +23,7 @@ def run(plugin, policy, more=()):
     args = [tool.TOOL, 'run', CONFIG, '--json', '--set', 'plugins=' + json.dumps([plugin]), '--set', 'policy=' + policy, '--set', 'bounds=false']
     for s in more:
         args += ['--set', s]
-    return json.loads(command(args))
+    return json.loads(tool.command(args))
 
 
 def main():
@@ -56,8 +36,9 @@ def main():
         source = os.path.join(folder, 'second_chance.c')
         open(source, 'w').write(code)
         compiler = os.environ.get('CC', 'cc').split() + ['-std=c17', '-O2', '-shared', '-fPIC', '-Wall', '-Wextra', '-Wconversion', '-Werror']
-        cjson = command(['pkg-config', '--cflags', 'libcjson']).split()
-        prefix = installed(os.path.join(folder, 'prefix'))
+        cjson = tool.command(['pkg-config', '--cflags', 'libcjson']).split()
+        flags_of = tool.installed(os.path.join(folder, 'prefix'))
+        prefix = flags_of and [flag for flag in flags_of('--cflags-only-I') if 'expertsim' in flag]
         check.equal('a prefix has headers', prefix is None or bool(prefix), True)
         outcomes = []
         for name, flags in (('tree', ['-I' + ROOT]), ('prefix', prefix)):
@@ -65,7 +46,7 @@ def main():
                 print('tutorial: not tried against a prefix: the tool lies in no build folder of meson')
                 continue
             plugin = os.path.join(folder, name + '.so')
-            command(compiler + flags + cjson + [source, '-o', plugin])
+            tool.command(compiler + flags + cjson + [source, '-o', plugin])
             result = run(plugin, 'second_chance', ['observers=["summary","audit","digest"]'])
             check.equal(name + ' policy', result['provenance']['config']['policy'], {'name': 'second_chance'})
             check.equal(name + ' faults', result['audit']['faults'], 0)
@@ -88,13 +69,13 @@ def main():
         config['include'] = os.path.abspath(CONFIG)
         with open(os.path.join(folder, 'mine.json'), 'w') as f:
             json.dump(config, f)
-        check.equal('config', json.loads(command([tool.TOOL, 'run', os.path.join(folder, 'mine.json'), '--json', '--set', 'bounds=false'], cwd='/'))['cache'], second)
+        check.equal('config', json.loads(tool.command([tool.TOOL, 'run', os.path.join(folder, 'mine.json'), '--json', '--set', 'bounds=false'], cwd='/'))['cache'], second)
 
         # the option of the text
         extended = code.replace('    es_oid hand;\n', '    es_oid hand;\n    int64_t rounds;\n').replace('static es_code second_init', option + '\nstatic es_code second_init', 1)
         extended = extended.replace('.name = "second_chance", .brief', '.name = "second_chance", .options = second_options, .brief')
         open(source, 'w').write(extended)
-        command(compiler + ['-I' + ROOT] + cjson + [source, '-o', plugin])
+        tool.command(compiler + ['-I' + ROOT] + cjson + [source, '-o', plugin])
         check.equal('option', run(plugin, '{"name":"second_chance","rounds":2}')['provenance']['config']['policy'], {'name': 'second_chance', 'rounds': 2})
         done = subprocess.run([tool.TOOL, 'run', CONFIG, '--set', 'plugins=' + json.dumps([plugin]), '--set', 'policy={"name":"second_chance","rounds":9}'], capture_output=True, text=True)
         check.equal('option out of bounds', (done.returncode, done.stderr), (2, 'expertsim: --set policy: policy.rounds: 9 is above 8, the most it may be\n'))

@@ -37,8 +37,7 @@ static inline void fine(es_code code, const es_err *err)
 static inline void says(const es_err *err, const char *text)
 {
     if (!strstr(err->text, text))
-        print_error("\"%s\" does not say \"%s\"\n", err->text, text);
-    assert_non_null(strstr(err->text, text));
+        fail_msg("\"%s\" does not say \"%s\"", err->text, text);
 }
 
 static inline es_json *json_of(const char *text)

@@ -5,6 +5,7 @@ Environment: EXPERTSIM is the tool, EXPERTSIM_TRACES the folder of real traces (
 """
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,27 @@ def run(config, sets=()):
     if done.returncode != 0:
         raise RuntimeError('%s\n%s exit %d' % (json.dumps(config), done.stderr.strip(), done.returncode))
     return json.loads(done.stdout)
+
+
+def command(args, **more):
+    """What a command prints; one that fails is an error of the test."""
+    done = subprocess.run(args, capture_output=True, text=True, **more)
+    if done.returncode != 0:
+        raise RuntimeError('%s: %s' % (' '.join(args), done.stderr))
+    return done.stdout
+
+
+def installed(folder):
+    """What `meson install` of the tool's build folder puts there: flags -> words, as pkg-config says them; None: it is no build folder
+    or has no meson."""
+    build = os.path.dirname(os.path.abspath(TOOL))
+    if not shutil.which('meson') or not os.path.exists(os.path.join(build, 'meson-private', 'coredata.dat')):
+        return None
+    command(['meson', 'install', '-C', build, '--no-rebuild', '--quiet'], env=dict(os.environ, DESTDIR=folder))
+    place = next(place for place, _, files in os.walk(folder) if 'expertsim.pc' in files)
+    prefix = command(['pkg-config', '--variable=prefix', os.path.join(place, 'expertsim.pc')]).strip()
+    return lambda flags: command(['pkg-config', '--define-variable=prefix=' + folder + prefix, flags, 'expertsim'],
+                                 env=dict(os.environ, PKG_CONFIG_PATH=place)).split()
 
 
 def untimed(trace_path, capacity, policy='lru', contract='event_atomic', **more):

@@ -356,6 +356,7 @@ static void exactly_one_tier_is_home_and_the_others_have_a_capacity(void **state
     folder *f = *state;
     file("a.json", "{" PLAIN "}");
     fails(f, LOAD(f, "a.json", "tiers.cache.home=true"), "home", "exactly one");
+    fails(f, LOAD(f, "a.json", "tiers.host.capacity=100%"), "tiers.host.capacity", "has no capacity");
     fails(f, LOAD(f, "a.json", "tiers.host.home=false", "tiers.host.capacity=100%"), "tiers", "no tier is home");
     fails(f, LOAD(f, "a.json", "tiers.more.compute=cpu"), "tiers.more.capacity", "is missing");
     file("b.json", "{}");
