@@ -267,6 +267,7 @@ void es_guess_try(es_run *run)
         es_oid object = run->pending[done];
         uint32_t t = run->pending_to[done];
         size_t w = object >> 6;
+        /* in time it must not get in the way of copies between the tiers on its way */
         uint32_t source = es_store_source(run, t, object), from = run->view.timed ? source : es_fetch_near(run, t, object, ES_GUESS);
         bool lifted = es_store_lift(run, from, object);
         es_room room = es_room_make(run, t, object, run->tier[t].unit[w], ES_GUESS);

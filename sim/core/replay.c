@@ -539,6 +539,8 @@ static void replay_release(es_run *run, es_due *due)
 void es_replay_first(es_run *run, es_due *due)
 {
     (void)due;
+    if (run->pending_count)
+        es_guess_try(run);
     replay_layer(run, 0);
 }
 
@@ -554,8 +556,6 @@ static void replay_end_step(es_run *run)
 static void replay_begin_step(es_run *run)
 {
     while (replay_next_step(run)) {
-        if (run->pending_count)
-            es_guess_try(run);
         if (!run->quick.fits || !run->composer.plain) {
             if (run->charge.on)
                 es_charge_step(run);

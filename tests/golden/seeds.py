@@ -55,6 +55,8 @@ def main():
         check.equal('%s %s: %g to %g is within %g of %g' % (seed, name, low, high, half, middle), middle - half <= low and high <= middle + half, True)
     p95 = rows['001']['p95_ms']['as_coded']['median']
     check.equal('001 p95_ms: the median, %g, is from 20.63 to 20.70' % p95, 20.63 <= p95 <= 20.70, True)
+    same = rows['002']['no_prefetch_hit_rate']['as_coded']
+    check.equal('002: every replication has a trace of its own', same['min'] < same['max'], True)
     theirs = [seed002.inference(seed) for seed in range(seed002.SEEDS)]
     for name, key in SAME:
         got, want = rows['002'][name]['as_coded']['mean'], seed002.spread(theirs, key)[0]

@@ -183,6 +183,22 @@ static void links_that_cost_nothing_decide_as_clock_none(void **state)
     equal_all(__func__, 8000, pair_clocks, same_decisions);
 }
 
+/* Guesses that cost nothing are as many and as soon as without a clock, whatever lookups, victims and reads cost. A
+ * question that takes time is answered when demands have changed what is there. */
+static bool pair_free(scene *none, scene *timed)
+{
+    scene_charge(none);
+    none->compute.guess_cost = ES_GUESS_FREE;
+    none->predict = 0;
+    return pair_clocks(none, timed);
+}
+
+static void free_guesses_decide_as_clock_none(void **state)
+{
+    (void)state;
+    equal_all(__func__, 8000, pair_free, same_decisions);
+}
+
 /* ---- nobody listens ---- */
 
 /* A run that nobody watches copy by copy may take shorter ways. */
@@ -468,6 +484,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(links_that_cost_nothing_decide_as_clock_none),
+        cmocka_unit_test(free_guesses_decide_as_clock_none),
         cmocka_unit_test(a_run_that_nobody_watches_comes_to_the_same),
         cmocka_unit_test(the_quick_way_counts_as_the_general_one),
         cmocka_unit_test(a_policy_may_refuse_on_the_quick_way),
