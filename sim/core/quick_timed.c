@@ -36,13 +36,13 @@ QUICK_INLINE void timed_until(es_run *run, es_time until)
 /* ---- the gate ---- */
 
 /* What is known of the event's experts from guesses. */
-static void timed_foreseen(es_run *run)
+QUICK_INLINE void timed_foreseen(es_run *run, uint32_t words)
 {
     es_event *e = &run->composer.event;
     const es_tier_view *tier = &run->tier_view[run->serving];
     uint64_t any = 0;
     e->late = e->foreseen = 0;
-    for (uint32_t w = 0; w < e->words; w++) {
+    for (uint32_t w = 0; w < words; w++) {
         const uint64_t mask = run->quick.mask[w], queued = tier->queued[e->word + w], inbound = tier->inbound[e->word + w];
         e->late += (uint32_t)__builtin_popcountll(mask & inbound);
         e->foreseen += (uint32_t)__builtin_popcountll(mask & queued);
@@ -174,15 +174,15 @@ static es_time timed_lacking(es_run *run, uint32_t missing, es_time free)
 
 /* ---- the layer ---- */
 
-static void timed_guard(es_run *run, const uint64_t *mask)
+QUICK_INLINE void timed_guard(es_run *run, const uint64_t *mask, uint32_t words)
 {
     const es_event *e = &run->composer.event;
-    for (uint32_t w = 0; w < e->words; w++)
+    for (uint32_t w = 0; w < words; w++)
         run->view.guard[e->word + w] = mask ? mask[w] : 0;
 }
 
 /* What is missing is asked for; returns how much. */
-static uint32_t timed_miss(es_run *run)
+QUICK_INLINE uint32_t timed_miss(es_run *run, uint32_t words)
 {
     const es_event *e = &run->composer.event;
     const uint32_t misses = e->count - e->hits - e->late;
@@ -190,7 +190,7 @@ static uint32_t timed_miss(es_run *run)
     es_tier_view *tier = &run->tier_view[run->serving];
     if (e->foreseen | e->late)
         timed_demanded(run);
-    for (uint32_t w = 0; w < e->words; w++) {
+    for (uint32_t w = 0; w < words; w++) {
         q->missing[w] = q->mask[w] & ~q->hit[w] & ~tier->inbound[e->word + w];
         tier->queued[e->word + w] |= q->missing[w];
         quick_missed(run, e->word + w, q->missing[w]);
@@ -201,14 +201,14 @@ static uint32_t timed_miss(es_run *run)
 }
 
 /* Returns how many have to be copied. */
-static uint32_t timed_gate(es_run *run)
+QUICK_INLINE uint32_t timed_gate(es_run *run, uint32_t words)
 {
     const es_event *e = &run->composer.event;
     if (run->predictor)
-        timed_foreseen(run);
-    timed_guard(run, run->quick.mask);
+        timed_foreseen(run, words);
+    timed_guard(run, run->quick.mask, words);
     quick_use(run);
-    const uint32_t missing = e->hits != e->count ? timed_miss(run) : 0;
+    const uint32_t missing = e->hits != e->count ? timed_miss(run, words) : 0;
     if (run->predictor)
         es_guess_ask(run);
     return missing;
@@ -220,11 +220,11 @@ static inline void timed_peak(es_tier *tier)
         tier->peak = tier->held;
 }
 
-static void timed_release(es_run *run)
+QUICK_INLINE void timed_release(es_run *run, uint32_t words)
 {
     const es_event *e = &run->composer.event;
     run->release.at = run->now;
-    timed_guard(run, NULL);
+    timed_guard(run, NULL, words);
     if (run->exceeded) {
         timed_peak(&run->tier[run->serving]);
         es_room_trim(run, e);
@@ -234,16 +234,16 @@ static void timed_release(es_run *run)
     quick_release(run, e->count);
 }
 
-static void timed_layer(es_run *run, const uint16_t *ids, size_t top_k)
+QUICK_INLINE void timed_layer(es_run *run, const uint16_t *ids, size_t top_k, uint32_t words)
 {
     es_event *e = &run->composer.event;
     timed_until(run, run->now + run->dense_ns);
     run->times.dense += run->dense_ns;
     run->gate = run->use.at = run->use.since = run->release.since = run->now;
     const uint32_t n = es_row_length(ids, (uint32_t)top_k);
-    if (n == 0 || !quick_lookup(run, ids, n, e->words))
+    if (n == 0 || !quick_lookup(run, ids, n, words))
         return;
-    const uint32_t missing = timed_gate(run);
+    const uint32_t missing = timed_gate(run, words);
     es_time free = run->now + e->hits * run->expert_ns[e->layer];
     run->times.expert_gpu += e->count * run->expert_ns[e->layer];
     if (e->hits != e->count)
@@ -251,7 +251,7 @@ static void timed_layer(es_run *run, const uint16_t *ids, size_t top_k)
     if (run->code != ES_OK)
         return;
     timed_until(run, free);
-    timed_release(run);
+    timed_release(run, words);
 }
 
 /* What the step's demands did to the channel is brought there at its end, for who looks then. */
@@ -271,14 +271,22 @@ static void timed_settle(es_run *run)
     view->batches += q->fetched;
 }
 
-void es_quick_timed(es_run *run, const uint16_t *ids, size_t top_k)
+QUICK_INLINE void timed_layers(es_run *run, const uint16_t *ids, size_t top_k, uint32_t words)
 {
     es_event *e = &run->composer.event;
+    for (const uint16_t *end = ids + run->view.layers * top_k; ids < end && run->code == ES_OK; ids += top_k, e->layer++, e->word += words, e->base += 64 * words)
+        timed_layer(run, ids, top_k, words);
+}
+
+void es_quick_timed(es_run *run, const uint16_t *ids, size_t top_k)
+{
     es_quick *q = &run->quick;
     q->queue_ns = q->stall_ns = q->busy_ns = 0;
     run->dense_ns = es_channel_dense_ns(run, 1, run->composer.step.token[run->composer.row].position);
-    for (const uint16_t *end = ids + run->view.layers * top_k; ids < end && run->code == ES_OK; ids += top_k, e->layer++, e->word += e->words, e->base += 64 * e->words)
-        timed_layer(run, ids, top_k);
+    if (run->view.words_per_layer == 1)
+        timed_layers(run, ids, top_k, 1);
+    else
+        timed_layers(run, ids, top_k, 2);
     run->chan[run->gpu].free_at = run->now;
     timed_settle(run);
 }
