@@ -1,5 +1,5 @@
 /* Quick: a step of one token in the plainest machine: one cache before home, nobody dispatches or holds back, nobody listens to
- * single copies, all objects alike, at most 64 experts (128 without a clock), room for what a token wants of a layer. Without a clock the policy may
+ * single copies, all objects alike, at most 128 experts, room for what a token wants of a layer. Without a clock the policy may
  * refuse. It does what replay.c and fetch.c do, in the same order, in a fraction of the instructions; tests/property compares both
  * ways.
  *
@@ -17,7 +17,7 @@ static bool quick_link(const es_run *run)
     const es_scheduler *scheduler = chan->scheduler;
     const es_queue many = {.waiting = {[ES_CLASS_DEMAND] = ES_MOST_CHANNELS, [ES_CLASS_GUESS] = ES_MOST_CHANNELS}};
     for (uint32_t l = 0; l < run->view.layers; l++)
-        if (chan->chunk > 0 && chan->chunk < run->bytes[l])
+        if (chan->chunk > 0 && chan->chunk < run->bytes[l * run->view.words_per_layer])
             return false;
     for (int k = ES_CLASS_DEMAND; k <= ES_CLASS_GUESS; k++)
         if (scheduler->batch && scheduler->batch(chan->scheduler_state, (es_class)k, &many) > 1)
@@ -44,7 +44,7 @@ void es_quick_open(es_run *run)
     q->roomy = (int64_t)run->composer.info->top_k * tier->unit[0] <= tier->room[0] - tier->settled[0];
     q->fits = run->tiers == 2 && plain && !run->composer.routes && run->view.spaces == run->view.layers && quick_decides(run) && !run->grace.on && tier->uniform &&
         !run->view.per_layer && tier->demote == ES_NO_TIER && (overflow == ES_WAVES || overflow == ES_TRIM) && !(run->heard & single) &&
-        run->view.words_per_layer <= (run->view.timed ? 1 : ES_QUICK_WORDS) &&
+        run->view.words_per_layer <= ES_QUICK_WORDS &&
         (q->roomy || run->admits) &&
         (run->view.timed ? run->wakes == 0 && quick_link(run) : !run->predictor);
     if (!q->fits)

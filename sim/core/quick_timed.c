@@ -36,17 +36,22 @@ QUICK_INLINE void timed_until(es_run *run, es_time until)
 /* ---- the gate ---- */
 
 /* What is known of the event's experts from guesses. */
-static void timed_foreseen(es_run *run)
+QUICK_INLINE void timed_foreseen(es_run *run, uint32_t words)
 {
     es_event *e = &run->composer.event;
     const es_tier_view *tier = &run->tier_view[run->serving];
-    const uint64_t mask = *run->quick.mask, queued = tier->queued[e->word], inbound = tier->inbound[e->word];
-    e->late = (uint32_t)__builtin_popcountll(mask & inbound);
-    e->foreseen = (uint32_t)__builtin_popcountll(mask & queued);
+    uint64_t any = 0;
+    e->late = e->foreseen = 0;
+    for (uint32_t w = 0; w < words; w++) {
+        const uint64_t mask = run->quick.mask[w], queued = tier->queued[e->word + w], inbound = tier->inbound[e->word + w];
+        e->late += (uint32_t)__builtin_popcountll(mask & inbound);
+        e->foreseen += (uint32_t)__builtin_popcountll(mask & queued);
+        if (run->fresh[e->word + w] & mask)
+            es_store_used_guess(run, e->word + w, mask, run->quick.hit[w]);
+        any |= queued;
+    }
     run->tally.late += e->late;
-    if (run->fresh[e->word] & mask)
-        es_store_used_guess(run, e->word, mask, *run->quick.hit);
-    if (queued)
+    if (any)
         es_channel_gate(run, e);
 }
 
@@ -55,18 +60,20 @@ static void timed_demanded(es_run *run)
 {
     const es_event *e = &run->composer.event;
     const es_tier_view *tier = &run->tier_view[run->serving];
-    for (uint64_t left = *run->quick.mask & tier->queued[e->word]; left; left &= left - 1) {
-        run->tally.foreseen++;
-        es_channel_raise(run, run->serving, e->base + (es_oid)__builtin_ctzll(left));
-    }
-    for (uint64_t left = *run->quick.mask & tier->inbound[e->word]; left; left &= left - 1)
-        es_channel_hurry(run, run->serving, e->base + (es_oid)__builtin_ctzll(left));
+    for (uint32_t w = 0; w < e->words; w++)
+        for (uint64_t left = run->quick.mask[w] & tier->queued[e->word + w]; left; left &= left - 1) {
+            run->tally.foreseen++;
+            es_channel_raise(run, run->serving, e->base + w * 64 + (es_oid)__builtin_ctzll(left));
+        }
+    for (uint32_t w = 0; w < e->words; w++)
+        for (uint64_t left = run->quick.mask[w] & tier->inbound[e->word + w]; left; left &= left - 1)
+            es_channel_hurry(run, run->serving, e->base + w * 64 + (es_oid)__builtin_ctzll(left));
 }
 
 /* ---- copies ---- */
 
 /* The policy named too little for a demand: under `waves` nothing can go on, under `trim` it is asked once more at the release. */
-static ES_COLD void timed_short(es_run *run, es_time now, uint64_t missing)
+static ES_COLD void timed_short(es_run *run, es_time now, uint32_t missing)
 {
     if (run->code != ES_OK)
         return;
@@ -75,13 +82,13 @@ static ES_COLD void timed_short(es_run *run, es_time now, uint64_t missing)
         return;
     }
     run->now = now;
-    run->wanted.count = (uint32_t)__builtin_popcountll(missing);
+    run->wanted.count = missing;
     run->composer.layer = run->composer.event.layer;
     es_replay_stuck(run);
 }
 
 /* Room for one more. */
-QUICK_INLINE void timed_room(es_run *run, int64_t lacking, es_time now, uint64_t missing)
+QUICK_INLINE void timed_room(es_run *run, int64_t lacking, es_time now, uint32_t missing)
 {
     es_quick *q = &run->quick;
     es_tier *tier = &run->tier[run->serving];
@@ -97,17 +104,19 @@ QUICK_INLINE void timed_room(es_run *run, int64_t lacking, es_time now, uint64_t
         timed_short(run, now, missing);
 }
 
-/* The experts at hand are copied from `start` on, each asking for room when it starts. The gpu is busy with what it has until
+/* The `missing` experts at hand are copied from `start` on, each asking for room when it starts. The gpu is busy with what it has until
  * `free`; returns when it has computed all. run->now becomes the time of the last landing. */
-static es_time timed_copies(es_run *run, uint32_t layer, uint64_t missing, es_time free)
+static es_time timed_copies(es_run *run, uint32_t missing, es_time free)
 {
+    const es_event *e = &run->composer.event;
     es_quick *q = &run->quick;
     es_tier *tier = &run->tier[run->serving];
-    const es_time copy = es_channel_copy_ns(run, q->link, run->composer.event.base), expert = run->expert_ns[layer];
+    const es_time copy = es_channel_copy_ns(run, q->link, e->base), expert = run->expert_ns[e->layer];
     es_time start = run->now;
-    for (const uint16_t *id = run->composer.event.list; missing; id++) {
-        const uint64_t bit = q->bit[0][*id];
-        if (!(missing & bit))
+    for (const uint16_t *id = e->list; missing; id++) {
+        const uint32_t w = *id >> 6;
+        const uint64_t bit = q->bit[w][*id];
+        if (!(q->missing[w] & bit))
             continue;
         const int64_t lacking = tier->used[0] + q->unit - tier->room[0];
         if (lacking > 0) {
@@ -117,9 +126,9 @@ static es_time timed_copies(es_run *run, uint32_t layer, uint64_t missing, es_ti
         }
         tier->used[0] += q->unit;
         tier->held += q->unit;
-        missing ^= bit;
-        tier->view->queued[layer] ^= bit;
-        q->resident[layer] |= bit;
+        missing--;
+        tier->view->queued[e->word + w] ^= bit;
+        q->resident[e->word + w] |= bit;
         q->queue_ns += start - run->gate;
         q->busy_ns += copy;
         start += copy;
@@ -145,7 +154,7 @@ static es_time timed_late(es_run *run, es_time free)
 }
 
 /* All that the event lacks, `missing` and what is late; `free` as in timed_copies. */
-static es_time timed_lacking(es_run *run, uint64_t missing, es_time free)
+static es_time timed_lacking(es_run *run, uint32_t missing, es_time free)
 {
     const es_event *e = &run->composer.event;
     if (run->chan[run->quick.channel].busy) {
@@ -157,7 +166,7 @@ static es_time timed_lacking(es_run *run, uint64_t missing, es_time free)
             free = timed_late(run, free);
     }
     if (missing) {
-        free = timed_copies(run, e->layer, missing, free);
+        free = timed_copies(run, missing, free);
         es_channels_unblock(run);
     }
     return free;
@@ -165,27 +174,41 @@ static es_time timed_lacking(es_run *run, uint64_t missing, es_time free)
 
 /* ---- the layer ---- */
 
-/* Returns what has to be copied. */
-static uint64_t timed_gate(es_run *run)
+QUICK_INLINE void timed_guard(es_run *run, const uint64_t *mask, uint32_t words)
 {
     const es_event *e = &run->composer.event;
+    for (uint32_t w = 0; w < words; w++)
+        run->view.guard[e->word + w] = mask ? mask[w] : 0;
+}
+
+/* What is missing is asked for; returns how much. */
+QUICK_INLINE uint32_t timed_miss(es_run *run, uint32_t words)
+{
+    const es_event *e = &run->composer.event;
+    const uint32_t misses = e->count - e->hits - e->late;
     es_quick *q = &run->quick;
     es_tier_view *tier = &run->tier_view[run->serving];
-    uint64_t missing = 0;
-    if (run->predictor)
-        timed_foreseen(run);
-    run->view.guard[e->word] = *q->mask;
-    quick_use(run);
-    if (e->hits != e->count) {
-        if (e->foreseen | e->late)
-            timed_demanded(run);
-        missing = *q->mask & ~*q->hit & ~tier->inbound[e->word];
-        tier->queued[e->word] |= missing;
-        const uint32_t misses = e->count - e->hits - e->late;
-        quick_missed(run, e->layer, missing);
-        q->bytes += misses * run->bytes[e->layer];
-        q->fetched += misses;
+    if (e->foreseen | e->late)
+        timed_demanded(run);
+    for (uint32_t w = 0; w < words; w++) {
+        q->missing[w] = q->mask[w] & ~q->hit[w] & ~tier->inbound[e->word + w];
+        tier->queued[e->word + w] |= q->missing[w];
+        quick_missed(run, e->word + w, q->missing[w]);
     }
+    q->bytes += misses * run->bytes[e->word];
+    q->fetched += misses;
+    return misses;
+}
+
+/* Returns how many have to be copied. */
+QUICK_INLINE uint32_t timed_gate(es_run *run, uint32_t words)
+{
+    const es_event *e = &run->composer.event;
+    if (run->predictor)
+        timed_foreseen(run, words);
+    timed_guard(run, run->quick.mask, words);
+    quick_use(run);
+    const uint32_t missing = e->hits != e->count ? timed_miss(run, words) : 0;
     if (run->predictor)
         es_guess_ask(run);
     return missing;
@@ -197,11 +220,11 @@ static inline void timed_peak(es_tier *tier)
         tier->peak = tier->held;
 }
 
-static void timed_release(es_run *run)
+QUICK_INLINE void timed_release(es_run *run, uint32_t words)
 {
     const es_event *e = &run->composer.event;
     run->release.at = run->now;
-    run->view.guard[e->word] = 0;
+    timed_guard(run, NULL, words);
     if (run->exceeded) {
         timed_peak(&run->tier[run->serving]);
         es_room_trim(run, e);
@@ -211,16 +234,16 @@ static void timed_release(es_run *run)
     quick_release(run, e->count);
 }
 
-static void timed_layer(es_run *run, const uint16_t *ids, size_t top_k)
+QUICK_INLINE void timed_layer(es_run *run, const uint16_t *ids, size_t top_k, uint32_t words)
 {
     es_event *e = &run->composer.event;
     timed_until(run, run->now + run->dense_ns);
     run->times.dense += run->dense_ns;
     run->gate = run->use.at = run->use.since = run->release.since = run->now;
     const uint32_t n = es_row_length(ids, (uint32_t)top_k);
-    if (n == 0 || !quick_lookup(run, ids, n, 1))
+    if (n == 0 || !quick_lookup(run, ids, n, words))
         return;
-    const uint64_t missing = timed_gate(run);
+    const uint32_t missing = timed_gate(run, words);
     es_time free = run->now + e->hits * run->expert_ns[e->layer];
     run->times.expert_gpu += e->count * run->expert_ns[e->layer];
     if (e->hits != e->count)
@@ -228,7 +251,7 @@ static void timed_layer(es_run *run, const uint16_t *ids, size_t top_k)
     if (run->code != ES_OK)
         return;
     timed_until(run, free);
-    timed_release(run);
+    timed_release(run, words);
 }
 
 /* What the step's demands did to the channel is brought there at its end, for who looks then. */
@@ -248,14 +271,22 @@ static void timed_settle(es_run *run)
     view->batches += q->fetched;
 }
 
-void es_quick_timed(es_run *run, const uint16_t *ids, size_t top_k)
+QUICK_INLINE void timed_layers(es_run *run, const uint16_t *ids, size_t top_k, uint32_t words)
 {
     es_event *e = &run->composer.event;
+    for (const uint16_t *end = ids + run->view.layers * top_k; ids < end && run->code == ES_OK; ids += top_k, e->layer++, e->word += words, e->base += 64 * words)
+        timed_layer(run, ids, top_k, words);
+}
+
+void es_quick_timed(es_run *run, const uint16_t *ids, size_t top_k)
+{
     es_quick *q = &run->quick;
     q->queue_ns = q->stall_ns = q->busy_ns = 0;
     run->dense_ns = es_channel_dense_ns(run, 1, run->composer.step.token[run->composer.row].position);
-    for (const uint16_t *end = ids + run->view.layers * top_k; ids < end && run->code == ES_OK; ids += top_k, e->layer++, e->word++, e->base += 64)
-        timed_layer(run, ids, top_k);
+    if (run->view.words_per_layer == 1)
+        timed_layers(run, ids, top_k, 1);
+    else
+        timed_layers(run, ids, top_k, 2);
     run->chan[run->gpu].free_at = run->now;
     timed_settle(run);
 }

@@ -222,6 +222,7 @@ typedef struct es_quick {       /* the plainest run (quick.c): what changes at e
     bool fits;
     bool roomy;                 /* whatever an event keeps, it has room */
     uint64_t mask[ES_QUICK_WORDS], hit[ES_QUICK_WORDS], kept[ES_QUICK_WORDS];   /* of the event */
+    uint64_t missing[ES_QUICK_WORDS];   /* of it, what is to be copied (with a clock) */
     int64_t unit;               /* of the serving tier: what an object takes */
     int64_t spare;              /* room not used (without a clock) */
     uint64_t *resident;

@@ -14,6 +14,7 @@ typedef struct prefetched {
     const es_view *view;
     recency used;
     uint64_t *unused;           /* [words] guesses in the serving tier, or on their way there, that no event has wanted yet */
+    uint64_t guesses;           /* how many they are */
     uint64_t *order;            /* [objects] of the start of its copy */
     uint64_t clock;
 } prefetched;
@@ -37,10 +38,17 @@ static es_code prefetched_init(void *self, const es_site *site, es_err *err)
     return s->unused && s->order ? recency_init(&s->used, site, err) : es_err_nomem(err, "guesses not used yet");
 }
 
+static ES_COLD void prefetched_drop(prefetched *s, uint32_t word, uint64_t mask)
+{
+    s->guesses -= (uint64_t)__builtin_popcountll(s->unused[word] & mask);
+    s->unused[word] &= ~mask;
+}
+
 static void prefetched_use(prefetched *s, const es_event *event)
 {
     for (uint32_t w = 0; w < event->words; w++)
-        s->unused[event->word + w] &= ~event->mask[w];
+        if (s->unused[event->word + w] & event->mask[w])
+            prefetched_drop(s, event->word + w, event->mask[w]);
     recency_use(&s->used, event);
 }
 
@@ -54,6 +62,7 @@ static void prefetched_notify(void *self, const es_fact *fact)
     case ES_FACT_START_GUESS:
         for (uint32_t i = 0; i < fact->count; i++) {
             es_oid object = fact->objects[i];
+            s->guesses += !es_mask_has(s->unused, object);
             s->unused[object >> 6] |= 1ull << (object & 63);
             s->order[object] = ++s->clock;
         }
@@ -69,6 +78,7 @@ static void prefetched_notify(void *self, const es_fact *fact)
     default:        /* RESET */
         for (uint32_t w = 0; w < s->view->words; w++)
             s->unused[w] = 0;
+        s->guesses = 0;
         recency_empty(&s->used);
     }
 }
@@ -101,8 +111,8 @@ static size_t prefetched_unused(prefetched *s, const es_need *need, int64_t *lac
 {
     size_t count = 0;
     es_oid object;
-    while (*lacking > 0 && count < most && (object = prefetched_next(s, need)) != ES_NO_OBJECT) {
-        s->unused[object >> 6] &= ~(1ull << (object & 63));
+    while (s->guesses > 0 && *lacking > 0 && count < most && (object = prefetched_next(s, need)) != ES_NO_OBJECT) {
+        prefetched_drop(s, object >> 6, 1ull << (object & 63));
         *lacking -= s->view->tier[need->tier].unit[object >> 6];
         out[count++] = object;
     }

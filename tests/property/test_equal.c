@@ -217,7 +217,7 @@ static void a_run_that_nobody_watches_comes_to_the_same(void **state)
 }
 
 /* The plainest machine, for which the shortest way was made (sim/core/quick.c). */
-static void equal_plainest(scene *s, uint32_t most_experts)
+static void equal_plainest(scene *s)
 {
     s->tiers = 1;
     s->dispatcher = NULL;
@@ -232,8 +232,8 @@ static void equal_plainest(scene *s, uint32_t most_experts)
     s->compute.protect_guesses = false;
     s->slices = 1;
     s->together = 1;
-    if (s->experts > most_experts)
-        s->experts = most_experts;
+    if (s->experts > 128)
+        s->experts = 128;
     scene_alike(s);
     int64_t each = s->tier[0].bytes ? s->bytes[0] : 1;
     if (s->tier[0].granularity)
@@ -244,7 +244,7 @@ static void equal_plainest(scene *s, uint32_t most_experts)
 
 static bool pair_quick(scene *general, scene *quick)
 {
-    equal_plainest(general, 128);
+    equal_plainest(general);
     general->timed = false;
     general->predictor = NULL;
     return pair_unwatched(general, quick);
@@ -334,7 +334,7 @@ static void a_policy_may_refuse_on_the_quick_way(void **state)
 /* One first-come-first-served link; half of the cases with guesses, for which the other half of the fast path is. */
 static bool pair_quick_timed(scene *general, scene *quick)
 {
-    equal_plainest(general, 64);
+    equal_plainest(general);
     general->timed = true;
     general->free_links = false;
     general->channels = 1;
