@@ -90,6 +90,8 @@ static uint32_t guess_best(const es_run *run, es_guess *list, uint32_t count)
     const es_plan_compute *compute = &run->plan->compute;
     const float least = (float)compute->guess_confidence;
     uint32_t kept = 0;
+    if (compute->guess_top == 0 && !(least > 0.0f))
+        return count;
     for (uint32_t i = 0; i < count; i++) {
         es_guess guess = list[i];
         if (guess.confidence < least)

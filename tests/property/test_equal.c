@@ -300,7 +300,7 @@ static void picky_run(rig *r, uint32_t experts, uint32_t slots, int overflow, bo
     for (uint32_t t = 0; t < 60; t++) {
         uint16_t *ids = rig_token(r, 0, ES_DECODE, false);
         for (uint32_t j = 0; j < 3 * 4; j++)    /* now and then a row is short */
-            ids[j] = j % 4 == 3 && t % 7 == 0 ? ES_NO_EXPERT : (uint16_t)((t * t + t / 3 + j % 4 * (1 + t % 2 * 4) + j / 4) * (experts / 12) % experts);
+            ids[j] = (uint16_t)(j % 4 == 3 && t % 7 == 0 ? ES_NO_EXPERT : (t * t + t / 3 + j % 4 * (1 + t % 2 * 4) + j / 4) * (experts / 12) % experts);
     }
     rig_plain(r, false, rig_text(r, "%uslots", slots), "{}", "{}");
     r->plan.policy = rig_own(&picky_policy.part, &p, "policy");
