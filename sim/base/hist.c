@@ -130,6 +130,18 @@ int64_t es_hist_quantile(es_hist *hist, double q)
     return hist->max;
 }
 
+double es_hist_quantile_linear(es_hist *hist, double q)
+{
+    if (!hist->exact || hist->kept == 0)
+        return (double)es_hist_quantile(hist, q);
+    qsort(hist->sample, hist->kept, sizeof hist->sample[0], hist_compare);
+    double place = q * (double)(hist->kept - 1);
+    size_t below = (size_t)place;
+    if (below + 1 >= hist->kept)
+        return (double)hist->sample[hist->kept - 1];
+    return (double)hist->sample[below] + (place - (double)below) * (double)(hist->sample[below + 1] - hist->sample[below]);
+}
+
 /* Smallest value of a bin; the last one in use ends at the largest value there is. */
 static int64_t hist_low(size_t bin)
 {

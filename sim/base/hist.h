@@ -27,6 +27,8 @@ bool es_hist_init(es_hist *hist, es_arena *arena, size_t limit);
 void es_hist_add(es_hist *hist, int64_t value);             /* value >= 0 */
 /* Nearest rank: sorted[ceil(q * n) - 1]; 0 when empty. Sorts the kept samples in place. */
 int64_t es_hist_quantile(es_hist *hist, double q);
+/* Between the two samples around place q * (n - 1), in a straight line (Hyndman and Fan's type 7, NumPy's default). Of a histogram: nearest rank. */
+double es_hist_quantile_linear(es_hist *hist, double q);
 /* The bins that are not empty, by value: false behind the last. `*at` begins as 0. Of exact samples, which it sorts, the same bins are made,
  * so that histograms of different runs add up. */
 typedef struct es_hist_part {

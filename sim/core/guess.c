@@ -53,7 +53,7 @@ static ES_COLD void guess_place(es_run *run, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
         run->places[i] = run->serving;
-    if (run->policy->place)
+    if (run->policy->place && count > 0)
         run->policy->place(run->policy_state, run->guesses, count, run->places);
     for (uint32_t i = 0; i < count; i++) {
         const uint32_t t = run->places[i];

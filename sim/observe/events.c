@@ -4,6 +4,7 @@
  *     10000,land,0,3,17,home,cache,pcie,demand,,13271040,1,,
  *
  * A fact about several objects gives a line for each. Layers are the model's own numbers. What a kind does not have stays empty.
+ * With `accesses` each expert of an event has a line of its own behind `use`: hit, prefetch_hit (first use of a guess), late or miss.
  * The file is written as PATH.tmp and renamed when the run has ended, so a log that looks whole is whole; the lines of a run that
  * failed stay under PATH.tmp. */
 #include "sim/observe/observe.h"
@@ -20,7 +21,9 @@ typedef struct events {
     const char *path;
     int64_t limit;
     int format;
+    bool accesses;
     const es_view *view;
+    uint64_t *fresh;            /* [words] brought by a guess and not used since */
     char *partial;              /* PATH.tmp */
     FILE *file;
     uint64_t lines, left_out;
@@ -35,6 +38,7 @@ static const es_option events_options[] = {
     {.name = "limit", .type = ES_OPT_INT, .offset = offsetof(events, limit), .def = 1e7, .min = 1, .max = 1e15, .unit = "lines",
         .help = "Most lines; what comes after is counted and left out."},
     {.name = "format", .type = ES_OPT_ENUM, .offset = offsetof(events, format), .choices = events_formats, .help = "One comma-separated row or one JSON object per line."},
+    {.name = "accesses", .type = ES_OPT_BOOL, .offset = offsetof(events, accesses), .help = "A line for each expert of an event: hit, prefetch_hit, late or miss."},
     {0},
 };
 
@@ -73,7 +77,8 @@ static es_code events_init(void *self, const es_site *site, es_err *err)
     size_t length = strlen(s->path);
     char *buffer = ES_NEW_ARRAY(site->arena, EVENTS_BUFFER, char);
     s->partial = ES_NEW_ARRAY(site->arena, length + sizeof ".tmp", char);
-    if (!buffer || !s->partial)
+    s->fresh = ES_NEW_ARRAY(site->arena, site->view->words, uint64_t);
+    if (!buffer || !s->partial || !s->fresh)
         return es_err_nomem(err, "event log");
     memcpy(s->partial, s->path, length);
     memcpy(s->partial + length, ".tmp", sizeof ".tmp");
@@ -116,7 +121,8 @@ static const char *events_tier(const events *s, bool known, uint32_t tier)
     return known && tier < s->view->tiers ? s->view->tier[tier].name : NULL;
 }
 
-static void events_line(events *s, const es_fact *fact, es_oid object)
+/* A line about one object, or none; what the fact itself says is `has`. */
+static void events_line(events *s, const es_fact *fact, const char *name, unsigned has, es_oid object)
 {
     if (s->lines >= (uint64_t)s->limit) {
         s->left_out++;
@@ -124,14 +130,12 @@ static void events_line(events *s, const es_fact *fact, es_oid object)
     }
     const es_view *view = s->view;
     const es_event *event = fact->event;
-    unsigned has = events_kinds[fact->kind].has;
-    bool one = object != ES_NO_OBJECT, of_event = has & HAS_EVENT && event;
-    const char *name = events_kinds[fact->kind].name;
+    bool one = object != ES_NO_OBJECT, of_event = has & HAS_EVENT && event, own_layer = view->spaces == view->layers;
     s->lines++;
     fprintf(s->file, s->format == EVENTS_CSV ? "%" PRId64 ",%s" : "{\"t_ns\":%" PRId64 ",\"kind\":\"%s\"", fact->at, name);
     events_int(s, "step", of_event || has & HAS_STEP, (int64_t)(of_event ? event->step : fact->step));
     uint32_t layer = of_event ? event->layer : one ? view->layer_of[object >> 6] : 0;
-    events_int(s, "layer", of_event || one, view->layer_number[layer]);
+    events_int(s, "layer", of_event || (one && own_layer), view->layer_number[layer]);
     events_int(s, "expert", one, object % view->stride);
     events_text(s, "from", events_tier(s, has & HAS_FROM, fact->from));
     events_text(s, "to", events_tier(s, has & HAS_TO, fact->to));
@@ -148,19 +152,50 @@ static void events_line(events *s, const es_fact *fact, es_oid object)
         s->fault = errno ? errno : EIO;
 }
 
+/* How each expert of the event was found. */
+static void events_accesses(events *s, const es_fact *fact)
+{
+    const es_event *event = fact->event;
+    for (uint32_t i = 0; i < event->count; i++) {
+        const es_oid object = event->base + event->list[i];
+        uint64_t *fresh = &s->fresh[object >> 6], bit = 1ull << (object & 63), coming = 0;
+        for (uint32_t t = 0; t < s->view->tiers; t++)
+            coming |= s->view->tier[t].serving ? s->view->tier[t].inbound[object >> 6] : 0;
+        bool hit = es_mask_has(event->hit, event->list[i]);
+        events_line(s, fact, hit && *fresh & bit ? "prefetch_hit" : hit ? "hit" : coming & bit ? "late" : "miss", HAS_EVENT, object);
+        *fresh &= ~bit;
+    }
+}
+
+/* Which guesses have not been used: those that begin to arrive where they can be, and have not left. */
+static void events_guesses(events *s, const es_fact *fact)
+{
+    bool comes = fact->kind == ES_FACT_START_GUESS || (fact->kind == ES_FACT_START && fact->why == ES_GUESS && s->view->tier[fact->to].serving);
+    for (uint32_t i = 0; i < fact->count; i++) {
+        uint64_t *fresh = &s->fresh[fact->objects[i] >> 6], bit = 1ull << (fact->objects[i] & 63);
+        *fresh = comes ? *fresh | bit : fact->kind == ES_FACT_EVICT ? *fresh & ~bit : *fresh;
+    }
+}
+
 static void events_notify(void *self, const es_fact *fact)
 {
     events *s = self;
     if (!s->file || (unsigned)fact->kind >= ES_FACTS)
         return;
+    const char *name = events_kinds[fact->kind].name;
+    const unsigned has = events_kinds[fact->kind].has;
     if (fact->kind == ES_FACT_END)
         s->ended = true;
-    if (events_kinds[fact->kind].has & HAS_OBJECTS && fact->objects) {
+    if (has & HAS_OBJECTS && fact->objects) {
         for (uint32_t i = 0; i < fact->count; i++)
-            events_line(s, fact, fact->objects[i]);
+            events_line(s, fact, name, has, fact->objects[i]);
+        if (s->accesses && fact->kind != ES_FACT_COMPUTE)
+            events_guesses(s, fact);
         return;
     }
-    events_line(s, fact, ES_NO_OBJECT);
+    events_line(s, fact, name, has, ES_NO_OBJECT);
+    if (s->accesses && fact->kind == ES_FACT_USE)
+        events_accesses(s, fact);
 }
 
 static void events_report(void *self, es_json *out)

@@ -10,8 +10,11 @@
 #include "sim/base/h5.h"
 #include "sim/base/hist.h"
 
+enum { LATENCY_NEAREST, LATENCY_LINEAR };
+
 typedef struct latency {
     int64_t samples;
+    int percentile;
     const es_view *view;
     es_hist token, first, stall; /* ns; stall: of a decode step, once for each token */
     es_time stalled;            /* view->times->stall at the end of the last step */
@@ -20,9 +23,13 @@ typedef struct latency {
     es_time arrival, end;       /* when it began, and the end of its last step so far */
 } latency;
 
+static const char *const latency_percentiles[] = {"nearest_rank", "linear", NULL};
+
 static const es_option latency_options[] = {
     {.name = "samples", .type = ES_OPT_INT, .offset = offsetof(latency, samples), .def = 1e7, .min = 0, .max = 1e9,
         .help = "Values kept for exact quantiles; beyond that a histogram with at most 1 % error takes over."},
+    {.name = "percentile", .type = ES_OPT_ENUM, .offset = offsetof(latency, percentile), .choices = latency_percentiles,
+        .help = "A quantile is a sample, or lies in a straight line between two (as published simulators have it). Kept histograms have samples."},
     {0},
 };
 
@@ -69,13 +76,15 @@ static void latency_notify(void *self, const es_fact *fact)
     s->end = fact->at;
 }
 
-static void latency_quantiles(es_hist *hist, es_json *out)
+static void latency_quantiles(const latency *s, es_hist *hist, es_json *out)
 {
     static const struct { const char *name; double q; } rows[] = {{"p50", 0.50}, {"p95", 0.95}, {"p99", 0.99}};
     bool any = hist->count != 0;
     es_json_add_real(out, "mean", any ? es_hist_mean(hist) / 1e9 : (double)NAN);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        es_json_add_real(out, rows[i].name, any ? observe_seconds(es_hist_quantile(hist, rows[i].q)) : (double)NAN);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        double seconds = s->percentile == LATENCY_LINEAR ? es_hist_quantile_linear(hist, rows[i].q) / 1e9 : observe_seconds(es_hist_quantile(hist, rows[i].q));
+        es_json_add_real(out, rows[i].name, any ? seconds : (double)NAN);
+    }
     es_json_add_real(out, "max", any ? observe_seconds(hist->max) : (double)NAN);
     observe_count(out, "samples", hist->count);
     es_json_add_bool(out, "exact", hist->exact);
@@ -87,12 +96,12 @@ static void latency_report(void *self, es_json *out)
     es_json *time = observe_object(out, "time");
     latency_prefill_ended(s);   /* the trace may end with a prompt */
     if (s->view->timed)
-        latency_quantiles(&s->token, es_json_add_object(time, "token_latency_s"));
+        latency_quantiles(s, &s->token, es_json_add_object(time, "token_latency_s"));
     else
         cJSON_AddNullToObject(time, "token_latency_s");
     if (s->view->timed && s->first.count != 0) {
         es_json_add_real(time, "ttft_s", es_hist_mean(&s->first) / 1e9);
-        latency_quantiles(&s->first, es_json_add_object(time, "ttft_quantiles_s"));
+        latency_quantiles(s, &s->first, es_json_add_object(time, "ttft_quantiles_s"));
     } else {
         cJSON_AddNullToObject(time, "ttft_s");
         cJSON_AddNullToObject(time, "ttft_quantiles_s");

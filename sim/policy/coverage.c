@@ -11,7 +11,7 @@
  *                  with what is known of the expert (admission.h), a tuner may turn them; L2 and L3 lose what has the least priority,
  *                  confidence + popularity + freshness + pattern.
  *
- * Levels are the serving tiers in the order of the config; with more than three the last has L3's rules. Guesses count by rank: the
+ * Levels are the serving tiers in the order of the config; with more than three the last has L3's rules, with one it is LRU. Guesses count by rank: the
  * predictor's first `l2_reach` are looked at for L2. */
 #include "sim/policy/admission.h"
 #include "sim/policy/recency.h"

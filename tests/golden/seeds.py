@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.join(HERE, '..', '..')
@@ -44,8 +45,22 @@ def table(seed):
     return {row['id']: row for row in json.loads(done.stdout)['rows']}
 
 
+def log(check, folder):
+    """The event log has the seed's kinds of event: prefetch, hit (of a guess), cache hit, miss, evict."""
+    path = os.path.join(folder, 'events.csv')
+    result = json.loads(subprocess.run([tool.TOOL, 'run', os.path.join(ROOT, 'configs', 'seeds', '002-realistic.json'), '--json', '--set',
+                                        'observers=' + json.dumps(['summary', {'name': 'events', 'path': path, 'accesses': True}])],
+                                       capture_output=True, text=True, check=True).stdout)['cache']
+    kinds = [line.split(',')[1] for line in open(path)]
+    for kind, key in (('start_guess', 'guess_copies'), ('prefetch_hit', 'hits_prefetched'), ('hit', 'hits_resident'), ('miss', 'misses'), ('evict', 'evictions')):
+        check.equal('002 events: ' + kind, kinds.count(kind), result[key])
+        check.equal('002 events: some ' + kind, result[key] > 0, True)
+
+
 def main():
     check = tool.Check('seeds')
+    with tempfile.TemporaryDirectory() as folder:
+        log(check, folder)
     rows = {seed: table(seed) for seed in sorted({band[0] for band in MEANS + RUNS})}
     for seed, name, middle, half in MEANS:
         got = rows[seed][name]['as_coded']['mean']

@@ -130,9 +130,27 @@ static void the_bins_are_the_same_whether_samples_were_kept_or_not(void **state)
     es_arena_free(&arena);
 }
 
+static void a_linear_quantile_lies_between_two_samples(void **state)
+{
+    (void)state;
+    es_arena arena = {0};
+    es_hist hist;
+    assert_true(es_hist_init(&hist, &arena, 100));
+    for (int64_t v = 4; v >= 1; v--)
+        es_hist_add(&hist, 10 * v);
+    assert_true(es_hist_quantile_linear(&hist, 0.0) == 10.0);
+    assert_true(es_hist_quantile_linear(&hist, 0.5) == 25.0);
+    assert_true(es_hist_quantile_linear(&hist, 0.25) == 17.5);
+    assert_true(es_hist_quantile_linear(&hist, 1.0) == 40.0);
+    assert_int_equal(es_hist_quantile(&hist, 0.5), 20);
+    es_hist_free(&hist);
+    es_arena_free(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_linear_quantile_lies_between_two_samples),
         cmocka_unit_test(an_empty_histogram_answers_zero),
         cmocka_unit_test(quantiles_are_nearest_rank_and_exact_below_the_limit),
         cmocka_unit_test(samples_may_be_added_after_a_quantile_was_asked),
