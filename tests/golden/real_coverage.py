@@ -130,22 +130,22 @@ def experiments(model, folder):
     yield 'LRU, as many slots', model.plain()
     for mode, kind in (('as_coded', 'calibrated'), ('as_documented', 'calibrated')):
         count = distinct_of(model, kind, 'free', mode, folder)
-        yield 'LRU, as many distinct as %s holds' % mode.replace('_', ' '), model.plain(sets=['tiers.cache.capacity=%dslots' % count])
+        yield 'LRU, as many distinct as the levels hold, %s' % mode.replace('_', ' '), model.plain(sets=['tiers.cache.capacity=%dslots' % count])
     for kind, cost in (('unrelated', 'free'), ('calibrated', 'free'), ('calibrated', 'link'), ('transition', 'link')):
         yield 'as coded, %s, %s' % (kind, cost), model.levels(kind, cost, 'as_coded')
     yield 'as coded, calibrated, free, victims go a level down', model.levels('calibrated', 'free', 'as_coded', DEMOTE)
-    for kind, cost in GUESSES + [('unrelated', 'free'), ('previous_token', 'link')]:
+    for kind, cost in GUESSES + [('previous_token', 'link')]:
         yield 'as documented, %s, %s' % (kind, cost), model.levels(kind, cost, 'as_documented')
     yield 'as documented, calibrated, free, thresholds adaptive', model.levels('calibrated', 'free', 'as_documented', ADAPTIVE)
-    yield 'as documented, calibrated, free, victims go a level down', model.levels('calibrated', 'free', 'as_documented', DEMOTE)
     for kind, cost in GUESSES:
         yield 'LRU, %s, %s' % (kind, cost), model.plain(kind, cost)
     for key in ('layer_expert', 'expert'):
         sets = ['catalog.key=' + key]
-        yield 'key %s: LRU' % key, model.plain(sets=sets)
+        if key == 'expert':
+            yield 'layers share a key: LRU', model.plain(sets=sets)
         for cost in ('serial', 'free'):
-            yield 'key %s: guesses first, %s' % (key, cost), [model.run('real-prefetched', sets + ['compute.guess_cost=' + cost, 'seed=%d' % seed])
-                                                             for seed in range(1, 1 + REPLICATIONS)]
+            yield '%s: unused guesses leave first, %s' % ('layers share a key' if key == 'expert' else 'a key per layer', cost), [
+                model.run('real-prefetched', sets + ['compute.guess_cost=' + cost, 'seed=%d' % seed]) for seed in range(1, 1 + REPLICATIONS)]
 
 
 def table():
