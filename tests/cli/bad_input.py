@@ -68,6 +68,21 @@ SETTINGS = [
     ('predictor={"name":"ranked","placement":"calibrated"}', '--set: predictor: first_ranks: rank 60 is beyond the 3 experts of a layer'),
     ('predictor={"name":"ranked","placement":"calibrated","first_ranks":[1,3],"first_shares":[0.5,0.9]}',
      '--set: predictor: first_shares: end at 0.9, not at 1, so they are no distribution'),
+    ('predictor={"name":"ranked","accuracy":1.5}', '--set predictor: predictor.accuracy: 1.5 is above 1, the most it may be'),
+    ('predictor={"name":"noisy_oracle","accuracy":-0.5}', '--set predictor: predictor.accuracy: -0.5 is below 0, the least it may be'),
+    ('predictor={"name":"noisy_oracle","recall":[0.5,1.2]}', '--set predictor: predictor.recall: [1]: 1.2 is above 1, the most it may be'),
+    ('predictor={"name":"ranked","placement":"calibrated","first_ranks":[1,3],"first_shares":[0.9,0.5]}',
+     '--set: predictor: first_shares: 0.5 is no share up to a rank; they lie within 0 and 1 and do not fall'),
+    ('predictor={"name":"ranked","placement":"calibrated","first_ranks":[1,3],"first_shares":[0.9]}',
+     '--set: predictor: first_shares: 1 numbers for 2 ranks; each rank needs one'),
+    # thresholds out of range or crossed
+    ('policy={"name":"coverage","l2_threshold":1.2}', '--set policy: policy.l2_threshold: 1.2 is above 1, the most it may be'),
+    ('policy={"name":"coverage","l3_threshold":-0.1}', '--set policy: policy.l3_threshold: -0.1 is below 0, the least it may be'),
+    ('policy={"name":"coverage","l2_threshold":0.2}',
+     '--set: policy: l3_threshold: 0.3 is above l2_threshold, 0.2; the third level is for guesses that are less sure'),
+    ('policy={"name":"coverage","l2_least":0.95}', '--set: policy: l2_least: 0.95 is above l2_most, 0.9'),
+    ('policy={"name":"coverage","l3_least":0.8}', '--set: policy: l3_least: 0.8 is above l3_most, 0.7'),
+    ('tuner=adaptive', '--set: tuner: adaptive needs clock "simulated"; under clock "none" no time passes and it would never wake'),
     # a wrong type
     ('tiers=[]', '--set: tiers: found a list, needs an object of tiers by name'),
     ('seed="x"', '--set: seed: found a text, needs a whole number'),
@@ -111,6 +126,8 @@ SETTINGS = [
     ('clock=simulated', 'config.json: tiers.cache.compute: there is no channel "gpu"'),
 ]
 
+ADAPTIVE = ['run', 'timed.json', '--set', 'plugins=[]', '--set', 'policy=coverage', '--set']
+
 # (arguments, what is said)
 COMMANDS = [
     (['run', 'none.json'], 'none.json: cannot open: No such file or directory'),
@@ -132,6 +149,9 @@ COMMANDS = [
     (['run', 'self.json'], 'self.json: include: the files include each other: self.json -> self.json'),
     (['run', 'links.json'], 'links.json: links[0].to: there is no tier "cach"; did you mean "cache"?'),
     (['run', 'links.json', '--set', 'links[0].to=cash'], '--set links.0.to: links[0].to: there is no tier "cash"'),
+    (ADAPTIVE + ['tuner={"name":"adaptive","t2_min":0.95}'], '--set: tuner: t2_min: 0.95 is above t2_max, 0.9'),
+    (ADAPTIVE + ['tuner={"name":"adaptive","t3_min":0.7}'], '--set: tuner: t3_min: 0.7 is above t3_max, 0.6'),
+    (ADAPTIVE + ['tuner={"name":"adaptive","target":1.1}'], '--set tuner: tuner.target: 1.1 is above 1, the most it may be'),
     (['schema', 'x'], 'schema: it takes no arguments; usage: expertsim schema'),
     (['trace', 'info', 'folder'], 'folder: is a folder, not a file'),
     (['trace', 'export', 'good.csv', '-o', 'folder'], 'folder: cannot be replaced: Is a directory'),
@@ -260,6 +280,9 @@ def main():
             for args in (['run', 'config.json'], ['run', 'config.json', '--json'], ['list'], ['schema'], ['trace', 'info', 'good.csv']):
                 done = subprocess.run([TOOL] + args, stdout=open('/dev/full', 'w'), stderr=subprocess.PIPE, text=True)
                 check.equal('a full disk under ' + ' '.join(args), (done.returncode, done.stderr), (2, 'expertsim: standard output: cannot be written\n'))
+        # more room than there are experts is no error, but a note says so
+        done = subprocess.run([TOOL, 'run', 'config.json', '--set', 'tiers.cache.capacity=9slots'], capture_output=True, text=True)
+        check.equal('slots beyond the population', (done.returncode, 'note          more room (9 slots) than there are experts (6)' in done.stdout), (0, True))
         # a name is no way out of the folder of results
         json.dump(dict(CONFIG, name='../up'), open('up.json', 'w'))
         subprocess.run([TOOL, 'run', 'up.json', 'config.json', '--out', 'here', '--quiet'], check=True)
