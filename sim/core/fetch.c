@@ -99,8 +99,8 @@ void es_fetch_decide(es_run *run, uint32_t misses)
 
 /* ---- clock none ---- */
 
-/* Of the misses, all but those that the dispatcher did not fetch. */
-static int64_t fetch_bytes(const es_run *run)
+/* Of matrices, which differ in size: of all misses but those that the dispatcher did not fetch. */
+static ES_COLD int64_t fetch_bytes(const es_run *run)
 {
     const es_event *e = &run->composer.event;
     int64_t bytes = es_event_sum(e, e->mask, run->bytes) - es_event_sum(e, e->hit, run->bytes);
@@ -110,12 +110,12 @@ static int64_t fetch_bytes(const es_run *run)
     return bytes;
 }
 
-static inline void fetch_count(es_run *run)
+static inline void fetch_count(es_run *run, uint32_t fetched)
 {
     es_event *e = &run->composer.event;
     if (!e->counted)
         return;
-    int64_t bytes = fetch_bytes(run);
+    int64_t bytes = run->composer.slices == 1 ? fetched * run->bytes[e->word] : fetch_bytes(run);
     run->tally.fetched_bytes += bytes;
     run->tally.decode_fetched_bytes += e->phase == ES_DECODE ? bytes : 0;
     for (uint32_t w = 0; w < e->words; w++) {
@@ -219,14 +219,16 @@ void es_fetch_instant(es_run *run, uint32_t misses)
 {
     es_event *e = &run->composer.event;
     es_tier *tier = &run->tier[run->serving];
-    uint32_t keep = misses;
+    uint32_t keep = misses, fetched = misses;
     if (run->decides) {
         keep = fetch_stay(run, e);
+        for (uint32_t i = 0; i < run->missing_count; i++)
+            fetched -= run->verdicts[i] != ES_FETCH;
     } else {
         for (uint32_t w = 0; w < e->words; w++)
             run->stay[w] = e->mask[w] & ~e->hit[w];
     }
-    fetch_count(run);
+    fetch_count(run, fetched);
     if (run->contract->overflow == ES_WAVES && es_room_exceeds(run, e, e->kept)) {
         fetch_waves(run);
         return;
