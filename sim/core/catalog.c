@@ -1,5 +1,8 @@
 /* Catalog: what there is to move. Ids are dense (layer ordinal * stride + index), so that an object's layer and size stand in
- * tables over its mask word, and all scratch that is as long as a layer is made here. */
+ * tables over its mask word, and all scratch that is as long as a layer is made here.
+ *
+ * With contract.unit slice a layer has the first matrix of all experts, then the second: each begins a word, because matrices
+ * differ in size. What is left of its last word exists nowhere. */
 #include "sim/core/state.h"
 
 /* Under catalog.key expert the layers share their experts, so these must be alike, and no layer has a room of its own. */
@@ -16,6 +19,49 @@ static es_code catalog_shared(const es_plan *plan, const es_trace_info *info, ui
     return ES_OK;
 }
 
+/* Bytes of the objects of a mask word. */
+static int64_t catalog_bytes(const es_plan *plan, const es_view *view, uint32_t layer, uint32_t word)
+{
+    const uint32_t slice = word % view->words_per_layer * 64 / view->slice, slices = view->stride / view->slice;
+    if (!plan->expert_bytes)
+        return 1;
+    return plan->matrix_bytes && slices > 1 ? plan->matrix_bytes[(size_t)slice * view->layers + layer] : plan->expert_bytes[layer] / slices;
+}
+
+static es_code catalog_weigh(es_run *run, es_err *err)
+{
+    es_view *view = &run->view;
+    uint32_t *layer_of = ES_NEW_ARRAY(&run->arena, view->words, uint32_t);
+    run->bytes = ES_NEW_ARRAY(&run->arena, view->words, int64_t);
+    ES_NEED(layer_of && run->bytes, "the catalog");
+    for (uint32_t w = 0; w < view->words; w++) {
+        layer_of[w] = w / view->words_per_layer;
+        run->bytes[w] = catalog_bytes(run->plan, view, layer_of[w], w);
+        if (run->bytes[w] <= 0)
+            return es_err_set(err, ES_EINPUT, "model.expert_bytes: layer %u has %lld bytes per expert; it must be positive",
+                view->layer_number[layer_of[w]], (long long)run->bytes[w]);
+    }
+    view->layer_of = layer_of;
+    view->bytes = run->bytes;
+    return ES_OK;
+}
+
+static es_code catalog_lay_out(es_run *run, uint32_t experts, uint32_t slices, es_err *err)
+{
+    es_view *view = &run->view;
+    view->slice = (experts + 63) / 64 * 64;
+    view->experts = (slices - 1) * view->slice + experts;
+    view->population = slices * experts;
+    view->stride = slices * view->slice;
+    view->words_per_layer = view->stride / 64;
+    uint64_t *exists = ES_NEW_ARRAY(&run->arena, view->words_per_layer, uint64_t);
+    ES_NEED(exists, "the catalog");
+    for (uint32_t i = 0; i < view->experts; i++)
+        exists[i >> 6] |= (uint64_t)(i % view->slice < experts) << (i & 63);
+    view->exists = exists;
+    return ES_OK;
+}
+
 es_code es_catalog_open(es_run *run, es_err *err)
 {
     const es_plan *plan = run->plan;
@@ -24,7 +70,7 @@ es_code es_catalog_open(es_run *run, es_err *err)
     uint32_t slices = run->contract->unit == ES_SLICE && plan->slices > 1 ? plan->slices : 1;
     if (info->layers == 0 || info->experts == 0 || info->top_k == 0)
         return es_err_set(err, ES_EINPUT, "trace: it has no rows (%u layers, %u experts)", info->layers, info->experts);
-    if (info->experts > 65535 / slices)
+    if (info->experts > 65535 || (uint64_t)(slices - 1) * ((info->experts + 63) / 64 * 64) + info->experts > 65535)
         return es_err_set(err, ES_EINPUT, "trace: %u experts in %u slices are more than 65535 per layer", info->experts, slices);
     const bool shared = plan->catalog.key == ES_KEY_EXPERT;
     es_code code = shared ? catalog_shared(plan, info, slices, err) : ES_OK;
@@ -35,26 +81,15 @@ es_code es_catalog_open(es_run *run, es_err *err)
     run->composer.info = info;
     run->composer.slices = slices;
     view->layers = info->layers;
-    view->experts = info->experts * slices;
-    view->stride = (view->experts + 63) / 64 * 64;
+    if ((code = catalog_lay_out(run, info->experts, slices, err)) != ES_OK)
+        return code;
     view->variants = 1;
-    view->words_per_layer = view->stride / 64;
     view->spaces = shared ? 1 : view->layers;
     view->words = view->words_per_layer * view->spaces;
     view->objects = view->words * 64;
     view->layer_number = info->layer_number;
-    uint32_t *layer_of = ES_NEW_ARRAY(&run->arena, view->words, uint32_t);
-    run->bytes = ES_NEW_ARRAY(&run->arena, view->words, int64_t);
-    ES_NEED(layer_of && run->bytes, "the catalog");
-    for (uint32_t w = 0; w < view->words; w++) {
-        layer_of[w] = w / view->words_per_layer;
-        run->bytes[w] = plan->expert_bytes ? plan->expert_bytes[layer_of[w]] / slices : 1;
-        if (run->bytes[w] <= 0)
-            return es_err_set(err, ES_EINPUT, "model.expert_bytes: layer %u has %lld bytes per expert; it must be positive",
-                info->layer_number[layer_of[w]], (long long)run->bytes[w]);
-    }
-    view->layer_of = layer_of;
-    view->bytes = run->bytes;
+    if ((code = catalog_weigh(run, err)) != ES_OK)
+        return code;
     run->seen = es_new_mask(run);
     run->fresh = es_new_mask(run);
     view->guard = es_new_mask(run);

@@ -79,7 +79,8 @@ static es_time charge_access(es_run *run)
         const uint32_t count = run->levels > 1 ? tier->touched : e->hits;
         if (tier->access && count > 0)
             cost += es_channel_op_ns(run, tier->access, tier->access_state, "tier", tier->name, &(es_op){.kind = ES_OP_ACCESS, .count = count,
-                .bytes = count * run->bytes[e->word], .step = run->composer.steps, .object = e->base, .occurrence = run->composer.events});
+                .bytes = run->levels > 1 ? tier->touched_bytes : es_event_sum(e, e->hit, run->bytes), .step = run->composer.steps,
+                .object = e->base, .occurrence = run->composer.events});
     }
     return cost;
 }

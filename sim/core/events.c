@@ -120,12 +120,12 @@ static bool events_plain(es_run *run, uint32_t row)
 }
 
 /* The union of rows [row, row + rows): list in order of first appearance, touch in order of last appearance, and how many rows
- * each serves. With slices an expert stands for its matrices, one after another. */
+ * each serves. With slices an expert stands for its matrices, one after another in both orders. */
 static bool events_union(es_run *run, uint32_t row, uint32_t rows)
 {
     es_composer *c = &run->composer;
     es_event *e = &c->event;
-    const uint32_t slices = c->slices;
+    const uint32_t slices = c->slices, slice = run->view.slice;
     uint32_t count = 0, assignments = 0;
     memset(c->mask, 0, e->words * sizeof *c->mask);
     for (uint32_t r = row; r < row + rows; r++) {
@@ -134,7 +134,7 @@ static bool events_union(es_run *run, uint32_t row, uint32_t rows)
         memset(c->seen, 0, e->words * sizeof *c->seen);
         for (uint32_t i = 0; i < n; i++)
             for (uint32_t s = 0; s < slices; s++) {
-                uint32_t id = ids[i] * slices + s;
+                uint32_t id = s * slice + ids[i];
                 uint64_t bit = 1ull << (id & 63);
                 if (c->seen[id >> 6] & bit) {
                     es_composer_fault(run, r);
@@ -167,7 +167,7 @@ static bool events_union(es_run *run, uint32_t row, uint32_t rows)
             uint32_t n;
             const uint16_t *ids = es_row_ids(c, r, c->layer, &n);
             for (uint32_t i = n * slices; i-- > 0;) {
-                uint32_t id = ids[i / slices] * slices + i % slices;
+                uint32_t id = i % slices * slice + ids[i / slices];
                 uint64_t bit = 1ull << (id & 63);
                 if (!(c->seen[id >> 6] & bit)) {
                     c->seen[id >> 6] |= bit;

@@ -72,15 +72,16 @@ void es_fetch_decide(es_run *run, uint32_t misses)
     if (n > 0 && run->dispatcher && run->dispatcher->serve)
         fetch_dispatch(run, n);
     uint32_t b = run->view.per_layer ? e->layer : 0;
-    int64_t unit = tier->unit[e->word];
     if (n > 0 && run->admits) {
         es_admit_ask ask = {.event = e, .missing = run->missing, .count = n, .tier = run->serving, .free_units = tier->room[b] - tier->used[b]};
         run->policy->admit(run->policy_state, &ask, run->keep);
     }
     if (bypass) {
-        int64_t fits = tier->room[b] - (int64_t)(e->count - n) * unit;
+        int64_t fits = tier->room[b] - es_event_sum(e, e->mask, tier->unit);
         for (uint32_t i = 0; i < n; i++)
-            if (run->keep[i] && (fits -= unit) < 0)
+            fits += tier->unit[e->word + run->missing[i] / 64];
+        for (uint32_t i = 0; i < n; i++)
+            if (run->keep[i] && (fits -= tier->unit[e->word + run->missing[i] / 64]) < 0)
                 run->keep[i] = false;
         run->tally.overflow_events++;
     }
@@ -98,12 +99,23 @@ void es_fetch_decide(es_run *run, uint32_t misses)
 
 /* ---- clock none ---- */
 
+/* Of matrices, which differ in size: of all misses but those that the dispatcher did not fetch. */
+static ES_COLD int64_t fetch_bytes(const es_run *run)
+{
+    const es_event *e = &run->composer.event;
+    int64_t bytes = es_event_sum(e, e->mask, run->bytes) - es_event_sum(e, e->hit, run->bytes);
+    for (uint32_t i = 0; i < run->missing_count; i++)
+        if (run->verdicts[i] != ES_FETCH)
+            bytes -= run->bytes[e->word + run->missing[i] / 64];
+    return bytes;
+}
+
 static inline void fetch_count(es_run *run, uint32_t fetched)
 {
     es_event *e = &run->composer.event;
     if (!e->counted)
         return;
-    int64_t bytes = fetched * run->bytes[e->word];
+    int64_t bytes = run->composer.slices == 1 ? fetched * run->bytes[e->word] : fetch_bytes(run);
     run->tally.fetched_bytes += bytes;
     run->tally.decode_fetched_bytes += e->phase == ES_DECODE ? bytes : 0;
     for (uint32_t w = 0; w < e->words; w++) {
@@ -230,7 +242,7 @@ void es_fetch_instant(es_run *run, uint32_t misses)
     if (keep == 0)
         return;
     uint32_t bucket = run->view.per_layer ? e->layer : 0;
-    int64_t units = keep * tier->unit[e->word];
+    int64_t units = run->composer.slices == 1 ? keep * tier->unit[e->word] : es_event_sum(e, run->stay, tier->unit);
     /* 1. */
     if (run->contract->overflow == ES_KEEP_BEST)
         run->exceeded = true;

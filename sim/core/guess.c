@@ -17,7 +17,7 @@ static void guess_queue(es_run *run, uint32_t t, es_oid object, bool at_gate)
 {
     const es_event *e = &run->composer.event;
     size_t w = object >> 6;
-    if (object % run->view.stride >= run->view.experts)
+    if (!es_mask_has(run->view.exists, object % run->view.stride))
         return;                             /* there is no such expert */
     if (at_gate && w >= e->word && w < e->word + e->words && e->mask[w - e->word] & guess_bit(object))
         return;                             /* the event at hand fetches it already */

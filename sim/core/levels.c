@@ -12,7 +12,7 @@ uint32_t es_levels_lookup(es_run *run)
     const bool every = run->plan->compute.access == ES_ACCESS_EVERY;
     uint32_t hits = 0, late = 0, foreseen = 0;
     for (uint32_t l = 0; l < run->levels; l++)
-        run->tier[run->level[l]].touched = 0;
+        run->tier[run->level[l]].touched_bytes = run->tier[run->level[l]].touched = 0;
     for (uint32_t w = 0; w < e->words; w++) {
         const uint32_t word = e->word + w;
         uint64_t hit = 0, inbound = 0, queued = 0;
@@ -21,6 +21,7 @@ uint32_t es_levels_lookup(es_run *run)
             const uint64_t here = e->mask[w] & tier->view->resident[word];
             const uint32_t first = (uint32_t)__builtin_popcountll(here & ~hit), all = (uint32_t)__builtin_popcountll(here);
             tier->touched += every ? all : first;
+            tier->touched_bytes += (every ? all : first) * run->bytes[word];
             tier->present += all;
             tier->view->found += first;
             hit |= here;

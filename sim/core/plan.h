@@ -81,7 +81,8 @@ typedef struct es_plan {
     const es_source *source;    /* opened */
     void *source_state;
     const int64_t *expert_bytes; /* [layers] of the trace; NULL: nobody said and nobody needs to know */
-    uint32_t slices;            /* equal parts of an expert, with contract.unit slice; 0: not cut */
+    uint32_t slices;            /* matrices of an expert, with contract.unit slice; 0: not cut */
+    const int64_t *matrix_bytes; /* [slices][layers], they add up to expert_bytes; NULL: all alike */
     es_contract contract;
     const es_plan_start *start;         size_t start_count;
     es_plan_catalog catalog;

@@ -35,7 +35,7 @@ static ES_COLD void room_fault(es_run *run, uint32_t t, es_oid object, const cha
     uint32_t layer = object < run->view.objects ? run->view.layer_number[run->view.layer_of[object >> 6]] : 0;
     if (run->code == ES_OK)
         run->code = es_err_set(run->err, ES_EINTERNAL, "policy %s names layer %u expert %u as a victim in tier %s, but it %s", run->policy->part.name,
-            layer, object % run->view.stride, run->tier[t].name, what);
+            layer, es_expert_of(&run->view, object), run->tier[t].name, what);
     run->stopped = true;
 }
 
@@ -212,13 +212,14 @@ void es_room_settle(es_run *run, es_oid object)
 bool es_room_exceeds(const es_run *run, const es_event *event, const uint64_t *kept)
 {
     const es_tier *tier = &run->tier[run->serving];
-    uint32_t b = run->view.per_layer ? event->layer : 0, count = event->count;
-    if (kept || run->settled) {
-        count = 0;
+    uint32_t b = run->view.per_layer ? event->layer : 0;
+    int64_t units = event->count * tier->unit[event->word];
+    if (kept || run->settled || run->composer.slices > 1) {
+        units = 0;
         for (uint32_t w = 0; w < event->words; w++) {
             uint64_t stays = kept ? kept[w] : event->mask[w];
-            count += (uint32_t)__builtin_popcountll(run->settled ? stays & ~run->settled[event->word + w] : stays);
+            units += __builtin_popcountll(run->settled ? stays & ~run->settled[event->word + w] : stays) * tier->unit[event->word + w];
         }
     }
-    return count * tier->unit[event->word] > tier->room[b] - tier->settled[b];
+    return units > tier->room[b] - tier->settled[b];
 }

@@ -73,13 +73,10 @@ static const uint64_t *route_resident(const es_run *run, uint32_t layer)
     uint64_t *whole = run->routing.resident;
     if (c->slices == 1)
         return mask;
-    memset(whole, 0, run->view.words_per_layer * sizeof *whole);
-    for (uint32_t expert = 0; expert < c->info->experts; expert++) {
-        uint32_t there = 0;
-        for (uint32_t s = 0; s < c->slices; s++)
-            there += es_mask_has(mask, expert * c->slices + s);
-        whole[expert >> 6] |= (uint64_t)(there == c->slices) << (expert & 63);
-    }
+    const uint32_t words = run->view.slice / 64;
+    memcpy(whole, mask, words * sizeof *whole);
+    for (uint32_t w = words; w < run->view.words_per_layer; w++)
+        whole[w % words] &= mask[w];
     return whole;
 }
 

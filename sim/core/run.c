@@ -30,11 +30,20 @@ static uint32_t run_row(const es_run *run)
     return run->composer.routes && run->router->uses ? run->router->uses(run->router_state, width) : width;
 }
 
+/* Of one whole expert. */
+static int64_t run_expert_bytes(const es_run *run, uint32_t layer)
+{
+    int64_t bytes = 0;
+    for (uint32_t i = 0; i < run->view.stride; i += run->view.slice)
+        bytes += run->bytes[(layer * run->view.stride + i) / 64];
+    return bytes;
+}
+
 /* One token's experts over all layers: with less room LRU scores exactly zero on decode. Layers that share their experts may all
  * want different ones, but no more than there are. */
 static int64_t run_cycle_objects(const es_run *run)
 {
-    int64_t wanted = (int64_t)run->view.layers * run_row(run) * run->composer.slices, all = (int64_t)run->view.spaces * run->view.experts;
+    int64_t wanted = (int64_t)run->view.layers * run_row(run) * run->composer.slices, all = (int64_t)run->view.spaces * run->view.population;
     return wanted < all ? wanted : all;
 }
 
@@ -44,7 +53,7 @@ static int64_t run_cycle_bytes(const es_run *run)
     if (run->view.spaces < run->view.layers)
         return run_cycle_objects(run) * run->bytes[0];
     for (uint32_t l = 0; l < run->view.layers; l++)
-        bytes += run_row(run) * run->composer.slices * run->bytes[l * run->view.words_per_layer];
+        bytes += run_row(run) * run_expert_bytes(run, l);
     return bytes;
 }
 
@@ -106,10 +115,10 @@ static void run_report_capacity(const es_run *run, es_json *out)
         capacity = es_json_add_object(out, "capacity");
     if (!capacity)
         return;
-    const int64_t room = run_serving_room(run), population = (int64_t)run->view.spaces * run->view.experts;
+    const int64_t room = run_serving_room(run), population = (int64_t)run->view.spaces * run->view.population;
     int64_t population_bytes = 0;
     for (uint32_t l = 0; l < run->view.spaces; l++)
-        population_bytes += run->view.experts * run->bytes[l * run->view.words_per_layer];
+        population_bytes += run->composer.info->experts * run_expert_bytes(run, l);
     es_json_add_int(capacity, "objects", population);
     if (tier->home)
         cJSON_AddNullToObject(capacity, "slots_or_bytes");

@@ -127,6 +127,7 @@ typedef struct es_tier {
     uint32_t way[ES_MOST_TIERS]; /* first link on the shortest way to here from each tier, or ES_NONE */
     uint32_t hops[ES_MOST_TIERS]; /* how many links that way has; ES_NONE: there is none */
     uint32_t touched;           /* objects of the event at hand that are paid for here (levels.c) */
+    int64_t touched_bytes;      /* they weigh */
     uint64_t present;           /* hits that were here, be it behind another serving tier */
     uint64_t risen;             /* objects that went up from here to the first serving tier */
     int64_t *settled;           /* [buckets of this tier] units that the policy put there at the start and will not give up */
@@ -153,7 +154,7 @@ typedef struct es_composer {
     bool routes;                /* the rows of a step are rewritten at their gates (route.c) */
     bool plain;                 /* every event of the step is one row as it stands in the trace (row.h) */
     uint32_t layer;             /* ordinal, while its events are walked */
-    uint32_t slices;
+    uint32_t slices;            /* matrices that an expert is cut into; 1: it is not */
     /* the union of the rows at hand; sub-events are cut from it */
     uint32_t unit_row;          /* unit token, id: next row */
     uint32_t cut, cut_count;    /* judge serialized, unit id: next element of the list */

@@ -99,7 +99,7 @@ static es_code topology_capacity(es_run *run, const es_plan_tier *row, int64_t *
     }
     if (end != text && number >= 0 && number <= 100 && !strcmp(end, "%")) {
         /* exact for decimal percentages: 0.1 % of 768000 must not become one less by rounding */
-        *units = (int64_t)(number / 100.0 * (double)run->view.spaces * (double)run->view.experts + 1e-9);
+        *units = (int64_t)(number / 100.0 * (double)run->view.spaces * (double)run->view.population + 1e-9);
         return ES_OK;
     }
     double value;

@@ -110,7 +110,7 @@ static void audit_fault(audit *s, const char *fmt, ...)
 static void audit_copy_fault(audit *s, uint32_t tier, es_oid object, const char *found, const char *expected)
 {
     const es_view *view = s->view;
-    audit_fault(s, "layer %u expert %u in tier %s %s, expected %s", view->layer_number[view->layer_of[object >> 6]], object % view->stride,
+    audit_fault(s, "layer %u expert %u in tier %s %s, expected %s", view->layer_number[view->layer_of[object >> 6]], es_expert_of(view, object),
         view->tier[tier].name, found, expected);
 }
 

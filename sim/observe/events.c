@@ -3,7 +3,8 @@
  *     t_ns,kind,step,layer,expert,from,to,channel,why,since_ns,bytes,count,knob,value
  *     10000,land,0,3,17,home,cache,pcie,demand,,13271040,1,,
  *
- * A fact about several objects gives a line for each. Layers are the model's own numbers. What a kind does not have stays empty.
+ * A fact about several objects gives a line for each. With contract.unit slice a column `slice` follows `expert`: which
+ * matrix of it. Layers are the model's own numbers. What a kind does not have stays empty.
  * With `accesses` each expert of an event has a line of its own behind `use`: hit, prefetch_hit (first use of a guess), late or miss.
  * The file is written as PATH.tmp and renamed when the run has ended, so a log that looks whole is whole; the lines of a run that
  * failed stay under PATH.tmp. */
@@ -68,6 +69,12 @@ static const struct { const char *name; unsigned has; } events_kinds[ES_FACTS] =
 };
 static const char *const events_whys[] = {"demand", "guess", "touch", "idle", "release", "initial", "demote"};
 
+/* Are experts cut into matrices? */
+static bool events_cut(const events *s)
+{
+    return s->view->slice < s->view->stride;
+}
+
 static es_code events_init(void *self, const es_site *site, es_err *err)
 {
     events *s = self;
@@ -87,7 +94,7 @@ static es_code events_init(void *self, const es_site *site, es_err *err)
         return es_err_set(err, ES_EINPUT, "path: cannot write \"%s\": %s", s->partial, strerror(errno));
     setvbuf(s->file, buffer, _IOFBF, EVENTS_BUFFER);
     if (s->format == EVENTS_CSV)
-        fputs("t_ns,kind,step,layer,expert,from,to,channel,why,since_ns,bytes,count,knob,value\n", s->file);
+        fprintf(s->file, "t_ns,kind,step,layer,expert%s,from,to,channel,why,since_ns,bytes,count,knob,value\n", events_cut(s) ? ",slice" : "");
     return ES_OK;
 }
 
@@ -136,7 +143,9 @@ static void events_line(events *s, const es_fact *fact, const char *name, unsign
     events_int(s, "step", of_event || has & HAS_STEP, (int64_t)(of_event ? event->step : fact->step));
     uint32_t layer = of_event ? event->layer : one ? view->layer_of[object >> 6] : 0;
     events_int(s, "layer", of_event || (one && own_layer), view->layer_number[layer]);
-    events_int(s, "expert", one, object % view->stride);
+    events_int(s, "expert", one, one ? es_expert_of(view, object) : 0);
+    if (events_cut(s))
+        events_int(s, "slice", one, object % view->stride / view->slice);
     events_text(s, "from", events_tier(s, has & HAS_FROM, fact->from));
     events_text(s, "to", events_tier(s, has & HAS_TO, fact->to));
     events_text(s, "channel", has & HAS_CHANNEL && fact->channel < view->channels ? view->channel[fact->channel].name : NULL);

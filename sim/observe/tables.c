@@ -68,10 +68,25 @@ static void tables_add(tables_sum *sum, const tables_sum *more)
     sum->fetched_bytes += more->fetched_bytes;
 }
 
+/* What the misses of an event weigh: what is neither there nor on its way. */
+static int64_t tables_bytes(const es_view *view, const es_event *event)
+{
+    int64_t bytes = 0;
+    if (view->slice == view->stride)                            /* whole experts: alike in a layer */
+        return (int64_t)(event->count - event->hits - event->late) * view->bytes[event->word];
+    for (uint32_t w = 0; w < event->words; w++) {
+        uint64_t missed = event->mask[w] & ~event->hit[w];
+        for (uint32_t t = 0; t < view->tiers && event->late > 0; t++)
+            if (view->tier[t].serving)
+                missed &= ~view->tier[t].inbound[event->word + w];
+        bytes += __builtin_popcountll(missed) * view->bytes[event->word + w];
+    }
+    return bytes;
+}
+
 static void tables_use(tables *s, const es_event *event)
 {
-    int64_t bytes = s->view->bytes[event->word];
-    tables_sum one = {event->count, event->hits, event->late, (int64_t)(event->count - event->hits - event->late) * bytes};
+    tables_sum one = {event->count, event->hits, event->late, tables_bytes(s->view, event)};
     tables_layer *layer = &s->layer[event->layer];
     layer->events++;
     layer->perfect += event->hits == event->count;

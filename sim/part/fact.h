@@ -92,4 +92,13 @@ static inline bool es_event_keeps(const es_event *event, uint16_t index)
     return !event->kept || (event->kept[index >> 6] >> (index & 63) & 1);
 }
 
+/* Adds up what some of the event's objects weigh or take: `some` is a mask of its words, `each` has a number per word of all. */
+static inline int64_t es_event_sum(const es_event *event, const uint64_t *some, const int64_t *each)
+{
+    int64_t sum = 0;
+    for (uint32_t w = 0; w < event->words; w++)
+        sum += (int64_t)__builtin_popcountll(some[w]) * each[event->word + w];
+    return sum;
+}
+
 #endif

@@ -63,8 +63,11 @@ typedef struct es_view {
     bool pins_beside;           /* contract.pins_take_room is off: what a policy starts with stands beside the capacity, not in it */
     bool as_coded;              /* some part may overcommit as a published source does (ES_AS_CODED) */
     uint32_t top_k;             /* width of a row of the trace; 0 where ids are not those of the trace (contract.unit: slice) */
-    uint32_t layers, experts, stride, variants;
-    uint32_t objects;           /* ids are below this; only index < experts exist */
+    uint32_t layers, experts, stride, variants; /* indices of a layer are below `experts`, ids of the next begin a stride later */
+    uint32_t slice;             /* indices from a matrix of all experts to the next (contract.unit: slice); else the stride */
+    uint32_t population;        /* objects of a layer */
+    const uint64_t *exists;     /* [words_per_layer] which indices they are: each matrix fills up its last word with none */
+    uint32_t objects;           /* ids are below this */
     uint32_t words, words_per_layer;
     uint32_t spaces;            /* layers that have experts of their own: `layers`, or 1 when all share theirs (catalog.key: expert) */
     uint32_t tiers, serving;    /* `serving`: the tier that answers demands */
@@ -89,6 +92,12 @@ typedef struct es_view {
 static inline bool es_mask_has(const uint64_t *mask, es_oid object)
 {
     return mask[object >> 6] >> (object & 63) & 1;
+}
+
+/* Which expert of its layer an object is, or is a matrix of. */
+static inline uint32_t es_expert_of(const es_view *view, es_oid object)
+{
+    return object % view->stride % view->slice;
 }
 
 /* Where the experts of a layer of the model begin; under catalog.key expert all layers have the same. */

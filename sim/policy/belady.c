@@ -385,7 +385,7 @@ static void belady_admit(void *self, const es_admit_ask *ask, bool *keep)
     const es_event *event = ask->event;
     belady_settle(s);
     const uint32_t *next = s->view->future->next + event->at;
-    int64_t unit = s->view->tier[ask->tier].unit[event->base >> 6], room = ask->free_units;
+    int64_t room = ask->free_units;
     uint32_t claims = 0;
     for (uint32_t i = 0, at = 0; i < ask->count; i++) {
         while (event->list[at] != ask->missing[i])
@@ -399,6 +399,7 @@ static void belady_admit(void *self, const es_admit_ask *ask, bool *keep)
     uint32_t bucket = es_bucket_of(s->view, ask->tier, event->base);
     for (uint32_t r = 0; r < ask->count; r++) {
         uint32_t i = s->rank[r];
+        int64_t unit = s->view->tier[ask->tier].unit[(event->base + ask->missing[i]) >> 6];
         while (room < unit) {
             es_oid worst = belady_worst(s, ask->tier, bucket);
             if (worst == ES_NO_OBJECT || s->next[worst] <= s->position[i])

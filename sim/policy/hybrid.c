@@ -70,20 +70,18 @@ static void hybrid_admit(void *self, const es_admit_ask *ask, bool *keep)
     hybrid *s = self;
     const es_view *view = s->lists.view;
     es_oid base = ask->event->base;
-    bool room = s->pins.left[es_bucket_of(view, ask->tier, base)] >= view->tier[ask->tier].unit[base >> 6];
+    int64_t room = s->pins.left[es_bucket_of(view, ask->tier, base)];
     for (uint32_t i = 0; i < ask->count; i++)
-        keep[i] = room || es_mask_has(s->pins.mask, base + ask->missing[i]);
+        keep[i] = room >= view->tier[ask->tier].unit[(base + ask->missing[i]) >> 6] || es_mask_has(s->pins.mask, base + ask->missing[i]);
 }
 
 static bool hybrid_admits(const void *self)
 {
     const hybrid *s = self;
     const es_view *view = s->lists.view;
-    for (uint32_t l = 0; l < view->spaces; l++) {
-        es_oid base = l * view->stride;
-        if (s->pins.left[es_bucket_of(view, view->serving, base)] < view->tier[view->serving].unit[base >> 6])
+    for (uint32_t w = 0; w < view->words; w++)
+        if (s->pins.left[es_bucket_of(view, view->serving, w * 64)] < view->tier[view->serving].unit[w])
             return true;
-    }
     return false;
 }
 

@@ -20,7 +20,7 @@ typedef struct noisy {
     bool blind, lucky, normalise, sorted;
     const es_view *view;
     es_stream named, other, sure;
-    uint64_t *taken;            /* [words_per_layer] wanted by the event or named already */
+    uint64_t *taken;            /* [words_per_layer] wanted by the event, named already or no object */
 } noisy;
 
 static const es_option noisy_options[] = {
@@ -79,7 +79,7 @@ static float noisy_sure(const noisy *s, bool right, uint64_t event, uint32_t ind
 /* An expert that is neither taken nor named yet, each as likely as the others; false when there is none. */
 static bool noisy_wrong(noisy *s, uint64_t event, uint32_t place, uint32_t *index)
 {
-    uint32_t free_count = s->view->experts;
+    uint32_t free_count = s->view->stride;
     for (uint32_t w = 0; w < s->view->words_per_layer; w++)
         free_count -= (uint32_t)__builtin_popcountll(s->taken[w]);
     if (free_count == 0)
@@ -118,7 +118,8 @@ static uint32_t noisy_list(noisy *s, uint64_t from, uint64_t to, double chance, 
     const es_future *future = s->view->future;
     const uint64_t wanted = future->first[to] - future->first[from], places = wanted + (uint64_t)s->extra;
     uint32_t count = 0, index = 0;
-    memset(s->taken, 0, s->view->words_per_layer * sizeof *s->taken);
+    for (uint32_t w = 0; w < s->view->words_per_layer; w++)
+        s->taken[w] = ~s->view->exists[w];
     for (uint64_t i = future->first[from]; i < future->first[to] && !s->blind; i++)
         s->taken[future->list[i] >> 6] |= 1ull << (future->list[i] & 63);
     for (uint64_t place = 0; place < places && count < most; place++) {

@@ -107,8 +107,8 @@ static es_code ranked_laws(ranked *s, es_err *err)
         s->first = (ranked_law){{first_ranks, 6}, {first_shares, 6}};
     if (s->others.ranks.count + s->others.shares.count == 0)
         s->others = (ranked_law){{other_ranks, 6}, {other_shares, 6}};
-    es_code code = ranked_check_law(&s->first, "first", s->view->experts, err);
-    return code ? code : ranked_check_law(&s->others, "other", s->view->experts, err);
+    es_code code = ranked_check_law(&s->first, "first", s->view->population, err);
+    return code ? code : ranked_check_law(&s->others, "other", s->view->population, err);
 }
 
 static es_code ranked_init(void *self, const es_site *site, es_err *err)
@@ -123,9 +123,9 @@ static es_code ranked_init(void *self, const es_site *site, es_err *err)
         return es_err_set(err, ES_EINPUT, "unsure: %g is above sure, %g", s->unsure, s->sure);
     if (s->middle_ranks < s->near_ranks)
         return es_err_set(err, ES_EINPUT, "middle_ranks: %lld is below near_ranks, %lld", (long long)s->middle_ranks, (long long)s->near_ranks);
-    s->confidence = ES_NEW_ARRAY(site->arena, s->view->experts, double);
-    s->list = ES_NEW_ARRAY(site->arena, s->view->experts, uint16_t);
-    s->rest = ES_NEW_ARRAY(site->arena, s->view->experts, uint16_t);
+    s->confidence = ES_NEW_ARRAY(site->arena, s->view->population, double);
+    s->list = ES_NEW_ARRAY(site->arena, s->view->population, uint16_t);
+    s->rest = ES_NEW_ARRAY(site->arena, s->view->population, uint16_t);
     return s->confidence && s->list && s->rest ? ranked_laws(s, err) : es_err_nomem(err, "a list of the experts of a layer");
 }
 
@@ -152,10 +152,10 @@ static void ranked_confidences(ranked *s, uint64_t event)
 {
     double first = es_draw_real(s->coin, event, 0, 0, 0) < s->accuracy ? s->sure : s->unsure;
     s->confidence[0] = first;
-    for (uint32_t r = 1; r < s->view->experts; r++)
+    for (uint32_t r = 1; r < s->view->population; r++)
         s->confidence[r] = r < s->near_ranks ? ranked_on(s, &s->near, first, event, r) :
             r < s->middle_ranks ? ranked_on(s, &s->middle, s->middle.top, event, r) : ranked_on(s, &s->far, s->far.top, event, r);
-    ranked_sort(s->confidence, s->view->experts);
+    ranked_sort(s->confidence, s->view->population);
 }
 
 /* The place, from 0 on, that a draw gives by the law: its inverse, rounded up to the next whole rank. */
@@ -177,13 +177,13 @@ static void ranked_put(ranked *s, const ranked_law *law, uint64_t event, uint16_
 {
     uint32_t place = ranked_place(law, es_draw_real(s->place, event, index, 0, 0));
     while (s->list[place] != ES_NO_EXPERT)
-        place = place + 1 < s->view->experts ? place + 1 : 0;
+        place = place + 1 < s->view->population ? place + 1 : 0;
     s->list[place] = index;
 }
 
 static bool ranked_listed(const ranked *s, uint32_t index)
 {
-    for (uint32_t r = 0; r < s->view->experts; r++)
+    for (uint32_t r = 0; r < s->view->population; r++)
         if (s->list[r] == index)
             return true;
     return false;
@@ -194,9 +194,9 @@ static void ranked_fill(ranked *s, uint64_t event)
 {
     uint32_t left = 0;
     for (uint32_t i = 0; i < s->view->experts; i++)
-        if (s->placement == RANKED_UNRELATED || !ranked_listed(s, i))
+        if (es_mask_has(s->view->exists, i) && (s->placement == RANKED_UNRELATED || !ranked_listed(s, i)))
             s->rest[left++] = (uint16_t)i;
-    for (uint32_t r = 0; r < s->view->experts; r++) {
+    for (uint32_t r = 0; r < s->view->population; r++) {
         if (s->list[r] != ES_NO_EXPERT)
             continue;
         uint32_t take = es_draw_below(s->fill, left, event, r, 0, 0);
@@ -214,11 +214,11 @@ static uint32_t ranked_predict(void *self, const es_predict_ask *ask, es_guess *
 {
     ranked *s = self;
     const es_future *future = s->view->future;
-    uint32_t count = s->length > 0 && s->length < s->view->experts ? (uint32_t)s->length : s->view->experts;
+    uint32_t count = s->length > 0 && s->length < s->view->population ? (uint32_t)s->length : s->view->population;
     uint64_t from, to;
     if (!coming_events(s->view, ask, &from, &to))
         return 0;
-    for (uint32_t r = 0; r < s->view->experts; r++)
+    for (uint32_t r = 0; r < s->view->population; r++)
         s->list[r] = ES_NO_EXPERT;
     for (uint64_t i = future->first[from]; i < future->first[to] && s->placement == RANKED_CALIBRATED; i++)
         if (!ranked_listed(s, future->list[i]))     /* a layer in parts may list one twice */

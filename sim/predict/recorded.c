@@ -50,13 +50,15 @@ static uint32_t recorded_predict(void *self, const es_predict_ask *ask, es_guess
     for (uint32_t row = s->row; row < end; row++) {
         size_t at = ((size_t)row * s->view->layers + ask->layer) * width;
         for (size_t i = at; i < at + read && step->guess[i] != ES_NO_EXPERT; i++) {
-            uint16_t index = step->guess[i];
-            if (index >= s->view->experts || es_mask_has(s->named, index))
+            const uint16_t expert = step->guess[i];
+            if (expert >= s->view->slice || !es_mask_has(s->view->exists, expert) || es_mask_has(s->named, expert))
                 continue;
-            if (count == most)
-                return count;
-            s->named[index >> 6] |= 1ull << (index & 63);
-            out[count++] = (es_guess){base + index, step->guess_confidence ? step->guess_confidence[i] : 1.0f};
+            s->named[expert >> 6] |= 1ull << (expert & 63);
+            for (uint32_t index = expert; index < s->view->stride; index += s->view->slice) {     /* each of its matrices */
+                if (count == most)
+                    return count;
+                out[count++] = (es_guess){base + index, step->guess_confidence ? step->guess_confidence[i] : 1.0f};
+            }
         }
     }
     return count;

@@ -127,7 +127,7 @@ static void transition_check(transition *s, uint32_t layer, const uint16_t *list
             continue;
         s->asked[at] = false;
         for (uint32_t e = 0; e < s->view->experts; e++)
-            s->told[a][bin[e]]++;
+            s->told[a][bin[e]] += es_mask_has(s->view->exists, e);
         for (uint32_t k = 0; k < count; k++)
             s->came[a][bin[list[k]]]++;
     }
@@ -175,11 +175,11 @@ static void transition_hear(transition *s, uint32_t group, uint32_t layer)
 static void transition_score(transition *s, uint32_t layer, uint32_t ahead)
 {
     const size_t experts = s->view->experts;
-    const double usual = s->width / (double)experts;
+    const double usual = s->width / (double)s->view->population;
     for (size_t e = 0; e < experts; e++) {
         double often = (s->used[layer * experts + e] + usual) / (s->events[layer] + 1.0);
         s->rarity[e] = 1.0 / often;
-        s->score[e] = log(often);
+        s->score[e] = es_mask_has(s->view->exists, (es_oid)e) ? log(often) : -INFINITY;
     }
     for (uint32_t g = 0; g < s->groups; g++)
         if (g + 1 >= ahead || g >= s->context)
@@ -223,6 +223,7 @@ static uint32_t transition_predict(void *self, const es_predict_ask *ask, es_gue
     for (uint32_t e = 0; e < experts; e++)
         bin[e] = transition_bin(chance[e]);
     s->asked[at] = true;
+    wanted = wanted < s->view->population ? wanted : s->view->population;
     wanted = recent_best(s->score, experts, s->best, wanted < most ? wanted : most);
     for (uint32_t i = 0; i < wanted; i++) {
         uint32_t e = s->best[i];

@@ -27,7 +27,7 @@ typedef struct config_trace {
 
 typedef struct config_model {
     const char *name, *precision;
-    const es_json *shape, *expert_bytes, *layer_bytes;
+    const es_json *shape, *expert_bytes, *layer_bytes, *matrix_bytes;
     int64_t matrices, experts;
 } config_model;
 

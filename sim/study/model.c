@@ -1,6 +1,7 @@
 /* Model: what the objects of a config weigh, and how often a calibration trace uses them.
  *
- * Bytes come from, in this order: model.expert_bytes or model.layer_bytes; the shape at model.precision; the trace itself. When
+ * Bytes come from, in this order: model.expert_bytes, model.layer_bytes or model.matrix_bytes; the shape at model.precision; the
+ * trace itself. Matrices weigh what model.matrix_bytes or the shape say of them, else they are equal parts of the expert. When
  * nobody says and nothing needs to know (slots under clock none), every object weighs 1 and byte figures are left out of the
  * result. */
 #include <errno.h>
@@ -21,7 +22,8 @@ const es_option config_model_options[] = {
     {.name = "precision", .type = ES_OPT_TEXT, .offset = MODEL(precision), .help = "Precision of the experts, as the shape names it: \"mxfp4\", \"q4_k_m\"."},
     {.name = "expert_bytes", .type = ES_OPT_JSON, .offset = MODEL(expert_bytes), .help = "Bytes of one expert: \"12.6MiB\", a number, or a list with one per MoE layer of the trace."},
     {.name = "layer_bytes", .type = ES_OPT_JSON, .offset = MODEL(layer_bytes), .help = "Bytes of one expert by layer, as the model numbers them: a file with lines `layer bytes`, or {\"0\": bytes, ...}."},
-    {.name = "matrices", .type = ES_OPT_INT, .offset = MODEL(matrices), .min = 0, .max = 8, .help = "Matrices of an expert, for contract.unit slice, which takes them as equal parts; 0: as the shape says, else 3."},
+    {.name = "matrices", .type = ES_OPT_INT, .offset = MODEL(matrices), .min = 0, .max = 8, .help = "Matrices of an expert, for contract.unit slice, equal parts where nobody says what each weighs; 0: as the shape says, else 3."},
+    {.name = "matrix_bytes", .type = ES_OPT_JSON, .offset = MODEL(matrix_bytes), .help = "Bytes of each matrix of an expert, which add up to it: a list of sizes, or of lists with one per MoE layer of the trace."},
     {.name = "experts", .type = ES_OPT_INT, .offset = MODEL(experts), .min = 0, .max = 65535,
         .help = "Experts per layer, where the trace does not say; 0: as the shape says, else the highest id + 1."},
     {0},
@@ -115,6 +117,19 @@ static es_code model_layers(es_config *config, es_err *err)
     return model_embed(config, "layer_bytes", layers, &config->model.layer_bytes, err);
 }
 
+/* Sizes of matrices add up to that of the expert, so nothing else may give it, and say how many matrices there are. */
+static es_code model_matrices(config_model *model, es_err *err)
+{
+    const int count = cJSON_IsArray(model->matrix_bytes) ? cJSON_GetArraySize(model->matrix_bytes) : 0;
+    if (count < 1 || count > 8)
+        return es_err_set(err, ES_EINPUT, "needs a list with the bytes of 1 to 8 matrices");
+    if (model->expert_bytes || model->layer_bytes)
+        return es_err_set(err, ES_EINPUT, "%s stands beside it; one of them must go", model->expert_bytes ? "expert_bytes" : "layer_bytes");
+    if (model->matrices && model->matrices != count)
+        return es_err_set(err, ES_EINPUT, "has %d entries, model.matrices is %lld", count, (long long)model->matrices);
+    return ES_OK;
+}
+
 es_code config_model_read(es_config *config, es_json *echo, es_err *err)
 {
     config_model *model = &config->model;
@@ -127,6 +142,10 @@ es_code config_model_read(es_config *config, es_json *echo, es_err *err)
         model->expert_bytes = NULL;
     if (cJSON_IsNull(model->layer_bytes))
         model->layer_bytes = NULL;
+    if (cJSON_IsNull(model->matrix_bytes))
+        model->matrix_bytes = NULL;
+    if (model->matrix_bytes && (code = model_matrices(model, err)) != ES_OK)
+        return es_key_at(err, "model.matrix_bytes"), code;
     if (model->expert_bytes && model->layer_bytes)
         return es_err_set(err, ES_EINPUT, "model.layer_bytes: expert_bytes stands beside it; one of them must go");
     if ((code = model_shape(config, err)) != ES_OK)
@@ -262,17 +281,72 @@ static es_code bytes_unknown(const es_config *config, es_err *err)
     return code;
 }
 
-/* An expert is cut into equal parts, each rounded up to a whole byte, also where its matrices differ: the core knows one size per layer. */
-static void bytes_slices(es_config *config, const es_trace_info *info, int64_t *bytes)
+/* Is it the shape that says what an expert weighs? */
+static bool bytes_by_shape(const es_config *config)
 {
-    const int64_t slices = config->model.matrices ? config->model.matrices : config->has_shape ? config->shape.matrices : 3;
+    const config_model *model = &config->model;
+    return config->has_shape && model->precision && !model->expert_bytes && !model->layer_bytes && !model->matrix_bytes;
+}
+
+/* model.matrix_bytes: what each matrix weighs; an expert weighs all of them. */
+static es_code bytes_matrices(es_config *config, const es_trace_info *info, int64_t *bytes, es_err *err)
+{
+    int64_t *matrix = ES_NEW_ARRAY(&config->arena, (size_t)cJSON_GetArraySize(config->model.matrix_bytes) * info->layers, int64_t);
+    uint32_t place = 0;
+    if (!matrix)
+        return es_err_nomem(err, "the matrices of an expert");
+    config->plan.matrix_bytes = matrix;
+    for (const es_json *entry = config->model.matrix_bytes->child; entry; entry = entry->next, place++, matrix += info->layers) {
+        es_code code = bytes_given(entry, info, matrix, err);
+        if (code)
+            return es_key_at(err, "%u", place), code;
+        for (uint32_t layer = 0; layer < info->layers; layer++)
+            bytes[layer] += matrix[layer];
+    }
+    return ES_OK;
+}
+
+/* The same of a shape that knows its matrices apart, at the precision whose experts were taken. */
+static es_code bytes_shape_matrices(es_config *config, const es_trace_info *info, const es_shape_size *size, es_err *err)
+{
+    const es_shape *shape = &config->shape;
+    int64_t *matrix = ES_NEW_ARRAY(&config->arena, (size_t)shape->matrices * info->layers, int64_t);
+    if (!matrix)
+        return es_err_nomem(err, "the matrices of an expert");
+    config->plan.matrix_bytes = matrix;
+    for (uint32_t layer = 0; layer < info->layers; layer++) {
+        int64_t at = 0;
+        es_code code = bytes_shape_layer(config, info, layer, &at, err);
+        if (code)
+            return es_key_at(err, "model.shape"), code;
+        for (int64_t m = 0; m < shape->matrices; m++)
+            matrix[m * info->layers + layer] = size->matrix[m * shape->moe_layers + at];
+    }
+    return ES_OK;
+}
+
+/* Cuts experts into their matrices. Where nobody says what these weigh they are equal parts, each rounded up to a whole byte. */
+static es_code bytes_slices(es_config *config, const es_trace_info *info, int64_t *bytes, es_err *err)
+{
+    const config_model *model = &config->model;
+    const es_shape_size *size = NULL;
+    const int64_t slices = model->matrix_bytes ? cJSON_GetArraySize(model->matrix_bytes) : model->matrices ? model->matrices :
+        config->has_shape ? config->shape.matrices : 3;
+    config->plan.slices = (uint32_t)slices;
+    if (config->plan.matrix_bytes)
+        return ES_OK;
+    es_code code = bytes_by_shape(config) ? es_shape_size_of(&config->shape, model->precision, &size, err) : ES_OK;
+    if (code)
+        return es_key_at(err, "model.precision"), code;
+    if (size && size->matrix && slices == config->shape.matrices)
+        return bytes_shape_matrices(config, info, size, err);
     for (uint32_t layer = 0; bytes && layer < info->layers; layer++)
         bytes[layer] += (slices - bytes[layer] % slices) % slices;
-    config->plan.slices = (uint32_t)slices;
+    return ES_OK;
 }
 
 /* Who says what the layers weigh; `*said` false: nobody. */
-static es_code bytes_say(const es_config *config, const es_trace_info *info, int64_t *bytes, bool *said, es_err *err)
+static es_code bytes_say(es_config *config, const es_trace_info *info, int64_t *bytes, bool *said, es_err *err)
 {
     const config_model *model = &config->model;
     const char *key = "model.shape";
@@ -284,7 +358,10 @@ static es_code bytes_say(const es_config *config, const es_trace_info *info, int
     } else if (model->layer_bytes) {
         key = "model.layer_bytes";
         code = bytes_layers(model->layer_bytes, info, bytes, err);
-    } else if (config->has_shape && model->precision) {
+    } else if (model->matrix_bytes) {
+        key = "model.matrix_bytes";
+        code = bytes_matrices(config, info, bytes, err);
+    } else if (bytes_by_shape(config)) {
         code = bytes_shape(config, info, bytes, err);
     } else if (info->expert_bytes) {
         memcpy(bytes, info->expert_bytes, info->layers * sizeof *bytes);
@@ -311,7 +388,7 @@ es_code config_bytes(es_config *config, es_err *err)
         return code;
     config->plan.expert_bytes = config->bytes_known ? bytes : NULL;
     if (config->plan.contract.unit == ES_SLICE)
-        bytes_slices(config, info, config->bytes_known ? bytes : NULL);
+        return bytes_slices(config, info, config->bytes_known ? bytes : NULL, err);
     return ES_OK;
 }
 
@@ -320,7 +397,7 @@ es_code config_bytes(es_config *config, es_err *err)
 typedef struct popularity {
     const es_trace_info *from, *info;   /* of the calibration trace, of the run's */
     const uint32_t *first;      /* [layers of from] object with index 0; UINT32_MAX: the run has no such layer */
-    uint32_t slices;
+    uint32_t slices, slice;     /* matrices of an expert; objects from one to the next */
     uint64_t *mark, stamp;      /* [objects] counted already in the layer at hand */
     uint64_t *uses;             /* [objects] */
 } popularity;
@@ -328,12 +405,12 @@ typedef struct popularity {
 static void popularity_row(popularity *p, uint32_t layer, const uint16_t *row)
 {
     for (uint32_t k = 0; k < p->from->top_k && row[k] != ES_NO_EXPERT; k++) {
-        size_t object = p->first[layer] + (size_t)row[k] * p->slices;
+        size_t object = p->first[layer] + row[k];
         if (row[k] >= p->info->experts || p->mark[object] == p->stamp)
             continue;
         p->mark[object] = p->stamp;
         for (uint32_t s = 0; s < p->slices; s++)
-            p->uses[object + s]++;
+            p->uses[object + s * p->slice]++;
     }
 }
 
@@ -350,17 +427,17 @@ static void popularity_count(popularity *p, const es_step *step)
     }
 }
 
-static es_code popularity_walk(es_config *config, es_feed *other, uint64_t *uses, size_t objects, uint32_t stride, es_err *err)
+static es_code popularity_walk(es_config *config, es_feed *other, uint64_t *uses, size_t objects, uint32_t slices, es_err *err)
 {
     const es_trace_info *info = config->feed.source->info(config->feed.state), *from = other->source->info(other->state);
     uint32_t *first = ES_NEW_ARRAY(&other->arena, from->layers, uint32_t);
-    popularity p = {.from = from, .info = info, .first = first, .slices = config->plan.slices ? config->plan.slices : 1,
-        .mark = ES_NEW_ARRAY(&other->arena, objects, uint64_t), .uses = uses};
+    popularity p = {.from = from, .info = info, .first = first, .slices = slices,
+        .slice = (info->experts + 63) / 64 * 64, .mark = ES_NEW_ARRAY(&other->arena, objects, uint64_t), .uses = uses};
     if (!first || !p.mark)
         return es_err_nomem(err, "the calibration");
     for (uint32_t i = 0; i < from->layers; i++) {
         uint32_t at = bytes_ordinal(info, from->layer_number[i]);
-        first[i] = at >= info->layers ? UINT32_MAX : config->plan.catalog.key == ES_KEY_EXPERT ? 0 : at * stride;
+        first[i] = at >= info->layers ? UINT32_MAX : config->plan.catalog.key == ES_KEY_EXPERT ? 0 : at * slices * p.slice;
     }
     bool more = true;
     es_step step;
@@ -380,15 +457,14 @@ es_code config_popularity(es_config *config, es_plan_part *part, es_err *err)
         return ES_OK;
     const es_trace_info *info = config->feed.source->info(config->feed.state);
     uint32_t slices = config->plan.slices ? config->plan.slices : 1;
-    uint32_t stride = (info->experts * slices + 63) / 64 * 64;
-    size_t objects = (size_t)info->layers * stride;
+    size_t objects = (size_t)info->layers * slices * ((info->experts + 63) / 64 * 64);
     uint64_t *uses = ES_NEW_ARRAY(&config->arena, objects, uint64_t);
     if (!uses)
         return es_err_nomem(err, "the calibration");
     es_feed other = {0};
     es_code code = es_feed_open_file(&other, &config->plugins, path, NULL, &(es_source_ask){.path = path, .experts = info->experts}, err);
     if (code == ES_OK)
-        code = popularity_walk(config, &other, uses, objects, stride, err);
+        code = popularity_walk(config, &other, uses, objects, slices, err);
     es_feed_close(&other);
     if (code)
         return es_err_at(err, "%s.calibrate", part->path), code;

@@ -146,6 +146,14 @@ def slices(check):
         for key in ('cache.lookups', 'cache.misses_compulsory', 'capacity.objects', 'capacity.slots_or_bytes'):
             check.equal('%s in slices: %s' % (model, key), at(slice_, key), matrices * at(union, key))
         check.equal(model + ' in slices: bytes', at(slice_, 'cache.fetched_bytes'), size and at(slice_, 'cache.misses') * size)
+    # with room for all of them every matrix comes once, so an expert weighs the same in one piece and in several
+    for model in ('{"shape":null,"precision":null,"matrix_bytes":[100,"100B",300]}',
+                  '{"shape":"models/shapes/qwen3-30b-a3b.json","precision":"q4_k_m"}'):
+        union, slice_ = (json.loads(call('run', QUICKSTART, '--json', '--set', 'clock=none', '--set', 'bounds=false', '--set', 'tiers.cache.capacity=100%',
+                                         '--set', 'model=' + model, '--set', 'contract.unit=' + unit)) for unit in ('union', 'slice'))
+        check.equal('%s in slices: misses' % model, at(slice_, 'cache.misses'), 3 * at(union, 'cache.misses'))
+        for key in ('cache.fetched_bytes', 'capacity.population_bytes', 'capacity.cycle_bytes'):
+            check.equal('%s in slices: %s' % (model, key), at(slice_, key), at(union, key))
 
 
 def provenance(check, result, folder):

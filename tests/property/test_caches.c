@@ -234,7 +234,8 @@ static es_code tellers_init(void *self, const es_site *site, es_err *err)
 static void tellers_notify(void *self, const es_fact *fact)
 {
     const tellers *t = self;
-    *t->bytes += (int64_t)(fact->event->count - fact->event->hits) * t->view->bytes[fact->event->word];
+    const es_event *event = fact->event;
+    *t->bytes += es_event_sum(event, event->mask, t->view->bytes) - es_event_sum(event, event->hit, t->view->bytes);
 }
 
 static const es_observer tellers_observer = {

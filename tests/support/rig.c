@@ -144,6 +144,11 @@ es_json *rig_json(rig *r, const char *text)
     return r->json[r->jsons++];
 }
 
+void *rig_room(rig *r, size_t count, size_t size)
+{
+    return rig_need(es_arena_alloc(&r->arena, count, size));
+}
+
 const char *rig_text(rig *r, const char *fmt, ...)
 {
     char text[512];
@@ -319,6 +324,8 @@ void rig_print(const rig *r, FILE *out)
         info->experts, info->top_k, r->trace.steps, plan->slices);
     for (uint32_t l = 0; l < info->layers; l++)
         fprintf(out, " %" PRId64, r->trace.bytes[l]);
+    for (uint32_t i = 0; plan->matrix_bytes && i < plan->slices * info->layers; i++)
+        fprintf(out, "%s%" PRId64, i ? " " : ", by matrix and layer ", plan->matrix_bytes[i]);
     fprintf(out, "\n");
     for (size_t i = 0; i < plan->tier_count; i++) {
         rig_print_rows(out, plan->tiers[i].name, es_tier_options, &plan->tiers[i]);

@@ -63,6 +63,7 @@ es_plan_link *rig_link(rig *r, const char *from, const char *to, const char *cha
 void rig_observe(rig *r, const char *name);
 es_json *rig_json(rig *r, const char *text);
 const char *rig_text(rig *r, const char *fmt, ...) ES_PRINTF(2, 3);
+void *rig_room(rig *r, size_t count, size_t size);      /* zeroed, as long as the rig */
 
 /* cache, gpu, host and one link whose copies take latency + bytes / rate; policy lru, demand first. */
 void rig_plain(rig *r, bool timed, const char *capacity, const char *link_options, const char *gpu_options);

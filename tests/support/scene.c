@@ -212,6 +212,7 @@ void scene_draw(scene *s, uint64_t seed)
     scene_draw_contract(s, &d);
     scene_draw_machine(s, &d);
     scene_draw_parts(s, &d);
+    s->unequal = s->slices > 1 && dice_chance(&d, 60);
 }
 
 void scene_charge(scene *s)
@@ -237,6 +238,7 @@ void scene_alike(scene *s)
 {
     for (uint32_t l = 0; l < s->layers; l++)
         s->bytes[l] = s->bytes[0];
+    s->unequal = false;
 }
 
 /* ---- building ---- */
@@ -292,6 +294,16 @@ static void scene_trace(const scene *s, rig *r)
         r->trace.numbers[l] = l * 2 + 1;
     }
     r->trace.info.counted = s->counted;
+}
+
+/* Matrix number m has m + 1 parts of six; all of them are the expert. */
+static const int64_t *scene_matrices(const scene *s, rig *r)
+{
+    int64_t *matrix = rig_room(r, (size_t)s->slices * s->layers, sizeof *matrix);
+    for (uint32_t m = 0; m < s->slices; m++)
+        for (uint32_t l = 0; l < s->layers; l++)
+            matrix[m * s->layers + l] = s->bytes[l] / 6 * (m + 1);
+    return matrix;
 }
 
 /* A table says what the affine cost would be, for one object and for two. */
@@ -384,6 +396,7 @@ void scene_build(const scene *s, rig *r)
     r->plan.seed = s->seed;
     r->plan.timed = s->timed;
     r->plan.slices = s->slices;
+    r->plan.matrix_bytes = s->unequal && s->slices > 1 ? scene_matrices(s, r) : NULL;
     r->plan.contract = s->contract;
     r->plan.contract.prefill = rig_text(r, "%s", s->prefill);
     r->plan.contract.quota = rig_json(r, s->quota);

@@ -59,6 +59,7 @@ typedef struct scene {
     es_contract contract;
     char prefill[16], quota[80];
     uint32_t slices;
+    bool unequal;               /* slices weigh 1 : 2 : 3 */
     uint32_t levels;            /* serving tiers, of `tiers` the first */
     bool shared;                /* catalog.key expert */
     /* parts */

@@ -421,6 +421,29 @@ static void bytes_come_from_the_config_before_the_trace(void **state)
     assert_true(number_at(f, "model.layer_bytes.3") == 13);     /* the resolved config needs no file */
 }
 
+/* Matrices of the config add up to the expert; they are told apart only where the unit is a slice. */
+static void matrices_weigh_what_the_config_says(void **state)
+{
+    folder *f = *state;
+    file("a.json", "{" PLAIN "}");
+    loads(f, LOAD(f, "a.json", "trace.source.layers=2", "contract.unit=slice", "model.matrix_bytes=[10, [1, \"2KiB\"]]"));
+    assert_int_equal(planned(f)->slices, 2);
+    assert_int_equal(planned(f)->expert_bytes[0], 11);
+    assert_int_equal(planned(f)->expert_bytes[1], 2058);
+    assert_int_equal(planned(f)->matrix_bytes[1], 10);          /* [matrix][layer] */
+    assert_int_equal(planned(f)->matrix_bytes[2], 1);
+    assert_int_equal(planned(f)->matrix_bytes[3], 2048);
+    loads(f, LOAD(f, "a.json", "trace.source.layers=2", "model.matrix_bytes=[10, 20]"));
+    assert_int_equal(planned(f)->slices, 0);
+    assert_int_equal(planned(f)->expert_bytes[1], 30);
+    loads(f, LOAD(f, "a.json", "trace.source.layers=2", "contract.unit=slice", "model.expert_bytes=100B"));
+    assert_null(planned(f)->matrix_bytes);
+    assert_int_equal(planned(f)->expert_bytes[1], 102);         /* three equal parts, rounded up */
+    fails(f, LOAD(f, "a.json", "model.matrix_bytes=5"), "model.matrix_bytes", "list");
+    fails(f, LOAD(f, "a.json", "model.matrix_bytes=[1, 2]", "model.matrices=3"), "model.matrix_bytes", "model.matrices");
+    fails(f, LOAD(f, "a.json", "model.matrix_bytes=[1, 2]", "model.expert_bytes=3"), "model.matrix_bytes", "expert_bytes");
+}
+
 static void bytes_nobody_knows_are_an_error_only_where_they_matter(void **state)
 {
     folder *f = *state;
@@ -478,6 +501,7 @@ int main(void)
         T(a_link_is_not_faster_than_its_kind_unless_forced),
         T(a_channel_takes_its_timing_from_a_profile),
         T(bytes_come_from_the_config_before_the_trace),
+        T(matrices_weigh_what_the_config_says),
         T(bytes_nobody_knows_are_an_error_only_where_they_matter),
         T(a_trace_that_is_not_there_is_named),
     };
