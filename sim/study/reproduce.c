@@ -49,7 +49,7 @@ static es_json *reproduce_statistics(double *value, size_t n)
         squares += (value[i] - mean) * (value[i] - mean);
     qsort(value, n, sizeof *value, reproduce_ascending);
     es_json_add_real(out, "mean", mean);
-    es_json_add_real(out, "sd", n > 1 ? sqrt(squares / (double)(n - 1)) : 0.0);
+    es_json_add_real(out, "sd", value[0] < value[n - 1] ? sqrt(squares / (double)(n - 1)) : 0.0);    /* alike: not what rounding leaves */
     es_json_add_int(out, "n", (int64_t)n);
     es_json_add_real(out, "median", (value[(n - 1) / 2] + value[n / 2]) / 2.0);
     es_json_add_real(out, "min", value[0]);
