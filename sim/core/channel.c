@@ -69,7 +69,7 @@ es_xfer *es_channel_new(es_run *run, uint32_t t, es_oid object, es_class kind, b
     x->place = ES_NONE;
     x->bytes = x->left = run->bytes[object >> 6];
     if (!transient)
-        tier->view->queued[object >> 6] |= channel_bit(object);
+        tier->view->queued[object >> 6] |= es_bit(object);
     return x;
 }
 
@@ -96,7 +96,7 @@ void es_channel_withdraw(es_run *run, es_xfer *x, es_why why)
         run->tally.wasted_bytes += x->bytes - x->left;
         es_store_abandon(run, x->tier, object);
     } else {
-        run->tier_view[x->tier].queued[object >> 6] &= ~channel_bit(object);
+        run->tier_view[x->tier].queued[object >> 6] &= ~es_bit(object);
     }
     es_bus_objects(run, ES_FACT_CANCEL, why, &object, 1, from, x->tier);
     if (x->awaited)
@@ -145,7 +145,7 @@ void es_channel_write_back(es_run *run, uint32_t from, uint32_t to, es_oid objec
     assert(!x->hopping);
     *x = (es_xfer){.object = object, .tier = (uint16_t)to, .link = (uint16_t)run->tier[to].way[from], .kind = ES_CLASS_WRITE,
         .order = run->asks++, .place = ES_NONE, .bytes = run->bytes[object >> 6], .left = run->bytes[object >> 6]};
-    run->tier_view[to].queued[object >> 6] |= channel_bit(object);
+    run->tier_view[to].queued[object >> 6] |= es_bit(object);
     channel_enter(run, x, false);
     es_bus_objects(run, ES_FACT_QUEUE, ES_DEMOTE, &object, 1, from, to);
 }

@@ -34,11 +34,6 @@ static inline void fifo_remove(es_fifo *fifo, es_xfer *x)
     fifo->count--;
 }
 
-static inline uint64_t channel_bit(es_oid object)
-{
-    return 1ull << (object & 63);
-}
-
 static inline es_chan *channel_of(es_run *run, const es_xfer *x)
 {
     return &run->chan[run->link[x->link].channel[0]];

@@ -8,18 +8,13 @@
 
 #include <string.h>
 
-static inline bool fetch_bit(const uint64_t *mask, uint32_t index)
-{
-    return mask[index >> 6] >> (index & 63) & 1;
-}
-
 static uint32_t fetch_missing(es_run *run)
 {
     const es_event *e = &run->composer.event;
     const uint64_t *inbound = es_levels_inbound(run, e);
     uint32_t n = 0;
     for (uint32_t i = 0; i < e->count; i++)
-        if (!fetch_bit(e->hit, e->list[i]) && !fetch_bit(inbound, e->list[i]))
+        if (!es_mask_has(e->hit, e->list[i]) && !es_mask_has(inbound, e->list[i]))
             run->missing[n++] = e->list[i];
     return run->missing_count = n;
 }
@@ -177,11 +172,11 @@ static void fetch_waves(es_run *run)
     run->tally.overflow_events++;
     run->wanted.waves = true;
     for (uint32_t i = 0; i < e->count; i++)
-        if (fetch_bit(e->hit, e->list[i]))
+        if (es_mask_has(e->hit, e->list[i]))
             computed[count++] = e->list[i];
     for (uint32_t i = 0; i < e->count; i++) {
         uint16_t index = e->list[i];
-        if (fetch_bit(e->hit, index) || !es_event_keeps(e, index))
+        if (es_mask_has(e->hit, index) || !es_event_keeps(e, index))
             continue;
         es_oid object = es_object(e, index);
         while (es_room_make(run, run->serving, object, tier->unit[object >> 6], ES_DEMAND) != ES_ROOM_OK && freed < count) {
@@ -209,7 +204,7 @@ static void fetch_tell(es_run *run, const es_event *e)
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < e->count; i++)
-        if (fetch_bit(run->stay, e->list[i]))
+        if (es_mask_has(run->stay, e->list[i]))
             run->moved[n++] = es_object(e, e->list[i]);
     es_bus_objects(run, ES_FACT_START, ES_DEMAND, run->moved, n, run->home, run->serving);
     es_bus_objects(run, ES_FACT_LAND, ES_DEMAND, run->moved, n, run->home, run->serving);
@@ -235,7 +230,7 @@ void es_fetch_instant(es_run *run, uint32_t misses)
     }
     if (run->tiers > 2) {
         for (uint32_t i = 0; i < e->count; i++)
-            if (fetch_bit(run->stay, e->list[i]))
+            if (es_mask_has(run->stay, e->list[i]))
                 fetch_one(run, es_object(e, e->list[i]));
         return;
     }

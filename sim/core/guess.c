@@ -7,11 +7,6 @@
  * have driven it out. */
 #include "sim/core/state.h"
 
-static inline uint64_t guess_bit(es_oid object)
-{
-    return 1ull << (object & 63);
-}
-
 /* An object that is ABSENT in the tier, or where no expert is. */
 static void guess_queue(es_run *run, uint32_t t, es_oid object, bool at_gate)
 {
@@ -19,7 +14,7 @@ static void guess_queue(es_run *run, uint32_t t, es_oid object, bool at_gate)
     size_t w = object >> 6;
     if (!es_mask_has(run->view.exists, object % run->view.stride))
         return;                             /* there is no such expert */
-    if (at_gate && w >= e->word && w < e->word + e->words && e->mask[w - e->word] & guess_bit(object))
+    if (at_gate && w >= e->word && w < e->word + e->words && e->mask[w - e->word] & es_bit(object))
         return;                             /* the event at hand fetches it already */
     if (run->view.timed && !run->charge.free) {
         es_channel_ask(run, t, object, ES_CLASS_GUESS, false);
@@ -27,7 +22,7 @@ static void guess_queue(es_run *run, uint32_t t, es_oid object, bool at_gate)
             es_charge_await(run, &run->tier[t].xfer[object]);
         return;
     }
-    run->tier_view[t].queued[w] |= guess_bit(object);
+    run->tier_view[t].queued[w] |= es_bit(object);
     run->pending_to[run->pending_count] = (uint8_t)t;
     run->pending[run->pending_count++] = object;
     es_bus_objects(run, ES_FACT_QUEUE, ES_GUESS, &object, 1, run->home, t);
@@ -231,13 +226,13 @@ void es_guess_gate(es_run *run)
         es_oid object = run->pending[i];
         uint32_t t = run->pending_to[i];
         size_t w = object >> 6;
-        bool wanted = w >= e->word && w < e->word + e->words && e->mask[w - e->word] & guess_bit(object);
+        bool wanted = w >= e->word && w < e->word + e->words && e->mask[w - e->word] & es_bit(object);
         if (!wanted && (w < e->word || w >= e->word + e->words || !es_guess_is_for(run, object, e))) {
             run->pending_to[kept] = (uint8_t)t;
             run->pending[kept++] = object;
             continue;
         }
-        run->tier_view[t].queued[w] &= ~guess_bit(object);
+        run->tier_view[t].queued[w] &= ~es_bit(object);
         if (wanted && !(run->levels > 1 && es_mask_has(e->hit, object - e->base)))
             run->tally.foreseen++;
         else
@@ -257,7 +252,7 @@ static void guess_land(es_run *run, uint32_t t, es_oid object, uint32_t from)
     es_bus_objects(run, ES_FACT_LAND, ES_GUESS, &object, 1, from, t);
     if (!first)
         es_bus_objects(run, ES_FACT_ARRIVE_LOW, ES_GUESS, &object, 1, from, t);
-    run->fresh[object >> 6] |= guess_bit(object);
+    run->fresh[object >> 6] |= es_bit(object);
     run->tally.guess_copies++;
     run->tally.guess_bytes += run->bytes[object >> 6];
 }
@@ -277,7 +272,7 @@ void es_guess_try(es_run *run)
             es_store_put_back(run, from, object);
         if (room == ES_ROOM_WAIT || room == ES_ROOM_LEAVING)
             break;
-        run->tier_view[t].queued[w] &= ~guess_bit(object);
+        run->tier_view[t].queued[w] &= ~es_bit(object);
         if (room == ES_ROOM_NEVER) {
             run->tally.cancelled++;
             es_bus_objects(run, ES_FACT_CANCEL, ES_GUESS, &object, 1, from, t);

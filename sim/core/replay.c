@@ -18,11 +18,6 @@
 
 static void replay_layer(es_run *run, uint32_t layer);
 
-static inline bool replay_bit(const uint64_t *mask, uint32_t index)
-{
-    return mask[index >> 6] >> (index & 63) & 1;
-}
-
 /* Goes the call of a serialized_pinned event in waves? What was computed of it may leave then. */
 static bool replay_call_waves(const es_run *run)
 {
@@ -325,8 +320,8 @@ static void replay_advance(es_run *run, uint32_t channel)
     es_wanted *wanted = &run->wanted;
     if (wanted->overlap == ES_BARRIER && wanted->count > 0)
         return;
-    for (; wanted->next < e->count && !replay_bit(wanted->waiting, e->list[wanted->next]); wanted->next++)
-        if (!replay_bit(run->stay, e->list[wanted->next]))     /* stay: not for the gpu */
+    for (; wanted->next < e->count && !es_mask_has(wanted->waiting, e->list[wanted->next]); wanted->next++)
+        if (!es_mask_has(run->stay, e->list[wanted->next]))     /* stay: not for the gpu */
             replay_compute(run, wanted->next, channel);
 }
 
@@ -335,7 +330,7 @@ void es_replay_landed(es_run *run, es_xfer *x)
     const es_event *e = &run->composer.event;
     es_wanted *wanted = &run->wanted;
     uint32_t index = x->object - e->base;
-    if (wanted->count == 0 || !run->tier[x->tier].serving || x->object < e->base || index >= run->view.stride || !replay_bit(wanted->waiting, index))
+    if (wanted->count == 0 || !run->tier[x->tier].serving || x->object < e->base || index >= run->view.stride || !es_mask_has(wanted->waiting, index))
         return;
     if (x->via && es_levels_passes(run, x))
         return;
@@ -358,9 +353,9 @@ static void replay_ask(es_run *run)
     for (uint32_t i = 0, m = 0; i < e->count; i++) {
         uint16_t index = e->list[i];
         es_oid object = es_object(e, index);
-        if (replay_bit(e->hit, index))
+        if (es_mask_has(e->hit, index))
             continue;
-        if (replay_bit(inbound, index)) {
+        if (es_mask_has(inbound, index)) {
             es_levels_urge(run, object);
             wanted->waiting[index >> 6] |= 1ull << (index & 63);
             wanted->count++;
@@ -417,7 +412,7 @@ static void replay_hits(es_run *run)
         return;
     }
     for (uint32_t i = 0; i < e->count; i++)
-        if (replay_bit(e->hit, e->list[i]))
+        if (es_mask_has(e->hit, e->list[i]))
             replay_compute(run, i, ES_NONE);
 }
 

@@ -379,6 +379,11 @@ struct es_run {
         if (!(pointer))                                                                                                                    \
             return es_err_nomem(err, what);                                                                                                \
     } while (0)
+/* Of its mask word. */
+static inline uint64_t es_bit(es_oid object)
+{
+    return 1ull << (object & 63);
+}
 static inline uint64_t *es_new_mask(es_run *run)
 {
     return ES_NEW_ARRAY(&run->arena, run->view.words, uint64_t);

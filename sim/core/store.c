@@ -10,11 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static inline uint64_t store_bit(es_oid object)
-{
-    return 1ull << (object & 63);
-}
-
 static inline int64_t *store_used(const es_run *run, es_tier *tier, es_oid object)
 {
     return &tier->used[run->view.per_layer ? run->view.layer_of[object >> 6] : 0];
@@ -32,7 +27,7 @@ void es_store_take(es_run *run, uint32_t t, es_oid object)
 {
     es_tier *tier = &run->tier[t];
     size_t w = object >> 6;
-    uint64_t bit = store_bit(object);
+    uint64_t bit = es_bit(object);
     assert(!(tier->view->resident[w] & bit) && !(tier->view->inbound[w] & bit));
     tier->view->queued[w] &= ~bit;
     tier->view->inbound[w] |= bit;
@@ -43,7 +38,7 @@ void es_store_land(es_run *run, uint32_t t, es_oid object)
 {
     es_tier *tier = &run->tier[t];
     size_t w = object >> 6;
-    uint64_t bit = store_bit(object);
+    uint64_t bit = es_bit(object);
     assert(tier->view->inbound[w] & bit);
     tier->view->inbound[w] &= ~bit;
     tier->view->resident[w] |= bit;
@@ -68,8 +63,8 @@ uint32_t es_store_nearest(const es_run *run, uint32_t to, es_oid object)
 static void store_drop(es_run *run, es_tier *tier, es_oid object)
 {
     size_t w = object >> 6;
-    assert(tier->view->resident[w] & store_bit(object));
-    tier->view->resident[w] &= ~store_bit(object);
+    assert(tier->view->resident[w] & es_bit(object));
+    tier->view->resident[w] &= ~es_bit(object);
     *store_used(run, tier, object) -= tier->unit[w];
     tier->held -= tier->unit[w];
 }
@@ -87,7 +82,7 @@ bool es_store_lift(es_run *run, uint32_t from, es_oid object)
 void es_store_put_back(es_run *run, uint32_t t, es_oid object)
 {
     es_tier *tier = &run->tier[t];
-    tier->view->resident[object >> 6] |= store_bit(object);
+    tier->view->resident[object >> 6] |= es_bit(object);
     store_hold(run, tier, object, tier->unit[object >> 6]);
     es_bus_objects(run, ES_FACT_ARRIVE_LOW, ES_TOUCH, &object, 1, t, t);
 }
@@ -97,9 +92,9 @@ static void store_stay(es_run *run, uint32_t t, es_oid object)
 {
     es_tier *tier = &run->tier[t];
     size_t w = object >> 6;
-    tier->view->outbound[w] &= ~store_bit(object);
+    tier->view->outbound[w] &= ~es_bit(object);
     tier->leaving[run->view.per_layer ? run->view.layer_of[w] : 0] -= tier->unit[w];
-    tier->view->resident[w] |= store_bit(object);
+    tier->view->resident[w] |= es_bit(object);
     es_channel_stop_write(run, tier->demote, object);
     es_bus_objects(run, ES_FACT_RECALL, ES_DEMAND, &object, 1, t, tier->demote);
     es_channels_unblock(run);               /* who counted on its space asks again */
@@ -120,8 +115,8 @@ static void store_write_back(es_run *run, uint32_t from, uint32_t to, es_oid obj
 {
     es_tier *tier = &run->tier[from];
     size_t w = object >> 6;
-    tier->view->resident[w] &= ~store_bit(object);
-    tier->view->outbound[w] |= store_bit(object);
+    tier->view->resident[w] &= ~es_bit(object);
+    tier->view->outbound[w] |= es_bit(object);
     tier->leaving[run->view.per_layer ? run->view.layer_of[w] : 0] += tier->unit[w];
     es_bus_objects(run, ES_FACT_OUTBOUND, ES_DEMAND, &object, 1, from, to);
     es_channel_write_back(run, from, to, object);
@@ -131,9 +126,9 @@ static void store_gone(es_run *run, uint32_t t, es_oid object, uint32_t to)
 {
     es_tier *tier = &run->tier[t];
     size_t w = object >> 6;
-    tier->view->outbound[w] &= ~store_bit(object);
+    tier->view->outbound[w] &= ~es_bit(object);
     tier->leaving[run->view.per_layer ? run->view.layer_of[w] : 0] -= tier->unit[w];
-    tier->view->resident[w] |= store_bit(object);
+    tier->view->resident[w] |= es_bit(object);
     store_drop(run, tier, object);
     tier->view->evictions++;
     run->tally.evictions++;
@@ -165,12 +160,12 @@ void es_store_abandon(es_run *run, uint32_t t, es_oid object)
 {
     es_tier *tier = &run->tier[t];
     size_t w = object >> 6;
-    assert(tier->view->inbound[w] & store_bit(object));
-    tier->view->inbound[w] &= ~store_bit(object);
+    assert(tier->view->inbound[w] & es_bit(object));
+    tier->view->inbound[w] &= ~es_bit(object);
     *store_used(run, tier, object) -= tier->unit[w];
     tier->held -= tier->unit[w];
     if (tier->serving && es_mask_has(run->fresh, object)) {
-        run->fresh[w] &= ~store_bit(object);
+        run->fresh[w] &= ~es_bit(object);
         run->tally.wasted++;
     }
 }
@@ -185,7 +180,7 @@ static bool store_comes(es_run *run, uint32_t t, es_oid object)
         return true;
     if (es_mask_has(tier->outbound, object))
         es_store_recall_low(run, object);
-    return (tier->resident[w] | tier->inbound[w] | tier->queued[w]) & store_bit(object);
+    return (tier->resident[w] | tier->inbound[w] | tier->queued[w]) & es_bit(object);
 }
 
 /* One victim goes one tier down: what leaves there to make room goes further down or is dropped. */
@@ -196,18 +191,19 @@ static void store_demote(es_run *run, uint32_t from, uint32_t to, es_oid object)
         return;
     if (es_room_make(run, to, object, low->unit[object >> 6], ES_DEMOTE) != ES_ROOM_OK)
         return;
-    low->view->resident[object >> 6] |= store_bit(object);
+    low->view->resident[object >> 6] |= es_bit(object);
     low->view->insertions++;
     store_hold(run, low, object, low->unit[object >> 6]);
     run->tally.demotions++;
     es_bus_objects(run, ES_FACT_ARRIVE_LOW, ES_DEMOTE, &object, 1, from, to);
 }
 
+/* Is it in another serving tier, or on its way there? */
 static bool store_served_beside(const es_run *run, uint32_t t, es_oid object)
 {
     for (uint32_t l = 0; l < run->levels; l++) {
         const es_tier_view *tier = &run->tier_view[run->level[l]];
-        if (run->level[l] != t && (tier->resident[object >> 6] | tier->inbound[object >> 6]) & store_bit(object))
+        if (run->level[l] != t && (tier->resident[object >> 6] | tier->inbound[object >> 6]) & es_bit(object))
             return true;
     }
     return false;
@@ -218,7 +214,7 @@ void es_store_waste(es_run *run, uint32_t t, const es_oid *victims, size_t count
     for (size_t i = 0; i < count; i++) {
         es_oid object = victims[i];
         if (es_mask_has(run->fresh, object) && !store_served_beside(run, t, object)) {
-            run->fresh[object >> 6] &= ~store_bit(object);
+            run->fresh[object >> 6] &= ~es_bit(object);
             run->tally.wasted++;
             run->tally.wasted_bytes += run->bytes[object >> 6];
         }
@@ -233,7 +229,7 @@ static void store_leave(es_run *run, uint32_t t, const es_oid *victims, size_t c
         uint64_t *resident = tier->view->resident;
         for (size_t i = 0; i < count; i++) {
             assert(es_mask_has(resident, victims[i]));
-            resident[victims[i] >> 6] &= ~store_bit(victims[i]);
+            resident[victims[i] >> 6] &= ~es_bit(victims[i]);
         }
         int64_t units = (int64_t)count * tier->unit[0];
         tier->used[0] -= units;
@@ -310,7 +306,7 @@ static void store_place(es_run *run, uint32_t t, es_oid object)
 {
     es_store_take(run, t, object);
     es_store_land(run, t, object);
-    run->settled[object >> 6] |= store_bit(object);
+    run->settled[object >> 6] |= es_bit(object);
     run->tier[t].settled[run->view.per_layer ? run->view.layer_of[object >> 6] : 0] += run->tier[t].unit[object >> 6];
     run->tally.initial_loads++;
     if (run->contract->pins == 0)

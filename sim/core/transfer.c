@@ -111,7 +111,7 @@ static void transfer_take(es_run *run, es_xfer *x)
     if (x->kind == ES_CLASS_WRITE) {
         run->tally.writeback_bytes += x->bytes;
     } else if (guess && serves && !x->transient) {
-        run->fresh[x->object >> 6] |= channel_bit(x->object);
+        run->fresh[x->object >> 6] |= es_bit(x->object);
         run->tally.guess_copies++;
         run->tally.guess_bytes += x->bytes;
     }
@@ -171,7 +171,7 @@ static transfer_may transfer_low(es_run *run, es_xfer *x, es_room room)
         return TRANSFER_GONE;
     }
     x->transient = true;
-    run->tier_view[x->tier].queued[x->object >> 6] &= ~channel_bit(x->object);
+    run->tier_view[x->tier].queued[x->object >> 6] &= ~es_bit(x->object);
     es_bus_objects(run, ES_FACT_CANCEL, channel_why(x), &x->object, 1, run->link[x->link].from, x->tier);
     return TRANSFER_GO;
 }
