@@ -3,7 +3,7 @@
  *   1. catalog.c   ids, bytes        2. topology.c   tiers, channels, links, ways
  *   3. parts       state copied, init, listeners     4. what oracles and pins want to know beforehand
  * Every check names the key of the config that is wrong. */
-#include "sim/core/state.h"
+#include "sim/core/core.h"
 
 #include <stdlib.h>
 #include <string.h>

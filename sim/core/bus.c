@@ -1,5 +1,5 @@
 /* Bus: delivers each fact to who hears it: policy, predictor, dispatcher, router, tuner, then observers in config order. */
-#include "sim/core/state.h"
+#include "sim/core/core.h"
 
 void es_bus_deliver(es_run *run, const es_fact *fact)
 {

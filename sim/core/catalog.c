@@ -3,7 +3,7 @@
  *
  * With contract.unit slice a layer has the first matrix of all experts, then the second: each begins a word, because matrices
  * differ in size. What is left of its last word exists nowhere. */
-#include "sim/core/state.h"
+#include "sim/core/core.h"
 
 /* Under catalog.key expert the layers share their experts, so these must be alike, and no layer has a room of its own. */
 static es_code catalog_shared(const es_plan *plan, const es_trace_info *info, uint32_t slices, es_err *err)

@@ -3,7 +3,7 @@
 #ifndef ES_CORE_CHANNEL_H
 #define ES_CORE_CHANNEL_H
 
-#include "sim/core/state.h"
+#include "sim/core/core.h"
 
 static inline void fifo_append(es_fifo *fifo, es_xfer *x)
 {

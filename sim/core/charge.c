@@ -10,7 +10,7 @@
  *   evict     before every expert it pays for the victims since the one before
  *
  * Standing still for a copy is a stall for its channel; the rest is times.predict, manage and access. */
-#include "sim/core/state.h"
+#include "sim/core/core.h"
 
 /* ---- opening ---- */
 
@@ -127,7 +127,7 @@ static void charge_answered(es_run *run, es_due *due)
     run->charge.asking = false;
     es_guess_ask(run);
     run->charge.awaited--;
-    es_replay_go_on(run);
+    es_layer_go_on(run);
 }
 
 void es_charge_question(es_run *run)
@@ -152,7 +152,7 @@ void es_charge_worked(es_run *run, es_oid charge, es_time took)
     if (charge == ES_CHARGE_OBJECT(ES_CHARGE_PREDICT))
         charge_answered(run, NULL);
     else
-        es_replay_go_on(run);
+        es_layer_go_on(run);
 }
 
 /* ---- standing still ---- */
@@ -196,12 +196,12 @@ void es_charge_came(es_run *run, es_xfer *x)
     x->awaited = false;
     c->awaited--;
     if (idle)
-        es_replay_stall(run, run->link[x->link].channel[0], x->object);
+        es_layer_stall(run, run->link[x->link].channel[0], x->object);
     es_guess_next(run);
     if (!idle || c->awaited > 0)
         return;
     if (!c->then) {
-        es_replay_go_on(run);
+        es_layer_go_on(run);
         return;
     }
     charge_later(run, 0, c->then);
@@ -213,7 +213,7 @@ void es_charge_came(es_run *run, es_xfer *x)
 static void charge_lookup(es_run *run, es_due *due)
 {
     (void)due;
-    charge_after(run, ES_CHARGE_OBJECT(ES_CHARGE_MANAGE), charge_cost(run, ES_OP_LOOKUP, run->composer.event.count), es_replay_look);
+    charge_after(run, ES_CHARGE_OBJECT(ES_CHARGE_MANAGE), charge_cost(run, ES_OP_LOOKUP, run->composer.event.count), es_layer_look);
 }
 
 static void charge_ask_before(es_run *run, es_due *due)
@@ -236,7 +236,7 @@ static void charge_ask_at_end(es_run *run, es_due *due)
 {
     (void)due;
     es_guess_ask_at_end(run);
-    charge_stand(run, es_replay_first);
+    charge_stand(run, es_layer_first);
 }
 
 void es_charge_step(es_run *run)
@@ -244,5 +244,5 @@ void es_charge_step(es_run *run)
     if (es_guess_asked_at_end(run))
         charge_after(run, ES_CHARGE_OBJECT(ES_CHARGE_PREDICT), charge_cost(run, ES_OP_PREDICT, 1), charge_ask_at_end);
     else
-        es_replay_first(run, NULL);
+        es_layer_first(run, NULL);
 }

@@ -4,7 +4,7 @@
  * an event larger than its room under overflow `bypass` keeps what fits. Under `clock: none` serving follows at once:
  *   1. room for all of it: one question to the policy;  2. all of it is resident;  3. what exceeds the room leaves at the release.
  * Events larger than their room under overflow `waves` go one by one, as they would in time. */
-#include "sim/core/state.h"
+#include "sim/core/core.h"
 
 #include <string.h>
 

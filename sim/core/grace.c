@@ -5,7 +5,7 @@
  *   avoid   with compute.protect_guesses an expert that was guessed is not given up for another guess before the gate of its layer.
  *
  * Everybody in grace has the same time to go, so who came last ends last: one list in order of ending, oldest first. */
-#include "sim/core/state.h"
+#include "sim/core/core.h"
 
 static void grace_unlink(es_grace *g, es_oid object)
 {

@@ -5,7 +5,7 @@
  * simulated clock guesses wait in their channel's queue; under `clock: none`, and with compute.guess_cost free, they wait here.
  * With compute.guess_cost serial each has its turn when the one before is there, and is looked up then: a burst of guesses may
  * have driven it out. */
-#include "sim/core/state.h"
+#include "sim/core/core.h"
 
 /* An object that is ABSENT in the tier, or where no expert is. */
 static void guess_queue(es_run *run, uint32_t t, es_oid object, bool at_gate)

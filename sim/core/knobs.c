@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "sim/core/state.h"
+#include "sim/core/core.h"
 
 static double knob_read(const es_option *option, const void *field)
 {

@@ -4,7 +4,7 @@
  * order of the config. Demands arrive in the first. A hit further down rises to the first when the policy wants it there and room can
  * be made without exceeding: inside one memory that is a change of label, so it takes no time. The copy below stays, unless its tier is
  * exclusive. Guesses arrive where the policy places them (guess.c). */
-#include "sim/core/state.h"
+#include "sim/core/core.h"
 
 uint32_t es_levels_lookup(es_run *run)
 {

@@ -3,7 +3,7 @@
  * Victims are collected first, then leave together. A guess, and a demand under overflow `waves`, gets all it needs or nothing;
  * any other demand takes what may leave and then exceeds its bucket until the event ends (trim), until a later event needs the
  * space (persist), or until the best of all stay (keep_best). */
-#include "sim/core/state.h"
+#include "sim/core/core.h"
 
 #include <assert.h>
 #include <string.h>

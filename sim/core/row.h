@@ -3,7 +3,7 @@
 #ifndef ES_CORE_ROW_H
 #define ES_CORE_ROW_H
 
-#include "sim/core/state.h"
+#include "sim/core/core.h"
 
 /* How many of a row are experts: ES_NO_EXPERT fill a short one. */
 static inline uint32_t es_row_length(const uint16_t *ids, uint32_t top_k)

@@ -1,6 +1,6 @@
 /* Run: its end and its report. What observers know they add themselves; here stand the facts about capacity that decide
  * everything else, and the contract. */
-#include "sim/core/state.h"
+#include "sim/core/core.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -8,7 +8,7 @@
  *
  * Whenever something starts or ends, each transfer whose rate changes by it has its remaining work brought up to date and its end
  * set anew. */
-#include "sim/core/state.h"
+#include "sim/core/core.h"
 
 void es_share_join(es_run *run, es_xfer *x)
 {

@@ -2,7 +2,7 @@
  *
  * They come in the order of their file, as if each had been guessed: the policy keeps them in that order (for lru the first is the
  * oldest) and may give them up. They were there before the run, so nothing is charged for them, and none of them is new later. */
-#include "sim/core/state.h"
+#include "sim/core/core.h"
 
 void es_start_beside(es_run *run)
 {

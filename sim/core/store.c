@@ -4,7 +4,7 @@
  *
  * The state of an object in a tier is three masks of the view: queued, inbound, resident; none is ABSENT. Space is held by
  * INBOUND and RESIDENT. Each change is asserted against the state it starts from. */
-#include "sim/core/state.h"
+#include "sim/core/core.h"
 
 #include <assert.h>
 #include <stdio.h>

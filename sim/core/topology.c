@@ -1,6 +1,6 @@
 /* Topology: tiers, channels and links from the plan, names made into indices, and the ways that experts can take. What cannot work
  * is refused here: no home, nobody who serves, a tier too small for one expert, a place that nothing reaches. */
-#include "sim/core/state.h"
+#include "sim/core/core.h"
 
 #include <stdlib.h>
 #include <string.h>

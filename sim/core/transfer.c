@@ -58,7 +58,7 @@ static void transfer_landed(es_run *run, es_xfer *x)
         es_store_written(run, from, x->object);
     if (run->tiers > 2)
         transfer_onward(run, x);
-    es_replay_landed(run, x);
+    es_layer_landed(run, x);
     if (x->awaited)
         es_charge_came(run, x);
 }

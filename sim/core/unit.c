@@ -5,7 +5,7 @@
  *   it is slowed      its work is a queue of jobs, and the one at hand is remaining work times a rate: the product of the factors of
  *                     what is busy now, brought up to date whenever something begins or ends (share.c). free_at is ES_NEVER while
  *                     there is work. */
-#include "sim/core/state.h"
+#include "sim/core/core.h"
 
 static es_code unit_new(es_run *run, uint32_t c, es_compute_unit **out, es_err *err)
 {
@@ -95,7 +95,7 @@ static void unit_done(es_run *run, es_due *due)
         u->chan->free_at = run->now;
         unit_busy(run, u->chan, false);
     }
-    es_replay_computed(run, (uint32_t)(u->chan - run->chan), object, began);
+    es_layer_computed(run, (uint32_t)(u->chan - run->chan), object, began);
 }
 
 void es_unit_ask(es_run *run, es_compute_unit *u, es_oid object, es_time cost)

@@ -2,7 +2,7 @@
  *
  * At one instant parts wake when copies have landed, layers have ended and gates are passed: first the parts of the machine, then
  * policy, predictor, dispatcher, router and tuner, observers last. */
-#include "sim/core/state.h"
+#include "sim/core/core.h"
 
 static void wake_part(es_run *run, es_placed *p);
 

@@ -11,7 +11,7 @@
 
 #include <inttypes.h>
 
-#include "sim/core/state.h"
+#include "sim/core/core.h"
 #include "tests/support/scene.h"
 
 typedef bool equal_pair(scene *first, scene *second);          /* makes two of one; false: does not apply */

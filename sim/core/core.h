@@ -1,0 +1,255 @@
+/* Core, inside: what its files ask of each other, by the file that answers (state.h lists them). */
+#ifndef ES_CORE_CORE_H
+#define ES_CORE_CORE_H
+
+#include "sim/core/state.h"
+
+/* ---- assemble ---- */
+/* In a function with `es_err *err`: what could not be had for want of memory is the error. */
+#define ES_NEED(pointer, what)                                                                                                             \
+    do {                                                                                                                                   \
+        if (!(pointer))                                                                                                                    \
+            return es_err_nomem(err, what);                                                                                                \
+    } while (0)
+/* Of its mask word. */
+static inline uint64_t es_bit(es_oid object)
+{
+    return 1ull << (object & 63);
+}
+static inline uint64_t *es_new_mask(es_run *run)
+{
+    return ES_NEW_ARRAY(&run->arena, run->view.words, uint64_t);
+}
+es_code es_catalog_open(es_run *run, es_err *err);
+es_code es_topology_open(es_run *run, es_err *err);
+/* Copies the part's state into the run and calls its init. */
+es_code es_assemble_part(es_run *run, const es_plan_part *row, const uint64_t *popularity, void **state, es_err *err);
+/* What the core concludes from the options of parts, once and after each turn of a knob. */
+void es_assemble_conclude(es_run *run);
+
+/* ---- bus ---- */
+void es_bus_deliver(es_run *run, const es_fact *fact);
+static inline bool es_bus_heard(const es_run *run, es_fact_kind kind)
+{
+    return run->heard >> kind & 1;
+}
+void es_bus_tell(es_run *run, es_fact_kind kind, es_why why, const es_oid *objects, uint32_t count, uint32_t from, uint32_t to);
+/* Tells of objects; costs a test when nobody listens. */
+static inline void es_bus_objects(es_run *run, es_fact_kind kind, es_why why, const es_oid *objects, uint32_t count, uint32_t from, uint32_t to)
+{
+    if (es_bus_heard(run, kind) && count > 0)
+        es_bus_tell(run, kind, why, objects, count, from, to);
+}
+bool es_bus_open(es_run *run);                      /* when all listeners are known; false: no memory */
+/* Tells of the event at hand: its gate (run->use) or its release. */
+static inline void es_bus_event(es_run *run, es_fact *fact)
+{
+    fact->at = run->now;
+    fact->since = run->gate;
+    fact->step = run->composer.event.step;
+    for (const es_listener *l = run->hears[fact->kind]; l->notify; l++)
+        l->notify(l->self, fact);
+}
+
+/* ---- events ---- */
+es_code es_composer_init(es_composer *c, es_run *run, es_err *err);
+/* The next step, cut by contract.prefill. *more false at the end of the trace. */
+es_code es_composer_step(es_run *run, bool *more, es_err *err);
+/* Begins a layer of the step; then es_composer_event yields its events one by one; false when there are no more. */
+void es_composer_layer(es_run *run, uint32_t layer);
+bool es_composer_event(es_run *run);
+void es_composer_fault(es_run *run, uint32_t row);      /* the row lists an expert twice */
+es_code es_composer_rewind(es_run *run, es_err *err);
+/* Fills run->future by one pass over the source; with lists when `peek`. Counts uses when `popularity` is not NULL. */
+es_code es_future_fill(es_run *run, bool next, bool peek, uint64_t *popularity, es_err *err);
+static inline uint8_t es_step_phase(const es_composer *c)
+{
+    return c->step.token[c->row].phase;
+}
+
+/* ---- route: only where composer.routes ---- */
+es_code es_route_open(es_run *run, es_err *err);
+es_code es_route_step(es_run *run, es_err *err);        /* the source has given another step */
+void es_route_layer(es_run *run, uint32_t layer);       /* its rows are as recorded until their gate */
+bool es_route_rows(es_run *run, uint32_t row, uint32_t rows);   /* asks the router; false: run->code */
+void es_route_report(const es_run *run, es_json *out);
+
+/* ---- store ---- */
+static inline es_oid es_object(const es_event *e, uint16_t index)
+{
+    return e->base + index;
+}
+void es_store_reset(es_run *run);
+/* Space is taken and the object is INBOUND (instant: RESIDENT at once, see es_store_land). */
+void es_store_take(es_run *run, uint32_t tier, es_oid object);
+void es_store_land(es_run *run, uint32_t tier, es_oid object);
+/* The victims leave `tier`: dropped or demoted, told once. */
+void es_store_evict(es_run *run, uint32_t tier, const es_oid *victims, size_t count, es_why why);
+/* The tier nearest to `to` (fewest links) that holds the object. */
+uint32_t es_store_nearest(const es_run *run, uint32_t to, es_oid object);
+static inline uint32_t es_store_source(const es_run *run, uint32_t to, es_oid object)
+{
+    return run->tiers == 2 ? run->home : es_store_nearest(run, to, object);
+}
+/* A write-back has landed below: its space in `tier` is free unless it was wanted again. */
+void es_store_written(es_run *run, uint32_t tier, es_oid object);
+/* The events's objects that were on their way out stay after all. */
+void es_store_recall(es_run *run, const es_event *event);
+/* INBOUND -> ABSENT: a guess that was cancelled between chunks. */
+void es_store_abandon(es_run *run, uint32_t tier, es_oid object);
+/* The copy in an exclusive lower tier leaves it, because the tier above takes it; put back when there was no room above. */
+bool es_store_lift(es_run *run, uint32_t from, es_oid object);
+/* A write-back finds no room below: the copy in `tier` leaves all the same, home has another. */
+void es_store_give_up(es_run *run, uint32_t tier, es_oid object);
+/* A copy on its way out of a lower tier is wanted there or above after all. */
+void es_store_recall_low(es_run *run, es_oid object);
+void es_store_put_back(es_run *run, uint32_t tier, es_oid object);
+/* The event wants these objects of a word: what a guess brought is used now, as a hit or late. */
+void es_store_used_guess(es_run *run, uint32_t word, uint64_t wanted, uint64_t hits);
+void es_store_waste(es_run *run, uint32_t tier, const es_oid *victims, size_t count);    /* guesses that leave without having been used */
+es_code es_store_initial(es_run *run, es_err *err);
+void es_start_beside(es_run *run);                  /* contract.pins_take_room off: the pins bring their own room */
+es_code es_start_fill(es_run *run, es_err *err);    /* contract.start, behind the policy's pins */
+
+/* ---- room ---- */
+typedef enum es_room { ES_ROOM_OK, ES_ROOM_WAIT, ES_ROOM_LEAVING, ES_ROOM_NEVER } es_room;
+/* Makes room for `units` in the bucket of `object`. A demand takes what may leave even when it is not enough (ES_ROOM_WAIT
+ * then), a guess all or nothing. LEAVING: enough is on its way out; wait for the write-backs. */
+es_room es_room_make(es_run *run, uint32_t tier, es_oid object, int64_t units, es_why why);
+/* An overshoot ends: residents leave until the bucket of the event fits, others first, then its own; under `persist` only others. */
+/* A demand goes above the room there is: counted once per event. */
+void es_room_exceed(es_run *run);
+void es_room_fault(es_run *run, uint32_t tier, es_oid object);  /* the error: a victim that may not leave */
+void es_room_trim(es_run *run, const es_event *event);
+void es_room_settle(es_run *run, es_oid object);            /* a guess has landed */
+/* Is what the event keeps larger than its room, settled objects left out on both sides? */
+bool es_room_exceeds(const es_run *run, const es_event *event, const uint64_t *kept);
+
+/* ---- grace ---- */
+bool es_grace_open(es_run *run, es_time grace, bool yields, bool avoids);   /* false: no memory */
+void es_grace_begin(es_run *run, const es_event *event);    /* the event ended: what it used is in grace */
+void es_grace_guessed(es_run *run, es_oid object);          /* where guesses are avoided */
+void es_grace_gate(es_run *run, const es_event *event);     /* guesses of this layer were for now */
+void es_grace_prefer(es_run *run, bool avoids);             /* view.guard: pins and preferences, until es_grace_relent */
+void es_grace_relent(es_run *run);
+
+/* ---- levels: several serving tiers ---- */
+uint32_t es_levels_lookup(es_run *run);             /* as replay's own lookup; returns the misses, late ones not counted */
+void es_levels_rise(es_run *run);                   /* hits below the first serving tier go up; settles event->kept */
+void es_levels_urge(es_run *run, es_oid object);    /* late: what brings it goes on as a demand */
+bool es_levels_passes(es_run *run, const es_xfer *x);    /* x has come to a serving tier on its way to the first: is the wait not over? */
+bool es_levels_raise(es_run *run, es_oid object);   /* queued as a guess somewhere? Then no longer */
+static inline const uint64_t *es_levels_inbound(const es_run *run, const es_event *event)
+{
+    return run->levels > 1 ? run->coming : run->tier_view[run->serving].inbound + event->word;
+}
+
+/* ---- fetch ---- */
+/* How the misses of the event are served: dispatcher, policy.admit, overflow bypass. Sets event->kept and run->verdicts (by
+ * place in run->missing); without any of them event->kept stays NULL and everything missing is fetched to stay. */
+void es_fetch_decide(es_run *run, uint32_t misses);
+void es_fetch_instant(es_run *run, uint32_t misses);        /* clock none */
+
+/* Clock none: brings the object to a tier that has a link to `to`, leaving copies in the tiers between; returns it. */
+uint32_t es_fetch_near(es_run *run, uint32_t to, es_oid object, es_why why);
+
+/* ---- guess ---- */
+/* Is the guess of this object for the gate of `event`? Asked of objects in the words of the event. */
+static inline bool es_guess_is_for(const es_run *run, es_oid object, const es_event *event)
+{
+    return !run->aim || run->aim[object] == event->layer;
+}
+void es_guess_ask(es_run *run);                     /* asks the predictor after the gate of the event; queues its guesses */
+void es_guess_ask_at_end(es_run *run);              /* the same between two steps, for predictors that want it */
+void es_guess_ask_before(es_run *run);              /* the same before the event is looked up */
+bool es_guess_asked_at_end(const es_run *run);      /* does es_guess_ask_at_end ask now? */
+uint32_t es_guess_questions(const es_run *run);     /* of a gate: one per layer ahead */
+void es_guess_next(es_run *run);                    /* of those held back the next that is not there has its turn */
+void es_guess_gate(es_run *run);                    /* clock none: pending guesses of this layer die or are foreseen */
+void es_guess_try(es_run *run);                     /* clock none: pending guesses start while there is room */
+
+/* ---- charge: simulated clock, only where charge.on ---- */
+es_code es_charge_open(es_run *run, es_err *err);
+void es_charge_gate(es_run *run);                   /* the event is composed: what comes before its lookup, then es_layer_look */
+void es_charge_step(es_run *run);                   /* the step begins: what comes before its first layer, then es_layer_first */
+void es_charge_expert(es_run *run);                 /* the gpu is about to compute an expert: what it has to pay first */
+void es_charge_question(es_run *run);               /* behind the lookup: the question about the coming layers, when it takes time */
+void es_charge_worked(es_run *run, es_oid charge, es_time took);    /* a gpu that is slowed has ended what was no expert */
+void es_charge_await(es_run *run, es_xfer *xfer);   /* compute stands still for this guess */
+void es_charge_came(es_run *run, es_xfer *xfer);    /* it has landed or was dropped */
+/* What the job of a slowed gpu stands for, when it is neither an expert nor the dense part. */
+enum { ES_CHARGE_ACCESS, ES_CHARGE_MANAGE, ES_CHARGE_PREDICT, ES_CHARGES };
+#define ES_CHARGE_OBJECT(kind) (ES_NO_OBJECT - 1 - (es_oid)(kind))
+static inline bool es_charge_is(es_oid object)
+{
+    return object >= ES_CHARGE_OBJECT(ES_CHARGES - 1) && object < ES_NO_OBJECT;
+}
+
+/* ---- channel: simulated clock ---- */
+void es_channel_ask(es_run *run, uint32_t tier, es_oid object, es_class kind, bool transient);
+void es_channel_gate(es_run *run, const es_event *event);     /* queued guesses of this layer that are not wanted die */
+void es_channel_raise(es_run *run, uint32_t tier, es_oid object);   /* a queued guess leaves the queue: it is asked anew as a demand */
+void es_channel_hurry(es_run *run, uint32_t tier, es_oid object);   /* a guess in flight is late: its next chunks go as a demand's */
+void es_channel_write_back(es_run *run, uint32_t from, uint32_t to, es_oid object);
+bool es_channel_stop_write(es_run *run, uint32_t to, es_oid object); /* a write-back that has not started: forget it */
+void es_channels_start(es_run *run);
+void es_channels_unblock_all(es_run *run);
+static inline void es_channels_unblock(es_run *run)         /* what lacked room asks again */
+{
+    if (run->blocked)
+        es_channels_unblock_all(run);
+}
+void es_channels_finish(es_run *run);
+
+/* ---- share: elastic transfers ---- */
+void es_share_join(es_run *run, es_xfer *xfer);     /* its fixed part is over: its work begins */
+void es_share_leave(es_run *run, es_xfer *xfer);
+void es_share_settle(es_run *run);                  /* new rates for all, from now on */
+void es_channel_ended(es_run *run, es_due *due);    /* what fires when a transfer (or a chunk) is done */
+es_time es_channel_copy_ns(es_run *run, uint32_t link, es_oid object);      /* of one copy alone */
+es_time es_channel_free_at(const es_run *run, uint32_t link);                /* when the link could take one more demand, as far as is known */
+es_time es_channel_expert_ns(es_run *run, uint32_t unit, es_oid object, uint32_t tokens);
+es_time es_channel_dense_ns(es_run *run, uint32_t tokens, uint32_t context);
+/* Of anything else; `what` and `name` tell whose timing it is: "channel", "gpu". */
+es_time es_channel_op_ns(es_run *run, const es_timing *timing, void *state, const char *what, const char *name, const es_op *op);
+
+/* ---- wake, knobs ---- */
+void es_wakes_begin(es_run *run);       /* the first wake of every part that has one */
+es_code es_knobs_open(es_run *run, es_err *err);    /* when all parts that may be turned are placed */
+void es_knobs_report(const es_run *run, es_json *out);
+
+/* ---- unit ---- */
+es_code es_units_open(es_run *run, es_err *err);
+void es_unit_until(es_run *run, es_compute_unit *unit, es_time at);     /* it has work until then */
+void es_unit_ask(es_run *run, es_compute_unit *unit, es_oid object, es_time cost);  /* elastic: one job more */
+void es_units_settle(es_run *run);      /* what is busy has changed */
+/* For those it slows: it has work of its own, or copies that queue elsewhere pass through it. */
+static inline bool es_channel_busy(const es_run *run, uint32_t channel)
+{
+    return run->chan[channel].busy > 0 || (run->chan[channel].limits && run->chan_view[channel].active > 0);
+}
+static inline bool es_unit_slowed(const es_compute_unit *unit)
+{
+    return unit && unit->elastic;
+}
+
+/* ---- quick: the plainest run, under either clock ---- */
+void es_quick_open(es_run *run);        /* does the run fit? */
+void es_quick_step(es_run *run);
+
+/* ---- replay ---- */
+es_code es_replay(es_run *run, es_err *err);
+void es_replay_next(es_run *run);                       /* the step's last layer has ended */
+void es_replay_stuck(es_run *run);                      /* the error: nothing is left to happen and the trace is not over */
+
+/* ---- layer: simulated clock ---- */
+void es_layer_begin(es_run *run, uint32_t layer);       /* its dense part; behind the last layer the step ends */
+void es_layer_first(es_run *run, es_due *due);          /* the first layer of the step at hand */
+void es_layer_look(es_run *run, es_due *due);           /* the event at hand is looked up */
+void es_layer_landed(es_run *run, es_xfer *xfer);       /* something the layer may wait for is there */
+void es_layer_go_on(es_run *run);                       /* the layer ends if it waits for nothing */
+/* Compute was idle and `channel` delivers: it waited since it was free. */
+void es_layer_stall(es_run *run, uint32_t channel, es_oid object);
+void es_layer_computed(es_run *run, uint32_t unit, es_oid object, es_time since);     /* a unit that is slowed has ended a job */
+
+#endif
