@@ -57,7 +57,7 @@ static inline es_code stage_try(stage *s, const es_policy *policy, setting with,
     static const char *const names[] = {"cache", "dram", "home"};
     memset(s, 0, sizeof *s);
     s->policy = policy;
-    s->view = (es_view){.layers = LAYERS, .spaces = LAYERS, .experts = 8, .stride = STRIDE, .variants = 1, .objects = OBJECTS, .words = WORDS, .words_per_layer = 1,
+    s->view = (es_view){.layers = LAYERS, .spaces = LAYERS, .experts = 8, .stride = STRIDE, .ids = 8, .matrices = 1, .slice = STRIDE, .variants = 1, .objects = OBJECTS, .words = WORDS, .words_per_layer = 1,
         .tiers = TIERS, .serving = CACHE, .buckets = with.per_layer ? TIERS * LAYERS : TIERS, .per_layer = with.per_layer, .tier = s->tier,
         .layer_of = s->layer_of, .bytes = s->unit, .guard = s->guard, .bucket_room = s->room};
     for (uint32_t w = 0; w < WORDS; w++) {
