@@ -169,6 +169,12 @@ COMMANDS = [
     (['trace', 'info', 'cut.csv.gz'], None),
     (['trace', 'info', 'cut.h5'], None),
     (['trace', 'generate', '-o', 'new.h5', '--set', 'layer=3'], '--set: unknown option "layer"; did you mean "layers"?'),
+    (['trace', 'generate', 'enviroments', '-o', 'new.h5'], 'there is no source "enviroments"; did you mean "environments"?'),
+    (['trace', 'generate', 'environments', '-o', 'new.h5', '--set', 'sampler=zipf_ar'], '--set: sampler: "zipf_ar" is not one of episode, markov'),
+    (['trace', 'generate', 'environments', '-o', 'new.h5', '--set', 'experts=4'], 'spread: 8 is above experts, 4'),
+    (['trace', 'generate', 'environments', '-o', 'none/x.h5'], 'none/x.h5.tmp: cannot create the HDF5 file: No such file or directory'),
+    (['run', 'config.json', '--set', 'trace={"source":{"name":"environments","stream":"mt19937","seed":4294967294}}'],
+     '--set trace: trace.source: seed: 4294967294 is above 4294967293, the highest for stream mt19937'),
     (['trace', 'import', 'twice.csv', '-o', 'new.h5'], 'twice.csv: line 2: expert 0 is listed twice'),
     (['selftest', 'nothing of the kind'], None),
 ]
