@@ -21,8 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim/base/sha256.h"
-#include "traces/trace.h"
+#include "traces/generated.h"
 
 typedef enum synthetic_sampler { SYNTHETIC_ZIPF_AR, SYNTHETIC_UNIFORM, SYNTHETIC_EPISODE, SYNTHETIC_MARKOV, SYNTHETIC_REPEAT, SYNTHETIC_STRATA } synthetic_sampler;
 
@@ -236,27 +235,6 @@ static es_code synthetic_check(const synthetic *s, es_err *err)
 
 extern const es_source es_source_synthetic;
 
-/* {"generator": "expertsim synthetic 1", "options": {...}}: all that is needed to make the trace again. */
-static es_code synthetic_provenance(synthetic *s, es_arena *arena, es_err *err)
-{
-    es_json *note = cJSON_CreateObject();
-    es_json *options = note ? (es_json_add_text(note, "generator", "expertsim synthetic 1"), es_json_add_object(note, "options")) : NULL;
-    if (options)
-        es_options_echo(es_source_synthetic.part.options, s, options);
-    char *text = options ? es_json_text(note) : NULL, hex[65];
-    cJSON_Delete(note);
-    if (!text)
-        return es_err_nomem(err, "a generator");
-    es_sha256 sha;
-    es_sha256_begin(&sha);
-    es_sha256_add(&sha, text, strlen(text));
-    es_sha256_hex(&sha, hex);
-    s->info.provenance = es_arena_text(arena, text);
-    s->info.sha256 = es_arena_text(arena, hex);
-    free(text);
-    return s->info.provenance && s->info.sha256 ? ES_OK : es_err_nomem(err, "a generator");
-}
-
 static es_code synthetic_describe(synthetic *s, es_arena *arena, es_err *err)
 {
     uint32_t layers = (uint32_t)s->layers;
@@ -275,7 +253,7 @@ static es_code synthetic_describe(synthetic *s, es_arena *arena, es_err *err)
         .prompt_tokens = requests * prompt, .decode_tokens = requests * decode, .counted = true, .synthetic = true, .uniform = s->sampler == SYNTHETIC_UNIFORM,
     };
     s->info.accesses = requests * (prompt + decode) * layers * (uint64_t)s->top_k;
-    return synthetic_provenance(s, arena, err);
+    return es_generated_provenance(&s->info, &es_source_synthetic.part, s, arena, err);
 }
 
 static es_code synthetic_rewind(void *self, es_err *err);

@@ -10,6 +10,11 @@
 
 es_code es_assemble_part(es_run *run, const es_plan_part *row, const uint64_t *popularity, void **state, es_err *err)
 {
+    return es_assemble_seen(run, &run->view, row, popularity, state, err);
+}
+
+es_code es_assemble_seen(es_run *run, const es_view *view, const es_plan_part *row, const uint64_t *popularity, void **state, es_err *err)
+{
     const es_part *part = row->part;
     if (part->abi != ES_ABI)
         return es_err_set(err, ES_EINPUT, "%s: part %s was built for interface %u, this is %u", row->path, part->name, part->abi, ES_ABI);
@@ -22,7 +27,7 @@ es_code es_assemble_part(es_run *run, const es_plan_part *row, const uint64_t *p
     run->wakes += part->wake != NULL;
     if (row->state && part->size)
         memcpy(*state, row->state, part->size);
-    es_site site = {.view = &run->view, .arena = &run->arena, .path = row->path, .seed = run->plan->seed, .replication = run->plan->replication,
+    es_site site = {.view = view, .arena = &run->arena, .path = row->path, .seed = run->plan->seed, .replication = run->plan->replication,
         .popularity = row->popularity ? row->popularity : popularity, .knobs = row == &run->plan->tuner ? &run->knobs : NULL};
     if (part->init && part->init(*state, &site, err) != ES_OK)
         return es_err_at(err, "%s", row->path);
@@ -77,7 +82,7 @@ static es_code assemble_parts(es_run *run, const uint64_t *popularity, es_err *e
 {
     const es_plan *plan = run->plan;
     es_code code;
-    run->listener = ES_NEW_ARRAY(&run->arena, plan->observer_count + 5, es_listener);
+    run->listener = ES_NEW_ARRAY(&run->arena, plan->observer_count + ES_MOST_TIERS + 5, es_listener);
     run->observer = ES_NEW_ARRAY(&run->arena, plan->observer_count + 1, const es_observer *);
     run->observer_state = ES_NEW_ARRAY(&run->arena, plan->observer_count + 1, void *);
     run->guesses_most = run->view.stride;
@@ -90,6 +95,8 @@ static es_code assemble_parts(es_run *run, const uint64_t *popularity, es_err *e
     if ((code = es_assemble_part(run, &plan->policy, popularity, &run->policy_state, err)) != ES_OK)
         return code;
     assemble_listen(run, plan->policy.part, run->policy_state);
+    if ((code = es_rank_open(run, err)) != ES_OK)
+        return code;
     if (plan->predictor.part) {
         run->predictor = (const es_predictor *)(const void *)plan->predictor.part;
         if ((code = es_assemble_part(run, &plan->predictor, popularity, &run->predictor_state, err)) != ES_OK)

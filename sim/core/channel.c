@@ -36,8 +36,11 @@ static void channel_urge(es_run *run, es_xfer *x)
 void es_channel_route(es_run *run, es_xfer *x)
 {
     es_tier *tier = &run->tier[x->tier];
-    if (run->tiers > 2)
+    if (run->tiers > 2) {
         es_store_recall_low(run, x->object);
+        if ((x->hopping = es_dirty_comes(run, x->object)))
+            return;
+    }
     uint32_t from = es_store_source(run, x->tier, x->object);
     uint32_t link = tier->way[from];
     if (tier->hops[from] > 1) {
@@ -76,10 +79,13 @@ es_xfer *es_channel_new(es_run *run, uint32_t t, es_oid object, es_class kind, b
 void es_channel_ask(es_run *run, uint32_t t, es_oid object, es_class kind, bool transient)
 {
     es_xfer *x = es_channel_new(run, t, object, kind, transient);
-    if (run->tiers == 2)
+    if (run->tiers == 2) {
         channel_from(run, x, run->tier[t].way[run->home]);
-    else
+    } else {
         es_channel_route(run, x);
+        if (!x->hopping)
+            es_rank_used(run, run->link[x->link].from, object);
+    }
     if (!transient)                         /* facts of copies are of those that hold space */
         es_bus_objects(run, ES_FACT_QUEUE, channel_why(x), &object, 1, run->link[x->link].from, t);
 }
@@ -98,7 +104,8 @@ void es_channel_withdraw(es_run *run, es_xfer *x, es_why why)
     } else {
         run->tier_view[x->tier].queued[object >> 6] &= ~es_bit(object);
     }
-    es_bus_objects(run, ES_FACT_CANCEL, why, &object, 1, from, x->tier);
+    if (!x->transient)
+        es_bus_objects(run, ES_FACT_CANCEL, why, &object, 1, from, x->tier);
     if (x->awaited)
         es_charge_came(run, x);
 }
@@ -137,17 +144,34 @@ void es_channel_gate(es_run *run, const es_event *event)
         channel_gate(run, &run->tier[run->level[l]], event);
 }
 
-void es_channel_write_back(es_run *run, uint32_t from, uint32_t to, es_oid object)
+/* Asked to write back while a copy into that tier is on its way already: wanted again and given up again while the first write-back is
+ * still running; or a newer version comes, which the one that waits takes along, the one that runs does not. */
+static void channel_write_more(es_run *run, es_xfer *x, bool changed)
+{
+    if (x->kind == ES_CLASS_WRITE && x->begun)
+        x->again |= changed;
+    else if (x->kind == ES_CLASS_WRITE)
+        x->changed |= changed;
+    else if (changed)
+        es_dirty_make(run, x->tier, x->object);
+}
+
+void es_channel_write_back(es_run *run, uint32_t from, uint32_t to, es_oid object, bool changed)
 {
     es_xfer *x = &run->tier[to].xfer[object];
-    if (x->queued || x->running)
-        return;                             /* wanted again and given up again while the first write-back is still running */
-    assert(!x->hopping);
-    *x = (es_xfer){.object = object, .tier = (uint16_t)to, .link = (uint16_t)run->tier[to].way[from], .kind = ES_CLASS_WRITE,
-        .order = run->asks++, .place = ES_NONE, .bytes = run->bytes[object >> 6], .left = run->bytes[object >> 6]};
-    run->tier_view[to].queued[object >> 6] |= es_bit(object);
+    const es_tier_view *low = &run->tier_view[to];
+    if (x->queued || x->running || x->hopping) {
+        channel_write_more(run, x, changed);
+        return;
+    }
+    const bool over = low->home || (low->resident[object >> 6] | low->outbound[object >> 6]) & es_bit(object);  /* it has room there */
+    *x = (es_xfer){.object = object, .tier = (uint16_t)to, .link = (uint16_t)run->tier[to].way[from], .kind = ES_CLASS_WRITE, .transient = over,
+        .changed = changed, .order = run->asks++, .place = ES_NONE, .bytes = run->bytes[object >> 6], .left = run->bytes[object >> 6]};
+    if (!over)
+        low->queued[object >> 6] |= es_bit(object);
     channel_enter(run, x, false);
-    es_bus_objects(run, ES_FACT_QUEUE, ES_DEMOTE, &object, 1, from, to);
+    if (!over)
+        es_bus_objects(run, ES_FACT_QUEUE, ES_DEMOTE, &object, 1, from, to);
 }
 
 bool es_channel_stop_write(es_run *run, uint32_t to, es_oid object)

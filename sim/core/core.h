@@ -24,6 +24,8 @@ es_code es_catalog_open(es_run *run, es_err *err);
 es_code es_topology_open(es_run *run, es_err *err);
 /* Copies the part's state into the run and calls its init. */
 es_code es_assemble_part(es_run *run, const es_plan_part *row, const uint64_t *popularity, void **state, es_err *err);
+/* The same for a part that knows another view of the run. */
+es_code es_assemble_seen(es_run *run, const es_view *view, const es_plan_part *row, const uint64_t *popularity, void **state, es_err *err);
 /* What the core concludes from the options of parts, once and after each turn of a knob. */
 void es_assemble_conclude(es_run *run);
 
@@ -97,13 +99,14 @@ void es_store_written(es_run *run, uint32_t tier, es_oid object);
 void es_store_recall(es_run *run, const es_event *event);
 /* INBOUND -> ABSENT: a guess that was cancelled between chunks. */
 void es_store_abandon(es_run *run, uint32_t tier, es_oid object);
-/* The copy in an exclusive lower tier leaves it, because the tier above takes it; put back when there was no room above. */
-bool es_store_lift(es_run *run, uint32_t from, es_oid object);
+/* The copy in an exclusive lower tier leaves it, because the tier `to` above takes it; put back when there was no room there. */
+bool es_store_lift(es_run *run, uint32_t from, uint32_t to, es_oid object);
 /* A write-back finds no room below: the copy in `tier` leaves all the same, home has another. */
 void es_store_give_up(es_run *run, uint32_t tier, es_oid object);
 /* A copy on its way out of a lower tier is wanted there or above after all. */
 void es_store_recall_low(es_run *run, es_oid object);
-void es_store_put_back(es_run *run, uint32_t tier, es_oid object);
+void es_store_put_back(es_run *run, uint32_t tier, uint32_t to, es_oid object);
+void es_store_arrive(es_run *run, uint32_t from, uint32_t to, es_oid object);   /* by demotion, in an instant, when there is room */
 /* The event wants these objects of a word: what a guess brought is used now, as a hit or late. */
 void es_store_used_guess(es_run *run, uint32_t word, uint64_t wanted, uint64_t hits);
 void es_store_waste(es_run *run, uint32_t tier, const es_oid *victims, size_t count);    /* guesses that leave without having been used */
@@ -124,6 +127,40 @@ void es_room_trim(es_run *run, const es_event *event);
 void es_room_settle(es_run *run, es_oid object);            /* a guess has landed */
 /* Is what the event keeps larger than its room, settled objects left out on both sides? */
 bool es_room_exceeds(const es_run *run, const es_event *event, const uint64_t *kept);
+
+/* ---- dirty: what was changed is written down ---- */
+es_code es_dirty_open(es_run *run, es_err *err);
+/* Is the copy written to the tier below when it leaves, whatever is there? */
+static inline bool es_dirty_must(const es_run *run, uint32_t t, es_oid object)
+{
+    const es_tier *tier = &run->tier[t];
+    if (tier->write_back == ES_WRITE_NEVER || tier->demote == ES_NO_TIER)
+        return false;
+    return tier->write_back == ES_WRITE_ALWAYS || (tier->dirty && es_mask_has(tier->dirty, object));
+}
+void es_dirty_make(es_run *run, uint32_t tier, es_oid object);      /* the copy there was changed */
+void es_dirty_copied(es_run *run, uint32_t tier, es_oid object);    /* its version is written down, whether the copy stays or has left */
+void es_dirty_left(es_run *run, uint32_t tier, uint32_t to, es_oid object);     /* it has left without a transfer, for `to` or for nowhere */
+void es_dirty_moved(es_run *run, uint32_t from, uint32_t to, es_oid object);    /* the only copy of its version is now in `to` */
+void es_dirty_begins(es_run *run, es_xfer *xfer);   /* a write-back reads what it writes */
+void es_dirty_landed(es_run *run, es_xfer *xfer);
+bool es_dirty_comes(const es_run *run, es_oid object);      /* its newest version is on its way down, held by no tier: wait for it */
+static inline void es_link_count(es_run *run, uint32_t link, es_oid object)
+{
+    run->link[link].copies++;
+    run->link[link].bytes += run->bytes[object >> 6];
+}
+void es_dirty_report(const es_run *run, const es_tier *tier, es_json *out);
+
+/* ---- rank: a lower tier's own policy ---- */
+es_code es_rank_open(es_run *run, es_err *err);     /* when the run's policy is placed */
+void es_rank_use(es_run *run, es_rank *rank, es_oid object);    /* read from there, or put over the copy there */
+static inline void es_rank_used(es_run *run, uint32_t t, es_oid object)
+{
+    if (run->tier[t].rank)
+        es_rank_use(run, run->tier[t].rank, object);
+}
+size_t es_rank_victims(es_run *run, es_rank *rank, const es_need *need, es_oid *out, size_t most);
 
 /* ---- grace ---- */
 bool es_grace_open(es_run *run, es_time grace, bool yields, bool avoids);   /* false: no memory */
@@ -190,7 +227,8 @@ void es_channel_ask(es_run *run, uint32_t tier, es_oid object, es_class kind, bo
 void es_channel_gate(es_run *run, const es_event *event);     /* queued guesses of this layer that are not wanted die */
 void es_channel_raise(es_run *run, uint32_t tier, es_oid object);   /* a queued guess leaves the queue: it is asked anew as a demand */
 void es_channel_hurry(es_run *run, uint32_t tier, es_oid object);   /* a guess in flight is late: its next chunks go as a demand's */
-void es_channel_write_back(es_run *run, uint32_t from, uint32_t to, es_oid object);
+/* changed: of a version that no tier holds any more. */
+void es_channel_write_back(es_run *run, uint32_t from, uint32_t to, es_oid object, bool changed);
 bool es_channel_stop_write(es_run *run, uint32_t to, es_oid object); /* a write-back that has not started: forget it */
 void es_channels_start(es_run *run);
 void es_channels_unblock_all(es_run *run);

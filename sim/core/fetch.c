@@ -126,9 +126,11 @@ uint32_t es_fetch_near(es_run *run, uint32_t to, es_oid object, es_why why)
 {
     uint32_t from = es_store_source(run, to, object);
     while (run->tier[to].hops[from] > 1) {
-        uint32_t next = run->link[run->tier[to].way[from]].to;
+        const uint32_t link = run->tier[to].way[from];
+        uint32_t next = run->link[link].to;
+        es_link_count(run, link, object);
         if (es_room_make(run, next, object, run->tier[next].unit[object >> 6], ES_DEMOTE) == ES_ROOM_OK) {
-            es_store_lift(run, from, object);
+            es_store_lift(run, from, next, object);
             es_store_take(run, next, object);
             es_bus_objects(run, ES_FACT_START, why, &object, 1, from, next);
             if (why == ES_GUESS && run->tier[next].serving) {
@@ -147,9 +149,12 @@ uint32_t es_fetch_near(es_run *run, uint32_t to, es_oid object, es_why why)
 /* One object arrives in an instant, from wherever it is nearest. */
 static void fetch_one(es_run *run, es_oid object)
 {
-    run->tier_view[es_store_source(run, run->serving, object)].found++;
+    const uint32_t found = es_store_source(run, run->serving, object);
+    run->tier_view[found].found++;
+    es_rank_used(run, found, object);
     uint32_t from = es_fetch_near(run, run->serving, object, ES_DEMAND);
-    es_store_lift(run, from, object);
+    es_link_count(run, run->tier[run->serving].way[from], object);
+    es_store_lift(run, from, run->serving, object);
     if (run->contract->overflow == ES_KEEP_BEST)
         run->exceeded = true;
     else if (es_room_make(run, run->serving, object, run->tier[run->serving].unit[object >> 6], ES_DEMAND) != ES_ROOM_OK)
@@ -228,7 +233,7 @@ void es_fetch_instant(es_run *run, uint32_t misses)
         fetch_waves(run);
         return;
     }
-    if (run->tiers > 2) {
+    if (run->singly) {
         for (uint32_t i = 0; i < e->count; i++)
             if (es_mask_has(run->stay, e->list[i]))
                 fetch_one(run, es_object(e, e->list[i]));

@@ -266,10 +266,10 @@ void es_guess_try(es_run *run)
         size_t w = object >> 6;
         /* in time it must not get in the way of copies between the tiers on its way */
         uint32_t source = es_store_source(run, t, object), from = run->view.timed ? source : es_fetch_near(run, t, object, ES_GUESS);
-        bool lifted = es_store_lift(run, from, object);
+        bool lifted = es_store_lift(run, from, t, object);
         es_room room = es_room_make(run, t, object, run->tier[t].unit[w], ES_GUESS);
         if (room != ES_ROOM_OK && lifted)
-            es_store_put_back(run, from, object);
+            es_store_put_back(run, from, t, object);
         if (room == ES_ROOM_WAIT || room == ES_ROOM_LEAVING)
             break;
         run->tier_view[t].queued[w] &= ~es_bit(object);
@@ -279,6 +279,7 @@ void es_guess_try(es_run *run)
             continue;
         }
         run->tier_view[source].guessed++;
+        es_link_count(run, run->tier[t].way[from], object);
         guess_land(run, t, object, from);
     }
     for (uint32_t i = done; i < run->pending_count; i++) {

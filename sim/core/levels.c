@@ -47,10 +47,10 @@ uint32_t es_levels_lookup(es_run *run)
 static bool levels_lift(es_run *run, uint32_t from, es_oid object)
 {
     const uint32_t first = run->serving;
-    const bool lifted = es_store_lift(run, from, object);
+    const bool lifted = es_store_lift(run, from, first, object);
     if (es_room_make(run, first, object, run->tier[first].unit[object >> 6], ES_TOUCH) != ES_ROOM_OK) {
         if (lifted)
-            es_store_put_back(run, from, object);
+            es_store_put_back(run, from, first, object);
         return false;
     }
     es_store_take(run, first, object);

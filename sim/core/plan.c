@@ -6,6 +6,7 @@ static const char *const plan_assigns[] = {"index", "popularity", "rarity", "ran
 static const char *const plan_keys[] = {"layer_expert", "expert", NULL};
 static const char *const plan_guess_costs[] = {"link", "serial", "free", NULL};
 static const char *const plan_overlaps[] = {"resident_first", "in_order", "barrier", NULL};
+static const char *const plan_write_rules[] = {"never", "absent", "dirty", "always", NULL};
 static const char *const plan_accesses[] = {"first", "every", NULL};
 
 const es_option es_tier_options[] = {
@@ -20,7 +21,9 @@ const es_option es_tier_options[] = {
         .help = "For so long after its layer ended a used expert should stay: guesses never take it. Needs clock simulated."},
     {.name = "grace_yields", .type = ES_OPT_BOOL, .offset = offsetof(es_plan_tier, grace_yields), .def = 1,
         .help = "A demand takes an expert in grace when nothing else can leave; otherwise it waits or exceeds the tier."},
-    {.name = "write_back", .type = ES_OPT_BOOL, .offset = offsetof(es_plan_tier, write_back), .help = "Demotions are transfers over the link down; otherwise they cost nothing."},
+    {.name = "write_back", .type = ES_OPT_ENUM, .offset = offsetof(es_plan_tier, write_back), .choices = plan_write_rules,
+        .help = "What leaves for the tier of `demote` is a transfer over the link down: never (it costs nothing); when it was changed or the tier below has "
+                "none (absent); when it was changed, and the rest is dropped (dirty); or always, also what is below unchanged."},
     {0},
 };
 

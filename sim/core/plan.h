@@ -17,6 +17,10 @@ typedef struct es_plan_part {   /* a part and its options, parsed into a state o
     const uint64_t *popularity; /* [objects] with ES_POPULARITY and a calibration trace; NULL: the run's own trace is counted */
 } es_plan_part;
 
+/* What a copy that leaves a tier costs: nothing; a transfer where the tier below has none or it was changed; where it was changed, and
+ * what was not is dropped; always a transfer, also of what is below unchanged. */
+typedef enum es_write_rule { ES_WRITE_NEVER, ES_WRITE_ABSENT, ES_WRITE_DIRTY, ES_WRITE_ALWAYS } es_write_rule;
+
 typedef struct es_plan_tier {   /* tiers.NAME */
     const char *name;
     const char *capacity;       /* "4000MiB", "192slots", "25%"; NULL only for home */
@@ -26,8 +30,9 @@ typedef struct es_plan_tier {   /* tiers.NAME */
     bool exclusive;             /* a copy that goes up leaves this tier */
     int64_t grace;              /* ns after its layer ended for which a used expert should stay (serving tier) */
     bool grace_yields;          /* a demand may take it all the same when nothing else will do */
-    bool write_back;            /* a demotion costs a transfer over the link to `demote`; false: it is free */
+    int write_back;             /* es_write_rule: when a demotion is a transfer over the link to `demote` */
     es_plan_part allocator;     /* NULL part: chosen by the unit of capacity */
+    es_plan_part policy;        /* orders this tier alone; NULL part: the run's policy does (not for serving tiers) */
     es_plan_part access;        /* timing of ES_OP_ACCESS; NULL part: reading from here costs nothing beyond compute */
 } es_plan_tier;
 

@@ -30,11 +30,16 @@ static uint64_t *room_reading(es_run *run, uint32_t t)
     return run->reading;
 }
 
+static const char *room_policy(const es_run *run, uint32_t t)
+{
+    return run->tier[t].rank ? run->tier[t].rank->policy->part.name : run->policy->part.name;
+}
+
 static ES_COLD void room_fault(es_run *run, uint32_t t, es_oid object, const char *what)
 {
     uint32_t layer = object < run->view.objects ? run->view.layer_number[run->view.layer_of[object >> 6]] : 0;
     if (run->code == ES_OK)
-        run->code = es_err_set(run->err, ES_EINTERNAL, "policy %s names layer %u expert %u as a victim in tier %s, but it %s", run->policy->part.name,
+        run->code = es_err_set(run->err, ES_EINTERNAL, "policy %s names layer %u expert %u as a victim in tier %s, but it %s", room_policy(run, t),
             layer, es_expert_of(&run->view, object), run->tier[t].name, what);
     run->stopped = true;
 }
@@ -99,7 +104,8 @@ static int64_t room_ask(es_run *run, const es_need *need, room_prefer prefer)
     uint64_t *guard = run->view.guard;
     if (run->reading && need->tier != run->serving)
         run->view.guard = room_reading(run, need->tier);
-    size_t n = run->policy->victims(run->policy_state, need, tier->victims, run->view.objects);
+    size_t n = tier->rank ? es_rank_victims(run, tier->rank, need, tier->victims, run->view.objects)
+                          : run->policy->victims(run->policy_state, need, tier->victims, run->view.objects);
     n = room_check(run, need, n);
     run->view.guard = guard;
     if (prefer != ROOM_ALL)

@@ -86,6 +86,7 @@ static void run_report_tiers(const es_run *run, es_json *out)
             es_json_add_int(one, "insertions", (int64_t)tier->view->insertions);
             es_json_add_int(one, "evictions", (int64_t)tier->view->evictions);
         }
+        es_dirty_report(run, tier, one);
         if (run->levels > 1 && tier->serving) {
             es_json_add_int(one, "present", (int64_t)tier->present);
             es_json_add_int(one, "risen", (int64_t)tier->risen);
@@ -94,6 +95,39 @@ static void run_report_tiers(const es_run *run, es_json *out)
             es_json_add_int(one, "found", (int64_t)tier->view->found);
             es_json_add_int(one, "guessed", (int64_t)tier->view->guessed);
         }
+    }
+}
+
+/* What went over each link: where copies are followed one by one, in both clocks. Links between the same two tiers are one. */
+static void run_report_links(const es_run *run, es_json *out)
+{
+    es_json *links = run->singly ? es_json_add_object(out, "links") : NULL;
+    for (uint32_t i = 0; links && i < run->links; i++) {
+        const es_link *link = &run->link[i];
+        es_text name = {0};
+        uint64_t copies = 0;
+        int64_t bytes = 0;
+        es_time busy = 0;
+        bool before = false;
+        for (uint32_t j = 0; j < run->links; j++) {
+            if (run->link[j].from != link->from || run->link[j].to != link->to)
+                continue;
+            before |= j < i;
+            copies += run->link[j].copies;
+            bytes += run->link[j].bytes;
+            busy += run->link[j].busy_ns;
+        }
+        es_text_add(&name, "%s-%s", run->tier[link->from].name, run->tier[link->to].name);
+        es_json *one = before || !name.at ? NULL : es_json_add_object(links, name.at);
+        es_text_free(&name);
+        if (!one)
+            continue;
+        es_json_add_int(one, "operations", (int64_t)copies);
+        es_json_add_int(one, "bytes", bytes);
+        if (run->view.timed)
+            es_json_add_real(one, "busy_s", (double)busy / 1e9);
+        else
+            cJSON_AddNullToObject(one, "busy_s");
     }
 }
 
@@ -152,6 +186,7 @@ es_code es_run_report(es_run *run, es_json *out, es_err *err)
     es_knobs_report(run, out);
     run_report_capacity(run, out);
     run_report_tiers(run, out);
+    run_report_links(run, out);
     for (uint32_t i = 0; i < run->observers && code == ES_OK; i++)
         if (run->observer[i]->verdict)
             code = run->observer[i]->verdict(run->observer_state[i], err);

@@ -12,7 +12,8 @@
  *   start.c     before the first step          wake.c     periodic work of parts
  *   route.c     rows of a closed-loop router   knobs.c    what a tuner may turn
  *   bus.c       delivers facts                 run.c      begins, ends, reports
- *   levels.c    several serving tiers
+ *   levels.c    several serving tiers         rank.c     a lower tier's own policy
+ *   dirty.c     what was changed is written down
  *   quick.c     the plainest run in fewer instructions, quick_timed.c with a clock */
 #ifndef ES_CORE_STATE_H
 #define ES_CORE_STATE_H
@@ -47,6 +48,8 @@ typedef struct es_xfer {
     bool transient;             /* takes no room: read in place, or let through a tier on its way that has none */
     bool via;                   /* a stage of a longer way: another tier asked for it */
     bool passing;               /* comes from a tier that let it through and does not hold it */
+    bool changed;               /* write-back: of what is newer than below */
+    bool again;                 /* write-back: something newer waits for this one to end */
     bool awaited;               /* a guess for which compute stands still (charge.c) */
     es_time asked;
     uint64_t order;             /* of asking, over all channels */
@@ -111,12 +114,31 @@ typedef struct es_link {
     uint32_t channel_count;
     uint32_t channel[ES_MOST_HOPS];
     bool elastic;               /* its copies may be stretched: shared, limited or slowed (share.c) */
+    uint64_t copies;            /* that went over it, counted when they began */
+    int64_t bytes;
+    es_time busy_ns;            /* they took, at the full rate */
 } es_link;
+
+typedef struct es_rank {        /* a tier's own policy (rank.c) */
+    struct es_run *run;
+    uint32_t tier;
+    const es_policy *policy;
+    void *state;
+    es_view view;               /* of the run, but this tier serves */
+    es_event event;             /* of one object: it was read from here or put here */
+    uint16_t index;
+    uint64_t *mask, *hit;       /* [words_per_layer] of the event */
+} es_rank;
 
 typedef struct es_tier {
     es_tier_view *view;
     const char *name;
-    bool home, serving, exclusive, write_back;
+    bool home, serving, exclusive;
+    int write_back;             /* es_write_rule */
+    uint64_t *dirty;            /* [words] newer than what is below; NULL: nothing ever is */
+    uint64_t dirtied, cleaned, lost;    /* copies that became dirty, were written down, left without having been */
+    uint64_t written;           /* write-backs out of here */
+    es_rank *rank;              /* NULL: the run's policy orders it */
     uint32_t compute;           /* channel, or ES_NONE */
     uint32_t demote;            /* tier, or ES_NO_TIER */
     int64_t *room, *used;       /* [buckets of this tier] in units */
@@ -299,6 +321,9 @@ struct es_run {
     es_compute_unit *gpu_unit, *cpu_unit;   /* NULL: neither slowed nor slowing */
     es_link *link;
     uint32_t links;
+    bool singly;                /* copies are followed one by one under clock none too: lower tiers, write-backs */
+    bool writes;                /* some tier writes back */
+    bool changes;               /* something may become dirty */
     uint32_t host;              /* tier with a cpu compute unit, or ES_NO_TIER */
 
     uint64_t *bucket_room;      /* of view, to be changed */

@@ -69,18 +69,20 @@ static void store_drop(es_run *run, es_tier *tier, es_oid object)
     tier->held -= tier->unit[w];
 }
 
-bool es_store_lift(es_run *run, uint32_t from, es_oid object)
+bool es_store_lift(es_run *run, uint32_t from, uint32_t to, es_oid object)
 {
     es_tier *tier = &run->tier[from];
     if (!tier->exclusive || tier->home || !es_mask_has(tier->view->resident, object))
         return false;
     store_drop(run, tier, object);
+    es_dirty_moved(run, from, to, object);
     es_bus_objects(run, ES_FACT_LEAVE_LOW, ES_TOUCH, &object, 1, from, run->serving);
     return true;
 }
 
-void es_store_put_back(es_run *run, uint32_t t, es_oid object)
+void es_store_put_back(es_run *run, uint32_t t, uint32_t to, es_oid object)
 {
+    es_dirty_moved(run, to, t, object);
     es_tier *tier = &run->tier[t];
     tier->view->resident[object >> 6] |= es_bit(object);
     store_hold(run, tier, object, tier->unit[object >> 6]);
@@ -119,7 +121,7 @@ static void store_write_back(es_run *run, uint32_t from, uint32_t to, es_oid obj
     tier->view->outbound[w] |= es_bit(object);
     tier->leaving[run->view.per_layer ? run->view.layer_of[w] : 0] += tier->unit[w];
     es_bus_objects(run, ES_FACT_OUTBOUND, ES_DEMAND, &object, 1, from, to);
-    es_channel_write_back(run, from, to, object);
+    es_channel_write_back(run, from, to, object, false);
 }
 
 static void store_gone(es_run *run, uint32_t t, es_oid object, uint32_t to)
@@ -132,14 +134,19 @@ static void store_gone(es_run *run, uint32_t t, es_oid object, uint32_t to)
     store_drop(run, tier, object);
     tier->view->evictions++;
     run->tally.evictions++;
-    run->tally.demotions += to != ES_NO_TIER;
+    run->tally.demotions += to != ES_NO_TIER && !run->tier[to].home;
     es_bus_objects(run, t == run->serving ? ES_FACT_EVICT : ES_FACT_LEAVE_LOW, ES_DEMAND, &object, 1, t, to);
 }
 
 void es_store_written(es_run *run, uint32_t t, es_oid object)
 {
-    if (es_mask_has(run->tier_view[t].outbound, object))    /* else wanted again meanwhile: it stays in both */
-        store_gone(run, t, object, run->tier[t].demote);
+    const es_tier *tier = &run->tier[t];
+    if (!es_mask_has(tier->view->outbound, object))         /* wanted again meanwhile: it stays in both */
+        return;
+    if (tier->dirty && es_mask_has(tier->dirty, object))    /* and changed, and given up again */
+        es_channel_write_back(run, t, tier->demote, object, false);
+    else
+        store_gone(run, t, object, tier->demote);
 }
 
 void es_store_give_up(es_run *run, uint32_t t, es_oid object)
@@ -183,6 +190,16 @@ static bool store_comes(es_run *run, uint32_t t, es_oid object)
     return (tier->resident[w] | tier->inbound[w] | tier->queued[w]) & es_bit(object);
 }
 
+void es_store_arrive(es_run *run, uint32_t from, uint32_t to, es_oid object)
+{
+    es_tier *low = &run->tier[to];
+    low->view->resident[object >> 6] |= es_bit(object);
+    low->view->insertions++;
+    store_hold(run, low, object, low->unit[object >> 6]);
+    run->tally.demotions++;
+    es_bus_objects(run, ES_FACT_ARRIVE_LOW, ES_DEMOTE, &object, 1, from, to);
+}
+
 /* One victim goes one tier down: what leaves there to make room goes further down or is dropped. */
 static void store_demote(es_run *run, uint32_t from, uint32_t to, es_oid object)
 {
@@ -191,11 +208,12 @@ static void store_demote(es_run *run, uint32_t from, uint32_t to, es_oid object)
         return;
     if (es_room_make(run, to, object, low->unit[object >> 6], ES_DEMOTE) != ES_ROOM_OK)
         return;
-    low->view->resident[object >> 6] |= es_bit(object);
-    low->view->insertions++;
-    store_hold(run, low, object, low->unit[object >> 6]);
-    run->tally.demotions++;
-    es_bus_objects(run, ES_FACT_ARRIVE_LOW, ES_DEMOTE, &object, 1, from, to);
+    es_store_arrive(run, from, to, object);
+    if (run->tier[from].write_back != ES_WRITE_NEVER) {
+        es_link_count(run, low->way[from], object);
+        run->tier[from].written++;
+        run->tally.writeback_bytes += run->bytes[object >> 6];
+    }
 }
 
 /* Is it in another serving tier, or on its way there? */
@@ -221,10 +239,10 @@ void es_store_waste(es_run *run, uint32_t t, const es_oid *victims, size_t count
     }
 }
 
-static void store_leave(es_run *run, uint32_t t, const es_oid *victims, size_t count, es_why why)
+/* Their copies are gone; what becomes of the data is for the caller. */
+static void store_vanish(es_run *run, uint32_t t, const es_oid *victims, size_t count, es_why why, uint32_t to)
 {
     es_tier *tier = &run->tier[t];
-    uint32_t to = tier->demote;
     if (tier->uniform && !run->view.per_layer) {
         uint64_t *resident = tier->view->resident;
         for (size_t i = 0; i < count; i++) {
@@ -241,29 +259,62 @@ static void store_leave(es_run *run, uint32_t t, const es_oid *victims, size_t c
     tier->view->evictions += count;
     run->tally.evictions += count;
     es_bus_objects(run, t == run->serving ? ES_FACT_EVICT : ES_FACT_LEAVE_LOW, why, victims, (uint32_t)count, t, to);
-    if (to != ES_NO_TIER)
-        for (size_t i = 0; i < count; i++)
-            store_demote(run, t, to, victims[i]);
+}
+
+/* They leave for `to`, or for nowhere, without a transfer. */
+static void store_leave(es_run *run, uint32_t t, const es_oid *victims, size_t count, es_why why, uint32_t to)
+{
+    store_vanish(run, t, victims, count, why, to);
+    for (size_t i = 0; i < count && to != ES_NO_TIER; i++)
+        store_demote(run, t, to, victims[i]);
+    for (size_t i = 0; i < count && run->tier[t].dirty; i++)
+        es_dirty_left(run, t, to, victims[i]);
+}
+
+/* Without a clock, and where an overshoot must leave at once. */
+static void store_write_now(es_run *run, uint32_t t, es_oid object, es_why why)
+{
+    if (!es_dirty_must(run, t, object)) {
+        store_leave(run, t, &object, 1, why, run->tier[t].write_back == ES_WRITE_DIRTY ? ES_NO_TIER : run->tier[t].demote);
+        return;
+    }
+    store_vanish(run, t, &object, 1, why, run->tier[t].demote);
+    es_dirty_copied(run, t, object);
+}
+
+/* A transfer, after which its room is free; nothing to wait for where nothing needs to be written, or what is on its way there takes
+ * the change with it. */
+static void store_write_in_time(es_run *run, uint32_t t, es_oid object, es_why why)
+{
+    const es_tier *tier = &run->tier[t];
+    const uint32_t to = tier->demote;
+    const es_xfer *x = &run->tier[to].xfer[object];
+    const bool busy = x->running || x->queued || x->hopping;
+    const bool ours = busy && x->kind == ES_CLASS_WRITE && run->link[x->link].from == t;
+    const bool writes = x->running && ours;         /* since before it was wanted again */
+    const bool must = es_dirty_must(run, t, object);
+    if (!must && (tier->write_back == ES_WRITE_DIRTY || run->tier[to].home))
+        store_leave(run, t, &object, 1, why, ES_NO_TIER);
+    else if (must ? busy && !ours : !writes && store_comes(run, to, object))
+        store_leave(run, t, &object, 1, why, to);
+    else
+        store_write_back(run, t, to, object);
 }
 
 void es_store_evict(es_run *run, uint32_t t, const es_oid *victims, size_t count, es_why why)
 {
     const es_tier *tier = &run->tier[t];
-    uint32_t to = tier->demote;
     if (run->predictor && tier->serving)
         es_store_waste(run, t, victims, count);
-    if (!run->view.timed || !tier->write_back || to == ES_NO_TIER || run->tier[to].home || why == ES_RELEASE) {
-        store_leave(run, t, victims, count, why);
+    if (tier->write_back == ES_WRITE_NEVER) {
+        store_leave(run, t, victims, count, why, tier->demote);
         return;
     }
-    for (size_t i = 0; i < count; i++) {
-        const es_xfer *x = &run->tier[to].xfer[victims[i]];
-        bool writes = x->running && x->kind == ES_CLASS_WRITE && run->link[x->link].from == t;  /* since before it was wanted again */
-        if (!writes && store_comes(run, to, victims[i]))
-            store_leave(run, t, &victims[i], 1, why);
+    for (size_t i = 0; i < count; i++)
+        if (run->view.timed && why != ES_RELEASE)
+            store_write_in_time(run, t, victims[i], why);
         else
-            store_write_back(run, t, to, victims[i]);
-    }
+            store_write_now(run, t, victims[i], why);
 }
 
 void es_store_used_guess(es_run *run, uint32_t word, uint64_t wanted, uint64_t hits)
@@ -292,8 +343,10 @@ void es_store_reset(es_run *run)
         if (tier->home)
             continue;
         for (uint32_t w = 0; w < run->view.words; w++)
-            for (uint64_t left = tier->view->resident[w]; left; left &= left - 1)
+            for (uint64_t left = tier->view->resident[w]; left; left &= left - 1) {
                 store_drop(run, tier, w * 64 + (es_oid)__builtin_ctzll(left));
+                es_dirty_left(run, t, ES_NO_TIER, w * 64 + (es_oid)__builtin_ctzll(left));
+            }
     }
     memset(run->fresh, 0, run->view.words * sizeof *run->fresh);
     es_channels_unblock(run);

@@ -134,7 +134,7 @@ static es_code topology_quota(es_run *run, const es_plan_tier *row, int64_t tota
     if (!strcmp(rule, "round")) {
         int64_t twice = 2 * rest;
         share += twice > layers || (twice == layers && share % 2 == 1);
-        share = share < 1 ? 1 : share;
+        share = share < 1 && total > 0 ? 1 : share;
     } else if (strcmp(rule, "floor") != 0 && strcmp(rule, "remainder_low") != 0) {
         return es_err_set(err, ES_EINPUT, "contract.quota: \"%s\" is not one of floor, round, remainder_low or a list of %u numbers", rule, layers);
     }
@@ -197,6 +197,8 @@ static es_code topology_room(es_run *run, es_tier *tier, const es_plan_tier *row
     }
     for (uint32_t w = 0; w < view->words; w++) {
         int64_t room = tier->room[view->per_layer ? view->layer_of[w] : 0];
+        if (total == 0 && !tier->serving)
+            continue;                       /* it lets everything through */
         if (tier->unit[w] > room && run->contract->overflow != ES_PERSIST && run->contract->overflow != ES_BYPASS)
             return es_err_set(err, ES_EINPUT, "tiers.%s.capacity: \"%s\"%s is %lld %s, smaller than one expert of layer %u (%lld)", row->name,
                 row->capacity, view->per_layer ? " shared by the layers" : "", (long long)room, tier->counts,
@@ -412,8 +414,6 @@ static es_code topology_links(es_run *run, es_err *err)
         const es_tier *tier = &run->tier[t];
         if (!tier->serving && !tier->home && tier->hops[run->home] == ES_NONE && run->tier[run->serving].demote == ES_NONE)
             return es_err_set(err, ES_EINPUT, "tiers.%s: nothing ever comes here; add a link to it or let another tier demote to it", tier->name);
-        if (tier->write_back && (tier->demote == ES_NONE || run->tier[tier->demote].way[t] == ES_NONE))
-            return es_err_set(err, ES_EINPUT, "tiers.%s.write_back: needs `demote` and a link to the tier it names", tier->name);
     }
     run->elastic = ES_NEW_ARRAY(&run->arena, run->view.timed ? (size_t)run->tiers * run->view.objects : 1, es_xfer *);
     run->rate_before = ES_NEW_ARRAY(&run->arena, run->view.timed ? (size_t)run->tiers * run->view.objects : 1, double);
@@ -428,5 +428,7 @@ es_code es_topology_open(es_run *run, es_err *err)
         code = topology_tiers(run, err);
     if (code == ES_OK)
         code = es_units_open(run, err);
-    return code == ES_OK ? topology_links(run, err) : code;
+    if (code == ES_OK)
+        code = topology_links(run, err);
+    return code == ES_OK ? es_dirty_open(run, err) : code;
 }

@@ -36,7 +36,7 @@ static void transfer_onward(es_run *run, const es_xfer *landed)
 {
     for (uint32_t t = 0; t < run->tiers; t++) {
         es_xfer *x = &run->tier[t].xfer[landed->object];
-        if (x->hopping && !landed->transient)
+        if (x->hopping && (!landed->transient || landed->kind == ES_CLASS_WRITE))
             es_channel_route(run, x);
         else if (x->hopping && run->tier[t].hops[landed->tier] != ES_NONE)
             transfer_through(run, x, landed->tier);
@@ -54,8 +54,10 @@ static void transfer_landed(es_run *run, es_xfer *x)
         else if (x->kind == ES_CLASS_GUESS)
             es_room_settle(run, x->object);
     }
-    if (x->kind == ES_CLASS_WRITE)
+    if (x->kind == ES_CLASS_WRITE) {
+        es_dirty_landed(run, x);
         es_store_written(run, from, x->object);
+    }
     if (run->tiers > 2)
         transfer_onward(run, x);
     es_layer_landed(run, x);
@@ -108,8 +110,10 @@ static void transfer_take(es_run *run, es_xfer *x)
         es_fact_kind kind = guess && x->tier == run->serving ? ES_FACT_START_GUESS : ES_FACT_START;
         es_bus_objects(run, kind, channel_why(x), &x->object, 1, from, x->tier);
     }
+    es_link_count(run, x->link, x->object);
     if (x->kind == ES_CLASS_WRITE) {
         run->tally.writeback_bytes += x->bytes;
+        es_dirty_begins(run, x);
     } else if (guess && serves && !x->transient) {
         run->fresh[x->object >> 6] |= es_bit(x->object);
         run->tally.guess_copies++;
@@ -158,21 +162,22 @@ static void transfer_run(es_run *run, es_chan *chan, es_xfer *x, int64_t bytes, 
 
 typedef enum transfer_may { TRANSFER_GO, TRANSFER_WAITS, TRANSFER_GONE } transfer_may;
 
-/* Room was not to be had below the serving tier: a write-back waits for those that make room for it or is given up, a copy on its
- * way up goes through without staying. So nothing waits for a lower tier but what ends by itself. */
+/* Room was not to be had below the serving tier. Who may wait for write-backs that make it does; else a copy on its way up goes through
+ * without staying, as does what must be written further down, and any other write-back is given up. So nothing waits for a lower tier
+ * but what ends by itself. */
 static transfer_may transfer_low(es_run *run, es_xfer *x, es_room room)
 {
-    if (x->kind == ES_CLASS_WRITE && room == ES_ROOM_LEAVING)
+    uint32_t from = run->link[x->link].from;
+    if (room == ES_ROOM_LEAVING)
         return TRANSFER_WAITS;
-    if (x->kind == ES_CLASS_WRITE) {
-        uint32_t from = run->link[x->link].from;
+    if (x->kind == ES_CLASS_WRITE && !x->changed && !es_dirty_must(run, from, x->object)) {
         es_channel_withdraw(run, x, ES_DEMOTE);
         es_store_give_up(run, from, x->object);
         return TRANSFER_GONE;
     }
     x->transient = true;
     run->tier_view[x->tier].queued[x->object >> 6] &= ~es_bit(x->object);
-    es_bus_objects(run, ES_FACT_CANCEL, channel_why(x), &x->object, 1, run->link[x->link].from, x->tier);
+    es_bus_objects(run, ES_FACT_CANCEL, channel_why(x), &x->object, 1, from, x->tier);
     return TRANSFER_GO;
 }
 
@@ -182,7 +187,7 @@ static transfer_may transfer_room(es_run *run, es_xfer *x)
 {
     if (x->transient || x->begun)
         return TRANSFER_GO;
-    bool lifted = run->tiers > 2 && x->kind != ES_CLASS_WRITE && es_store_lift(run, run->link[x->link].from, x->object);
+    bool lifted = run->tiers > 2 && x->kind != ES_CLASS_WRITE && es_store_lift(run, run->link[x->link].from, x->tier, x->object);
     es_tier *tier = &run->tier[x->tier];
     bool demand = x->kind == ES_CLASS_DEMAND && x->tier == run->serving;
     if (demand && run->contract->overflow == ES_KEEP_BEST) {
@@ -195,7 +200,7 @@ static transfer_may transfer_room(es_run *run, es_xfer *x)
         return TRANSFER_GO;
     bool waits = room == ES_ROOM_LEAVING || !demand || run->contract->overflow == ES_WAVES;
     if (waits && lifted)
-        es_store_put_back(run, run->link[x->link].from, x->object);
+        es_store_put_back(run, run->link[x->link].from, x->tier, x->object);
     bool destined = tier->serving && !x->via && x->kind != ES_CLASS_WRITE;     /* not on its way further up, nor down */
     if (!destined)
         return transfer_low(run, x, room);
@@ -239,8 +244,9 @@ static void transfer_leave(es_run *run, es_chan *chan, es_xfer *x)
 }
 
 /* A lane is taken for so long. */
-static inline void transfer_charge(es_chan *chan, es_cost cost)
+static inline void transfer_charge(es_chan *chan, es_link *link, es_cost cost)
 {
+    link->busy_ns += cost.fixed + cost.work;
     chan->busy++;
     chan->view->batches++;
     chan->view->busy_ns += chan->discipline == ES_SHARED || chan->limits ? cost.work : cost.fixed + cost.work;  /* shared: latencies overlap */
@@ -250,7 +256,7 @@ static void transfer_alone(es_run *run, es_chan *chan, es_xfer *x)
 {
     int64_t piece = chan->chunk > 0 && x->left > chan->chunk ? chan->chunk : x->left;
     es_cost cost = es_channel_cost(run, chan, x->object, piece, 1);
-    transfer_charge(chan, cost);
+    transfer_charge(chan, &run->link[x->link], cost);
     transfer_run(run, chan, x, piece, cost, cost.fixed + cost.work, true);
 }
 
@@ -275,7 +281,7 @@ static void transfer_begin(es_run *run, es_chan *chan, es_xfer *first, uint32_t 
         return;
     }
     es_cost cost = es_channel_cost(run, chan, first->object, bytes, count);
-    transfer_charge(chan, cost);
+    transfer_charge(chan, &run->link[first->link], cost);
     /* the objects of a batch land one after another, as their bytes arrive */
     for (uint32_t i = 0; i < count; i++) {
         es_xfer *x = batch[i];

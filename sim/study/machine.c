@@ -7,6 +7,7 @@
 
 const es_option config_tier_more[] = {
     {.name = "allocator", .type = ES_OPT_JSON, .help = "How capacity is counted: an allocator; absent: slots or bytes, as the capacity is written."},
+    {.name = "policy", .type = ES_OPT_JSON, .help = "Orders this lower tier alone, by what is read from it and put into it: a policy; absent: the run's policy, by last use."},
     {.name = "access", .type = ES_OPT_JSON, .help = "What an event pays for reading what it finds here, beside computing it: a timing; absent: nothing."},
     {0},
 };
@@ -196,6 +197,10 @@ es_code config_tiers(es_config *config, es_json *echo, es_err *err)
             return es_err_nomem(err, "the tiers");
         es_options_echo(es_tier_options, tier, row);
         code = config_part(config, ES_KIND_ALLOCATOR, cJSON_GetObjectItemCaseSensitive(given, "allocator"), key, NULL, &tier->allocator, row, "allocator", err);
+        if (code)
+            return code;
+        snprintf(key, sizeof key, "tiers.%.200s.policy", given->string);
+        code = config_part(config, ES_KIND_POLICY, cJSON_GetObjectItemCaseSensitive(given, "policy"), key, NULL, &tier->policy, row, "policy", err);
         if (code)
             return code;
         snprintf(key, sizeof key, "tiers.%.200s.access", given->string);

@@ -117,7 +117,7 @@ const es_selftest_case es_selftest_cases[] = {
         .sum = "disk 10-80, link 80-180, expert 180-200",
         .want = "time.total_s 200ns, time.stall_s 170ns, channels.disk.busy_s 70ns, channels.link.busy_s 100ns"},
     {.name = "a victim is written back first", .timed = true, .trace = "D0 D1 D0",
-        .sets = {"tiers.cache={\"capacity\":\"1slots\",\"compute\":\"gpu\",\"demote\":\"ram\",\"write_back\":true}", "tiers.ram={\"capacity\":\"4slots\"}",
+        .sets = {"tiers.cache={\"capacity\":\"1slots\",\"compute\":\"gpu\",\"demote\":\"ram\",\"write_back\":\"absent\"}", "tiers.ram={\"capacity\":\"4slots\"}",
             "channels.down={\"timing\":{\"name\":\"constant\",\"time\":\"40ns\"}}",
             "links=[{\"from\":\"ram\",\"to\":\"cache\",\"channels\":[\"link\"]},{\"from\":\"host\",\"to\":\"cache\",\"channels\":[\"link\"]},"
             "{\"from\":\"cache\",\"to\":\"ram\",\"channels\":[\"down\"]}]"},

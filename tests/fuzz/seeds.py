@@ -43,7 +43,7 @@ CONFIG = {
              ' "links": [{"from": "host", "to": "cache", "channels": ["pcie"]}], "policy": "lfu", "predictor": {"name": "previous_token"},'
              ' "compute": {"overlap": "in_order", "lookahead": 1}, "clock": "simulated", "observers": ["summary", "latency", "audit"]}',
     "three_tiers": '{"model": {"expert_bytes": 1000}, "tiers": {"hbm": {"capacity": "2slots", "compute": "gpu", "demote": "ram", "exclusive": true,'
-                   ' "write_back": true}, "ram": {"capacity": "25%", "compute": "cpu"}, "disk": {"home": true}}, "channels": {"pcie": {"discipline": "shared",'
+                   ' "write_back": "absent"}, "ram": {"capacity": "25%", "compute": "cpu"}, "disk": {"home": true}}, "channels": {"pcie": {"discipline": "shared",'
                    ' "timing": {"name": "constant", "time": "5us"}}, "ssd": {"timing": {"name": "affine", "latency": 0, "rate": "7GB/s"}},'
                    ' "gpu": {"timing": {"name": "compute", "expert": "1us"}}, "cpu": {"timing": {"name": "compute", "expert": "9us"}}},'
                    ' "links": [{"from": "ram", "to": "hbm", "channels": ["pcie"]}, {"from": "disk", "to": "ram", "channels": ["ssd"]},'

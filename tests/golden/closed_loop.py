@@ -45,14 +45,33 @@ def max_rank(ranking, resident, keep, within):
     return [r for r in ranking if r in chosen]
 
 
-def replay(rows, slots, keep, within):
+def by_max_rank(keep, within):
+    return lambda layer, ranking, resident: max_rank(ranking, resident, keep, within)
+
+
+def by_bonus(bonus, limit, window):
+    """The highest probabilities after a bonus for residents, which those do not have that the last `window` rows used too often."""
+    lately = collections.defaultdict(lambda: collections.deque(maxlen=window))
+    most = limit * window * USED / EXPERTS
+
+    def choose(layer, ranking, resident):
+        uses = collections.Counter(e for row in lately[layer] for e in row)
+        score = {e: p + (bonus if e in resident and not (limit and uses[e] > most) else 0) for e, p in ranking}
+        best = sorted(ranking, key=lambda r: -score[r[0]])[:USED]
+        chosen = [r for r in ranking if r in best]
+        lately[layer].append([e for e, _ in chosen])
+        return chosen
+    return choose
+
+
+def replay(rows, slots, choose):
     """LRU for each layer; a row is judged on the state before it, and room is made among the others."""
     caches = collections.defaultdict(collections.OrderedDict)
     hits = replaced = 0
     lost = []
     for (_, _, layer), ranking in rows:
         cache = caches[layer]
-        chosen = max_rank(ranking, set(cache), keep, within)
+        chosen = choose(layer, ranking, set(cache))
         hits += sum(e in cache for e, _ in chosen)
         model = ranking[:USED]
         replaced += sum(r not in model for r in chosen)
@@ -78,18 +97,21 @@ def main():
             open_loop = tool.run(tool.untimed(narrow, capacity, contract=CONTRACT))
             check.equal('open loop has no routing', 'routing' in open_loop, False)
             check.equal('and says so', open_loop['provenance']['closed_loop'], False)
-            for keep, within in ((1, USED), (USED, EXPERTS), (0, EXPERTS), (2, 12), (1, 24)):
-                what = '%d slots, keep %d, within %d: ' % (slots, keep, within)
-                result = tool.run(tool.untimed(wide, capacity, contract=CONTRACT, bounds=True,
-                                               router={'name': 'max_rank', 'experts': USED, 'keep': keep, 'within': within}))
-                hits, replaced, mean, most = replay(rows, slots, keep, within)
+            routers = [(dict(name='max_rank', experts=USED, keep=keep, within=within), by_max_rank(keep, within))
+                       for keep, within in ((1, USED), (USED, EXPERTS), (0, EXPERTS), (2, 12), (1, 24))]
+            routers += [(dict(name='cache_aware', experts=USED, bonus=bonus, limit=limit, window=window), by_bonus(bonus, limit, window))
+                        for bonus, limit, window in ((0, 0, 1), (.02, 0, 1), (1, 0, 1), (.1, 1.5, 16), (.1, 3, 5))]
+            for router, choose in routers:
+                what = '%d slots, %s: ' % (slots, ', '.join('%s %s' % (k, v) for k, v in router.items() if k != 'experts'))
+                result = tool.run(tool.untimed(wide, capacity, contract=CONTRACT, bounds=True, router=router))
+                hits, replaced, mean, most = replay(rows, slots, choose)
                 routing = result['routing']
                 check.equal(what + 'hits', result['cache']['hits'], hits)
                 check.equal(what + 'lookups', result['cache']['lookups'], len(rows) * USED)
                 check.equal(what + 'replaced', routing['replaced'], replaced)
                 check.equal(what + 'mean', round(routing['gate_mass_lost']['mean'], 9), round(mean, 9))
                 check.equal(what + 'most', round(routing['gate_mass_lost']['max'], 9), round(most, 9))
-                check.equal(what + 'label', (result['provenance']['closed_loop'], routing['loop'], routing['router']), (True, 'closed', 'max_rank'))
+                check.equal(what + 'label', (result['provenance']['closed_loop'], routing['loop'], routing['router']), (True, 'closed', router['name']))
                 check.equal(what + 'bounds', (result['bounds']['belady_hits'], 'router' in result['bounds']['reason']['belady_hits']), (None, True))
                 if replaced == 0:
                     check.equal(what + 'as recorded', result['cache'], open_loop['cache'])

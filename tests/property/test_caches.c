@@ -20,7 +20,8 @@
 static void caches_simple(scene *s)
 {
     s->tiers = 1;
-    s->tier[0].demotes = s->tier[0].write_back = false;
+    s->tier[0].demotes = false;
+    s->tier[0].write_back = ES_WRITE_NEVER;
     s->tier[0].share = s->tier[0].grace = 0;
     s->predictor = s->predictor_options = s->dispatcher = s->dispatcher_options = NULL;
     s->contract.skip_tokens = 0;

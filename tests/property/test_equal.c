@@ -168,7 +168,9 @@ static bool pair_clocks(scene *none, scene *timed)
     none->dense = 1000;
     none->expert = none->host_expert = 100;
     for (uint32_t t = 0; t < none->tiers; t++) {
-        none->tier[t].write_back = false;
+        if (none->tier[t].policy && (!strcmp(none->tier[t].policy, "random") || !strcmp(none->tier[t].policy, "shift_cache")))
+            none->tier[t].policy = "lru";       /* as above */
+        none->tier[t].write_back = ES_WRITE_NEVER;
         none->tier[t].grace = 0;
     }
     *timed = *none;
@@ -221,7 +223,8 @@ static void equal_plainest(scene *s)
 {
     s->tiers = 1;
     s->dispatcher = NULL;
-    s->tier[0].demotes = s->tier[0].write_back = false;
+    s->tier[0].demotes = false;
+    s->tier[0].write_back = ES_WRITE_NEVER;
     s->tier[0].share = 0;
     s->tier[0].grace = 0;
     s->contract.scope = ES_GLOBAL;
@@ -366,7 +369,8 @@ static bool pair_chunks(scene *whole, scene *cut)
     whole->predictor = NULL;
     whole->limit = SCENE_CHANNELS;
     whole->channel[0] = (scene_channel){.discipline = ES_FIFO, .lanes = 1, .timing = "affine", .rate = 1000000000, .batch = 1, .slowed_by = SCENE_CHANNELS};
-    whole->tier[0].demotes = whole->tier[0].write_back = false;
+    whole->tier[0].demotes = false;
+    whole->tier[0].write_back = ES_WRITE_NEVER;
     *cut = *whole;
     cut->channel[0].chunk = (const int64_t[]){130, 200, 250, 700}[whole->seed % 4];     /* with and without a rest */
     return true;

@@ -98,9 +98,9 @@ static void scene_draw_tier(scene *s, dice *d, uint32_t t)
         scene_draw_quota(s, d, largest);
     tier->counted = !tier->bytes && dice_chance(d, 20);
     tier->share = !tier->bytes && s->contract.scope == ES_GLOBAL && s->slices == 1 && dice_chance(d, 15) ? dice_between(d, 25, 100) : 0;
-    tier->demotes = t + 1 < s->tiers && dice_chance(d, 60);
+    tier->demotes = t + 1 < s->tiers && dice_chance(d, 60);     /* the last one to home: scene_draw_writes */
     tier->exclusive = t > 0 && dice_chance(d, 40);
-    tier->write_back = tier->demotes && dice_chance(d, 40);
+    tier->write_back = tier->demotes && dice_chance(d, 40) ? ES_WRITE_ABSENT : ES_WRITE_NEVER;
     tier->grace = t == 0 && dice_chance(d, 20) ? PICK(d, 1000, 5000, 20000) : 0;
     tier->yields = dice_chance(d, 60);
 }
@@ -150,6 +150,23 @@ static void scene_draw_machine(scene *s, dice *d)
     s->shared = s->contract.scope == ES_GLOBAL && s->slices == 1 && dice_chance(d, 8);
     if (s->shared)
         scene_alike(s);
+}
+
+/* Lower tiers that are ordered by a policy of their own, that let everything through, and rules of writing back. From dice of its own. */
+static void scene_draw_writes(scene *s)
+{
+    static const char *const policies[] = {"lru", "lru", "fifo", "lfu", "random", "shift_cache"};
+    dice d = {es_mix(s->seed ^ 0x777269746573), 0};
+    for (uint32_t t = 0; t < s->tiers; t++) {
+        scene_tier *tier = &s->tier[t];
+        if (t >= s->levels && t > 0 && dice_chance(&d, 40))
+            tier->policy = policies[dice_below(&d, 6)];
+        if (t >= s->levels && t > 0 && s->quota[0] != '[' && dice_chance(&d, 10))
+            tier->room = tier->share = 0;
+        tier->demotes |= t + 1 == s->tiers && dice_chance(&d, 40);
+        if (tier->demotes && dice_chance(&d, 60))
+            tier->write_back = (int)dice_below(&d, 4);
+    }
 }
 
 typedef struct scene_variant { /* a part with options other than its own */
@@ -211,6 +228,7 @@ void scene_draw(scene *s, uint64_t seed)
     scene_draw_trace(s, &d);
     scene_draw_contract(s, &d);
     scene_draw_machine(s, &d);
+    scene_draw_writes(s);
     scene_draw_parts(s, &d);
     s->unequal = s->slices > 1 && dice_chance(&d, 60);
 }
@@ -393,9 +411,10 @@ static void scene_tiers(const scene *s, rig *r)
             tier->allocator = rig_part(r, ES_KIND_ALLOCATOR, "bytes", rig_text(r, "{\"granularity\": \"%" PRId64 "B\"}", row->granularity), "tiers.allocator");
         if (row->counted)
             tier->allocator = rig_part(r, ES_KIND_ALLOCATOR, "slots", NULL, "tiers.allocator");
-        tier->demote = row->demotes ? names[t + 1] : NULL;
+        tier->demote = !row->demotes ? NULL : t + 1 < s->tiers ? names[t + 1] : "home";
+        tier->policy = t >= s->levels ? rig_part(r, ES_KIND_POLICY, row->policy, NULL, rig_text(r, "tiers.%s.policy", names[t])) : tier->policy;
         tier->exclusive = row->exclusive;
-        tier->write_back = row->write_back && (t == 0 || t >= s->levels);
+        tier->write_back = t == 0 || t >= s->levels ? row->write_back : ES_WRITE_NEVER;
         tier->grace = row->grace;
         tier->grace_yields = row->yields;
     }
@@ -407,10 +426,11 @@ static void scene_tiers(const scene *s, rig *r)
             scene_link(s, r, "home", names[t]);
     else
         scene_link(s, r, "home", names[s->tiers - 1]);
-    for (uint32_t t = s->tiers - 1; t-- > 0;) {
-        scene_link(s, r, names[t + 1], names[t]);
+    for (uint32_t t = s->tiers; t-- > 0;) {
+        if (t + 1 < s->tiers)
+            scene_link(s, r, names[t + 1], names[t]);
         if (s->tier[t].write_back && (t == 0 || t >= s->levels))
-            scene_link(s, r, names[t], names[t + 1]);
+            scene_link(s, r, names[t], t + 1 < s->tiers ? names[t + 1] : "home");
     }
 }
 

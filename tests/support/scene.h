@@ -18,7 +18,9 @@ int64_t dice_pick(dice *d, const int64_t *of, uint32_t count);
 typedef struct scene_tier {     /* those before home, the serving one first */
     int64_t room;               /* bytes or slots */
     int64_t share;              /* percent of all experts, instead of room; 0: not so */
-    bool bytes, counted, demotes, exclusive, write_back, yields;
+    bool bytes, counted, demotes, exclusive, yields;
+    int write_back;             /* es_write_rule */
+    const char *policy;         /* of its own; NULL: the run's */
     int64_t granularity;        /* of allocator bytes; 0: allocator left out, or slots when `counted` */
     int64_t grace;
 } scene_tier;

@@ -27,7 +27,7 @@
 #include "traces/export.h"
 #include "traces/write.h"
 
-extern const es_source es_source_csv, es_source_route_trace, es_source_native, es_source_synthetic;
+extern const es_source es_source_csv, es_source_route_trace, es_source_native, es_source_synthetic, es_source_environments;
 
 /* libhdf5 loses a few blocks of its own when it meets a corrupt header. */
 const char *__lsan_default_suppressions(void);
@@ -84,18 +84,23 @@ static inline opened open_good(const es_source *source, const char *name, const 
     return o;
 }
 
-static inline es_code open_synthetic(opened *o, const char *options, es_err *err)
+static inline es_code open_generator(opened *o, const es_source *source, const char *options, es_err *err)
 {
     es_json *json = NULL;
-    *o = (opened){ .source = &es_source_synthetic };
-    o->self = es_arena_alloc(&o->arena, 1, es_source_synthetic.part.size);
+    *o = (opened){ .source = source };
+    o->self = es_arena_alloc(&o->arena, 1, source->part.size);
     es_code code = es_json_parse(&json, options, strlen(options), err);
     if (!code)
-        code = es_options_parse(es_source_synthetic.part.options, o->self, json, NULL, &o->arena, err);
+        code = es_options_parse(source->part.options, o->self, json, NULL, &o->arena, err);
     if (!code)
-        code = es_source_synthetic.open(o->self, &ask_ids, &o->arena, err);
+        code = source->open(o->self, &ask_ids, &o->arena, err);
     cJSON_Delete(json);
     return code;
+}
+
+static inline es_code open_synthetic(opened *o, const char *options, es_err *err)
+{
+    return open_generator(o, &es_source_synthetic, options, err);
 }
 
 static inline void step_text(es_text *out, const es_trace_info *info, const es_step *step)

@@ -12,9 +12,37 @@
 #include "sim/part/router.h"
 #include "tests/support/rig.h"
 
-extern const es_router es_router_max_rank;
+extern const es_router es_router_max_rank, es_router_cache_aware;
 
 /* ---- the part alone ---- */
+
+static const es_view alone = {.top_k = 6, .weights = true, .layers = 2, .experts = 9, .slice = 64};
+
+/* A router with its options, outside a run. */
+static void *route_open(const es_router *router, const char *options, es_arena *arena)
+{
+    es_err err = {0};
+    es_json *json;
+    void *self = es_arena_alloc(arena, 1, router->part.size);
+    assert_int_equal(es_json_parse(&json, options, strlen(options), &err), ES_OK);
+    assert_int_equal(es_options_parse(router->part.options, self, json, NULL, arena, &err), ES_OK);
+    if (router->part.init(self, &(es_site){.view = &alone, .arena = arena}, &err) != ES_OK)
+        fail_msg("%s", err.text);
+    cJSON_Delete(json);
+    return self;
+}
+
+static void expect_chosen(const es_router *router, void *self, const es_route_ask *ask, const char *want)
+{
+    uint16_t out[6];
+    char text[64] = "";
+    uint32_t n = router->route(self, ask, out);
+    for (uint32_t k = 0; k < n; k++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%u", k ? " " : "", out[k]);
+    if (strcmp(text, want) != 0)
+        fail_msg("is %s, want %s", text, want);
+    assert_int_equal(router->uses(self, ask->count), n);
+}
 
 /* Options and what is resident give the chosen ones of the row 5 3 8 1 0 2 with weights 8 4 2 1 1 0. */
 static void max_rank_chooses_by_hand(void **state)
@@ -38,27 +66,66 @@ static void max_rank_chooses_by_hand(void **state)
         {"{\"experts\": 3, \"keep\": 0}", 1 << 2, 2, "5 3"},                                /* a short row */
         {"{\"experts\": 1, \"keep\": 0}", 1 << 3, 2, "3"},
     };
-    const es_view view = {.top_k = 6, .weights = true};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         es_arena arena = {0};
-        es_err err = {0};
-        es_json *json;
-        void *self = es_arena_alloc(&arena, 1, es_router_max_rank.part.size);
-        assert_int_equal(es_json_parse(&json, cases[i].options, strlen(cases[i].options), &err), ES_OK);
-        assert_int_equal(es_options_parse(es_router_max_rank.part.options, self, json, NULL, &arena, &err), ES_OK);
-        assert_int_equal(es_router_max_rank.part.init(self, &(es_site){.view = &view}, &err), ES_OK);
-        uint16_t out[6];
-        char text[64] = "";
+        void *self = route_open(&es_router_max_rank, cases[i].options, &arena);
         const es_route_ask ask = {.ids = row, .weights = weights, .count = cases[i].count, .resident = &cases[i].resident};
-        uint32_t n = es_router_max_rank.route(self, &ask, out);
-        for (uint32_t k = 0; k < n; k++)
-            snprintf(text + strlen(text), sizeof text - strlen(text), "%s%u", k ? " " : "", out[k]);
-        if (strcmp(text, cases[i].chosen) != 0)
-            fail_msg("case %zu: is %s, want %s", i, text, cases[i].chosen);
-        assert_int_equal(es_router_max_rank.uses(self, cases[i].count), n);
-        cJSON_Delete(json);
+        expect_chosen(&es_router_max_rank, self, &ask, cases[i].chosen);
         es_arena_free(&arena);
     }
+}
+
+/* The same of the row 5 3 8 1 0 2 with weights in sixteenths 8 4 2 1 1 0. */
+static void cache_aware_adds_its_bonus_to_what_is_resident(void **state)
+{
+    (void)state;
+    static const uint16_t row[] = {5, 3, 8, 1, 0, 2};
+    static const float weights[] = {.5f, .25f, .125f, .0625f, .0625f, 0}, unknown[] = {.5f, .25f, (float)NAN, 0, 0, 0}, logits[] = {-1, -1.5f, -2, -8, -9, -9.5f};
+    static const struct { const char *options; const float *weights; uint64_t resident; uint32_t count; const char *chosen; } cases[] = {
+        {"{\"experts\": 2, \"bonus\": 1}", weights, 0, 6, "5 3"},
+        {"{\"experts\": 2, \"bonus\": 0}", weights, 1 << 8 | 1 << 2, 6, "5 3"},                       /* as the model has it */
+        {"{\"experts\": 2, \"bonus\": 0.125}", weights, 1 << 8, 6, "5 3"},                           /* level with 3: the model's order */
+        {"{\"experts\": 2, \"bonus\": 0.1875}", weights, 1 << 8, 6, "5 8"},
+        {"{\"experts\": 2, \"bonus\": 0.1875}", weights, 1 << 8 | 1 << 3, 6, "5 3"},                 /* both have it */
+        {"{\"experts\": 2, \"bonus\": 0.25}", weights, 1 << 8 | 1 << 0 | 1 << 1, 6, "5 8"},
+        {"{\"experts\": 3, \"bonus\": 0.25}", weights, 1 << 8 | 1 << 0 | 1 << 1, 6, "5 8 1"},        /* 1 goes before 0, and both before 3 */
+        {"{\"experts\": 3, \"bonus\": 1}", weights, 1 << 2 | 1 << 0 | 1 << 1, 6, "1 0 2"},           /* residents first */
+        {"{\"experts\": 3, \"bonus\": 1}", weights, 1 << 2, 2, "5 3"},                               /* a short row */
+        {"{\"experts\": 1, \"bonus\": 0.5}", weights, 1 << 3, 2, "3"},
+        {"{\"experts\": 2, \"bonus\": 1}", unknown, 1 << 1 | 1 << 0, 6, "5 3"},                      /* as recorded */
+        {"{\"experts\": 2, \"bonus\": 1}", logits, 1 << 8, 6, "5 8"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        es_arena arena = {0};
+        void *self = route_open(&es_router_cache_aware, cases[i].options, &arena);
+        const es_route_ask ask = {.ids = row, .weights = cases[i].weights, .count = cases[i].count, .resident = &cases[i].resident};
+        expect_chosen(&es_router_cache_aware, self, &ask, cases[i].chosen);
+        es_arena_free(&arena);
+    }
+}
+
+/* Of 9 experts one is used per row, over 9 rows an even share is one use. Resident 8 has its bonus until it was used more than
+ * twice in the 9 rows before; then 5 is used, as the model has it, until a use of 8 is 10 rows ago. Each layer counts its own. */
+static void cache_aware_holds_its_limit_of_load(void **state)
+{
+    (void)state;
+    static const uint16_t row[] = {5, 8};
+    static const float weights[] = {.75f, .25f};
+    const uint64_t resident = 1 << 8;
+    es_arena arena = {0};
+    void *self = route_open(&es_router_cache_aware, "{\"experts\": 1, \"bonus\": 1, \"limit\": 2, \"window\": 9}", &arena);
+    for (uint32_t layer = 0; layer < 2; layer++)
+        for (int i = 0; i < 45; i++) {
+            const es_route_ask ask = {.layer = layer, .ids = row, .weights = weights, .count = 2, .resident = &resident};
+            expect_chosen(&es_router_cache_aware, self, &ask, i % 10 < 3 ? "8" : "5");
+        }
+    es_arena_free(&arena);
+    self = route_open(&es_router_cache_aware, "{\"experts\": 1, \"bonus\": 1, \"limit\": 9, \"window\": 9}", &arena);
+    for (int i = 0; i < 45; i++) {
+        const es_route_ask ask = {.ids = row, .weights = weights, .count = 2, .resident = &resident};
+        expect_chosen(&es_router_cache_aware, self, &ask, "8");
+    }
+    es_arena_free(&arena);
 }
 
 /* ---- runs ---- */
@@ -193,14 +260,51 @@ static void promotion_makes_hits_and_the_audit_agrees(void **state)
     assert_true(hits[1] > hits[0]);
 }
 
+/* Two slots, one expert per token: 0 and 1 come in, then what is there is worth its bonus, until it is used too often. */
+static void a_bonus_makes_hits_within_its_limit(void **state)
+{
+    (void)state;
+    static const uint16_t rows[][3] = {{0, 1, 2}, {1, 0, 2}, {2, 1, 0}, {2, 1, 0}, {2, 1, 3}};
+    static const float weights[][3] = {{0.5f, 0.25f, 0.25f}, {0.75f, 0.125f, 0.125f}, {0.5f, 0.375f, 0.125f}, {0.5f, 0.375f, 0.125f}, {0.5f, 0.375f, 0.125f}};
+    static const struct { const char *options; int64_t hits, replaced; double lost; } cases[] = {
+        {"{\"experts\": 1, \"bonus\": 0}", 2, 0, 0},
+        {"{\"experts\": 1, \"bonus\": 0.25}", 3, 3, 0.75 / 5},                                      /* 0 1 1 1 1 */
+        {"{\"experts\": 1, \"bonus\": 1}", 3, 3, (1 - 0.125 / 0.75 + 2 * 0.75) / 5},                /* 0 0 0 0 2 */
+        {"{\"experts\": 1, \"bonus\": 0.25, \"limit\": 1, \"window\": 4}", 2, 1, 0.25 / 5},         /* 0 1 1 2 2 */
+    };
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof *cases; i++) {
+        const bool timed = i & 1;
+        rig r;
+        rig_open(&r, 1, 4, 3, 0, 5);
+        for (int t = 0; t < 5; t++) {
+            memcpy(rig_token(&r, 0, ES_DECODE, false), rows[t], sizeof rows[t]);
+            memcpy(rig_weights(&r), weights[t], sizeof weights[t]);
+        }
+        rig_plain(&r, timed, "2slots", "{\"latency\": 0, \"rate\": \"1GB/s\"}", "{\"dense\": \"50ns\", \"expert\": \"50ns\"}");
+        r.plan.router = rig_part(&r, ES_KIND_ROUTER, "cache_aware", cases[i / 2].options, "router");
+        watched(&r);
+        expect_ok(&r);
+        assert_string_equal(rig_said(&r, "routing.router"), "cache_aware");
+        assert_int_equal(rig_count(&r, "cache.hits"), cases[i / 2].hits);
+        assert_int_equal(rig_count(&r, "routing.replaced"), cases[i / 2].replaced);
+        assert_true(fabs(real(&r, "routing.gate_mass_lost.mean") - cases[i / 2].lost) < 1e-7);
+        rig_close(&r);
+    }
+}
+
 /* ---- what is refused ---- */
 
-static void expect_refused(rig *r, const char *router, const char *text)
+static void expect_refusal(rig *r, const char *router, const char *options, const char *text)
 {
-    r->plan.router = rig_part(r, ES_KIND_ROUTER, "max_rank", router, "router");
+    r->plan.router = rig_part(r, ES_KIND_ROUTER, router, options, "router");
     if (rig_run(r) == ES_OK || strcmp(r->err.text, text) != 0)
         fail_msg("is: %s\nwant: %s", r->err.text, text);
     rig_close(r);
+}
+
+static void expect_refused(rig *r, const char *options, const char *text)
+{
+    expect_refusal(r, "max_rank", options, text);
 }
 
 static void what_cannot_be_closed_is_said_beforehand(void **state)
@@ -219,6 +323,11 @@ static void what_cannot_be_closed_is_said_beforehand(void **state)
         "router: experts: 3 of rows of 3 leave nothing to choose from; the trace must list more candidates than a token uses");
     random_trace(&r, 1, true, false);
     expect_refused(&r, "{\"experts\": 3, \"mass\": 0.5}", "router: mass: 0.5 needs gate weights, which the trace has not");
+    random_trace(&r, 1, true, false);
+    expect_refusal(&r, "cache_aware", "{\"experts\": 3}", "router: bonus: 0.1 is added to gate weights, which the trace has not");
+    random_trace(&r, 1, false, false);
+    expect_refusal(&r, "cache_aware", "{\"experts\": 3}",
+        "router: experts: 3 of rows of 3 leave nothing to choose from; the trace must list more candidates than a token uses");
 }
 
 /* ---- a router that does wrong ---- */
@@ -257,6 +366,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(max_rank_chooses_by_hand),
+        cmocka_unit_test(cache_aware_adds_its_bonus_to_what_is_resident),
+        cmocka_unit_test(cache_aware_holds_its_limit_of_load),
+        cmocka_unit_test(a_bonus_makes_hits_within_its_limit),
         cmocka_unit_test(what_is_resident_is_used_and_the_loss_is_told),
         cmocka_unit_test(without_promotion_it_is_the_recorded_routing),
         cmocka_unit_test(promotion_makes_hits_and_the_audit_agrees),
