@@ -1,8 +1,9 @@
 /* Catalog: what there is to move. Ids are dense (layer ordinal * stride + index), so that an object's layer and size stand in
  * tables over its mask word, and all scratch that is as long as a layer is made here.
  *
- * With contract.unit slice a layer has the first matrix of all experts, then the second: each begins a word, because matrices
- * differ in size. What is left of its last word exists nowhere. */
+ * A layer is cut into sections of all its experts, one per precision and, with contract.unit slice, matrix: the first matrix of
+ * all experts at the first precision, then the second matrix ... Each begins a word, because matrices and precisions differ in
+ * size. What is left of its last word exists nowhere, nor do experts at a precision that they do not have. */
 #include "sim/core/core.h"
 
 /* Under catalog.key expert the layers share their experts, so these must be alike, and no layer has a room of its own. */
@@ -22,10 +23,12 @@ static es_code catalog_shared(const es_plan *plan, const es_trace_info *info, ui
 /* Bytes of the objects of a mask word. */
 static int64_t catalog_bytes(const es_plan *plan, const es_view *view, uint32_t layer, uint32_t word)
 {
-    const uint32_t slice = word % view->words_per_layer * 64 / view->slice, slices = view->stride / view->slice;
+    const uint32_t section = word % view->words_per_layer * 64 / view->slice, slices = view->matrices;
     if (!plan->expert_bytes)
         return 1;
-    return plan->matrix_bytes && slices > 1 ? plan->matrix_bytes[(size_t)slice * view->layers + layer] : plan->expert_bytes[layer] / slices;
+    if (plan->variant_bytes)
+        return plan->variant_bytes[(size_t)section * view->layers + layer];
+    return plan->matrix_bytes && slices > 1 ? plan->matrix_bytes[(size_t)section * view->layers + layer] : plan->expert_bytes[layer] / slices;
 }
 
 static es_code catalog_weigh(es_run *run, es_err *err)
@@ -33,33 +36,56 @@ static es_code catalog_weigh(es_run *run, es_err *err)
     es_view *view = &run->view;
     uint32_t *layer_of = ES_NEW_ARRAY(&run->arena, view->words, uint32_t);
     run->bytes = ES_NEW_ARRAY(&run->arena, view->words, int64_t);
-    ES_NEED(layer_of && run->bytes, "the catalog");
+    uint8_t *bits = ES_NEW_ARRAY(&run->arena, view->words, uint8_t);
+    ES_NEED(layer_of && run->bytes && bits, "the catalog");
     for (uint32_t w = 0; w < view->words; w++) {
         layer_of[w] = w / view->words_per_layer;
         run->bytes[w] = catalog_bytes(run->plan, view, layer_of[w], w);
+        bits[w] = (uint8_t)run->plan->bits[w % view->words_per_layer * 64 / view->slice / view->matrices];
         if (run->bytes[w] <= 0)
             return es_err_set(err, ES_EINPUT, "model.expert_bytes: layer %u has %lld bytes per expert; it must be positive",
                 view->layer_number[layer_of[w]], (long long)run->bytes[w]);
     }
     view->layer_of = layer_of;
     view->bytes = run->bytes;
+    view->bits = bits;
     return ES_OK;
 }
 
-static es_code catalog_lay_out(es_run *run, uint32_t experts, uint32_t slices, es_err *err)
+/* Which objects there are, and which of them an expert is. */
+static es_code catalog_fill(es_run *run, es_err *err)
 {
+    const es_plan *plan = run->plan;
     es_view *view = &run->view;
-    view->slice = (experts + 63) / 64 * 64;
-    view->experts = (slices - 1) * view->slice + experts;
-    view->population = slices * experts;
-    view->stride = slices * view->slice;
-    view->words_per_layer = view->stride / 64;
-    uint64_t *exists = ES_NEW_ARRAY(&run->arena, view->words_per_layer, uint64_t);
-    ES_NEED(exists, "the catalog");
-    for (uint32_t i = 0; i < view->experts; i++)
-        exists[i >> 6] |= (uint64_t)(i % view->slice < experts) << (i & 63);
-    view->exists = exists;
+    run->exists = run->current = es_new_mask(run);
+    if (view->variants > 1)
+        run->index_of = ES_NEW_ARRAY(&run->arena, (size_t)view->spaces * view->ids, uint16_t);
+    ES_NEED(run->exists && (run->index_of || view->variants == 1), "the catalog");
+    for (uint32_t e = 0; e < view->spaces * view->ids; e++) {
+        const uint32_t index = (plan->variant ? plan->variant[e] : 0) * view->matrices * view->slice + e % view->ids;
+        if (run->index_of)
+            run->index_of[e] = (uint16_t)index;
+        for (uint32_t m = 0; m < view->matrices; m++) {
+            const es_oid object = e / view->ids * view->stride + index + m * view->slice;
+            run->exists[object >> 6] |= es_bit(object);
+        }
+    }
+    view->exists = run->exists;
+    view->current = run->current;
+    view->index_of = run->index_of;
     return ES_OK;
+}
+
+static void catalog_lay_out(es_view *view, const es_trace_info *info, uint32_t slices, uint32_t variants)
+{
+    view->ids = info->experts;
+    view->matrices = slices;
+    view->variants = variants;
+    view->slice = (view->ids + 63) / 64 * 64;
+    view->experts = (variants * slices - 1) * view->slice + view->ids;
+    view->population = slices * view->ids;
+    view->stride = variants * slices * view->slice;
+    view->words_per_layer = view->stride / 64;
 }
 
 es_code es_catalog_open(es_run *run, es_err *err)
@@ -67,11 +93,11 @@ es_code es_catalog_open(es_run *run, es_err *err)
     const es_plan *plan = run->plan;
     const es_trace_info *info = plan->source->info(plan->source_state);
     es_view *view = &run->view;
-    uint32_t slices = run->contract->unit == ES_SLICE && plan->slices > 1 ? plan->slices : 1;
+    uint32_t slices = run->contract->unit == ES_SLICE && plan->slices > 1 ? plan->slices : 1, variants = plan->variants > 1 ? plan->variants : 1;
     if (info->layers == 0 || info->experts == 0 || info->top_k == 0)
         return es_err_set(err, ES_EINPUT, "trace: it has no rows (%u layers, %u experts)", info->layers, info->experts);
-    if (info->experts > 65535 || (uint64_t)(slices - 1) * ((info->experts + 63) / 64 * 64) + info->experts > 65535)
-        return es_err_set(err, ES_EINPUT, "trace: %u experts in %u slices are more than 65535 per layer", info->experts, slices);
+    if (info->experts > 65535 || (uint64_t)(slices * variants - 1) * ((info->experts + 63) / 64 * 64) + info->experts > 65535)
+        return es_err_set(err, ES_EINPUT, "trace: %u experts in %u slices at %u precisions are more than 65535 per layer", info->experts, slices, variants);
     const bool shared = plan->catalog.key == ES_KEY_EXPERT;
     es_code code = shared ? catalog_shared(plan, info, slices, err) : ES_OK;
     if (code != ES_OK)
@@ -80,15 +106,14 @@ es_code es_catalog_open(es_run *run, es_err *err)
     run->composer.source_state = plan->source_state;
     run->composer.info = info;
     run->composer.slices = slices;
+    run->composer.whole = slices == 1 && variants == 1;
     view->layers = info->layers;
-    if ((code = catalog_lay_out(run, info->experts, slices, err)) != ES_OK)
-        return code;
-    view->variants = 1;
+    catalog_lay_out(view, info, slices, variants);
     view->spaces = shared ? 1 : view->layers;
     view->words = view->words_per_layer * view->spaces;
     view->objects = view->words * 64;
     view->layer_number = info->layer_number;
-    if ((code = catalog_weigh(run, err)) != ES_OK)
+    if ((code = catalog_weigh(run, err)) != ES_OK || (code = catalog_fill(run, err)) != ES_OK)
         return code;
     run->seen = es_new_mask(run);
     run->fresh = es_new_mask(run);

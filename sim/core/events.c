@@ -90,7 +90,7 @@ es_code es_composer_step(es_run *run, bool *more, es_err *err)
     c->request = c->step.token[c->row].request;
     c->fresh_request = !first && c->request != request;
     c->steps++;
-    c->plain = c->rows == 1 && c->slices == 1 && run->contract->unit != ES_ID && run->contract->judge == ES_JUDGE_EVENT && !c->routes;
+    c->plain = c->rows == 1 && c->whole && run->contract->unit != ES_ID && run->contract->judge == ES_JUDGE_EVENT && !c->routes;
     *more = true;
     return ES_OK;
 }
@@ -119,13 +119,22 @@ static bool events_plain(es_run *run, uint32_t row)
     return false;
 }
 
+/* The index of each expert of a layer; NULL: its number. */
+static const uint16_t *events_indices(const es_run *run, uint32_t layer)
+{
+    const es_view *view = &run->view;
+    return view->index_of ? view->index_of + (view->spaces == 1 ? 0 : (size_t)layer * view->ids) : NULL;
+}
+
 /* The union of rows [row, row + rows): list in order of first appearance, touch in order of last appearance, and how many rows
- * each serves. With slices an expert stands for its matrices, one after another in both orders. */
+ * each serves. With slices an expert stands for its matrices, one after another in both orders; with several precisions it is the
+ * object of the one that it has now. */
 static bool events_union(es_run *run, uint32_t row, uint32_t rows)
 {
     es_composer *c = &run->composer;
     es_event *e = &c->event;
     const uint32_t slices = c->slices, slice = run->view.slice;
+    const uint16_t *index_of = events_indices(run, c->layer);
     uint32_t count = 0, assignments = 0;
     memset(c->mask, 0, e->words * sizeof *c->mask);
     for (uint32_t r = row; r < row + rows; r++) {
@@ -134,7 +143,7 @@ static bool events_union(es_run *run, uint32_t row, uint32_t rows)
         memset(c->seen, 0, e->words * sizeof *c->seen);
         for (uint32_t i = 0; i < n; i++)
             for (uint32_t s = 0; s < slices; s++) {
-                uint32_t id = s * slice + ids[i];
+                uint32_t id = s * slice + (index_of ? index_of[ids[i]] : ids[i]);
                 uint64_t bit = 1ull << (id & 63);
                 if (c->seen[id >> 6] & bit) {
                     es_composer_fault(run, r);
@@ -167,7 +176,7 @@ static bool events_union(es_run *run, uint32_t row, uint32_t rows)
             uint32_t n;
             const uint16_t *ids = es_row_ids(c, r, c->layer, &n);
             for (uint32_t i = n * slices; i-- > 0;) {
-                uint32_t id = i % slices * slice + ids[i / slices];
+                uint32_t id = i % slices * slice + (index_of ? index_of[ids[i / slices]] : ids[i / slices]);
                 uint64_t bit = 1ull << (id & 63);
                 if (!(c->seen[id >> 6] & bit)) {
                     c->seen[id >> 6] |= bit;
@@ -178,6 +187,11 @@ static bool events_union(es_run *run, uint32_t row, uint32_t rows)
         e->touch = c->touch;
     }
     return count > 0;
+}
+
+static bool events_row(es_run *run, uint32_t row)
+{
+    return run->composer.whole ? events_plain(run, row) : events_union(run, row, 1);
 }
 
 void es_composer_layer(es_run *run, uint32_t layer)
@@ -237,10 +251,10 @@ bool es_composer_event(es_run *run)
         if (c->routes && !es_route_rows(run, row, whole ? end - row : 1))
             return false;
         if (whole) {
-            some = end - row == 1 && c->slices == 1 ? events_plain(run, row) : events_union(run, row, end - row);
+            some = end - row == 1 ? events_row(run, row) : events_union(run, row, end - row);
             c->unit_row = end;
         } else {
-            some = events_plain(run, row);
+            some = events_row(run, row);
             c->unit_row = row + 1;
             for (uint32_t n = 0; c->unit_row < end && (es_row_ids(c, c->unit_row, c->layer, &n), n == 0);)
                 c->unit_row++;

@@ -94,7 +94,7 @@ void es_fetch_decide(es_run *run, uint32_t misses)
 
 /* ---- clock none ---- */
 
-/* Of matrices, which differ in size: of all misses but those that the dispatcher did not fetch. */
+/* Of matrices or several precisions, which differ in size: of all misses but those that the dispatcher did not fetch. */
 static ES_COLD int64_t fetch_bytes(const es_run *run)
 {
     const es_event *e = &run->composer.event;
@@ -110,7 +110,7 @@ static inline void fetch_count(es_run *run, uint32_t fetched)
     es_event *e = &run->composer.event;
     if (!e->counted)
         return;
-    int64_t bytes = run->composer.slices == 1 ? fetched * run->bytes[e->word] : fetch_bytes(run);
+    int64_t bytes = run->composer.whole ? fetched * run->bytes[e->word] : fetch_bytes(run);
     run->tally.fetched_bytes += bytes;
     run->tally.decode_fetched_bytes += e->phase == ES_DECODE ? bytes : 0;
     for (uint32_t w = 0; w < e->words; w++) {
@@ -237,7 +237,7 @@ void es_fetch_instant(es_run *run, uint32_t misses)
     if (keep == 0)
         return;
     uint32_t bucket = run->view.per_layer ? e->layer : 0;
-    int64_t units = run->composer.slices == 1 ? keep * tier->unit[e->word] : es_event_sum(e, run->stay, tier->unit);
+    int64_t units = run->composer.whole ? keep * tier->unit[e->word] : es_event_sum(e, run->stay, tier->unit);
     /* 1. */
     if (run->contract->overflow == ES_KEEP_BEST)
         run->exceeded = true;

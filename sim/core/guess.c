@@ -12,7 +12,7 @@ static void guess_queue(es_run *run, uint32_t t, es_oid object, bool at_gate)
 {
     const es_event *e = &run->composer.event;
     size_t w = object >> 6;
-    if (!es_mask_has(run->view.exists, object % run->view.stride))
+    if (!es_mask_has(run->view.exists, object))
         return;                             /* there is no such expert */
     if (at_gate && w >= e->word && w < e->word + e->words && e->mask[w - e->word] & es_bit(object))
         return;                             /* the event at hand fetches it already */

@@ -2,6 +2,7 @@
 #include "sim/core/plan.h"
 
 static const char *const plan_disciplines[] = {"fifo", "lanes", "shared", NULL};
+static const char *const plan_assigns[] = {"index", "popularity", "rarity", "random", "file", NULL};
 static const char *const plan_keys[] = {"layer_expert", "expert", NULL};
 static const char *const plan_guess_costs[] = {"link", "serial", "free", NULL};
 static const char *const plan_overlaps[] = {"resident_first", "in_order", "barrier", NULL};
@@ -45,6 +46,15 @@ const es_option es_link_options[] = {
 const es_option es_catalog_options[] = {
     {.name = "key", .type = ES_OPT_ENUM, .offset = offsetof(es_plan_catalog, key), .choices = plan_keys,
         .help = "What is one object: an expert of one layer; or an expert index, which all layers share (some published simulators do, and it flatters hit rates)."},
+    {.name = "bits", .type = ES_OPT_JSON, .offset = offsetof(es_plan_catalog, bits),
+        .help = "Bits of a weight of the experts: 4, or the share of each layer's experts at each precision, {\"2\": 0.25, \"4\": 0.5, \"8\": 0.25}; absent: one precision, of which nothing is said."},
+    {.name = "assign", .type = ES_OPT_ENUM, .offset = offsetof(es_plan_catalog, assign), .choices = plan_assigns,
+        .help = "Which experts have which bits: by their numbers, in the order of `bits`; the most used the widest (popularity) or the narrowest (rarity); by chance; as `file` says."},
+    {.name = "calibrate", .type = ES_OPT_TEXT, .offset = offsetof(es_plan_catalog, calibrate), .def_text = "in_sample",
+        .help = "Trace whose decode steps say who is used most; in_sample: the run's own."},
+    {.name = "file", .type = ES_OPT_TEXT, .offset = offsetof(es_plan_catalog, file), .help = "With assign file: lines `layer,expert,bits`, one for every expert; `bits` is then a list."},
+    {.name = "bytes", .type = ES_OPT_JSON, .offset = offsetof(es_plan_catalog, bytes),
+        .help = "Bytes of an expert by its bits, {\"4\": \"64.5MiB\"}; where nothing is said, the model's bytes * bits / model.expert_bits, rounded down."},
     {0},
 };
 

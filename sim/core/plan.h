@@ -54,8 +54,15 @@ typedef struct es_plan_start {  /* an expert that contract.start puts into the s
 
 typedef enum es_key { ES_KEY_LAYER_EXPERT, ES_KEY_EXPERT } es_key;
 
-typedef struct es_plan_catalog { /* catalog */
+enum { ES_MOST_VARIANTS = 8 };  /* precisions that the experts of a model come in */
+
+typedef enum es_assign { ES_ASSIGN_INDEX, ES_ASSIGN_POPULARITY, ES_ASSIGN_RARITY, ES_ASSIGN_RANDOM, ES_ASSIGN_FILE } es_assign;
+
+typedef struct es_plan_catalog { /* catalog; of it the core reads the key, the rest has become variants, bits and bytes of the plan */
     int key;                    /* es_key: expert e of two layers is two objects, or one */
+    int assign;                 /* es_assign */
+    const es_json *bits, *bytes;
+    const char *file, *calibrate;
 } es_plan_catalog;
 
 typedef enum es_overlap { ES_RESIDENT_FIRST, ES_IN_ORDER, ES_BARRIER } es_overlap;
@@ -83,6 +90,10 @@ typedef struct es_plan {
     const int64_t *expert_bytes; /* [layers] of the trace; NULL: nobody said and nobody needs to know */
     uint32_t slices;            /* matrices of an expert, with contract.unit slice; 0: not cut */
     const int64_t *matrix_bytes; /* [slices][layers], they add up to expert_bytes; NULL: all alike */
+    uint32_t variants;          /* precisions; 0: one */
+    uint32_t bits[ES_MOST_VARIANTS]; /* of each; 0: nobody said */
+    const uint8_t *variant;     /* [layers][experts] which of them an expert has; NULL: the first */
+    const int64_t *variant_bytes; /* [variants][slices][layers] bytes of an object; NULL with one precision: as above */
     es_contract contract;
     const es_plan_start *start;         size_t start_count;
     es_plan_catalog catalog;

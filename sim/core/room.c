@@ -214,7 +214,7 @@ bool es_room_exceeds(const es_run *run, const es_event *event, const uint64_t *k
     const es_tier *tier = &run->tier[run->serving];
     uint32_t b = run->view.per_layer ? event->layer : 0;
     int64_t units = event->count * tier->unit[event->word];
-    if (kept || run->settled || run->composer.slices > 1) {
+    if (kept || run->settled || !run->composer.whole) {
         units = 0;
         for (uint32_t w = 0; w < event->words; w++) {
             uint64_t stays = kept ? kept[w] : event->mask[w];

@@ -65,18 +65,22 @@ void es_route_layer(es_run *run, uint32_t layer)
     }
 }
 
-/* What is resident by expert: the words of the layer, or with slices those experts of which no matrix is missing. */
+/* What is resident by expert, at the precision it has: the words of the layer, or those experts of which no matrix is missing. */
 static const uint64_t *route_resident(const es_run *run, uint32_t layer)
 {
     const es_composer *c = &run->composer;
     const uint64_t *mask = run->tier_view[run->serving].resident + es_layer_base(&run->view, layer) / 64;
     uint64_t *whole = run->routing.resident;
-    if (c->slices == 1)
+    if (c->whole)
         return mask;
-    const uint32_t words = run->view.slice / 64;
-    memcpy(whole, mask, words * sizeof *whole);
-    for (uint32_t w = words; w < run->view.words_per_layer; w++)
-        whole[w % words] &= mask[w];
+    memset(whole, 0, run->view.slice / 8);
+    for (uint32_t e = 0; e < run->view.ids; e++) {
+        const uint32_t index = es_object_of(&run->view, layer, e) - es_layer_base(&run->view, layer);
+        bool all = true;
+        for (uint32_t m = 0; m < run->view.matrices; m++)
+            all &= es_mask_has(mask, index + m * run->view.slice);
+        whole[e >> 6] |= (uint64_t)all << (e & 63);
+    }
     return whole;
 }
 

@@ -30,12 +30,13 @@ static uint32_t run_row(const es_run *run)
     return run->composer.routes && run->router->uses ? run->router->uses(run->router_state, width) : width;
 }
 
-/* Of one whole expert. */
-static int64_t run_expert_bytes(const es_run *run, uint32_t layer)
+/* Of all experts of a layer, each at the precision it has. */
+static int64_t run_layer_bytes(const es_run *run, uint32_t layer)
 {
+    const uint32_t first = es_layer_base(&run->view, layer) / 64;
     int64_t bytes = 0;
-    for (uint32_t i = 0; i < run->view.stride; i += run->view.slice)
-        bytes += run->bytes[(layer * run->view.stride + i) / 64];
+    for (uint32_t w = first; w < first + run->view.words_per_layer; w++)
+        bytes += __builtin_popcountll(run->current[w]) * run->bytes[w];
     return bytes;
 }
 
@@ -47,13 +48,14 @@ static int64_t run_cycle_objects(const es_run *run)
     return wanted < all ? wanted : all;
 }
 
+/* Where the experts of a layer differ in precision, of so many that weigh as much as they do on average. */
 static int64_t run_cycle_bytes(const es_run *run)
 {
     int64_t bytes = 0;
     if (run->view.spaces < run->view.layers)
-        return run_cycle_objects(run) * run->bytes[0];
+        return run_cycle_objects(run) * run_layer_bytes(run, 0) / run->view.population;
     for (uint32_t l = 0; l < run->view.layers; l++)
-        bytes += run_row(run) * run_expert_bytes(run, l);
+        bytes += run_row(run) * run_layer_bytes(run, l) / run->view.ids;
     return bytes;
 }
 
@@ -118,7 +120,7 @@ static void run_report_capacity(const es_run *run, es_json *out)
     const int64_t room = run_serving_room(run), population = (int64_t)run->view.spaces * run->view.population;
     int64_t population_bytes = 0;
     for (uint32_t l = 0; l < run->view.spaces; l++)
-        population_bytes += run->composer.info->experts * run_expert_bytes(run, l);
+        population_bytes += run_layer_bytes(run, l);
     es_json_add_int(capacity, "objects", population);
     if (tier->home)
         cJSON_AddNullToObject(capacity, "slots_or_bytes");

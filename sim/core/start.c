@@ -45,7 +45,7 @@ es_code es_start_fill(es_run *run, es_err *err)
     const uint32_t slices = run->composer.slices;
     const uint64_t before = run->tally.initial_loads;
     for (size_t i = 0; i < plan->start_count; i++) {
-        es_oid first = es_layer_base(&run->view, plan->start[i].layer) + plan->start[i].expert;
+        es_oid first = es_object_of(&run->view, plan->start[i].layer, plan->start[i].expert);
         for (uint32_t s = 0; s < slices; s++)
             if (!start_place(run, first + s * run->view.slice))
                 return start_full(run, &plan->start[i], err);

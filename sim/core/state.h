@@ -156,6 +156,7 @@ typedef struct es_composer {
     bool plain;                 /* every event of the step is one row as it stands in the trace (row.h) */
     uint32_t layer;             /* ordinal, while its events are walked */
     uint32_t slices;            /* matrices that an expert is cut into; 1: it is not */
+    bool whole;                 /* an expert's id is its index and a layer's objects are alike: not cut, of one precision */
     /* the union of the rows at hand; sub-events are cut from it */
     uint32_t unit_row;          /* unit token, id: next row */
     uint32_t cut, cut_count;    /* judge serialized, unit id: next element of the list */
@@ -301,6 +302,8 @@ struct es_run {
     uint32_t host;              /* tier with a cpu compute unit, or ES_NO_TIER */
 
     uint64_t *bucket_room;      /* of view, to be changed */
+    uint64_t *exists, *current; /* of view */
+    uint16_t *index_of;
     uint64_t *seen;             /* [words] used before: what is missed for the first time is compulsory */
     uint64_t *settled;          /* [words] in the serving tier from the start; NULL: the policy put nothing there */
     uint64_t *fresh;            /* [words] came into the serving tier by a guess and was not used since */

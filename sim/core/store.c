@@ -323,7 +323,7 @@ es_code es_store_initial(es_run *run, es_err *err)
     size_t n = run->policy->initial(run->policy_state, run->serving, tier->victims, run->view.objects);
     for (size_t i = 0; i < n; i++) {
         es_oid object = tier->victims[i];
-        if (object >= run->view.objects || !es_mask_has(run->view.exists, object % run->view.stride) || es_mask_has(tier->view->resident, object))
+        if (object >= run->view.objects || !es_mask_has(run->view.exists, object) || es_mask_has(tier->view->resident, object))
             return es_err_set(err, ES_EINTERNAL, "policy %s: initial names object %u twice or out of range", run->policy->part.name, object);
         store_place(run, run->serving, object);
         uint32_t bucket = run->view.per_layer ? run->view.layer_of[object >> 6] : 0;

@@ -72,7 +72,7 @@ static const char *const events_whys[] = {"demand", "guess", "touch", "idle", "r
 /* Are experts cut into matrices? */
 static bool events_cut(const events *s)
 {
-    return s->view->slice < s->view->stride;
+    return s->view->matrices > 1;
 }
 
 static es_code events_init(void *self, const es_site *site, es_err *err)
@@ -94,7 +94,8 @@ static es_code events_init(void *self, const es_site *site, es_err *err)
         return es_err_set(err, ES_EINPUT, "path: cannot write \"%s\": %s", s->partial, strerror(errno));
     setvbuf(s->file, buffer, _IOFBF, EVENTS_BUFFER);
     if (s->format == EVENTS_CSV)
-        fprintf(s->file, "t_ns,kind,step,layer,expert%s,from,to,channel,why,since_ns,bytes,count,knob,value\n", events_cut(s) ? ",slice" : "");
+        fprintf(s->file, "t_ns,kind,step,layer,expert%s%s,from,to,channel,why,since_ns,bytes,count,knob,value\n", events_cut(s) ? ",slice" : "",
+            s->view->variants > 1 ? ",bits" : "");
     return ES_OK;
 }
 
@@ -145,7 +146,9 @@ static void events_line(events *s, const es_fact *fact, const char *name, unsign
     events_int(s, "layer", of_event || (one && own_layer), view->layer_number[layer]);
     events_int(s, "expert", one, one ? es_expert_of(view, object) : 0);
     if (events_cut(s))
-        events_int(s, "slice", one, object % view->stride / view->slice);
+        events_int(s, "slice", one, object % view->stride / view->slice % view->matrices);
+    if (view->variants > 1)
+        events_int(s, "bits", one, one ? view->bits[object >> 6] : 0);
     events_text(s, "from", events_tier(s, has & HAS_FROM, fact->from));
     events_text(s, "to", events_tier(s, has & HAS_TO, fact->to));
     events_text(s, "channel", has & HAS_CHANNEL && fact->channel < view->channels ? view->channel[fact->channel].name : NULL);

@@ -49,7 +49,7 @@ static void memory_report(void *self, es_json *out)
     for (uint32_t w = 0; w < s->view->words; w++)
         for (uint64_t left = resident[w]; left != 0; left &= left - 1) {
             size_t object = (size_t)w * 64 + (size_t)__builtin_ctzll(left);
-            if (!es_mask_has(s->view->exists, (es_oid)(object % s->view->stride)))
+            if (!es_mask_has(s->view->exists, (es_oid)object))
                 continue;       /* a home tier has its whole words set */
             age += s->step + 1 - s->born[object];
             count++;

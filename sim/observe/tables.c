@@ -72,7 +72,7 @@ static void tables_add(tables_sum *sum, const tables_sum *more)
 static int64_t tables_bytes(const es_view *view, const es_event *event)
 {
     int64_t bytes = 0;
-    if (view->slice == view->stride)                            /* whole experts: alike in a layer */
+    if (view->slice == view->stride)                            /* whole experts of one precision: alike in a layer */
         return (int64_t)(event->count - event->hits - event->late) * view->bytes[event->word];
     for (uint32_t w = 0; w < event->words; w++) {
         uint64_t missed = event->mask[w] & ~event->hit[w];

@@ -15,14 +15,14 @@
 #include "sim/base/rng.h"
 #include "sim/base/time.h"
 
-#define ES_ABI 2u               /* raised when a struct that plug-ins inline changes */
+#define ES_ABI 3u               /* raised when a struct that plug-ins inline changes */
 
 typedef enum es_kind {          /* order of `expertsim list` */
     ES_KIND_POLICY, ES_KIND_PREDICTOR, ES_KIND_DISPATCHER, ES_KIND_ROUTER, ES_KIND_SCHEDULER, ES_KIND_ALLOCATOR,
     ES_KIND_TIMING, ES_KIND_TUNER, ES_KIND_OBSERVER, ES_KIND_SOURCE, ES_KIND_PROBE, ES_KINDS
 } es_kind;
 
-typedef uint32_t es_oid;        /* object id, dense: (variant * layers + layer ordinal) * stride + index; stride is a multiple of 64 */
+typedef uint32_t es_oid;        /* object id, dense: layer ordinal * stride + index; stride is a multiple of 64 */
 #define ES_NO_OBJECT UINT32_MAX
 #define ES_NO_TIER UINT32_MAX
 

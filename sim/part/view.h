@@ -1,7 +1,7 @@
 /* View: everything a part may know of the run, as plain arrays owned by the core. Asking costs a load, not a call.
  *
  * Masks are arrays of 64-bit words over object ids: object o is bit (o & 63) of word (o >> 6). All objects of a word belong to
- * one layer and have one size, because the stride between layers is a multiple of 64. */
+ * one layer and have one size and one precision, because the stride between layers is a multiple of 64. */
 #ifndef ES_PART_VIEW_H
 #define ES_PART_VIEW_H
 
@@ -63,10 +63,15 @@ typedef struct es_view {
     bool pins_beside;           /* contract.pins_take_room is off: what a policy starts with stands beside the capacity, not in it */
     bool as_coded;              /* some part may overcommit as a published source does (ES_AS_CODED) */
     uint32_t top_k;             /* width of a row of the trace; 0 where ids are not those of the trace (contract.unit: slice) */
-    uint32_t layers, experts, stride, variants; /* indices of a layer are below `experts`, ids of the next begin a stride later */
-    uint32_t slice;             /* indices from a matrix of all experts to the next (contract.unit: slice); else the stride */
-    uint32_t population;        /* objects of a layer */
-    const uint64_t *exists;     /* [words_per_layer] which indices they are: each matrix fills up its last word with none */
+    uint32_t layers, experts, stride; /* indices of a layer are below `experts`, ids of the next begin a stride later */
+    uint32_t ids;               /* experts of a layer, as the trace numbers them; where nothing is cut these are the indices */
+    uint32_t matrices, variants;/* of an expert (contract.unit: slice) and precisions of experts (catalog.bits), 1 and 1 where nothing is cut */
+    uint32_t slice;             /* a layer's indices are cut into [variants][matrices] sections of so many, each of all experts */
+    uint32_t population;        /* objects of a layer that events can ask for */
+    const uint64_t *exists;     /* [words] objects there are: each section fills up its last word with none */
+    const uint64_t *current;    /* [words] those that events ask for: of each expert the precision it has now */
+    const uint16_t *index_of;   /* [spaces][ids] index of an expert's (first) object of the precision it has now; NULL: its number */
+    const uint8_t *bits;        /* [words] of a weight; 0: nobody said */
     uint32_t objects;           /* ids are below this */
     uint32_t words, words_per_layer;
     uint32_t spaces;            /* layers that have experts of their own: `layers`, or 1 when all share theirs (catalog.key: expert) */
@@ -104,6 +109,27 @@ static inline uint32_t es_expert_of(const es_view *view, es_oid object)
 static inline es_oid es_layer_base(const es_view *view, uint32_t layer)
 {
     return view->spaces == 1 ? 0 : layer * view->stride;
+}
+
+/* The object that an event would ask for to have this expert, at the precision it has now; of several matrices the first. */
+static inline es_oid es_object_of(const es_view *view, uint32_t layer, uint32_t expert)
+{
+    const size_t row = view->spaces == 1 ? 0 : (size_t)layer * view->ids;
+    return es_layer_base(view, layer) + (view->index_of ? view->index_of[row + expert] : expert);
+}
+
+/* The same for an index that an earlier event listed: whatever precision it was, what would be asked for now. */
+static inline es_oid es_object_now(const es_view *view, uint32_t layer, uint32_t index)
+{
+    if (!view->index_of)
+        return es_layer_base(view, layer) + index;
+    return es_object_of(view, layer, index % view->slice) + index / view->slice % view->matrices * view->slice;
+}
+
+/* Which indices of a layer events can ask for: [words_per_layer]. */
+static inline const uint64_t *es_current_of(const es_view *view, uint32_t layer)
+{
+    return view->current + es_layer_base(view, layer) / 64;
 }
 
 static inline uint32_t es_bucket_of(const es_view *view, uint32_t tier, es_oid object)

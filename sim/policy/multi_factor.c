@@ -98,7 +98,7 @@ static uint32_t factor_layer(const es_view *view, double number)
     return layer;
 }
 
-/* All matrices of the experts listed. */
+/* All matrices of the experts listed, in every precision. */
 static es_code factor_avoid(factor *s, es_err *err)
 {
     const es_view *view = s->view;
@@ -112,7 +112,7 @@ static es_code factor_avoid(factor *s, es_err *err)
             return es_err_set(err, ES_EINPUT, "avoid: an entry is not [layer, expert]");
         const uint32_t layer = factor_layer(view, number->valuedouble);
         const double e = expert->valuedouble;
-        if (layer == view->layers || !(e >= 0 && e < view->slice && e == (uint32_t)e && es_mask_has(view->exists, (es_oid)e)))
+        if (layer == view->layers || !(e >= 0 && e < view->ids && e == (uint32_t)e))
             return es_err_set(err, ES_EINPUT, "avoid: the model has no expert [%g, %g]", number->valuedouble, e);
         for (uint32_t index = (uint32_t)e; index < view->stride; index += view->slice) {
             const es_oid object = es_layer_base(view, layer) + index;

@@ -90,7 +90,7 @@ static es_code learned_shape(const learned_file *f, learned *s, es_err *err)
         {"context", 0, s->view->layers - 1, &s->context}, {"ahead", 1, s->view->layers, &s->ahead},
         {"hidden", 1, 65536, &s->units}, {"buckets", 1, 64, &s->buckets}, {"knots", 2, 1024, &s->knots},
     };
-    const struct { const char *name; uint32_t here; } model[] = {{"layers", s->view->layers}, {"experts", s->view->experts}, {"top_k", s->view->top_k}};
+    const struct { const char *name; uint32_t here; } model[] = {{"layers", s->view->layers}, {"experts", s->view->ids}, {"top_k", s->view->top_k}};
     es_code code = learned_format(f, err);
     for (size_t i = 0; i < sizeof model / sizeof *model && code == ES_OK; i++)
         code = learned_fits(f, model[i].name, model[i].here, err);
@@ -144,7 +144,7 @@ static void *learned_array(const learned_file *f, const char *name, es_h5_type t
 
 static es_code learned_arrays(const learned_file *f, learned *s, es_err *err)
 {
-    const int64_t layers = s->view->layers, experts = s->view->experts;
+    const int64_t layers = s->view->layers, experts = s->view->ids;
     if (!(s->in = learned_array(f, "/hidden/weights", ES_H5_F32, 4, (int64_t[]){layers, s->context + 1, experts, s->units}, err))
         || !(s->threshold = learned_array(f, "/hidden/bias", ES_H5_F32, 2, (int64_t[]){layers, s->units}, err))
         || !(s->out = learned_array(f, "/out/weights", ES_H5_F32, 3, (int64_t[]){layers, s->units, experts}, err))
@@ -191,8 +191,8 @@ static es_code learned_init(void *self, const es_site *site, es_err *err)
         return code;
     }
     s->hidden = ES_NEW_ARRAY(site->arena, s->units, double);
-    s->score = ES_NEW_ARRAY(site->arena, s->view->experts, double);
-    s->best = ES_NEW_ARRAY(site->arena, s->view->experts, uint16_t);
+    s->score = ES_NEW_ARRAY(site->arena, s->view->ids, double);
+    s->best = ES_NEW_ARRAY(site->arena, s->view->ids, uint16_t);
     return s->hidden && s->score && s->best ? recent_init(&s->recent, site, err) : es_err_nomem(err, "a trained network");
 }
 
@@ -218,13 +218,13 @@ static double learned_weight(const learned *s, uint32_t count)
 static void learned_see(learned *s, uint32_t layer, size_t place, uint32_t back)
 {
     const size_t units = (size_t)s->units;
-    const float *in = s->in + ((size_t)layer * (size_t)(s->context + 1) + place) * s->view->experts * units;
+    const float *in = s->in + ((size_t)layer * (size_t)(s->context + 1) + place) * s->view->ids * units;
     uint32_t count;
     const uint16_t *list = recent_list(&s->recent, recent_before(&s->recent, layer, back), &count);
     const double weight = learned_weight(s, count);
     for (uint32_t i = 0; i < count; i++)
         for (size_t j = 0; j < units; j++)
-            s->hidden[j] += weight * in[(size_t)list[i] * units + j];
+            s->hidden[j] += weight * in[(size_t)es_expert_of(s->view, list[i]) * units + j];
 }
 
 /* Positions 0, 1-2, 3-6, 7-14, ...; the last bucket takes all beyond. */
@@ -238,7 +238,7 @@ static size_t learned_bucket(const learned *s, const es_predict_ask *ask)
 
 static void learned_score(learned *s, const es_predict_ask *ask, uint32_t ahead, size_t distance)
 {
-    const size_t layer = ask->layer, experts = s->view->experts, units = (size_t)s->units;
+    const size_t layer = ask->layer, experts = s->view->ids, units = (size_t)s->units;
     const float *bias = s->bias + (distance * s->recent.layers + layer) * experts;
     const float *position = s->position + (layer * (size_t)s->buckets + learned_bucket(s, ask)) * experts;
     for (size_t j = 0; j < units; j++)
@@ -251,7 +251,7 @@ static void learned_score(learned *s, const es_predict_ask *ask, uint32_t ahead,
     uint32_t count;
     const uint16_t *before = recent_list(&s->recent, ask->layer, &count);
     for (uint32_t i = 0; i < count; i++)
-        s->score[before[i]] += learned_weight(s, count) * s->repeat[layer * experts + before[i]];
+        s->score[es_expert_of(s->view, before[i])] += learned_weight(s, count) * s->repeat[layer * experts + es_expert_of(s->view, before[i])];
     for (size_t j = 0; j < units; j++) {
         const float *out = s->out + (layer * units + j) * experts;
         if (s->hidden[j] > 0.0)
@@ -279,11 +279,11 @@ static uint32_t learned_predict(void *self, const es_predict_ask *ask, es_guess 
     const size_t distance = (ahead < s->ahead ? ahead : (size_t)s->ahead) - 1;
     uint32_t wanted = s->most > 0 ? (uint32_t)s->most : s->view->top_k, count = 0;
     learned_score(s, ask, ahead, distance);
-    wanted = recent_best(s->score, s->view->experts, s->best, wanted < most ? wanted : most);
+    wanted = recent_best(s->score, s->view->ids, s->best, wanted < most ? wanted : most);
     for (uint32_t i = 0; i < wanted; i++) {
         double sure = learned_sure(s, distance, s->score[s->best[i]]);
         if (sure >= s->least)
-            out[count++] = (es_guess){es_layer_base(s->view, ask->layer) + s->best[i], (float)sure};
+            out[count++] = (es_guess){es_object_of(s->view, ask->layer, s->best[i]), (float)sure};
     }
     return count;
 }

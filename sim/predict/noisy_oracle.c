@@ -113,13 +113,13 @@ static bool noisy_wants(const es_future *future, uint64_t from, uint64_t to, uin
 }
 
 /* What events [from, to) want, each or another in its place, then what is named in addition. */
-static uint32_t noisy_list(noisy *s, uint64_t from, uint64_t to, double chance, es_oid base, es_guess *out, uint32_t most)
+static uint32_t noisy_list(noisy *s, uint64_t from, uint64_t to, double chance, uint32_t layer, es_guess *out, uint32_t most)
 {
     const es_future *future = s->view->future;
     const uint64_t wanted = future->first[to] - future->first[from], places = wanted + (uint64_t)s->extra;
     uint32_t count = 0, index = 0;
     for (uint32_t w = 0; w < s->view->words_per_layer; w++)
-        s->taken[w] = ~s->view->exists[w];
+        s->taken[w] = ~es_current_of(s->view, layer)[w];
     for (uint64_t i = future->first[from]; i < future->first[to] && !s->blind; i++)
         s->taken[future->list[i] >> 6] |= 1ull << (future->list[i] & 63);
     for (uint64_t place = 0; place < places && count < most; place++) {
@@ -134,7 +134,7 @@ static uint32_t noisy_list(noisy *s, uint64_t from, uint64_t to, double chance, 
             continue;
         }
         bool surely = right || (s->lucky && count == 0 && noisy_wants(future, from, to, index));
-        out[count++] = (es_guess){base + index, noisy_sure(s, surely, from, index)};
+        out[count++] = (es_guess){es_object_now(s->view, layer, index), noisy_sure(s, surely, from, index)};
     }
     return count;
 }
@@ -171,7 +171,7 @@ static uint32_t noisy_predict(void *self, const es_predict_ask *ask, es_guess *o
     uint64_t from, to;
     if (ask->layer < (uint32_t)s->context || !coming_events(s->view, ask, &from, &to))
         return 0;
-    uint32_t count = noisy_list(s, from, to, noisy_chance(s, coming_distance(s->view, ask)), es_layer_base(s->view, ask->layer), out, most);
+    uint32_t count = noisy_list(s, from, to, noisy_chance(s, coming_distance(s->view, ask)), ask->layer, out, most);
     if (s->normalise)
         noisy_normalise(out, count);
     if (s->sorted)

@@ -29,7 +29,7 @@ static uint32_t previous_predict(void *self, const es_predict_ask *ask, es_guess
     const uint16_t *list = recent_list(r, ask->layer, &count);
     count = count < most ? count : most;
     for (uint32_t i = 0; i < count; i++)
-        out[i] = (es_guess){es_layer_base(r->view, ask->layer) + list[i], 1.0f};
+        out[i] = (es_guess){es_object_now(r->view, ask->layer, list[i]), 1.0f};
     return count;
 }
 

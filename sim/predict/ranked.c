@@ -190,11 +190,11 @@ static bool ranked_listed(const ranked *s, uint32_t index)
 }
 
 /* Fills what is free with what is left, all orders alike. */
-static void ranked_fill(ranked *s, uint64_t event)
+static void ranked_fill(ranked *s, uint64_t event, const uint64_t *current)
 {
     uint32_t left = 0;
     for (uint32_t i = 0; i < s->view->experts; i++)
-        if (es_mask_has(s->view->exists, i) && (s->placement == RANKED_UNRELATED || !ranked_listed(s, i)))
+        if (es_mask_has(current, i) && (s->placement == RANKED_UNRELATED || !ranked_listed(s, i)))
             s->rest[left++] = (uint16_t)i;
     for (uint32_t r = 0; r < s->view->population; r++) {
         if (s->list[r] != ES_NO_EXPERT)
@@ -223,12 +223,12 @@ static uint32_t ranked_predict(void *self, const es_predict_ask *ask, es_guess *
     for (uint64_t i = future->first[from]; i < future->first[to] && s->placement == RANKED_CALIBRATED; i++)
         if (!ranked_listed(s, future->list[i]))     /* a layer in parts may list one twice */
             ranked_put(s, i == future->first[from] ? &s->first : &s->others, from, future->list[i]);
-    ranked_fill(s, from);
+    ranked_fill(s, from, es_current_of(s->view, ask->layer));
     ranked_confidences(s, from);
     if (count > most)
         count = most;
     for (uint32_t r = 0; r < count; r++)
-        out[r] = (es_guess){es_layer_base(s->view, ask->layer) + s->list[r], (float)s->confidence[r]};
+        out[r] = (es_guess){es_object_now(s->view, ask->layer, s->list[r]), (float)s->confidence[r]};
     return count;
 }
 

@@ -41,7 +41,7 @@ static uint32_t recorded_predict(void *self, const es_predict_ask *ask, es_guess
 {
     const recorded *s = self;
     const es_step *step = ask->event->rows;
-    const uint32_t base = es_layer_base(s->view, ask->layer), end = ask->event->row + ask->event->tokens;
+    const uint32_t end = ask->event->row + ask->event->tokens;
     const size_t width = s->view->guesses, read = s->first > 0 && (size_t)s->first < width ? (size_t)s->first : width;
     uint32_t count = 0;
     if (ask->next_step || !step->guess)
@@ -51,13 +51,13 @@ static uint32_t recorded_predict(void *self, const es_predict_ask *ask, es_guess
         size_t at = ((size_t)row * s->view->layers + ask->layer) * width;
         for (size_t i = at; i < at + read && step->guess[i] != ES_NO_EXPERT; i++) {
             const uint16_t expert = step->guess[i];
-            if (expert >= s->view->slice || !es_mask_has(s->view->exists, expert) || es_mask_has(s->named, expert))
+            if (expert >= s->view->ids || es_mask_has(s->named, expert))
                 continue;
             s->named[expert >> 6] |= 1ull << (expert & 63);
-            for (uint32_t index = expert; index < s->view->stride; index += s->view->slice) {     /* each of its matrices */
+            for (uint32_t m = 0; m < s->view->matrices; m++) {
                 if (count == most)
                     return count;
-                out[count++] = (es_guess){base + index, step->guess_confidence ? step->guess_confidence[i] : 1.0f};
+                out[count++] = (es_guess){es_object_of(s->view, ask->layer, expert) + m * s->view->slice, step->guess_confidence ? step->guess_confidence[i] : 1.0f};
             }
         }
     }

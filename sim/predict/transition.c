@@ -123,11 +123,12 @@ static void transition_check(transition *s, uint32_t layer, const uint16_t *list
     for (uint32_t a = 0; a < s->ahead; a++) {
         size_t at = (size_t)a * s->recent.layers + layer;
         const uint8_t *bin = s->bin + at * s->view->experts;
+        const uint64_t *current = es_current_of(s->view, layer);
         if (!s->asked[at])
             continue;
         s->asked[at] = false;
         for (uint32_t e = 0; e < s->view->experts; e++)
-            s->told[a][bin[e]] += es_mask_has(s->view->exists, e);
+            s->told[a][bin[e]] += es_mask_has(current, e);
         for (uint32_t k = 0; k < count; k++)
             s->came[a][bin[list[k]]]++;
     }
@@ -176,10 +177,11 @@ static void transition_score(transition *s, uint32_t layer, uint32_t ahead)
 {
     const size_t experts = s->view->experts;
     const double usual = s->width / (double)s->view->population;
+    const uint64_t *current = es_current_of(s->view, layer);
     for (size_t e = 0; e < experts; e++) {
         double often = (s->used[layer * experts + e] + usual) / (s->events[layer] + 1.0);
         s->rarity[e] = 1.0 / often;
-        s->score[e] = es_mask_has(s->view->exists, (es_oid)e) ? log(often) : -INFINITY;
+        s->score[e] = es_mask_has(current, (es_oid)e) ? log(often) : -INFINITY;
     }
     for (uint32_t g = 0; g < s->groups; g++)
         if (g + 1 >= ahead || g >= s->context)
@@ -229,7 +231,7 @@ static uint32_t transition_predict(void *self, const es_predict_ask *ask, es_gue
         uint32_t e = s->best[i];
         double sure = ((double)s->came[a][bin[e]] + s->prior * chance[e]) / ((double)s->told[a][bin[e]] + s->prior);
         if (sure >= s->least)
-            out[count++] = (es_guess){es_layer_base(s->view, ask->layer) + e, (float)sure};
+            out[count++] = (es_guess){es_object_now(s->view, ask->layer, e), (float)sure};
     }
     return count;
 }

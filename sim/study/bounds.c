@@ -40,7 +40,7 @@ static size_t bounds_all(void *self, uint32_t tier, es_oid *out, size_t most)
         return 0;
     for (uint32_t space = 0; space < view->spaces; space++)
         for (uint32_t i = 0; i < view->experts && count < most; i++)
-            if (es_mask_has(view->exists, i))
+            if (es_mask_has(view->current, space * view->stride + i))
                 out[count++] = space * view->stride + i;
     return count;
 }
@@ -145,9 +145,9 @@ static int64_t bounds_smallest(const es_plan *plan)
     if (!plan->expert_bytes || !capacity || !*capacity || capacity[strlen(capacity) - 1] != 'B')
         return 0;
     const es_trace_info *info = plan->source->info(plan->source_state);
-    const bool apart = plan->slices > 1 && plan->matrix_bytes;
-    const int64_t *bytes = apart ? plan->matrix_bytes : plan->expert_bytes;
-    const size_t sizes = (size_t)info->layers * (apart ? plan->slices : 1);
+    const bool apart = plan->slices > 1 && (plan->matrix_bytes || plan->variant_bytes);
+    const int64_t *bytes = plan->variant_bytes ? plan->variant_bytes : apart ? plan->matrix_bytes : plan->expert_bytes;
+    const size_t sizes = (size_t)info->layers * (apart ? plan->slices : 1) * (plan->variant_bytes ? plan->variants : 1);
     int64_t least = bytes[0];
     bool differ = false;
     for (size_t i = 1; i < sizes; i++) {

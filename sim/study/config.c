@@ -412,6 +412,8 @@ static es_code config_plan(es_config *config, es_err *err)
     if (code == ES_OK)
         code = config_bytes(config, err);
     if (code == ES_OK)
+        code = config_precision(config, err);
+    if (code == ES_OK)
         code = config_start(config, err);
     es_plan_part *parts[] = {&plan->policy, &plan->predictor, &plan->dispatcher, &plan->router, &plan->tuner};
     for (size_t i = 0; i < sizeof parts / sizeof *parts && code == ES_OK; i++)

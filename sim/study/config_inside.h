@@ -2,7 +2,8 @@
  *
  *     config.c   top level: load, order of resolving, echo, tables      machine.c  parts, tiers, channels, links, compute
  *     model.c    bytes of the objects                                   feed.c     the trace
- *     start.c    what is there before the first step */
+ *     start.c    what is there before the first step                    precision.c  bits of the experts
+ *     popularity.c  uses of experts in a calibration trace */
 #ifndef ES_STUDY_CONFIG_INSIDE_H
 #define ES_STUDY_CONFIG_INSIDE_H
 
@@ -28,7 +29,7 @@ typedef struct config_trace {
 typedef struct config_model {
     const char *name, *precision;
     const es_json *shape, *expert_bytes, *layer_bytes, *matrix_bytes;
-    int64_t matrices, experts;
+    int64_t matrices, experts, expert_bits;
 } config_model;
 
 typedef struct config_channel { /* a channel of the plan and what only the config knows of it */
@@ -81,6 +82,16 @@ es_code config_model_read(es_config *config, es_json *echo, es_err *err);
 es_code config_bytes(es_config *config, es_err *err);
 /* The rows of contract.start, once the trace is open (start.c). */
 es_code config_start(es_config *config, es_err *err);
+/* A size in bytes, "12.6MiB" or a number, from 1 to 2^53. */
+es_code config_size(const es_json *value, int64_t *bytes, es_err *err);
+
+/* ---- precision.c: catalog.bits, once the bytes are known ---- */
+es_code config_precision(es_config *config, es_err *err);
+
+/* ---- popularity.c ---- */
+/* Decode uses of every expert in the trace at `path`, "in_sample": the run's own; [layers][experts], under catalog.key expert all in the first
+ * layer's row. */
+es_code config_uses(es_config *config, const char *path, uint64_t **uses, es_err *err);
 /* Uses of every object in the trace that a part's `calibrate` names. */
 es_code config_popularity(es_config *config, es_plan_part *part, es_err *err);
 

@@ -1,4 +1,4 @@
-/* Model: what the objects of a config weigh, and how often a calibration trace uses them.
+/* Model: what the objects of a config weigh.
  *
  * Bytes come from, in this order: model.expert_bytes, model.layer_bytes or model.matrix_bytes; the shape at model.precision; the
  * trace itself. Matrices weigh what model.matrix_bytes or the shape say of them, else they are equal parts of the expert. When
@@ -26,6 +26,8 @@ const es_option config_model_options[] = {
     {.name = "matrix_bytes", .type = ES_OPT_JSON, .offset = MODEL(matrix_bytes), .help = "Bytes of each matrix of an expert, which add up to it: a list of sizes, or of lists with one per MoE layer of the trace."},
     {.name = "experts", .type = ES_OPT_INT, .offset = MODEL(experts), .min = 0, .max = 65535,
         .help = "Experts per layer, where the trace does not say; 0: as the shape says, else the highest id + 1."},
+    {.name = "expert_bits", .type = ES_OPT_INT, .offset = MODEL(expert_bits), .def = 16, .min = 1, .max = 64, .unit = "bits",
+        .help = "Bits of a weight at which experts weigh what is said of them; catalog.bits goes from there."},
     {0},
 };
 
@@ -164,7 +166,7 @@ es_code config_model_read(es_config *config, es_json *echo, es_err *err)
 
 /* ---- bytes ---- */
 
-static es_code bytes_one(const es_json *value, int64_t *bytes, es_err *err)
+es_code config_size(const es_json *value, int64_t *bytes, es_err *err)
 {
     double found = 0.0;
     if (cJSON_IsString(value)) {
@@ -190,7 +192,7 @@ static es_code bytes_given(const es_json *value, const es_trace_info *info, int6
         return es_err_set(err, ES_EINPUT, "has %d entries, the trace has %u MoE layers", cJSON_GetArraySize(value), info->layers);
     const es_json *entry = list ? value->child : value;
     for (uint32_t layer = 0; layer < info->layers; layer++) {
-        es_code code = bytes_one(entry, &bytes[layer], err);
+        es_code code = config_size(entry, &bytes[layer], err);
         if (code && list)
             es_key_at(err, "%u", layer);
         if (code)
@@ -199,15 +201,6 @@ static es_code bytes_given(const es_json *value, const es_trace_info *info, int6
             entry = entry->next;
     }
     return ES_OK;
-}
-
-/* The ordinal of a layer number of the trace, or `layers` when it does not occur. */
-static uint32_t bytes_ordinal(const es_trace_info *info, uint32_t number)
-{
-    for (uint32_t i = 0; i < info->layers; i++)
-        if (info->layer_number[i] == number)
-            return i;
-    return info->layers;
 }
 
 /* model.layer_bytes: by the model's own layer numbers, of which it may know more than the trace uses. */
@@ -219,7 +212,7 @@ static es_code bytes_layers(const es_json *given, const es_trace_info *info, int
         const es_json *value = cJSON_GetObjectItemCaseSensitive(given, key);
         if (!value)
             return es_err_set(err, ES_EINPUT, "says nothing of layer %s of the trace", key);
-        es_code code = bytes_one(value, &bytes[i], err);
+        es_code code = config_size(value, &bytes[i], err);
         if (code)
             return es_key_at(err, "%s", key), code;
     }
@@ -389,85 +382,5 @@ es_code config_bytes(es_config *config, es_err *err)
     config->plan.expert_bytes = config->bytes_known ? bytes : NULL;
     if (config->plan.contract.unit == ES_SLICE)
         return bytes_slices(config, info, config->bytes_known ? bytes : NULL, err);
-    return ES_OK;
-}
-
-/* ---- calibration ---- */
-
-typedef struct popularity {
-    const es_trace_info *from, *info;   /* of the calibration trace, of the run's */
-    const uint32_t *first;      /* [layers of from] object with index 0; UINT32_MAX: the run has no such layer */
-    uint32_t slices, slice;     /* matrices of an expert; objects from one to the next */
-    uint64_t *mark, stamp;      /* [objects] counted already in the layer at hand */
-    uint64_t *uses;             /* [objects] */
-} popularity;
-
-static void popularity_row(popularity *p, uint32_t layer, const uint16_t *row)
-{
-    for (uint32_t k = 0; k < p->from->top_k && row[k] != ES_NO_EXPERT; k++) {
-        size_t object = p->first[layer] + row[k];
-        if (row[k] >= p->info->experts || p->mark[object] == p->stamp)
-            continue;
-        p->mark[object] = p->stamp;
-        for (uint32_t s = 0; s < p->slices; s++)
-            p->uses[object + s * p->slice]++;
-    }
-}
-
-/* Counts each object once per layer of a decode step, as the core does for the run's own trace. */
-static void popularity_count(popularity *p, const es_step *step)
-{
-    for (uint32_t layer = 0; layer < p->from->layers; layer++) {
-        if (p->first[layer] == UINT32_MAX)
-            continue;
-        p->stamp++;
-        for (uint32_t t = 0; t < step->tokens; t++)
-            if (step->token[t].phase == ES_DECODE)
-                popularity_row(p, layer, step->ids + ((size_t)t * p->from->layers + layer) * p->from->top_k);
-    }
-}
-
-static es_code popularity_walk(es_config *config, es_feed *other, uint64_t *uses, size_t objects, uint32_t slices, es_err *err)
-{
-    const es_trace_info *info = config->feed.source->info(config->feed.state), *from = other->source->info(other->state);
-    uint32_t *first = ES_NEW_ARRAY(&other->arena, from->layers, uint32_t);
-    popularity p = {.from = from, .info = info, .first = first, .slices = slices,
-        .slice = (info->experts + 63) / 64 * 64, .mark = ES_NEW_ARRAY(&other->arena, objects, uint64_t), .uses = uses};
-    if (!first || !p.mark)
-        return es_err_nomem(err, "the calibration");
-    for (uint32_t i = 0; i < from->layers; i++) {
-        uint32_t at = bytes_ordinal(info, from->layer_number[i]);
-        first[i] = at >= info->layers ? UINT32_MAX : config->plan.catalog.key == ES_KEY_EXPERT ? 0 : at * slices * p.slice;
-    }
-    bool more = true;
-    es_step step;
-    for (;;) {
-        es_code code = other->source->next(other->state, &step, &more, err);
-        if (code || !more)
-            return code;
-        popularity_count(&p, &step);
-    }
-}
-
-es_code config_popularity(es_config *config, es_plan_part *part, es_err *err)
-{
-    const es_option *row = part->part && part->part->flags & ES_POPULARITY ? es_options_find(part->part->options, "calibrate") : NULL;
-    const char *path = row && row->type == ES_OPT_TEXT ? *(const char *const *)((const char *)part->state + row->offset) : NULL;
-    if (!path || strcmp(path, "in_sample") == 0)
-        return ES_OK;
-    const es_trace_info *info = config->feed.source->info(config->feed.state);
-    uint32_t slices = config->plan.slices ? config->plan.slices : 1;
-    size_t objects = (size_t)info->layers * slices * ((info->experts + 63) / 64 * 64);
-    uint64_t *uses = ES_NEW_ARRAY(&config->arena, objects, uint64_t);
-    if (!uses)
-        return es_err_nomem(err, "the calibration");
-    es_feed other = {0};
-    es_code code = es_feed_open_file(&other, &config->plugins, path, NULL, &(es_source_ask){.path = path, .experts = info->experts}, err);
-    if (code == ES_OK)
-        code = popularity_walk(config, &other, uses, objects, slices, err);
-    es_feed_close(&other);
-    if (code)
-        return es_err_at(err, "%s.calibrate", part->path), code;
-    part->popularity = uses;
     return ES_OK;
 }

@@ -40,6 +40,8 @@ static bool audited_case(const scene_cases *cases, uint64_t number, uint64_t *re
     scene_draw(&s, scene_seed(cases, number));
     if (number % 4 == 0)
         scene_charge(&s);
+    if (number % 3 == 1)
+        scene_precisions(&s);
     scene_build(&s, &r);
     if (cases->one)
         rig_print(&r, stdout);

@@ -31,7 +31,7 @@ typedef struct stage {
     uint64_t mask[TIERS][4][WORDS], guard[WORDS], room[TIERS];
     int64_t unit[WORDS], bytes[WORDS];
     uint32_t layer_of[WORDS], layer_number[WORDS];
-    uint64_t exists;            /* indices of experts: a bit each */
+    uint64_t exists[WORDS];     /* indices of experts: a bit each */
     es_channel_view channel[2];
     es_counts tally;
     es_times times;
@@ -49,11 +49,11 @@ static inline es_code stage_try(stage *s, const es_observer *observer, const cha
     bool timed = s->view.timed;
     memset(s, 0, sizeof *s);
     s->observer = observer;
-    s->view = (es_view){.timed = timed, .layers = 2, .spaces = 2, .experts = 4, .population = 4, .stride = 64, .slice = 64, .exists = &s->exists, .variants = 1, .objects = 128, .words = WORDS, .words_per_layer = 1,
+    s->view = (es_view){.timed = timed, .layers = 2, .spaces = 2, .experts = 4, .population = 4, .stride = 64, .slice = 64, .ids = 4, .matrices = 1, .exists = s->exists, .current = s->exists, .variants = 1, .objects = 128, .words = WORDS, .words_per_layer = 1,
         .tiers = TIERS, .serving = CACHE, .buckets = TIERS, .tier = s->tier, .layer_of = s->layer_of, .layer_number = s->layer_number,
         .bytes = s->bytes, .guard = s->guard, .bucket_room = s->room, .channels = 2, .channel = s->channel, .times = &s->times, .tally = &s->tally};
-    s->exists = 0xf;
     for (uint32_t w = 0; w < WORDS; w++) {
+        s->exists[w] = 0xf;
         s->unit[w] = 1;
         s->bytes[w] = 100;
         s->layer_of[w] = w;

@@ -25,7 +25,7 @@ typedef struct stage {
     uint64_t mask[TIERS][3][WORDS], guard[WORDS], room[TIERS * LAYERS], popularity[OBJECTS];
     int64_t unit[WORDS];
     uint32_t layer_of[WORDS], layer_number[LAYERS];     /* numbers 1, 2 */
-    uint64_t exists;
+    uint64_t exists[WORDS];
     uint64_t index, step;
     const es_policy *policy;
     void *self;
@@ -58,15 +58,15 @@ static inline es_code stage_try(stage *s, const es_policy *policy, setting with,
     static const char *const names[] = {"cache", "dram", "home"};
     memset(s, 0, sizeof *s);
     s->policy = policy;
-    s->view = (es_view){.layers = LAYERS, .spaces = LAYERS, .experts = 8, .stride = STRIDE, .variants = 1, .objects = OBJECTS, .words = WORDS, .words_per_layer = 1, .slice = STRIDE,
-        .layer_number = s->layer_number, .exists = &s->exists, .tiers = TIERS, .serving = CACHE, .buckets = with.per_layer ? TIERS * LAYERS : TIERS, .per_layer = with.per_layer, .tier = s->tier,
+    s->view = (es_view){.layers = LAYERS, .spaces = LAYERS, .experts = 8, .stride = STRIDE, .ids = 8, .matrices = 1, .slice = STRIDE, .variants = 1, .objects = OBJECTS, .words = WORDS, .words_per_layer = 1,
+        .layer_number = s->layer_number, .exists = s->exists, .current = s->exists, .tiers = TIERS, .serving = CACHE, .buckets = with.per_layer ? TIERS * LAYERS : TIERS, .per_layer = with.per_layer, .tier = s->tier,
         .layer_of = s->layer_of, .bytes = s->unit, .guard = s->guard, .bucket_room = s->room};
     for (uint32_t w = 0; w < WORDS; w++) {
         s->unit[w] = with.unit[w] ? with.unit[w] : 1;
         s->layer_of[w] = w;
         s->layer_number[w] = w + 1;
+        s->exists[w] = 0xff;
     }
-    s->exists = 0xff;
     for (uint32_t t = 0; t < TIERS; t++)
         s->tier[t] = (es_tier_view){.name = names[t], .home = t == HOME, .serving = t == CACHE, .first_bucket = with.per_layer ? t * LAYERS : t,
             .queued = s->mask[t][0], .inbound = s->mask[t][1], .resident = s->mask[t][2], .unit = s->unit};

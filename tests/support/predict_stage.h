@@ -17,7 +17,7 @@ typedef struct stage {
     es_tier_view tier[1];
     uint64_t mask[3][LAYERS];
     uint32_t layer_of[LAYERS];
-    uint64_t exists;            /* indices of experts: a bit each */
+    uint64_t exists[LAYERS];    /* indices of experts: a bit each */
     es_future future;           /* of an oracle: set it once the stage is open */
     const es_predictor *predictor;
     void *self;
@@ -30,9 +30,10 @@ static inline es_code stage_try(stage *s, const es_predictor *predictor, const c
 {
     memset(s, 0, sizeof *s);
     s->predictor = predictor;
-    s->view = (es_view){.top_k = 1, .layers = LAYERS, .spaces = LAYERS, .experts = EXPERTS, .population = EXPERTS, .stride = STRIDE, .slice = STRIDE, .exists = &s->exists, .variants = 1, .objects = OBJECTS, .words = LAYERS, .words_per_layer = 1,
+    s->view = (es_view){.top_k = 1, .layers = LAYERS, .spaces = LAYERS, .experts = EXPERTS, .population = EXPERTS, .stride = STRIDE, .slice = STRIDE, .ids = EXPERTS, .matrices = 1, .exists = s->exists, .current = s->exists, .variants = 1, .objects = OBJECTS, .words = LAYERS, .words_per_layer = 1,
         .tiers = 1, .buckets = 1, .tier = s->tier, .layer_of = s->layer_of, .future = predictor->part.flags & ES_ORACLE ? &s->future : NULL};
-    s->exists = (1ull << EXPERTS) - 1;
+    for (uint32_t l = 0; l < LAYERS; l++)
+        s->exists[l] = (1ull << EXPERTS) - 1;
     for (uint32_t w = 0; w < LAYERS; w++)
         s->layer_of[w] = w;
     s->tier[0] = (es_tier_view){.serving = true, .resident = s->mask[0], .inbound = s->mask[1], .queued = s->mask[2]};

@@ -235,6 +235,12 @@ void scene_charge(scene *s)
     s->predictor_options = options[dice_below(&d, 3)];
 }
 
+void scene_precisions(scene *s)
+{
+    dice d = {es_mix(s->seed ^ 0x62697473), 0};
+    s->variants = dice_between(&d, 2, 3);
+}
+
 void scene_alike(scene *s)
 {
     for (uint32_t l = 0; l < s->layers; l++)
@@ -305,6 +311,25 @@ static const int64_t *scene_matrices(const scene *s, rig *r)
         for (uint32_t l = 0; l < s->layers; l++)
             matrix[m * s->layers + l] = s->bytes[l] / 6 * (m + 1);
     return matrix;
+}
+
+/* Number v has 4 << v bits of 16; who has which is drawn, and some precisions may be nobody's. */
+static void scene_variants(const scene *s, rig *r)
+{
+    dice d = {es_mix(s->seed ^ 0x76617279), 0};
+    uint8_t *variant = rig_room(r, (size_t)s->layers * s->experts, sizeof *variant);
+    int64_t *bytes = rig_room(r, (size_t)s->variants * s->slices * s->layers, sizeof *bytes);
+    for (uint32_t e = 0; e < s->layers * s->experts; e++)
+        variant[e] = (uint8_t)dice_below(&d, s->variants);
+    for (uint32_t v = 0; v < s->variants; v++) {
+        r->plan.bits[v] = 4u << v;
+        for (uint32_t i = 0; i < s->slices * s->layers; i++)
+            bytes[v * s->slices * s->layers + i] =
+                (r->plan.matrix_bytes ? r->plan.matrix_bytes[i] : s->bytes[i % s->layers] / s->slices) >> (2 - v);
+    }
+    r->plan.variants = s->variants;
+    r->plan.variant = variant;
+    r->plan.variant_bytes = bytes;
 }
 
 /* A table says what the affine cost would be, for one object and for two. */
@@ -398,6 +423,8 @@ void scene_build(const scene *s, rig *r)
     r->plan.timed = s->timed;
     r->plan.slices = s->slices;
     r->plan.matrix_bytes = s->unequal && s->slices > 1 ? scene_matrices(s, r) : NULL;
+    if (s->variants)
+        scene_variants(s, r);
     r->plan.contract = s->contract;
     r->plan.contract.prefill = rig_text(r, "%s", s->prefill);
     r->plan.contract.quota = rig_json(r, s->quota);

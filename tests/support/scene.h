@@ -60,6 +60,7 @@ typedef struct scene {
     char prefill[16], quota[80];
     uint32_t slices;
     bool unequal;               /* slices weigh 1 : 2 : 3 */
+    uint32_t variants;          /* precisions; 0: one, of which nothing is known */
     uint32_t levels;            /* serving tiers, of `tiers` the first */
     bool shared;                /* catalog.key expert */
     /* parts */
@@ -72,6 +73,7 @@ typedef struct scene {
 
 void scene_draw(scene *s, uint64_t seed);
 void scene_charge(scene *s);    /* what takes time besides copies and compute is drawn too, and when the predictor is asked */
+void scene_precisions(scene *s);    /* each expert gets one of two or three precisions */
 void scene_alike(scene *s);     /* all experts take the same */
 /* Does a part need an option, such as a file made for one model? Then no scene has it, and tests of its own run it. */
 bool scene_needs(const es_part *part);

@@ -30,7 +30,7 @@ typedef struct stage {
     uint64_t first[EVENTS + 1];
     uint32_t layer[EVENTS];
     es_guess guess[EXPERTS_MAX];
-    uint64_t exists[EXPERTS_MAX / 64];
+    uint64_t exists[12 * EXPERTS_MAX / 64];
 } stage;
 
 /* Event i is layer i % layers and wants top_k experts in a row, from a drawn one on. */
@@ -49,10 +49,11 @@ static es_code stage_try(stage *s, const es_predictor *predictor, uint32_t layer
     }
     s->first[EVENTS] = EVENTS * top_k;
     s->future = (es_future){.list = s->list, .first = s->first, .layer = s->layer, .events = EVENTS};
-    s->view = (es_view){.layers = layers, .spaces = layers, .experts = experts, .population = experts, .stride = EXPERTS_MAX, .slice = EXPERTS_MAX, .exists = s->exists, .words_per_layer = EXPERTS_MAX / 64, .words = layers * EXPERTS_MAX / 64,
+    s->view = (es_view){.layers = layers, .spaces = layers, .experts = experts, .population = experts, .stride = EXPERTS_MAX, .slice = EXPERTS_MAX, .ids = experts, .matrices = 1, .variants = 1, .exists = s->exists, .current = s->exists, .words_per_layer = EXPERTS_MAX / 64, .words = layers * EXPERTS_MAX / 64,
         .objects = layers * EXPERTS_MAX, .future = &s->future};
-    for (uint32_t i = 0; i < experts; i++)
-        s->exists[i >> 6] |= 1ull << (i & 63);
+    assert_true(layers <= 12);
+    for (uint32_t i = 0; i < layers * EXPERTS_MAX; i++)
+        s->exists[i >> 6] |= (uint64_t)(i % EXPERTS_MAX < experts) << (i & 63);
     s->self = es_arena_alloc(&s->arena, 1, predictor->part.size);
     assert_int_equal(es_json_parse(&json, options, strlen(options), err), ES_OK);
     es_code code = es_options_parse(predictor->part.options, s->self, json, NULL, &s->arena, err);
