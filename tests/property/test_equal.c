@@ -151,6 +151,8 @@ static bool pair_clocks(scene *none, scene *timed)
     }
     if (!strcmp(none->policy, "random"))
         none->predictor = NULL;         /* a guess that asks in vain stirs its bag, and how often one asks is a matter of time */
+    if (!strcmp(none->policy, "multi_factor"))
+        none->policy_options = "{\"time\": \"events\"}";      /* or it would go by a clock that the other has not */
     none->rests = true;
     none->way = SCENE_DIRECT;
     none->channels = 1;

@@ -24,7 +24,8 @@ typedef struct stage {
     es_tier_view tier[TIERS];
     uint64_t mask[TIERS][3][WORDS], guard[WORDS], room[TIERS * LAYERS], popularity[OBJECTS];
     int64_t unit[WORDS];
-    uint32_t layer_of[WORDS];
+    uint32_t layer_of[WORDS], layer_number[LAYERS];     /* numbers 1, 2 */
+    uint64_t exists[WORDS];
     uint64_t index, step;
     const es_policy *policy;
     void *self;
@@ -58,11 +59,13 @@ static inline es_code stage_try(stage *s, const es_policy *policy, setting with,
     memset(s, 0, sizeof *s);
     s->policy = policy;
     s->view = (es_view){.layers = LAYERS, .spaces = LAYERS, .experts = 8, .stride = STRIDE, .ids = 8, .matrices = 1, .slice = STRIDE, .variants = 1, .objects = OBJECTS, .words = WORDS, .words_per_layer = 1,
-        .tiers = TIERS, .serving = CACHE, .buckets = with.per_layer ? TIERS * LAYERS : TIERS, .per_layer = with.per_layer, .tier = s->tier,
+        .layer_number = s->layer_number, .exists = s->exists, .current = s->exists, .tiers = TIERS, .serving = CACHE, .buckets = with.per_layer ? TIERS * LAYERS : TIERS, .per_layer = with.per_layer, .tier = s->tier,
         .layer_of = s->layer_of, .bytes = s->unit, .guard = s->guard, .bucket_room = s->room};
     for (uint32_t w = 0; w < WORDS; w++) {
         s->unit[w] = with.unit[w] ? with.unit[w] : 1;
         s->layer_of[w] = w;
+        s->layer_number[w] = w + 1;
+        s->exists[w] = 0xff;
     }
     for (uint32_t t = 0; t < TIERS; t++)
         s->tier[t] = (es_tier_view){.name = names[t], .home = t == HOME, .serving = t == CACHE, .first_bucket = with.per_layer ? t * LAYERS : t,
@@ -73,18 +76,19 @@ static inline es_code stage_try(stage *s, const es_policy *policy, setting with,
     for (uint32_t i = 0; i < uses.count; i++)
         s->popularity[uses.at[i]]++;
     s->self = es_arena_alloc(&s->arena, 1, policy->part.size);
+    es_json *json = NULL;           /* lives until init is over, as the config does */
+    es_code code = ES_OK;
     if (policy->part.options) {
         const char *text = with.options ? with.options : "{}";
-        es_json *json;
         assert_int_equal(es_json_parse(&json, text, strlen(text), err), ES_OK);
-        es_code code = es_options_parse(policy->part.options, s->self, json, NULL, &s->arena, err);
-        cJSON_Delete(json);
-        if (code != ES_OK)
-            return code;
+        code = es_options_parse(policy->part.options, s->self, json, NULL, &s->arena, err);
     }
     es_site site = {.view = &s->view, .arena = &s->arena, .path = "policy", .seed = with.seed,
         .popularity = policy->part.flags & ES_POPULARITY ? s->popularity : NULL};
-    return policy->part.init(s->self, &site, err);
+    if (code == ES_OK)
+        code = policy->part.init(s->self, &site, err);
+    cJSON_Delete(json);
+    return code;
 }
 
 static inline void stage_open(stage *s, const es_policy *policy, setting with)
@@ -102,6 +106,7 @@ static inline void stage_close(stage *s)
 static inline void stage_tell(stage *s, es_fact fact)
 {
     size_t calls = s->arena.calls;
+    fact.at = s->view.now;
     if (s->policy->part.hears >> fact.kind & 1)
         s->policy->part.notify(s->self, &fact);
     assert_int_equal(s->arena.calls, calls);        /* nothing is allocated once a run has begun */

@@ -175,6 +175,7 @@ typedef struct scene_variant { /* a part with options other than its own */
 
 static const scene_variant scene_policies[] = {{"lfu", "{\"counts\": \"resident\"}"}, {"belady", "{\"bypass\": true}"}, {"static", "{\"count\": 3}"},
     {"hybrid", "{\"share\": 1}"}, {"hybrid", "{\"pins\": 2, \"min_uses\": 2}"}, {"shift_cache", "{\"window\": 3}"},
+    {"multi_factor", "{\"counts\": \"persistent\", \"age_weight\": 9}"},
     {"shift_cache", "{\"window\": 2, \"jsd_reweighting\": false, \"persistent_detector\": true, \"persist_tokens\": 2, \"triggered_reweighting\": true}"},
     {NULL, NULL}};
 static const scene_variant scene_predictors[] = {{"noisy_oracle", "{\"accuracy\": 1, \"extra\": 2}"}, {"noisy_oracle", "{\"recall\": [0.9, 0.5]}"},
