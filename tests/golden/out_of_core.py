@@ -1,7 +1,13 @@
-"""The parts that seed 004 is composed of give what the plain-Python reference of it gives, number for number, over random settings.
+"""The composition of seed 004 gives what the plain-Python reference of it gives, number for number, over random settings.
 
 Streams: a generated trace lists the reference's draws, step for step.
+Store:   operations over each link, under both clocks, and under the simulated one the time of each link to the nanosecond; with a DRAM
+         cache also the whole time, which is their sum because the seed does one thing after another.
+
+One place in DRAM is left out: there the seed overwrites the copy that it has just read and not yet sent up, which no machine can. Without
+any, nobody waits for writes to the disk, and those still queued when the last step ends are not counted under the simulated clock.
 """
+import json
 import os
 import random
 import subprocess
@@ -14,6 +20,8 @@ import seed004
 import tool
 
 CASES = 30
+CONFIG = os.path.join(HERE, '..', '..', 'configs', 'seeds', '004-bench.json')
+LINKS = {'dram-hbm': 'h2d', 'hbm-dram': 'd2h', 'disk-dram': 'read', 'dram-disk': 'write'}
 
 
 def settings(rng):
@@ -66,9 +74,56 @@ def check_streams(check, rng):
             check.equal('case %d: draws of %r' % (case, a), generated(folder, source(a)), [sorted(ids) for ids in steps(a)])
 
 
+def composed(a, clock):
+    """The reference's settings on top of the config."""
+    with open(CONFIG) as f:
+        config = json.load(f)
+    config['trace'] = {'source': source(a)}
+    config['model']['expert_bytes'] = '%dB' % seed004.expert_bytes(a['d'], a['h'])
+    config['tiers']['hbm'].update(capacity='%dslots' % a['slots'], write_back=a['gpu_evict'])
+    config['tiers']['dram'].update(capacity='%dslots' % a['cpu'], write_back=a['cpu_evict'])
+    for channel, key in (('h2d', 'h2d_gbps'), ('d2h', 'd2h_gbps'), ('disk_read', 'read_gbps'), ('disk_write', 'write_gbps')):
+        config['channels'][channel]['timing']['rate'] = '%gGB/s' % a['rates'][key]
+    return dict(config, clock=clock)
+
+
+def reference(a):
+    rules = {'gpu_evict': 'write_back' if a['gpu_evict'] == 'always' else a['gpu_evict'], 'cpu_evict': a['cpu_evict']}
+    store = seed004.Store(a['slots'], a['cpu'], seed004.expert_bytes(a['d'], a['h']), a['rates'], set(range(a['n'])), **rules)
+    for ids in steps(a):
+        store.step(ids)
+    return store
+
+
+def check_store(check, a, what):
+    store = reference(a)
+    count = store.count
+    for clock in ('none', 'simulated') if a['cpu'] > 0 else ('none',):
+        result = tool.run(composed(a, clock))
+        cache, tiers, links = result['cache'], result['tiers'], result['links']
+        got = {'touch': cache['lookups'], 'gpu_hit': cache['hits'], 'gpu_miss': cache['misses'], 'evict': tiers['hbm']['evictions'],
+               'cpu_hit': tiers['dram']['found'], 'cpu_miss': tiers['disk']['found'], 'cpu_evict': tiers['dram']['evictions']}
+        got.update((key, links[link]['operations']) for link, key in LINKS.items())
+        check.equal('%s, clock %s' % (what, clock), got, {key: count[key] for key in got})
+        if clock == 'none':
+            continue
+        check.equal(what + ', ns', {key: round(links[link]['busy_s'] * 1e9) for link, key in LINKS.items()}, {key: store.ns[key] for key in LINKS.values()})
+        check.equal(what + ', all ns', round(result['time']['total_s'] * 1e9), sum(store.ns.values()))
+
+
+def check_stores(check, rng):
+    """As many experts as there are on disk from the start: nothing is created."""
+    for case in range(CASES):
+        a = dict(settings(rng), slots=rng.choice([1, 2, 4, 8, 16, 40]), cpu=rng.choice([0, 2, 5, 16, 64]), h=rng.choice([64, 512]),
+                 gpu_evict=rng.choice(['always', 'dirty']), cpu_evict=rng.choice(['always', 'dirty']),
+                 rates=dict(seed004.README_RATES, h2d_gbps=rng.choice([7, 12, 25]), read_gbps=rng.choice([3, 5.5])))
+        check_store(check, a, 'case %d: %r' % (case, a))
+
+
 def main():
     check = tool.Check('out_of_core')
     check_streams(check, random.Random(4))
+    check_stores(check, random.Random(5))
     check.close()
 
 
