@@ -4,6 +4,8 @@ Streams: a generated trace lists the reference's draws, step for step.
 Store:   operations over each link, under both clocks, and under the simulated one the time of each link to the nanosecond; with a DRAM
          cache also the whole time, which is their sum because the seed does one thing after another.
 
+Disks:   where nothing leaves, the time of the variants of the machine follows from how many experts each step lacks.
+
 One place in DRAM is left out: there the seed overwrites the copy that it has just read and not yet sent up, which no machine can. Without
 any, nobody waits for writes to the disk, and those still queued when the last step ends are not counted under the simulated clock.
 """
@@ -20,7 +22,8 @@ import seed004
 import tool
 
 CASES = 30
-CONFIG = os.path.join(HERE, '..', '..', 'configs', 'seeds', '004-bench.json')
+SEEDS = os.path.join(HERE, '..', '..', 'configs', 'seeds')
+CONFIG = os.path.join(SEEDS, '004-bench.json')
 LINKS = {'dram-hbm': 'h2d', 'hbm-dram': 'd2h', 'disk-dram': 'read', 'dram-disk': 'write'}
 
 
@@ -120,10 +123,37 @@ def check_stores(check, rng):
         check_store(check, a, 'case %d: %r' % (case, a))
 
 
+def seconds(config, *sets):
+    """Of one run of a variant of the benchmark in which all experts fit on the device, in ns."""
+    sets = ('trace.source.experts=64', 'tiers.hbm.capacity=64slots', 'contract.judge=event') + sets
+    args = [tool.TOOL, 'run', os.path.join(SEEDS, config + '.json'), '--json', '--quiet']
+    return round(json.loads(tool.command(args + [word for one in sets for word in ('--set', one)]))['time']['total_s'] * 1e9)
+
+
+def check_disks(check):
+    """A synchronous disk does one operation after another, and what it read goes up beside the next. Straight to the device nothing follows. With
+    a queue that takes all, a step pays the latency once, its reads end together, and then they go up."""
+    fixed, read, up = 200000, 175616, 43904
+    store = seed004.Store(64, 64, 526848, root=set(range(64)))
+    lacks = []
+    for ids in seed004.bench_steps(dict(seed004.README, n=64)):
+        before = store.count['gpu_miss']
+        store.step(ids)
+        lacks.append(store.count['gpu_miss'] - before)
+    misses, events = sum(lacks), sum(m > 0 for m in lacks)
+    check.equal('some steps lack several', (misses, max(lacks) > 1), (64, True))
+    check.equal('one after another', seconds('004-bench'), misses * (fixed + read) + events * up)
+    check.equal('straight to the device', seconds('004-direct'), misses * (fixed + read))
+    check.equal('queued', seconds('004-aio'), events * fixed + misses * (read + up))
+    check.equal('a queue of one', seconds('004-aio', 'channels.aio.lanes=1'), seconds('004-bench'))
+    check.equal('a device that is slower than the disk', seconds('004-direct', 'channels.h2d.timing.rate=1GB/s'), misses * (fixed + 526848))
+
+
 def main():
     check = tool.Check('out_of_core')
     check_streams(check, random.Random(4))
     check_stores(check, random.Random(5))
+    check_disks(check)
     check.close()
 
 
