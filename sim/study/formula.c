@@ -21,15 +21,42 @@ static char formula_next(formula *f)
     return *f->at;
 }
 
+/* Adds the next so many characters of the text to the path. */
+static es_code formula_add(formula *f, char path[FORMULA_PATH], size_t length)
+{
+    const size_t have = strlen(path);
+    if (have + length >= FORMULA_PATH)
+        return es_err_set(f->err, ES_EINPUT, "\"%s\": a path is longer than %d characters", f->text, FORMULA_PATH - 1);
+    memcpy(path + have, f->at, length);
+    path[have + length] = '\0';
+    f->at += length;
+    return ES_OK;
+}
+
+/* [name], where a name has a character that means something else outside: it goes on like .name. */
+static es_code formula_bracket(formula *f, char path[FORMULA_PATH])
+{
+    const size_t length = strcspn(f->at + 1, "]");
+    if (f->at[1 + length] != ']')
+        return es_err_set(f->err, ES_EINPUT, "\"%s\": a bracket is not closed", f->text);
+    es_code code = formula_add(f, path, 1 + length);
+    if (code == ES_OK)
+        path[strlen(path) - 1 - length] = '.';
+    f->at++;
+    return code;
+}
+
 static es_code formula_path(formula *f, double *value)
 {
-    char path[FORMULA_PATH];
-    size_t length = strspn(f->at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.");
-    if (length >= sizeof path)
-        return es_err_set(f->err, ES_EINPUT, "\"%s\": a path is longer than %d characters", f->text, FORMULA_PATH - 1);
-    memcpy(path, f->at, length);
-    path[length] = '\0';
-    f->at += length;
+    char path[FORMULA_PATH] = "";
+    es_code code;
+    do {
+        code = formula_add(f, path, strspn(f->at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_."));
+        if (code == ES_OK && *f->at == '[')
+            code = formula_bracket(f, path);
+    } while (code == ES_OK && (*f->at == '.' || *f->at == '['));
+    if (code != ES_OK)
+        return code;
     const es_json *found = es_json_at(f->report, path);
     if (cJSON_IsRaw(found))
         *value = strtod(found->valuestring, NULL);

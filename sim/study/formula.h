@@ -1,6 +1,7 @@
 /* Formula: a number made from the numbers of a report: "cache.hits / cache.lookups", "1 - cache.hits / (3 * 500)".
  *
- * Numbers, paths into the report ("time.token_latency_s.p95"), + - * / and parentheses. true counts as 1, false as 0. */
+ * Numbers, paths into the report ("time.token_latency_s.p95"; a name with other characters than letters, digits and _ stands in brackets:
+ * "links[dram-disk].operations"), + - * / and parentheses. true counts as 1, false as 0. */
 #ifndef ES_STUDY_FORMULA_H
 #define ES_STUDY_FORMULA_H
 
