@@ -28,6 +28,7 @@ typedef struct es_plan_tier {   /* tiers.NAME */
     bool grace_yields;          /* a demand may take it all the same when nothing else will do */
     bool write_back;            /* a demotion costs a transfer over the link to `demote`; false: it is free */
     es_plan_part allocator;     /* NULL part: chosen by the unit of capacity */
+    es_plan_part allocation;    /* timing of allocations here (traces of buffers); NULL part: they cost nothing */
     es_plan_part access;        /* timing of ES_OP_ACCESS; NULL part: reading from here costs nothing beyond compute */
 } es_plan_tier;
 
@@ -78,6 +79,7 @@ typedef struct es_plan {
     bool timed;                 /* clock: simulated */
     uint64_t seed, replication;
     bool stream;                /* keep no samples beyond a histogram */
+    bool buffers;               /* the source is a trace of buffers: buffers.h runs it */
     const es_source *source;    /* opened */
     void *source_state;
     const int64_t *expert_bytes; /* [layers] of the trace; NULL: nobody said and nobody needs to know */

@@ -7,6 +7,7 @@
 
 const es_option config_tier_more[] = {
     {.name = "allocator", .type = ES_OPT_JSON, .help = "How capacity is counted: an allocator; absent: slots or bytes, as the capacity is written."},
+    {.name = "allocation", .type = ES_OPT_JSON, .help = "What an allocation of a trace of buffers costs: a timing such as alloc; absent: nothing."},
     {.name = "access", .type = ES_OPT_JSON, .help = "What an event pays for reading what it finds here, beside computing it: a timing; absent: nothing."},
     {0},
 };
@@ -196,6 +197,10 @@ es_code config_tiers(es_config *config, es_json *echo, es_err *err)
             return es_err_nomem(err, "the tiers");
         es_options_echo(es_tier_options, tier, row);
         code = config_part(config, ES_KIND_ALLOCATOR, cJSON_GetObjectItemCaseSensitive(given, "allocator"), key, NULL, &tier->allocator, row, "allocator", err);
+        if (code)
+            return code;
+        snprintf(key, sizeof key, "tiers.%.200s.allocation", given->string);
+        code = config_part(config, ES_KIND_TIMING, cJSON_GetObjectItemCaseSensitive(given, "allocation"), key, NULL, &tier->allocation, row, "allocation", err);
         if (code)
             return code;
         snprintf(key, sizeof key, "tiers.%.200s.access", given->string);
