@@ -90,6 +90,8 @@ static es_json *trace_info_json(const es_trace_info *info, const trace_counts *c
     es_json_add_text(out, "path", path);
     es_json_add_text(out, "format", info->format);
     es_json_add_text(out, "model", info->model);
+    if (info->buffers > 0)
+        es_json_add_int(out, "buffers", info->buffers);
     es_json_add_int(out, "layers", info->layers);
     es_json_add_int(out, "experts", info->experts);
     es_json_add_int(out, "top_k", info->top_k);
@@ -158,13 +160,24 @@ static void trace_info_text(const es_trace_info *info, const trace_counts *count
         es_text_add(out, "  %-10s %s\n", "sha256", info->sha256);
 }
 
+static void trace_buffers_text(const es_trace_info *info, const char *path, es_text *out)
+{
+    es_text_add(out, "%s: %s\n", path, info->format);
+    trace_line(out, "steps", info->steps, "");
+    trace_line(out, "tokens", info->decode_tokens, "");
+    trace_line(out, "buffers", info->accesses, " asked for");
+    trace_line(out, "at once", info->buffers, " at most");
+    if (info->sha256 && *info->sha256)
+        es_text_add(out, "  %-10s %s\n", "sha256", info->sha256);
+}
+
 static es_code trace_info(const trace_args *args, const char *path, es_err *err)
 {
     es_feed feed = {0};
     trace_counts counts = {0};
-    es_source_ask ask = {.path = path};
+    es_source_ask ask = {.path = path, .buffers = true};
     es_code code = es_feed_open_file(&feed, NULL, path, args->format, &ask, err);
-    if (code == ES_OK)
+    if (code == ES_OK && feed.source->info(feed.state)->buffers == 0)
         code = trace_count(&feed, &counts, err);
     if (code == ES_OK) {
         const es_trace_info *info = feed.source->info(feed.state);
@@ -175,6 +188,8 @@ static es_code trace_info(const trace_args *args, const char *path, es_err *err)
             es_text_add(&text, "%s", words ? words : "");
             free(words);
             cJSON_Delete(json);
+        } else if (info->buffers > 0) {
+            trace_buffers_text(info, path, &text);
         } else {
             trace_info_text(info, &counts, path, &text);
         }

@@ -1,53 +1,11 @@
 /* Summary: what a result says to a person, the most important first, in at most 24 lines. See cmd.h.
  *
  * Every line is a label and a sentence; a figure that the result has not is left out, and a line without figures too. */
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "sim/cli/cmd.h"
+#include "sim/cli/summary.h"
 
-static double summary_number(const es_json *result, const char *path)
-{
-    const es_json *value = es_json_at(result, path);
-    return cJSON_IsNumber(value) ? value->valuedouble : cJSON_IsRaw(value) ? strtod(value->valuestring, NULL) : (double)NAN;
-}
-
-static const char *summary_text(const es_json *result, const char *path)
-{
-    const es_json *value = es_json_at(result, path);
-    return cJSON_IsString(value) ? value->valuestring : NULL;
-}
-
-/* A channel's name may be wider than the column. */
-static void summary_label(es_text *out, const char *label)
-{
-    es_text_add(out, "  %-13s ", label);
-}
-
-static void summary_count(es_text *out, double value)
-{
-    es_text_count(out, (int64_t)value);
-}
-
-static void summary_seconds(es_text *out, double seconds)
-{
-    es_text_duration(out, seconds * 1e9);
-}
-
-/* "71.2 %"; "0 %" and "100 %" are none and all, never nearly so. */
-static void summary_percent(es_text *out, double part, double of)
-{
-    double percent = of > 0 ? 100.0 * part / of : 0.0;
-    if (percent > 0.0 && percent < 0.005)
-        es_text_add(out, "< 0.01 %%");
-    else if (percent > 99.95 && percent < 100.0)
-        es_text_add(out, percent < 99.99 ? "%.2f %%" : "> 99.99 %%", percent);
-    else
-        es_text_add(out, "%.*f %%", percent >= 99.95 || percent == 0.0 ? 0 : percent < 1.0 ? 2 : 1, percent);
-}
-
-static void summary_speed(const es_json *r, es_text *out)
+void summary_speed(const es_json *r, es_text *out)
 {
     double speed = summary_number(r, "time.tokens_per_s");
     if (!isfinite(speed))
@@ -396,10 +354,24 @@ static void summary_warnings(const es_json *r, es_text *out)
     }
 }
 
+static void summary_kept(const char *dir, es_text *out)
+{
+    summary_label(out, "results");
+    if (dir)
+        es_text_add(out, "%s/result.json, %s/result.h5\n", dir, dir);
+    else
+        es_text_add(out, "not kept; --out DIR keeps them, --json prints all of them\n");
+}
+
 void cmd_summary(const es_json *result, const char *dir, es_text *out)
 {
     const char *brief = summary_text(result, "brief");
     es_text_add(out, "%s%s%s\n", summary_text(result, "name"), brief ? ": " : "", brief ? brief : "");
+    if (es_json_at(result, "buffers")) {
+        summary_buffers(result, out);
+        summary_kept(dir, out);
+        return;
+    }
     summary_speed(result, out);
     summary_hits(result, out);
     summary_guesses(result, out);
@@ -413,9 +385,5 @@ void cmd_summary(const es_json *result, const char *dir, es_text *out)
     summary_machine(result, out);
     summary_trace(result, out);
     summary_warnings(result, out);
-    summary_label(out, "results");
-    if (dir)
-        es_text_add(out, "%s/result.json, %s/result.h5\n", dir, dir);
-    else
-        es_text_add(out, "not kept; --out DIR keeps them, --json prints all of them\n");
+    summary_kept(dir, out);
 }

@@ -33,6 +33,7 @@ typedef struct es_plan_tier {   /* tiers.NAME */
     int write_back;             /* es_write_rule: when a demotion is a transfer over the link to `demote` */
     es_plan_part allocator;     /* NULL part: chosen by the unit of capacity */
     es_plan_part policy;        /* orders this tier alone; NULL part: the run's policy does (not for serving tiers) */
+    es_plan_part allocation;    /* timing of allocations here (traces of buffers); NULL part: they cost nothing */
     es_plan_part access;        /* timing of ES_OP_ACCESS; NULL part: reading from here costs nothing beyond compute */
 } es_plan_tier;
 
@@ -90,6 +91,7 @@ typedef struct es_plan {
     bool timed;                 /* clock: simulated */
     uint64_t seed, replication;
     bool stream;                /* keep no samples beyond a histogram */
+    bool buffers;               /* the source is a trace of buffers: buffers.h runs it */
     const es_source *source;    /* opened */
     void *source_state;
     const int64_t *expert_bytes; /* [layers] of the trace; NULL: nobody said and nobody needs to know */

@@ -26,7 +26,7 @@ typedef enum es_place {
 typedef struct es_place_ask {
     int64_t bytes;
     uint32_t bits;              /* precision of the weights; 0: unknown */
-    es_oid object;              /* ES_NO_OBJECT for buffers */
+    es_oid object;              /* of buffers the place in the table of those that live, so that a move can name it */
     es_time now;
 } es_place_ask;
 
@@ -34,6 +34,8 @@ typedef struct es_pool_view {   /* of one pool, for reports and for policies tha
     const char *name;
     int64_t capacity, used;     /* bytes; of slots their full size */
     int64_t slot_bytes;         /* 0: not cut into slots */
+    int64_t largest;            /* free bytes in one piece; not of slots */
+    uint32_t warmed;            /* allocations made to warm it up */
 } es_pool_view;
 
 typedef struct es_block_move {  /* compaction: what lay at `from` lies at `to` */
@@ -51,8 +53,12 @@ typedef struct es_allocator {
     es_code (*open)(void *self, int64_t capacity, const es_place_ask *kind, uint32_t kinds, es_arena *arena, es_err *err);
     es_place (*reserve)(void *self, const es_place_ask *ask, es_block *block);
     void (*release)(void *self, const es_block *block);
+    /* What a source does that does not check: the block is given back a second time. NULL: nothing comes of it. */
+    void (*release_again)(void *self, const es_block *block);
     bool (*helps)(const void *self, const es_block *block, const es_place_ask *ask);   /* would its release bring the ask nearer? */
     uint32_t (*pools)(const void *self, const es_pool_view **pool);
+    /* Asked now and then: what is to be moved now, at most as many as there are blocks; they lie there when it returns. NULL: never any. */
+    size_t (*compact)(void *self, es_time now, es_block_move *move, size_t most);
     void (*report)(const void *self, es_json *out);
 } es_allocator;
 

@@ -1,5 +1,7 @@
 /* Source: where steps come from. A trace file of any format, or a generator.
  *
+ * A step is a forward pass of routed tokens, or, in a trace of buffers, what a step asks of an allocator: such a trace has no layers.
+ *
  * A source checks what it reads: ids in range, tokens in order, rows of the declared width. It reports what is missing. It may
  * stream: what a step points to is valid until the next call of next or rewind. */
 #ifndef ES_PART_SOURCE_H
@@ -17,8 +19,23 @@ typedef struct es_token {
     uint8_t phase;                      /* es_phase_of */
 } es_token;
 
+typedef enum es_buffer_kind {
+    ES_BUFFER_REQUEST,
+    ES_BUFFER_RELEASE,                  /* before the step computes */
+    ES_BUFFER_RELEASE_AGAIN,            /* of what was released: only where the source was told to let that pass */
+    ES_BUFFER_EXPIRE                    /* released when the step has computed; these stand last */
+} es_buffer_kind;
+
+typedef struct es_buffer_op {
+    uint8_t kind;                       /* es_buffer_kind */
+    uint32_t slot;                      /* below es_trace_info.buffers: of this buffer while it lives, then of another */
+    uint64_t id;                        /* as the trace names it */
+    int64_t bytes;
+    uint64_t record;                    /* line or row of its request */
+} es_buffer_op;
+
 typedef struct es_step {                /* one forward pass */
-    uint32_t tokens;
+    uint32_t tokens;                    /* of a trace of buffers only counted: nothing but `buffer` below is set then */
     const es_token *token;              /* [tokens] */
     const uint16_t *ids;                /* [tokens][layers][top_k], router order, ES_NO_EXPERT at the end of short rows */
     const float *weights;               /* same shape, gate weights; NULL when the trace has none or they were not asked for */
@@ -26,6 +43,8 @@ typedef struct es_step {                /* one forward pass */
     const uint16_t *guess;              /* [tokens][layers][guesses], recorded predictions FOR that layer; ES_NO_EXPERT fills; NULL likewise */
     const float *guess_confidence;      /* same shape; NULL likewise */
     uint64_t record;                    /* first line or row of the step in its file, for messages */
+    const es_buffer_op *buffer;         /* [buffers] in order */
+    uint32_t buffers;
 } es_step;
 
 typedef struct es_trace_info {          /* strings and arrays live as long as the source */
@@ -46,12 +65,14 @@ typedef struct es_trace_info {          /* strings and arrays live as long as th
     bool synthetic, uniform;            /* uniform: independent and equally likely ids, its hit rate is only capacity / population */
     const char *sha256;                 /* of the file, or for the native format of its content as recorded when written */
     const char *provenance;             /* JSON text: generator and its options, or where it was imported from; "" when unknown */
+    uint32_t buffers;                   /* a trace of buffers: most that live at once; 0: of routing. Then layers is 0, accesses counts requests */
 } es_trace_info;
 
 typedef struct es_source_ask {
     const char *path;                   /* NULL for generators */
     bool weights, residency, guesses;   /* what the run will read besides ids; anything else may stay unread */
     uint32_t experts;                   /* population when the format does not say (0: highest id seen + 1) */
+    bool buffers;                       /* a trace of buffers will do; else it is an error */
 } es_source_ask;
 
 typedef struct es_source {

@@ -10,12 +10,17 @@
 typedef enum es_op_kind {
     ES_OP_COPY,                 /* bytes, count objects in one batch */
     ES_OP_READ, ES_OP_WRITE,    /* the same on a disk */
-    ES_OP_ALLOC,                /* bytes */
+    ES_OP_ALLOC,                /* bytes, from a pool */
     ES_OP_DENSE,                /* attention and the rest of one layer: tokens of the step, context of the longest */
     ES_OP_EXPERT,               /* one expert: tokens it serves, bytes of its weights */
     ES_OP_ACCESS,               /* an event reads what it found in a tier: count objects, bytes of all */
     ES_OP_PREDICT,              /* count questions to the predictor */
-    ES_OP_LOOKUP, ES_OP_EVICT   /* cache management: count objects, count victims */
+    ES_OP_LOOKUP, ES_OP_EVICT,  /* cache management: count objects, count victims */
+    ES_OP_ALLOC_DEVICE,         /* bytes, by the device beside a pool, or without one */
+    ES_OP_ALLOC_HOST,           /* bytes, by the host's malloc */
+    ES_OP_HEAP,                 /* a heap of so many bytes is made */
+    ES_OP_WARM,                 /* count allocations that warm heaps up */
+    ES_OP_MOVE                  /* bytes are moved within a pool (compaction) */
 } es_op_kind;
 
 typedef struct es_op {

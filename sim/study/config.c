@@ -206,13 +206,15 @@ static es_code config_tuner(es_config *config, es_json *echo, es_err *err)
     return config_part(config, ES_KIND_TUNER, config->top.tuner, "tuner", NULL, &config->plan.tuner, echo, "tuner", err);
 }
 
-/* Simulated when there is something to simulate: links over channels, and a compute unit with a timing. */
+/* Simulated when there is something to simulate: links over channels or a cost of allocation, and a compute unit with a timing. */
 static es_code config_clock(es_config *config, es_json *echo, es_err *err)
 {
     (void)err;
     bool copies = false, compute = false;
     for (size_t i = 0; i < config->plan.link_count; i++)
         copies = copies || cJSON_GetArraySize(config->links[i].channels) > 0;
+    for (size_t i = 0; i < config->plan.tier_count; i++)
+        copies = copies || config->tiers[i].allocation.part;
     for (size_t i = 0; i < config->plan.channel_count; i++)
         compute = compute || (config->channel_extra[i].compute && config->channels[i].timing.part);
     config->plan.timed = config->top.clock == CLOCK_AUTO ? copies && compute : config->top.clock == CLOCK_SIMULATED;
@@ -392,6 +394,7 @@ static es_code config_open(es_config *config, es_err *err)
         .weights = config_reads(config, ES_READS_WEIGHTS),
         .guesses = config_reads(config, ES_READS_GUESSES),
         .residency = config_reads(config, ES_READS_RESIDENCY),
+        .buffers = true,
         .experts = config->model.experts ? (uint32_t)config->model.experts : config->has_shape ? (uint32_t)config->shape.experts : 0,
     };
     es_code code = ES_OK;
@@ -408,7 +411,15 @@ static es_code config_open(es_config *config, es_err *err)
 static es_code config_plan(es_config *config, es_err *err)
 {
     es_plan *plan = &config->plan;
+    plan->name = config->top.name;
+    plan->seed = (uint64_t)config->top.seed;
+    plan->replication = (uint64_t)config->top.replication;
+    plan->stream = config->top.stream;
     es_code code = config_open(config, err);
+    if (code == ES_OK && es_config_trace(config)->buffers > 0) {
+        plan->buffers = config->bytes_known = true;     /* each request says its bytes */
+        return ES_OK;
+    }
     if (code == ES_OK)
         code = config_bytes(config, err);
     if (code == ES_OK)
@@ -418,10 +429,6 @@ static es_code config_plan(es_config *config, es_err *err)
     es_plan_part *parts[] = {&plan->policy, &plan->predictor, &plan->dispatcher, &plan->router, &plan->tuner};
     for (size_t i = 0; i < sizeof parts / sizeof *parts && code == ES_OK; i++)
         code = config_popularity(config, parts[i], err);
-    plan->name = config->top.name;
-    plan->seed = (uint64_t)config->top.seed;
-    plan->replication = (uint64_t)config->top.replication;
-    plan->stream = config->top.stream;
     return code;
 }
 
@@ -523,6 +530,7 @@ bool es_config_part_at(const char *key, es_kind *kind)
         {"observers", ES_KIND_OBSERVER},
         {"trace.source", ES_KIND_SOURCE},
         {"tiers.NAME.allocator", ES_KIND_ALLOCATOR},
+        {"tiers.NAME.allocation", ES_KIND_TIMING},
         {"tiers.NAME.access", ES_KIND_TIMING},
         {"channels.NAME.timing", ES_KIND_TIMING},
         {"channels.NAME.scheduler", ES_KIND_SCHEDULER},

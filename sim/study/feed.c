@@ -82,6 +82,8 @@ es_code es_feed_open(es_feed *feed, const es_source *source, const void *state, 
     else
         es_options_default(source->part.options, feed->state);
     es_code code = source->open(feed->state, ask, &feed->arena, err);
+    if (code == ES_OK && source->info(feed->state)->buffers > 0 && !ask->buffers)
+        code = es_err_set(err, ES_EINPUT, "%s: is a trace of buffers, which has no routing; `expertsim run` and `trace info` read it", ask->path ? ask->path : source->part.name);
     if (code)
         es_feed_close(feed);
     return code;

@@ -8,6 +8,7 @@
 const es_option config_tier_more[] = {
     {.name = "allocator", .type = ES_OPT_JSON, .help = "How capacity is counted: an allocator; absent: slots or bytes, as the capacity is written."},
     {.name = "policy", .type = ES_OPT_JSON, .help = "Orders this lower tier alone, by what is read from it and put into it: a policy; absent: the run's policy, by last use."},
+    {.name = "allocation", .type = ES_OPT_JSON, .help = "What an allocation of a trace of buffers costs: a timing such as alloc; absent: nothing."},
     {.name = "access", .type = ES_OPT_JSON, .help = "What an event pays for reading what it finds here, beside computing it: a timing; absent: nothing."},
     {0},
 };
@@ -201,6 +202,10 @@ es_code config_tiers(es_config *config, es_json *echo, es_err *err)
             return code;
         snprintf(key, sizeof key, "tiers.%.200s.policy", given->string);
         code = config_part(config, ES_KIND_POLICY, cJSON_GetObjectItemCaseSensitive(given, "policy"), key, NULL, &tier->policy, row, "policy", err);
+        if (code)
+            return code;
+        snprintf(key, sizeof key, "tiers.%.200s.allocation", given->string);
+        code = config_part(config, ES_KIND_TIMING, cJSON_GetObjectItemCaseSensitive(given, "allocation"), key, NULL, &tier->allocation, row, "allocation", err);
         if (code)
             return code;
         snprintf(key, sizeof key, "tiers.%.200s.access", given->string);

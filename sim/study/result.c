@@ -11,7 +11,9 @@
 #include "sim/base/file.h"
 #include "sim/base/h5.h"
 #include "sim/base/sha256.h"
+#include "sim/core/buffers.h"
 #include "sim/study/bounds.h"
+#include "sim/study/findings.h"
 
 enum { RESULT_FILE = 256 * 1024 * 1024 };
 
@@ -56,6 +58,8 @@ static es_code result_trace(const es_config *config, es_json *out, es_err *err)
     es_json_add_int(trace, "decode_tokens", (int64_t)info->decode_tokens);
     es_json_add_int(trace, "accesses", (int64_t)info->accesses);
     es_json_add_int(trace, "missing_cells", (int64_t)info->missing_cells);
+    if (info->buffers > 0)
+        es_json_add_int(trace, "buffers", info->buffers);
     es_json_add_bool(trace, "synthetic", info->synthetic);
     es_json_add_bool(trace, "uniform", info->uniform);
     return result_trace_origin(trace, info->provenance, err);
@@ -167,6 +171,15 @@ static es_code result_report(es_config *config, const es_plan *plan, const es_pr
     return code;
 }
 
+/* A trace of buffers: no experts, so no bounds and no contract. */
+static es_code result_buffers(es_config *config, const es_plan *plan, const es_progress *progress, es_json *out, es_err *err)
+{
+    es_code code = es_buffers_run(plan, progress, out, err);
+    if (code == ES_OK)
+        es_findings_buffers(out);
+    return code ? code : result_provenance(config, plan, false, false, out, err);
+}
+
 es_code es_result_run(es_config *config, const es_progress *progress, es_run **kept, es_json **out, es_err *err)
 {
     if (kept)
@@ -182,7 +195,7 @@ es_code es_result_run(es_config *config, const es_progress *progress, es_run **k
     es_json_add_text(result, "name", es_config_name(config));
     es_json_add_text(result, "brief", es_config_brief(config));
     es_json_add_text(result, "clock", plan->timed ? "simulated" : "none");
-    code = result_report(config, plan, progress, kept, result, err);
+    code = plan->buffers ? result_buffers(config, plan, progress, result, err) : result_report(config, plan, progress, kept, result, err);
     if (code && code != ES_ECHECK) {
         es_config_blame(config, err);
         cJSON_Delete(result);

@@ -95,7 +95,7 @@ SETTINGS = [
     ('plugins=x.so', '--set: plugins: found a text, needs a list of files'),
     # a wrong path
     ('trace.path=folder', '--set: trace.path: folder: is a folder, not a file'),
-    ('trace.path=noise', '--set: trace.path: noise: is in no format that is known here (native, csv, route_trace); name it with trace.format if it is'),
+    ('trace.path=noise', '--set: trace.path: noise: is in no format that is known here (native, csv, route_trace, buffers); name it with trace.format if it is'),
     ('trace={"path":"good.csv","format":"native"}', '--set trace: trace.path: good.csv: cannot open as HDF5: file signature not found'),
     ('policy={"name":"static","calibrate":"none.csv"}', '--set policy: policy.calibrate: none.csv: cannot open: No such file or directory'),
     ('model.shape=none.json', '--set: model.shape: none.json: cannot open: No such file or directory'),
@@ -104,7 +104,7 @@ SETTINGS = [
     # a trace that is cut or contradicts itself
     ('trace.path=empty.csv', '--set: trace.path: empty.csv: is empty, needs a trace'),
     ('trace.path=head.csv', '--set: trace.path: head.csv: there are no rows'),
-    ('trace.path=odd.txt', '--set: trace.path: odd.txt: is in no format that is known here (native, csv, route_trace); name it with trace.format if it is'),
+    ('trace.path=odd.txt', '--set: trace.path: odd.txt: is in no format that is known here (native, csv, route_trace, buffers); name it with trace.format if it is'),
     ('trace.path=twice.csv', '--set: trace.path: twice.csv: line 2: expert 0 is listed twice'),
     ('trace.path=order.csv', '--set: trace.path: order.csv: the step that begins on line 3: request 0: token 0 comes after token 1; '
      'positions must ascend from step to step, and the rows of a token stand together'),

@@ -320,6 +320,19 @@ def h5(check, one, two):
         check.equal('result.h5 twice', (done.returncode, done.stdout), (0, ''))
 
 
+def pools(check):
+    """Results of traces of buffers, whose time adds up as well."""
+    config, results = os.path.join('configs', 'seeds', '003-metal-pool.json'), []
+    for sets in ((), ('--set', 'tiers.memory.allocator.mode=checkout')):
+        printed = call('run', config, '--json', *sets)
+        check.equal('two runs over a pool are equal', call('run', config, '--json', *sets) == printed, True)
+        result = json.loads(printed)
+        check.equal('its attribution adds up to the time, in ns', sum(round(v * 1e9) for v in result['time']['attribution'].values()), round(result['time']['total_s'] * 1e9))
+        check.equal('every request is counted once', sum(result['buffers'][key] for key in ('placed', 'fallback', 'refused')), result['buffers']['requests'])
+        results.append(result)
+    return results
+
+
 def main():
     check = tool.Check('results')
     printed = call('run', QUICKSTART, '--json')
@@ -327,7 +340,7 @@ def main():
     result = json.loads(printed)
     keys(check, result)
     levels = json.loads(call('run', os.path.join(ROOT, 'configs', 'seeds', '001-coverage.json'), '--json'))
-    documented(check, result, {'tiers': levels['tiers']})
+    documented(check, result, {'tiers': levels['tiers']}, *pools(check))
     nulls(check)
     warm(check)
     slices(check)

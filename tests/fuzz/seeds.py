@@ -27,6 +27,11 @@ turn,phase,step,layer,slot,expert,weight,residency,expert_bytes%s
 0,1,1,1,0,2,1,2,0%s
 0,1,1,1,1,0,0,0,1200%s
 """
+BUFFERS = {
+    "ends": "step,id,bytes,lifetime\n0,1,1048576,0\n0,2,4096,2\n0,3,65536,@9\n1,4,4194304,\n2,4,release,\n2,9,300,1\n3,,,\n",
+    "again": "\ufeffstep,id,bytes,lifetime\r\n0,1,1,9\r\n0,1,release,\r\n0,1,2,5\r\n",
+    "header_only": "step,id,bytes,lifetime\n", "twice": "step,id,bytes,lifetime\n0,1,5,\n0,1,release,\n0,1,release,\n",
+}
 JSON = {
     "object": '{"a": 1, "b": [true, false, null, -0.5e-3], "c": {"d": "\\u00e9\\n\\ud83d\\ude00"}}\n',
     "numbers": "[0, -1, 9007199254740993, 1e308, 1e-320, 123456789012345678901234567890]",
@@ -64,7 +69,7 @@ def put(folder, name, data):
 def main():
     tool = os.path.abspath(sys.argv[1])
     root = sys.argv[2] if len(sys.argv) > 2 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
-    for kind, seeds in (("csv", CSV), ("json", JSON), ("config", CONFIG)):
+    for kind, seeds in (("buffers", BUFFERS), ("csv", CSV), ("json", JSON), ("config", CONFIG)):
         for name, text in seeds.items():
             put(os.path.join(root, kind), name, text)
     put(os.path.join(root, "csv"), "gzip", gzip.compress(CSV["requests"].encode(), mtime=0))

@@ -261,6 +261,36 @@ static void jitter_of_no_variation_is_the_affine_cost(void **state)
     bench_free(&b);
 }
 
+static void an_allocation_takes_a_time_of_its_range(void **state)
+{
+    (void)state;
+    static const struct { es_op_kind kind; es_time least, most; } rows[] = {{ES_OP_ALLOC, 10000, 20000}, {ES_OP_ALLOC_DEVICE, 200000, 500000}, {ES_OP_ALLOC_HOST, 50000, 100000}};
+    bench b = bench_new(&es_timing_alloc, "{}", 1);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        double sum = 0.0;
+        for (uint64_t n = 0; n < 20000; n++) {
+            es_cost cost = bench_cost(&b, (es_op){ .kind = rows[i].kind, .bytes = 100, .occurrence = n });
+            assert_in_range(cost.fixed, rows[i].least, rows[i].most);
+            assert_int_equal(cost.work, 0);
+            sum += (double)cost.fixed;
+        }
+        double middle = (double)(rows[i].least + rows[i].most) / 2.0;
+        assert_true(fabs(sum / 20000 - middle) < 0.01 * middle);
+    }
+    assert_int_equal(bench_cost(&b, (es_op){ .kind = ES_OP_WARM, .count = 8 }).fixed, 80000000);
+    assert_int_equal(bench_cost(&b, (es_op){ .kind = ES_OP_HEAP, .bytes = 1 << 28 }).fixed, 0);
+    assert_int_equal(bench_cost(&b, (es_op){ .kind = ES_OP_COPY, .bytes = 1 << 28 }).work, 0);
+    bench_free(&b);
+    b = bench_new(&es_timing_alloc, "{\"touch\": \"100ns\", \"page\": \"4KiB\", \"heap\": \"7us\", \"move\": \"1us\", \"move_rate\": \"2GB/s\", \"pool_most\": 0}", 1);
+    assert_int_equal(bench_cost(&b, (es_op){ .kind = ES_OP_HEAP, .bytes = 4097 }).work, 200);
+    assert_int_equal(bench_cost(&b, (es_op){ .kind = ES_OP_HEAP, .bytes = 4097 }).fixed, 7000);
+    assert_int_equal(bench_cost(&b, (es_op){ .kind = ES_OP_ALLOC_DEVICE, .bytes = 40960 }).work, 1000);
+    assert_int_equal(bench_cost(&b, (es_op){ .kind = ES_OP_MOVE, .bytes = 4000 }).work, 2000);
+    assert_int_equal(bench_cost(&b, (es_op){ .kind = ES_OP_MOVE, .bytes = 4000 }).fixed, 1000);
+    assert_int_equal(bench_cost(&b, (es_op){ .kind = ES_OP_ALLOC, .bytes = 4000 }).fixed, 10000);
+    bench_free(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +305,7 @@ int main(void)
         cmocka_unit_test(jitter_keeps_the_mean_and_has_the_variation_asked_for),
         cmocka_unit_test(jitter_depends_on_seed_and_coordinates_only),
         cmocka_unit_test(jitter_of_no_variation_is_the_affine_cost),
+        cmocka_unit_test(an_allocation_takes_a_time_of_its_range),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,562 @@
+/* Heaps: the allocator against a map that has one entry for every 256 bytes, and against the rules of the published pool written anew.
+ *
+ * The map knows nothing of lists and trees: it looks for the lowest hole by walking, counts what is free by counting, and notices when
+ * two buffers overlap. Every answer of the allocator is compared with it, over millions of random requests and releases. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+
+#include "sim/part/allocator.h"
+
+extern const es_allocator es_allocator_heaps;
+
+enum { GRAIN = 256, MOST_HEAPS = 16, MOST_GRAINS = 512, MOST_LIVE = MOST_HEAPS * MOST_GRAINS + 4096 };
+
+static uint64_t operations(void)
+{
+    const char *cases = getenv("ES_CASES");
+    return cases && *cases ? strtoull(cases, NULL, 10) * 10 : 200000;
+}
+
+/* ---- the allocator ---- */
+
+typedef struct pool {
+    void *self;
+    es_arena arena;
+} pool;
+
+static es_code pool_open_limited(pool *p, const char *options, int64_t capacity, es_err *err)
+{
+    es_json *json = NULL;
+    *p = (pool){0};
+    es_code code = es_json_parse(&json, options, strlen(options), err);
+    p->self = es_arena_alloc(&p->arena, 1, es_allocator_heaps.part.size);
+    assert_non_null(p->self);
+    if (code == ES_OK)
+        code = es_options_parse(es_allocator_heaps.part.options, p->self, json, NULL, &p->arena, err);
+    if (code == ES_OK)
+        code = es_allocator_heaps.open(p->self, capacity, NULL, 0, &p->arena, err);
+    cJSON_Delete(json);
+    return code;
+}
+
+static void pool_open(pool *p, const char *options)
+{
+    es_err err = {0};
+    if (pool_open_limited(p, options, INT64_MAX, &err) != ES_OK)
+        fail_msg("%s", err.text);
+}
+
+static es_json *pool_report(const pool *p)
+{
+    es_json *out = cJSON_CreateObject();
+    es_allocator_heaps.report(p->self, out);
+    return out;
+}
+
+static double reported(const es_json *report, const char *path)
+{
+    const es_json *value = es_json_at(report, path);
+    if (!value)
+        fail_msg("the report has no %s", path);
+    return cJSON_IsRaw(value) ? strtod(value->valuestring, NULL) : value->valuedouble;
+}
+
+static es_place pool_reserve(const pool *p, int64_t bytes, uint32_t owner, es_block *block)
+{
+    return es_allocator_heaps.reserve(p->self, &(es_place_ask){.bytes = bytes, .object = owner}, block);
+}
+
+/* ---- the map ---- */
+
+typedef enum choose { ROUND_ROBIN, BEST_FIT, LEAST_USED } choose;
+
+typedef struct map {
+    choose choose;
+    bool all;                   /* try_all */
+    uint32_t heaps, most, grains, next;
+    double trigger;
+    uint32_t owner[MOST_HEAPS][MOST_GRAINS];    /* 0: free, else owner + 1 */
+} map;
+
+typedef struct holes { uint32_t free, largest; } holes;
+
+static holes map_holes(const map *m, uint32_t heap)
+{
+    holes h = {0, 0};
+    for (uint32_t g = 0, run = 0; g < m->grains; g++) {
+        run = m->owner[heap][g] ? 0 : run + 1;
+        h.free += m->owner[heap][g] == 0;
+        h.largest = run > h.largest ? run : h.largest;
+    }
+    return h;
+}
+
+/* The lowest hole of so many grains; UINT32_MAX: none. */
+static uint32_t map_first_fit(const map *m, uint32_t heap, uint32_t grains)
+{
+    for (uint32_t g = 0, run = 0; g < m->grains; g++) {
+        run = m->owner[heap][g] ? 0 : run + 1;
+        if (run == grains)
+            return g + 1 - grains;
+    }
+    return UINT32_MAX;
+}
+
+static uint32_t map_chosen(map *m, uint32_t grains)
+{
+    if (m->choose == ROUND_ROBIN) {
+        const uint32_t turn = m->next % m->heaps;
+        m->next = turn + 1;
+        return turn;
+    }
+    uint32_t best = UINT32_MAX, score = 0;
+    for (uint32_t i = 0; i < m->heaps; i++) {
+        const holes h = map_holes(m, i);
+        const uint32_t mine = m->choose == LEAST_USED ? h.free : h.largest < grains ? 0 : MOST_GRAINS + 1 - h.largest;
+        if (mine > score || (best == UINT32_MAX && m->choose == LEAST_USED)) {
+            best = i;
+            score = mine;
+        }
+    }
+    return best == UINT32_MAX ? 0 : best;
+}
+
+static void map_grow(map *m, uint32_t grains)
+{
+    uint32_t used = grains;
+    for (uint32_t i = 0; i < m->heaps; i++)
+        used += m->grains - map_holes(m, i).free;
+    if (m->heaps < m->most && used > m->trigger * m->heaps * m->grains)
+        m->heaps++;
+}
+
+/* Where a request belongs; false: beside the pool. */
+static bool map_place(map *m, uint32_t grains, uint32_t owner, uint32_t *heap, uint32_t *at, bool *other)
+{
+    if (m->most > m->heaps)
+        map_grow(m, grains);
+    const uint32_t first = map_chosen(m, grains);
+    for (uint32_t i = 0; i < (m->all ? m->heaps : 1); i++) {
+        *heap = (first + i) % m->heaps;
+        *at = map_first_fit(m, *heap, grains);
+        *other = i > 0;
+        if (*at == UINT32_MAX)
+            continue;
+        for (uint32_t g = 0; g < grains; g++)
+            m->owner[*heap][*at + g] = owner + 1;
+        return true;
+    }
+    return false;
+}
+
+static void map_clear(map *m, uint32_t heap, uint32_t at, uint32_t grains, uint32_t owner)
+{
+    for (uint32_t g = 0; g < grains; g++) {
+        assert_int_equal(m->owner[heap][at + g], owner + 1);
+        m->owner[heap][at + g] = 0;
+    }
+}
+
+/* ---- one against the other ---- */
+
+typedef struct live {
+    es_block block;
+    bool beside;
+} live;
+
+typedef struct bout {
+    pool pool;
+    map map;
+    live *live;                 /* [MOST_LIVE] by owner */
+    uint32_t *owner, count;     /* those that live, in no order */
+    uint32_t *vacant, vacants;
+    uint64_t placed, spilled, beside, moved;
+} bout;
+
+static void bout_begin(bout *b, const char *options, const map *m)
+{
+    memset(b, 0, sizeof *b);
+    b->map = *m;
+    b->live = calloc(MOST_LIVE, sizeof *b->live);
+    b->owner = calloc(MOST_LIVE, sizeof *b->owner);
+    b->vacant = calloc(MOST_LIVE, sizeof *b->vacant);
+    for (uint32_t i = 0; i < MOST_LIVE; i++)
+        b->vacant[b->vacants++] = MOST_LIVE - 1 - i;
+    pool_open(&b->pool, options);
+}
+
+static void bout_end(bout *b)
+{
+    es_arena_free(&b->pool.arena);
+    free(b->live);
+    free(b->owner);
+    free(b->vacant);
+}
+
+static void bout_reserve(bout *b, int64_t bytes)
+{
+    const uint32_t owner = b->vacant[--b->vacants], grains = (uint32_t)((bytes + GRAIN - 1) / GRAIN);
+    live *l = &b->live[owner];
+    uint32_t heap = 0, at = 0;
+    bool other = false;
+    const bool fits = map_place(&b->map, grains, owner, &heap, &at, &other);
+    const es_place place = pool_reserve(&b->pool, bytes, owner, &l->block);
+    assert_int_equal(place, fits ? (other ? ES_SPILLED : ES_PLACED) : ES_FALLBACK);
+    assert_int_equal(l->block.bytes, (int64_t)grains * GRAIN);
+    l->beside = !fits;
+    if (fits) {
+        assert_int_equal(l->block.pool, heap);
+        assert_int_equal(l->block.at, (int64_t)at * GRAIN);
+        b->placed++;
+        b->spilled += other;
+    } else {
+        assert_int_equal(l->block.pool, ES_NONE_POOL);
+        b->beside++;
+    }
+    b->owner[b->count++] = owner;
+}
+
+static void bout_release(bout *b, uint32_t which)
+{
+    const uint32_t owner = b->owner[which];
+    const live *l = &b->live[owner];
+    if (!l->beside)
+        map_clear(&b->map, l->block.pool, (uint32_t)(l->block.at / GRAIN), (uint32_t)(l->block.bytes / GRAIN), owner);
+    es_allocator_heaps.release(b->pool.self, &l->block);
+    b->owner[which] = b->owner[--b->count];
+    b->vacant[b->vacants++] = owner;
+}
+
+/* What is free, in how large a piece, and so how fragmented every heap is. */
+static void bout_compare(const bout *b)
+{
+    const es_pool_view *view = NULL;
+    assert_int_equal(es_allocator_heaps.pools(b->pool.self, &view), b->map.heaps);
+    for (uint32_t i = 0; i < b->map.heaps; i++) {
+        const holes h = map_holes(&b->map, i);
+        assert_int_equal(view[i].capacity - view[i].used, (int64_t)h.free * GRAIN);
+        assert_int_equal(view[i].largest, (int64_t)h.largest * GRAIN);
+    }
+}
+
+/* The map's own compaction: buffers of a heap in order of address, one behind the other. */
+static void map_slide(map *m, uint32_t heap)
+{
+    uint32_t to = 0;
+    for (uint32_t g = 0; g < m->grains; g++)
+        if (m->owner[heap][g])
+            m->owner[heap][to++] = m->owner[heap][g];
+    while (to < m->grains)
+        m->owner[heap][to++] = 0;
+}
+
+static void bout_compact(bout *b, es_time now, es_block_move *move, double threshold)
+{
+    const size_t moves = es_allocator_heaps.compact(b->pool.self, now, move, MOST_LIVE);
+    for (size_t i = 0; i < moves; i++) {
+        live *l = &b->live[move[i].object];
+        assert_memory_equal(&l->block, &move[i].from, sizeof l->block);
+        assert_true(move[i].to.at < move[i].from.at);
+        l->block = move[i].to;
+    }
+    b->moved += moves;
+    for (uint32_t i = 0; i < b->map.heaps; i++) {
+        const holes h = map_holes(&b->map, i);
+        if (h.free > 0 && 1.0 - (double)h.largest / h.free > threshold)
+            map_slide(&b->map, i);
+    }
+    for (uint32_t i = 0; i < b->count; i++) {
+        const live *l = &b->live[b->owner[i]];
+        for (int64_t g = l->block.at / GRAIN; !l->beside && g < (l->block.at + l->block.bytes) / GRAIN; g++)
+            assert_int_equal(b->map.owner[l->block.pool][g], b->owner[i] + 1);
+    }
+    bout_compare(b);
+}
+
+/* Mostly small, now and then large, seldom more than a heap holds. */
+static int64_t some_bytes(es_stream draw, uint64_t i, uint32_t grains)
+{
+    const uint32_t kind = es_draw_below(draw, 100, i, 1, 0, 0), most = kind < 70 ? 8 : kind < 97 ? grains / 4 : grains + 16;
+    return 1 + es_draw_below(draw, most * GRAIN, i, 2, 0, 0);
+}
+
+static void fight(const char *options, const map *m, uint64_t seed, double compact_above)
+{
+    bout *b = malloc(sizeof *b);
+    es_block_move *move = calloc(MOST_LIVE, sizeof *move);
+    const es_stream draw = es_stream_of(seed, 0, "test_heaps", "requests");
+    const uint64_t all = operations();
+    bout_begin(b, options, m);
+    for (uint64_t i = 0; i < all; i++) {
+        /* the tide rises and falls, so that heaps are full and empty in turn */
+        const uint32_t tide = (uint32_t)(i / 512 % 5) * m->most * 10, more = b->count < tide ? 70 : 30;
+        if (b->count == 0 || es_draw_below(draw, 100, i, 0, 0, 0) < more)
+            bout_reserve(b, some_bytes(draw, i, m->grains));
+        else
+            bout_release(b, es_draw_below(draw, b->count, i, 3, 0, 0));
+        if (i % 64 == 0)
+            bout_compare(b);
+        if (compact_above >= 0.0 && i % 1000 == 999)
+            bout_compact(b, (es_time)(i + 1), move, compact_above);
+    }
+    assert_true(b->placed > all / 20 && b->beside > 0);
+    assert_int_equal(b->spilled > 0, m->all);
+    assert_int_equal(b->moved > 0, compact_above >= 0.0);
+    assert_int_equal(b->map.heaps, m->most);
+    while (b->count > 0)
+        bout_release(b, b->count - 1);
+    const es_pool_view *view = NULL;
+    uint32_t heaps = es_allocator_heaps.pools(b->pool.self, &view);
+    for (uint32_t i = 0; i < heaps; i++) {      /* nothing leaked, and all holes became one */
+        assert_int_equal(view[i].used, 0);
+        assert_int_equal(view[i].largest, view[i].capacity);
+    }
+    es_json *report = pool_report(&b->pool);
+    assert_int_equal((int64_t)reported(report, "beside_bytes"), 0);
+    cJSON_Delete(report);
+    bout_end(b);
+    free(b);
+    free(move);
+}
+
+static void every_way_of_choosing_agrees_with_the_map(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"round_robin", "best_fit", "least_used"};
+    char options[256];
+    for (uint64_t seed = 1; seed <= 2; seed++)
+        for (choose c = ROUND_ROBIN; c <= LEAST_USED; c++)
+            for (int all = 0; all < 2; all++) {
+                const map m = {.choose = c, .all = all, .heaps = 4, .most = 4, .grains = seed == 1 ? 97 : 256};
+                snprintf(options, sizeof options, "{\"heap_size\": \"%uB\", \"choose\": \"%s\", \"try_all\": %s}", m.grains * GRAIN, names[c], all ? "true" : "false");
+                if (all && c == BEST_FIT)       /* it looked at all of them already */
+                    continue;
+                fight(options, &m, seed, -1.0);
+            }
+}
+
+static void the_pool_grows_when_the_map_says_so(void **state)
+{
+    (void)state;
+    const map m = {.choose = LEAST_USED, .heaps = 2, .most = 7, .grains = 128, .trigger = 0.9};
+    fight("{\"heaps\": 2, \"heap_size\": \"32KiB\", \"choose\": \"least_used\", \"growth\": true, \"max_heaps\": 7}", &m, 3, -1.0);
+}
+
+static void compaction_keeps_order_and_owners(void **state)
+{
+    (void)state;
+    const map m = {.choose = ROUND_ROBIN, .heaps = 3, .most = 3, .grains = 300};
+    fight("{\"heaps\": 3, \"heap_size\": \"76800B\", \"compaction\": true, \"compaction_interval\": \"1ns\"}", &m, 4, 0.5);
+    fight("{\"heaps\": 3, \"heap_size\": \"76800B\", \"compaction\": true, \"compaction_interval\": \"1ns\", \"compaction_threshold\": 0}", &m, 5, 0.0);
+}
+
+static void compaction_waits_for_its_interval(void **state)
+{
+    (void)state;
+    pool p;
+    es_block block[4];
+    es_block_move move[8];
+    pool_open(&p, "{\"heaps\": 1, \"heap_size\": \"1024B\", \"compaction\": true, \"compaction_threshold\": 0.4}");
+    for (uint32_t i = 0; i < 4; i++)
+        assert_int_equal(pool_reserve(&p, 256, i, &block[i]), ES_PLACED);
+    es_allocator_heaps.release(p.self, &block[0]);
+    es_allocator_heaps.release(p.self, &block[2]);
+    assert_int_equal(pool_reserve(&p, 512, 4, &block[0]), ES_FALLBACK);    /* 512 bytes are free, but not in one piece */
+    assert_int_equal(es_allocator_heaps.compact(p.self, 59999999999, move, 8), 0);
+    assert_int_equal(es_allocator_heaps.compact(p.self, 60000000000, move, 8), 2);
+    assert_int_equal(move[1].object, 3);
+    assert_int_equal(move[1].from.at, 768);
+    assert_int_equal(move[1].to.at, 256);
+    assert_int_equal(pool_reserve(&p, 512, 5, &block[2]), ES_PLACED);
+    assert_int_equal(block[2].at, 512);
+    es_arena_free(&p.arena);
+}
+
+/* ---- what it may take ---- */
+
+static void memory_bounds_heaps_and_what_lies_beside(void **state)
+{
+    (void)state;
+    pool p;
+    es_err err = {0};
+    es_block a, b;
+    assert_int_equal(pool_open_limited(&p, "{\"heaps\": 2, \"heap_size\": \"1MiB\"}", (2 << 20) + 1024, &err), ES_OK);
+    assert_int_equal(pool_reserve(&p, 2 << 20, 0, &a), ES_FULL);            /* no heap holds it, and beside them 1024 bytes are left */
+    assert_int_equal(pool_reserve(&p, 1 << 20, 0, &a), ES_PLACED);
+    assert_int_equal(a.pool, 1);                                            /* the turn of heap 0 is over, though it gave nothing */
+    assert_int_equal(pool_reserve(&p, 1, 1, &a), ES_PLACED);
+    assert_int_equal(pool_reserve(&p, 1025, 2, &b), ES_FULL);               /* heap 1 is full, and heap 0 is not asked */
+    assert_int_equal(pool_reserve(&p, 1 << 20, 3, &b), ES_FULL);
+    assert_int_equal(pool_reserve(&p, 1024, 4, &b), ES_FALLBACK);
+    es_arena_free(&p.arena);
+    assert_int_equal(pool_open_limited(&p, "{\"heaps\": 2, \"heap_size\": \"1MiB\"}", 1 << 20, &err), ES_EINPUT);
+    assert_non_null(strstr(err.text, "heap_size: 2 heaps of 1048576 bytes are more than the memory there is"));
+    es_arena_free(&p.arena);
+    assert_int_equal(pool_open_limited(&p, "{\"heaps\": 1, \"heap_size\": \"1MiB\", \"fallback\": false}", INT64_MAX, &err), ES_OK);
+    assert_int_equal(pool_reserve(&p, (1 << 20) + 1, 0, &a), ES_FULL);
+    es_arena_free(&p.arena);
+    assert_int_equal(pool_open_limited(&p, "{\"heaps\": 1, \"heap_size\": \"1MiB\", \"buffers\": 1}", INT64_MAX, &err), ES_OK);
+    assert_int_equal(pool_reserve(&p, 1, 0, &a), ES_PLACED);
+    assert_int_equal(pool_reserve(&p, 1, 1, &b), ES_FALLBACK);
+    es_json *report = pool_report(&p);
+    assert_int_equal((int)reported(report, "table_full"), 1);
+    cJSON_Delete(report);
+    es_arena_free(&p.arena);
+}
+
+static void a_warm_up_size_above_the_heap_is_an_error_unless_skipped(void **state)
+{
+    (void)state;
+    pool p;
+    es_err err = {0};
+    const es_pool_view *view = NULL;
+    assert_int_equal(pool_open_limited(&p, "{\"warm\": [\"32MiB\", \"128MiB\", \"512MiB\"]}", INT64_MAX, &err), ES_EINPUT);
+    assert_non_null(strstr(err.text, "warm.2: 512MiB is more than heap_size, 268435456 bytes"));
+    es_arena_free(&p.arena);
+    pool_open(&p, "{\"warm\": [\"32MiB\", \"128MiB\", \"512MiB\"], \"oversize\": \"skip\"}");
+    es_json *report = pool_report(&p);
+    assert_int_equal((int)reported(report, "warm_skipped"), 1);
+    cJSON_Delete(report);
+    assert_int_equal(es_allocator_heaps.pools(p.self, &view), 4);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(view[i].warmed, 2);    /* 80 ms, not 120: two of three sizes */
+        assert_int_equal(view[i].used, 0);      /* given back at once */
+    }
+    es_arena_free(&p.arena);
+    static const char *const wrong[][2] = {
+        {"{\"warm\": \"32MiB\"}", "warm: needs a list"}, {"{\"warm\": [32]}", "warm.0: found a number"}, {"{\"warm\": [\"0B\"]}", "warm.0: \"0B\" is no size"},
+        {"{\"mode\": \"checkout\", \"heaps\": 1}", "heaps: 1 is not 2 to 16"}, {"{\"mode\": \"checkout\", \"heap_size\": \"32MiB\"}", "heap_size: 33554432 is not 64MiB to 4096MiB"},
+        {"{\"heap_size\": 0}", "heap_size: 0 means the capacity of the tier"}, {"{\"heap_size\": \"255B\"}", "heap_size: nothing is left of it"},
+        {"{\"growth\": true, \"max_heaps\": 2}", "max_heaps: 2 is below heaps, 4"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_int_equal(pool_open_limited(&p, wrong[i][0], INT64_MAX, &err), ES_EINPUT);
+        if (!strstr(err.text, wrong[i][1]))
+            fail_msg("%s: %s", wrong[i][0], err.text);
+        es_arena_free(&p.arena);
+    }
+}
+
+/* ---- checkout ---- */
+
+/* The published pool, from its description alone: a vector of available heaps, four counters. */
+typedef struct published {
+    uint32_t available[20000], count;
+    int64_t acquired, released, exhaustion, fallback;
+} published;
+
+static uint32_t published_acquire(published *p)
+{
+    p->acquired++;
+    if (p->count == 0) {
+        p->exhaustion++;
+        p->fallback++;
+        return ES_NONE_POOL;
+    }
+    return p->available[--p->count];
+}
+
+static void published_release(published *p, uint32_t heap)
+{
+    p->released++;
+    if (heap != ES_NONE_POOL)
+        p->available[p->count++] = heap;
+}
+
+static void published_compare(const published *m, const pool *p)
+{
+    es_json *report = pool_report(p);
+    assert_int_equal((int64_t)reported(report, "checkout.acquired"), m->acquired);
+    assert_int_equal((int64_t)reported(report, "checkout.released"), m->released);
+    assert_int_equal((int64_t)reported(report, "checkout.leaked"), m->acquired - m->released);
+    assert_int_equal((int64_t)reported(report, "checkout.exhaustion"), m->exhaustion);
+    assert_int_equal((int64_t)reported(report, "checkout.fallback"), m->fallback);
+    assert_int_equal((int64_t)reported(report, "checkout.available"), m->count);
+    assert_true(reported(report, "checkout.utilization") == 1.0 - (double)m->count / 5.0);
+    assert_true(reported(report, "checkout.hit_rate") == (m->acquired ? 1.0 - (double)m->fallback / (double)m->acquired : 0.0));
+    cJSON_Delete(report);
+}
+
+static void checkout_counts_as_it_was_coded(void **state)
+{
+    (void)state;
+    published *m = calloc(1, sizeof *m);
+    pool p;
+    es_block held[16], last = {.pool = ES_NONE_POOL};
+    uint32_t count = 0;
+    uint64_t asked = 0;
+    bool any = false;
+    const es_stream draw = es_stream_of(6, 0, "test_heaps", "checkout");
+    pool_open(&p, "{\"mode\": \"checkout\", \"heaps\": 5, \"reset_after\": 700}");
+    for (uint32_t i = 0; i < 5; i++)
+        m->available[m->count++] = i;
+    for (uint64_t i = 0; i < 20000; i++) {
+        const uint32_t what = es_draw_below(draw, 100, i, 0, 0, 0);
+        if (what < 50 && count < 16) {
+            if (asked++ == 700)                 /* the pool is asked for the 701st time: its counters begin anew, nothing else does */
+                m->acquired = m->released = m->exhaustion = m->fallback = 0;
+            const uint32_t heap = published_acquire(m);
+            const es_place place = pool_reserve(&p, 1 + (int64_t)i, 0, &held[count]);
+            assert_int_equal(place, heap == ES_NONE_POOL ? ES_FALLBACK : ES_PLACED);
+            assert_int_equal(held[count++].pool, heap);
+        } else if (what < 98 && count > 0) {
+            last = held[--count];
+            any = true;
+            published_release(m, last.pool);
+            es_allocator_heaps.release(p.self, &last);
+        } else if (any && what >= 98) {         /* given back a second time: in the list a second time */
+            published_release(m, last.pool);
+            es_allocator_heaps.release_again(p.self, &last);
+        }
+        if (i % 97 == 0)
+            published_compare(m, &p);
+    }
+    assert_true(m->count > 5);
+    published_compare(m, &p);
+    es_arena_free(&p.arena);
+    free(m);
+}
+
+static void the_heap_given_back_last_is_lent_first(void **state)
+{
+    (void)state;
+    pool p;
+    es_block a, b, c;
+    pool_open(&p, "{\"mode\": \"checkout\", \"heaps\": 2}");
+    assert_int_equal(pool_reserve(&p, 1, 0, &a), ES_PLACED);
+    assert_int_equal(a.pool, 1);
+    assert_int_equal(pool_reserve(&p, 1, 1, &b), ES_PLACED);
+    assert_int_equal(pool_reserve(&p, 1, 2, &c), ES_FALLBACK);
+    assert_int_equal(c.bytes, 1 << 28);         /* as large as the others, whatever was asked for */
+    es_allocator_heaps.release(p.self, &a);
+    es_allocator_heaps.release_again(p.self, &a);
+    assert_int_equal(pool_reserve(&p, 1, 3, &a), ES_PLACED);
+    assert_int_equal(pool_reserve(&p, 1, 4, &c), ES_PLACED);
+    assert_int_equal(a.pool, c.pool);           /* lent to two at once */
+    es_json *report = pool_report(&p);
+    assert_int_equal((int)reported(report, "checkout.shared"), 1);
+    cJSON_Delete(report);
+    es_arena_free(&p.arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_way_of_choosing_agrees_with_the_map),
+        cmocka_unit_test(the_pool_grows_when_the_map_says_so),
+        cmocka_unit_test(compaction_keeps_order_and_owners),
+        cmocka_unit_test(compaction_waits_for_its_interval),
+        cmocka_unit_test(memory_bounds_heaps_and_what_lies_beside),
+        cmocka_unit_test(a_warm_up_size_above_the_heap_is_an_error_unless_skipped),
+        cmocka_unit_test(checkout_counts_as_it_was_coded),
+        cmocka_unit_test(the_heap_given_back_last_is_lent_first),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
