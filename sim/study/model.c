@@ -375,7 +375,7 @@ static es_code bytes_say(es_config *config, const es_trace_info *info, int64_t *
 
 es_code config_bytes(es_config *config, es_err *err)
 {
-    const es_trace_info *info = config->feed.source->info(config->feed.state);
+    const es_trace_info *info = es_config_trace(config);
     int64_t *bytes = ES_NEW_ARRAY(&config->arena, info->layers, int64_t);
     if (!bytes)
         return es_err_nomem(err, "the model");
@@ -429,7 +429,7 @@ static void popularity_count(popularity *p, const es_step *step)
 
 static es_code popularity_walk(es_config *config, es_feed *other, uint64_t *uses, size_t objects, uint32_t slices, es_err *err)
 {
-    const es_trace_info *info = config->feed.source->info(config->feed.state), *from = other->source->info(other->state);
+    const es_trace_info *info = es_config_trace(config), *from = other->source->info(other->state);
     uint32_t *first = ES_NEW_ARRAY(&other->arena, from->layers, uint32_t);
     popularity p = {.from = from, .info = info, .first = first, .slices = slices,
         .slice = (info->experts + 63) / 64 * 64, .mark = ES_NEW_ARRAY(&other->arena, objects, uint64_t), .uses = uses};
@@ -455,7 +455,7 @@ es_code config_popularity(es_config *config, es_plan_part *part, es_err *err)
     const char *path = row && row->type == ES_OPT_TEXT ? *(const char *const *)((const char *)part->state + row->offset) : NULL;
     if (!path || strcmp(path, "in_sample") == 0)
         return ES_OK;
-    const es_trace_info *info = config->feed.source->info(config->feed.state);
+    const es_trace_info *info = es_config_trace(config);
     uint32_t slices = config->plan.slices ? config->plan.slices : 1;
     size_t objects = (size_t)info->layers * slices * ((info->experts + 63) / 64 * 64);
     uint64_t *uses = ES_NEW_ARRAY(&config->arena, objects, uint64_t);
