@@ -3,7 +3,7 @@
 _expertsim()
 {
     local tool="${COMP_WORDS[0]}" word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" verb="${COMP_WORDS[1]}"
-    local commands="run rerun list describe trace reproduce selftest schema help" words=""
+    local commands="run rerun list describe trace sweep reproduce selftest schema help" words=""
     COMPREPLY=()
 
     if [ "$COMP_CWORD" -eq 1 ]; then
@@ -27,6 +27,9 @@ _expertsim()
     list)       words="policy predictor dispatcher router scheduler allocator timing tuner observer source --names" ;;
     describe)   words="$("$tool" describe --names 2>/dev/null)" ;;
     help)       words="$commands" ;;
+    sweep)
+        words="--out --json --yes --quiet"
+        [ "$COMP_CWORD" -eq 2 ] && words="plan" ;;
     trace)
         words="--set --out --format --json --append"
         [ "$COMP_CWORD" -eq 2 ] && words="info check import export generate" ;;

@@ -368,7 +368,7 @@ const char *es_config_trace_path(const es_config *config)
 
 const es_trace_info *es_config_trace(const es_config *config)
 {
-    return config->feed.source ? config->feed.source->info(config->feed.state) : NULL;
+    return config->plan.source ? config->plan.source->info(config->plan.source_state) : NULL;
 }
 
 /* ---- planning ---- */
@@ -386,10 +386,9 @@ static bool config_reads(const es_config *config, unsigned flag)
     return reads;
 }
 
-static es_code config_open(es_config *config, es_err *err)
+es_source_ask es_config_ask(const es_config *config)
 {
-    const es_source *source = (const es_source *)config->source.part;
-    es_source_ask ask = {
+    return (es_source_ask){
         .path = config->trace.path,
         .weights = config_reads(config, ES_READS_WEIGHTS),
         .guesses = config_reads(config, ES_READS_GUESSES),
@@ -397,7 +396,21 @@ static es_code config_open(es_config *config, es_err *err)
         .buffers = true,
         .experts = config->model.experts ? (uint32_t)config->model.experts : config->has_shape ? (uint32_t)config->shape.experts : 0,
     };
+}
+
+void es_config_lend(es_config *config, const es_source *source, void *state)
+{
+    config->plan.source = source;
+    config->plan.source_state = state;
+}
+
+static es_code config_open(es_config *config, es_err *err)
+{
+    const es_source *source = (const es_source *)config->source.part;
+    es_source_ask ask = es_config_ask(config);
     es_code code = ES_OK;
+    if (config->plan.source)        /* lent */
+        return ES_OK;
     if (!source && (code = es_feed_find(&config->plugins, config->trace.path, config->trace.format, &source, err)) != ES_OK)
         return es_err_at(err, config->trace.format ? "trace.format" : "trace.path"), code;
     code = es_feed_open(&config->feed, source, config->source.state, &ask, err);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim/study/config.h"
+#include "sim/study/sweep.h"
 
 static const char *const manual_kinds[ES_KINDS] = {
     [ES_KIND_POLICY] = "who stays in a tier",
@@ -20,6 +20,14 @@ static const char *const manual_kinds[ES_KINDS] = {
     [ES_KIND_SOURCE] = "where the routing comes from: trace formats and generators",
     [ES_KIND_PROBE] = "measures a machine",
 };
+
+const es_config_table *es_manual_table_at(size_t i)
+{
+    size_t configs = 0;
+    while (es_config_table_at(configs))
+        configs++;
+    return i < configs ? es_config_table_at(i) : es_sweep_table_at(i - configs);
+}
 
 /* ---- list ---- */
 
@@ -128,7 +136,7 @@ static void describe_option(const char *key, const es_option *row, es_text *out)
     char place[64];
     /* A key at which a part stands: say which there are. */
     const es_config_table *table;
-    for (size_t i = 0; (table = es_config_table_at(i)) != NULL; i++) {
+    for (size_t i = 0; (table = es_manual_table_at(i)) != NULL; i++) {
         if (es_options_find(table->options, row->name) != row)
             continue;
         snprintf(place, sizeof place, "%s%s%s", table->key, *table->key ? "." : "", row->name);
@@ -144,7 +152,7 @@ static bool describe_key(const char *key, es_text *out)
 {
     bool found = false;
     const es_config_table *table;
-    for (size_t i = 0; (table = es_config_table_at(i)) != NULL; i++) {
+    for (size_t i = 0; (table = es_manual_table_at(i)) != NULL; i++) {
         size_t covers = *table->key ? describe_covers(table->key, key) : 0;
         if (*table->key && covers == 0)
             continue;
@@ -167,18 +175,18 @@ static void describe_all(es_text *out)
 {
     const es_config_table *table;
     es_text_add(out, "Sections of a config, each to be described: expertsim describe SECTION\n");
-    for (size_t i = 0; (table = es_config_table_at(i)) != NULL; i++)
-        if (*table->key && strcmp(table->key, es_config_table_at(i - 1)->key) != 0)
+    for (size_t i = 0; (table = es_manual_table_at(i)) != NULL; i++)
+        if (*table->key && strcmp(table->key, es_manual_table_at(i - 1)->key) != 0)
             es_text_add(out, "  %-16s %s\n", table->key, table->brief);
     es_text_add(out, "\nThe top level:\n");
-    es_options_describe(es_config_table_at(0)->options, "  ", out);
+    es_options_describe(es_manual_table_at(0)->options, "  ", out);
     es_text_add(out, "\nParts, each to be described: expertsim describe PART; expertsim list shows them.\n");
 }
 
 void es_manual_names(es_text *out)
 {
     const es_config_table *table;
-    for (size_t i = 0; (table = es_config_table_at(i)) != NULL; i++) {
+    for (size_t i = 0; (table = es_manual_table_at(i)) != NULL; i++) {
         if (*table->key)
             es_text_add(out, "%s\n", table->key);
         for (const es_option *row = table->options; row->name; row++)
@@ -244,7 +252,7 @@ void es_manual_markdown(es_text *out)
 {
     const es_config_table *table;
     const char *last = NULL;
-    for (size_t i = 0; (table = es_config_table_at(i)) != NULL; i++) {
+    for (size_t i = 0; (table = es_manual_table_at(i)) != NULL; i++) {
         char prefix[64];
         snprintf(prefix, sizeof prefix, "%s%s", table->key, *table->key ? "." : "");
         if (!last || strcmp(last, table->key) != 0) {

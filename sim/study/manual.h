@@ -2,8 +2,10 @@
 #ifndef ES_STUDY_MANUAL_H
 #define ES_STUDY_MANUAL_H
 
-#include "sim/part/registry.h"
+#include "sim/study/config.h"
 
+/* The tables of a config, then those of a sweep file; `i` walks them. */
+const es_config_table *es_manual_table_at(size_t i);
 /* One line per part of a kind, "name  brief"; of all kinds, with headings, when `kind` is NULL. `names`: bare names, for scripts. */
 es_code es_manual_list(const char *kind, bool names, es_text *out, es_err *err);
 /* A part ("lru", "policy.lru"), a kind, a section or key of the config ("contract", "tiers.cache.capacity"). NULL: the sections. */

@@ -62,7 +62,7 @@ static void roff_sections(es_text *out)
 {
     const es_config_table *table;
     const char *last = NULL;
-    for (size_t i = 0; (table = es_config_table_at(i)) != NULL; i++) {
+    for (size_t i = 0; (table = es_manual_table_at(i)) != NULL; i++) {
         if (!last || strcmp(last, table->key) != 0) {
             es_text_add(out, ".SS ");
             roff_line(*table->key ? table->key : "Top level", out);

@@ -368,7 +368,7 @@ static es_code bytes_say(es_config *config, const es_trace_info *info, int64_t *
 
 es_code config_bytes(es_config *config, es_err *err)
 {
-    const es_trace_info *info = config->feed.source->info(config->feed.state);
+    const es_trace_info *info = es_config_trace(config);
     int64_t *bytes = ES_NEW_ARRAY(&config->arena, info->layers, int64_t);
     if (!bytes)
         return es_err_nomem(err, "the model");

@@ -2,6 +2,7 @@
 #include "sim/study/result.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -353,8 +354,18 @@ static es_code result_h5_fill(es_h5 *file, const es_json *result, es_run *run, e
     return code;
 }
 
-/* Written beside its place and renamed, so that a reader sees all of it or none. */
-static es_code result_h5(const es_json *result, es_run *run, const char *path, es_err *err)
+/* The library closes a file without waiting for the disk; a name must not lead to what a lost machine never wrote. */
+static es_code result_flush(const char *path, es_err *err)
+{
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    bool fine = file >= 0 && fsync(file) == 0;
+    int why = errno;
+    if (file >= 0)
+        close(file);
+    return fine ? ES_OK : es_err_set(err, ES_EINPUT, "%s: cannot be written: %s", path, strerror(why));
+}
+
+es_code es_result_save_h5(const es_json *result, es_run *run, const char *path, es_err *err)
 {
     es_text temporary = {0};
     es_text_add(&temporary, "%s.tmp", path);
@@ -367,6 +378,8 @@ static es_code result_h5(const es_json *result, es_run *run, const char *path, e
         es_code closed = es_h5_close(file, code ? NULL : err);
         code = code ? code : closed;
     }
+    if (code == ES_OK)
+        code = result_flush(temporary.at, err);
     if (code == ES_OK && rename(temporary.at, path) != 0)
         code = es_err_set(err, ES_EINPUT, "%s: cannot be replaced: %s", path, strerror(errno));
     if (code)
@@ -383,7 +396,7 @@ es_code es_result_save(const es_json *result, es_run *run, const char *dir, es_e
     char *text = es_json_text(result);
     es_code code = text && !json.failed && !h5.failed ? es_file_make_dirs(dir, err) : es_err_nomem(err, "the result");
     if (code == ES_OK)
-        code = result_h5(result, run, h5.at, err);
+        code = es_result_save_h5(result, run, h5.at, err);
     if (code == ES_OK)
         code = es_file_save(json.at, text, strlen(text), err);
     if (code && h5.at)

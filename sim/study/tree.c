@@ -156,10 +156,10 @@ static es_code tree_expand(es_json *object, const char *key, es_err *err)
 
 /* ---- step 2: paths ---- */
 
-static es_code tree_move(es_tree *tree, es_json *value, const char *key, const char *file, es_err *err)
+static es_code tree_move(es_arena *arena, es_json *value, const char *key, const char *file, es_err *err)
 {
     if (cJSON_IsString(value) && es_key_is_file(key, value->valuestring)) {
-        const char *path = es_path_from(&tree->arena, file, value->valuestring);
+        const char *path = es_path_from(arena, file, value->valuestring);
         if (!path || !cJSON_SetValuestring(value, path))
             return es_err_nomem(err, "the config");
     }
@@ -168,7 +168,7 @@ static es_code tree_move(es_tree *tree, es_json *value, const char *key, const c
     for (es_json *child = value->child; child && code == ES_OK; child = child->next) {
         char path[ES_KEY];
         es_key_of_child(path, key, value, child, index++);
-        code = tree_move(tree, child, path, file, err);
+        code = tree_move(arena, child, path, file, err);
     }
     return code;
 }
@@ -377,34 +377,40 @@ es_code es_tree_inherit(es_tree *tree, const es_json *input, es_err *err)
     return ES_OK;
 }
 
+/* The four steps, for what a file says at `key`. */
+static es_code tree_take(es_tree *tree, const tree_file *file, es_json *root, const char *key, es_err *err)
+{
+    es_json *own = NULL;
+    es_code code = cJSON_IsObject(root) ? tree_expand(root, key, err) : es_err_set(err, ES_EINPUT, "%s: found %s, needs an object", file->path, es_json_kind(root));
+    if (code == ES_OK)
+        code = tree_move(&tree->arena, root, key, file->path, err);
+    if (code == ES_OK && !(own = cJSON_Duplicate(root, true)))
+        code = es_err_nomem(err, "the config");
+    if (code == ES_OK && (code = tree_include(tree, file, root, key, err)) != ES_OK)
+        es_err_at(err, "%s", file->path);
+    if (code == ES_OK)
+        code = tree_note(tree, own, key, file->path, err);
+    cJSON_Delete(own);
+    return code;
+}
+
 /* A file with all it includes, to be merged at `key`. */
 static es_code tree_read(es_tree *tree, const tree_file *by, const char *path, const char *key, es_json **out, es_err *err)
 {
     tree_file file = {by, path, NULL};
-    es_json *root = NULL, *own = NULL;
+    es_json *root = NULL;
     char *text = NULL;
     es_code code = tree_file_open(&file, err);
     if (code == ES_OK)
         code = es_json_load_text(&root, &text, path, err);
     if (code == ES_OK)
         code = tree_keep_file(tree, path, text, err);
-    if (code == ES_OK && !cJSON_IsObject(root))
-        code = es_err_set(err, ES_EINPUT, "%s: found %s, needs an object", path, es_json_kind(root));
     if (code == ES_OK)
-        code = tree_expand(root, key, err);
-    if (code == ES_OK)
-        code = tree_move(tree, root, key, path, err);
-    if (code == ES_OK && !(own = cJSON_Duplicate(root, true)))
-        code = es_err_nomem(err, "the config");
-    if (code == ES_OK && (code = tree_include(tree, &file, root, key, err)) != ES_OK)
-        es_err_at(err, "%s", path);
-    if (code == ES_OK)
-        code = tree_note(tree, own, key, path, err);
+        code = tree_take(tree, &file, root, key, err);
     if (code == ES_OK)
         *out = root;
     else
         cJSON_Delete(root);
-    cJSON_Delete(own);
     free(text);
     free(file.real);
     return code;
@@ -475,6 +481,51 @@ es_code es_tree_load(es_tree *tree, const char *file, const char *const *sets, s
     if (code == ES_OK)
         code = tree_read(tree, NULL, tree->file, "", &tree->root, err);
     return code ? code : tree_apply(tree, sets, set_count, err);
+}
+
+es_code es_tree_load_inside(es_tree *tree, const char *file, const char *member, es_err *err)
+{
+    *tree = (es_tree){0};
+    tree->file = es_arena_text(&tree->arena, file);
+    es_json *all = NULL;
+    char *text = NULL;
+    tree_file place = {NULL, tree->file, NULL};
+    es_code code = tree->file ? tree_keep_open(tree, err) : es_err_nomem(err, "the config");
+    if (code == ES_OK)
+        code = tree_file_open(&place, err);
+    if (code == ES_OK)
+        code = es_json_load_text(&all, &text, tree->file, err);
+    if (code == ES_OK)
+        code = tree_keep_file(tree, tree->file, text, err);
+    if (code == ES_OK)
+        tree->root = cJSON_DetachItemFromObjectCaseSensitive(all, member);
+    if (code == ES_OK)
+        code = tree_take(tree, &place, tree->root, "", err);
+    cJSON_Delete(all);
+    free(text);
+    free(place.real);
+    return code;
+}
+
+es_code es_tree_said(es_arena *arena, const char *file, const char *key, es_json **value, es_err *err)
+{
+    char place[ES_KEY];
+    es_json *around = cJSON_CreateObject();
+    es_json *copy = around ? cJSON_Duplicate(*value, true) : NULL;
+    es_code code = copy ? es_json_put(around, key, copy, err) : es_err_nomem(err, "the config");
+    if (code == ES_OK)
+        code = tree_expand(around, "", err);
+    if (code == ES_OK)
+        code = tree_move(arena, around, "", file, err);
+    if (code == ES_OK) {
+        const char *last = strrchr(key, '.');
+        snprintf(place, sizeof place, "%.*s", last ? (int)(last - key) : 0, key);
+        es_json *parent = last ? es_json_at(around, place) : around;
+        cJSON_Delete(*value);
+        *value = cJSON_DetachItemFromObjectCaseSensitive(parent, last ? last + 1 : key);
+    }
+    cJSON_Delete(around);
+    return code;
 }
 
 es_code es_tree_adopt(es_tree *tree, const es_json *root, const char *from, const char *const *sets, size_t set_count, es_err *err)

@@ -27,6 +27,10 @@ typedef struct es_tree {
 
 /* Loads a file with all it includes, then applies the settings, each "PATH=VALUE". */
 es_code es_tree_load(es_tree *tree, const char *file, const char *const *sets, size_t set_count, es_err *err);
+/* The same of a config that stands inside another file, as its member of that name; an error when it is no object. */
+es_code es_tree_load_inside(es_tree *tree, const char *file, const char *member, es_err *err);
+/* A value as `file` means it at a key: short forms written out, paths of files moved. Replaces *value, which stays as it is after an error. */
+es_code es_tree_said(es_arena *arena, const char *file, const char *key, es_json **value, es_err *err);
 /* The same from a tree that was made before, such as the resolved config of a result. `from` names it in errors; its paths stay. */
 es_code es_tree_adopt(es_tree *tree, const es_json *root, const char *from, const char *const *sets, size_t set_count, es_err *err);
 /* The input of a result that is run again: its files, and its settings before those given now. */

@@ -1,0 +1,64 @@
+/* expertsim sweep: many runs of one config. The verbs have a file each. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/cli/sweep.h"
+
+static const struct {
+    const char *name;
+    es_code (*go)(const sweep_args *args, const char *file, es_err *err);
+} sweep_verbs[] = {
+    {"plan", sweep_plan},
+};
+
+enum { SWEEP_VERBS = sizeof sweep_verbs / sizeof *sweep_verbs };
+
+static es_code sweep_none(const char *verb, es_err *err)
+{
+    const char *names[SWEEP_VERBS];
+    for (size_t i = 0; i < SWEEP_VERBS; i++)
+        names[i] = sweep_verbs[i].name;
+    const char *nearest = verb ? es_text_nearest(verb, names, SWEEP_VERBS) : NULL;
+    if (nearest)
+        return es_err_set(err, ES_EINPUT, "there is no sweep %s; did you mean \"sweep %s\"?", verb, nearest);
+    return cmd_misused(&cmd_sweep, err, verb ? "there is no sweep %s" : "what to do with it?", verb);
+}
+
+static es_code sweep_go(const sweep_args *args, es_err *err)
+{
+    const char *verb = args->words.count ? args->words.at[0] : NULL;
+    for (size_t i = 0; i < SWEEP_VERBS && verb; i++)
+        if (strcmp(verb, sweep_verbs[i].name) == 0)
+            return args->words.count == 2 ? sweep_verbs[i].go(args, args->words.at[1], err)
+                                          : cmd_misused(&cmd_sweep, err, "sweep %s takes one file or folder", verb);
+    return sweep_none(verb, err);
+}
+
+static es_code sweep_exec(int count, char **args, es_err *err)
+{
+    sweep_args sweep = {0};
+    const cmd_flag flags[] = {
+        {.name = "--out", .letter = "-o", .value = &sweep.out},
+        {.name = "--json", .on = &sweep.json},
+        {.name = "--yes", .on = &sweep.many},
+        {.name = "--quiet", .letter = "-q", .on = &sweep.quiet},
+        {0},
+    };
+    es_code code = cmd_parse(flags, count, args, &sweep.words, err);
+    if (code == ES_OK)
+        code = sweep_go(&sweep, err);
+    free(sweep.words.at);
+    return code;
+}
+
+const cmd_entry cmd_sweep = {
+    .name = "sweep",
+    .usage = "plan FILE [--json] [--yes]",
+    .brief = "Run many variants of one config: policies x capacities x machines x traces.",
+    .help = "  expertsim sweep plan FILE [--json]    what a sweep file would run\n"
+            "\n"
+            "A sweep file names a base config and axes, values for any key of it; keys: expertsim describe sweep\n"
+            "\n"
+            "  --yes  more than 1,000,000 points are meant\n",
+    .exec = sweep_exec,
+};

@@ -1,0 +1,16 @@
+/* What the verbs of `expertsim sweep` share; each is one file. */
+#ifndef ES_CLI_SWEEP_H
+#define ES_CLI_SWEEP_H
+
+#include "sim/cli/cmd.h"
+#include "sim/study/sweep.h"
+
+typedef struct sweep_args {
+    cmd_words words;            /* the verb, then a file or folder */
+    const char *out, *shard, *jobs, *time, *memory;
+    bool json, quiet, many;
+} sweep_args;
+
+es_code sweep_plan(const sweep_args *args, const char *file, es_err *err);
+
+#endif

@@ -1,0 +1,110 @@
+/* Inside a sweep: what its files share. See sweep.h.
+ *
+ *     sweep.c         the file, its tables, replications, the plan as JSON      sweep_axes.c   axes and their values
+ *     sweep_points.c  combinations, constraints, configs of points              sweep_range.c  ranges and designs
+ *     sweep_id.c      ids of points, digests of files */
+#ifndef ES_STUDY_SWEEP_INSIDE_H
+#define ES_STUDY_SWEEP_INSIDE_H
+
+#include "sim/study/sweep.h"
+#include "sim/study/tree.h"
+
+enum { ES_SWEEP_AXES = 32, ES_SWEEP_PATHS = 64 };   /* the most that is read: axes; paths of all axes together */
+
+typedef enum sweep_unit { SWEEP_PLAIN, SWEEP_BYTES, SWEEP_TIME, SWEEP_RATE, SWEEP_PERCENT, SWEEP_SLOTS } sweep_unit;
+
+typedef struct sweep_range {
+    sweep_unit unit;
+    double from, to, step;      /* step 0: none */
+    int64_t count;              /* 0: as step says */
+    bool log;
+} sweep_range;
+
+typedef struct sweep_axis {
+    const char *name;
+    const char **path;          /* [paths] keys of the config */
+    size_t paths;
+    size_t count;
+    es_json **value;            /* [count][paths] as the file has them */
+    const char **set;           /* [count][paths] "PATH=VALUE" as the config takes them */
+    const es_json *labels;      /* list of `count` texts; NULL: none were given */
+    bool sampled;               /* by the design; `range` says where */
+    sweep_range range;
+    bool *number;               /* [paths] all values are numbers */
+    size_t wheel;               /* axes of one wheel turn together */
+} sweep_axis;
+
+typedef struct sweep_design {
+    int kind;
+    int64_t points, seed;
+} sweep_design;
+
+typedef struct sweep_replications {
+    int64_t count, first;
+    const es_json *vary, *traces;
+} sweep_replications;
+
+typedef struct sweep_file {     /* the top level */
+    const char *name, *brief;
+    const es_json *base, *axes, *design, *constraints, *replications, *metrics, *limits;
+} sweep_file;
+
+typedef struct sweep_digest {
+    const char *path;
+    char hex[65];
+} sweep_digest;
+
+struct es_sweep {
+    const char *path;           /* of the file */
+    es_arena arena;
+    es_json *root;              /* of the file */
+    sweep_file file;
+    es_tree base;
+    const char *base_path;      /* as errors name it */
+    const char *fixed[2];       /* settings for all points, under the axes' own */
+    size_t fixed_count;
+
+    sweep_axis axis[ES_SWEEP_AXES];
+    size_t axes;
+    size_t wheel[ES_SWEEP_AXES], wheels;    /* how many positions each has */
+    sweep_design design;
+    sweep_replications replications;
+    bool replicated;            /* the file says so */
+    size_t traces;              /* of replications, 0: the base's own */
+    const char **trace_set;     /* [traces] "trace=..." */
+    es_json *metrics;           /* {name: formula}, of the file or the usual ones */
+    es_sweep_limits limits;
+
+    es_sweep_point *point;
+    size_t points, combinations, left_out, alike, feeds;
+    sweep_digest *digest;
+    size_t digests;
+};
+
+/* ---- sweep_axes.c ---- */
+extern const es_option sweep_axis_options[];
+es_code sweep_axes_read(es_sweep *sweep, es_err *err);
+
+/* ---- sweep_range.c ---- */
+extern const es_option sweep_design_options[];
+/* From "from", "to", "step", "count", "scale" of an axis. */
+es_code sweep_range_read(sweep_range *range, const es_json *from, const es_json *to, const es_json *step, int64_t count, bool log, es_err *err);
+/* How many values it has by itself; *count 0: it takes a design to say so. */
+es_code sweep_range_count(const sweep_range *range, size_t *count, es_err *err);
+/* The i-th of `count` values. */
+es_json *sweep_range_at(const sweep_range *range, size_t i, size_t count);
+/* The value at a share of the way, 0 <= u < 1. */
+es_json *sweep_range_share(const sweep_range *range, double u);
+/* Fills u[points][dimensions]. */
+es_code sweep_design_fill(const sweep_design *design, size_t dimensions, double *u, es_err *err);
+
+/* ---- sweep_points.c ---- */
+es_code sweep_points_make(es_sweep *sweep, bool many, es_err *err);
+/* The position of an axis at a combination. */
+size_t sweep_position(const es_sweep *sweep, const sweep_axis *axis, uint64_t combination);
+
+/* ---- sweep_id.c ---- */
+/* The id of a resolved config, and a number that is the same for points that read the same trace in the same way. */
+es_code sweep_identify(es_sweep *sweep, const es_config *config, char id[ES_SWEEP_ID + 1], uint64_t *feed, es_err *err);
+
+#endif

@@ -1,0 +1,318 @@
+/* Points of a sweep: all combinations of the axes' values, less those that a constraint leaves out, times replications. Each is resolved
+ * as a run would resolve it, so that its id is known and its mistakes are told before anything runs. See sweep_inside.h. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/study/formula.h"
+#include "sim/study/key.h"
+#include "sim/study/sweep_inside.h"
+
+enum { SWEEP_VARIES = 8, SWEEP_SETS = 2 + ES_SWEEP_PATHS + 2 + SWEEP_VARIES, SWEEP_COMBINATIONS = 100000000 };
+
+/* ---- combinations ---- */
+
+size_t sweep_position(const es_sweep *sweep, const sweep_axis *axis, uint64_t combination)
+{
+    for (size_t w = sweep->wheels - 1; w > axis->wheel; w--)       /* the last wheel turns fastest */
+        combination /= sweep->wheel[w];
+    return (size_t)(combination % sweep->wheel[axis->wheel]);
+}
+
+static es_code points_combinations(es_sweep *sweep, es_err *err)
+{
+    sweep->combinations = 1;
+    for (size_t w = 0; w < sweep->wheels; w++) {
+        if (sweep->wheel[w] > SWEEP_COMBINATIONS / sweep->combinations)
+            return es_err_set(err, ES_EINPUT, "axes: they have more than %d combinations", SWEEP_COMBINATIONS);
+        sweep->combinations *= sweep->wheel[w];
+    }
+    return ES_OK;
+}
+
+/* ---- constraints ---- */
+
+typedef struct points_look {
+    const es_sweep *sweep;
+    uint64_t combination;
+    char missing[128];          /* the path that nobody has a value for */
+} points_look;
+
+/* A part counts as its name. */
+static const es_json *points_named(const es_json *value)
+{
+    const es_json *name = cJSON_IsObject(value) ? cJSON_GetObjectItemCaseSensitive(value, "name") : NULL;
+    return cJSON_IsString(name) ? name : value;
+}
+
+/* What a path has at a combination: a label, a value of an axis, of a part that an axis gives, or of the base. */
+static const es_json *points_find(void *self, const char *path)
+{
+    points_look *look = self;
+    const es_json *found = NULL;
+    for (size_t a = 0; a < look->sweep->axes && !found; a++) {
+        const sweep_axis *axis = &look->sweep->axis[a];
+        size_t position = sweep_position(look->sweep, axis, look->combination), at = position * axis->paths;
+        if (axis->labels && strcmp(path, axis->name) == 0)
+            found = cJSON_GetArrayItem(axis->labels, (int)position);
+        for (size_t p = 0; p < axis->paths && !found; p++) {
+            size_t length = strlen(axis->path[p]);
+            if (strcmp(path, axis->path[p]) == 0)
+                found = points_named(axis->value[at + p]);
+            else if (strncmp(path, axis->path[p], length) == 0 && path[length] == '.')
+                found = es_json_at(axis->value[at + p], path + length + 1);
+        }
+    }
+    if (!found)
+        found = points_named(es_json_at(look->sweep->base.root, path));
+    if (!found)
+        snprintf(look->missing, sizeof look->missing, "%s", path);
+    return found;
+}
+
+static es_code points_allowed(const es_sweep *sweep, uint64_t combination, bool *allowed, es_err *err)
+{
+    const es_json *constraint;
+    points_look look = {.sweep = sweep, .combination = combination};
+    int i = 0;
+    *allowed = true;
+    cJSON_ArrayForEach(constraint, sweep->file.constraints) {
+        double holds;
+        es_code code = cJSON_IsString(constraint) ? es_formula_with(constraint->valuestring, points_find, &look, &holds, err)
+                                                  : es_err_set(err, ES_EINPUT, "found %s, needs a text such as \"policy != 'lru'\"", es_json_kind(constraint));
+        if (code && *look.missing)
+            code = es_err_set(err, ES_EINPUT, "\"%s\": no axis has a value of %s, nor has the base", constraint->valuestring, look.missing);
+        if (code)
+            return es_err_at(err, "constraints.%d", i), code;
+        *allowed = *allowed && holds != 0.0;
+        i++;
+    }
+    return ES_OK;
+}
+
+/* ---- what a point is ---- */
+
+void es_sweep_describe(const es_sweep *sweep, const es_sweep_point *point, es_text *out)
+{
+    for (size_t a = 0; a < sweep->axes; a++) {
+        const sweep_axis *axis = &sweep->axis[a];
+        size_t at = sweep_position(sweep, axis, point->combination);
+        if (axis->labels)
+            es_text_add(out, "%s%s=%s", out->length ? ", " : "", axis->name, cJSON_GetArrayItem(axis->labels, (int)at)->valuestring);
+        for (size_t p = 0; p < axis->paths && !axis->labels; p++) {
+            const es_json *value = axis->value[at * axis->paths + p];
+            char *text = cJSON_IsString(value) ? NULL : cJSON_PrintUnformatted(value);
+            es_text_add(out, "%s%s=%s", out->length ? ", " : "", axis->path[p], text ? text : cJSON_IsString(value) ? value->valuestring : "?");
+            cJSON_free(text);
+        }
+    }
+    if (sweep->replicated)
+        es_text_add(out, ", replication %lld", (long long)(sweep->replications.first + point->replication));
+}
+
+/* "FILE: axes.policy: policy.name: there is no policy ..." from what the config says of the setting that the axis made. */
+static es_code points_blame(const es_sweep *sweep, const es_sweep_point *point, es_err *err)
+{
+    static const char said[] = "--set";
+    char key[ES_KEY] = "", text[sizeof err->text];
+    snprintf(text, sizeof text, "%s", err->text);
+    const char *rest = text;
+    if (strncmp(text, said, sizeof said - 1) == 0) {
+        const char *at = text + sizeof said - 1;
+        bool named = *at == ' ';                            /* "--set KEY: TEXT", or "--set: KEY: TEXT" */
+        at += strspn(at, ": ");
+        snprintf(key, sizeof key, "%.*s", (int)strcspn(at, ":"), at);
+        rest = named ? at + strcspn(at, ":") : at;
+        rest += named ? strspn(rest, ": ") : 0;
+    }
+    const char *axis = NULL;
+    for (size_t a = 0; a < sweep->axes && *key; a++)
+        for (size_t p = 0; p < sweep->axis[a].paths; p++) {
+            const char *path = sweep->axis[a].path[p];
+            size_t length = strlen(path);
+            if (strncmp(key, path, length) == 0 && (key[length] == '\0' || key[length] == '.'))
+                axis = sweep->axis[a].name;
+        }
+    es_text where = {0};
+    es_sweep_describe(sweep, point, &where);
+    es_code code = es_err_set(err, err->code, "%.200s: %s%.120s%s%.480s (at %.160s)", sweep->path, axis ? "axes." : *key ? "replications: " : "", axis ? axis : "",
+        axis ? ": " : "", rest, where.at ? where.at : "");
+    es_text_free(&where);
+    return code;
+}
+
+/* Points run at the same time and see their trace together: what is one for all of them they cannot have. */
+static es_code points_shareable(const es_config *config, es_err *err)
+{
+    const es_json *observer;
+    const char *path = es_config_trace_path(config);
+    if (path && strcmp(path, "-") == 0)
+        return es_err_set(err, ES_EINPUT, "trace.path: standard input can be read only once; a sweep needs a file");
+    cJSON_ArrayForEach(observer, cJSON_GetObjectItemCaseSensitive(es_config_resolved(config), "observers")) {
+        const es_json *file = cJSON_GetObjectItemCaseSensitive(observer, "path");
+        if (cJSON_IsString(file))
+            return es_err_set(err, ES_EINPUT, "observers: %s writes %s, and so would every point; leave it out of a sweep",
+                cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(observer, "name")), file->valuestring);
+    }
+    return ES_OK;
+}
+
+static es_code points_config(const es_sweep *sweep, const es_sweep_point *point, es_config **out, es_err *err)
+{
+    const char *set[SWEEP_SETS];
+    char vary[1 + SWEEP_VARIES][ES_KEY / 4 + 32];
+    size_t count = 0, varied = 0;
+    for (size_t i = 0; i < sweep->fixed_count; i++)
+        set[count++] = sweep->fixed[i];
+    if (sweep->traces)
+        set[count++] = sweep->trace_set[point->trace];
+    for (size_t a = 0; a < sweep->axes; a++) {
+        const sweep_axis *axis = &sweep->axis[a];
+        size_t at = sweep_position(sweep, axis, point->combination) * axis->paths;
+        for (size_t p = 0; p < axis->paths; p++)
+            set[count++] = axis->set[at + p];
+    }
+    const es_json *key;
+    long long number = (long long)(sweep->replications.first + point->replication);
+    if (sweep->replicated) {
+        snprintf(vary[varied], sizeof *vary, "replication=%lld", number);
+        set[count++] = vary[varied++];
+    }
+    cJSON_ArrayForEach(key, sweep->replications.vary) {
+        snprintf(vary[varied], sizeof *vary, "%s=%lld", key->valuestring, number);
+        set[count++] = vary[varied++];
+    }
+    return es_config_from(out, sweep->base.root, sweep->base_path, set, count, err);
+}
+
+es_code es_sweep_config(const es_sweep *sweep, const es_sweep_point *point, es_config **out, es_err *err)
+{
+    es_code code = points_config(sweep, point, out, err);
+    if (code == ES_OK)
+        code = points_shareable(*out, err);
+    if (code == ES_OK)
+        code = es_config_inherit(*out, sweep->base.input, err);
+    if (code) {
+        points_blame(sweep, point, err);
+        es_config_free(*out);
+        *out = NULL;
+    }
+    return code;
+}
+
+/* ---- numbers that were met ---- */
+
+typedef struct points_map {     /* 64-bit hashes to the order in which they came */
+    uint64_t *key;
+    uint32_t *order;            /* 0: free place, otherwise one more than the order */
+    size_t room, count;
+} points_map;
+
+static bool map_new(points_map *map, size_t most)
+{
+    for (map->room = 64; map->room < 2 * most;)
+        map->room *= 2;
+    map->key = calloc(map->room, sizeof *map->key);
+    map->order = calloc(map->room, sizeof *map->order);
+    return map->key && map->order;
+}
+
+static void map_free(points_map *map)
+{
+    free(map->key);
+    free(map->order);
+}
+
+/* The order of a hash; *fresh: it is the first time. */
+static uint32_t map_order(points_map *map, uint64_t key, bool *fresh)
+{
+    size_t at = (size_t)key & (map->room - 1);
+    while (map->order[at] && map->key[at] != key)
+        at = (at + 1) & (map->room - 1);
+    *fresh = map->order[at] == 0;
+    if (*fresh) {
+        map->key[at] = key;
+        map->order[at] = (uint32_t)++map->count;
+    }
+    return map->order[at] - 1;
+}
+
+/* ---- all of them ---- */
+
+/* Resolves a point and keeps it, unless one that is alike is there. */
+static es_code points_add(es_sweep *sweep, es_sweep_point *point, points_map *ids, points_map *feeds, es_err *err)
+{
+    es_config *config = NULL;
+    uint64_t feed;
+    bool fresh;
+    es_code code = es_sweep_config(sweep, point, &config, err);
+    if (code == ES_OK)
+        code = sweep_identify(sweep, config, point->id, &feed, err);
+    es_config_free(config);
+    if (code)
+        return code;
+    map_order(ids, strtoull(point->id, NULL, 16), &fresh);
+    if (!fresh) {
+        sweep->alike++;
+        return ES_OK;
+    }
+    bool ignored;
+    point->feed = map_order(feeds, feed, &ignored);
+    sweep->point[sweep->points++] = *point;
+    return ES_OK;
+}
+
+static es_code points_resolve(es_sweep *sweep, const uint64_t *kept, size_t count, es_err *err)
+{
+    size_t traces = sweep->traces ? sweep->traces : 1, runs = (size_t)sweep->replications.count;
+    points_map ids = {0}, feeds = {0};
+    es_code code = map_new(&ids, count * traces * runs) && map_new(&feeds, count * traces * runs) ? ES_OK : es_err_nomem(err, "the points");
+    for (size_t i = 0; i < count && code == ES_OK; i++)
+        for (size_t t = 0; t < traces && code == ES_OK; t++)
+            for (size_t r = 0; r < runs && code == ES_OK; r++) {
+                es_sweep_point point = {.number = (uint32_t)i, .replication = (uint32_t)r, .trace = (uint32_t)t, .combination = kept[i]};
+                code = points_add(sweep, &point, &ids, &feeds, err);
+            }
+    sweep->feeds = feeds.count;
+    map_free(&ids);
+    map_free(&feeds);
+    return code;
+}
+
+static es_code points_most(const es_sweep *sweep, size_t count, bool many, es_err *err)
+{
+    size_t times = (size_t)sweep->replications.count * (sweep->traces ? sweep->traces : 1);
+    if (count == 0)
+        return es_err_set(err, ES_EINPUT, "constraints: leave nothing of %zu combinations", sweep->combinations);
+    if (times > UINT32_MAX / 4 / count)
+        return es_err_set(err, ES_EINPUT, "replications: make more than %u points", UINT32_MAX / 4);
+    if (count * times > ES_SWEEP_MANY && !many)
+        return es_err_set(err, ES_EINPUT, "axes: make %zu points; more than %d need --yes", count * times, ES_SWEEP_MANY);
+    return ES_OK;
+}
+
+es_code sweep_points_make(es_sweep *sweep, bool many, es_err *err)
+{
+    es_code code = points_combinations(sweep, err);
+    uint64_t *kept = code == ES_OK ? calloc(sweep->combinations, sizeof *kept) : NULL;
+    size_t count = 0;
+    if (code == ES_OK && !kept)
+        code = es_err_nomem(err, "the points");
+    for (uint64_t c = 0; code == ES_OK && c < sweep->combinations; c++) {
+        bool allowed;
+        code = points_allowed(sweep, c, &allowed, err);
+        if (code == ES_OK && allowed)
+            kept[count++] = c;
+    }
+    if (code == ES_OK)
+        code = points_most(sweep, count, many, err);
+    if (code)
+        es_err_at(err, "%s", sweep->path);
+    sweep->left_out = sweep->combinations - count;
+    if (code == ES_OK && !(sweep->point = calloc(count * (size_t)sweep->replications.count * (sweep->traces ? sweep->traces : 1), sizeof *sweep->point)))
+        code = es_err_nomem(err, "the points");
+    if (code == ES_OK)
+        code = points_resolve(sweep, kept, count, err);
+    free(kept);
+    return code;
+}
