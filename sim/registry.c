@@ -15,6 +15,7 @@
 #include "sim/part/observer.h"
 #include "sim/part/policy.h"
 #include "sim/part/predictor.h"
+#include "sim/part/probe.h"
 #include "sim/part/router.h"
 #include "sim/part/scheduler.h"
 #include "sim/part/source.h"

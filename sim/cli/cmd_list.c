@@ -40,7 +40,7 @@ const cmd_entry cmd_list = {
     .name = "list",
     .usage = "[KIND] [--names]",
     .brief = "Show the parts a system is put together from: policies, predictors, timings ...",
-    .help = "  KIND     only these: policy, predictor, dispatcher, router, scheduler, allocator, timing, tuner, observer, source\n"
+    .help = "  KIND     only these: policy, predictor, dispatcher, router, scheduler, allocator, timing, tuner, observer, source, probe\n"
             "  --names  bare names, one a line, for scripts\n",
     .exec = list_exec,
 };

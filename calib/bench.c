@@ -1,0 +1,261 @@
+/* Bench: see bench.h. One case, performed and timed once. */
+#include "calib/bench.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+enum { BENCH_PAGE = 4096, BENCH_TAIL = 64, BENCH_CACHES = 4, BENCH_BLOCK = 1 << 20 };
+
+/* ---- memory ---- */
+
+static int64_t paged(int64_t bytes)
+{
+    return (bytes + BENCH_PAGE - 1) / BENCH_PAGE * BENCH_PAGE;
+}
+
+unsigned char *bench_next(bench_pool *pool, int64_t bytes)
+{
+    int64_t size = paged(bytes);
+    if (pool->next + size > pool->bytes)
+        pool->next = 0;
+    unsigned char *at = pool->at + pool->next;
+    pool->next += size;
+    return at;
+}
+
+static void bench_fill(unsigned char *at, int64_t bytes, es_stream random, uint64_t first)
+{
+    for (int64_t i = 0; i + 8 <= bytes; i += 8) {
+        uint64_t word = es_mix(random ^ (first + (uint64_t)i / 8));
+        memcpy(at + i, &word, sizeof word);
+    }
+}
+
+/* Every kind has a size of its own, so that going round meets other pairs of source and destination each time. */
+static es_code bench_pools(calib_bench *b, int64_t bytes, es_err *err)
+{
+    for (int kind = 0; kind < ES_MEMORIES; kind++) {
+        if (kind == ES_MEMORY_PINNED && !(b->facts.can & ES_PROBE_PINS))
+            continue;
+        bench_pool *pool = &b->pool[kind];
+        pool->bytes = paged(bytes) + (2 * kind + 1) * BENCH_PAGE;
+        es_code code = b->probe->alloc(b->self, kind, pool->bytes, (void **)&pool->at, err);
+        if (code)
+            return code;
+        if (kind != ES_MEMORY_DEVICE)
+            bench_fill(pool->at, pool->bytes, b->random + (uint64_t)kind, 0);
+    }
+    return ES_OK;
+}
+
+/* Writes the scratch file that reads are made from: its word at offset o is random(o / 8). */
+static es_code bench_scratch(calib_bench *b, es_err *err)
+{
+    if (!(b->facts.can & ES_PROBE_DISK))
+        return ES_OK;
+    for (int64_t at = 0; at < b->disk_bytes; at += BENCH_BLOCK) {
+        int64_t bytes = b->disk_bytes - at < BENCH_BLOCK ? b->disk_bytes - at : BENCH_BLOCK;
+        bench_fill(b->check, bytes, b->random, (uint64_t)at / 8);
+        es_probe_io io = {true, b->check, at, bytes, bytes, 1};
+        es_code code = b->probe->disk(b->self, &io, err);
+        if (code)
+            return code;
+    }
+    return ES_OK;
+}
+
+es_code calib_bench_open(calib_bench **out, const es_probe *probe, void *self, const calib_plan *plan, uint64_t seed, es_err *err)
+{
+    calib_bench *b = *out = calloc(1, sizeof *b);
+    if (!b)
+        return es_err_nomem(err, "the memory to measure with");
+    b->probe = probe;
+    b->self = self;
+    b->facts = probe->facts(self);
+    b->random = es_stream_of(seed, 0, "calibrate", "bytes");
+    int64_t cold = BENCH_CACHES * b->facts.cache_bytes, twice = 2 * paged(plan->most);
+    b->check_bytes = twice > BENCH_BLOCK ? twice : BENCH_BLOCK;     /* of a copy within the device both ends come back */
+    b->disk_bytes = b->check_bytes > cold ? b->check_bytes : paged(cold);
+    es_code code = bench_pools(b, cold > twice ? cold : twice, err);
+    if (code == ES_OK)
+        code = probe->alloc(self, ES_MEMORY_PAGEABLE, b->check_bytes, (void **)&b->check, err);
+    return code ? code : bench_scratch(b, err);
+}
+
+void calib_bench_close(calib_bench *b)
+{
+    if (!b)
+        return;
+    for (int kind = 0; kind < ES_MEMORIES; kind++)
+        if (b->pool[kind].at)
+            b->probe->release(b->self, kind, b->pool[kind].at, b->pool[kind].bytes);
+    if (b->check)
+        b->probe->release(b->self, ES_MEMORY_PAGEABLE, b->check, b->check_bytes);
+    free(b);
+}
+
+/* ---- what arrived ---- */
+
+static es_code bench_differs(const calib_case *c, int64_t at, es_err *err)
+{
+    return es_err_set(err, ES_ECHECK, "%s: a copy of %lld bytes brought other bytes than were sent, %lld bytes before its end", calib_rows[c->row].name,
+        (long long)c->bytes, (long long)(c->bytes - at));
+}
+
+/* Brings `bytes` that lie on the device to `to`, and says that they are there now. */
+static es_code bench_back(calib_bench *b, unsigned char *to, const unsigned char **at, int64_t bytes, es_err *err)
+{
+    es_code code = b->probe->copy(b->self, 1, ES_WAY_D2H, to, *at, bytes, err);
+    *at = to;
+    return code ? code : b->probe->sync(b->self, err);
+}
+
+/* Compares the last `bytes` of a copy. */
+static es_code bench_compare(calib_bench *b, const calib_case *c, const unsigned char *to, const unsigned char *from, int64_t bytes, es_err *err)
+{
+    es_way way = calib_rows[c->row].way;
+    int64_t skip = c->bytes - bytes;
+    const unsigned char *arrived = to + skip, *sent = from + skip;
+    es_code code = ES_OK;
+    if (way == ES_WAY_H2D || way == ES_WAY_D2D)
+        code = bench_back(b, b->check, &arrived, bytes, err);
+    if (code == ES_OK && (way == ES_WAY_D2H || way == ES_WAY_D2D))
+        code = bench_back(b, b->check + bytes, &sent, bytes, err);
+    return code || memcmp(arrived, sent, (size_t)bytes) == 0 ? code : bench_differs(c, skip, err);
+}
+
+static es_code bench_pattern(calib_bench *b, const calib_case *c, int64_t offset, es_err *err)
+{
+    for (int64_t i = 0; i + 8 <= c->bytes; i += 8) {
+        uint64_t word = es_mix(b->random ^ ((uint64_t)(offset + i) / 8)), read;
+        memcpy(&read, b->check + i, sizeof read);
+        if (read != word)
+            return bench_differs(c, i, err);
+    }
+    return ES_OK;
+}
+
+/* ---- cases ---- */
+
+/* The event pair 0, 1 around what `queue` puts on stream 0; all held until it is queued, where the probe can. */
+typedef es_code bench_queue(calib_bench *b, const calib_case *c, void *ask, es_err *err);
+
+static es_code bench_timed(calib_bench *b, const calib_case *c, bench_queue *queue, void *ask, calib_sample *sample, es_err *err)
+{
+    const es_probe *p = b->probe;
+    bool gated = p->hold && calib_rows[c->row].memory != ES_MEMORY_PAGEABLE;    /* a staged copy needs the host: it would wait for itself */
+    es_code code = gated ? p->hold(b->self, err) : ES_OK, opened = ES_OK;
+    es_time start = p->now(b->self);
+    if (code == ES_OK)
+        code = p->record(b->self, 0, 0, err);
+    if (code == ES_OK)
+        code = queue(b, c, ask, err);
+    if (code == ES_OK)
+        code = p->record(b->self, 0, 1, err);
+    es_time queued = p->now(b->self);
+    if (gated && (opened = p->go(b->self, code ? NULL : err)) != ES_OK && code == ES_OK)
+        code = opened;
+    if (code == ES_OK)
+        code = p->sync(b->self, err);
+    sample->issue_ns = queued - start;
+    sample->host_ns = p->now(b->self) - queued;
+    if (code == ES_OK)
+        code = p->elapsed(b->self, 0, 1, &sample->ns, err);
+    if (!gated)                 /* events around a staged copy see the last of its stages */
+        sample->ns = sample->issue_ns + sample->host_ns;
+    return code;
+}
+
+typedef struct bench_pair {
+    unsigned char *to, *from;
+} bench_pair;
+
+static es_code queue_copies(calib_bench *b, const calib_case *c, void *ask, es_err *err)
+{
+    bench_pair *pair = ask;
+    es_way way = calib_rows[c->row].way;
+    bench_pool *host = &b->pool[calib_rows[c->row].memory], *device = &b->pool[ES_MEMORY_DEVICE];
+    uint32_t copies = calib_rows[c->row].op == CALIB_BATCH ? c->count : 1;
+    es_code code = ES_OK;
+    for (uint32_t i = 0; i < copies && code == ES_OK; i++) {
+        pair->from = bench_next(way == ES_WAY_H2D || way == ES_WAY_H2H ? host : device, c->bytes);
+        pair->to = bench_next(way == ES_WAY_D2H || way == ES_WAY_H2H ? host : device, c->bytes);
+        code = b->probe->copy(b->self, 0, way, pair->to, pair->from, c->bytes, err);
+    }
+    return code;
+}
+
+static es_code perform_copy(calib_bench *b, const calib_case *c, bool whole, calib_sample *sample, es_err *err)
+{
+    bench_pair last = {0};
+    es_code code = bench_timed(b, c, queue_copies, &last, sample, err);
+    int64_t bytes = whole || c->bytes < BENCH_TAIL ? c->bytes : BENCH_TAIL;
+    return code ? code : bench_compare(b, c, last.to, last.from, bytes, err);
+}
+
+static es_code perform_alloc(calib_bench *b, const calib_case *c, calib_sample *sample, es_err *err)
+{
+    void *at = NULL;
+    es_memory kind = calib_rows[c->row].memory;
+    es_time start = b->probe->now(b->self);
+    es_code code = b->probe->alloc(b->self, kind, c->bytes, &at, err);
+    sample->ns = sample->host_ns = b->probe->now(b->self) - start;
+    if (code == ES_OK)
+        b->probe->release(b->self, kind, at, c->bytes);
+    return code;
+}
+
+static es_code queue_expert(calib_bench *b, const calib_case *c, void *ask, es_err *err)
+{
+    (void)ask;
+    es_probe_expert expert = {bench_next(&b->pool[ES_MEMORY_DEVICE], c->bytes), CALIB_HIDDEN, CALIB_INTER, c->count};
+    return b->probe->expert(b->self, 0, &expert, err);
+}
+
+static es_code perform_disk(calib_bench *b, const calib_case *c, calib_sample *sample, es_err *err)
+{
+    bool write = calib_rows[c->row].op == CALIB_WRITE;
+    int64_t size = paged(c->bytes);
+    if (b->disk_next + size > b->disk_bytes)
+        b->disk_next = 0;
+    es_probe_io io = {write, b->check, b->disk_next, size, size, c->count};
+    if (c->count > 1)           /* an expert in flight as `count` pieces */
+        io.block = paged(size / c->count);
+    b->disk_next += size;
+    if (write)
+        bench_fill(b->check, size, b->random, (uint64_t)io.offset / 8);
+    else
+        memset(b->check, 0, (size_t)size);
+    es_time start = b->probe->now(b->self);
+    es_code code = b->probe->disk(b->self, &io, err);
+    sample->ns = sample->host_ns = b->probe->now(b->self) - start;
+    return code || write ? code : bench_pattern(b, c, io.offset, err);
+}
+
+es_code bench_perform(calib_bench *b, const calib_case *c, bool whole, calib_sample *sample, es_err *err)
+{
+    struct rusage before = {0}, after = {0};
+    es_code code = ES_OK;
+    *sample = (calib_sample){.bytes = c->bytes, .count = c->count};
+    getrusage(RUSAGE_SELF, &before);
+    switch (calib_rows[c->row].op) {
+    case CALIB_COPY:
+    case CALIB_BATCH:
+        code = perform_copy(b, c, whole, sample, err);
+        break;
+    case CALIB_ALLOC:
+        code = perform_alloc(b, c, sample, err);
+        break;
+    case CALIB_EXPERT:
+        code = bench_timed(b, c, queue_expert, NULL, sample, err);
+        break;
+    case CALIB_READ:
+    case CALIB_WRITE:
+        code = perform_disk(b, c, sample, err);
+        break;
+    }
+    getrusage(RUSAGE_SELF, &after);
+    sample->switches = (uint32_t)(after.ru_nivcsw - before.ru_nivcsw);
+    return code;
+}

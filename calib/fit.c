@@ -1,0 +1,207 @@
+/* Fit: see fit.h. */
+#include "calib/fit.h"
+
+#include <gsl/gsl_sort.h>
+#include <gsl/gsl_statistics_double.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FIT_HOLD = 4, FIT_HOLD_LEAST = 8 };      /* every fourth size is held out; with fewer there is nothing to hold */
+
+/* ---- samples by size ---- */
+
+static double fit_x(const calib_sample *sample, const fit_ask *ask)
+{
+    return ask->by_count ? (double)sample->count : (double)sample->bytes;
+}
+
+static bool fit_takes(const calib_sample *sample, const fit_ask *ask)
+{
+    return (ask->count == 0 || sample->count == ask->count) && sample->ns > 0 && fit_x(sample, ask) > 0.0;
+}
+
+static fit_size *fit_size_of(calib_fit *fit, double bytes)
+{
+    size_t at = 0;
+    while (at < fit->sizes && fit->size[at].bytes < bytes)
+        at++;
+    if (at < fit->sizes && fit->size[at].bytes == bytes)
+        return &fit->size[at];
+    if (fit->sizes == FIT_SIZES)
+        return NULL;
+    memmove(&fit->size[at + 1], &fit->size[at], (fit->sizes++ - at) * sizeof *fit->size);
+    fit->size[at] = (fit_size){.bytes = bytes};
+    return &fit->size[at];
+}
+
+static es_code fit_group(calib_fit *fit, const calib_series *series, const fit_ask *ask, es_arena *arena, es_err *err)
+{
+    for (size_t i = 0; i < series->count; i++) {
+        fit_size *size = fit_takes(&series->at[i], ask) ? fit_size_of(fit, fit_x(&series->at[i], ask)) : NULL;
+        if (size)
+            size->count++;
+    }
+    for (size_t s = 0; s < fit->sizes; s++) {
+        fit->samples += fit->size[s].count;
+        if (!(fit->size[s].ns = ES_NEW_ARRAY(arena, fit->size[s].count, double)))
+            return es_err_nomem(err, "the samples of a fit");
+        fit->size[s].count = 0;
+    }
+    for (size_t i = 0; i < series->count; i++) {
+        fit_size *size = fit_takes(&series->at[i], ask) ? fit_size_of(fit, fit_x(&series->at[i], ask)) : NULL;
+        if (size)
+            size->ns[size->count++] = (double)series->at[i].ns;
+    }
+    return ES_OK;
+}
+
+static es_code fit_medians(calib_fit *fit, es_arena *arena, es_err *err)
+{
+    for (size_t s = 0; s < fit->sizes; s++) {
+        fit_size *size = &fit->size[s];
+        double *sorted = ES_NEW_ARRAY(arena, size->count, double);
+        if (!sorted)
+            return es_err_nomem(err, "the samples of a fit");
+        memcpy(sorted, size->ns, size->count * sizeof *sorted);
+        gsl_sort(sorted, 1, size->count);
+        size->median = gsl_stats_median_from_sorted_data(sorted, 1, size->count);
+        fit->mean_over_median += gsl_stats_mean(sorted, 1, size->count) / size->median / (double)fit->sizes;
+    }
+    return ES_OK;
+}
+
+static size_t fit_points(const calib_fit *fit, curve_point *point)
+{
+    for (size_t s = 0; s < fit->sizes; s++)
+        point[s] = (curve_point){fit->size[s].bytes, fit->size[s].median};
+    return fit->sizes;
+}
+
+/* ---- how wrong ---- */
+
+static double fit_off(const calib_curve *curve, const curve_point *point)
+{
+    return fabs(curve_ns(curve, point->bytes) / point->ns - 1.0);
+}
+
+static void fit_errors(calib_fit *fit)
+{
+    curve_point point[FIT_SIZES];
+    double off[FIT_SIZES];
+    size_t count = fit_points(fit, point);
+    for (size_t i = 0; i < count; i++)
+        off[i] = fit_off(&fit->curve, &point[i]);
+    gsl_sort(off, 1, count);
+    fit->error_median = gsl_stats_median_from_sorted_data(off, 1, count);
+    fit->error_p95 = gsl_stats_quantile_from_sorted_data(off, 1, count, 0.95);
+}
+
+/* The median error of the sizes held out, none of them at an end: a line says little of what lies beyond. */
+static double fit_holdout(const calib_fit *fit)
+{
+    curve_point kept[FIT_SIZES], held[FIT_SIZES];
+    double off[FIT_SIZES];
+    size_t keeps = 0, holds = 0;
+    for (size_t s = 0; s < fit->sizes; s++) {
+        curve_point point = {fit->size[s].bytes, fit->size[s].median};
+        if (s % FIT_HOLD == FIT_HOLD / 2 && s + 1 < fit->sizes)
+            held[holds++] = point;
+        else
+            kept[keeps++] = point;
+    }
+    calib_curve curve;
+    if (fit->sizes < FIT_HOLD_LEAST || !curve_fit(kept, keeps, &curve))
+        return NAN;
+    for (size_t i = 0; i < holds; i++)
+        off[i] = fit_off(&curve, &held[i]);
+    gsl_sort(off, 1, holds);
+    return gsl_stats_median_from_sorted_data(off, 1, holds);
+}
+
+/* ---- how sure ---- */
+
+static fit_interval interval_of(double *value, size_t count)
+{
+    gsl_sort(value, 1, count);
+    return (fit_interval){gsl_stats_quantile_from_sorted_data(value, 1, count, 0.025), gsl_stats_quantile_from_sorted_data(value, 1, count, 0.975)};
+}
+
+/* One resample: the same rounds for all sizes, as what disturbs one size of a round disturbs its neighbours. */
+static bool fit_resample(const calib_fit *fit, es_stream draws, uint64_t n, double *scratch, calib_curve *out)
+{
+    curve_point point[FIT_SIZES];
+    for (size_t s = 0; s < fit->sizes; s++) {
+        const fit_size *size = &fit->size[s];
+        for (size_t i = 0; i < size->count; i++)
+            scratch[i] = size->ns[es_draw_below(draws, (uint32_t)size->count, n, i, 0, 0)];
+        point[s] = (curve_point){size->bytes, gsl_stats_median(scratch, 1, size->count)};
+    }
+    return curve_refit(point, fit->sizes, &fit->curve, out);
+}
+
+static es_code fit_sureness(calib_fit *fit, const fit_ask *ask, es_arena *arena, es_err *err)
+{
+    size_t most = 1, done = 0;
+    for (size_t s = 0; s < fit->sizes; s++)
+        most = fit->size[s].count > most ? fit->size[s].count : most;
+    double *scratch = ES_NEW_ARRAY(arena, most, double), *alpha = ES_NEW_ARRAY(arena, ask->resamples, double);
+    double *rate = ES_NEW_ARRAY(arena, ask->resamples * CURVE_PIECES, double), *knee = ES_NEW_ARRAY(arena, ask->resamples * CURVE_PIECES, double);
+    if (!scratch || !alpha || !rate || !knee)
+        return es_err_nomem(err, "the resamples of a fit");
+    es_stream draws = es_stream_of(ask->seed, 0, "calibrate", "resample");
+    for (uint64_t n = 0; n < ask->resamples; n++) {
+        calib_curve curve;
+        if (!fit_resample(fit, draws, n, scratch, &curve))
+            continue;
+        alpha[done] = curve.fixed[0];
+        for (size_t i = 0; i < curve.pieces; i++) {
+            rate[i * ask->resamples + done] = 1e9 / fmax(curve.slope[i], 1e-12);
+            knee[i * ask->resamples + done] = curve.from[i];
+        }
+        done++;
+    }
+    if (done == 0)
+        return ES_OK;
+    fit->resampled = true;
+    fit->alpha = interval_of(alpha, done);
+    for (size_t i = 0; i < fit->curve.pieces; i++) {
+        fit->rate[i] = interval_of(rate + i * ask->resamples, done);
+        fit->knee[i] = interval_of(knee + i * ask->resamples, done);
+    }
+    return ES_OK;
+}
+
+/* ---- all of it ---- */
+
+static es_code fit_noise(calib_fit *fit, es_arena *arena, es_err *err)
+{
+    noise_sample *sample = ES_NEW_ARRAY(arena, fit->samples, noise_sample);
+    size_t count = 0;
+    if (!sample)
+        return es_err_nomem(err, "the noise of a fit");
+    for (size_t s = 0; s < fit->sizes; s++)
+        for (size_t i = 0; i < fit->size[s].count; i++)
+            sample[count++] = (noise_sample){fit->size[s].bytes, fit->size[s].ns[i], curve_ns(&fit->curve, fit->size[s].bytes), fit->size[s].median};
+    return noise_fit(&fit->noise, sample, count, arena, err);
+}
+
+es_code calib_fit_series(calib_fit *fit, const calib_series *series, const fit_ask *ask, es_arena *arena, es_err *err)
+{
+    curve_point point[FIT_SIZES];
+    *fit = (calib_fit){.error_holdout = NAN};
+    es_code code = fit_group(fit, series, ask, arena, err);
+    if (code == ES_OK)
+        code = fit_medians(fit, arena, err);
+    if (code || !(fit->fitted = curve_fit(point, fit_points(fit, point), &fit->curve)))
+        return code;
+    fit_errors(fit);
+    fit->error_holdout = fit_holdout(fit);
+    code = fit_noise(fit, arena, err);
+    return code || ask->resamples == 0 ? code : fit_sureness(fit, ask, arena, err);
+}
+
+double calib_fit_half(const calib_fit *fit)
+{
+    return fit->curve.slope[0] > 0.0 ? fit->curve.fixed[0] / fit->curve.slope[0] : 0.0;
+}

@@ -1,0 +1,51 @@
+/* Fit: what the samples of one row say: a curve, how wrong it is, how sure it is, and the noise around it.
+ *
+ * The error that counts is that of sizes which the fit did not see: every fourth is held out, the curve is fitted to the rest,
+ * knees and all. Above 15 % nothing should be simulated with it, above 8 % one is warned. */
+#ifndef ES_CALIB_FIT_H
+#define ES_CALIB_FIT_H
+
+#include "calib/curve.h"
+#include "calib/noise.h"
+#include "calib/sample.h"
+
+#define FIT_REFUSED 0.15
+#define FIT_WARNED 0.08
+
+enum { FIT_SIZES = 96, FIT_RESAMPLES = 200 };
+
+typedef struct fit_size {       /* the samples of one size, in the order of their rounds */
+    double bytes, median;
+    double *ns;
+    size_t count;
+} fit_size;
+
+typedef struct fit_interval {
+    double low, high;           /* 95 % */
+} fit_interval;
+
+typedef struct calib_fit {
+    fit_size size[FIT_SIZES];   /* ascending */
+    size_t sizes, samples;
+    bool fitted;                /* false: fewer than three sizes; nothing below is set */
+    calib_curve curve;
+    double error_median, error_p95, error_holdout;  /* relative, of the medians; holdout NaN: fewer than eight sizes */
+    double mean_over_median;    /* of all samples, by their size: what totals are larger by than medians promise */
+    bool resampled;
+    fit_interval alpha, rate[CURVE_PIECES], knee[CURVE_PIECES];     /* ns, bytes per second, bytes; [0] of knee is not used */
+    calib_noise noise;
+} calib_fit;
+
+typedef struct fit_ask {
+    uint32_t count;             /* only the samples with this count; 0: all */
+    bool by_count;              /* count instead of bytes: tokens */
+    size_t resamples;           /* of the rounds, for the intervals; 0: none */
+    uint64_t seed;
+} fit_ask;
+
+/* Memory comes from the arena. The only error is that there is none. */
+es_code calib_fit_series(calib_fit *fit, const calib_series *series, const fit_ask *ask, es_arena *arena, es_err *err);
+/* Bytes at which half the rate is reached. */
+double calib_fit_half(const calib_fit *fit);
+
+#endif

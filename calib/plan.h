@@ -1,0 +1,58 @@
+/* Plan: what is measured. A row is one way of moving or computing; a case is a row at one size.
+ *
+ * Sizes are 2^k and 1.5 * 2^k, and the sizes that real experts have. Rounds are outermost: every case is measured once per
+ * round, in an order that is shuffled anew for each, so that drift of the machine becomes noise of every case and not bias of some. */
+#ifndef ES_CALIB_PLAN_H
+#define ES_CALIB_PLAN_H
+
+#include "sim/part/probe.h"
+
+typedef enum calib_op {
+    CALIB_COPY,                 /* one copy of `bytes` */
+    CALIB_BATCH,                /* `count` copies of `bytes` each, queued at once */
+    CALIB_ALLOC,                /* allocation and first touch */
+    CALIB_EXPERT,               /* `count` tokens through one expert */
+    CALIB_READ, CALIB_WRITE     /* `bytes` from or to the disk, `count` requests at a time */
+} calib_op;
+
+typedef struct calib_row {      /* a constant: plan.c has all of them */
+    const char *name;           /* "pcie.h2d": also the flow of the profile */
+    calib_op op;
+    es_way way;
+    es_memory memory;           /* of the host's side of a copy; what is allocated */
+    unsigned needs;             /* ES_PROBE_ bits */
+    const char *what;           /* for people */
+} calib_row;
+
+typedef struct calib_case {
+    uint32_t row;               /* in calib_rows */
+    uint32_t count;
+    int64_t bytes;              /* of one copy */
+} calib_case;
+
+typedef struct calib_ask {
+    bool quick;                 /* powers of 2 only, smaller, fewer depths */
+    int64_t most;               /* bytes of the largest copy; 0: as the memory allows, at most 256 MiB (quick: 16 MiB) */
+    const int64_t *expert;      /* sizes of experts that will be simulated */
+    size_t experts;
+    uint64_t seed;
+} calib_ask;
+
+typedef struct calib_plan {
+    calib_case *at;             /* ascending by row, count, bytes */
+    size_t count;
+    int64_t most;               /* bytes of the largest case */
+    es_stream shuffle;
+} calib_plan;
+
+enum { CALIB_ROWS = 10 };
+extern const calib_row calib_rows[CALIB_ROWS];
+enum { CALIB_HIDDEN = 2048, CALIB_INTER = 768 };        /* the expert that is computed: Qwen3-30B-A3B's, without its gate */
+
+/* The row of that name; NULL when there is none. */
+const calib_row *calib_row_find(const char *name);
+es_code calib_plan_make(calib_plan *plan, const calib_ask *ask, const es_probe_facts *facts, es_arena *arena, es_err *err);
+/* The order of one round: a permutation of 0 .. plan->count - 1, the same for the same seed. */
+void calib_plan_shuffle(const calib_plan *plan, uint32_t round, uint32_t *order);
+
+#endif

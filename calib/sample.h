@@ -1,0 +1,64 @@
+/* Samples: every time that was measured, by row, and when a case has been measured often enough.
+ *
+ * A case stops when the 95 % interval of its median is within 2 % on either side, or when its noise is known (the spread of its
+ * samples does not change any more: more of them would tell nothing new), or when the time is over; which of them is kept. */
+#ifndef ES_CALIB_SAMPLE_H
+#define ES_CALIB_SAMPLE_H
+
+#include "calib/plan.h"
+
+typedef struct calib_sample {
+    int64_t bytes;              /* of one copy */
+    int64_t ns;                 /* what it took: by events where the probe has them, else as the host saw it */
+    int64_t issue_ns, host_ns;  /* of the host: queueing it; from then until it was known to be done */
+    uint32_t count;             /* copies of the batch, tokens, requests at a time */
+    uint32_t round, order;      /* when: the order-th of its round */
+    uint32_t switches;          /* how often the kernel took the processor away meanwhile */
+} calib_sample;
+
+typedef enum calib_stop {       /* of a row: the worst of its cases */
+    CALIB_PRECISE, CALIB_STABLE, CALIB_BUDGET, CALIB_STOPS
+} calib_stop;
+
+typedef struct calib_series {   /* the samples of one row; {0}: it was not measured */
+    calib_sample *at;
+    size_t count, room;
+    int stop;                   /* calib_stop */
+    uint32_t open;              /* cases that the budget ended */
+} calib_series;
+
+typedef struct calib_samples {  /* calib_samples_free() when done */
+    calib_series row[CALIB_ROWS];
+    es_json *environment;       /* of the machine, when it was measured */
+} calib_samples;
+
+extern const char *const calib_stop_names[CALIB_STOPS + 1];     /* "precise", "stable", "budget"; ends with NULL */
+
+es_code calib_series_add(calib_series *series, const calib_sample *sample, es_err *err);
+void calib_samples_free(calib_samples *samples);
+
+/* ---- is it enough? ---- */
+
+typedef struct calib_interval {
+    double median, low, high;
+} calib_interval;
+
+/* The median of n > 0 ascending values and the 95 % interval that resampling them would give. No resampling: the bootstrap
+ * distribution of a median is known exactly, P(median* <= x(k)) = P(Binomial(n, k / n) >= m) with m the rank of the median
+ * (Efron, Ann. Statist. 7, 1979; Maritz and Jarrett, JASA 73, 1978). */
+calib_interval calib_median(const double *ascending, size_t n);
+
+enum { CALIB_ROUNDS = 240, CALIB_RECENT = 16 };
+
+typedef struct calib_case_state {   /* what is known of one case so far */
+    double ns[CALIB_ROUNDS];        /* ascending */
+    uint32_t count;
+    double noise[CALIB_RECENT];     /* the newest estimates of the spread, as shares of the median */
+    bool stopped;
+    int stop;                       /* calib_stop; CALIB_BUDGET until it has stopped */
+} calib_case_state;
+
+/* Takes one more sample and decides. */
+void calib_case_take(calib_case_state *state, double ns);
+
+#endif
