@@ -39,11 +39,11 @@ typedef struct buffers {
     es_time now;
     uint64_t steps, tokens;
     uint64_t requests, placed, spilled, fallback, refused, released, again;
-    uint64_t live, live_peak, compactions, moves;
+    uint64_t live, live_peak, beside, compactions, moves;   /* beside: of those that live, outside of the heaps */
     int64_t moved_bytes, bytes_largest, live_bytes, live_bytes_peak;
     double bytes_sum;
     uint32_t pools, pools_first, warmed;
-    es_time setup, dense, pool, device, host, made, moving; /* where the time went; made: heaps added later */
+    es_time setup, dense, pool, device, host, made, resident, moving;   /* where the time went; made: heaps added later */
     es_time first;              /* of the first step */
     buffers_gauge utilization, fragmentation;
     buffers_miss miss[BUFFERS_LOG];
@@ -209,6 +209,7 @@ static void buffers_ask(buffers *b, const es_buffer_op *op)
     if (!seat->held)
         return;
     b->live_bytes += op->bytes;
+    b->beside += seat->block.pool == ES_NONE_POOL;
     if (++b->live > b->live_peak)
         b->live_peak = b->live;
     if (b->live_bytes > b->live_bytes_peak)
@@ -224,6 +225,7 @@ static void buffers_release(buffers *b, const es_buffer_op *op)
     seat->held = false;
     b->released++;
     b->live--;
+    b->beside -= seat->block.pool == ES_NONE_POOL;
     b->live_bytes -= op->bytes;
 }
 
@@ -237,6 +239,7 @@ static void buffers_release_again(buffers *b, const es_buffer_op *op)
 static void buffers_compute(buffers *b, const es_step *step)
 {
     buffers_look(b);
+    buffers_pay(b, ES_OP_ACCESS, 0, b->pools + (uint32_t)b->beside, &b->resident);
     if (!b->unit || !b->plan->timed)
         return;
     const es_op op = {.kind = ES_OP_DENSE, .count = 1, .tokens = step->tokens, .step = b->steps};
@@ -338,6 +341,7 @@ static void buffers_report_time(buffers *b, es_json *out)
     es_json_add_bool(latency, "exact", b->token.exact);
     es_json_add_real(parts, "dense", buffers_seconds(b, b->dense));
     es_json_add_real(parts, "allocate", buffers_seconds(b, b->pool + b->device + b->host + b->made));
+    es_json_add_real(parts, "resident", buffers_seconds(b, b->resident));
     es_json_add_real(parts, "compact", buffers_seconds(b, b->moving));
 }
 
@@ -379,7 +383,7 @@ static void buffers_report_gauge(const buffers_gauge *g, const char *name, es_js
 /* What memory costs a token, by who gave it. */
 static void buffers_report_overhead(const buffers *b, es_json *out)
 {
-    const struct { const char *name; es_time ns; } rows[] = {{"pool", b->pool}, {"device", b->device}, {"host", b->host}, {"growth", b->made}, {"compaction", b->moving}};
+    const struct { const char *name; es_time ns; } rows[] = {{"pool", b->pool}, {"device", b->device}, {"host", b->host}, {"growth", b->made}, {"resident", b->resident}, {"compaction", b->moving}};
     es_json *each = es_json_add_object(out, "per_token_s");
     es_time all = 0;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -359,6 +359,25 @@ static void without_a_pool_the_device_and_the_host_allocate(void **state)
     cJSON_Delete(r);
 }
 
+/* A heap is one thing to make resident, however many buffers lie in it. */
+static void residency_is_paid_by_heap_and_by_buffer_beside_them(void **state)
+{
+    (void)state;
+    static const struct { const char *allocator; double things; } rows[] = {{"\"heaps\": 2, \"heap_size\": \"1MiB\"", 2 + 3}, {"\"mode\": \"none\"", 3 + 2}};
+    put("t.csv", HEAD "0,1,5,1\n0,2,5,0\n0,3,5,0\n1,4,2097152,0\n");
+    for (size_t i = 0; i < 2; i++) {
+        char config[1024], *json = NULL;
+        es_json *r = NULL;
+        snprintf(config, sizeof config, "{\"trace\": {\"path\": \"%s\"}, \"channels\": {\"gpu\": {\"timing\": \"compute\"}}, \"tiers\": {\"memory\": {\"home\": true,"
+            "\"compute\": \"gpu\", \"allocation\": {\"name\": \"alloc\", \"resident\": \"1ms\"}, \"allocator\": {\"name\": \"heaps\", %s}}}}", at("t.csv"), rows[i].allocator);
+        assert_int_equal(es_simulate_text(config, NULL, 0, &json, NULL), ES_OK);
+        assert_int_equal(es_json_parse(&r, json, strlen(json), NULL), ES_OK);
+        says(r, "time.attribution.resident", 1e-3 * rows[i].things);
+        es_free(json);
+        cJSON_Delete(r);
+    }
+}
+
 static void growth_and_compaction_are_paid(void **state)
 {
     (void)state;
@@ -445,6 +464,7 @@ int main(void)
         cmocka_unit_test(a_mix_says_sizes_and_lives),
         cmocka_unit_test(every_figure_of_a_small_run_is_known),
         cmocka_unit_test(without_a_pool_the_device_and_the_host_allocate),
+        cmocka_unit_test(residency_is_paid_by_heap_and_by_buffer_beside_them),
         cmocka_unit_test(growth_and_compaction_are_paid),
         cmocka_unit_test(checkout_lends_heaps_and_counts_what_the_source_counts),
         cmocka_unit_test(what_cannot_run_says_why),
