@@ -417,7 +417,7 @@ static void heaps_report(const void *self, es_json *out)
     es_json_add_int(out, "warm_skipped", (int64_t)h->skipped);
     es_json_add_int(out, "beside_bytes", h->outside);
     es_json_add_int(out, "table_full", (int64_t)h->tabled);
-    es_json *asked = es_json_add_array(out, "asked"), *placed = es_json_add_array(out, "placed");
+    es_json *asked = es_json_add_array(out, "heap_asked"), *placed = es_json_add_array(out, "heap_placed");
     for (uint32_t i = 0; i < h->count; i++) {
         cJSON_AddItemToArray(asked, cJSON_CreateNumber((double)h->heap[i].asked));
         cJSON_AddItemToArray(placed, cJSON_CreateNumber((double)h->heap[i].placed));
