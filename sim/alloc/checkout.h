@@ -14,7 +14,6 @@ typedef struct checkout {
     uint32_t *available;        /* [room] the last is lent next */
     uint32_t count, room;
     uint32_t *out;              /* [heaps] to how many each is lent */
-    uint32_t lent;              /* of the heaps, those that are out; temporary ones are not of them */
     uint64_t acquired, released, exhausted, fallback;
     uint64_t shared;            /* lent while already out */
     uint64_t lost;              /* given back once too often, and no room in the list */
@@ -32,19 +31,22 @@ static inline bool checkout_init(checkout *c, uint32_t heaps, uint32_t room, es_
     return true;
 }
 
-/* The heap that is lent, or ES_NONE_POOL: a temporary one. */
-static inline uint32_t checkout_acquire(checkout *c)
+/* *heap is what is lent, or ES_NONE_POOL: a temporary one. false: there is no memory for that; the source then counts the exhaustion,
+ * but no heap acquired. */
+static inline bool checkout_acquire(checkout *c, bool memory, uint32_t *heap)
 {
-    c->acquired++;
+    *heap = ES_NONE_POOL;
     if (c->count == 0) {
         c->exhausted++;
         c->fallback++;
-        return ES_NONE_POOL;
+        c->acquired += memory;
+        return memory;
     }
-    const uint32_t heap = c->available[--c->count];
-    c->shared += c->out[heap] > 0;
-    c->lent += c->out[heap]++ == 0;
-    return heap;
+    c->acquired++;
+    *heap = c->available[--c->count];
+    c->shared += c->out[*heap] > 0;
+    c->out[*heap]++;
+    return true;
 }
 
 static inline void checkout_release(checkout *c, uint32_t heap)
@@ -53,7 +55,7 @@ static inline void checkout_release(checkout *c, uint32_t heap)
     if (heap == ES_NONE_POOL)
         return;
     if (c->out[heap] > 0)
-        c->lent -= --c->out[heap] == 0;
+        c->out[heap]--;
     if (c->count < c->room)
         c->available[c->count++] = heap;
     else

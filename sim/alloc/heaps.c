@@ -22,14 +22,13 @@ enum { HEAPS_MOST = 256, HEAPS_WARM_MOST = 64 };
 typedef struct heap {
     spans spans;
     uint64_t asked, placed;     /* requests that it was chosen for first; that lie or lay here */
-    uint32_t warmed;
     char name[16];
 } heap;
 
 typedef struct heaps {
     /* options */
     int mode, choose, oversize;
-    int64_t count_option, size, alignment, memory, buffers, max_heaps, interval, reset_after;
+    int64_t count_option, size, weights, alignment, memory, buffers, max_heaps, interval, reset_after;
     bool try_all, fallback, growth, compaction;
     double trigger, threshold;
     const es_json *warm;
@@ -43,7 +42,7 @@ typedef struct heaps {
     uint32_t live;              /* pieces in the heaps */
     es_time compact_at;
     uint64_t requests, grown, compacted, skipped, tabled;
-    es_pool_view *view;         /* [max_heaps] */
+    es_pool_view *view;         /* [max_heaps] always as things are */
 } heaps;
 
 static const char *const heaps_modes[] = {"suballocate", "checkout", "none", NULL};
@@ -57,7 +56,8 @@ static const es_option heaps_options[] = {
         .help = "Buffers are pieces of heaps; or heaps are lent whole, as the published source does it; or there is no pool at all."},
     {.name = "heaps", .type = ES_OPT_INT, .offset = HEAPS(count_option), .def = 4, .min = 1, .max = HEAPS_MOST, .help = "Heaps made at the start (checkout: 2 to 16, as the source checks it)."},
     {.name = "heap_size", .type = ES_OPT_BYTES, .offset = HEAPS(size), .def = 0x1p28, .min = 0, .max = 0x1p50,
-        .help = "Of each (checkout: 64MiB to 4096MiB); 0: the capacity of the tier / heaps. The published rule is 1.5 * weights / heaps."},
+        .help = "Of each (checkout: 64MiB to 4096MiB); 0: by weights, or else the capacity of the tier / heaps."},
+    {.name = "weights", .type = ES_OPT_BYTES, .offset = HEAPS(weights), .def = 0, .min = 0, .max = 0x1p50, .help = "Of the model. With heap_size 0, heap_size is 1.5 * weights / heaps, as the guide of the published pool has it."},
     {.name = "choose", .type = ES_OPT_ENUM, .offset = HEAPS(choose), .choices = heaps_chooses, .help = "Which heap a request goes to."},
     {.name = "try_all", .type = ES_OPT_BOOL, .offset = HEAPS(try_all), .help = "When that one has no room the others are tried, in turn."},
     {.name = "fallback", .type = ES_OPT_BOOL, .offset = HEAPS(fallback), .def = 1, .help = "What finds no room is allocated beside the pool; false: it is refused, or waits until something leaves."},
@@ -84,12 +84,25 @@ static void heaps_add(heaps *h)
     heap *one = &h->heap[h->count];
     spans_begin(&one->spans, &h->pieces, h->size);
     snprintf(one->name, sizeof one->name, "heap%u", h->count);
+    h->view[h->count] = (es_pool_view){.name = one->name, .capacity = h->size, .largest = h->size};
     h->count++;
+}
+
+/* After every change of a heap. */
+static void heaps_look(heaps *h, uint32_t i)
+{
+    const bool lent = h->mode == HEAPS_CHECKOUT && h->checkout.out[i] > 0;
+    h->view[i].used = lent ? h->size : h->size - h->heap[i].spans.free;
+    h->view[i].largest = lent ? 0 : spans_largest(&h->heap[i].spans);
 }
 
 static es_code heaps_check(heaps *h, int64_t capacity, es_err *err)
 {
     h->limit = h->memory > 0 && h->memory < capacity ? h->memory : capacity;
+    if (h->size > 0 && h->weights > 0)
+        return es_err_set(err, ES_EINPUT, "weights: heap_size stands beside it; set that to 0 to have it follow from the weights");
+    if (h->size == 0 && h->weights > 0)
+        h->size = (3 * h->weights + 2 * h->count_option - 1) / (2 * h->count_option);
     if (h->size == 0 && h->limit == INT64_MAX)
         return es_err_set(err, ES_EINPUT, "heap_size: 0 means the capacity of the tier over heaps, but the tier has no limit");
     if (h->size == 0)
@@ -144,21 +157,33 @@ static es_code heaps_warm(heaps *h, es_err *err)
         i++;
         h->skipped += bytes > h->size;
         for (uint32_t k = 0; bytes <= h->size && k < h->count; k++)
-            h->heap[k].warmed++;
+            h->view[k].warmed++;
     }
     return ES_OK;
 }
 
-static es_code heaps_open(void *self, int64_t capacity, const es_place_ask *kind, uint32_t kinds, es_arena *arena, es_err *err)
+/* Experts: their tier has so many pools from the start, and a copy stays where it is. */
+static es_code heaps_experts(const heaps *h, const es_place_ask *kind, uint32_t kinds, es_err *err)
+{
+    if (kinds > 0 && (h->growth || h->compaction || h->mode == HEAPS_NONE))
+        return es_err_set(err, ES_EINPUT, "%s is for traces of buffers; experts do not go with it",
+            h->growth ? "growth" : h->compaction ? "compaction" : "mode: none");
+    for (uint32_t i = 0; i < kinds; i++)
+        if (kind[i].bytes > h->size && (!h->fallback || h->mode == HEAPS_CHECKOUT))
+            return es_err_set(err, ES_EINPUT, "heap_size: %lld bytes hold no expert of %lld bytes, and nothing may lie beside the heaps; raise it",
+                (long long)h->size, (long long)kind[i].bytes);
+    return ES_OK;
+}
+
+static es_code heaps_open(void *self, int64_t capacity, uint32_t objects, const es_place_ask *kind, uint32_t kinds, es_arena *arena, es_err *err)
 {
     heaps *h = self;
+    (void)objects;
     es_code code = heaps_check(h, capacity, err);
+    if (code == ES_OK)
+        code = heaps_experts(h, kind, kinds, err);
     if (code)
         return code;
-    for (uint32_t i = 0; i < kinds && h->mode == HEAPS_SUBALLOCATE; i++)
-        if (kind[i].bytes > h->size && !h->fallback)
-            return es_err_set(err, ES_EINPUT, "heap_size: %lld bytes hold nothing of %lld bytes, and nothing may lie beside the heaps; raise it",
-                (long long)h->size, (long long)kind[i].bytes);
     const uint32_t most = (uint32_t)h->max_heaps;
     h->heap = ES_NEW_ARRAY(arena, most, heap);
     h->view = ES_NEW_ARRAY(arena, most, es_pool_view);
@@ -244,12 +269,18 @@ static es_place heaps_outside(heaps *h, int64_t bytes, es_block *block)
 
 static es_place heaps_lend(heaps *h, es_block *block)
 {
-    const uint32_t lent = checkout_acquire(&h->checkout);
+    const bool memory = h->fallback && h->size <= h->limit - heaps_total(h) - h->outside;
+    uint32_t lent;
+    if (!checkout_acquire(&h->checkout, memory, &lent))
+        return ES_FULL;
     *block = (es_block){.pool = lent, .slot = lent, .bytes = h->size};
-    if (lent == ES_NONE_POOL)
+    if (lent == ES_NONE_POOL) {
+        h->outside += h->size;
         return ES_FALLBACK;
+    }
     h->heap[lent].asked++;
     h->heap[lent].placed++;
+    heaps_look(h, lent);
     return ES_PLACED;
 }
 
@@ -268,6 +299,7 @@ static es_place heaps_piece(heaps *h, const es_place_ask *ask, es_block *block)
         h->heap[at].placed++;
         h->live++;
         h->used += bytes;
+        heaps_look(h, at);
         *block = (es_block){.pool = at, .slot = piece, .at = h->pieces.at[piece].at, .bytes = bytes};
         return i == 0 ? ES_PLACED : ES_SPILLED;
     }
@@ -285,25 +317,35 @@ static es_place heaps_reserve(void *self, const es_place_ask *ask, es_block *blo
     return h->mode == HEAPS_NONE ? heaps_outside(h, heaps_unit(h, ask->bytes), block) : heaps_piece(h, ask, block);
 }
 
-static void heaps_release(void *self, const es_block *block)
+static void heaps_take_back(heaps *h, uint32_t lent)
+{
+    checkout_release(&h->checkout, lent);
+    if (lent != ES_NONE_POOL)
+        heaps_look(h, lent);
+}
+
+static void heaps_release(void *self, es_oid object, const es_block *block)
 {
     heaps *h = self;
-    if (h->mode == HEAPS_CHECKOUT) {
-        checkout_release(&h->checkout, block->pool);
-    } else if (block->pool == ES_NONE_POOL) {
+    (void)object;
+    if (block->pool == ES_NONE_POOL)
         h->outside -= block->bytes;
-    } else {
+    if (h->mode == HEAPS_CHECKOUT) {
+        heaps_take_back(h, block->pool);
+    } else if (block->pool != ES_NONE_POOL) {
         spans_give(&h->heap[block->pool].spans, block->slot);
         h->live--;
         h->used -= block->bytes;
+        heaps_look(h, block->pool);
     }
 }
 
-static void heaps_release_again(void *self, const es_block *block)
+static void heaps_release_again(void *self, es_oid object, const es_block *block)
 {
     heaps *h = self;
+    (void)object;
     if (h->mode == HEAPS_CHECKOUT)
-        checkout_release(&h->checkout, block->pool);
+        heaps_take_back(h, block->pool);
 }
 
 static bool heaps_helps(const void *self, const es_block *block, const es_place_ask *ask)
@@ -349,6 +391,7 @@ static size_t heaps_compact(void *self, es_time now, es_block_move *move, size_t
             continue;
         slide.pool = i;
         spans_slide(s, heaps_moved, &slide);
+        heaps_look(h, i);
         h->compacted++;
     }
     return slide.count;
@@ -359,16 +402,6 @@ static size_t heaps_compact(void *self, es_time now, es_block_move *move, size_t
 static uint32_t heaps_pools(const void *self, const es_pool_view **pool)
 {
     const heaps *h = self;
-    for (uint32_t i = 0; i < h->count; i++) {
-        const heap *one = &h->heap[i];
-        es_pool_view *view = &h->view[i];
-        const bool lent = h->mode == HEAPS_CHECKOUT && h->checkout.out[i] > 0;
-        *view = (es_pool_view){.name = one->name, .capacity = h->size, .used = h->size - one->spans.free, .largest = spans_largest(&one->spans), .warmed = one->warmed};
-        if (lent) {
-            view->used = h->size;
-            view->largest = 0;
-        }
-    }
     *pool = h->view;
     return h->count;
 }
@@ -384,7 +417,7 @@ static void heaps_report(const void *self, es_json *out)
     es_json_add_int(out, "warm_skipped", (int64_t)h->skipped);
     es_json_add_int(out, "beside_bytes", h->outside);
     es_json_add_int(out, "table_full", (int64_t)h->tabled);
-    es_json *asked = es_json_add_array(out, "asked"), *placed = es_json_add_array(out, "placed");
+    es_json *asked = es_json_add_array(out, "heap_asked"), *placed = es_json_add_array(out, "heap_placed");
     for (uint32_t i = 0; i < h->count; i++) {
         cJSON_AddItemToArray(asked, cJSON_CreateNumber((double)h->heap[i].asked));
         cJSON_AddItemToArray(placed, cJSON_CreateNumber((double)h->heap[i].placed));

@@ -3,8 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim/base/file.h"
 #include "sim/cli/cmd.h"
 #include "sim/study/feed.h"
+#include "traces/buffers_csv.h"
 #include "traces/export.h"
 #include "traces/write.h"
 
@@ -227,9 +229,27 @@ static es_code trace_check(const trace_args *args, const char *path, es_err *err
 
 /* ---- import, export, generate ---- */
 
+/* There is one format of buffers. */
+static es_code trace_write_buffers(const trace_args *args, const es_feed *feed, es_err *err)
+{
+    es_text text = {0};
+    const bool out = strcmp(args->out, "-") == 0;
+    if (args->append || (!out && !trace_ends(args->out, ".csv")))
+        return es_err_set(err, ES_EINPUT, "%s: a trace of buffers is written as a new file .csv, or to -", args->out);
+    es_code code = es_buffers_csv(feed->source, feed->state, &text, err);
+    if (code == ES_OK && out)
+        fputs(text.at, stdout);
+    else if (code == ES_OK)
+        code = es_file_save(args->out, text.at, text.length, err);
+    es_text_free(&text);
+    return code;
+}
+
 /* Writes what a feed has: neutral CSV when the name says so, else the native format. */
 static es_code trace_write(const trace_args *args, const es_feed *feed, const es_source_ask *ask, es_err *err)
 {
+    if (feed->source->info(feed->state)->buffers > 0)
+        return trace_write_buffers(args, feed, err);
     bool csv = strcmp(args->out, "-") == 0 || trace_ends(args->out, ".csv") || trace_ends(args->out, ".csv.gz");
     if (csv && args->append)
         return es_err_set(err, ES_EINPUT, "%s: only native traces can be appended to", args->out);
@@ -275,6 +295,7 @@ static es_code trace_generate(const trace_args *args, const char *name, es_err *
     es_feed feed = {0};
     es_json *options = cJSON_CreateObject();
     es_source_ask ask = trace_ask(NULL);
+    ask.buffers = true;
     if (!args->out) {
         cJSON_Delete(options);
         return cmd_misused(&cmd_trace, err, "-o FILE says where to write");
@@ -363,6 +384,8 @@ const cmd_entry cmd_trace = {
             "  expertsim trace import FILE -o X.h5           from any known format to the native one (--append: behind what is there)\n"
             "  expertsim trace export FILE -o X.csv[.gz]     to neutral CSV; - is standard output\n"
             "  expertsim trace generate -o X.h5 [--set OPTION=VALUE]...   options: expertsim describe synthetic\n"
+            "\n"
+            "  expertsim trace generate buffers_synthetic -o X.csv    a trace of buffers: what is asked of an allocator\n"
             "\n"
             "What -o is called decides what is written: neutral CSV for .csv and .csv.gz, the native format for any other name.\n"
             "\n"

@@ -8,7 +8,7 @@
 #include "sim/part/allocator.h"
 #include "sim/part/timing.h"
 
-enum { BUFFERS_LOG = 16, BUFFERS_SAMPLES = 10000000 };
+enum { BUFFERS_LOG = 16, BUFFERS_BINS = 128, BUFFERS_SAMPLES = 10000000 };
 
 typedef struct buffers_seat {   /* of a live buffer */
     es_block block;
@@ -27,6 +27,15 @@ typedef struct buffers_gauge {  /* looked at when every step computes */
     uint64_t count;
 } buffers_gauge;
 
+typedef struct buffers_bin {    /* sums over some steps */
+    double utilization, fragmentation, live, missed;
+} buffers_bin;
+
+typedef struct buffers_curve {  /* when all bins are used up, neighbours are merged */
+    buffers_bin bin[BUFFERS_BINS];
+    uint64_t stride;            /* steps of a bin */
+} buffers_curve;
+
 typedef struct buffers {
     const es_plan *plan;
     const es_allocator *allocator;
@@ -39,13 +48,15 @@ typedef struct buffers {
     es_time now;
     uint64_t steps, tokens;
     uint64_t requests, placed, spilled, fallback, refused, released, again;
-    uint64_t live, live_peak, compactions, moves;
+    uint64_t missed;            /* fallbacks and refusals that the curve has */
+    uint64_t live, live_peak, beside, compactions, moves;   /* beside: of those that live, outside of the heaps */
     int64_t moved_bytes, bytes_largest, live_bytes, live_bytes_peak;
     double bytes_sum;
     uint32_t pools, pools_first, warmed;
-    es_time setup, dense, pool, device, host, made, moving; /* where the time went; made: heaps added later */
+    es_time setup, dense, pool, device, host, made, resident, moving;   /* where the time went; made: heaps added later */
     es_time first;              /* of the first step */
-    buffers_gauge utilization, fragmentation;
+    buffers_gauge utilization, fragmentation, used, busy;   /* used: bytes; busy: heaps with something in them */
+    buffers_curve curve;
     buffers_miss miss[BUFFERS_LOG];
     es_hist token;              /* ns, once for each token of a step */
 } buffers;
@@ -73,7 +84,7 @@ static es_code buffers_allocator(buffers *b, const es_plan_tier *tier, es_err *e
     if (!b->allocator->open || !b->allocator->reserve || !b->allocator->release || !b->allocator->pools)
         return es_err_set(err, ES_EINPUT, "tiers.%s.allocator: %s only counts; a trace of buffers needs one that places them, such as heaps", tier->name, row->part->name);
     es_code code = buffers_part(b, row, row->path, &b->allocator_state, err);
-    if (code == ES_OK && (code = b->allocator->open(b->allocator_state, INT64_MAX, NULL, 0, &b->arena, err)) != ES_OK)
+    if (code == ES_OK && (code = b->allocator->open(b->allocator_state, INT64_MAX, b->slots, NULL, 0, &b->arena, err)) != ES_OK)
         es_err_at(err, "%s", row->path);
     return code;
 }
@@ -103,6 +114,8 @@ static es_code buffers_new(buffers *b, const es_plan *plan, es_err *err)
     *b = (buffers){.plan = plan, .slots = plan->source->info(plan->source_state)->buffers};
     if (plan->tier_count != 1)
         return es_err_set(err, ES_EINPUT, "tiers: a trace of buffers runs over one tier; there are %zu", plan->tier_count);
+    if (plan->predictor.part || plan->tuner.part)
+        return es_err_set(err, ES_EINPUT, "%s: a trace of buffers has no experts and nothing to turn; leave it out", plan->predictor.part ? "predictor" : "tuner");
     es_code code = buffers_allocator(b, &plan->tiers[0], err);
     if (code == ES_OK)
         code = buffers_timings(b, &plan->tiers[0], err);
@@ -155,21 +168,52 @@ static void buffers_gauge_add(buffers_gauge *g, double value)
         g->peak = value;
 }
 
+static void buffers_curve_merge(buffers_curve *c)
+{
+    for (uint32_t i = 0; i < BUFFERS_BINS / 2; i++) {
+        const buffers_bin *x = &c->bin[2 * i], *y = x + 1;
+        c->bin[i] = (buffers_bin){x->utilization + y->utilization, x->fragmentation + y->fragmentation, x->live + y->live, x->missed + y->missed};
+    }
+    for (uint32_t i = BUFFERS_BINS / 2; i < BUFFERS_BINS; i++)
+        c->bin[i] = (buffers_bin){0};
+    c->stride *= 2;
+}
+
+static void buffers_curve_add(buffers *b)
+{
+    buffers_curve *c = &b->curve;
+    if (c->stride == 0)
+        c->stride = 1;
+    if (b->steps / c->stride == BUFFERS_BINS)
+        buffers_curve_merge(c);
+    buffers_bin *bin = &c->bin[b->steps / c->stride];
+    bin->utilization += b->utilization.last;
+    bin->fragmentation += b->fragmentation.last;
+    bin->live += (double)b->live;
+    bin->missed += (double)(b->fallback + b->refused - b->missed);
+    b->missed = b->fallback + b->refused;
+}
+
 /* How full the pool is, and in how small pieces what is free of it: per heap 1 - largest / free, weighted by what is free there. */
 static void buffers_look(buffers *b)
 {
     const es_pool_view *pool = NULL;
     const uint32_t pools = b->allocator->pools(b->allocator_state, &pool);
     int64_t capacity = 0, used = 0, largest = 0;
+    uint32_t busy = 0;
     for (uint32_t i = 0; i < pools; i++) {
         capacity += pool[i].capacity;
         used += pool[i].used;
         largest += pool[i].largest;
+        busy += pool[i].used > 0;
     }
-    if (capacity == 0)
-        return;
-    buffers_gauge_add(&b->utilization, (double)used / (double)capacity);
-    buffers_gauge_add(&b->fragmentation, used < capacity ? 1.0 - (double)largest / (double)(capacity - used) : 0.0);
+    if (capacity > 0) {
+        buffers_gauge_add(&b->utilization, (double)used / (double)capacity);
+        buffers_gauge_add(&b->fragmentation, used < capacity ? 1.0 - (double)largest / (double)(capacity - used) : 0.0);
+        buffers_gauge_add(&b->used, (double)used);
+        buffers_gauge_add(&b->busy, busy);
+    }
+    buffers_curve_add(b);
 }
 
 /* ---- a step ---- */
@@ -184,7 +228,7 @@ static void buffers_log(buffers *b, const es_buffer_op *op, bool refused)
 static void buffers_ask(buffers *b, const es_buffer_op *op)
 {
     buffers_seat *seat = &b->seat[op->slot];
-    const es_place_ask ask = {.bytes = op->bytes, .object = op->slot, .now = b->now};
+    const es_place_ask ask = {.bytes = op->bytes, .pool = ES_NONE_POOL, .object = op->slot, .now = b->now};
     const es_place place = b->allocator->reserve(b->allocator_state, &ask, &seat->block);
     buffers_heaps(b, &b->made);
     seat->held = place != ES_FULL;
@@ -209,6 +253,7 @@ static void buffers_ask(buffers *b, const es_buffer_op *op)
     if (!seat->held)
         return;
     b->live_bytes += op->bytes;
+    b->beside += seat->block.pool == ES_NONE_POOL;
     if (++b->live > b->live_peak)
         b->live_peak = b->live;
     if (b->live_bytes > b->live_bytes_peak)
@@ -220,10 +265,11 @@ static void buffers_release(buffers *b, const es_buffer_op *op)
     buffers_seat *seat = &b->seat[op->slot];
     if (!seat->held)
         return;
-    b->allocator->release(b->allocator_state, &seat->block);
+    b->allocator->release(b->allocator_state, op->slot, &seat->block);
     seat->held = false;
     b->released++;
     b->live--;
+    b->beside -= seat->block.pool == ES_NONE_POOL;
     b->live_bytes -= op->bytes;
 }
 
@@ -231,12 +277,13 @@ static void buffers_release_again(buffers *b, const es_buffer_op *op)
 {
     b->again++;
     if (b->allocator->release_again)
-        b->allocator->release_again(b->allocator_state, &b->seat[op->slot].block);
+        b->allocator->release_again(b->allocator_state, op->slot, &b->seat[op->slot].block);
 }
 
 static void buffers_compute(buffers *b, const es_step *step)
 {
     buffers_look(b);
+    buffers_pay(b, ES_OP_ACCESS, 0, b->pools + (uint32_t)b->beside, &b->resident);
     if (!b->unit || !b->plan->timed)
         return;
     const es_op op = {.kind = ES_OP_DENSE, .count = 1, .tokens = step->tokens, .step = b->steps};
@@ -338,6 +385,7 @@ static void buffers_report_time(buffers *b, es_json *out)
     es_json_add_bool(latency, "exact", b->token.exact);
     es_json_add_real(parts, "dense", buffers_seconds(b, b->dense));
     es_json_add_real(parts, "allocate", buffers_seconds(b, b->pool + b->device + b->host + b->made));
+    es_json_add_real(parts, "resident", buffers_seconds(b, b->resident));
     es_json_add_real(parts, "compact", buffers_seconds(b, b->moving));
 }
 
@@ -376,10 +424,28 @@ static void buffers_report_gauge(const buffers_gauge *g, const char *name, es_js
     es_json_add_real(one, "last", g->last);
 }
 
+/* Means over the steps of each bin. */
+static void buffers_report_curve(const buffers *b, es_json *out)
+{
+    const buffers_curve *c = &b->curve;
+    es_json *curve = es_json_add_object(out, "curve");
+    es_json_add_int(curve, "steps_per_point", (int64_t)c->stride);
+    es_json *utilization = es_json_add_array(curve, "utilization"), *fragmentation = es_json_add_array(curve, "fragmentation"), *live = es_json_add_array(curve, "live"),
+            *missed = es_json_add_array(curve, "missed");
+    for (uint64_t first = 0; first < b->steps; first += c->stride) {
+        const buffers_bin *bin = &c->bin[first / c->stride];
+        const double steps = (double)(b->steps - first < c->stride ? b->steps - first : c->stride);
+        cJSON_AddItemToArray(utilization, cJSON_CreateNumber(bin->utilization / steps));
+        cJSON_AddItemToArray(fragmentation, cJSON_CreateNumber(bin->fragmentation / steps));
+        cJSON_AddItemToArray(live, cJSON_CreateNumber(bin->live / steps));
+        cJSON_AddItemToArray(missed, cJSON_CreateNumber(bin->missed / steps));
+    }
+}
+
 /* What memory costs a token, by who gave it. */
 static void buffers_report_overhead(const buffers *b, es_json *out)
 {
-    const struct { const char *name; es_time ns; } rows[] = {{"pool", b->pool}, {"device", b->device}, {"host", b->host}, {"growth", b->made}, {"compaction", b->moving}};
+    const struct { const char *name; es_time ns; } rows[] = {{"pool", b->pool}, {"device", b->device}, {"host", b->host}, {"growth", b->made}, {"resident", b->resident}, {"compaction", b->moving}};
     es_json *each = es_json_add_object(out, "per_token_s");
     es_time all = 0;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -443,6 +509,9 @@ es_code es_buffers_run(const es_plan *plan, const es_progress *progress, es_json
         buffers_report_counts(&b, own);
         buffers_report_gauge(&b.utilization, "utilization", own);
         buffers_report_gauge(&b.fragmentation, "fragmentation", own);
+        buffers_report_gauge(&b.used, "used_bytes", own);
+        buffers_report_gauge(&b.busy, "heaps_in_use", own);
+        buffers_report_curve(&b, own);
         buffers_report_overhead(&b, own);
         buffers_report_pools(&b, own);
         buffers_report_misses(&b, own);

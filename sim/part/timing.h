@@ -13,7 +13,7 @@ typedef enum es_op_kind {
     ES_OP_ALLOC,                /* bytes, from a pool */
     ES_OP_DENSE,                /* attention and the rest of one layer: tokens of the step, context of the longest */
     ES_OP_EXPERT,               /* one expert: tokens it serves, bytes of its weights */
-    ES_OP_ACCESS,               /* an event reads what it found in a tier: count objects, bytes of all */
+    ES_OP_ACCESS,               /* an event reads what it found in a tier: count objects, bytes of all; a step with buffers: count heaps and buffers beside them */
     ES_OP_PREDICT,              /* count questions to the predictor */
     ES_OP_LOOKUP, ES_OP_EVICT,  /* cache management: count objects, count victims */
     ES_OP_ALLOC_DEVICE,         /* bytes, by the device beside a pool, or without one */

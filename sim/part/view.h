@@ -7,6 +7,21 @@
 
 #include "sim/part/part.h"
 
+typedef struct es_block {       /* where a copy lies in a tier whose allocator places */
+    uint32_t pool;              /* below es_tier_view.pools; ES_NONE_POOL: outside of all */
+    uint32_t slot;              /* of a pool of equal slots */
+    int64_t at, bytes;          /* address in the pool, and what it takes there (alignment, tail of a slot) */
+} es_block;
+#define ES_NONE_POOL UINT32_MAX
+
+typedef struct es_pool_view {
+    const char *name;
+    int64_t capacity, used;     /* bytes; of slots their full size */
+    int64_t slot_bytes;         /* 0: not cut into slots */
+    int64_t largest;            /* free bytes in one piece; not of slots */
+    uint32_t warmed;            /* allocations made to warm it up */
+} es_pool_view;
+
 typedef struct es_tier_view {
     const char *name;
     bool home;                  /* unbounded, holds everything at the start */

@@ -140,6 +140,17 @@ static void findings_fragmentation(const findings *f)
     findings_add(f, "fragmentation", NULL, &text);
 }
 
+static void findings_table(const findings *f)
+{
+    const double full = findings_number(f, "buffers.allocator.table_full");
+    es_text text = {0};
+    if (!(full > 0))
+        return;
+    es_text_count(&text, (int64_t)full);
+    es_text_add(&text, " requests found the table of pieces full, not the heaps: raise the allocator's option buffers");
+    findings_add(f, "buffers", NULL, &text);
+}
+
 static void findings_leak(const findings *f)
 {
     const double requests = findings_number(f, "buffers.requests"), refused = findings_number(f, "buffers.refused");
@@ -178,10 +189,10 @@ static void findings_refused(const findings *f)
 void es_findings_buffers(es_json *result)
 {
     static void (*const rules[])(const findings *f) = {findings_hits, findings_utilization, findings_fallback, findings_heap_size, findings_capacity, findings_concurrency,
-        findings_warm, findings_fragmentation, findings_leak, findings_refused};
+        findings_warm, findings_fragmentation, findings_table, findings_leak, findings_refused};
     const findings f = {.result = result, .list = es_json_add_array(result, "findings")};
     const bool pool = findings_number(&f, "buffers.heaps_last") > 0;
     for (size_t i = 0; f.list && i < sizeof rules / sizeof *rules; i++)
-        if (pool || i >= 8)             /* without a pool there are no bands; leaks and refusals there may be */
+        if (pool || i >= 9)             /* without a pool there are no bands; leaks and refusals there may be */
             rules[i](&f);
 }

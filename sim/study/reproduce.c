@@ -60,6 +60,8 @@ static es_json *reproduce_statistics(double *value, size_t n)
 static const char *reproduce_verdict(const es_json *claim, const es_json *row, const es_json *coded)
 {
     const es_json *claimed = cJSON_GetObjectItemCaseSensitive(claim, "claimed");
+    if (cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(claim, "refuted")))
+        return "refuted upstream";
     if (!cJSON_IsNumber(claimed))
         return "baseline";
     if (!cJSON_IsObject(coded))
@@ -180,7 +182,9 @@ static es_code reproduce_row(reproduce *p, const es_json *claim, size_t number, 
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (reproduce_text(claim, keys[i]))
             es_json_add_text(row, keys[i], reproduce_text(claim, keys[i]));
-    const es_json *claimed = cJSON_GetObjectItemCaseSensitive(claim, "claimed");
+    const es_json *claimed = cJSON_GetObjectItemCaseSensitive(claim, "claimed"), *refuted = cJSON_GetObjectItemCaseSensitive(claim, "refuted");
+    if (refuted && (!cJSON_IsTrue(refuted) || !cJSON_IsNumber(claimed)))
+        return es_err_set(err, ES_EINPUT, "rows.%zu: refuted is true beside a claim, or is left out", number);
     cJSON_AddItemToObject(row, "claimed", cJSON_IsNumber(claimed) ? cJSON_Duplicate(claimed, false) : cJSON_CreateNull());
     for (int m = 0; m < REPRODUCE_MODES; m++)
         cJSON_AddNullToObject(row, reproduce_modes[m]);

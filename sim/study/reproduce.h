@@ -13,7 +13,8 @@
  * instead of the mean.
  *
  * A claim is one run of somebody else's generator, so it is called reproduced when it lies within two standard deviations of a
- * single as-coded run, or within 1 % of its centre. */
+ * single as-coded run, or within 1 % of its centre. "refuted": true says that its own project published a measurement that contradicts
+ * it, which is then the value; the verdict is "refuted upstream", whatever comes out. */
 #ifndef ES_STUDY_REPRODUCE_H
 #define ES_STUDY_REPRODUCE_H
 

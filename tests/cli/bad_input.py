@@ -163,6 +163,8 @@ COMMANDS = [
     (['trace', 'import', 'good.csv', '-o', 'none/x.h5'], 'none/x.h5.tmp: cannot create the HDF5 file: No such file or directory'),
     (['trace', 'import', 'good.csv', '--append', '-o', 'odd.csv'], 'odd.csv: only native traces can be appended to'),
     (['trace', 'generate', 'csv', '-o', 'new.h5'], 'csv reads files; a generator is needed, such as synthetic'),
+    (['trace', 'generate', 'buffers_synthetic', '-o', 'new.h5'], 'new.h5: a trace of buffers is written as a new file .csv, or to -'),
+    (['trace', 'generate', 'buffers_synthetic', '-o', 'new.csv', '--set', 'least=30'], 'most: 25 is below least, 30'),
     (['rerun', 'whole.h5'], 'whole.h5: /config/resolved: is missing; needs a result.json or result.h5 that `expertsim run --out DIR` wrote'),
     (['rerun', 'good.csv'], "good.csv: line 1, column 1: found 'r', needs a value"),
     (['rnu'], 'there is no command "rnu"; did you mean "run"?'),

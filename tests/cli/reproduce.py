@@ -22,6 +22,8 @@ WRONG = [
     ('[', 2, 'line 1'),
     ('{"rows": []}', 2, 'it has no rows'),
     ('{"rows": [{"id": "a", "value": "1"}]}', 2, 'rows.0: needs texts seed, id and value'),
+    ('{"rows": [{"seed": "1", "id": "a", "value": "1", "refuted": true}]}', 2, 'rows.0: refuted is true beside a claim, or is left out'),
+    ('{"rows": [{"seed": "1", "id": "a", "claimed": 1, "value": "1", "refuted": "yes"}]}', 2, 'rows.0: refuted is true beside a claim, or is left out'),
     ('{"rows": [{"seed": "1", "id": "a", "value": "1 +"}]}', 2, 'rows.0: "1 +": a number, a path or a parenthesis should stand at ""'),
     ('{"rows": [{"seed": "1", "id": "a", "value": "1 / 0"}]}', 2, 'rows.0: "1 / 0": divides by 0'),
     ('{"rows": [{"seed": "1", "id": "a", "value": "cache.hits"}]}', 2, 'the report has nothing at cache.hits, not a number'),
@@ -64,6 +66,8 @@ def main():
     check.equal('rows of one seed', {row['seed'] for row in rows}, {'001'})
     check.equal('two runs each', {row['as_coded']['n'] for row in rows if row.get('experiment')}, {2})
     check.equal('verdicts', {row['verdict'] for row in rows} <= {'reproduced', 'not reproduced', 'cannot be run', 'baseline'}, True)
+    upstream = [row['id'] for row in json.loads(run('--claims', CLAIMS, '--json', '-n', '1', '003').stdout)['rows'] if row['verdict'] == 'refuted upstream']
+    check.equal('what its own project refutes', upstream, ['throughput', 'heaps_acquired'])
     check.equal('an unknown seed', (run('--claims', CLAIMS, '999').returncode, 'it has no rows of seed 999' in run('--claims', CLAIMS, '999').stderr), (2, True))
     check.equal('a number of runs that is none', run('--claims', CLAIMS, '-n', '0').returncode, 2)
     with tempfile.TemporaryDirectory() as folder:

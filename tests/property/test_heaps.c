@@ -41,7 +41,7 @@ static es_code pool_open_limited(pool *p, const char *options, int64_t capacity,
     if (code == ES_OK)
         code = es_options_parse(es_allocator_heaps.part.options, p->self, json, NULL, &p->arena, err);
     if (code == ES_OK)
-        code = es_allocator_heaps.open(p->self, capacity, NULL, 0, &p->arena, err);
+        code = es_allocator_heaps.open(p->self, capacity, 0, NULL, 0, &p->arena, err);
     cJSON_Delete(json);
     return code;
 }
@@ -70,7 +70,7 @@ static double reported(const es_json *report, const char *path)
 
 static es_place pool_reserve(const pool *p, int64_t bytes, uint32_t owner, es_block *block)
 {
-    return es_allocator_heaps.reserve(p->self, &(es_place_ask){.bytes = bytes, .object = owner}, block);
+    return es_allocator_heaps.reserve(p->self, &(es_place_ask){.bytes = bytes, .pool = ES_NONE_POOL, .object = owner}, block);
 }
 
 /* ---- the map ---- */
@@ -229,7 +229,7 @@ static void bout_release(bout *b, uint32_t which)
     const live *l = &b->live[owner];
     if (!l->beside)
         map_clear(&b->map, l->block.pool, (uint32_t)(l->block.at / GRAIN), (uint32_t)(l->block.bytes / GRAIN), owner);
-    es_allocator_heaps.release(b->pool.self, &l->block);
+    es_allocator_heaps.release(b->pool.self, 0, &l->block);
     b->owner[which] = b->owner[--b->count];
     b->vacant[b->vacants++] = owner;
 }
@@ -366,8 +366,8 @@ static void compaction_waits_for_its_interval(void **state)
     pool_open(&p, "{\"heaps\": 1, \"heap_size\": \"1024B\", \"compaction\": true, \"compaction_threshold\": 0.4}");
     for (uint32_t i = 0; i < 4; i++)
         assert_int_equal(pool_reserve(&p, 256, i, &block[i]), ES_PLACED);
-    es_allocator_heaps.release(p.self, &block[0]);
-    es_allocator_heaps.release(p.self, &block[2]);
+    es_allocator_heaps.release(p.self, 0, &block[0]);
+    es_allocator_heaps.release(p.self, 0, &block[2]);
     assert_int_equal(pool_reserve(&p, 512, 4, &block[0]), ES_FALLBACK);    /* 512 bytes are free, but not in one piece */
     assert_int_equal(es_allocator_heaps.compact(p.self, 59999999999, move, 8), 0);
     assert_int_equal(es_allocator_heaps.compact(p.self, 60000000000, move, 8), 2);
@@ -411,6 +411,22 @@ static void memory_bounds_heaps_and_what_lies_beside(void **state)
     es_arena_free(&p.arena);
 }
 
+static void the_size_of_a_heap_may_follow_from_weights_or_capacity(void **state)
+{
+    (void)state;
+    pool p;
+    es_err err = {0};
+    const es_pool_view *view = NULL;
+    pool_open(&p, "{\"heap_size\": 0, \"weights\": \"8192MiB\"}");      /* the guide's own example: 8192 / 4 * 1.5 = 3072 */
+    assert_int_equal(es_allocator_heaps.pools(p.self, &view), 4);
+    assert_int_equal(view[3].capacity, 3072ll << 20);
+    es_arena_free(&p.arena);
+    assert_int_equal(pool_open_limited(&p, "{\"heap_size\": 0, \"heaps\": 3}", 10000, &err), ES_OK);
+    assert_int_equal(es_allocator_heaps.pools(p.self, &view), 3);
+    assert_int_equal(view[0].capacity, 13 * 256);                          /* a third, rounded down to the alignment */
+    es_arena_free(&p.arena);
+}
+
 static void a_warm_up_size_above_the_heap_is_an_error_unless_skipped(void **state)
 {
     (void)state;
@@ -433,7 +449,7 @@ static void a_warm_up_size_above_the_heap_is_an_error_unless_skipped(void **stat
     static const char *const wrong[][2] = {
         {"{\"warm\": \"32MiB\"}", "warm: needs a list"}, {"{\"warm\": [32]}", "warm.0: found a number"}, {"{\"warm\": [\"0B\"]}", "warm.0: \"0B\" is no size"},
         {"{\"mode\": \"checkout\", \"heaps\": 1}", "heaps: 1 is not 2 to 16"}, {"{\"mode\": \"checkout\", \"heap_size\": \"32MiB\"}", "heap_size: 33554432 is not 64MiB to 4096MiB"},
-        {"{\"heap_size\": 0}", "heap_size: 0 means the capacity of the tier"}, {"{\"heap_size\": \"255B\"}", "heap_size: nothing is left of it"},
+        {"{\"heap_size\": 0}", "heap_size: 0 means the capacity of the tier"}, {"{\"weights\": \"8GiB\"}", "weights: heap_size stands beside it"}, {"{\"heap_size\": \"255B\"}", "heap_size: nothing is left of it"},
         {"{\"growth\": true, \"max_heaps\": 2}", "max_heaps: 2 is below heaps, 4"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -510,10 +526,10 @@ static void checkout_counts_as_it_was_coded(void **state)
             last = held[--count];
             any = true;
             published_release(m, last.pool);
-            es_allocator_heaps.release(p.self, &last);
+            es_allocator_heaps.release(p.self, 0, &last);
         } else if (any && what >= 98) {         /* given back a second time: in the list a second time */
             published_release(m, last.pool);
-            es_allocator_heaps.release_again(p.self, &last);
+            es_allocator_heaps.release_again(p.self, 0, &last);
         }
         if (i % 97 == 0)
             published_compare(m, &p);
@@ -535,8 +551,8 @@ static void the_heap_given_back_last_is_lent_first(void **state)
     assert_int_equal(pool_reserve(&p, 1, 1, &b), ES_PLACED);
     assert_int_equal(pool_reserve(&p, 1, 2, &c), ES_FALLBACK);
     assert_int_equal(c.bytes, 1 << 28);         /* as large as the others, whatever was asked for */
-    es_allocator_heaps.release(p.self, &a);
-    es_allocator_heaps.release_again(p.self, &a);
+    es_allocator_heaps.release(p.self, 0, &a);
+    es_allocator_heaps.release_again(p.self, 0, &a);
     assert_int_equal(pool_reserve(&p, 1, 3, &a), ES_PLACED);
     assert_int_equal(pool_reserve(&p, 1, 4, &c), ES_PLACED);
     assert_int_equal(a.pool, c.pool);           /* lent to two at once */
@@ -554,6 +570,7 @@ int main(void)
         cmocka_unit_test(compaction_keeps_order_and_owners),
         cmocka_unit_test(compaction_waits_for_its_interval),
         cmocka_unit_test(memory_bounds_heaps_and_what_lies_beside),
+        cmocka_unit_test(the_size_of_a_heap_may_follow_from_weights_or_capacity),
         cmocka_unit_test(a_warm_up_size_above_the_heap_is_an_error_unless_skipped),
         cmocka_unit_test(checkout_counts_as_it_was_coded),
         cmocka_unit_test(the_heap_given_back_last_is_lent_first),

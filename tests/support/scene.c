@@ -232,6 +232,9 @@ void scene_draw(scene *s, uint64_t seed)
     scene_draw_writes(s);
     scene_draw_parts(s, &d);
     s->unequal = s->slices > 1 && dice_chance(&d, 60);
+    for (uint32_t c = 0; c < s->channels; c++)
+        if (!strcmp(s->channel[c].timing, "constant") && es_mix(seed ^ c ^ 0x706167696e67) & 1)
+            s->channel[c].timing = "paging";
 }
 
 void scene_charge(scene *s)
@@ -356,6 +359,8 @@ static const char *scene_timing(const scene_channel *c, rig *r)
     int64_t rate = c->rate ? c->rate : 1000000000;
     if (!strcmp(c->timing, "constant"))
         return rig_text(r, "{\"time\": \"%" PRId64 "ns\"}", c->latency);
+    if (!strcmp(c->timing, "paging"))
+        return rig_text(r, "{\"page\": \"100B\", \"fault\": \"%" PRId64 "ns\", \"wire\": \"%" PRId64 "ns\", \"rate\": \"%" PRId64 "B/s\"}", c->per_object, c->latency, c->rate);
     if (!strcmp(c->timing, "table"))
         return rig_text(r, "{\"latency\": \"%" PRId64 "ns\", \"points\": [{\"bytes\": \"100B\", \"count\": 1, \"time\": \"%" PRId64 "ns\"}, "
             "{\"bytes\": \"3000B\", \"count\": 1, \"time\": \"%" PRId64 "ns\"}, {\"bytes\": \"3000B\", \"count\": 2, \"time\": \"%" PRId64 "ns\"}]}",

@@ -359,6 +359,25 @@ static void without_a_pool_the_device_and_the_host_allocate(void **state)
     cJSON_Delete(r);
 }
 
+/* A heap is one thing to make resident, however many buffers lie in it. */
+static void residency_is_paid_by_heap_and_by_buffer_beside_them(void **state)
+{
+    (void)state;
+    static const struct { const char *allocator; double things; } rows[] = {{"\"heaps\": 2, \"heap_size\": \"1MiB\"", 2 + 3}, {"\"mode\": \"none\"", 3 + 2}};
+    put("t.csv", HEAD "0,1,5,1\n0,2,5,0\n0,3,5,0\n1,4,2097152,0\n");
+    for (size_t i = 0; i < 2; i++) {
+        char config[1024], *json = NULL;
+        es_json *r = NULL;
+        snprintf(config, sizeof config, "{\"trace\": {\"path\": \"%s\"}, \"channels\": {\"gpu\": {\"timing\": \"compute\"}}, \"tiers\": {\"memory\": {\"home\": true,"
+            "\"compute\": \"gpu\", \"allocation\": {\"name\": \"alloc\", \"resident\": \"1ms\"}, \"allocator\": {\"name\": \"heaps\", %s}}}}", at("t.csv"), rows[i].allocator);
+        assert_int_equal(es_simulate_text(config, NULL, 0, &json, NULL), ES_OK);
+        assert_int_equal(es_json_parse(&r, json, strlen(json), NULL), ES_OK);
+        says(r, "time.attribution.resident", 1e-3 * rows[i].things);
+        es_free(json);
+        cJSON_Delete(r);
+    }
+}
+
 static void growth_and_compaction_are_paid(void **state)
 {
     (void)state;
@@ -398,6 +417,35 @@ static void checkout_lends_heaps_and_counts_what_the_source_counts(void **state)
     cJSON_Delete(r);
 }
 
+/* Its points merge when there are more steps than points, and lose nothing. */
+static void the_curve_adds_up(void **state)
+{
+    (void)state;
+    static const struct { int tokens; double stride; int points; } rows[] = {{100, 1, 100}, {128, 1, 128}, {129, 2, 65}, {1000, 8, 125}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char config[512], *json = NULL;
+        es_json *r = NULL;
+        snprintf(config, sizeof config, "{\"trace\": {\"source\": {\"name\": \"buffers_synthetic\", \"tokens\": %d}}, \"tiers\": {\"memory\": {\"home\": true,"
+            "\"allocator\": {\"name\": \"heaps\", \"heap_size\": \"40MiB\"}}}}", rows[i].tokens);
+        assert_int_equal(es_simulate_text(config, NULL, 0, &json, NULL), ES_OK);
+        assert_int_equal(es_json_parse(&r, json, strlen(json), NULL), ES_OK);
+        says(r, "buffers.curve.steps_per_point", rows[i].stride);
+        assert_int_equal(cJSON_GetArraySize(es_json_at(r, "buffers.curve.missed")), rows[i].points);
+        double missed = 0.0, used = 0.0;
+        for (int p = 0; p < rows[i].points; p++) {
+            const double left = rows[i].tokens - p * rows[i].stride, steps = left < rows[i].stride ? left : rows[i].stride;
+            missed += steps * cJSON_GetArrayItem(es_json_at(r, "buffers.curve.missed"), p)->valuedouble;
+            used += steps * cJSON_GetArrayItem(es_json_at(r, "buffers.curve.utilization"), p)->valuedouble;
+        }
+        assert_true(missed > 0.0);
+        assert_true(fabs(missed - es_json_at(r, "buffers.fallback")->valuedouble) < 1e-6);
+        assert_true(fabs(used / rows[i].tokens - es_json_at(r, "buffers.utilization.mean")->valuedouble) < 1e-9);
+        assert_true(cJSON_IsNull(es_json_at(r, "time.total_s")));       /* nothing costs anything, so there is no clock */
+        es_free(json);
+        cJSON_Delete(r);
+    }
+}
+
 static void what_cannot_run_says_why(void **state)
 {
     (void)state;
@@ -424,6 +472,9 @@ static void what_cannot_run_says_why(void **state)
         {"{\"memory\": {\"home\": true, \"allocator\": \"heaps\"}, \"more\": {\"capacity\": \"1GiB\"}}", "tiers: a trace of buffers runs over one tier; there are 2"},
         {"{\"memory\": {\"home\": true, \"allocator\": \"heaps\", \"compute\": \"gpu\"}}", "tiers.memory.compute: there is no channel \"gpu\" with a timing"},
     };
+    assert_int_equal(es_simulate_text("{\"trace\": {\"source\": \"buffers_synthetic\"}, \"predictor\": \"previous_token\", \"tiers\": {\"memory\": {\"home\": true,"
+        "\"allocator\": \"heaps\"}}}", NULL, 0, &json, &err), ES_EINPUT);
+    assert_non_null(strstr(err.text, "predictor: a trace of buffers has no experts"));
     for (size_t i = 0; i < sizeof tiers / sizeof *tiers; i++) {
         snprintf(config, sizeof config, "{\"trace\": {\"source\": \"buffers_synthetic\"}, \"tiers\": %s}", tiers[i][0]);
         assert_int_equal(es_simulate_text(config, NULL, 0, &json, &err), ES_EINPUT);
@@ -445,8 +496,10 @@ int main(void)
         cmocka_unit_test(a_mix_says_sizes_and_lives),
         cmocka_unit_test(every_figure_of_a_small_run_is_known),
         cmocka_unit_test(without_a_pool_the_device_and_the_host_allocate),
+        cmocka_unit_test(residency_is_paid_by_heap_and_by_buffer_beside_them),
         cmocka_unit_test(growth_and_compaction_are_paid),
         cmocka_unit_test(checkout_lends_heaps_and_counts_what_the_source_counts),
+        cmocka_unit_test(the_curve_adds_up),
         cmocka_unit_test(what_cannot_run_says_why),
     };
     return cmocka_run_group_tests(tests, make_folder, drop_folder);

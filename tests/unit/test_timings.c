@@ -291,6 +291,24 @@ static void an_allocation_takes_a_time_of_its_range(void **state)
     bench_free(&b);
 }
 
+static void paging_maps_whole_pages_and_reads_those_that_are_not_there(void **state)
+{
+    (void)state;
+    bench b = bench_new(&es_timing_paging, "{\"fault\": \"1us\", \"wire\": \"20us\", \"cluster\": 4}", 1);
+    es_cost cost = bench_cost(&b, (es_op){ .kind = ES_OP_COPY, .bytes = 16384 * 9 + 1, .count = 1 });   /* 10 pages, 3 faults */
+    assert_int_equal(cost.fixed, 23000);
+    assert_int_equal(cost.work, 0);
+    cost = bench_cost(&b, (es_op){ .kind = ES_OP_COPY, .bytes = 2 * 100, .count = 2 });                 /* a page for each */
+    assert_int_equal(cost.fixed, 2 * 21000);
+    assert_int_equal(bench_cost(&b, (es_op){ .kind = ES_OP_DENSE, .tokens = 1 }).fixed, 0);
+    bench_free(&b);
+    b = bench_new(&es_timing_paging, "{\"fault\": \"1us\", \"latency\": \"61us\", \"rate\": \"16384B/s\"}", 1);
+    cost = bench_cost(&b, (es_op){ .kind = ES_OP_COPY, .bytes = 16385, .count = 1 });
+    assert_int_equal(cost.fixed, 63000);
+    assert_int_equal(cost.work, 2000000000);
+    bench_free(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +324,7 @@ int main(void)
         cmocka_unit_test(jitter_depends_on_seed_and_coordinates_only),
         cmocka_unit_test(jitter_of_no_variation_is_the_affine_cost),
         cmocka_unit_test(an_allocation_takes_a_time_of_its_range),
+        cmocka_unit_test(paging_maps_whole_pages_and_reads_those_that_are_not_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
