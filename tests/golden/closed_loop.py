@@ -8,7 +8,8 @@ import struct
 import sys
 import tempfile
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'support'))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, '..', 'support'))
 import tool
 
 USED, EXPERTS = 6, 64
@@ -96,10 +97,10 @@ def busiest(path, layers):
 
 
 def table():
-    """A quarter of each layer's experts; what a bonus gains, and what it costs."""
+    """A quarter of each layer's experts; what a bonus gains, and what it costs: line by line."""
     rows = list(rankings(tool.trace('deepseek-moe-16b-prefill', 'all-probs.csv.gz')))
-    print('| bonus | limit | hit rate | experts replaced | gate mass lost, mean | most used expert, times its even share |')
-    print('|---|---|---|---|---|---|')
+    yield '| bonus | limit | hit rate | experts replaced | gate mass lost, mean | most used expert, times its even share |'
+    yield '|---|---|---|---|---|---|'
     with tempfile.TemporaryDirectory() as folder:
         wide, log = os.path.join(folder, 'wide.csv'), os.path.join(folder, 'log.csv')
         write(rows, EXPERTS, wide)
@@ -108,16 +109,19 @@ def table():
             result = tool.run(tool.untimed(wide, '%dslots' % (27 * 16), contract=CONTRACT, router=router,
                                            observers=['summary', {'name': 'events', 'path': log, 'accesses': True, 'limit': 10**9}]))
             routing, cache = result['routing'], result['cache']
-            print('| %g | %s | %.1f %% | %.1f %% | %.1f %% | %.1f |' % (
+            yield '| %g | %s | %.1f %% | %.1f %% | %.1f %% | %.1f |' % (
                 bonus, limit or '-', 100 * cache['hits'] / cache['lookups'], 100 * routing['replaced'] / routing['experts'],
-                100 * routing['gate_mass_lost']['mean'], busiest(log, sorted({key[2] for key, _ in rows}))))
+                100 * routing['gate_mass_lost']['mean'], busiest(log, sorted({key[2] for key, _ in rows})))
 
 
 def main():
     tool.need_traces()
     if sys.argv[1:] == ['--table']:
-        return table()
+        return print('\n'.join(table()))
     check = tool.Check('closed_loop')
+    with open(os.path.join(HERE, '..', '..', 'configs', 'seeds', 'README.md')) as f:
+        written = f.read().split('\n')
+    check.equal('configs/seeds/README.md', [line for line in table() if line not in written], [])
     rows = list(rankings(tool.trace('deepseek-moe-16b-prefill', 'all-probs.csv.gz')))
     with tempfile.TemporaryDirectory() as folder:
         wide, narrow = os.path.join(folder, 'wide.csv'), os.path.join(folder, 'narrow.csv')
