@@ -232,6 +232,9 @@ static es_code assemble(es_run *run, es_err *err)
     es_start_beside(run);
     if ((code = es_start_fill(run, err)) != ES_OK)
         return code;
+    es_make_adopt(run);
+    if ((code = es_flush_open(run, err)) != ES_OK)
+        return code;
     es_quick_open(run);
     return ES_OK;
 }

@@ -24,6 +24,15 @@ bool es_bus_open(es_run *run)
     return true;
 }
 
+void es_bus_close(es_run *run)
+{
+    for (unsigned kind = 0; kind < ES_FACTS; kind++)
+        for (es_listener *l = run->hears[kind]; l->notify; l++)
+            for (uint32_t i = 0; l->notify && i < run->observers; i++)
+                if (l->self == run->observer_state[i])
+                    l->notify = NULL;       /* they are the last */
+}
+
 void es_bus_tell(es_run *run, es_fact_kind kind, es_why why, const es_oid *objects, uint32_t count, uint32_t from, uint32_t to)
 {
     es_fact fact = {.kind = kind, .why = why, .at = run->now, .since = run->now, .objects = objects, .count = count, .from = from, .to = to,

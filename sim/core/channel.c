@@ -15,7 +15,7 @@
 static inline void channel_from(es_run *run, es_xfer *x, uint32_t link)
 {
     x->hopping = false;
-    x->link = (uint16_t)link;
+    x->link = (uint16_t)es_make_link(run, link, x->object);
     channel_enter(run, x, false);
 }
 
@@ -255,6 +255,15 @@ void es_channels_unblock_all(es_run *run)
                 run->chan[c].blocked[k] = 0;
                 run->dirty |= 1ull << c;
             }
+}
+
+void es_channels_forget(es_run *run)
+{
+    for (uint32_t c = 0; c < run->chans; c++)
+        for (es_xfer *x = run->chan[c].queue[ES_CLASS_GUESS].head, *next; x; x = next) {
+            next = x->next;
+            es_channel_withdraw(run, x, ES_GUESS);
+        }
 }
 
 void es_channels_finish(es_run *run)

@@ -41,6 +41,8 @@ const es_option es_contract_options[] = {
     {.name = "pins", .type = ES_OPT_ENUM, .offset = CONTRACT(pins), .choices = contract_pins, .help = "Whether the initial load of pinned experts is charged or free."},
     {.name = "pins_take_room", .type = ES_OPT_BOOL, .offset = CONTRACT(pins_take_room), .def = 1, 
         .help = "Whether pinned experts take room of the tier; false: they stand beside it, and all of it is left to others."},
+    {.name = "flush", .type = ES_OPT_BOOL, .offset = CONTRACT(flush),
+        .help = "Behind the last step the first serving tier is emptied and every tier writes down what its rule of writing back says; counted apart."},
     {0},
 };
 

@@ -22,6 +22,7 @@ typedef struct es_contract {
     int64_t skip_tokens;
     int pins;                   /* 0 charged, 1 free */
     bool pins_take_room;
+    bool flush;
 } es_contract;
 
 extern const es_option es_contract_options[];

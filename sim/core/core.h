@@ -42,6 +42,7 @@ static inline void es_bus_objects(es_run *run, es_fact_kind kind, es_why why, co
     if (es_bus_heard(run, kind) && count > 0)
         es_bus_tell(run, kind, why, objects, count, from, to);
 }
+void es_bus_close(es_run *run);                     /* observers hear nothing any more */
 bool es_bus_open(es_run *run);                      /* when all listeners are known; false: no memory */
 /* Tells of the event at hand: its gate (run->use) or its release. */
 static inline void es_bus_event(es_run *run, es_fact *fact)
@@ -105,6 +106,7 @@ bool es_store_lift(es_run *run, uint32_t from, uint32_t to, es_oid object);
 void es_store_give_up(es_run *run, uint32_t tier, es_oid object);
 /* A copy on its way out of a lower tier is wanted there or above after all. */
 void es_store_recall_low(es_run *run, es_oid object);
+void es_store_recall_at(es_run *run, uint32_t tier, es_oid object);     /* of this lower tier only */
 void es_store_put_back(es_run *run, uint32_t tier, uint32_t to, es_oid object);
 void es_store_arrive(es_run *run, uint32_t from, uint32_t to, es_oid object);   /* by demotion, in an instant, when there is room */
 /* The event wants these objects of a word: what a guess brought is used now, as a hit or late. */
@@ -128,6 +130,26 @@ void es_room_settle(es_run *run, es_oid object);            /* a guess has lande
 /* Is what the event keeps larger than its room, settled objects left out on both sides? */
 bool es_room_exceeds(const es_run *run, const es_event *event, const uint64_t *kept);
 
+/* ---- make: experts that home does not hold yet ---- */
+es_code es_make_links(es_run *run, es_err *err);    /* more links, before anything is concluded from them */
+void es_make_adopt(es_run *run);                    /* what is there before the first step was made before it */
+uint32_t es_make_count(es_run *run, uint32_t link, es_oid object);  /* a copy from home over it begins: the link that it is counted on */
+static inline uint32_t es_make_link(const es_run *run, uint32_t link, es_oid object)
+{
+    return run->made && run->link[link].make != ES_NONE && !es_mask_has(run->made, object) ? run->link[link].make : link;
+}
+void es_make_left(es_run *run, es_oid object);      /* a copy has left a tier */
+void es_make_report(const es_run *run, es_json *out);
+
+/* ---- run ---- */
+/* What went over each link: where copies are followed one by one, under both clocks. */
+void es_links_report(const es_run *run, const es_link *links, es_json *out);
+
+/* ---- flush: behind the last step ---- */
+es_code es_flush_open(es_run *run, es_err *err);
+es_code es_flush_go(es_run *run, es_err *err);
+void es_flush_report(const es_run *run, es_json *out);
+
 /* ---- dirty: what was changed is written down ---- */
 es_code es_dirty_open(es_run *run, es_err *err);
 /* Is the copy written to the tier below when it leaves, whatever is there? */
@@ -145,11 +167,15 @@ void es_dirty_moved(es_run *run, uint32_t from, uint32_t to, es_oid object);    
 void es_dirty_begins(es_run *run, es_xfer *xfer);   /* a write-back reads what it writes */
 void es_dirty_landed(es_run *run, es_xfer *xfer);
 bool es_dirty_comes(const es_run *run, es_oid object);      /* its newest version is on its way down, held by no tier: wait for it */
+/* A copy begins. Of an expert that home does not hold yet it is its creation. */
 static inline void es_link_count(es_run *run, uint32_t link, es_oid object)
 {
+    if (run->made && run->link[link].from == run->home)
+        link = es_make_count(run, link, object);
     run->link[link].copies++;
     run->link[link].bytes += run->bytes[object >> 6];
 }
+uint64_t es_dirty_held(const es_run *run, const es_tier *tier);     /* copies that are dirty now */
 void es_dirty_report(const es_run *run, const es_tier *tier, es_json *out);
 
 /* ---- rank: a lower tier's own policy ---- */
@@ -238,6 +264,7 @@ static inline void es_channels_unblock(es_run *run)         /* what lacked room 
         es_channels_unblock_all(run);
 }
 void es_channels_finish(es_run *run);
+void es_channels_forget(es_run *run);               /* queued guesses, when there is no gate to come */
 
 /* ---- share: elastic transfers ---- */
 void es_share_join(es_run *run, es_xfer *xfer);     /* its fixed part is over: its work begins */
@@ -277,6 +304,7 @@ void es_quick_step(es_run *run);
 
 /* ---- replay ---- */
 es_code es_replay(es_run *run, es_err *err);
+void es_replay_drain(es_run *run);                      /* simulated clock: until nothing is left to happen */
 void es_replay_next(es_run *run);                       /* the step's last layer has ended */
 void es_replay_stuck(es_run *run);                      /* the error: nothing is left to happen and the trace is not over */
 

@@ -26,8 +26,10 @@ es_code es_dirty_open(es_run *run, es_err *err)
             return es_err_set(err, ES_EINPUT, "tiers.%s.write_back: nothing leaves the home tier", tier->name);
         if (tier->demote == ES_NO_TIER || run->tier[tier->demote].hops[t] != 1)
             return es_err_set(err, ES_EINPUT, "tiers.%s.write_back: needs `demote` and a link to the tier it names", tier->name);
+        if (tier->demote == run->home && run->plan->tiers[run->home].holds == ES_HOLDS_NOTHING)
+            return es_err_set(err, ES_EINPUT, "tiers.%s.write_back: tier %s holds nothing, so there is nothing to write to it", tier->name, run->tier[run->home].name);
     }
-    run->singly = run->tiers > 2 || run->writes;
+    run->singly = run->tiers > 2 || run->writes || run->made;
     for (uint32_t t = 0; run->writes && t < run->tiers; t++)
         ES_NEED(run->tier[t].dirty = es_new_mask(run), "tiers");
     return ES_OK;
@@ -69,7 +71,8 @@ void es_dirty_left(es_run *run, uint32_t t, uint32_t to, es_oid object)
     es_tier *tier = &run->tier[t];
     if (!dirty_take(tier, object))
         return;
-    const es_tier_view *low = to == ES_NO_TIER ? NULL : &run->tier_view[to];
+    const bool nowhere = to == ES_NO_TIER || (to == run->home && run->plan->tiers[to].holds == ES_HOLDS_NOTHING);
+    const es_tier_view *low = nowhere ? NULL : &run->tier_view[to];
     if (!low || (!low->home && !((low->resident[object >> 6] | low->inbound[object >> 6] | low->queued[object >> 6]) & es_bit(object)))) {
         tier->lost++;
         return;
@@ -88,7 +91,8 @@ static uint32_t dirty_below(const es_run *run, uint32_t t)
 
 /* ---- clock none ---- */
 
-static void dirty_put(es_run *run, uint32_t from, uint32_t to, es_oid object, bool changed)
+/* first: the tier that gave it up */
+static void dirty_put(es_run *run, uint32_t first, uint32_t from, uint32_t to, es_oid object, bool changed)
 {
     es_tier *low = &run->tier[to];
     es_link_count(run, low->way[from], object);
@@ -99,11 +103,11 @@ static void dirty_put(es_run *run, uint32_t from, uint32_t to, es_oid object, bo
     if (es_mask_has(low->view->resident, object)) {
         es_rank_used(run, to, object);
     } else if (es_room_make(run, to, object, low->unit[object >> 6], ES_DEMOTE) == ES_ROOM_OK) {
-        es_store_arrive(run, from, to, object);
+        es_store_arrive(run, first, to, object);
     } else {
         const uint32_t below = dirty_below(run, to);
         if (below != ES_NO_TIER)
-            dirty_put(run, to, below, object, changed);
+            dirty_put(run, first, to, below, object, changed);
         else
             low->lost += changed;
         return;
@@ -120,7 +124,7 @@ void es_dirty_copied(es_run *run, uint32_t t, es_oid object)
     if (run->view.timed)
         es_channel_write_back(run, t, tier->demote, object, changed);
     else
-        dirty_put(run, t, tier->demote, object, changed);
+        dirty_put(run, t, t, tier->demote, object, changed);
 }
 
 /* ---- simulated clock ---- */
@@ -152,8 +156,8 @@ void es_dirty_landed(es_run *run, es_xfer *x)
     const bool changed = x->changed, again = x->again;
     x->changed = x->again = false;
     if (!low->home) {
-        if (x->transient && es_mask_has(low->view->outbound, x->object))
-            es_store_recall_low(run, x->object);
+        if (x->transient)
+            es_store_recall_at(run, x->tier, x->object);
         if (!es_mask_has(low->view->resident, x->object))
             dirty_onward(run, x->tier, x->object, changed);
         else if (changed)
@@ -177,16 +181,21 @@ bool es_dirty_comes(const es_run *run, es_oid object)
 
 /* ---- the report ---- */
 
+uint64_t es_dirty_held(const es_run *run, const es_tier *tier)
+{
+    uint64_t held = 0;
+    for (uint32_t w = 0; tier->dirty && w < run->view.words; w++)
+        held += (uint64_t)__builtin_popcountll(tier->dirty[w]);
+    return held;
+}
+
 void es_dirty_report(const es_run *run, const es_tier *tier, es_json *out)
 {
-    uint64_t now = 0;
     if (!tier->dirty || tier->home)
         return;
-    for (uint32_t w = 0; w < run->view.words; w++)
-        now += (uint64_t)__builtin_popcountll(tier->dirty[w]);
     es_json_add_int(out, "written_back", (int64_t)tier->written);
     es_json_add_int(out, "dirtied", (int64_t)tier->dirtied);
     es_json_add_int(out, "cleaned", (int64_t)tier->cleaned);
     es_json_add_int(out, "lost_changes", (int64_t)tier->lost);
-    es_json_add_int(out, "dirty", (int64_t)now);
+    es_json_add_int(out, "dirty", (int64_t)(run->flush ? tier->unsaved : es_dirty_held(run, tier)));
 }

@@ -6,6 +6,7 @@ static const char *const plan_assigns[] = {"index", "popularity", "rarity", "ran
 static const char *const plan_keys[] = {"layer_expert", "expert", NULL};
 static const char *const plan_guess_costs[] = {"link", "serial", "free", NULL};
 static const char *const plan_overlaps[] = {"resident_first", "in_order", "barrier", NULL};
+static const char *const plan_holds[] = {"all", "touched", "nothing", NULL};
 static const char *const plan_write_rules[] = {"never", "absent", "dirty", "always", NULL};
 static const char *const plan_accesses[] = {"first", "every", NULL};
 
@@ -13,6 +14,9 @@ const es_option es_tier_options[] = {
     {.name = "capacity", .type = ES_OPT_TEXT, .offset = offsetof(es_plan_tier, capacity),
         .help = "Room: \"24GiB\", \"192slots\" or \"25%\" of all experts (rounded down). The home tier has none."},
     {.name = "home", .type = ES_OPT_BOOL, .offset = offsetof(es_plan_tier, home), .help = "Unbounded and holds every expert from the start; exactly one tier is home."},
+    {.name = "holds", .type = ES_OPT_ENUM, .offset = offsetof(es_plan_tier, holds), .choices = plan_holds,
+        .help = "What the home tier holds: all experts from the start; those that were touched, an expert being created when it is first wanted, which costs a "
+                "write here and no read; or nothing, so that an expert that no tier has is made anew."},
     {.name = "compute", .type = ES_OPT_TEXT, .offset = offsetof(es_plan_tier, compute),
         .help = "Compute unit that reads experts from here: a demand hits when the expert is resident in such a tier."},
     {.name = "demote", .type = ES_OPT_TEXT, .offset = offsetof(es_plan_tier, demote), .help = "Tier to which victims go; absent: they are dropped, the home tier has them."},

@@ -21,10 +21,14 @@ typedef struct es_plan_part {   /* a part and its options, parsed into a state o
  * what was not is dropped; always a transfer, also of what is below unchanged. */
 typedef enum es_write_rule { ES_WRITE_NEVER, ES_WRITE_ABSENT, ES_WRITE_DIRTY, ES_WRITE_ALWAYS } es_write_rule;
 
+/* What the home tier holds: every expert from the start; those that were wanted before; nothing that it could give back. */
+typedef enum es_holds { ES_HOLDS_ALL, ES_HOLDS_TOUCHED, ES_HOLDS_NOTHING } es_holds;
+
 typedef struct es_plan_tier {   /* tiers.NAME */
     const char *name;
     const char *capacity;       /* "4000MiB", "192slots", "25%"; NULL only for home */
     bool home;
+    int holds;                  /* es_holds; home only */
     const char *compute;        /* channel that computes from here; makes it a serving tier (cpu on a host tier: HOST_COMPUTE) */
     const char *demote;         /* tier to which victims go; NULL: dropped (home has them) */
     bool exclusive;             /* a copy that goes up leaves this tier */

@@ -156,6 +156,18 @@ ES_COLD void es_replay_stuck(es_run *run)
         run->composer.info->layer_number[run->composer.layer], (unsigned long long)run->composer.steps - 1, run->wanted.count, cause);
 }
 
+void es_replay_drain(es_run *run)
+{
+    for (es_due *due;;) {
+        if ((run->dirty | run->reshare) && !es_calendar_holds(&run->calendar, run->now))
+            es_channels_start(run);
+        if (run->code != ES_OK || !(due = es_calendar_pop(&run->calendar)))
+            break;
+        run->now = due->at;
+        due->fire(run, due);
+    }
+}
+
 static es_code replay_timed(es_run *run)
 {
     es_wakes_begin(run);

@@ -2,6 +2,7 @@
  * everything else, and the contract. */
 #include "sim/core/core.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +21,7 @@ es_code es_run_go(es_run *run, const es_progress *progress, es_err *err)
     if (code == ES_OK && es_bus_heard(run, ES_FACT_END))
         es_bus_deliver(run, &(es_fact){.kind = ES_FACT_END, .at = run->now, .since = 0, .from = ES_NO_TIER, .to = ES_NO_TIER,
             .channel = ES_NONE, .step = run->composer.steps});
-    return code;
+    return code == ES_OK ? es_flush_go(run, err) : code;
 }
 
 /* Experts that a token uses in a layer. */
@@ -87,6 +88,8 @@ static void run_report_tiers(const es_run *run, es_json *out)
             es_json_add_int(one, "evictions", (int64_t)tier->view->evictions);
         }
         es_dirty_report(run, tier, one);
+        if (tier->home)
+            es_make_report(run, one);
         if (run->levels > 1 && tier->serving) {
             es_json_add_int(one, "present", (int64_t)tier->present);
             es_json_add_int(one, "risen", (int64_t)tier->risen);
@@ -98,28 +101,26 @@ static void run_report_tiers(const es_run *run, es_json *out)
     }
 }
 
-/* What went over each link: where copies are followed one by one, in both clocks. Links between the same two tiers are one. */
-static void run_report_links(const es_run *run, es_json *out)
+/* Links between the same two tiers are one. */
+void es_links_report(const es_run *run, const es_link *links, es_json *out)
 {
-    es_json *links = run->singly ? es_json_add_object(out, "links") : NULL;
-    for (uint32_t i = 0; links && i < run->links; i++) {
-        const es_link *link = &run->link[i];
-        es_text name = {0};
+    for (uint32_t i = 0; out && i < run->links; i++) {
+        char name[256];
         uint64_t copies = 0;
         int64_t bytes = 0;
         es_time busy = 0;
-        bool before = false;
+        bool before = links[i].counts != i;
         for (uint32_t j = 0; j < run->links; j++) {
-            if (run->link[j].from != link->from || run->link[j].to != link->to)
+            const es_link *link = &links[j];
+            if (link->counts != j || link->from != links[i].from || link->to != links[i].to)
                 continue;
             before |= j < i;
-            copies += run->link[j].copies;
-            bytes += run->link[j].bytes;
-            busy += run->link[j].busy_ns;
+            copies += link->copies;
+            bytes += link->bytes;
+            busy += link->busy_ns;
         }
-        es_text_add(&name, "%s-%s", run->tier[link->from].name, run->tier[link->to].name);
-        es_json *one = before || !name.at ? NULL : es_json_add_object(links, name.at);
-        es_text_free(&name);
+        snprintf(name, sizeof name, "%.120s-%.120s", run->tier[links[i].from].name, run->tier[links[i].to].name);
+        es_json *one = before ? NULL : es_json_add_object(out, name);
         if (!one)
             continue;
         es_json_add_int(one, "operations", (int64_t)copies);
@@ -186,7 +187,9 @@ es_code es_run_report(es_run *run, es_json *out, es_err *err)
     es_knobs_report(run, out);
     run_report_capacity(run, out);
     run_report_tiers(run, out);
-    run_report_links(run, out);
+    if (run->singly)
+        es_links_report(run, run->link, es_json_add_object(out, "links"));
+    es_flush_report(run, out);
     for (uint32_t i = 0; i < run->observers && code == ES_OK; i++)
         if (run->observer[i]->verdict)
             code = run->observer[i]->verdict(run->observer_state[i], err);

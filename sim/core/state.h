@@ -13,7 +13,8 @@
  *   route.c     rows of a closed-loop router   knobs.c    what a tuner may turn
  *   bus.c       delivers facts                 run.c      begins, ends, reports
  *   levels.c    several serving tiers         rank.c     a lower tier's own policy
- *   dirty.c     what was changed is written down
+ *   dirty.c     what was changed is written down   make.c    experts that home does not hold yet
+ *   flush.c     behind the last step
  *   quick.c     the plainest run in fewer instructions, quick_timed.c with a clock */
 #ifndef ES_CORE_STATE_H
 #define ES_CORE_STATE_H
@@ -113,6 +114,8 @@ typedef struct es_link {
     uint32_t from, to;
     uint32_t channel_count;
     uint32_t channel[ES_MOST_HOPS];
+    uint32_t make;              /* from home: link that an expert takes which home does not hold yet; ES_NONE: this one */
+    uint32_t counts;            /* link on which its copies are counted: itself, or for creations the one back to home */
     bool elastic;               /* its copies may be stretched: shared, limited or slowed (share.c) */
     uint64_t copies;            /* that went over it, counted when they began */
     int64_t bytes;
@@ -130,6 +133,9 @@ typedef struct es_rank {        /* a tier's own policy (rank.c) */
     uint64_t *mask, *hit;       /* [words_per_layer] of the event */
 } es_rank;
 
+struct es_flush;
+typedef struct es_flush es_flush;
+
 typedef struct es_tier {
     es_tier_view *view;
     const char *name;
@@ -138,6 +144,7 @@ typedef struct es_tier {
     uint64_t *dirty;            /* [words] newer than what is below; NULL: nothing ever is */
     uint64_t dirtied, cleaned, lost;    /* copies that became dirty, were written down, left without having been */
     uint64_t written;           /* write-backs out of here */
+    uint64_t unsaved;           /* dirty before the flush */
     es_rank *rank;              /* NULL: the run's policy orders it */
     uint32_t compute;           /* channel, or ES_NONE */
     uint32_t demote;            /* tier, or ES_NO_TIER */
@@ -323,7 +330,10 @@ struct es_run {
     uint32_t links;
     bool singly;                /* copies are followed one by one under clock none too: lower tiers, write-backs */
     bool writes;                /* some tier writes back */
-    bool changes;               /* something may become dirty */
+    uint64_t *made;             /* [words] created so far; NULL: home holds all */
+    uint64_t created, remade, forgotten;    /* first made; made anew; left the last tier that had it, for a home that holds nothing */
+    es_flush *flush;            /* NULL: it has not come to that */
+    bool ended;                 /* the last step is over: parts no longer wake */
     uint32_t host;              /* tier with a cpu compute unit, or ES_NO_TIER */
 
     uint64_t *bucket_room;      /* of view, to be changed */

@@ -102,14 +102,19 @@ static void store_stay(es_run *run, uint32_t t, es_oid object)
     es_channels_unblock(run);               /* who counted on its space asks again */
 }
 
+void es_store_recall_at(es_run *run, uint32_t t, es_oid object)
+{
+    if (!es_mask_has(run->tier_view[t].outbound, object))
+        return;
+    store_stay(run, t, object);
+    es_bus_objects(run, ES_FACT_ARRIVE_LOW, ES_TOUCH, &object, 1, t, t);
+}
+
 void es_store_recall_low(es_run *run, es_oid object)
 {
-    for (uint32_t t = 0; t < run->tiers; t++) {
-        if (t == run->serving || !es_mask_has(run->tier_view[t].outbound, object))
-            continue;
-        store_stay(run, t, object);
-        es_bus_objects(run, ES_FACT_ARRIVE_LOW, ES_TOUCH, &object, 1, t, t);
-    }
+    for (uint32_t t = 0; t < run->tiers; t++)
+        if (t != run->serving)
+            es_store_recall_at(run, t, object);
 }
 
 /* The victim's data must move before its space is free. */
@@ -136,6 +141,8 @@ static void store_gone(es_run *run, uint32_t t, es_oid object, uint32_t to)
     run->tally.evictions++;
     run->tally.demotions += to != ES_NO_TIER && !run->tier[to].home;
     es_bus_objects(run, t == run->serving ? ES_FACT_EVICT : ES_FACT_LEAVE_LOW, ES_DEMAND, &object, 1, t, to);
+    if (run->made)
+        es_make_left(run, object);
 }
 
 void es_store_written(es_run *run, uint32_t t, es_oid object)
@@ -151,7 +158,8 @@ void es_store_written(es_run *run, uint32_t t, es_oid object)
 
 void es_store_give_up(es_run *run, uint32_t t, es_oid object)
 {
-    store_gone(run, t, object, ES_NO_TIER);
+    if (es_mask_has(run->tier_view[t].outbound, object))    /* else it only went through */
+        store_gone(run, t, object, ES_NO_TIER);
     es_channels_unblock(run);
 }
 
@@ -269,6 +277,8 @@ static void store_leave(es_run *run, uint32_t t, const es_oid *victims, size_t c
         store_demote(run, t, to, victims[i]);
     for (size_t i = 0; i < count && run->tier[t].dirty; i++)
         es_dirty_left(run, t, to, victims[i]);
+    for (size_t i = 0; i < count && run->made; i++)
+        es_make_left(run, victims[i]);
 }
 
 /* Without a clock, and where an overshoot must leave at once. */

@@ -243,6 +243,8 @@ static es_code topology_levels(const es_run *run, es_err *err)
     for (uint32_t l = 1; l < run->levels; l++)
         if (run->plan->tiers[run->level[l]].write_back)
             return es_err_set(err, ES_EINPUT, "tiers.%s.write_back: is for the first serving tier only", run->tier[run->level[l]].name);
+    if (run->levels > 1 && run->plan->tiers[run->serving].write_back > ES_WRITE_ABSENT)
+        return es_err_set(err, ES_EINPUT, "tiers.%s.write_back: dirty and always are for one serving tier, here are several", run->tier[run->serving].name);
     if (run->levels > 1 && run->contract->overflow == ES_BYPASS)
         return es_err_set(err, ES_EINPUT, "contract.overflow: bypass does not go with several serving tiers (%s, %s)", run->tier[run->level[0]].name,
             run->tier[run->level[1]].name);
@@ -343,7 +345,7 @@ static void topology_ways(es_run *run, uint32_t to)
     for (uint32_t far = 1; far < run->tiers; far++)
         for (uint32_t i = 0; i < run->links; i++) {
             const es_link *link = &run->link[i];
-            if (tier->hops[link->to] == far - 1 && tier->hops[link->from] == ES_NONE) {
+            if (link->counts == i && tier->hops[link->to] == far - 1 && tier->hops[link->from] == ES_NONE) {
                 tier->hops[link->from] = far;
                 tier->way[link->from] = i;
             }
@@ -354,13 +356,15 @@ static es_code topology_links(es_run *run, es_err *err)
 {
     const es_plan *plan = run->plan;
     size_t count = plan->link_count ? plan->link_count : run->levels;
-    run->link = ES_NEW_ARRAY(&run->arena, count, es_link);
+    run->link = ES_NEW_ARRAY(&run->arena, 2 * count, es_link);     /* es_make_links */
     ES_NEED(run->link, "links");
     for (uint32_t l = 0; plan->link_count == 0 && l < run->levels; l++)    /* without links everything comes straight from home */
-        run->link[run->links++] = (es_link){.from = run->home, .to = run->level[l]};
+        run->link[run->links++] = (es_link){.from = run->home, .to = run->level[l], .make = ES_NONE, .counts = l};
     for (size_t i = 0; i < plan->link_count; i++) {
         const es_plan_link *row = &plan->links[i];
-        es_link *link = &run->link[run->links++];
+        es_link *link = &run->link[run->links];
+        link->make = ES_NONE;
+        link->counts = run->links++;
         link->from = topology_name(plan->tiers, plan->tier_count, sizeof *plan->tiers, row->from);
         link->to = topology_name(plan->tiers, plan->tier_count, sizeof *plan->tiers, row->to);
         if (link->from == ES_NONE || link->to == ES_NONE) {
@@ -384,6 +388,9 @@ static es_code topology_links(es_run *run, es_err *err)
             link->channel[link->channel_count++] = c;
         }
     }
+    es_code made = es_make_links(run, err);
+    if (made != ES_OK)
+        return made;
     for (uint32_t i = 0; i < run->links; i++) {
         es_link *link = &run->link[i];
         if (link->channel_count)

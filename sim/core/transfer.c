@@ -60,7 +60,8 @@ static void transfer_landed(es_run *run, es_xfer *x)
     }
     if (run->tiers > 2)
         transfer_onward(run, x);
-    es_layer_landed(run, x);
+    if (x->kind != ES_CLASS_WRITE || !x->transient)     /* what only goes down through a tier serves nobody there */
+        es_layer_landed(run, x);
     if (x->awaited)
         es_charge_came(run, x);
 }
@@ -256,7 +257,7 @@ static void transfer_alone(es_run *run, es_chan *chan, es_xfer *x)
 {
     int64_t piece = chan->chunk > 0 && x->left > chan->chunk ? chan->chunk : x->left;
     es_cost cost = es_channel_cost(run, chan, x->object, piece, 1);
-    transfer_charge(chan, &run->link[x->link], cost);
+    transfer_charge(chan, &run->link[run->link[x->link].counts], cost);
     transfer_run(run, chan, x, piece, cost, cost.fixed + cost.work, true);
 }
 
@@ -281,7 +282,7 @@ static void transfer_begin(es_run *run, es_chan *chan, es_xfer *first, uint32_t 
         return;
     }
     es_cost cost = es_channel_cost(run, chan, first->object, bytes, count);
-    transfer_charge(chan, &run->link[first->link], cost);
+    transfer_charge(chan, &run->link[run->link[first->link].counts], cost);
     /* the objects of a batch land one after another, as their bytes arrive */
     for (uint32_t i = 0; i < count; i++) {
         es_xfer *x = batch[i];

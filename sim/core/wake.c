@@ -12,7 +12,7 @@ static void wake_fire(es_run *run, es_due *due)
     run->waking--;
     /* When only wakes are left the run is stuck, for nothing waits for a wake: without them it ends and says so. */
     bool others = run->calendar.count > run->waking + run->calendar.hole;
-    if (others || (run->dirty | run->reshare))
+    if (!run->ended && (others || (run->dirty | run->reshare)))
         wake_part(run, p);
 }
 

@@ -289,6 +289,12 @@ def main():
         says(check, ['run', 'config.json', '--out', 'a file/x'], 2, 'a file: cannot make the folder: File exists')
         os.makedirs('half/result.json')
         says(check, ['run', 'config.json', '--out', 'half', '--quiet'], 2, 'half/result.json: cannot replace: Is a directory')
+        # and then what was there before is there as it was
+        os.makedirs('kept/x.h5.tmp')
+        shutil.copy('whole.h5', 'kept/x.h5')
+        for verb in (['generate', 'environments'], ['import', 'good.csv']):
+            says(check, ['trace'] + verb + ['-o', 'kept/x.h5'], 2, 'kept/x.h5.tmp: cannot create the HDF5 file: Is a directory')
+            check.equal('the trace before trace ' + verb[0], open('kept/x.h5', 'rb').read(), open('whole.h5', 'rb').read())
         if os.path.exists('/dev/full'):
             for args in (['run', 'config.json'], ['run', 'config.json', '--json'], ['list'], ['schema'], ['trace', 'info', 'good.csv']):
                 done = subprocess.run([TOOL] + args, stdout=open('/dev/full', 'w'), stderr=subprocess.PIPE, text=True)

@@ -333,6 +333,27 @@ def pools(check):
     return results
 
 
+def written_back(check):
+    """Two slots over three over a disk that holds nothing at first: what is written, and the flush."""
+    with tempfile.TemporaryDirectory() as folder:
+        ids = [0, 1, 2, 0, 3, 4, 1, 0]
+        open(os.path.join(folder, 'trace.csv'), 'w').write('request_id,token_index,phase,layer,e0\n' + ''.join('0,%d,D,0,%d\n' % row for row in enumerate(ids)))
+        json.dump({'trace': {'path': 'trace.csv'}, 'model': {'expert_bytes': '1000B'}, 'contract': {'unit': 'id', 'judge': 'serialized', 'flush': True},
+                   'tiers': {'hbm': {'capacity': '2slots', 'compute': 'gpu', 'demote': 'dram', 'write_back': 'always'},
+                             'dram': {'capacity': '3slots', 'policy': 'lru', 'demote': 'disk', 'write_back': 'always'},
+                             'disk': {'home': True, 'holds': 'touched'}},
+                   'channels': {'pcie': {'timing': {'name': 'affine', 'rate': '1GB/s'}}, 'nvme': {'timing': {'name': 'affine', 'rate': '1GB/s'}}, 'gpu': {}},
+                   'links': [{'from': 'disk', 'to': 'dram', 'channels': ['nvme']}, {'from': 'dram', 'to': 'disk', 'channels': ['nvme']},
+                             {'from': 'dram', 'to': 'hbm', 'channels': ['pcie']}, {'from': 'hbm', 'to': 'dram', 'channels': ['pcie']}]},
+                  open(os.path.join(folder, 'config.json'), 'w'))
+        result = json.loads(call('run', 'config.json', '--json', cwd=folder))
+    check.equal('experts were created', at(result, 'tiers.disk.created'), 5)
+    check.equal('every change of hands is counted', at(result, 'links.dram-hbm.operations'), at(result, 'cache.misses'))
+    check.equal('and every eviction', at(result, 'links.hbm-dram.operations'), at(result, 'tiers.hbm.evictions'))
+    check.equal('the flush empties two slots', at(result, 'flush.links.hbm-dram.operations'), 2)
+    return {name: result[name] for name in ('tiers', 'links', 'flush')}
+
+
 def main():
     check = tool.Check('results')
     printed = call('run', QUICKSTART, '--json')
@@ -340,7 +361,7 @@ def main():
     result = json.loads(printed)
     keys(check, result)
     levels = json.loads(call('run', os.path.join(ROOT, 'configs', 'seeds', '001-coverage.json'), '--json'))
-    documented(check, result, {'tiers': levels['tiers']}, *pools(check))
+    documented(check, result, {'tiers': levels['tiers']}, *pools(check), written_back(check))
     nulls(check)
     warm(check)
     slices(check)

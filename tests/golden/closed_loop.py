@@ -1,5 +1,5 @@
 """Closed-loop routing on DeepSeek-MoE-16B's full gate distributions: hits, what was replaced and the gate mass lost, against a replay
-written out here; and without promotion the same as the routing that was recorded."""
+written out here; and without promotion the same as the routing that was recorded. With --table: prints the table of configs/seeds/README.md."""
 import collections
 import csv
 import gzip
@@ -8,7 +8,8 @@ import struct
 import sys
 import tempfile
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'support'))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, '..', 'support'))
 import tool
 
 USED, EXPERTS = 6, 64
@@ -84,9 +85,43 @@ def replay(rows, slots, choose):
     return hits, replaced, sum(lost) / len(lost), max(lost)
 
 
+def busiest(path, layers):
+    """Uses of the most used expert of a layer over an even share, the mean of all layers, from the log of what was looked up."""
+    uses = collections.Counter()
+    with open(path) as log:
+        for row in csv.DictReader(log):
+            if row['kind'] in ('hit', 'miss', 'late', 'prefetch_hit'):
+                uses[int(row['layer']), int(row['expert'])] += 1
+    of = [[n for (at, _), n in uses.items() if at == layer] for layer in layers]
+    return sum(max(n) * EXPERTS / sum(n) for n in of) / len(of)
+
+
+def table():
+    """A quarter of each layer's experts; what a bonus gains, and what it costs: line by line."""
+    rows = list(rankings(tool.trace('deepseek-moe-16b-prefill', 'all-probs.csv.gz')))
+    yield '| bonus | limit | hit rate | experts replaced | gate mass lost, mean | most used expert, times its even share |'
+    yield '|---|---|---|---|---|---|'
+    with tempfile.TemporaryDirectory() as folder:
+        wide, log = os.path.join(folder, 'wide.csv'), os.path.join(folder, 'log.csv')
+        write(rows, EXPERTS, wide)
+        for bonus, limit in ((0, 0), (.01, 0), (.02, 0), (.05, 0), (.1, 0), (1, 0), (.05, 2), (.1, 2), (1, 2)):
+            router = {'name': 'cache_aware', 'experts': USED, 'bonus': bonus, 'limit': limit, 'window': 64}
+            result = tool.run(tool.untimed(wide, '%dslots' % (27 * 16), contract=CONTRACT, router=router,
+                                           observers=['summary', {'name': 'events', 'path': log, 'accesses': True, 'limit': 10**9}]))
+            routing, cache = result['routing'], result['cache']
+            yield '| %g | %s | %.1f %% | %.1f %% | %.1f %% | %.1f |' % (
+                bonus, limit or '-', 100 * cache['hits'] / cache['lookups'], 100 * routing['replaced'] / routing['experts'],
+                100 * routing['gate_mass_lost']['mean'], busiest(log, sorted({key[2] for key, _ in rows})))
+
+
 def main():
     tool.need_traces()
+    if sys.argv[1:] == ['--table']:
+        return print('\n'.join(table()))
     check = tool.Check('closed_loop')
+    with open(os.path.join(HERE, '..', '..', 'configs', 'seeds', 'README.md')) as f:
+        written = f.read().split('\n')
+    check.equal('configs/seeds/README.md', [line for line in table() if line not in written], [])
     rows = list(rankings(tool.trace('deepseek-moe-16b-prefill', 'all-probs.csv.gz')))
     with tempfile.TemporaryDirectory() as folder:
         wide, narrow = os.path.join(folder, 'wide.csv'), os.path.join(folder, 'narrow.csv')

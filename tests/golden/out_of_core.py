@@ -4,11 +4,13 @@ Streams: a generated trace lists the reference's draws, step for step.
 Store:   operations over each link, under both clocks, and under the simulated one the time of each link to the nanosecond; with a DRAM
          cache also the whole time, which is their sum because the seed does one thing after another.
 
+Goldens: what was found for the seed's commands before this project had any of it, through the config as it is.
 Disks:   where nothing leaves, the time of the variants of the machine follows from how many experts each step lacks.
 
 One place in DRAM is left out: there the seed overwrites the copy that it has just read and not yet sent up, which no machine can. Without
-any, nobody waits for writes to the disk, and those still queued when the last step ends are not counted under the simulated clock.
+any, nobody waits for writes to the disk: under the simulated clock those still queued when the last step ends count with the flush.
 """
+import collections
 import json
 import os
 import random
@@ -24,6 +26,7 @@ import tool
 CASES = 30
 SEEDS = os.path.join(HERE, '..', '..', 'configs', 'seeds')
 CONFIG = os.path.join(SEEDS, '004-bench.json')
+OBSERVERS = ['summary', 'audit']
 LINKS = {'dram-hbm': 'h2d', 'hbm-dram': 'd2h', 'disk-dram': 'read', 'dram-disk': 'write'}
 
 
@@ -85,6 +88,12 @@ def composed(a, clock):
     config['model']['expert_bytes'] = '%dB' % seed004.expert_bytes(a['d'], a['h'])
     config['tiers']['hbm'].update(capacity='%dslots' % a['slots'], write_back=a['gpu_evict'])
     config['tiers']['dram'].update(capacity='%dslots' % a['cpu'], write_back=a['cpu_evict'])
+    config['tiers']['disk']['holds'] = a['disk']
+    if a['disk'] == 'nothing':          # there is none: what leaves DRAM is lost, and what comes is made there, for nothing
+        config['tiers']['dram'].update(write_back='never', demote=None)
+        config['links'] = [dict(link, channels=None) if 'disk' in link.values() else link for link in config['links']]
+    config['contract']['flush'] = True
+    config['observers'] = OBSERVERS
     for channel, key in (('h2d', 'h2d_gbps'), ('d2h', 'd2h_gbps'), ('disk_read', 'read_gbps'), ('disk_write', 'write_gbps')):
         config['channels'][channel]['timing']['rate'] = '%gGB/s' % a['rates'][key]
     return dict(config, clock=clock)
@@ -92,42 +101,117 @@ def composed(a, clock):
 
 def reference(a):
     rules = {'gpu_evict': 'write_back' if a['gpu_evict'] == 'always' else a['gpu_evict'], 'cpu_evict': a['cpu_evict']}
-    store = seed004.Store(a['slots'], a['cpu'], seed004.expert_bytes(a['d'], a['h']), a['rates'], set(range(a['n'])), **rules)
+    rules['disk'] = a['disk'] != 'nothing'
+    store = seed004.Store(a['slots'], a['cpu'], seed004.expert_bytes(a['d'], a['h']), a['rates'], set(range(a['n'])) if a['disk'] == 'all' else None, **rules)
     for ids in steps(a):
         store.step(ids)
-    return store
+    before = collections.Counter(store.count), collections.Counter(store.ns)
+    store.flush()
+    return before, (store.count - before[0], store.ns - before[1])
+
+
+def operations(links):
+    return {key: links[link]['operations'] for link, key in LINKS.items()}
+
+
+def nanoseconds(links):
+    return {key: round(links[link]['busy_s'] * 1e9) for link, key in LINKS.items()}
+
+
+def of_links(counter):
+    return {key: counter[key] for key in LINKS.values()}
+
+
+def added(*counts):
+    return {key: sum(count.get(key, 0) for count in counts) for key in LINKS.values()}
+
+
+def operated(result):
+    """The reference's counts in a result, and what the audit found wrong, which is nothing."""
+    cache, tiers = result['cache'], result['tiers']
+    got = {'touch': cache['lookups'], 'gpu_hit': cache['hits'], 'gpu_miss': cache['misses'], 'evict': tiers['hbm']['evictions'],
+           'cpu_hit': tiers['dram']['found'], 'cpu_miss': tiers['disk']['found'], 'cpu_evict': tiers['dram']['evictions'],
+           'made': tiers['disk'].get('created', 0) + tiers['disk'].get('remade', 0), 'faults': result['audit']['faults']}
+    return dict(got, **operations(result['links']))
 
 
 def check_store(check, a, what):
-    store = reference(a)
-    count = store.count
-    for clock in ('none', 'simulated') if a['cpu'] > 0 else ('none',):
+    (count, ns), (flush_count, flush_ns) = reference(a)
+    made = {'read': count['reinit']}        # without a disk what is made is counted on the link from where it would be
+    for clock in ('none', 'simulated'):
         result = tool.run(composed(a, clock))
-        cache, tiers, links = result['cache'], result['tiers'], result['links']
-        got = {'touch': cache['lookups'], 'gpu_hit': cache['hits'], 'gpu_miss': cache['misses'], 'evict': tiers['hbm']['evictions'],
-               'cpu_hit': tiers['dram']['found'], 'cpu_miss': tiers['disk']['found'], 'cpu_evict': tiers['dram']['evictions']}
-        got.update((key, links[link]['operations']) for link, key in LINKS.items())
-        check.equal('%s, clock %s' % (what, clock), got, {key: count[key] for key in got})
+        got, links, flush = operated(result), result['links'], result['flush']
+        name = '%s, clock %s' % (what, clock)
+        if clock == 'simulated' and a['cpu'] == 0:
+            check.equal(name + ', all', added(operations(links), operations(flush['links'])), added(of_links(count), of_links(flush_count), made))
+            check.equal(name + ', all ns', added(nanoseconds(links), nanoseconds(flush['links'])), added(of_links(ns), of_links(flush_ns)))
+            continue
+        check.equal(name, got, dict({key: count[key] for key in got}, made=count['created'] + count['reinit'], read=count['read'] + made['read']))
+        check.equal(name + ', flush', operations(flush['links']), of_links(flush_count))
         if clock == 'none':
             continue
-        check.equal(what + ', ns', {key: round(links[link]['busy_s'] * 1e9) for link, key in LINKS.items()}, {key: store.ns[key] for key in LINKS.values()})
-        check.equal(what + ', all ns', round(result['time']['total_s'] * 1e9), sum(store.ns.values()))
+        check.equal(what + ', ns', nanoseconds(links), of_links(ns))
+        check.equal(what + ', all ns', round(result['time']['total_s'] * 1e9), sum(ns.values()))
+        check.equal(what + ', flush, ns', nanoseconds(flush['links']), of_links(flush_ns))
 
 
 def check_stores(check, rng):
-    """As many experts as there are on disk from the start: nothing is created."""
+    """On a disk that has every expert, one that has none yet, and without a disk."""
     for case in range(CASES):
         a = dict(settings(rng), slots=rng.choice([1, 2, 4, 8, 16, 40]), cpu=rng.choice([0, 2, 5, 16, 64]), h=rng.choice([64, 512]),
-                 gpu_evict=rng.choice(['always', 'dirty']), cpu_evict=rng.choice(['always', 'dirty']),
+                 disk=rng.choice(['all', 'touched', 'touched', 'nothing']), gpu_evict=rng.choice(['always', 'dirty']), cpu_evict=rng.choice(['always', 'dirty']),
                  rates=dict(seed004.README_RATES, h2d_gbps=rng.choice([7, 12, 25]), read_gbps=rng.choice([3, 5.5])))
         check_store(check, a, 'case %d: %r' % (case, a))
 
 
+# what is set, and counts before the flush, but for the last three: writes with it, and seconds without and with it
+GOLDENS = [
+    ((), {'touch': 6651, 'gpu_hit': 6333, 'gpu_miss': 318, 'cpu_hit': 2, 'cpu_miss': 316, 'made': 301, 'read': 15, 'write': 553, 'evict': 302, 'd2h': 302,
+          'h2d': 318}, 617, '0.2891', '0.3195'),
+    (('tiers.disk.holds=all',), {'read': 316, 'write': 252}, 316, None, '0.2931'),
+    (('tiers.dram.capacity=0slots',), {'gpu_miss': 318, 'read': 17, 'write': 603}, 619, None, None),
+    (('trace.source.experts=256', 'trace.source.episode_length=5'), {'read': 2003, 'write': 2451}, None, None, '2.17'),
+    (('trace.source.experts=64',), {'read': 0}, None, None, None),
+    (('tiers.hbm.capacity=8slots',), {'gpu_miss': 320}, None, None, None),
+    (('trace.source.sampler=markov',), {'read': 349}, None, None, None),
+    (('tiers.hbm.write_back=dirty',), {'d2h': 0}, None, None, None),
+]
+
+
+def check_goldens(check):
+    for sets, counts, writes, before, after in GOLDENS:
+        result = variant('004-bench', *sets)
+        what = ', '.join(sets) or 'as it is'
+        got = operated(result)
+        check.equal(what, {key: got[key] for key in counts}, counts)
+        flush = result['flush']
+        if writes:
+            check.equal(what + ', flushed', got['write'] + operations(flush['links'])['write'], writes)
+        for time, want in ((result['time']['total_s'], before), (result['time']['total_s'] + flush['time_s'], after)):
+            if want:
+                check.equal(what + ', seconds', '%.*f' % (len(want.split('.')[1]), time), want)
+        busy = {key: nanoseconds(result['links'])[key] + nanoseconds(flush['links'])[key] for key in LINKS.values()}
+        check.equal(what + ', every operation takes its time', busy,
+                    {key: (got[key] + operations(flush['links'])[key]) * ns for key, ns in (('h2d', 43904), ('d2h', 43904), ('read', 375616), ('write', 463424))})
+
+
+def check_train(check):
+    """Seven episodes of one expert each in 16 slots: nothing ever leaves, but for the flush."""
+    result = variant('004-train')
+    got = operated(result)
+    check.equal('train', (got['gpu_miss'], got['gpu_hit'], got['evict'], result['cache']['assignments']), (7, 193, 0, 200))
+    check.equal('train, flushed', operations(result['flush']['links']), {'h2d': 0, 'd2h': 7, 'read': 0, 'write': 7})
+
+
+def variant(config, *sets):
+    args = [tool.TOOL, 'run', os.path.join(SEEDS, config + '.json'), '--json', '--quiet', '--set', 'observers=' + json.dumps(OBSERVERS)]
+    return json.loads(tool.command(args + [word for one in sets for word in ('--set', one)]))
+
+
 def seconds(config, *sets):
     """Of one run of a variant of the benchmark in which all experts fit on the device, in ns."""
-    sets = ('trace.source.experts=64', 'tiers.hbm.capacity=64slots', 'contract.judge=event') + sets
-    args = [tool.TOOL, 'run', os.path.join(SEEDS, config + '.json'), '--json', '--quiet']
-    return round(json.loads(tool.command(args + [word for one in sets for word in ('--set', one)]))['time']['total_s'] * 1e9)
+    sets = ('trace.source.experts=64', 'tiers.hbm.capacity=64slots', 'tiers.disk.holds=all', 'contract.judge=event') + sets
+    return round(variant(config, *sets)['time']['total_s'] * 1e9)
 
 
 def check_disks(check):
@@ -153,6 +237,8 @@ def main():
     check = tool.Check('out_of_core')
     check_streams(check, random.Random(4))
     check_stores(check, random.Random(5))
+    check_goldens(check)
+    check_train(check)
     check_disks(check)
     check.close()
 

@@ -25,6 +25,11 @@ static uint64_t audited_held(const es_view *view, uint32_t t)
 static const char *audited_balance(const rig *r)
 {
     const es_view *view = rig_view(r);
+    if (r->plan.contract.flush) {               /* the counts are from before it, the contents from behind it */
+        if (r->plan.tiers[0].write_back != ES_WRITE_NEVER && !((const es_policy *)(const void *)r->plan.policy.part)->initial && audited_held(view, 0) > 0)
+            return "the flush has left something in the first tier";
+        return rig_count(r, "flush.unsaved") > 0 ? "the flush has left something dirty" : NULL;
+    }
     for (uint32_t t = 0; t < view->tiers; t++)
         if (!view->tier[t].home && !r->plan.contract.reset && !r->plan.tiers[t].exclusive && view->tier[t].insertions != view->tier[t].evictions + audited_held(view, t))
             return "insertions are not evictions and residents";

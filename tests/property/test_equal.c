@@ -224,6 +224,7 @@ static void a_run_that_nobody_watches_comes_to_the_same(void **state)
 static void equal_plainest(scene *s)
 {
     s->tiers = 1;
+    s->holds = ES_HOLDS_ALL;
     s->dispatcher = NULL;
     s->tier[0].demotes = false;
     s->tier[0].write_back = ES_WRITE_NEVER;
@@ -370,6 +371,7 @@ static bool pair_chunks(scene *whole, scene *cut)
     whole->free_links = false;
     whole->predictor = NULL;
     whole->limit = SCENE_CHANNELS;
+    whole->channels = 1;
     whole->channel[0] = (scene_channel){.discipline = ES_FIFO, .lanes = 1, .timing = "affine", .rate = 1000000000, .batch = 1, .slowed_by = SCENE_CHANNELS};
     whole->tier[0].demotes = false;
     whole->tier[0].write_back = ES_WRITE_NEVER;

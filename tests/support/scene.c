@@ -167,6 +167,13 @@ static void scene_draw_writes(scene *s)
         if (tier->demotes && dice_chance(&d, 60))
             tier->write_back = (int)dice_below(&d, 4);
     }
+    s->holds = dice_chance(&d, 70) ? ES_HOLDS_ALL : dice_chance(&d, 50) ? ES_HOLDS_TOUCHED : ES_HOLDS_NOTHING;
+    s->flush = dice_chance(&d, 50);
+}
+
+static bool scene_writes(const scene *s, uint32_t t)
+{
+    return s->tier[t].write_back != ES_WRITE_NEVER && s->tier[t].demotes && (t == 0 || t >= s->levels) && (t + 1 < s->tiers || s->holds != ES_HOLDS_NOTHING);
 }
 
 typedef struct scene_variant { /* a part with options other than its own */
@@ -420,13 +427,16 @@ static void scene_tiers(const scene *s, rig *r)
         tier->demote = !row->demotes ? NULL : t + 1 < s->tiers ? names[t + 1] : "home";
         tier->policy = t >= s->levels ? rig_part(r, ES_KIND_POLICY, row->policy, NULL, rig_text(r, "tiers.%s.policy", names[t])) : tier->policy;
         tier->exclusive = row->exclusive;
-        tier->write_back = t == 0 || t >= s->levels ? row->write_back : ES_WRITE_NEVER;
+        tier->write_back = !scene_writes(s, t) ? ES_WRITE_NEVER : s->levels > 1 && t == 0 ? ES_WRITE_ABSENT : row->write_back;
+        r->plan.contract.flush |= s->flush && scene_writes(s, t);
         tier->grace = row->grace;
         tier->grace_yields = row->yields;
     }
-    rig_tier(r, "home", NULL, s->tiers == 0 ? "gpu" : s->cpu ? "cpu" : NULL);
+    es_plan_tier *home = rig_tier(r, "home", NULL, s->tiers == 0 ? "gpu" : s->cpu ? "cpu" : NULL);
     if (s->tiers == 0)
         return;
+    const bool creates = s->holds == ES_HOLDS_TOUCHED && s->way == SCENE_CHAIN;
+    home->holds = creates || s->holds == ES_HOLDS_NOTHING ? s->holds : ES_HOLDS_ALL;
     if (s->way != SCENE_CHAIN)
         for (uint32_t t = 0; t < s->tiers; t++)
             scene_link(s, r, "home", names[t]);
@@ -435,7 +445,7 @@ static void scene_tiers(const scene *s, rig *r)
     for (uint32_t t = s->tiers; t-- > 0;) {
         if (t + 1 < s->tiers)
             scene_link(s, r, names[t + 1], names[t]);
-        if (s->tier[t].write_back && (t == 0 || t >= s->levels))
+        if (scene_writes(s, t) || (creates && t + 1 == s->tiers))
             scene_link(s, r, names[t], t + 1 < s->tiers ? names[t + 1] : "home");
     }
 }

@@ -51,6 +51,8 @@ typedef struct scene {
     uint32_t tiers;             /* before home */
     scene_tier tier[SCENE_TIERS];
     scene_way way;
+    int holds;                  /* es_holds of home; touched only where a chain leads there, and back */
+    bool flush;                 /* where some tier writes back */
     uint32_t channels;
     scene_channel channel[SCENE_CHANNELS];
     uint32_t limit;             /* channel that limits every link besides its own; SCENE_CHANNELS: none */
