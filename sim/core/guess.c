@@ -82,7 +82,7 @@ static void guess_tell(es_run *run, const es_predict_ask *ask, uint32_t count)
 /* Of an answer what is to be fetched: the surest of those that are sure enough; equal ones stay in the predictor's order. */
 static uint32_t guess_best(const es_run *run, es_guess *list, uint32_t count)
 {
-    const es_plan_compute *compute = &run->plan->compute;
+    const es_plan_compute *compute = &run->compute;
     const float least = (float)compute->guess_confidence;
     uint32_t kept = 0;
     if (compute->guess_top == 0 && !(least > 0.0f))

@@ -32,7 +32,6 @@ typedef struct coverage {
     const es_view *view;
     recency lists;
     uint32_t level[COVERAGE_MOST_LEVELS], levels;
-    int64_t room;               /* units of all levels */
     uint64_t asked;             /* lists of guesses so far */
     uint64_t *guessed;          /* [words] brought by a guess and not wanted since */
     double *sure;               /* [objects] confidence of the last guess */
@@ -89,11 +88,8 @@ static es_code coverage_init(void *self, const es_site *site, es_err *err)
         return code;
     s->rules.documented = s->documented;
     for (uint32_t t = 0; t < view->tiers; t++)
-        if (view->tier[t].serving && !view->tier[t].home) {
+        if (view->tier[t].serving && !view->tier[t].home)
             s->level[s->levels++] = t;
-            for (uint32_t b = 0; b < (view->per_layer ? view->layers : 1); b++)
-                s->room += (int64_t)view->bucket_room[view->tier[t].first_bucket + b];
-        }
     s->guessed = ES_NEW_ARRAY(site->arena, view->words, uint64_t);
     s->sure = ES_NEW_ARRAY(site->arena, view->objects, double);
     s->expert = ES_NEW_ARRAY(site->arena, view->objects, admission_expert);
@@ -151,13 +147,14 @@ static void coverage_notify(void *self, const es_fact *fact)
 
 static double coverage_pressure(const coverage *s)
 {
-    int64_t held = 0;
+    int64_t held = 0, room = 0;
     for (uint32_t l = 0; l < s->levels; l++) {
         const es_tier_view *tier = &s->view->tier[s->level[l]];
         for (uint32_t w = 0; w < s->view->words; w++)
             held += __builtin_popcountll(tier->resident[w] | tier->inbound[w]) * tier->unit[w];
+        room += (int64_t)es_room_of(s->view, s->level[l]);
     }
-    return (double)held / (double)s->room;
+    return (double)held / (double)room;
 }
 
 static void coverage_move(double *threshold, double by, double least, double most)
