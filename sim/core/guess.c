@@ -17,6 +17,9 @@ static void guess_queue(es_run *run, uint32_t t, es_oid object, bool at_gate)
     if (at_gate && w >= e->word && w < e->word + e->words && e->mask[w - e->word] & es_bit(object))
         return;                             /* the event at hand fetches it already */
     if (run->view.timed && !run->charge.free) {
+        const es_xfer *x = &run->tier[t].xfer[object];
+        if (run->levels > 1 && (x->queued || x->running || x->hopping))
+            return;                         /* it is on its way through here to another level, where it will be found */
         es_channel_ask(run, t, object, ES_CLASS_GUESS, false);
         if (run->charge.serial)
             es_charge_await(run, &run->tier[t].xfer[object]);
