@@ -10,6 +10,11 @@ def confidence(knots, score):
     return np.interp(score, knots[:, 0], knots[:, 1])
 
 
+# of a weights file: where each array stands (FORMAT.md), and what it is called here
+ARRAYS = (('hidden/weights', 'in'), ('hidden/bias', 'threshold'), ('out/weights', 'out'), ('out/bias', 'bias'), ('out/position', 'position'),
+          ('out/repeat', 'repeat'), ('calibration', 'calibration'))
+
+
 class Learned:
     """A weights file's content (FORMAT.md), in double precision and in the order of the sums of sim/predict/learned.c."""
 

@@ -3,8 +3,7 @@
 
     train.py TRACE.h5 -o WEIGHTS.h5 [--context 3] [--ahead 3] [--hidden 16] [--epochs 10] [--seed 1] [--contexts N FILE.json]
 
-Needs PyTorch, numpy and h5py; expertsim itself does not. The figures printed beside the network's are those of `transition`,
-`previous_token` and of the layers' plain popularity, for the same requests.
+Needs PyTorch, numpy and h5py; expertsim itself does not. The figures that it prints at the end are those of evaluate.py.
 """
 import argparse
 import json
@@ -15,10 +14,11 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits as loss_of
 
 import contexts
+import evaluate
 import measure
 import reference
 
-BUCKETS, KNOTS, BATCH, RATE, COOLING, DECAY = 12, 24, 64, 0.01, 0.8, 0.1
+BUCKETS, BATCH, RATE, COOLING, DECAY = 12, 64, 0.01, 0.8, 0.1
 
 
 class Network(torch.nn.Module):
@@ -81,64 +81,14 @@ def train(trace, train_steps, check_steps, args):
     return net, kept
 
 
-def calibrate(score, wanted):
-    """[KNOTS][2] (score, chance), both rising: what share came of the experts scored about so (pool adjacent violators).
-
-    Knots stand closest where the wanted experts are: half of the weight is theirs, few as they are."""
-    order = np.argsort(score.ravel(), kind='stable')
-    x, y = score.ravel()[order].astype(np.float64), wanted.ravel()[order].astype(np.float64)
-    mass = np.cumsum(0.5 * y / y.sum() + 0.5 * (1 - y) / (1 - y).sum())
-    cell = np.minimum((mass * KNOTS).astype(int), KNOTS - 1)
-    count, came = np.bincount(cell, minlength=KNOTS), np.bincount(cell, y, KNOTS)
-    at = np.bincount(cell, x, KNOTS) / np.maximum(count, 1)
-    if count.min() == 0 or np.diff(at).min() <= 0:
-        raise SystemExit('the validation requests are too short to calibrate by')
-    pools = []                              # (cases, came, knots)
-    for n, c in zip(count, came):
-        pools.append((n, c, 1))
-        while len(pools) > 1 and pools[-2][1] * pools[-1][0] >= pools[-1][1] * pools[-2][0]:
-            pools[-2:] = [tuple(np.add(pools[-2], pools[-1]))]
-    chance = np.concatenate([np.full(int(knots), c / n) for n, c, knots in pools])
-    return np.stack([at, chance], 1)
-
-
 def write(path, model, trace, args):
     with h5py.File(path, 'w', libver=('earliest', 'v108')) as f:
         f.attrs['format'], f.attrs['version'] = np.bytes_('expertsim-predictor'), 1
         f.attrs['layers'], f.attrs['experts'], f.attrs['top_k'] = trace.layers, trace.experts, trace.top_k
-        f.attrs['context'], f.attrs['ahead'], f.attrs['hidden'], f.attrs['buckets'], f.attrs['knots'] = args.context, args.ahead, args.hidden, BUCKETS, KNOTS
+        f.attrs['context'], f.attrs['ahead'], f.attrs['hidden'], f.attrs['buckets'], f.attrs['knots'] = args.context, args.ahead, args.hidden, BUCKETS, measure.KNOTS
         f.attrs['trace_sha256'], f.attrs['seed'] = np.bytes_(trace.sha256), args.seed
-        for name, key in (('hidden/weights', 'in'), ('hidden/bias', 'threshold'), ('out/weights', 'out'), ('out/bias', 'bias'), ('out/position', 'position'),
-                          ('out/repeat', 'repeat'), ('calibration', 'calibration')):
+        for name, key in reference.ARRAYS:
             f.create_dataset(name, data=model[key], track_times=False)
-
-
-def popularity(trace, train_steps):
-    often = (trace.used[train_steps].sum(0) + trace.top_k / trace.experts) / (len(train_steps) + 1.0)
-    return np.log(often), often
-
-
-def evaluate(trace, model, train_steps, held, args):
-    """One tally per predictor and, of the network, per distance; [(step, transition's scores)] of all steps for what is shipped as expected."""
-    tallies = {name: measure.Tally(name, trace.experts) for name in ['popularity', 'previous_token', 'transition'] + ['learned, %d ahead' % d for d in range(1, args.ahead + 1)]}
-    transition, usual, kept = reference.Transition(trace), popularity(trace, train_steps), {}
-    held = set(np.flatnonzero(held & trace.same).tolist())      # a request's first step is foreseen from another's last
-    wanted_contexts = set(expected_steps(trace, args).tolist())
-    batches = {d: scores_of(args.net, trace, np.array(sorted(held)), args.context, d) for d in range(1, args.ahead + 1)}
-    at = {s: i for i, s in enumerate(sorted(held))}
-    for s in range(trace.steps):
-        told = transition.next(s)
-        if s in wanted_contexts:
-            kept[s] = told
-        if s not in held:
-            continue
-        rows = {'popularity': usual, 'previous_token': reference.previous(trace, s), 'transition': told}
-        for d in range(1, args.ahead + 1):
-            score = batches[d][at[s]].astype(np.float64)
-            rows['learned, %d ahead' % d] = score, reference.confidence(model['calibration'][d - 1], score)
-        for name, (score, sure) in rows.items():
-            tallies[name].add(score, sure, trace.ids[s], trace.used[s])
-    return tallies, kept
 
 
 # ---- what the C parts must say, for tests ----
@@ -189,16 +139,12 @@ def main():
     parts = contexts.split(trace, args.seed)
     train_steps, check_steps = np.flatnonzero(parts[0]), np.flatnonzero(parts[1] & trace.same)
     args.net, model = train(trace, train_steps, check_steps, args)
-    model['calibration'] = np.array([calibrate(scores_of(args.net, trace, check_steps, args.context, d), trace.used[check_steps]) for d in range(1, args.ahead + 1)])
+    model['calibration'] = np.array([measure.calibrate(scores_of(args.net, trace, check_steps, args.context, d), trace.used[check_steps]) for d in range(1, args.ahead + 1)])
     write(args.out, model, trace, args)
-    tallies, kept = evaluate(trace, model, train_steps, parts[2], args)
+    tallies, kept = evaluate.evaluate(trace, reference.Learned(model, trace), args.ahead, args.seed, expected_steps(trace, args))
     if args.contexts:
         write_expected(trace, model, kept, args)
-    requests = [len(np.unique(trace.request[part])) for part in parts]
-    print('\n%d requests: %d to train, %d to validate, %d held out; %d cases held out\n' % (sum(requests), *requests, tallies['transition'].cases))
-    print(measure.table(list(tallies.values()), trace.top_k))
-    for name in ('transition', 'learned, 1 ahead'):
-        print('\n%s, all experts\n\n%s' % (name, measure.reliability(tallies[name], 'all experts')))
+    evaluate.show(trace, tallies, args.seed)
 
 
 if __name__ == '__main__':

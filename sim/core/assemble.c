@@ -8,6 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+static bool assemble_tunes(const es_plan *plan, const es_plan_part *row)
+{
+    return row >= plan->tuners && row < plan->tuners + plan->tuner_count;
+}
+
 es_code es_assemble_part(es_run *run, const es_plan_part *row, const uint64_t *popularity, void **state, es_err *err)
 {
     return es_assemble_seen(run, &run->view, row, popularity, state, err);
@@ -21,14 +26,15 @@ es_code es_assemble_seen(es_run *run, const es_view *view, const es_plan_part *r
     es_placed *placed = ES_NEW(&run->arena, es_placed);
     *state = es_arena_alloc(&run->arena, 1, part->size);
     ES_NEED(placed && *state, part->name);
-    *placed = (es_placed){.part = part, .self = *state, .path = row->path, .phase = ES_PHASE_TUNE};
+    *placed = (es_placed){.part = part, .self = *state, .path = row->path, .phase = ES_PHASE_TUNE,
+        .tuner = assemble_tunes(run->plan, row) ? (const es_tuner *)(const void *)part : NULL};
     *run->place = placed;
     run->place = &placed->next;
     run->wakes += part->wake != NULL;
     if (row->state && part->size)
         memcpy(*state, row->state, part->size);
     es_site site = {.view = view, .arena = &run->arena, .path = row->path, .seed = run->plan->seed, .replication = run->plan->replication,
-        .popularity = row->popularity ? row->popularity : popularity, .knobs = row == &run->plan->tuner ? &run->knobs : NULL};
+        .popularity = row->popularity ? row->popularity : popularity, .knobs = assemble_tunes(run->plan, row) ? &run->knobs : NULL};
     if (part->init && part->init(*state, &site, err) != ES_OK)
         return es_err_at(err, "%s", row->path);
     return ES_OK;
@@ -42,22 +48,28 @@ static void assemble_listen(es_run *run, const es_part *part, void *state)
     run->heard |= part->hears;
 }
 
-/* Needs time: under clock none nothing ever wakes it. */
-static es_code assemble_tuner(es_run *run, es_err *err)
+/* Under clock none nobody is woken: there a tuner must go by steps. */
+static es_code assemble_tuner(es_run *run, const es_plan_part *row, es_err *err)
 {
-    const es_plan_part *row = &run->plan->tuner;
-    if (!row->part)
-        return ES_OK;
-    run->tuner = (const es_tuner *)(const void *)row->part;
-    if (!run->view.timed)
-        return es_err_set(err, ES_EINPUT, "tuner: %s needs clock \"simulated\"; under clock \"none\" no time passes and it would never wake", row->part->name);
-    if (!row->part->wake || !run->tuner->adjust)
-        return es_err_set(err, ES_EINPUT, "tuner: %s has no wake or adjusts nothing; a tuner needs both", row->part->name);
-    es_code code = es_knobs_open(run, err);
+    const es_tuner *tuner = (const es_tuner *)(const void *)row->part;
+    void *state = NULL;
+    if (!run->view.timed && !tuner->step)
+        return es_err_set(err, ES_EINPUT, "%s: %s needs clock \"simulated\"; under clock \"none\" no time passes and it would never wake", row->path, row->part->name);
+    if (!tuner->step && (!row->part->wake || !tuner->adjust))
+        return es_err_set(err, ES_EINPUT, "%s: %s has no wake or adjusts nothing; a tuner needs both", row->path, row->part->name);
+    es_code code = es_assemble_part(run, row, NULL, &state, err);
     if (code == ES_OK)
-        code = es_assemble_part(run, row, NULL, &run->tuner_state, err);
-    if (code == ES_OK)
-        assemble_listen(run, row->part, run->tuner_state);
+        assemble_listen(run, row->part, state);
+    run->tuners++;
+    return code;
+}
+
+static es_code assemble_tuners(es_run *run, es_err *err)
+{
+    const es_plan *plan = run->plan;
+    es_code code = plan->tuner_count > 0 ? es_knobs_open(run, err) : ES_OK;
+    for (size_t i = 0; i < plan->tuner_count && code == ES_OK; i++)
+        code = assemble_tuner(run, &plan->tuners[i], err);
     return code;
 }
 
@@ -82,7 +94,7 @@ static es_code assemble_parts(es_run *run, const uint64_t *popularity, es_err *e
 {
     const es_plan *plan = run->plan;
     es_code code;
-    run->listener = ES_NEW_ARRAY(&run->arena, plan->observer_count + ES_MOST_TIERS + 5, es_listener);
+    run->listener = ES_NEW_ARRAY(&run->arena, plan->observer_count + plan->tuner_count + ES_MOST_TIERS + 4, es_listener);
     run->observer = ES_NEW_ARRAY(&run->arena, plan->observer_count + 1, const es_observer *);
     run->observer_state = ES_NEW_ARRAY(&run->arena, plan->observer_count + 1, void *);
     run->guesses_most = run->view.stride;
@@ -119,7 +131,7 @@ static es_code assemble_parts(es_run *run, const uint64_t *popularity, es_err *e
         if (run->router->route && (code = es_route_open(run, err)) != ES_OK)
             return code;
     }
-    if ((code = assemble_tuner(run, err)) != ES_OK)
+    if ((code = assemble_tuners(run, err)) != ES_OK)
         return code;
     return assemble_observers(run, popularity, err);
 }
@@ -247,6 +259,7 @@ es_code es_run_new(es_run **out, const es_plan *plan, es_err *err)
     run->plan = plan;
     run->err = err;
     run->contract = &plan->contract;
+    run->compute = plan->compute;
     run->place = &run->placed;
     es_code code = assemble(run, err);
     if (code != ES_OK) {

@@ -130,6 +130,13 @@ void es_room_settle(es_run *run, es_oid object);            /* a guess has lande
 /* Is what the event keeps larger than its room, settled objects left out on both sides? */
 bool es_room_exceeds(const es_run *run, const es_event *event, const uint64_t *kept);
 
+/* Residents leave until the bucket has its room again, as far as they may (resize.c). */
+void es_room_shrink(es_run *run, uint32_t tier, uint32_t bucket);
+
+/* ---- resize: tiers whose share a tuner turns ---- */
+int64_t es_resize_room(const es_run *run, const es_tier *tier, uint32_t bucket, double share);    /* bucket: of this tier, from 0 */
+void es_resize(es_run *run);                        /* while run->resizing, when nothing is pinned */
+
 /* ---- make: experts that home does not hold yet ---- */
 es_code es_make_links(es_run *run, es_err *err);    /* more links, before anything is concluded from them */
 void es_make_adopt(es_run *run);                    /* what is there before the first step was made before it */
@@ -281,6 +288,7 @@ es_time es_channel_op_ns(es_run *run, const es_timing *timing, void *state, cons
 /* ---- wake, knobs ---- */
 void es_wakes_begin(es_run *run);       /* the first wake of every part that has one */
 es_code es_knobs_open(es_run *run, es_err *err);    /* when all parts that may be turned are placed */
+void es_knobs_step(es_run *run);        /* a step begins: tuners that go by steps turn what they turn */
 void es_knobs_report(const es_run *run, es_json *out);
 
 /* ---- unit ---- */

@@ -17,6 +17,9 @@ static void guess_queue(es_run *run, uint32_t t, es_oid object, bool at_gate)
     if (at_gate && w >= e->word && w < e->word + e->words && e->mask[w - e->word] & es_bit(object))
         return;                             /* the event at hand fetches it already */
     if (run->view.timed && !run->charge.free) {
+        const es_xfer *x = &run->tier[t].xfer[object];
+        if (run->levels > 1 && (x->queued || x->running || x->hopping))
+            return;                         /* it is on its way through here to another level, where it will be found */
         es_channel_ask(run, t, object, ES_CLASS_GUESS, false);
         if (run->charge.serial)
             es_charge_await(run, &run->tier[t].xfer[object]);
@@ -82,7 +85,7 @@ static void guess_tell(es_run *run, const es_predict_ask *ask, uint32_t count)
 /* Of an answer what is to be fetched: the surest of those that are sure enough; equal ones stay in the predictor's order. */
 static uint32_t guess_best(const es_run *run, es_guess *list, uint32_t count)
 {
-    const es_plan_compute *compute = &run->plan->compute;
+    const es_plan_compute *compute = &run->compute;
     const float least = (float)compute->guess_confidence;
     uint32_t kept = 0;
     if (compute->guess_top == 0 && !(least > 0.0f))

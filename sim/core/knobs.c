@@ -1,26 +1,10 @@
-/* Knobs: the options marked tunable of the run's parts, by their path in the config, and the one way to turn them: inside their
- * bounds, told to everybody. Built only for a run with a tuner. */
+/* Knobs: the options marked tunable of the run's parts and of the core (compute, the share of each tier), by their path in the config,
+ * and the one way to turn them: inside their bounds, told to everybody. Built only for a run with a tuner. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "sim/core/core.h"
-
-static double knob_read(const es_option *option, const void *field)
-{
-    switch (option->type) {
-    case ES_OPT_BOOL:
-        return *(const bool *)field;
-    case ES_OPT_ENUM:
-        return *(const int *)field;
-    case ES_OPT_INT:
-    case ES_OPT_TIME:
-    case ES_OPT_BYTES:
-        return (double)*(const int64_t *)field;
-    default:
-        return *(const double *)field;
-    }
-}
 
 static void knob_write(const es_option *option, void *field, double value)
 {
@@ -73,7 +57,7 @@ static bool knob_bounds(const es_option *option, double *least, double *most)
 static double knobs_get(const es_knobs *knobs, size_t i)
 {
     const es_run *run = knobs->core;
-    return knob_read(knobs->knob[i].option, run->dial[i].field);
+    return es_knob_read(knobs->knob[i].option, run->dial[i].field);
 }
 
 static double knobs_set(const es_knobs *knobs, size_t i, double value)
@@ -81,7 +65,7 @@ static double knobs_set(const es_knobs *knobs, size_t i, double value)
     es_run *run = knobs->core;
     es_dial *dial = &run->dial[i];
     const es_option *option = knobs->knob[i].option;
-    double least, most, from = knob_read(option, dial->field);
+    double least, most, from = es_knob_read(option, dial->field);
     if (isnan(value) || !knob_bounds(option, &least, &most))
         return from;
     if (knob_whole(option))
@@ -91,6 +75,7 @@ static double knobs_set(const es_knobs *knobs, size_t i, double value)
         return from;
     knob_write(option, dial->field, value);
     dial->turns++;
+    run->resizing |= dial->resizes;
     es_assemble_conclude(run);
     es_channels_unblock(run);               /* who waits for room may be answered otherwise now */
     es_turn turn = {knobs->knob[i].path, option, from, value};
@@ -109,42 +94,83 @@ static const char *knobs_path(es_run *run, const char *part, const char *option)
     return path;
 }
 
-static es_code knobs_add(es_run *run, es_knob *knob, const es_placed *p, const es_option *option, es_err *err)
+static es_code knobs_add(es_run *run, const char *path, const char *owner, const es_option *option, void *field, es_err *err)
 {
     double least, most;
-    es_dial *dial = &run->dial[run->knobs.count++];
-    *knob = (es_knob){knobs_path(run, p->path, option->name), option};
+    size_t i = run->knobs.count++;
+    es_knob *knob = &run->knob[i];
+    *knob = (es_knob){knobs_path(run, path, option->name), option};
     ES_NEED(knob->path, "a knob");
     if (!knob_bounds(option, &least, &most))
-        return es_err_set(err, ES_EINTERNAL, "%s: option %s of part %s is tunable but has no bounds", p->path, option->name, p->part->name);
-    dial->field = (char *)p->self + option->offset;
-    dial->first = knob_read(option, dial->field);
+        return es_err_set(err, ES_EINTERNAL, "%s: option %s of part %s is tunable but has no bounds", path, option->name, owner);
+    run->dial[i] = (es_dial){.field = field, .first = es_knob_read(option, field)};
     return ES_OK;
+}
+
+static size_t knobs_count(const es_option *option)
+{
+    size_t count = 0;
+    for (; option && option->name; option++)
+        count += option->tunable;
+    return count;
+}
+
+/* The tunable ones among the options of what stands at `path`. */
+static es_code knobs_rows(es_run *run, const char *path, const char *owner, const es_option *option, void *state, es_err *err)
+{
+    es_code code = ES_OK;
+    for (; option && option->name && code == ES_OK; option++)
+        if (option->tunable)
+            code = knobs_add(run, path, owner, option, (char *)state + option->offset, err);
+    return code;
+}
+
+/* What is not a part's: which guesses are fetched, and how much of each tier experts may take. */
+static es_code knobs_core(es_run *run, es_err *err)
+{
+    const es_option *share = es_options_find(es_tier_options, "share");
+    es_code code = run->predictor ? knobs_rows(run, "compute", "compute", es_compute_options, &run->compute, err) : ES_OK;
+    for (uint32_t t = 0; t < run->tiers && code == ES_OK; t++) {
+        es_tier *tier = &run->tier[t];
+        if (tier->home)
+            continue;
+        const char *path = knobs_path(run, "tiers", tier->name);
+        ES_NEED(path, "a knob");
+        code = knobs_add(run, path, tier->name, share, &tier->share, err);
+        run->dial[run->knobs.count - 1].resizes = true;
+    }
+    return code;
 }
 
 es_code es_knobs_open(es_run *run, es_err *err)
 {
-    size_t count = 0;
+    size_t count = run->tiers + knobs_count(es_compute_options);
+    es_code code = ES_OK;
     for (const es_placed *p = run->placed; p; p = p->next)
-        for (const es_option *option = p->part->options; option && option->name; option++)
-            count += option->tunable;
-    es_knob *knob = ES_NEW_ARRAY(&run->arena, count + 1, es_knob);
-    run->dial = ES_NEW_ARRAY(&run->arena, count + 1, es_dial);
-    ES_NEED(knob && run->dial, "knobs");
-    run->knobs = (es_knobs){.knob = knob, .get = knobs_get, .set = knobs_set, .core = run};
+        count += knobs_count(p->part->options);
+    run->knob = ES_NEW_ARRAY(&run->arena, count, es_knob);
+    run->dial = ES_NEW_ARRAY(&run->arena, count, es_dial);
+    ES_NEED(run->knob && run->dial, "knobs");
+    run->knobs = (es_knobs){.knob = run->knob, .get = knobs_get, .set = knobs_set, .core = run};
+    for (const es_placed *p = run->placed; p && code == ES_OK; p = p->next)
+        code = knobs_rows(run, p->path, p->part->name, p->part->options, p->self, err);
+    return code == ES_OK ? knobs_core(run, err) : code;
+}
+
+void es_knobs_step(es_run *run)
+{
+    run->view.now = run->now;
     for (const es_placed *p = run->placed; p; p = p->next)
-        for (const es_option *option = p->part->options; option && option->name; option++) {
-            es_code code = option->tunable ? knobs_add(run, &knob[run->knobs.count], p, option, err) : ES_OK;
-            if (code != ES_OK)
-                return code;
-        }
-    return ES_OK;
+        if (p->tuner && p->tuner->step)
+            p->tuner->step(p->self, run->composer.steps - 1, &run->knobs);
+    if (run->resizing)
+        es_resize(run);
 }
 
 /* Paths hold dots, so they are names of members as they are, not places in a tree. */
 void es_knobs_report(const es_run *run, es_json *out)
 {
-    es_json *knobs = run->tuner ? es_json_add_object(out, "knobs") : NULL;
+    es_json *knobs = run->tuners ? es_json_add_object(out, "knobs") : NULL;
     for (size_t i = 0; knobs && i < run->knobs.count; i++) {
         es_json *one = es_json_add_object(knobs, run->knobs.knob[i].path);
         if (!one)

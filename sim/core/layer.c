@@ -357,6 +357,8 @@ static void layer_release(es_run *run, es_due *due)
     run->exceeded = false;
     es_channels_unblock(run);
     es_bus_event(run, &run->release);
+    if (run->resizing)
+        es_resize(run);
     if (run->pending_count && e->last && e->layer + 1 < run->view.layers)
         es_guess_try(run);
     if (!e->last) {

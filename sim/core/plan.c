@@ -13,6 +13,9 @@ static const char *const plan_accesses[] = {"first", "every", NULL};
 const es_option es_tier_options[] = {
     {.name = "capacity", .type = ES_OPT_TEXT, .offset = offsetof(es_plan_tier, capacity),
         .help = "Room: \"24GiB\", \"192slots\" or \"25%\" of all experts (rounded down). The home tier has none."},
+    {.name = "share", .type = ES_OPT_REAL, .offset = offsetof(es_plan_tier, share), .def = 1, .min = 0, .max = 1, .tunable = true,
+        .help = "Part of the capacity that experts may take. A tuner may turn it: what is too much then leaves at the next end of a layer or begin of a step, "
+            "and there is always room for what is pinned and one expert."},
     {.name = "home", .type = ES_OPT_BOOL, .offset = offsetof(es_plan_tier, home), .help = "Unbounded and holds every expert from the start; exactly one tier is home."},
     {.name = "holds", .type = ES_OPT_ENUM, .offset = offsetof(es_plan_tier, holds), .choices = plan_holds,
         .help = "What the home tier holds: all experts from the start; those that were touched, an expert being created when it is first wanted, which costs a "
@@ -76,9 +79,9 @@ const es_option es_compute_options[] = {
         .help = "How many of the coming layers the predictor is asked for at each gate."},
     {.name = "guess_cost", .type = ES_OPT_ENUM, .offset = offsetof(es_plan_compute, guess_cost), .choices = plan_guess_costs,
         .help = "Copies of guesses share the link with demands, beside compute; or compute stands still until they are there, one after another; or they are there at once, for nothing."},
-    {.name = "guess_top", .type = ES_OPT_INT, .offset = offsetof(es_plan_compute, guess_top), .def = 0, .min = 0, .max = 65535, .unit = "experts",
+    {.name = "guess_top", .type = ES_OPT_INT, .offset = offsetof(es_plan_compute, guess_top), .def = 0, .min = 0, .max = 65535, .unit = "experts", .tunable = true,
         .help = "Of each answer of the predictor only so many are fetched, the surest first; 0: all, in its order."},
-    {.name = "guess_confidence", .type = ES_OPT_REAL, .offset = offsetof(es_plan_compute, guess_confidence), .def = 0, .min = 0, .max = 1,
+    {.name = "guess_confidence", .type = ES_OPT_REAL, .offset = offsetof(es_plan_compute, guess_confidence), .def = 0, .min = 0, .max = 1, .tunable = true,
         .help = "A guess less sure than this is not fetched."},
     {0},
 };

@@ -27,6 +27,7 @@ typedef enum es_holds { ES_HOLDS_ALL, ES_HOLDS_TOUCHED, ES_HOLDS_NOTHING } es_ho
 typedef struct es_plan_tier {   /* tiers.NAME */
     const char *name;
     const char *capacity;       /* "4000MiB", "192slots", "25%"; NULL only for home */
+    double share;               /* of the capacity: what experts may take of it now (resize.c) */
     bool home;
     int holds;                  /* es_holds; home only */
     const char *compute;        /* channel that computes from here; makes it a serving tier (cpu on a host tier: HOST_COMPUTE) */
@@ -112,7 +113,8 @@ typedef struct es_plan {
     const es_plan_tier *tiers;          size_t tier_count;
     const es_plan_channel *channels;    size_t channel_count;
     const es_plan_link *links;          size_t link_count;
-    es_plan_part policy, predictor, dispatcher, router, tuner;
+    es_plan_part policy, predictor, dispatcher, router;
+    const es_plan_part *tuners;         size_t tuner_count;
     const es_plan_part *observers;      size_t observer_count;
 } es_plan;
 

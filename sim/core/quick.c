@@ -42,7 +42,7 @@ void es_quick_open(es_run *run)
     const es_plan_compute *compute = &run->plan->compute;
     bool plain = !run->charge.on && !(run->points >> ES_BEFORE_LOOKUP & 1) && compute->guess_top == 0 && !(compute->guess_confidence > 0);
     q->roomy = (int64_t)run->composer.info->top_k * tier->unit[0] <= tier->room[0] - tier->settled[0];
-    q->fits = run->tiers == 2 && !run->singly && plain && run->composer.whole && !run->composer.routes && run->view.spaces == run->view.layers &&
+    q->fits = run->tiers == 2 && !run->singly && plain && run->tuners == 0 && run->composer.whole && !run->composer.routes && run->view.spaces == run->view.layers &&
         quick_decides(run) && !run->grace.on && tier->uniform &&
         !run->view.per_layer && tier->demote == ES_NO_TIER && (overflow == ES_WAVES || overflow == ES_TRIM) && !(run->heard & single) &&
         run->view.words_per_layer <= ES_QUICK_WORDS &&

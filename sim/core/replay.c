@@ -40,6 +40,8 @@ static void replay_instant(es_run *run)
     if (run->exceeded || run->contract->overflow == ES_PERSIST)
         es_room_trim(run, e);
     es_bus_event(run, &run->release);
+    if (run->resizing)
+        es_resize(run);
     /* what follows at once in time (the next event of the layer, the next step) comes before the copies of this instant */
     if (run->pending_count && e->last && e->layer + 1 < run->view.layers)
         es_guess_try(run);
@@ -77,6 +79,8 @@ static bool replay_next_step(es_run *run)
         es_guess_ask_at_end(run);
     run->step_start = run->now;
     replay_step_fact(run, ES_FACT_STEP);
+    if (run->tuners)
+        es_knobs_step(run);
     replay_progress(run, run->view.timed ? 64 : 1024);
     return true;
 }

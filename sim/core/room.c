@@ -124,7 +124,7 @@ static int64_t room_free(es_run *run, const es_need *need)
     if (!run->grace.on || need->tier != run->serving)
         return room_ask(run, need, ROOM_ALL);
     int64_t freed = room_ask(run, need, ROOM_NO_PREFERENCE);
-    bool yields = need->why == ES_RELEASE || run->grace.yields;
+    bool yields = need->why == ES_RELEASE || need->why == ES_SHRINK || run->grace.yields;
     if (freed >= need->units || need->why == ES_GUESS || (!yields && !run->grace.avoids))
         return freed;
     es_need rest = *need;
@@ -179,12 +179,19 @@ static ES_COLD void room_blame(es_run *run, const es_event *event, uint32_t buck
     }
 }
 
+/* By how much the bucket is above its room; where that has become smaller, what is on its way out for it counts as gone. */
+static int64_t room_over(const es_run *run, uint32_t t, uint32_t bucket)
+{
+    const es_tier *tier = &run->tier[t];
+    const uint32_t b = bucket - tier->view->first_bucket;
+    return tier->used[b] - (tier->shrinking[b] ? tier->leaving[b] : 0) - tier->room[b];
+}
+
 void es_room_trim(es_run *run, const es_event *event)
 {
     uint32_t t = run->serving;
     uint32_t bucket = es_bucket_of(&run->view, t, event->base);
-    int64_t room = run->tier[t].room[bucket - run->tier[t].view->first_bucket];
-    int64_t over = *room_used(run, t, bucket) - room;
+    int64_t over = room_over(run, t, bucket);
     es_need need = {.tier = t, .bucket = bucket, .why = ES_RELEASE};
     /* 1. others first, unless the best of all are to stay */
     if (over > 0 && run->contract->overflow != ES_KEEP_BEST) {
@@ -206,11 +213,18 @@ void es_room_trim(es_run *run, const es_event *event)
     }
 }
 
+void es_room_shrink(es_run *run, uint32_t t, uint32_t bucket)
+{
+    int64_t over = room_over(run, t, bucket);
+    if (over > 0)
+        room_free(run, &(es_need){.tier = t, .bucket = bucket, .units = over, .why = ES_SHRINK});
+}
+
 /* A guess has landed. Where its bucket had to be exceeded meanwhile, and everything that could leave has left, it is one too many. */
 void es_room_settle(es_run *run, es_oid object)
 {
     uint32_t t = run->serving, bucket = es_bucket_of(&run->view, t, object);
-    int64_t over = *room_used(run, t, bucket) - run->tier[t].room[bucket - run->tier[t].view->first_bucket];
+    int64_t over = room_over(run, t, bucket);
     if (over > 0 && !run->exceeded && run->contract->overflow != ES_PERSIST)
         room_free(run, &(es_need){.tier = t, .bucket = bucket, .units = over, .why = ES_RELEASE});
 }

@@ -10,7 +10,7 @@ void es_start_beside(es_run *run)
     if (!run->view.pins_beside)
         return;
     for (uint32_t b = 0; b < (run->view.per_layer ? run->view.layers : 1); b++) {
-        tier->room[b] += tier->settled[b];
+        tier->room[b] += tier->settled[b];      /* as es_resize_room has it */
         run->bucket_room[tier->view->first_bucket + b] += (uint64_t)tier->settled[b];
     }
 }

@@ -12,9 +12,9 @@
  *   start.c     before the first step          wake.c     periodic work of parts
  *   route.c     rows of a closed-loop router   knobs.c    what a tuner may turn
  *   bus.c       delivers facts                 run.c      begins, ends, reports
- *   levels.c    several serving tiers         rank.c     a lower tier's own policy
- *   dirty.c     what was changed is written down   make.c    experts that home does not hold yet
- *   flush.c     behind the last step
+ *   levels.c    several serving tiers          rank.c     a lower tier's own policy
+ *   dirty.c     what was changed is written    make.c     experts that home does not hold yet
+ *   flush.c     behind the last step           resize.c   tiers whose room changes
  *   quick.c     the plainest run in fewer instructions, quick_timed.c with a clock */
 #ifndef ES_CORE_STATE_H
 #define ES_CORE_STATE_H
@@ -149,6 +149,9 @@ typedef struct es_tier {
     uint32_t compute;           /* channel, or ES_NONE */
     uint32_t demote;            /* tier, or ES_NO_TIER */
     int64_t *room, *used;       /* [buckets of this tier] in units */
+    int64_t *full;              /* [buckets of this tier] the room when its share is 1; pins that stand beside it left out */
+    double share;
+    bool *shrinking;            /* [buckets of this tier] above a room that has become smaller */
     int64_t *unit;              /* [words] */
     bool uniform;               /* every object takes the same */
     int64_t peak;               /* most units ever held, all buckets */
@@ -218,10 +221,12 @@ typedef struct es_placed {      /* a part of the run */
     void *self;
     const char *path;
     es_phase phase;             /* of its wakes: observers see what the others have made of it */
+    const es_tuner *tuner;      /* NULL: it is none */
 } es_placed;
 
 typedef struct es_dial {        /* a knob and what it turns */
     void *field;
+    bool resizes;               /* it is the share of a tier */
     double first;
     uint64_t turns;
 } es_dial;
@@ -356,11 +361,13 @@ struct es_run {
     const es_router *router;
     void *router_state;
     es_routing routing;
-    const es_tuner *tuner;
-    void *tuner_state;
+    uint32_t tuners;
+    es_plan_compute compute;    /* of the plan, as tuners have turned it */
+    bool resizing;              /* some tier has not yet the room of its share */
     es_placed *placed, **place; /* every part, and where the next is put */
     uint32_t wakes, waking;     /* parts that have periodic work; wakes in the calendar */
     es_knobs knobs;
+    es_knob *knob;              /* [knobs.count] of knobs, to be changed */
     es_dial *dial;              /* [knobs.count] */
     es_listener *listener;      /* [listeners] */
     uint32_t listeners;

@@ -155,7 +155,9 @@ static es_code topology_room(es_run *run, es_tier *tier, const es_plan_tier *row
     tier->used = ES_NEW_ARRAY(&run->arena, buckets, int64_t);
     tier->leaving = ES_NEW_ARRAY(&run->arena, buckets, int64_t);
     tier->settled = ES_NEW_ARRAY(&run->arena, buckets, int64_t);
-    ES_NEED(tier->unit && tier->room && tier->used && tier->leaving && tier->settled, "a tier");
+    tier->full = ES_NEW_ARRAY(&run->arena, buckets, int64_t);
+    tier->shrinking = ES_NEW_ARRAY(&run->arena, buckets, bool);
+    ES_NEED(tier->full && tier->shrinking && tier->unit && tier->room && tier->used && tier->leaving && tier->settled, "a tier");
     if (!tier->home) {
         if (!row->capacity)
             return es_err_set(err, ES_EINPUT, "tiers.%s.capacity: is missing; write for example \"24GiB\", \"192slots\" or \"25%%\"", row->name);
@@ -189,14 +191,14 @@ static es_code topology_room(es_run *run, es_tier *tier, const es_plan_tier *row
     if (tier->home)
         return ES_OK;
     if (view->per_layer) {
-        es_code code = topology_quota(run, row, total, tier->room, err);
+        es_code code = topology_quota(run, row, total, tier->full, err);
         if (code != ES_OK)
             return code;
     } else {
-        tier->room[0] = total;
+        tier->full[0] = total;
     }
     for (uint32_t w = 0; w < view->words; w++) {
-        int64_t room = tier->room[view->per_layer ? view->layer_of[w] : 0];
+        int64_t room = tier->full[view->per_layer ? view->layer_of[w] : 0];
         if (total == 0 && !tier->serving)
             continue;                       /* it lets everything through */
         if (tier->unit[w] > room && run->contract->overflow != ES_PERSIST && run->contract->overflow != ES_BYPASS)
@@ -204,6 +206,9 @@ static es_code topology_room(es_run *run, es_tier *tier, const es_plan_tier *row
                 row->capacity, view->per_layer ? " shared by the layers" : "", (long long)room, tier->counts,
                 view->layer_number[view->layer_of[w]], (long long)tier->unit[w]);
     }
+    tier->share = row->share;
+    for (uint32_t b = 0; b < buckets; b++)
+        tier->room[b] = es_resize_room(run, tier, b, row->share);
     return ES_OK;
 }
 

@@ -27,8 +27,8 @@ static void wake_part(es_run *run, es_placed *p)
 {
     run->view.now = run->now;
     es_time next = p->part->wake(p->self, run->now);
-    if (run->tuner && p->part == &run->tuner->part)
-        run->tuner->adjust(p->self, &run->knobs);
+    if (p->tuner && p->tuner->adjust)
+        p->tuner->adjust(p->self, &run->knobs);
     if (next == ES_NEVER)
         return;
     if (next <= run->now) {

@@ -8,6 +8,8 @@
  *   waits     what the event keeps was there at the gate or has landed by its release
  *   agreement the hits at each gate and all masks at each release are those of the shadow
  *   knobs     an option turned is inside its bounds and has another value than before
+ *   rooms     the room of a tier changes only when that is told; then those who are too many leave the serving tier at once. What is on
+ *             its way keeps the space it has
  *   time      never goes back; steps and stalls add up to what the core says
  *   balances  at the end: bytes, Little's law and load of every channel, and the attribution of time
  *
@@ -33,6 +35,11 @@ typedef struct audit {
     const es_view *view;
     audit_tier *tier;
     int64_t *used;              /* [buckets] units */
+    uint64_t *room, *most;      /* [buckets] as told; what may be held while it is above a room that has become smaller */
+    bool *above;                /* [buckets] it was so at the begin of the event at hand or later: what leaves for that is not yet gone */
+    bool shrank;                /* any room at all became smaller so far */
+    bool shrinking;             /* a room is smaller than what is held: residents are about to leave */
+    int64_t came;               /* units that came into the serving tier, or back, since then */
     uint64_t *pin, *keep, *here;/* [words] of the event at hand: wanted; to stay; there at the gate or landed since */
     es_time *computed;          /* [words * 64] end of its compute in this event; 0: not known */
     es_fact_kind kind;          /* of the fact at hand, its time */
@@ -51,7 +58,7 @@ static const char *const audit_kinds[ES_FACTS] = {
     [ES_FACT_STEP] = "step", [ES_FACT_USE] = "use", [ES_FACT_QUEUE] = "queue", [ES_FACT_START] = "start", [ES_FACT_START_GUESS] = "start_guess",
     [ES_FACT_LAND] = "land", [ES_FACT_EVICT] = "evict", [ES_FACT_ARRIVE_LOW] = "arrive_low", [ES_FACT_LEAVE_LOW] = "leave_low",
     [ES_FACT_OUTBOUND] = "outbound", [ES_FACT_RECALL] = "recall", [ES_FACT_CANCEL] = "cancel", [ES_FACT_RELEASE] = "release", [ES_FACT_STALL] = "stall", [ES_FACT_COMPUTE] = "compute",
-    [ES_FACT_STEP_END] = "step_end", [ES_FACT_RESET] = "reset", [ES_FACT_TURN] = "turn", [ES_FACT_END] = "end",
+    [ES_FACT_STEP_END] = "step_end", [ES_FACT_RESET] = "reset", [ES_FACT_TURN] = "turn", [ES_FACT_ROOM] = "room", [ES_FACT_END] = "end",
 };
 
 enum { A = 1 << ABSENT, Q = 1 << QUEUED, I = 1 << INBOUND, R = 1 << RESIDENT, O = 1 << OUTBOUND };
@@ -75,11 +82,14 @@ static es_code audit_init(void *self, const es_site *site, es_err *err)
     const es_view *view = s->view = site->view;
     s->tier = ES_NEW_ARRAY(site->arena, view->tiers, audit_tier);
     s->used = ES_NEW_ARRAY(site->arena, view->buckets, int64_t);
+    s->room = ES_NEW_ARRAY(site->arena, view->buckets, uint64_t);
+    s->most = ES_NEW_ARRAY(site->arena, view->buckets, uint64_t);
     s->pin = ES_NEW_ARRAY(site->arena, view->words, uint64_t);
     s->keep = ES_NEW_ARRAY(site->arena, view->words, uint64_t);
     s->here = ES_NEW_ARRAY(site->arena, view->words, uint64_t);
     s->computed = ES_NEW_ARRAY(site->arena, (size_t)view->words * 64, es_time);
-    if (!s->tier || !s->used || !s->pin || !s->keep || !s->here || !s->computed)
+    s->above = ES_NEW_ARRAY(site->arena, view->buckets, bool);
+    if (!s->tier || !s->used || !s->room || !s->most || !s->above || !s->pin || !s->keep || !s->here || !s->computed)
         return es_err_nomem(err, "the audit's shadow");
     for (uint32_t t = 0; t < view->tiers; t++) {
         audit_tier *tier = &s->tier[t];
@@ -150,15 +160,14 @@ static void audit_hold(audit *s, uint32_t tier, es_oid object, int64_t units)
     s->checks++;
     if (s->used[bucket] < 0)
         audit_fault(s, "tier %s holds %" PRId64 " units, expected 0 or more", s->view->tier[tier].name, s->used[bucket]);
-    if (units <= 0 || (uint64_t)s->used[bucket] <= s->view->bucket_room[bucket])
+    if (units <= 0 || (uint64_t)s->used[bucket] <= s->most[bucket])
         return;
     if (s->view->as_coded)
         s->overcommitted++;
     else if (s->kind == ES_FACT_START)
         s->exceeded = true;     /* to be settled, or counted as an overflow, by the release */
     else
-        audit_fault(s, "tier %s holds %" PRId64 " units, expected at most %" PRIu64, s->view->tier[tier].name, s->used[bucket],
-            s->view->bucket_room[bucket]);
+        audit_fault(s, "tier %s holds %" PRId64 " units, expected at most %" PRIu64, s->view->tier[tier].name, s->used[bucket], s->most[bucket]);
 }
 
 static void audit_pins(audit *s, const es_fact *fact, es_oid object)
@@ -207,6 +216,8 @@ static void audit_copy(audit *s, const es_fact *fact, uint32_t tier, es_oid obje
     int64_t before = now >= INBOUND || audit_leaves(fact), after = next >= INBOUND;     /* what leaves gives its space back, legal or not */
     if (before != after)
         audit_hold(s, tier, object, (after - before) * view->tier[tier].unit[w]);
+    if (next == RESIDENT && tier == view->serving)
+        s->came += view->tier[tier].unit[w];
     if (fact->kind == ES_FACT_LAND && tier == view->serving)
         s->here[w] |= bit;
 }
@@ -348,15 +359,74 @@ static void audit_load(audit *s)
     }
 }
 
+/* Units of what is resident in the bucket and not held back. */
+static int64_t audit_resident(const audit *s, uint32_t tier, uint32_t bucket)
+{
+    const es_view *view = s->view;
+    int64_t units = 0;
+    for (uint32_t w = 0; w < view->words; w++)
+        if (es_bucket_of(view, tier, w * 64) == bucket)
+            units += __builtin_popcountll(s->tier[tier].mask[RESIDENT][w] & ~view->guard[w]) * view->tier[tier].unit[w];
+    return units;
+}
+
+/* Nobody's room changes untold. What is still above a room that has become smaller is to leave now; what once fitted may not be above it again. */
+static void audit_rooms(audit *s)
+{
+    const es_view *view = s->view;
+    for (uint32_t t = 0; t < view->tiers; t++)
+        for (uint32_t b = view->tier[t].first_bucket; !view->tier[t].home && b < view->tier[t].first_bucket + (view->per_layer ? view->layers : 1); b++) {
+            s->checks++;
+            if (view->bucket_room[b] != s->room[b])
+                audit_fault(s, "tier %s has room for %" PRIu64 " units, expected %" PRIu64 ", for no change was told", view->tier[t].name, view->bucket_room[b], s->room[b]);
+            s->most[b] = s->most[b] > s->room[b] && (uint64_t)s->used[b] > s->room[b] ? (uint64_t)s->used[b] : s->room[b];
+            s->above[b] = s->most[b] > s->room[b];
+            s->shrinking |= s->above[b];
+        }
+    s->came = 0;
+}
+
+static void audit_room(audit *s, const es_fact *fact)
+{
+    const es_tier_view *tier = &s->view->tier[fact->to];
+    if (s->pinned)
+        audit_fault(s, "tier %s changes while event %" PRIu64 " is at hand, expected it to wait for the release", tier->name, s->event);
+    for (uint32_t b = tier->first_bucket; b < tier->first_bucket + (s->view->per_layer ? s->view->layers : 1); b++) {
+        const bool shrinks = s->most[b] > s->room[b] || s->view->bucket_room[b] < s->room[b];
+        s->room[b] = s->view->bucket_room[b];
+        s->most[b] = shrinks && (uint64_t)s->used[b] > s->room[b] ? (uint64_t)s->used[b] : s->room[b];
+        s->above[b] = s->most[b] > s->room[b];
+        s->shrank |= s->above[b];
+    }
+    s->shrinking = true;
+    s->came = 0;
+}
+
+/* Whoever had to leave the serving tier for a smaller room has left, or is on its way out. */
+static void audit_shrunk(audit *s)
+{
+    const uint32_t t = s->view->serving, first = s->view->tier[t].first_bucket;
+    s->shrinking = false;
+    for (uint32_t b = first; !s->view->tier[t].home && b < first + (s->view->per_layer ? s->view->layers : 1); b++) {
+        int64_t stay = audit_resident(s, t, b) - s->came;
+        s->checks++;
+        if (s->most[b] > s->room[b] && stay > (int64_t)s->room[b] && !s->view->as_coded)
+            audit_fault(s, "%" PRId64 " units stay in tier %s, expected at most the %" PRIu64 " of its new room", stay, s->view->tier[t].name, s->room[b]);
+        if ((uint64_t)s->used[b] <= s->room[b])
+            s->most[b] = s->room[b];
+    }
+}
+
 /* An event that exceeded its room and does not count as an overflow must have given all of it back. */
 static void audit_settled(audit *s)
 {
     const es_view *view = s->view;
     for (uint32_t w = s->word; w < s->word + s->words; w++) {
         uint32_t bucket = es_bucket_of(view, view->serving, w * 64);
-        if ((uint64_t)s->used[bucket] > view->bucket_room[bucket])
+        if ((uint64_t)s->used[bucket] > s->room[bucket] && !s->above[bucket] &&
+            (!s->shrank || (uint64_t)audit_resident(s, view->serving, bucket) > s->room[bucket]))     /* or others are on their way out for it */
             audit_fault(s, "event %" PRIu64 " leaves %" PRId64 " units in tier %s, expected at most %" PRIu64 " or an overflow that is counted", s->event,
-                s->used[bucket], view->tier[view->serving].name, view->bucket_room[bucket]);
+                s->used[bucket], view->tier[view->serving].name, s->room[bucket]);
     }
 }
 
@@ -375,6 +445,7 @@ static void audit_release(audit *s, const es_event *event)
         s->computed[o] = 0;
     audit_masks(s);
     audit_load(s);
+    audit_rooms(s);
 }
 
 /* ---- the run ---- */
@@ -394,6 +465,10 @@ static void audit_adopt(audit *s)
             memcpy(s->tier[t].mask[k], theirs[k], view->words * sizeof(uint64_t));
         for (uint32_t w = 0; w < view->words; w++)
             s->used[es_bucket_of(view, t, w * 64)] += __builtin_popcountll(tier->resident[w] | tier->inbound[w] | tier->outbound[w]) * tier->unit[w];
+    }
+    for (uint32_t b = 0; b < view->buckets; b++) {
+        s->room[b] = view->bucket_room[b];
+        s->most[b] = s->above[b] && (uint64_t)s->used[b] > s->room[b] ? (uint64_t)s->used[b] : s->room[b];
     }
 }
 
@@ -459,10 +534,14 @@ static void audit_notify(void *self, const es_fact *fact)
         return;
     }
     audit_time(s, fact);
+    const unsigned settles = ES_HEARS(ES_FACT_USE) | ES_HEARS(ES_FACT_STEP) | ES_HEARS(ES_FACT_STEP_END) | ES_HEARS(ES_FACT_END);
+    if (s->shrinking && settles & ES_HEARS(fact->kind))
+        audit_shrunk(s);
     switch (fact->kind) {
     case ES_FACT_STEP:
         if (!s->begun)
             audit_adopt(s);
+        audit_rooms(s);
         break;
     case ES_FACT_RESET:
         audit_adopt(s);
@@ -476,6 +555,9 @@ static void audit_notify(void *self, const es_fact *fact)
     case ES_FACT_STALL:
     case ES_FACT_STEP_END:
         audit_span(s, fact);
+        break;
+    case ES_FACT_ROOM:
+        audit_room(s, fact);
         break;
     case ES_FACT_TURN:
         audit_turn(s, fact->turn);

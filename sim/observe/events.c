@@ -44,7 +44,7 @@ static const es_option events_options[] = {
 };
 
 /* What a kind of fact carries; the other fields of the fact are not looked at. */
-enum { HAS_OBJECTS = 1, HAS_FROM = 2, HAS_TO = 4, HAS_CHANNEL = 8, HAS_SINCE = 16, HAS_STEP = 32, HAS_EVENT = 64, HAS_WHY = 128, HAS_TURN = 256 };
+enum { HAS_OBJECTS = 1, HAS_FROM = 2, HAS_TO = 4, HAS_CHANNEL = 8, HAS_SINCE = 16, HAS_STEP = 32, HAS_EVENT = 64, HAS_WHY = 128, HAS_TURN = 256, HAS_ROOM = 512 };
 
 static const struct { const char *name; unsigned has; } events_kinds[ES_FACTS] = {
     [ES_FACT_STEP] = {"step", HAS_STEP},
@@ -65,9 +65,10 @@ static const struct { const char *name; unsigned has; } events_kinds[ES_FACTS] =
     [ES_FACT_STEP_END] = {"step_end", HAS_SINCE | HAS_STEP},
     [ES_FACT_RESET] = {"reset", 0},
     [ES_FACT_TURN] = {"turn", HAS_STEP | HAS_TURN},
+    [ES_FACT_ROOM] = {"room", HAS_STEP | HAS_TO | HAS_ROOM},
     [ES_FACT_END] = {"end", 0},
 };
-static const char *const events_whys[] = {"demand", "guess", "touch", "idle", "release", "initial", "demote"};
+static const char *const events_whys[] = {"demand", "guess", "touch", "idle", "release", "initial", "demote", "shrink"};
 
 /* Are experts cut into matrices? */
 static bool events_cut(const events *s)
@@ -158,7 +159,7 @@ static void events_line(events *s, const es_fact *fact, const char *name, unsign
     events_int(s, "count", one || of_event, one ? 1 : of_event ? event->count : 0);
     const es_turn *turn = has & HAS_TURN ? fact->turn : NULL;
     events_text(s, "knob", turn ? turn->path : NULL);
-    events_real(s, "value", turn, turn ? turn->to : 0);
+    events_real(s, "value", turn || has & HAS_ROOM, turn ? turn->to : has & HAS_ROOM ? (double)es_room_of(view, fact->to) : 0);
     fputs(s->format == EVENTS_CSV ? "\n" : "}\n", s->file);
     if (s->fault == 0 && ferror(s->file))
         s->fault = errno ? errno : EIO;

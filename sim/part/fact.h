@@ -29,12 +29,13 @@ typedef enum es_fact_kind {
     ES_FACT_END,                /* the run ended */
     ES_FACT_GUESS,              /* the predictor was asked: event at whose gate, ask, guesses[count] as it gave them; before they are queued */
     ES_FACT_TURN,               /* a tuner gave an option another value: turn */
+    ES_FACT_ROOM,               /* the room of tier `to` is another from now on (view->bucket_room); who has to leave leaves next, why SHRINK */
     ES_FACTS                    /* a new kind goes before this line: digests of earlier runs hash the numbers of the others */
 } es_fact_kind;
 
 #define ES_HEARS(kind) (1u << (kind))
 
-typedef enum es_why { ES_DEMAND, ES_GUESS, ES_TOUCH, ES_IDLE, ES_RELEASE, ES_INITIAL, ES_DEMOTE } es_why;
+typedef enum es_why { ES_DEMAND, ES_GUESS, ES_TOUCH, ES_IDLE, ES_RELEASE, ES_INITIAL, ES_DEMOTE, ES_SHRINK } es_why;
 
 typedef struct es_event {       /* a layer of a step, with the union of the experts its tokens need */
     uint64_t index;             /* of the event in the run, from 0 */

@@ -16,7 +16,7 @@ struct es_guess;
 typedef struct es_need {
     uint32_t tier, bucket;
     int64_t units;              /* to be freed */
-    es_why why;                 /* DEMAND, GUESS, RELEASE (the tier is over its room), DEMOTE (room for what comes down) */
+    es_why why;                 /* DEMAND, GUESS, RELEASE (the tier is over its room), DEMOTE (room for what comes down), SHRINK (it has become smaller) */
     bool all;                   /* all of it or nothing (guesses) */
 } es_need;
 

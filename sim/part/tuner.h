@@ -1,7 +1,8 @@
-/* Tuner: turns options of other parts while the run goes on, at its wake. It moves nothing and sees what every part sees.
+/* Tuner: turns options while the run goes on, at its wake or when a step begins. It moves nothing and sees what every part sees.
  *
- * A knob is an option marked `tunable` of one of the run's parts: policy, predictor, dispatcher, router and the parts of the
- * machine. Its path is that of the config. A value set is first brought inside the option's bounds and, where the option is
+ * A knob is an option marked `tunable` of one of the run's parts (policy, predictor, dispatcher, router and the parts of the machine)
+ * or of the core: compute.guess_top and compute.guess_confidence in a run with a predictor, tiers.NAME.share of every tier but home.
+ * Its path is that of the config. A value set is first brought inside the option's bounds and, where the option is
  * whole, rounded; the part reads it from then on, and ES_FACT_TURN tells of it when it is another than before. */
 #ifndef ES_PART_TUNER_H
 #define ES_PART_TUNER_H
@@ -23,6 +24,23 @@ typedef struct es_knobs {       /* as es_site.knobs too, so that a tuner can say
     void *core;
 } es_knobs;
 
+/* What the field of an option that may be turned says. */
+static inline double es_knob_read(const es_option *option, const void *field)
+{
+    switch (option->type) {
+    case ES_OPT_BOOL:
+        return *(const bool *)field;
+    case ES_OPT_ENUM:
+        return *(const int *)field;
+    case ES_OPT_INT:
+    case ES_OPT_TIME:
+    case ES_OPT_BYTES:
+        return (double)*(const int64_t *)field;
+    default:
+        return *(const double *)field;
+    }
+}
+
 /* The knob at a path; knobs->count: there is none. */
 static inline size_t es_knob_find(const es_knobs *knobs, const char *path)
 {
@@ -33,8 +51,10 @@ static inline size_t es_knob_find(const es_knobs *knobs, const char *path)
 }
 
 typedef struct es_tuner {
-    es_part part;               /* with a wake, which says when next */
+    es_part part;               /* its wake says when next */
     void (*adjust)(void *self, const es_knobs *knobs);  /* after each of its wakes */
+    void (*step)(void *self, uint64_t step, const es_knobs *knobs);     /* step number `step` of the run begins, from 0; under either clock.
+                                                         * With it a wake is not needed. NULL: it goes by time only */
 } es_tuner;
 
 #endif

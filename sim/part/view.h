@@ -101,7 +101,7 @@ typedef struct es_view {
     const int64_t *bytes;       /* [words]: bytes of one object */
     uint64_t *guard;            /* [words]: pinned by the event or held back by grace: may not leave */
     int ties;                   /* contract.ties: 0 the policy's own rule, 1 first to have become resident, 2 lowest id, 3 a seeded draw */
-    const uint64_t *bucket_room;/* [buckets]: capacity in units */
+    const uint64_t *bucket_room;/* [buckets]: room in units; a tuner may change it (ES_FACT_ROOM) */
     uint32_t channels;
     const es_channel_view *channel; /* [channels] */
     const es_times *times;
@@ -150,6 +150,15 @@ static inline const uint64_t *es_current_of(const es_view *view, uint32_t layer)
 static inline uint32_t es_bucket_of(const es_view *view, uint32_t tier, es_oid object)
 {
     return view->tier[tier].first_bucket + (view->per_layer ? view->layer_of[object >> 6] : 0);
+}
+
+/* Room of the tier in units, all its buckets together. */
+static inline uint64_t es_room_of(const es_view *view, uint32_t tier)
+{
+    uint64_t room = 0;
+    for (uint32_t b = 0; b < (view->per_layer ? view->layers : 1); b++)
+        room += view->bucket_room[view->tier[tier].first_bucket + b];
+    return room;
 }
 
 /* May this object leave the tier now? Resident, not pinned, not in grace. */

@@ -13,7 +13,7 @@
  *
  * Levels are the serving tiers in the order of the config; with more than three the last has L3's rules, with one it is LRU. Guesses count by rank: the
  * predictor's first `l2_reach` are looked at for L2. */
-#include "sim/policy/admission.h"
+#include "sim/policy/priority.h"
 #include "sim/policy/recency.h"
 
 #include "sim/part/predictor.h"
@@ -31,8 +31,8 @@ typedef struct coverage {
     admission_rules rules;
     const es_view *view;
     recency lists;
+    priority order;             /* as documented: below the first level */
     uint32_t level[COVERAGE_MOST_LEVELS], levels;
-    int64_t room;               /* units of all levels */
     uint64_t asked;             /* lists of guesses so far */
     uint64_t *guessed;          /* [words] brought by a guess and not wanted since */
     double *sure;               /* [objects] confidence of the last guess */
@@ -89,11 +89,8 @@ static es_code coverage_init(void *self, const es_site *site, es_err *err)
         return code;
     s->rules.documented = s->documented;
     for (uint32_t t = 0; t < view->tiers; t++)
-        if (view->tier[t].serving && !view->tier[t].home) {
+        if (view->tier[t].serving && !view->tier[t].home)
             s->level[s->levels++] = t;
-            for (uint32_t b = 0; b < (view->per_layer ? view->layers : 1); b++)
-                s->room += (int64_t)view->bucket_room[view->tier[t].first_bucket + b];
-        }
     s->guessed = ES_NEW_ARRAY(site->arena, view->words, uint64_t);
     s->sure = ES_NEW_ARRAY(site->arena, view->objects, double);
     s->expert = ES_NEW_ARRAY(site->arena, view->objects, admission_expert);
@@ -101,7 +98,7 @@ static es_code coverage_init(void *self, const es_site *site, es_err *err)
         return es_err_nomem(err, "what is known of experts");
     code = recency_init(&s->lists, site, err);
     s->lists.stamp = NULL;      /* levels keep their own orders: use moves nobody below the first */
-    return code;
+    return code == ES_OK && s->documented ? priority_init(&s->order, site, &s->rules, s->expert, s->sure, err) : code;
 }
 
 /* ---- facts ---- */
@@ -114,6 +111,7 @@ static void coverage_use(coverage *s, const es_fact *fact)
     for (uint32_t i = 0; s->documented && i < event->count; i++) {
         es_oid object = event->base + event->list[i];
         admission_used(&s->expert[object], fact->at);
+        priority_used(&s->order, object, fact->at);
         if (!es_mask_has(s->guessed, object))
             continue;
         s->guessed[object >> 6] &= ~(1ull << (object & 63));
@@ -132,16 +130,23 @@ static void coverage_notify(void *self, const es_fact *fact)
     case ES_FACT_ARRIVE_LOW:
         for (uint32_t i = 0; i < fact->count; i++) {
             recency_append(recency_of(&s->lists, fact->to, fact->objects[i]), fact->objects[i]);
+            if (s->documented && fact->to != s->view->serving)
+                priority_enter(&s->order, fact->to, fact->objects[i], s->now);
             if (fact->why == ES_GUESS)
                 s->guessed[fact->objects[i] >> 6] |= 1ull << (fact->objects[i] & 63);
         }
         break;
     case ES_FACT_LEAVE_LOW:
-        for (uint32_t i = 0; i < fact->count; i++)
+        for (uint32_t i = 0; i < fact->count; i++) {
             recency_forget(&s->lists, fact->from, fact->objects[i]);
+            if (s->documented)
+                priority_leave(&s->order, fact->from, fact->objects[i]);
+        }
         break;
     default:        /* RESET */
         recency_empty(&s->lists);
+        if (s->documented)
+            priority_empty(&s->order);
         for (uint32_t w = 0; w < s->view->words; w++)
             s->guessed[w] = 0;
     }
@@ -151,13 +156,14 @@ static void coverage_notify(void *self, const es_fact *fact)
 
 static double coverage_pressure(const coverage *s)
 {
-    int64_t held = 0;
+    int64_t held = 0, room = 0;
     for (uint32_t l = 0; l < s->levels; l++) {
         const es_tier_view *tier = &s->view->tier[s->level[l]];
         for (uint32_t w = 0; w < s->view->words; w++)
             held += __builtin_popcountll(tier->resident[w] | tier->inbound[w]) * tier->unit[w];
+        room += (int64_t)es_room_of(s->view, s->level[l]);
     }
-    return (double)held / (double)s->room;
+    return (double)held / (double)room;
 }
 
 static void coverage_move(double *threshold, double by, double least, double most)
@@ -236,27 +242,6 @@ static bool coverage_rises(void *self, es_oid object, uint32_t from)
 
 /* ---- victims ---- */
 
-/* The resident with the least priority that may leave and was not named yet. */
-static es_oid coverage_least(const coverage *s, const es_need *need, const es_oid *named, size_t count)
-{
-    const es_tier_view *tier = &s->view->tier[need->tier];
-    es_oid least = ES_NO_OBJECT;
-    double lowest = 0.0;
-    for (uint32_t w = 0; w < s->view->words; w++)
-        for (uint64_t left = tier->resident[w] & ~s->view->guard[w]; left; left &= left - 1) {
-            es_oid object = w * 64 + (es_oid)__builtin_ctzll(left);
-            double priority = admission_priority(&s->rules, &s->expert[object], s->sure[object], s->now);
-            bool taken = es_bucket_of(s->view, need->tier, object) != need->bucket;
-            for (size_t i = 0; i < count; i++)
-                taken |= named[i] == object;
-            if (!taken && (least == ES_NO_OBJECT || priority < lowest)) {
-                least = object;
-                lowest = priority;
-            }
-        }
-    return least;
-}
-
 /* A guess that leaves unused was wrong. */
 static void coverage_judge(coverage *s, const es_oid *out, size_t count)
 {
@@ -275,14 +260,17 @@ static size_t coverage_victims(void *self, const es_need *need, es_oid *out, siz
         return recency_victims(&s->lists, need, out, most);
     int64_t freed = 0;
     while (freed < need->units && count < most) {
-        es_oid object = coverage_least(s, need, out, count);
+        es_oid object = priority_take(&s->order, need, s->now);
         if (object == ES_NO_OBJECT)
             break;
         out[count++] = object;
         freed += s->view->tier[need->tier].unit[object >> 6];
     }
-    if (need->all && freed < need->units)
+    if (need->all && freed < need->units) {
+        for (size_t i = 0; i < count; i++)
+            priority_insert(&s->order, need->tier, out[i]);
         return 0;
+    }
     for (size_t i = 0; i < count; i++)
         recency_forget(&s->lists, need->tier, out[i]);
     coverage_judge(s, out, count);

@@ -95,7 +95,16 @@ static es_code bounds_run(const es_plan *plan, const es_progress *progress, boun
 static es_code bounds_plan(const es_plan *plan, es_plan *bound, es_plan_part *summary, es_arena *arena, es_err *err)
 {
     *bound = *plan;
-    bound->predictor = bound->dispatcher = bound->tuner = (es_plan_part){0};
+    bound->predictor = bound->dispatcher = (es_plan_part){0};
+    bound->tuners = NULL;
+    bound->tuner_count = 0;
+    es_plan_tier *tiers = ES_NEW_ARRAY(arena, plan->tier_count, es_plan_tier);
+    if (!tiers)
+        return es_err_nomem(err, "a bound");
+    memcpy(tiers, plan->tiers, plan->tier_count * sizeof *tiers);
+    for (size_t t = 0; t < plan->tier_count && plan->tuner_count > 0; t++)
+        tiers[t].share = 1.0;           /* the most that a tuner may give them */
+    bound->tiers = tiers;
     es_code code = es_part_find(ES_KIND_OBSERVER, "summary", &summary->part, err);
     if (code)
         return code;
@@ -120,7 +129,7 @@ static size_t bounds_serving(const es_plan *plan)
 }
 
 /* Replaces the capacity of the serving tier. */
-static es_code bounds_capacity(es_plan *bound, const char *capacity, es_arena *arena, es_err *err)
+static es_code bounds_capacity(es_plan *bound, const char *capacity, double share, es_arena *arena, es_err *err)
 {
     size_t serving = bounds_serving(bound);
     es_plan_tier *tiers = ES_NEW_ARRAY(arena, bound->tier_count, es_plan_tier);
@@ -131,6 +140,7 @@ static es_code bounds_capacity(es_plan *bound, const char *capacity, es_arena *a
     if (serving == bound->tier_count)
         return ES_OK;
     tiers[serving].capacity = capacity;
+    tiers[serving].share = share;
     tiers[serving].allocator = (es_plan_part){0};
     return ES_OK;
 }
@@ -167,7 +177,7 @@ static es_code bounds_slots(es_plan *bound, int64_t smallest, es_arena *arena, e
     const char *kept = es_arena_text(arena, text);
     if (code == ES_OK && !kept)
         code = es_err_nomem(err, "a bound");
-    return code ? code : bounds_capacity(bound, kept, arena, err);
+    return code ? code : bounds_capacity(bound, kept, bound->tiers[bounds_serving(bound)].share, arena, err);
 }
 
 static es_code bounds_belady(const es_plan *plan, int64_t smallest, const es_progress *progress, bounds_found *found, es_arena *arena, es_err *err)
@@ -206,7 +216,7 @@ static es_code bounds_timed(const es_plan *plan, const es_policy *policy, const 
         bound.contract.pins = 1;        /* it is there; how it came is not part of the bound */
         bound.contract.scope = ES_GLOBAL;
         bound.contract.reset = 0;
-        code = bounds_capacity(&bound, "100%", arena, err);
+        code = bounds_capacity(&bound, "100%", 1.0, arena, err);
     }
     bound.start_count = 0;
     bounds_policy *state = ES_NEW(arena, bounds_policy);

@@ -32,7 +32,7 @@ static const es_option config_options[] = {
     {.name = "dispatcher", .type = ES_OPT_JSON, .offset = TOP(dispatcher), .help = "How a miss is served: a dispatcher; absent: fetch."},
     {.name = "router", .type = ES_OPT_JSON, .offset = TOP(router), .help = "Which experts a token uses: a router; absent: as the trace says."},
     {.name = "tuner", .type = ES_OPT_JSON, .offset = TOP(tuner),
-        .help = "Turns tunable options of other parts while the run goes on: a tuner; absent: none. Needs clock simulated."},
+        .help = "Turns tunable options while the run goes on: a tuner, or a list of several; absent: none. Most need clock simulated."},
     {.name = "contract", .type = ES_OPT_JSON, .offset = TOP(contract), .help = "How hits are judged and counted: a preset, or an object with preset and switches."},
     {.name = "clock", .type = ES_OPT_ENUM, .offset = TOP(clock), .choices = config_clocks,
         .help = "none: copies take no time, for hit rates and bytes; simulated: for speed; auto: simulated when links have channels and a compute unit has a timing."},
@@ -203,7 +203,29 @@ static es_code config_router(es_config *config, es_json *echo, es_err *err)
 
 static es_code config_tuner(es_config *config, es_json *echo, es_err *err)
 {
-    return config_part(config, ES_KIND_TUNER, config->top.tuner, "tuner", NULL, &config->plan.tuner, echo, "tuner", err);
+    const es_json *given = config->top.tuner, *entry;
+    es_plan *plan = &config->plan;
+    const bool several = cJSON_IsArray(given);
+    config->tuners = ES_NEW_ARRAY(&config->arena, several ? cJSON_GetArraySize(given) : 1, es_plan_part);
+    es_json *list = several ? es_json_add_array(echo, "tuner") : echo;
+    es_code code = ES_OK;
+    if (!config->tuners || !list)
+        return es_err_nomem(err, "the tuners");
+    plan->tuners = config->tuners;
+    if (!several) {
+        code = config_part(config, ES_KIND_TUNER, given, "tuner", NULL, &config->tuners[0], echo, "tuner", err);
+        plan->tuner_count = config->tuners[0].part != NULL;
+        return code;
+    }
+    cJSON_ArrayForEach(entry, given) {
+        char key[32];
+        snprintf(key, sizeof key, "tuner.%zu", plan->tuner_count);
+        code = cJSON_IsNull(entry) ? es_err_set(err, ES_EINPUT, "%s: found null, needs a tuner", key)
+                                   : config_part(config, ES_KIND_TUNER, entry, key, NULL, &config->tuners[plan->tuner_count++], list, NULL, err);
+        if (code != ES_OK)
+            return code;
+    }
+    return ES_OK;
 }
 
 /* Simulated when there is something to simulate: links over channels or a cost of allocation, and a compute unit with a timing. */
@@ -377,10 +399,12 @@ const es_trace_info *es_config_trace(const es_config *config)
 static bool config_reads(const es_config *config, unsigned flag)
 {
     const es_plan *plan = &config->plan;
-    const es_plan_part *parts[] = {&plan->policy, &plan->predictor, &plan->dispatcher, &plan->router, &plan->tuner};
+    const es_plan_part *parts[] = {&plan->policy, &plan->predictor, &plan->dispatcher, &plan->router};
     bool reads = false;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         reads |= parts[i]->part && parts[i]->part->flags & flag;
+    for (size_t i = 0; i < plan->tuner_count; i++)
+        reads |= (plan->tuners[i].part->flags & flag) != 0;
     for (size_t i = 0; i < plan->observer_count; i++)
         reads |= (plan->observers[i].part->flags & flag) != 0;
     return reads;
@@ -439,7 +463,7 @@ static es_code config_plan(es_config *config, es_err *err)
         code = config_precision(config, err);
     if (code == ES_OK)
         code = config_start(config, err);
-    es_plan_part *parts[] = {&plan->policy, &plan->predictor, &plan->dispatcher, &plan->router, &plan->tuner};
+    es_plan_part *parts[] = {&plan->policy, &plan->predictor, &plan->dispatcher, &plan->router};
     for (size_t i = 0; i < sizeof parts / sizeof *parts && code == ES_OK; i++)
         code = config_popularity(config, parts[i], err);
     return code;

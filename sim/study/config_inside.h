@@ -56,7 +56,7 @@ struct es_config {
     es_plan_channel *channels;
     config_channel *channel_extra;
     es_plan_link *links;
-    es_plan_part *observers;
+    es_plan_part *observers, *tuners;
     es_plan plan;
     bool planned, bytes_known;
     es_feed feed;

@@ -24,12 +24,12 @@ es_code es_key_at(es_err *err, const char *fmt, ...)
     return err->code;
 }
 
-/* Does the key match a pattern in which * stands for any one name? */
+/* Does the key match a pattern in which * stands for any one name and # for a number? */
 static bool key_matches(const char *key, const char *pattern)
 {
     while (*pattern) {
-        if (*pattern == '*') {
-            size_t length = strcspn(key, ".");
+        if (*pattern == '*' || *pattern == '#') {
+            size_t length = *pattern == '*' ? strcspn(key, ".") : strspn(key, "0123456789");
             if (length == 0)
                 return false;
             key += length;
@@ -49,8 +49,8 @@ static bool key_matches_any(const char *key, const char *const *patterns)
     return false;
 }
 
-static const char *const key_parts[] = {"policy", "predictor", "dispatcher", "router", "tuner", "observers.*", "trace.source", "tiers.*.allocator",
-    "tiers.*.allocation", "tiers.*.policy", "tiers.*.access", "channels.*.timing", "channels.*.scheduler", NULL};
+static const char *const key_parts[] = {"policy", "predictor", "dispatcher", "router", "tuner", "tuner.#", "observers.*", "trace.source",
+    "tiers.*.allocator", "tiers.*.allocation", "tiers.*.policy", "tiers.*.access", "channels.*.timing", "channels.*.scheduler", NULL};
 
 bool es_key_is_part(const char *key)
 {

@@ -166,6 +166,8 @@ static es_code machine_home(const es_config *config, es_err *err)
     if (home->capacity)
         return es_err_set(err, ES_EINPUT, "tiers.%s.capacity: found \"%s\", but this tier is home, which holds every expert and has no capacity; leave one of the two out",
             home->name, home->capacity);
+    if (home->share < 1.0)
+        return es_err_set(err, ES_EINPUT, "tiers.%s.share: found %g, but this tier is home, which has no capacity to share", home->name, home->share);
     return ES_OK;
 }
 

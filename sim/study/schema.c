@@ -84,6 +84,21 @@ static es_json *schema_ref(es_kind kind)
     return ref;
 }
 
+/* A list of what `ref` says, or, where that may be, one alone. */
+static es_json *schema_list(es_json *ref, bool alone)
+{
+    es_json *list = cJSON_CreateObject(), *either = cJSON_CreateObject(), *any = es_json_add_array(either, "anyOf");
+    es_json_add_text(list, "type", "array");
+    cJSON_AddItemToObject(list, "items", ref);
+    if (!alone) {
+        cJSON_Delete(either);
+        return list;
+    }
+    cJSON_AddItemToArray(any, cJSON_Duplicate(ref, true));
+    cJSON_AddItemToArray(any, list);
+    return either;
+}
+
 /* Puts the parts where the tables have a JSON row for them. */
 static void schema_parts(es_json *properties, const char *key)
 {
@@ -95,12 +110,8 @@ static void schema_parts(es_json *properties, const char *key)
         if (!es_config_part_at(place, &kind))
             continue;
         es_json *ref = schema_ref(kind);
-        if (kind == ES_KIND_OBSERVER) {
-            es_json *list = cJSON_CreateObject();
-            es_json_add_text(list, "type", "array");
-            cJSON_AddItemToObject(list, "items", ref);
-            ref = list;
-        }
+        if (kind == ES_KIND_OBSERVER || kind == ES_KIND_TUNER)
+            ref = schema_list(ref, kind == ES_KIND_TUNER);
         cJSON_ReplaceItemInObjectCaseSensitive(properties, place + (strrchr(place, '.') ? (size_t)(strrchr(place, '.') - place) + 1 : 0), ref);
     }
 }

@@ -4,7 +4,7 @@
  * the guesses fetched meanwhile was used, and how full the serving tiers are at its end. */
 #include "sim/tune/adaptive.h"
 
-#include "sim/part/tuner.h"
+#include "sim/tune/tune.h"
 
 typedef struct adaptive_sample {
     double coverage, perfect, latency_ns, pressure;
@@ -75,14 +75,6 @@ static const es_option adaptive_options[] = {
     {0},
 };
 
-static es_code adaptive_knob(const es_knobs *knobs, const char *option, const char *path, size_t *knob, es_err *err)
-{
-    *knob = es_knob_find(knobs, path);
-    if (*knob < knobs->count)
-        return ES_OK;
-    return es_err_set(err, ES_EINPUT, "%s: no part of this run has a tunable option %s", option, path);
-}
-
 static es_code adaptive_init(void *self, const es_site *site, es_err *err)
 {
     adaptive *s = self;
@@ -92,30 +84,14 @@ static es_code adaptive_init(void *self, const es_site *site, es_err *err)
         return es_err_set(err, ES_EINPUT, "t2_min: %g is above t2_max, %g", r->t2_min, r->t2_max);
     if (r->t3_min > r->t3_max)
         return es_err_set(err, ES_EINPUT, "t3_min: %g is above t3_max, %g", r->t3_min, r->t3_max);
-    es_code code = adaptive_knob(site->knobs, "l2", s->l2, &s->l2_knob, err);
+    es_code code = tune_knob(site->knobs, "l2", s->l2, &s->l2_knob, err);
     if (!code)
-        code = adaptive_knob(site->knobs, "l3", s->l3, &s->l3_knob, err);
+        code = tune_knob(site->knobs, "l3", s->l3, &s->l3_knob, err);
     if (code)
         return code;
     s->state = (adaptive_state){site->knobs->get(site->knobs, s->l2_knob), site->knobs->get(site->knobs, s->l3_knob), 0};
     s->sample = ES_NEW_ARRAY(site->arena, s->window, adaptive_sample);
     return s->sample ? ES_OK : es_err_nomem(err, "samples of coverage");
-}
-
-/* How full the serving tiers are together; what is everywhere at home is not under pressure. */
-static double adaptive_pressure(const es_view *view)
-{
-    double used = 0.0, room = 0.0;
-    for (uint32_t t = 0; t < view->tiers; t++) {
-        const es_tier_view *tier = &view->tier[t];
-        if (!tier->serving || tier->home)
-            continue;
-        for (uint32_t w = 0; w < view->words; w++)
-            used += (double)__builtin_popcountll(tier->resident[w]) * (double)tier->unit[w];
-        for (uint32_t b = 0; b < (view->per_layer ? view->spaces : 1); b++)
-            room += (double)view->bucket_room[tier->first_bucket + b];
-    }
-    return room > 0.0 ? used / room : 0.0;
 }
 
 static void adaptive_step_end(adaptive *s, const es_fact *fact)
@@ -125,7 +101,7 @@ static void adaptive_step_end(adaptive *s, const es_fact *fact)
         return;
     s->sample[s->samples++ % (uint64_t)s->window] = (adaptive_sample){
         .coverage = s->covered / (double)s->events, .perfect = (double)s->perfect / (double)s->events,
-        .latency_ns = (double)(fact->at - fact->since) / (double)s->events, .pressure = adaptive_pressure(s->view),
+        .latency_ns = (double)(fact->at - fact->since) / (double)s->events, .pressure = tune_fullness(s->view),
         .guesses = tally->guess_copies - s->guesses, .used = tally->prefetch_hits - s->used,
     };
     s->guesses = tally->guess_copies;

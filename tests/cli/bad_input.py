@@ -87,6 +87,14 @@ SETTINGS = [
      '--set: policy: l3_threshold: 0.3 is above l2_threshold, 0.2; the third level is for guesses that are less sure'),
     ('policy={"name":"coverage","l2_least":0.95}', '--set: policy: l2_least: 0.95 is above l2_most, 0.9'),
     ('policy={"name":"coverage","l3_least":0.8}', '--set: policy: l3_least: 0.8 is above l3_most, 0.7'),
+    ('tiers.cache.share=1.5', '--set: tiers.cache.share: 1.5 is above 1, the most it may be'),
+    ('tiers.host.share=0.5', '--set: tiers.host.share: found 0.5, but this tier is home, which has no capacity to share'),
+    # tuners
+    ('tuner=[{"name":"schedule","knob":"tiers.cache.share","points":[{"step":0,"value":2}]}]',
+     '--set tuner: tuner.0: points.0: value: 2 is above 1, the most it may be'),
+    ('tuner=["schedul"]', '--set tuner: tuner.0.name: there is no tuner "schedul"; did you mean "schedule"?'),
+    ('tuner=[null]', '--set tuner: tuner.0: found null, needs a tuner'),
+    ('tuner=schedule', '--set tuner: tuner.knob: is missing'),
     ('tuner=adaptive', '--set: tuner: adaptive needs clock "simulated"; under clock "none" no time passes and it would never wake'),
     # a wrong type
     ('tiers=[]', '--set: tiers: found a list, needs an object of tiers by name'),

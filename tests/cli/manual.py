@@ -76,9 +76,9 @@ def faults(schema, value, root, where=''):
     return found
 
 
-RIGHT = [{'policy': 'lfu'}, {'policy': {'name': 'of_a_plugin', 'strength': 7}}, {'predictor': None}, {'tuner': 'of_a_plugin'}, {'policy': {'include': 'mine.json'}}, {'contract': 'keep_best'}]
+RIGHT = [{'policy': 'lfu'}, {'policy': {'name': 'of_a_plugin', 'strength': 7}}, {'predictor': None}, {'tuner': 'of_a_plugin'}, {'tuner': ['pressure', {'name': 'schedule', 'knob': 'tiers.cache.share', 'points': []}]}, {'policy': {'include': 'mine.json'}}, {'contract': 'keep_best'}]
 WRONG = [
-    {'trase': {}}, {'policy': {'name': 'lru', 'counts': 'resident'}}, {'predictor': {'name': 'noisy_oracle', 'accuracy': 2}}, {'compute': {'lookahead': 65}}, {'tuner': 7}, {'seed': -1}, {'clock': 'both'},
+    {'trase': {}}, {'policy': {'name': 'lru', 'counts': 'resident'}}, {'predictor': {'name': 'noisy_oracle', 'accuracy': 2}}, {'compute': {'lookahead': 65}}, {'tuner': 7}, {'tuner': [7]}, {'seed': -1}, {'clock': 'both'},
     {'tiers': {'cache': {'capacty': '3slots'}}}, {'contract': {'scope': 'layers'}}, {'bounds': 'yes'},
 ]
 

@@ -7,7 +7,6 @@ Equal slots: the levels together and the plain cache hold the same number. Equal
 levels do without counting an expert twice, averaged over steps, by the event log.
 """
 import csv
-import gzip
 import json
 import os
 import subprocess
@@ -20,13 +19,12 @@ import tool
 
 SEEDS = os.path.join(HERE, '..', '..', 'configs', 'seeds')
 REPLICATIONS = 3
-FIRST_REQUESTS = 8      # of gpt-oss-20b's 64: the documented policy weighs every resident for every victim
 
-# name: folder, bytes of an expert, experts per layer, experts that a token uses, requests kept
+# name: folder, bytes of an expert, experts per layer, experts that a token uses
 TRACES = {
-    'gpt-oss-20b': ('gpt-oss-20b-decode', 13219200, 32, 4, FIRST_REQUESTS),
-    'qwen3-30b': ('bigmoeonedge-qwen3-30b-k6', 2764800, 128, 6, None),
-    'gpt-oss-120b': ('bigmoeonedge-gpt-oss-120b-k2', 13219200, 128, 2, None),
+    'gpt-oss-20b': ('gpt-oss-20b-decode', 13219200, 32, 4),
+    'qwen3-30b': ('bigmoeonedge-qwen3-30b-k6', 2764800, 128, 6),
+    'gpt-oss-120b': ('bigmoeonedge-gpt-oss-120b-k2', 13219200, 128, 2),
 }
 SHORT = ['qwen3-30b', 'gpt-oss-120b']
 
@@ -56,17 +54,13 @@ DRAWN = {'unrelated', 'calibrated', 'noisy_oracle'}
 GUESSES = [(kind, cost) for kind in ('calibrated', 'noisy_oracle', 'transition') for cost in ('free', 'link')]
 DEMOTE = ['tiers.l1.demote=l2', 'tiers.l2.demote=l3']
 ADAPTIVE = ['tuner=' + part('adaptive', interval='100ms')]
+PRESSURE = ['tuner=' + part('pressure', interval='20ms')]      # between 1 and 16 guesses, from as many as a token uses
 
 
 class Model:
-    def __init__(self, name, folder):
-        place, self.bytes, self.experts, self.top_k, requests = TRACES[name]
+    def __init__(self, name):
+        place, self.bytes, self.experts, self.top_k = TRACES[name]
         self.path = tool.trace(place)
-        if requests:
-            self.path = os.path.join(folder, name + '.csv')
-            with gzip.open(tool.trace(place), 'rt') as whole, open(self.path, 'w') as cut:
-                cut.write(next(whole))
-                cut.writelines(line for line in whole if int(line.split(',', 1)[0]) < requests)
 
     def run(self, config, sets):
         sets = ['trace.path=' + self.path, 'model.expert_bytes=%dB' % self.bytes] + sets
@@ -139,6 +133,8 @@ def experiments(model, folder):
     yield 'as documented, calibrated, free, thresholds adaptive', model.levels('calibrated', 'free', 'as_documented', ADAPTIVE)
     for kind, cost in GUESSES:
         yield 'LRU, %s, %s' % (kind, cost), model.plain(kind, cost)
+    for kind in ('noisy_oracle', 'transition'):
+        yield 'LRU, %s, link, how many by pressure' % kind, model.plain(kind, 'link', PRESSURE)
     for key in ('layer_expert', 'expert'):
         sets = ['catalog.key=' + key]
         if key == 'expert':
@@ -150,7 +146,7 @@ def experiments(model, folder):
 
 def table():
     with tempfile.TemporaryDirectory() as folder:
-        columns = [dict((name, (perfect(runs), latency(runs))) for name, runs in experiments(Model(trace, folder), folder)) for trace in TRACES]
+        columns = [dict((name, (perfect(runs), latency(runs))) for name, runs in experiments(Model(trace), folder)) for trace in TRACES]
     print('|  | ' + ' | '.join(TRACES) + ' |')
     print('|---' * (1 + len(columns)) + '|')
     for name in columns[0]:
@@ -166,7 +162,7 @@ def behind(check, name, runs, lru):
 
 
 def check_model(check, trace, folder):
-    model = Model(trace, folder)
+    model = Model(trace)
     lru = model.plain()
     fewer = model.plain(sets=['tiers.cache.capacity=%dslots' % distinct_of(model, 'calibrated', 'free', 'as_coded', folder)])
     for kind in ('unrelated', 'calibrated', 'noisy_oracle', 'previous_token', 'transition'):

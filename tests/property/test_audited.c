@@ -47,6 +47,8 @@ static bool audited_case(const scene_cases *cases, uint64_t number, uint64_t *re
         scene_charge(&s);
     if (number % 3 == 1)
         scene_precisions(&s);
+    if (number % 4 < 2)
+        scene_tune(&s);
     scene_build(&s, &r);
     if (cases->one)
         rig_print(&r, stdout);
@@ -100,6 +102,8 @@ static void audited_machine(audited_parts *parts, const es_plan *plan)
     audited_note(parts, plan->policy.part);
     audited_note(parts, plan->predictor.part);
     audited_note(parts, plan->dispatcher.part);
+    for (size_t i = 0; i < plan->tuner_count; i++)
+        audited_note(parts, plan->tuners[i].part);
     for (size_t i = 0; i < plan->tier_count; i++)
         audited_note(parts, plan->tiers[i].allocator.part);
     for (size_t i = 0; i < plan->channel_count; i++) {
@@ -118,12 +122,13 @@ static bool audited_elsewhere(const es_part *part)
 static void every_part_that_decides_is_drawn(void **state)
 {
     (void)state;
-    const es_kind kinds[] = {ES_KIND_POLICY, ES_KIND_PREDICTOR, ES_KIND_DISPATCHER, ES_KIND_SCHEDULER, ES_KIND_ALLOCATOR, ES_KIND_TIMING};
+    const es_kind kinds[] = {ES_KIND_POLICY, ES_KIND_PREDICTOR, ES_KIND_DISPATCHER, ES_KIND_SCHEDULER, ES_KIND_ALLOCATOR, ES_KIND_TIMING, ES_KIND_TUNER};
     audited_parts parts = {.count = 0};
     for (uint64_t i = 0; i < 400; i++) {
         scene s;
         rig r;
         scene_draw(&s, scene_seed(&(scene_cases){.seed = 1}, i));
+        scene_tune(&s);
         scene_build(&s, &r);
         audited_machine(&parts, &r.plan);
         rig_close(&r);

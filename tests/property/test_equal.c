@@ -440,6 +440,43 @@ static void one_lane_is_fifo(void **state)
     equal_all(__func__, 3000, pair_lanes, same_facts);
 }
 
+/* ---- tuners ---- */
+
+/* A share that is said to be all of the capacity, which it is. */
+static bool pair_shares(scene *untouched, scene *told)
+{
+    if (untouched->tiers == 0)
+        return false;
+    *told = *untouched;
+    snprintf(told->tuner_options[0], sizeof told->tuner_options[0], "{\"knob\": \"tiers.cache.share\", \"between\": \"linear\", "
+        "\"points\": [{\"step\": 0, \"value\": 1}, {\"step\": 9, \"value\": 1}]}");
+    told->tuner[0] = "schedule";
+    told->tuners = 1;
+    return true;
+}
+
+static void a_share_of_one_changes_nothing(void **state)
+{
+    (void)state;
+    equal_all(__func__, 3000, pair_shares, same_facts);
+}
+
+/* The general way with a tuner that turns nothing, and the quick one without. */
+static bool pair_shares_quick(scene *general, scene *quick)
+{
+    scene told;
+    if (!pair_quick_timed(general, quick) || !pair_shares(quick, &told))
+        return false;
+    *general = told;
+    return true;
+}
+
+static void a_share_of_one_is_the_quick_way(void **state)
+{
+    (void)state;
+    equal_quick(equal_all(__func__, 3000, pair_shares_quick, same_account));
+}
+
 /* ---- capacity ---- */
 
 /* Whoever counts bytes counts experts where all have the same size. */
@@ -501,6 +538,8 @@ int main(void)
         cmocka_unit_test(the_same_run_twice_gives_the_same_bytes),
         cmocka_unit_test(a_step_of_one_token_is_its_row_whatever_the_unit),
         cmocka_unit_test(one_lane_is_fifo),
+        cmocka_unit_test(a_share_of_one_changes_nothing),
+        cmocka_unit_test(a_share_of_one_is_the_quick_way),
         cmocka_unit_test(slots_are_bytes_where_all_experts_are_alike),
         cmocka_unit_test(an_only_layer_has_the_whole_cache),
     };

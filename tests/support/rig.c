@@ -208,6 +208,14 @@ es_plan_link *rig_link(rig *r, const char *from, const char *to, const char *cha
     return link;
 }
 
+void rig_tune(rig *r, es_plan_part tuner)
+{
+    if (r->plan.tuner_count == RIG_TUNERS)
+        rig_fail("tuner", "too many");
+    r->tuner[r->plan.tuner_count++] = tuner;
+    r->plan.tuners = r->tuner;
+}
+
 void rig_observe(rig *r, const char *name)
 {
     r->observer[r->plan.observer_count++] = rig_part(r, ES_KIND_OBSERVER, name, NULL, rig_text(r, "observers.%s", name));
@@ -343,5 +351,7 @@ void rig_print(const rig *r, FILE *out)
     rig_print_part(out, &plan->policy);
     rig_print_part(out, &plan->predictor);
     rig_print_part(out, &plan->dispatcher);
+    for (size_t i = 0; i < plan->tuner_count; i++)
+        rig_print_part(out, &plan->tuners[i]);
     rig_print_trace(out, &r->trace, 12);
 }

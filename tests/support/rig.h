@@ -17,7 +17,7 @@
 #include "sim/part/registry.h"
 #include "sim/part/timing.h"
 
-enum { RIG_LAYERS = 64, RIG_TIERS = 4, RIG_CHANNELS = 8, RIG_LINKS = 8, RIG_OBSERVERS = 8, RIG_JSON = 32 };
+enum { RIG_LAYERS = 64, RIG_TIERS = 4, RIG_CHANNELS = 8, RIG_LINKS = 8, RIG_OBSERVERS = 8, RIG_TUNERS = 4, RIG_JSON = 40 };
 
 typedef struct rig_trace {
     es_trace_info info;
@@ -40,6 +40,7 @@ typedef struct rig {
     es_plan_channel channel[RIG_CHANNELS];
     es_plan_link link[RIG_LINKS];
     es_plan_part observer[RIG_OBSERVERS];
+    es_plan_part tuner[RIG_TUNERS];
     es_json *json[RIG_JSON];    /* freed by rig_close */
     size_t jsons;
     es_run *run;
@@ -61,6 +62,7 @@ es_plan_tier *rig_tier(rig *r, const char *name, const char *capacity, const cha
 es_plan_channel *rig_channel(rig *r, const char *name, const char *timing, const char *options);
 es_plan_link *rig_link(rig *r, const char *from, const char *to, const char *channels);         /* "[\"link\"]"; NULL: free */
 void rig_observe(rig *r, const char *name);
+void rig_tune(rig *r, es_plan_part tuner);              /* one more tuner */
 es_json *rig_json(rig *r, const char *text);
 const char *rig_text(rig *r, const char *fmt, ...) ES_PRINTF(2, 3);
 void *rig_room(rig *r, size_t count, size_t size);      /* zeroed, as long as the rig */

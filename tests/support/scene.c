@@ -269,6 +269,37 @@ void scene_precisions(scene *s)
     s->variants = dice_between(&d, 2, 3);
 }
 
+/* A share of a tier at three steps or times, that may be too small for anything. */
+static void scene_schedule(scene *s, dice *d)
+{
+    static const char *const names[] = {"cache", "dram", "disk"};
+    static const double shares[] = {0, 0.1, 0.3, 0.5, 0.8, 1};
+    char *out = s->tuner_options[s->tuners];
+    const bool steps = !s->timed || dice_chance(d, 50);
+    int used = snprintf(out, sizeof s->tuner_options[0], "{\"knob\": \"tiers.%s.share\", \"between\": \"%s\", \"points\": [", names[dice_below(d, s->tiers)],
+        dice_chance(d, 50) ? "hold" : "linear");
+    for (uint32_t i = 0, at = dice_below(d, 3); i < 3; i++, at += dice_between(d, 1, 6))
+        used += snprintf(out + used, sizeof s->tuner_options[0] - (size_t)used, steps ? "%s{\"step\": %u, \"value\": %g}" : "%s{\"at\": \"%uus\", \"value\": %g}", i ? ", " : "",
+            steps ? at : at * 7, shares[dice_below(d, 6)]);
+    snprintf(out + used, sizeof s->tuner_options[0] - (size_t)used, "]}");
+    s->tuner[s->tuners++] = "schedule";
+}
+
+void scene_tune(scene *s)
+{
+    dice d = {es_mix(s->seed ^ 0x74756e65), 0};
+    for (int i = 0; i < 2 && s->tiers > 0 && (i == 0 || dice_chance(&d, 40)); i++)
+        scene_schedule(s, &d);
+    if (s->timed && s->predictor && strcmp(s->predictor, "none") != 0 && dice_chance(&d, 50)) {
+        snprintf(s->tuner_options[s->tuners], sizeof s->tuner_options[0], "{\"most\": 4, \"interval\": \"%uus\", \"high\": 0.5, \"wasteful\": 0.4}",
+            dice_between(&d, 2, 30));
+        s->tuner[s->tuners++] = "pressure";
+    } else if (s->timed && strcmp(s->policy, "coverage") == 0) {
+        snprintf(s->tuner_options[s->tuners], sizeof s->tuner_options[0], "{\"strategy\": \"aggressive\", \"interval\": \"10us\", \"window\": 3}");
+        s->tuner[s->tuners++] = "adaptive";
+    }
+}
+
 void scene_alike(scene *s)
 {
     for (uint32_t l = 0; l < s->layers; l++)
@@ -471,6 +502,8 @@ void scene_build(const scene *s, rig *r)
     r->plan.predictor = rig_part(r, ES_KIND_PREDICTOR, s->predictor, s->predictor_options, "predictor");
     r->plan.dispatcher = rig_part(r, ES_KIND_DISPATCHER, s->dispatcher, s->dispatcher_options, "dispatcher");
     r->plan.stream = s->stream;
+    for (uint32_t i = 0; i < s->tuners; i++)
+        rig_tune(r, rig_part(r, ES_KIND_TUNER, s->tuner[i], s->tuner_options[i], "tuner"));
     static const char *const observers[] = {"summary", "latency", "audit", "digest", "coverage", "traffic", "memory"};
     for (size_t i = 0; i < sizeof observers / sizeof *observers; i++)
         if (i < 2 || (i < 4 ? s->watched : s->reported))

@@ -5,7 +5,7 @@
 
 #include "tests/support/rig.h"
 
-enum { SCENE_LAYERS = 6, SCENE_TIERS = 3, SCENE_CHANNELS = 3 };
+enum { SCENE_LAYERS = 6, SCENE_TIERS = 3, SCENE_CHANNELS = 3, SCENE_TUNERS = 3 };
 
 /* Draws in order: each call takes the next value of the seed. */
 typedef struct dice {
@@ -70,6 +70,9 @@ typedef struct scene {
     /* parts */
     const char *policy, *predictor, *dispatcher;    /* NULL: none */
     const char *policy_options, *predictor_options, *dispatcher_options;
+    const char *tuner[SCENE_TUNERS];
+    char tuner_options[SCENE_TUNERS][400];
+    uint32_t tuners;
     bool watched;               /* by audit and digest too, who hear of every copy; by summary and latency always */
     bool reported;              /* by all other observers that write no file */
     bool stream;                /* keeps no samples */
@@ -78,6 +81,7 @@ typedef struct scene {
 void scene_draw(scene *s, uint64_t seed);
 void scene_charge(scene *s);    /* what takes time besides copies and compute is drawn too, and when the predictor is asked */
 void scene_precisions(scene *s);    /* each expert gets one of two or three precisions */
+void scene_tune(scene *s);      /* tuners turn shares of tiers, guesses and thresholds */
 void scene_alike(scene *s);     /* all experts take the same */
 /* Does a part need an option, such as a file made for one model? Then no scene has it, and tests of its own run it. */
 bool scene_needs(const es_part *part);

@@ -307,7 +307,7 @@ static void run(rig *r, pair *p, const char *tuner)
     rig_plain(r, true, "61slots", "{\"latency\": 0, \"rate\": \"1GB/s\"}", "{\"dense\": \"50ns\", \"expert\": \"50ns\"}");
     *p = (pair){.7, .3};
     r->plan.policy = rig_own(&pair_policy.part, p, "policy");
-    r->plan.tuner = rig_part(r, ES_KIND_TUNER, "adaptive", tuner, "tuner");
+    rig_tune(r, rig_part(r, ES_KIND_TUNER, "adaptive", tuner, "tuner"));
     rig_observe(r, "audit");
 }
 

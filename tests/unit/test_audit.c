@@ -5,7 +5,8 @@
 
 typedef enum plant {
     NOTHING, QUEUED_TWICE, STARTED_UNASKED, LANDED_TWICE, PINNED_LEAVES, NEGATIVE, BACKWARDS, NEVER_LANDS, BYTES, WRONG_BYTES, GUESS_BYTES, EXCEEDS,
-    GUESS_EXCEEDS, MASK, HIT, LATE, LITTLE, SUM, BUSY, STALL, STEPS, NOT_RELEASED, RELEASED_TWICE, ARRIVES, NO_TIER, NO_OBJECT, TURNED_TOO_FAR, NOT_TURNED
+    GUESS_EXCEEDS, MASK, HIT, LATE, LITTLE, SUM, BUSY, STALL, STEPS, NOT_RELEASED, RELEASED_TWICE, ARRIVES, NO_TIER, NO_OBJECT, TURNED_TOO_FAR, NOT_TURNED,
+    UNTOLD_ROOM, SHRUNK, STAYS, SHRINKS_AT_HAND
 } plant;
 
 /* Two steps' worth of a run that is right but for what is planted: layer 0 wants 1 and 2, layer 1 wants 3 of its own, for which 1 leaves. */
@@ -53,11 +54,21 @@ static void audit_play(stage *s, plant p)
     static const es_option share = {.name = "share", .type = ES_OPT_REAL, .min = 0, .max = 1};
     const es_turn turn = {"policy.share", &share, 0.5, p == TURNED_TOO_FAR ? 1.5 : p == NOT_TURNED ? 0.5 : 0.75};
     stage_tell(s, (es_fact){.kind = ES_FACT_TURN, .at = 130, .turn = &turn});
+    if (p == UNTOLD_ROOM)
+        s->room[CACHE] = 1;
+    if (p == SHRUNK || p == STAYS) {
+        s->room[CACHE] = 1;
+        stage_tell(s, (es_fact){.kind = ES_FACT_ROOM, .at = 130, .to = CACHE});
+    }
+    if (p == SHRUNK)
+        stage_move(s, ES_FACT_EVICT, 130, 2, CACHE, ES_NO_TIER, ES_SHRINK);
     if (p == HIT)
         s->mask[CACHE][2][1] |= 8;
     if (p == LATE)
         s->mask[CACHE][1][1] |= 8;
     stage_gate(s, 200, 1, 0x8);
+    if (p == SHRINKS_AT_HAND)
+        stage_tell(s, (es_fact){.kind = ES_FACT_ROOM, .at = 200, .to = CACHE});
     if (p != EXCEEDS)
         stage_copy(s, ES_FACT_EVICT, 200, 1);
     stage_fetch(s, 200, 210, L1 + 3);
@@ -122,6 +133,10 @@ static void each_planted_fault_is_caught(void **state)
         {RELEASED_TWICE, "event 1 is released, expected the one whose gate was passed last (1)"},
         {TURNED_TOO_FAR, "at 130 ns, turn: policy.share is turned to 1.5, expected 0 to 1"},
         {NOT_TURNED, "at 130 ns, turn: policy.share is turned to the 0.5 it has, expected another value"},
+        {UNTOLD_ROOM, "at 220 ns, release: tier cache has room for 1 units, expected 2, for no change was told"},
+        {SHRUNK, NULL},
+        {STAYS, "at 200 ns, use: 2 units stay in tier cache, expected at most the 1 of its new room"},
+        {SHRINKS_AT_HAND, "at 200 ns, room: tier cache changes while event 2 is at hand, expected it to wait for the release"},
         {ARRIVES, "layer 3 expert 0 in tier dram arrives by demotion, expected it to have left the tier above"},
         {NO_TIER, "tier 7, expected below 3"},
         {NO_OBJECT, "object 128, expected below 128"},

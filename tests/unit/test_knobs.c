@@ -189,7 +189,7 @@ static void parts_wake_when_they_asked_and_not_after_the_end(void **state)
     script s = {.notes = &n, .every = 700};
     stage(&r, true, 2);                         /* two misses of 1100 ns */
     stage_watch(&r, &n, 350, &w);
-    r.plan.tuner = rig_own(&script_tuner.part, &s, "tuner");
+    rig_tune(&r, rig_own(&script_tuner.part, &s, "tuner"));
     rig_observe(&r, "audit");
     expect_ok(&r);
     static const struct { es_time at; char what; } expected[] = {{0, 'a'}, {0, 'w'}, {350, 'w'}, {700, 'a'}, {700, 'w'}, {1050, 'w'}, {1400, 'a'}, {1400, 'w'},
@@ -261,7 +261,7 @@ static void wakes_do_not_keep_a_stuck_run_alive(void **state)
     stage(&r, true, 3);
     stage_policy(&r, &p);
     stage_watch(&r, NULL, 500, &w);
-    r.plan.tuner = rig_own(&script_tuner.part, &s, "tuner");
+    rig_tune(&r, rig_own(&script_tuner.part, &s, "tuner"));
     assert_int_equal(rig_run(&r), ES_ESTUCK);
     assert_non_null(strstr(r.err.text, "layer 0 of step 2 waits for 1 experts"));
     rig_close(&r);
@@ -281,7 +281,7 @@ static void a_turned_option_is_followed_from_then_on(void **state)
         stage(&r, true, 41);
         stage_policy(&r, &p);
         stage_watch(&r, &n, ES_NEVER, &w);
-        r.plan.tuner = rig_own(&script_tuner.part, &s, "tuner");
+        rig_tune(&r, rig_own(&script_tuner.part, &s, "tuner"));
         rig_observe(&r, "audit");
         expect_ok(&r);
         assert_int_equal(rig_view(&r)->tier[0].resident[0], turned ? 1u << 0 | 1u << 1 : 1u << 1 | 1u << 2);
@@ -315,7 +315,7 @@ static void a_value_is_brought_inside_the_bounds(void **state)
         stage(&r, true, 3);
         stage_policy(&r, &p);
         stage_watch(&r, &n, ES_NEVER, &w);
-        r.plan.tuner = rig_own(&script_tuner.part, &s, "tuner");
+        rig_tune(&r, rig_own(&script_tuner.part, &s, "tuner"));
         rig_observe(&r, "audit");
         expect_ok(&r);
         assert_int_equal(n.count, 1 + cases[i].turns);
@@ -335,7 +335,7 @@ static void turning_is_part_of_the_digest(void **state)
         script s = {.every = ES_NEVER, .path = "policy.whole", .value = 6 + i};
         stage(&r, true, 3);
         stage_policy(&r, &p);
-        r.plan.tuner = rig_own(&script_tuner.part, &s, "tuner");
+        rig_tune(&r, rig_own(&script_tuner.part, &s, "tuner"));
         rig_observe(&r, "digest");
         expect_ok(&r);
         snprintf(digest[i], sizeof digest[i], "%s", rig_said(&r, "digest.facts"));
@@ -361,17 +361,17 @@ static void what_cannot_be_tuned_is_said_beforehand(void **state)
     script s = {.every = 100, .path = "policy.refuses", .must = true};
     stage(&r, true, 3);
     stage_policy(&r, &p);
-    r.plan.tuner = rig_own(&script_tuner.part, &s, "tuner");
+    rig_tune(&r, rig_own(&script_tuner.part, &s, "tuner"));
     expect_refused(&r, "tuner: there is no knob policy.refuses");
 
     stage(&r, false, 3);
-    r.plan.tuner = rig_own(&script_tuner.part, &s, "tuner");
+    rig_tune(&r, rig_own(&script_tuner.part, &s, "tuner"));
     expect_refused(&r, "tuner: script needs clock \"simulated\"; under clock \"none\" no time passes and it would never wake");
 
     es_tuner sleeper = script_tuner;
     sleeper.part.wake = NULL;
     stage(&r, true, 3);
-    r.plan.tuner = rig_own(&sleeper.part, &s, "tuner");
+    rig_tune(&r, rig_own(&sleeper.part, &s, "tuner"));
     expect_refused(&r, "tuner: script has no wake or adjusts nothing; a tuner needs both");
 
     static const es_option loose[] = {{.name = "high", .type = ES_OPT_REAL, .offset = offsetof(pick, high), .tunable = true, .help = "No bounds."}, {0}};
@@ -379,7 +379,7 @@ static void what_cannot_be_tuned_is_said_beforehand(void **state)
     endless.part.options = loose;
     stage(&r, true, 3);
     r.plan.policy = rig_own(&endless.part, &p, "policy");
-    r.plan.tuner = rig_own(&script_tuner.part, &s, "tuner");
+    rig_tune(&r, rig_own(&script_tuner.part, &s, "tuner"));
     expect_refused(&r, "policy: option high of part pick is tunable but has no bounds");
 }
 
