@@ -9,6 +9,7 @@ static const struct {
     es_code (*go)(const sweep_args *args, const char *file, es_err *err);
 } sweep_verbs[] = {
     {"plan", sweep_plan},
+    {"run", sweep_run},
 };
 
 enum { SWEEP_VERBS = sizeof sweep_verbs / sizeof *sweep_verbs };
@@ -39,6 +40,10 @@ static es_code sweep_exec(int count, char **args, es_err *err)
     sweep_args sweep = {0};
     const cmd_flag flags[] = {
         {.name = "--out", .letter = "-o", .value = &sweep.out},
+        {.name = "--shard", .value = &sweep.shard},
+        {.name = "--jobs", .letter = "-j", .value = &sweep.jobs},
+        {.name = "--time", .value = &sweep.time},
+        {.name = "--memory", .value = &sweep.memory},
         {.name = "--json", .on = &sweep.json},
         {.name = "--yes", .on = &sweep.many},
         {.name = "--quiet", .letter = "-q", .on = &sweep.quiet},
@@ -53,12 +58,18 @@ static es_code sweep_exec(int count, char **args, es_err *err)
 
 const cmd_entry cmd_sweep = {
     .name = "sweep",
-    .usage = "plan FILE [--json] [--yes]",
+    .usage = "plan|run FILE|DIR [options]",
     .brief = "Run many variants of one config: policies x capacities x machines x traces.",
-    .help = "  expertsim sweep plan FILE [--json]    what a sweep file would run\n"
+    .help = "  expertsim sweep plan FILE [--json]                   what a sweep file would run\n"
+            "  expertsim sweep run FILE -o DIR [-j N] [--shard i/n]   run what is not in DIR yet; the same command goes on where it was stopped\n"
             "\n"
             "A sweep file names a base config and axes, values for any key of it; keys: expertsim describe sweep\n"
             "\n"
-            "  --yes  more than 1,000,000 points are meant\n",
+            "  --jobs N        processes at once; absent: as many as there are processors\n"
+            "  --shard i/n     only part i of n (0/4 to 3/4), for several machines on one folder; absent: as Slurm or MPI number this process\n"
+            "  --time TIME     give a point up after this time: 90s; absent: as the file says\n"
+            "  --memory BYTES  what a point may take beside the trace, which all share: 4GiB\n"
+            "  --yes           more than 1,000,000 points are meant\n"
+            "  --quiet         print nothing but errors\n",
     .exec = sweep_exec,
 };

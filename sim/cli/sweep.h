@@ -12,5 +12,6 @@ typedef struct sweep_args {
 } sweep_args;
 
 es_code sweep_plan(const sweep_args *args, const char *file, es_err *err);
+es_code sweep_run(const sweep_args *args, const char *file, es_err *err);
 
 #endif

@@ -44,6 +44,9 @@ es_code es_sweep_config(const es_sweep *sweep, const es_sweep_point *point, es_c
 /* "policy=lru, tiers.cache.capacity=5%", for people. */
 void es_sweep_describe(const es_sweep *sweep, const es_sweep_point *point, es_text *out);
 
+/* In an error that says "--set KEY" of a point's config: names the axis instead, for it was the axis that said so. Returns the code. */
+es_code es_sweep_blame(const es_sweep *sweep, es_err *err);
+
 /* The plan as JSON, what status and collect go by:
  *     name, brief, version; counts {combinations, left_out, points, replications, alike, traces};
  *     columns [{name, axis, values}...]; metrics {name: formula}; points [[id, number, replication, a value per column]...] */
