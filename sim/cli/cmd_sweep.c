@@ -10,6 +10,8 @@ static const struct {
 } sweep_verbs[] = {
     {"plan", sweep_plan},
     {"run", sweep_run},
+    {"status", sweep_status},
+    {"collect", sweep_collect},
 };
 
 enum { SWEEP_VERBS = sizeof sweep_verbs / sizeof *sweep_verbs };
@@ -45,6 +47,7 @@ static es_code sweep_exec(int count, char **args, es_err *err)
         {.name = "--time", .value = &sweep.time},
         {.name = "--memory", .value = &sweep.memory},
         {.name = "--json", .on = &sweep.json},
+        {.name = "--partial", .on = &sweep.partial},
         {.name = "--yes", .on = &sweep.many},
         {.name = "--quiet", .letter = "-q", .on = &sweep.quiet},
         {0},
@@ -58,10 +61,12 @@ static es_code sweep_exec(int count, char **args, es_err *err)
 
 const cmd_entry cmd_sweep = {
     .name = "sweep",
-    .usage = "plan|run FILE|DIR [options]",
+    .usage = "plan|run|status|collect FILE|DIR [options]",
     .brief = "Run many variants of one config: policies x capacities x machines x traces.",
-    .help = "  expertsim sweep plan FILE [--json]                   what a sweep file would run\n"
+    .help = "  expertsim sweep plan FILE [--json]                     what a sweep file would run\n"
             "  expertsim sweep run FILE -o DIR [-j N] [--shard i/n]   run what is not in DIR yet; the same command goes on where it was stopped\n"
+            "  expertsim sweep status DIR [--json]                    what is done and left, and why points failed\n"
+            "  expertsim sweep collect DIR [-o FILE.h5] [--partial]   all results in one table: FILE.h5 and FILE.csv; absent: DIR/table\n"
             "\n"
             "A sweep file names a base config and axes, values for any key of it; keys: expertsim describe sweep\n"
             "\n"
@@ -69,6 +74,7 @@ const cmd_entry cmd_sweep = {
             "  --shard i/n     only part i of n (0/4 to 3/4), for several machines on one folder; absent: as Slurm or MPI number this process\n"
             "  --time TIME     give a point up after this time: 90s; absent: as the file says\n"
             "  --memory BYTES  what a point may take beside the trace, which all share: 4GiB\n"
+            "  --partial       collect what there is, though points are missing\n"
             "  --yes           more than 1,000,000 points are meant\n"
             "  --quiet         print nothing but errors\n",
     .exec = sweep_exec,

@@ -79,7 +79,7 @@ def parts(check, folder):
     """Parts of a sweep are apart, and together they are all of it; as numbered by hand, by Slurm and by MPI."""
     path = folder.sweep(POLICIES, replications={'count': 3})
     everything = {row[0] for row in json.loads(fine('plan', path, '--json'))['points']}
-    for count in (1, 2, 4, 40):
+    for count in (1, 2, 4, 11):
         seen = []
         for i in range(count):
             out = 'part%d-%d' % (count, i)
@@ -125,7 +125,7 @@ def ended(check, folder):
     everything = {row[0] for row in json.loads(fine('plan', path, '--json'))['points']}
     for how in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM):
         out, rounds, between = folder.at('ended%d' % how), 0, 0
-        while rounds < 7:
+        while rounds < 5:
             run = subprocess.Popen([TOOL, 'sweep', 'run', path, '-o', out, '-j', '3', '-q'], stderr=subprocess.PIPE, text=True)
             time.sleep(draw.uniform(0.1, 0.9))
             run.send_signal(how)
@@ -144,8 +144,16 @@ def ended(check, folder):
         check.equal('some rounds ended in the middle (%s)' % how.name, between > 0, True)
         fine('run', path, '-o', out, '-j', '3', '-q')
         check.equal('all are there after %s, and nothing else' % how.name, points(folder, 'ended%d' % how), everything)
+        fine('collect', out, '-o', folder.at('ended%d.h5' % how), '-q')
         for name in sorted(everything)[::99]:
             check.equal('whole', result(os.path.join(out, 'points', name + '.h5')) == kept(os.path.join(out, 'points', name + '.h5')), True)
+
+
+    fine('run', path, '-o', folder.at('undisturbed'), '-q')
+    fine('collect', folder.at('undisturbed'), '-o', folder.at('undisturbed.h5'), '-q')
+    for end in ('.h5', '.csv'):
+        check.equal('the tables are those of an undisturbed run', [open(folder.at('ended%d%s' % (how, end)), 'rb').read() == open(folder.at('undisturbed' + end), 'rb').read()
+                                                                   for how in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)], [True] * 3)
 
 
 def faulty(folder, faults, **more):
