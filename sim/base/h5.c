@@ -268,6 +268,40 @@ es_code es_h5_group(es_h5 *file, const char *path, es_err *err)
     return code;
 }
 
+typedef struct h5_telling {
+    bool (*tell)(void *self, const char *name);
+    void *self;
+} h5_telling;
+
+static herr_t h5_tell(hid_t group, const char *name, const H5L_info_t *about, void *to)
+{
+    const h5_telling *telling = to;
+    (void)group, (void)about;
+    return telling->tell(telling->self, name) ? 0 : 1;
+}
+
+es_code es_h5_each(es_h5 *file, const char *group, bool (*tell)(void *self, const char *name), void *self, es_err *err)
+{
+    es_code code = ES_OK;
+    h5_telling telling = { tell, self };
+    H5E_BEGIN_TRY {
+        if (h5_find(file, group) == H5_THERE && H5Literate_by_name(file->id, group, H5_INDEX_NAME, H5_ITER_INC, NULL, h5_tell, &telling, H5P_DEFAULT) < 0)
+            code = h5_fault_in(err, file, group, "list");
+    } H5E_END_TRY
+    return code;
+}
+
+es_code es_h5_link_outside(es_h5 *file, const char *path, const char *other, const char *object, es_err *err)
+{
+    es_code code;
+    H5E_BEGIN_TRY {
+        code = es_h5_make_parents(file, path, err);
+        if (!code && H5Lcreate_external(other, object, file->id, path, H5P_DEFAULT, H5P_DEFAULT) < 0)
+            code = h5_fault_in(err, file, path, "link");
+    } H5E_END_TRY
+    return code;
+}
+
 /* --- attributes ----------------------------------------------------------------------------------------------------------------- */
 
 hid_t es_h5_text_type(size_t bytes)

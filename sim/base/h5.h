@@ -23,6 +23,10 @@ es_code es_h5_close(es_h5 *file, es_err *err);                        /* reports
 
 bool es_h5_has(es_h5 *file, const char *path);
 es_code es_h5_group(es_h5 *file, const char *path, es_err *err);      /* with its parents; fine when there */
+/* Names of what a group holds, in the order of their bytes; `tell` stops by returning false. A group that is missing holds nothing. */
+es_code es_h5_each(es_h5 *file, const char *group, bool (*tell)(void *self, const char *name), void *self, es_err *err);
+/* A link to an object of another file, whose path is relative to this file. Readers here do not follow it; h5py and h5dump do. */
+es_code es_h5_link_outside(es_h5 *file, const char *path, const char *other, const char *object, es_err *err);
 es_code es_h5_put_text(es_h5 *file, const char *object, const char *name, const char *value, es_err *err);     /* attributes */
 es_code es_h5_put_int(es_h5 *file, const char *object, const char *name, int64_t value, es_err *err);
 es_code es_h5_put_real(es_h5 *file, const char *object, const char *name, double value, es_err *err);
@@ -51,6 +55,9 @@ typedef struct es_h5_column {
     const char *units, *long_name;
 } es_h5_column;
 es_code es_h5_table_create(es_h5_data **out, es_h5 *file, const char *path, const es_h5_column *columns, size_t column_count, size_t row_bytes, es_err *err);
+/* The columns of these names and types of a table that is there (numbers only), into rows of memory like those that were appended. */
+es_code es_h5_table_open(es_h5_data **out, es_h5 *file, const char *path, const es_h5_column *columns, size_t column_count, size_t row_bytes, es_err *err);
+es_code es_h5_table_read(es_h5_data *table, uint64_t first, uint64_t count, void *rows, es_err *err);
 es_code es_h5_table_append(es_h5_data *table, uint64_t count, const void *rows, es_err *err);
 
 #endif

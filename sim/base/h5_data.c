@@ -221,6 +221,23 @@ static es_code h5_data_check(es_h5_data *data, hid_t type, hid_t creation, es_er
     return ES_OK;
 }
 
+/* Does a table have the columns of `row`, as numbers? Reading goes by their names. */
+static es_code h5_table_fits(const es_h5_data *data, hid_t type, hid_t row, es_err *err)
+{
+    if (H5Tget_class(type) != H5T_COMPOUND)
+        return es_err_set(err, ES_EINPUT, "%s: is no table", data->name);
+    for (int i = 0; i < H5Tget_nmembers(row); i++) {
+        char *name = H5Tget_member_name(row, (unsigned)i);
+        int at = H5Tget_member_index(type, name);
+        H5T_class_t kind = at < 0 ? H5T_NO_CLASS : H5Tget_member_class(type, (unsigned)at);
+        es_code code = kind == H5T_INTEGER || kind == H5T_FLOAT ? ES_OK : es_err_set(err, ES_EINPUT, "%s: has no column %s of numbers", data->name, name ? name : "?");
+        H5free_memory(name);
+        if (code)
+            return code;
+    }
+    return ES_OK;
+}
+
 static es_code h5_data_look(es_h5_data *data, es_err *err)
 {
     es_code code = ES_OK;
@@ -228,9 +245,11 @@ static es_code h5_data_look(es_h5_data *data, es_err *err)
     data->rank = space < 0 ? -1 : H5Sget_simple_extent_ndims(space);
     if (data->rank < 1 || data->rank > H5_RANK_MAX || H5Sget_simple_extent_dims(space, data->at, NULL) < 0)
         code = es_err_set(err, ES_EINPUT, "%s: has rank %d, not 1 to %d", data->name, data->rank, H5_RANK_MAX);
+    else if (data->row >= 0)
+        code = h5_table_fits(data, type, data->row, err);
     else if (!h5_type_of(type, &data->type))
         code = es_err_set(err, ES_EINPUT, "%s: has a type that is not read here (integers of 8 to 64 bits, f32 and f64 are)", data->name);
-    else
+    if (!code)
         code = h5_data_check(data, type, creation, err);
     for (int i = 0; !code && i < data->rank; i++)
         data->dims[i] = data->at[i];
@@ -254,6 +273,18 @@ static es_code h5_data_open(es_h5_data *data, const es_h5 *file, const char *pat
     return data->id < 0 ? es_h5_fault(err, data->name, "open as a dataset") : ES_OK;
 }
 
+static es_code h5_data_find(es_h5_data *data, es_h5 *file, const char *path, es_err *err)
+{
+    es_code code = es_h5_need(file, path, err);
+    if (!code)
+        code = h5_data_open(data, file, path, err);
+    if (!code)
+        code = h5_data_look(data, err);
+    if (!code && data->chunk_bytes > (data->filtered ? H5_CACHE / 2 : 0))
+        code = h5_data_open(data, file, path, err);
+    return code;
+}
+
 es_code es_h5_data_open(es_h5_data **out, es_h5 *file, const char *path, es_err *err)
 {
     es_h5_data *data = NULL;
@@ -262,13 +293,7 @@ es_code es_h5_data_open(es_h5_data **out, es_h5 *file, const char *path, es_err 
     if (code)
         return code;
     H5E_BEGIN_TRY {
-        code = es_h5_need(file, path, err);
-        if (!code)
-            code = h5_data_open(data, file, path, err);
-        if (!code)
-            code = h5_data_look(data, err);
-        if (!code && data->chunk_bytes > (data->filtered ? H5_CACHE / 2 : 0))
-            code = h5_data_open(data, file, path, err);
+        code = h5_data_find(data, file, path, err);
     } H5E_END_TRY
     if (code)
         es_h5_data_close(data);
@@ -311,7 +336,7 @@ static es_code h5_transfer(es_h5_data *data, hid_t memory, uint64_t first, uint6
     return code;
 }
 
-es_code es_h5_data_read(es_h5_data *data, es_h5_type type, uint64_t first, uint64_t count, void *out, es_err *err)
+static es_code h5_read(es_h5_data *data, hid_t memory, uint64_t first, uint64_t count, void *out, es_err *err)
 {
     es_code code;
     if (first > data->dims[0] || count > data->dims[0] - first)
@@ -320,9 +345,14 @@ es_code es_h5_data_read(es_h5_data *data, es_h5_type type, uint64_t first, uint6
     if (count == 0)
         return ES_OK;
     H5E_BEGIN_TRY {
-        code = h5_transfer(data, h5_memory_type(type), first, count, out, NULL, err);
+        code = h5_transfer(data, memory, first, count, out, NULL, err);
     } H5E_END_TRY
     return code;
+}
+
+es_code es_h5_data_read(es_h5_data *data, es_h5_type type, uint64_t first, uint64_t count, void *out, es_err *err)
+{
+    return h5_read(data, h5_memory_type(type), first, count, out, err);
 }
 
 static es_code h5_append(es_h5_data *data, hid_t memory, uint64_t count, const void *rows, es_err *err)
@@ -433,4 +463,28 @@ es_code es_h5_table_create(es_h5_data **out, es_h5 *file, const char *path, cons
 es_code es_h5_table_append(es_h5_data *table, uint64_t count, const void *rows, es_err *err)
 {
     return h5_append(table, table->row, count, rows, err);
+}
+
+es_code es_h5_table_open(es_h5_data **out, es_h5 *file, const char *path, const es_h5_column *columns, size_t column_count, size_t row_bytes, es_err *err)
+{
+    es_h5_data *table = NULL;
+    *out = NULL;
+    es_code code = h5_data_new(&table, file, path, err);
+    if (code)
+        return code;
+    table->type = ES_H5_TEXT;
+    H5E_BEGIN_TRY {
+        table->row = h5_row_type(columns, column_count, row_bytes, false);
+        code = table->row < 0 ? es_h5_fault(err, table->name, "describe the columns") : h5_data_find(table, file, path, err);
+    } H5E_END_TRY
+    if (code)
+        es_h5_data_close(table);
+    else
+        *out = table;
+    return code;
+}
+
+es_code es_h5_table_read(es_h5_data *table, uint64_t first, uint64_t count, void *rows, es_err *err)
+{
+    return h5_read(table, table->row, first, count, rows, err);
 }

@@ -28,8 +28,8 @@ _expertsim()
     describe)   words="$("$tool" describe --names 2>/dev/null)" ;;
     help)       words="$commands" ;;
     sweep)
-        words="--out --json --yes --quiet"
-        [ "$COMP_CWORD" -eq 2 ] && words="plan" ;;
+        words="--out --jobs --shard --time --memory --slurm --parallel --shards --throttle --hosts --json --partial --yes --quiet"
+        [ "$COMP_CWORD" -eq 2 ] && words="plan run status collect script" ;;
     trace)
         words="--set --out --format --json --append"
         [ "$COMP_CWORD" -eq 2 ] && words="info check import export generate" ;;

@@ -114,7 +114,7 @@ static es_code buffers_new(buffers *b, const es_plan *plan, es_err *err)
     *b = (buffers){.plan = plan, .slots = plan->source->info(plan->source_state)->buffers};
     if (plan->tier_count != 1)
         return es_err_set(err, ES_EINPUT, "tiers: a trace of buffers runs over one tier; there are %zu", plan->tier_count);
-    if (plan->predictor.part || plan->tuner.part)
+    if (plan->predictor.part || plan->tuner_count > 0)
         return es_err_set(err, ES_EINPUT, "%s: a trace of buffers has no experts and nothing to turn; leave it out", plan->predictor.part ? "predictor" : "tuner");
     es_code code = buffers_allocator(b, &plan->tiers[0], err);
     if (code == ES_OK)

@@ -16,6 +16,7 @@ typedef struct formula {
     es_formula_find *find;
     void *self;
     int depth;
+    bool measures;              /* dividing by 0 is no error */
     es_err *err;
 } formula;
 
@@ -211,9 +212,9 @@ static es_code formula_product(formula *f, formula_value *value)
         double other;
         f->at++;
         code = formula_other(f, value, formula_factor, &other);
-        if (code == ES_OK && c == '/' && other == 0.0)
+        if (code == ES_OK && c == '/' && other == 0.0 && !f->measures)
             return es_err_set(f->err, ES_EINPUT, "\"%s\": divides by 0", f->text);
-        value->number = c == '*' ? value->number * other : value->number / other;
+        value->number = c == '*' ? value->number * other : other == 0.0 ? (double)NAN : value->number / other;
     }
     return code;
 }
@@ -333,19 +334,30 @@ static es_code formula_either(formula *f, formula_value *value)
     return ES_OK;
 }
 
-es_code es_formula_with(const char *text, es_formula_find *find, void *self, double *value, es_err *err)
+static es_code formula_all(formula *f, double *value)
 {
-    formula f = {.text = text, .at = text, .find = find, .self = self, .err = err};
     formula_value result;
     *value = 0.0;
-    es_code code = formula_either(&f, &result);
-    if (code == ES_OK && formula_next(&f) != '\0')
-        return es_err_set(err, ES_EINPUT, "\"%s\": \"%s\" is left over", text, f.at);
+    es_code code = formula_either(f, &result);
+    if (code == ES_OK && formula_next(f) != '\0')
+        return es_err_set(f->err, ES_EINPUT, "\"%s\": \"%s\" is left over", f->text, f->at);
     if (code == ES_OK)
-        code = formula_number(&f, &result);
+        code = formula_number(f, &result);
     if (code == ES_OK)
         *value = result.number;
     return code;
+}
+
+es_code es_formula_with(const char *text, es_formula_find *find, void *self, double *value, es_err *err)
+{
+    formula f = {.text = text, .at = text, .find = find, .self = self, .err = err};
+    return formula_all(&f, value);
+}
+
+es_code es_formula_measure(const char *text, es_formula_find *find, void *self, double *value, es_err *err)
+{
+    formula f = {.text = text, .at = text, .find = find, .self = self, .measures = true, .err = err};
+    return formula_all(&f, value);
 }
 
 static const es_json *formula_report(void *self, const char *path)

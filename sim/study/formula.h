@@ -16,5 +16,7 @@ typedef const es_json *es_formula_find(void *self, const char *path);
 es_code es_formula(const char *text, const es_json *report, double *value, es_err *err);
 /* The same where paths are looked up by the caller. */
 es_code es_formula_with(const char *text, es_formula_find *find, void *self, double *value, es_err *err);
+/* The same for measurements: what is divided by 0 is not a number, and no error. */
+es_code es_formula_measure(const char *text, es_formula_find *find, void *self, double *value, es_err *err);
 
 #endif

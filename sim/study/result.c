@@ -365,38 +365,40 @@ static es_code result_flush(const char *path, es_err *err)
     return fine ? ES_OK : es_err_set(err, ES_EINPUT, "%s: cannot be written: %s", path, strerror(why));
 }
 
-es_code es_result_save_h5(const es_json *result, es_run *run, const char *path, es_err *err)
+es_code es_result_write_h5(const es_json *result, es_run *run, const char *path, es_err *err)
 {
-    es_text temporary = {0};
-    es_text_add(&temporary, "%s.tmp", path);
-    if (temporary.failed)
-        return es_text_free(&temporary), es_err_nomem(err, "the result");
     es_h5 *file = NULL;
-    es_code code = es_h5_create(&file, temporary.at, err);
-    if (code == ES_OK) {
-        code = result_h5_fill(file, result, run, err);
-        es_code closed = es_h5_close(file, code ? NULL : err);
-        code = code ? code : closed;
-    }
+    es_code code = es_h5_create(&file, path, err);
+    if (code)
+        return code;
+    code = result_h5_fill(file, result, run, err);
+    es_code closed = es_h5_close(file, code ? NULL : err);
+    return code ? code : closed;
+}
+
+/* Written beside its place and renamed, so that a reader sees all of it or none. */
+static es_code result_h5(const es_json *result, es_run *run, const char *path, const char *temporary, es_err *err)
+{
+    es_code code = es_result_write_h5(result, run, temporary, err);
     if (code == ES_OK)
-        code = result_flush(temporary.at, err);
-    if (code == ES_OK && rename(temporary.at, path) != 0)
+        code = result_flush(temporary, err);
+    if (code == ES_OK && rename(temporary, path) != 0)
         code = es_err_set(err, ES_EINPUT, "%s: cannot be replaced: %s", path, strerror(errno));
     if (code)
-        unlink(temporary.at);
-    es_text_free(&temporary);
+        unlink(temporary);
     return code;
 }
 
 es_code es_result_save(const es_json *result, es_run *run, const char *dir, es_err *err)
 {
-    es_text json = {0}, h5 = {0};
+    es_text json = {0}, h5 = {0}, temporary = {0};
     es_text_add(&json, "%s/result.json", dir);
     es_text_add(&h5, "%s/result.h5", dir);
+    es_text_add(&temporary, "%s/result.h5.tmp", dir);
     char *text = es_json_text(result);
-    es_code code = text && !json.failed && !h5.failed ? es_file_make_dirs(dir, err) : es_err_nomem(err, "the result");
+    es_code code = text && !json.failed && !h5.failed && !temporary.failed ? es_file_make_dirs(dir, err) : es_err_nomem(err, "the result");
     if (code == ES_OK)
-        code = es_result_save_h5(result, run, h5.at, err);
+        code = result_h5(result, run, h5.at, temporary.at, err);
     if (code == ES_OK)
         code = es_file_save(json.at, text, strlen(text), err);
     if (code && h5.at)
@@ -404,6 +406,7 @@ es_code es_result_save(const es_json *result, es_run *run, const char *dir, es_e
     free(text);
     es_text_free(&json);
     es_text_free(&h5);
+    es_text_free(&temporary);
     return code;
 }
 

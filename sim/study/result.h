@@ -29,8 +29,8 @@ char *es_result_text(const es_json *result, bool with_volatile);
 
 /* Writes DIR/result.json and DIR/result.h5, both whole or neither; with the tables of the run's observers when it is given. */
 es_code es_result_save(const es_json *result, es_run *run, const char *dir, es_err *err);
-/* Writes the second of these alone, to `path`.tmp, flushes it to the disk and renames: a reader sees all of it or none. */
-es_code es_result_save_h5(const es_json *result, es_run *run, const char *path, es_err *err);
+/* Writes the second of these alone, as it goes: to have all of it or none, write it under another name, flush and rename. */
+es_code es_result_write_h5(const es_json *result, es_run *run, const char *path, es_err *err);
 /* The resolved config in a result.json or result.h5, and what the user wrote. *dir: where it was made. Both NULL when the result does not
  * say; the caller frees all three. */
 es_code es_result_config(const char *path, es_json **config, es_json **input, char **dir, es_err *err);

@@ -44,10 +44,24 @@ es_code es_sweep_config(const es_sweep *sweep, const es_sweep_point *point, es_c
 /* "policy=lru, tiers.cache.capacity=5%", for people. */
 void es_sweep_describe(const es_sweep *sweep, const es_sweep_point *point, es_text *out);
 
+/* In an error that says "--set KEY" of a point's config: names the axis instead, for it was the axis that said so. Returns the code. */
+es_code es_sweep_blame(const es_sweep *sweep, es_err *err);
+
 /* The plan as JSON, what status and collect go by:
  *     name, brief, version; counts {combinations, left_out, points, replications, alike, traces};
  *     columns [{name, axis, values}...]; metrics {name: formula}; points [[id, number, replication, a value per column]...] */
 es_json *es_sweep_plan(const es_sweep *sweep);
+
+/* ---- a folder of results: DIR/plan.json, which is the plan, and DIR/points/ID.h5, or ID.err where a point failed ---- */
+
+/* {name, points, done, left, failed [{id, what, reason, said}...]}: what: its values; reason: one sentence; said: the last of what it wrote. */
+es_code es_sweep_status(const char *dir, es_json **out, es_err *err);
+
+/* Makes one table of all results: `h5` with /points (a row per point: id, number, values of the axes, metrics), /hist (histograms of the
+ * points, replications added up) and, when it lies in the folder itself, /results (a link to each result); `csv` with the rows. They
+ * depend on the plan and the results alone, not on who made them when. `some`: points that are not there are left out; otherwise they
+ * are an error. Both are whole or not there. */
+es_code es_sweep_collect(const char *dir, const char *h5, const char *csv, bool some, es_err *err);
 
 /* The tables behind the keys of a sweep file, for `describe` and the README: keys "sweep", "sweep.axes.NAME" ... `i` walks them. */
 const es_config_table *es_sweep_table_at(size_t i);

@@ -1,8 +1,9 @@
 /* Inside a sweep: what its files share. See sweep.h.
  *
- *     sweep.c         the file, its tables, replications, the plan as JSON      sweep_axes.c   axes and their values
+ *     sweep.c         the file, its tables, replications                        sweep_axes.c   axes and their values
  *     sweep_points.c  combinations, constraints, configs of points              sweep_range.c  ranges and designs
- *     sweep_id.c      ids of points, digests of files */
+ *     sweep_id.c      ids of points, digests of files                           sweep_plan.c   the plan as JSON
+ *     sweep_folder.c  a plan read back; what is done                            sweep_collect.c, sweep_hist.c   the table of all results */
 #ifndef ES_STUDY_SWEEP_INSIDE_H
 #define ES_STUDY_SWEEP_INSIDE_H
 
@@ -102,6 +103,31 @@ es_code sweep_design_fill(const sweep_design *design, size_t dimensions, double 
 es_code sweep_points_make(es_sweep *sweep, bool many, es_err *err);
 /* The position of an axis at a combination. */
 size_t sweep_position(const es_sweep *sweep, const sweep_axis *axis, uint64_t combination);
+
+/* ---- sweep_folder.c ---- */
+typedef struct sweep_plan {     /* plan.json, checked */
+    const char *dir;
+    es_json *json;
+    const char *name;
+    const es_json *columns, *metrics, *points;
+    size_t column_count, metric_count, count;
+    bool usual;                 /* nobody chose the metrics */
+} sweep_plan;
+es_code sweep_plan_open(sweep_plan *plan, const char *dir, es_err *err);
+void sweep_plan_close(sweep_plan *plan);
+const char *sweep_row_id(const es_json *row);
+/* "DIR/points/ID.h5" */
+void sweep_point_path(const char *dir, const char *id, const char *suffix, char *path, size_t room);
+
+/* ---- sweep_hist.c ---- */
+typedef struct sweep_hists sweep_hists;
+struct es_h5;
+es_code sweep_hists_new(sweep_hists **out, struct es_h5 *to, es_err *err);
+/* Adds what a result has under /hist to that of the point with this number; numbers come in ascending order. */
+es_code sweep_hists_add(sweep_hists *h, struct es_h5 *result, int64_t number, es_err *err);
+/* Writes the last point's. */
+es_code sweep_hists_end(sweep_hists *h, es_err *err);
+void sweep_hists_free(sweep_hists *h);
 
 /* ---- sweep_id.c ---- */
 /* The id of a resolved config, and a number that is the same for points that read the same trace in the same way. */

@@ -94,15 +94,16 @@ static es_code points_allowed(const es_sweep *sweep, uint64_t combination, bool 
 
 void es_sweep_describe(const es_sweep *sweep, const es_sweep_point *point, es_text *out)
 {
+    size_t start = out->length;
     for (size_t a = 0; a < sweep->axes; a++) {
         const sweep_axis *axis = &sweep->axis[a];
         size_t at = sweep_position(sweep, axis, point->combination);
         if (axis->labels)
-            es_text_add(out, "%s%s=%s", out->length ? ", " : "", axis->name, cJSON_GetArrayItem(axis->labels, (int)at)->valuestring);
+            es_text_add(out, "%s%s=%s", out->length > start ? ", " : "", axis->name, cJSON_GetArrayItem(axis->labels, (int)at)->valuestring);
         for (size_t p = 0; p < axis->paths && !axis->labels; p++) {
             const es_json *value = axis->value[at * axis->paths + p];
             char *text = cJSON_IsString(value) ? NULL : cJSON_PrintUnformatted(value);
-            es_text_add(out, "%s%s=%s", out->length ? ", " : "", axis->path[p], text ? text : cJSON_IsString(value) ? value->valuestring : "?");
+            es_text_add(out, "%s%s=%s", out->length > start ? ", " : "", axis->path[p], text ? text : cJSON_IsString(value) ? value->valuestring : "?");
             cJSON_free(text);
         }
     }
@@ -110,35 +111,47 @@ void es_sweep_describe(const es_sweep *sweep, const es_sweep_point *point, es_te
         es_text_add(out, ", replication %lld", (long long)(sweep->replications.first + point->replication));
 }
 
-/* "FILE: axes.policy: policy.name: there is no policy ..." from what the config says of the setting that the axis made. */
-static es_code points_blame(const es_sweep *sweep, const es_sweep_point *point, es_err *err)
+/* The axis that has the key, or what is part of it. */
+static const char *points_axis(const es_sweep *sweep, const char *key)
 {
-    static const char said[] = "--set";
-    char key[ES_KEY] = "", text[sizeof err->text];
-    snprintf(text, sizeof text, "%s", err->text);
-    const char *rest = text;
-    if (strncmp(text, said, sizeof said - 1) == 0) {
-        const char *at = text + sizeof said - 1;
-        bool named = *at == ' ';                            /* "--set KEY: TEXT", or "--set: KEY: TEXT" */
-        at += strspn(at, ": ");
-        snprintf(key, sizeof key, "%.*s", (int)strcspn(at, ":"), at);
-        rest = named ? at + strcspn(at, ":") : at;
-        rest += named ? strspn(rest, ": ") : 0;
-    }
-    const char *axis = NULL;
-    for (size_t a = 0; a < sweep->axes && *key; a++)
+    for (size_t a = 0; a < sweep->axes; a++)
         for (size_t p = 0; p < sweep->axis[a].paths; p++) {
             const char *path = sweep->axis[a].path[p];
             size_t length = strlen(path);
             if (strncmp(key, path, length) == 0 && (key[length] == '\0' || key[length] == '.'))
-                axis = sweep->axis[a].name;
+                return sweep->axis[a].name;
         }
+    return NULL;
+}
+
+es_code es_sweep_blame(const es_sweep *sweep, es_err *err)
+{
+    static const char said[] = "--set";
+    if (!err || strncmp(err->text, said, sizeof said - 1) != 0)
+        return err ? err->code : ES_OK;
+    char key[ES_KEY], text[sizeof err->text];
+    snprintf(text, sizeof text, "%s", err->text + sizeof said - 1);
+    bool named = *text == ' ';                  /* "--set KEY: TEXT", or "--set: KEY: TEXT" */
+    const char *rest = text + strspn(text, ": ");
+    snprintf(key, sizeof key, "%.*s", (int)strcspn(rest, ":"), rest);
+    if (named) {
+        rest += strcspn(rest, ":");
+        rest += strspn(rest, ": ");
+    }
+    const char *axis = points_axis(sweep, key);
+    return es_err_set(err, err->code, "%s%.200s: %.800s", axis ? "axes." : "", axis ? axis : "replications", rest);
+}
+
+/* "FILE: axes.policy: policy.name: there is no policy ... (at policy=lruu)" */
+static void points_blame(const es_sweep *sweep, const es_sweep_point *point, es_err *err)
+{
+    char text[sizeof err->text];
     es_text where = {0};
+    es_sweep_blame(sweep, err);
+    snprintf(text, sizeof text, "%s", err->text);
     es_sweep_describe(sweep, point, &where);
-    es_code code = es_err_set(err, err->code, "%.200s: %s%.120s%s%.480s (at %.160s)", sweep->path, axis ? "axes." : *key ? "replications: " : "", axis ? axis : "",
-        axis ? ": " : "", rest, where.at ? where.at : "");
+    es_err_set(err, err->code, "%.200s: %.600s (at %.160s)", sweep->path, text, where.at ? where.at : "");
     es_text_free(&where);
-    return code;
 }
 
 /* Points run at the same time and see their trace together: what is one for all of them they cannot have. */
@@ -193,7 +206,8 @@ es_code es_sweep_config(const es_sweep *sweep, const es_sweep_point *point, es_c
     if (code == ES_OK)
         code = es_config_inherit(*out, sweep->base.input, err);
     if (code) {
-        points_blame(sweep, point, err);
+        if (err)
+            points_blame(sweep, point, err);
         es_config_free(*out);
         *out = NULL;
     }

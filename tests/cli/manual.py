@@ -146,7 +146,7 @@ def completion(check):
             line = 'source %s; COMP_WORDS=(%s); COMP_CWORD=%d; _expertsim; echo "${COMPREPLY[@]}"' % (script, ' '.join(words), len(words) - 1)
             done = subprocess.run(['bash', '-c', line], capture_output=True, text=True, env=env)
             check.equal('completes ' + ' '.join(words), done.stdout.split(), want)
-        for command in ('run', 'rerun', 'list', 'trace', 'selftest', 'reproduce'):
+        for command in ('run', 'rerun', 'list', 'trace', 'sweep', 'selftest', 'reproduce'):
             words = re.search(r'^    [a-z|]*\b%s\b[a-z|]*\)\s+words="([^"]*)"' % command, open(script).read(), re.M).group(1).split()
             flags = set(re.findall(r'--[a-z]+', call('help', command)))
             check.equal('completion of %s knows its flags' % command, sorted(flags - set(words)), [])

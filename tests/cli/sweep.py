@@ -2,7 +2,6 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 
@@ -10,45 +9,7 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), 
 sys.path.insert(0, os.path.join(ROOT, 'tests', 'support'))
 import tool
 
-TOOL = os.path.abspath(tool.TOOL)
-TRACE = {'source': {'name': 'synthetic', 'layers': 4, 'experts': 16, 'top_k': 2, 'requests': 2, 'prompt_tokens': 4, 'decode_tokens': 40, 'seed': 3}}
-BASE = {
-    'name': 'small', 'trace': TRACE, 'model': {'expert_bytes': '1MiB'}, 'policy': 'lru',
-    'tiers': {'cache': {'capacity': '16slots', 'compute': 'gpu'}, 'host': {'home': True}},
-    'channels': {'pcie': {'timing': {'name': 'constant', 'time': '1ms'}}, 'gpu': {'timing': {'name': 'compute', 'dense': '1ms', 'expert': '10us'}}},
-    'links': [{'from': 'host', 'to': 'cache', 'channels': ['pcie']}],
-}
-CAPACITY = 'tiers.cache.capacity'
-
-
-def call(*args, **more):
-    return subprocess.run([TOOL, 'sweep'] + list(args), capture_output=True, text=True, **more)
-
-
-class Folder:
-    """A folder with sweep files in it."""
-
-    def __init__(self, path):
-        self.path = os.path.realpath(path)
-        self.write('base.json', BASE)
-
-    def at(self, *names):
-        return os.path.join(self.path, *names)
-
-    def write(self, name, value):
-        os.makedirs(os.path.dirname(self.at(name)), exist_ok=True)
-        with open(self.at(name), 'w') as f:
-            f.write(value if isinstance(value, str) else json.dumps(value))
-        return self.at(name)
-
-    def sweep(self, axes, name='sweep.json', **more):
-        return self.write(name, {'base': 'base.json', 'axes': axes, **more})
-
-    def plan(self, axes, **more):
-        done = call('plan', self.sweep(axes, **more), '--json')
-        if done.returncode != 0:
-            raise RuntimeError(done.stderr)
-        return json.loads(done.stdout)
+from sweeps import CAPACITY, Folder, call, fine
 
 
 def values(plan):
@@ -115,9 +76,7 @@ def replicated(check, folder):
     check.equal('replications are the innermost', values(plan), [[p, r] for p in ('lru', 'fifo') for r in (5, 6, 7)])
     check.equal('and share their number', [row[1] for row in plan['points']], [0, 0, 0, 1, 1, 1])
     check.equal('each has its own trace', plan['counts']['traces'], 3)
-    for name, seed in (('a.h5', 1), ('b.h5', 2)):
-        subprocess.run([TOOL, 'trace', 'generate', '-o', folder.at(name), '--set', 'layers=3', '--set', 'experts=8', '--set', 'top_k=2', '--set', 'requests=1', '--set', 'prompt_tokens=1',
-                        '--set', 'decode_tokens=20', '--set', 'seed=%d' % seed], check=True)
+    folder.traces()
     plan = folder.plan({'policy': ['lru', 'fifo']}, replications={'count': 2, 'traces': ['a.h5', {'path': 'b.h5', 'format': 'native'}]})
     check.equal('on each trace', [row[1:] for row in values(plan)], 2 * [['a.h5', 0], ['a.h5', 1], ['{"path":"b.h5","format":"native"}', 0], ['{"path":"b.h5","format":"native"}', 1]])
     check.equal('two traces', plan['counts']['traces'], 2)
@@ -127,16 +86,16 @@ def ids(check, folder):
     """An id follows what is simulated and nothing else."""
     axes = {'policy': ['lru', 'lfu'], 'trace.path': ['a.h5', 'b.h5']}
     plan = folder.plan(axes)
-    inline = json.loads(call('plan', folder.write('inline.json', {'base': {'include': 'base.json'}, 'axes': axes}), '--json').stdout)
-    there = json.loads(call('plan', 'sweep.json', '--json', cwd=folder.path).stdout)
+    inline = json.loads(fine('plan', folder.write('inline.json', {'base': {'include': 'base.json'}, 'axes': axes}), '--json'))
+    there = json.loads(fine('plan', 'sweep.json', '--json', cwd=folder.path))
     check.equal('the same base written in place, another name for the sweep', inline['points'], plan['points'])
     check.equal('from another directory', there['points'], plan['points'])
     os.mkdir(folder.at('moved'))
     for name in ('base.json', 'sweep.json', 'a.h5', 'b.h5'):
         shutil.copy(folder.at(name), folder.at('moved', name))
-    check.equal('moved elsewhere', json.loads(call('plan', folder.at('moved', 'sweep.json'), '--json').stdout)['points'], plan['points'])
+    check.equal('moved elsewhere', json.loads(fine('plan', folder.at('moved', 'sweep.json'), '--json'))['points'], plan['points'])
     shutil.copy(folder.at('a.h5'), folder.at('moved', 'b.h5'))
-    moved = json.loads(call('plan', folder.at('moved', 'sweep.json'), '--json').stdout)
+    moved = json.loads(fine('plan', folder.at('moved', 'sweep.json'), '--json'))
     check.equal('two files with the same content are one trace', (len(moved['points']), moved['counts']['alike']), (2, 2))
     check.equal('what is left is what was', [row[0] for row in moved['points']], [row[0] for row in plan['points'][::2]])
     alike = folder.plan({'policy': ['lru', {'name': 'lru'}, 'lfu'], 'seed': [1, 2]})

@@ -230,6 +230,80 @@ static void a_table_is_a_packed_compound_with_its_units_beside_it(void **state)
     good(es_h5_close(again, &err), &err);
 }
 
+static void the_columns_of_a_table_that_are_asked_for_come_back(void **state)
+{
+    typedef struct part { int64_t bytes, layer; } part;
+    static const es_h5_column wanted[] = {
+        { "bytes", ES_H5_I64, offsetof(part, bytes), 0, NULL, NULL },
+        { "layer", ES_H5_I64, offsetof(part, layer), 0, NULL, NULL },       /* stored as 32 bits */
+    };
+    static const es_h5_column absent[] = { { "megabytes", ES_H5_I64, 0, 0, NULL, NULL } }, text[] = { { "kind", ES_H5_I64, 0, 0, NULL, NULL } };
+    (void)state;
+    es_err err = { 0 };
+    es_h5_data *table;
+    part back[3] = { 0 };
+    write_sample("columns");
+    es_h5 *file = opened("columns");
+    good(es_h5_table_open(&table, file, "/run/steps", wanted, 2, sizeof(part), &err), &err);
+    assert_int_equal(es_h5_data_dims(table)[0], 3);
+    good(es_h5_table_read(table, 1, 2, back, &err), &err);
+    assert_int_equal(back[0].bytes, -20);
+    assert_int_equal(back[0].layer, 2);
+    assert_int_equal(back[1].bytes, 30);
+    expect_fault(es_h5_table_read(table, 2, 2, back, &err), &err, "/run/steps: rows 2 to 4 are asked for, it has 3");
+    es_h5_data_close(table);
+    expect_fault(es_h5_table_open(&table, file, "/run/steps", absent, 1, 8, &err), &err, "/run/steps: has no column megabytes of numbers");
+    expect_fault(es_h5_table_open(&table, file, "/run/steps", text, 1, 8, &err), &err, "/run/steps: has no column kind of numbers");
+    expect_fault(es_h5_table_open(&table, file, "/run/x", wanted, 2, sizeof(part), &err), &err, "/run/x: is no table");
+    expect_fault(es_h5_table_open(&table, file, "/run/y", wanted, 2, sizeof(part), &err), &err, "/run/y: is missing");
+    good(es_h5_close(file, &err), &err);
+}
+
+typedef struct names { char text[64]; int most; } names;
+
+static bool note_name(void *self, const char *name)
+{
+    names *n = self;
+    strncat(n->text, name, sizeof n->text - strlen(n->text) - 2);
+    strcat(n->text, ".");
+    return --n->most > 0;
+}
+
+static void the_members_of_a_group_are_told_in_the_order_of_their_names(void **state)
+{
+    (void)state;
+    es_err err = { 0 };
+    es_h5 *file;
+    names all = { "", 9 }, two = { "", 2 }, none = { "", 9 };
+    good(es_h5_create(&file, at("names"), &err), &err);
+    for (size_t i = 0; i < 4; i++)
+        good(es_h5_group(file, (const char *[]){ "/g/c", "/g/a", "/g/d/e", "/g/b" }[i], &err), &err);
+    good(es_h5_each(file, "/g", note_name, &all, &err), &err);
+    good(es_h5_each(file, "/g", note_name, &two, &err), &err);
+    good(es_h5_each(file, "/h", note_name, &none, &err), &err);
+    assert_string_equal(all.text, "a.b.c.d.");
+    assert_string_equal(two.text, "a.b.");
+    assert_string_equal(none.text, "");
+    good(es_h5_close(file, &err), &err);
+}
+
+static void a_link_to_another_file_is_made_and_not_followed(void **state)
+{
+    (void)state;
+    es_err err = { 0 };
+    es_h5 *file;
+    es_h5_data *data;
+    write_sample("there");
+    good(es_h5_create(&file, at("here"), &err), &err);
+    good(es_h5_link_outside(file, "/results/one", "there", "/run/x", &err), &err);
+    expect_fault(es_h5_data_open(&data, file, "/results/one", &err), &err, "/results/one: is a soft or external link, which is not followed");
+    good(es_h5_close(file, &err), &err);
+    hid_t id = H5Fopen(at("here"), H5F_ACC_RDONLY, H5P_DEFAULT), set = H5Dopen2(id, "/results/one", H5P_DEFAULT);
+    assert_true(set >= 0);          /* relative to this file, wherever that is */
+    H5Dclose(set);
+    H5Fclose(id);
+}
+
 static void the_same_calls_write_the_same_bytes_a_second_later(void **state)
 {
     (void)state;
@@ -361,6 +435,12 @@ static void any_byte_of_a_file_may_be_wrong_without_harm(void **state)
                 (void)!es_h5_data_read(x, ES_H5_F32, 0, 1, row, &err);
             es_h5_data_close(x);
         }
+        if (!es_h5_table_open(&x, file, "/run/steps", sample_columns, 2, sizeof(sample_row), &err)) {
+            sample_row row[3];
+            if (es_h5_data_rank(x) == 1 && es_h5_data_dims(x)[0] == 3)
+                (void)!es_h5_table_read(x, 0, 3, row, &err);
+            es_h5_data_close(x);
+        }
         (void)!es_h5_close(file, &err);
     }
     free(data);
@@ -374,6 +454,9 @@ int main(void)
         cmocka_unit_test(rows_appended_in_any_portions_read_back_converted),
         cmocka_unit_test(every_type_and_compression_keeps_its_values),
         cmocka_unit_test(a_table_is_a_packed_compound_with_its_units_beside_it),
+        cmocka_unit_test(the_columns_of_a_table_that_are_asked_for_come_back),
+        cmocka_unit_test(the_members_of_a_group_are_told_in_the_order_of_their_names),
+        cmocka_unit_test(a_link_to_another_file_is_made_and_not_followed),
         cmocka_unit_test(the_same_calls_write_the_same_bytes_a_second_later),
         cmocka_unit_test(a_torn_or_foreign_file_is_named_with_the_reason),
         cmocka_unit_test(hostile_datasets_are_refused_before_memory_is_taken),

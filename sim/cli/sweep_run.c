@@ -1,0 +1,535 @@
+/* expertsim sweep run: simulates the points of a sweep that are not there yet, each in a process of its own.
+ *
+ *     DIR/plan.json       what `sweep plan --json` prints: what status and collect go by
+ *     DIR/points/ID.h5    result of a point, as `run --out` writes it; it is there whole or not at all
+ *     DIR/points/ID.err   why a point failed the last time it was tried
+ *
+ * A point writes its result under a name of its own and ends; meanwhile another process flushes what was written before to the disk, all
+ * of it in one go, and then gives it its name. So nobody waits for a disk but that one, and a name leads to a whole file whatever happens.
+ *
+ * Points are run trace by trace. One that many points read is decoded here, before they are started, and all of them walk the same
+ * bytes; one that only a few read is left to them, for they can decode at the same time and this process cannot. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "sim/base/file.h"
+#include "sim/cli/pool.h"
+#include "sim/cli/shard.h"
+#include "sim/cli/sweep.h"
+#include "sim/cli/tally.h"
+#include "sim/study/result.h"
+#include "traces/trace.h"
+
+typedef struct sweep_runner {
+    const sweep_args *args;
+    es_sweep *sweep;
+    shard part;
+    size_t jobs;
+    pool *pool;
+    pool_limits limits;
+    size_t *todo, count;        /* points of this part that are not there, trace by trace */
+    size_t there;               /* that are */
+    size_t *written;            /* [count] points that ended well, in the order in which they did */
+    double batched;             /* s into the run, when the last batch began */
+    size_t named, batch, ended; /* of these: those that have their names, those that are being given them, all */
+    es_trace *trace;            /* decoded for the points that are being started; NULL: each opens its own */
+    tally tally;
+    char host[64];
+    long pid;                   /* of this process, not of a point's */
+} sweep_runner;
+
+/* ---- names ---- */
+
+static void run_path(const sweep_runner *r, const char *id, const char *suffix, char *path, size_t room)
+{
+    snprintf(path, room, "%s/points/%s%s", r->args->out, id, suffix);
+}
+
+/* What a point writes before it has its own name. Host and process are part of it: two runs that write the same point at once, for they were
+ * started as different parts of the same sweep, must not write the same file. */
+static void run_temporary(const sweep_runner *r, const char *id, char *path, size_t room)
+{
+    snprintf(path, room, "%s/points/%s.h5.%s-%ld.tmp", r->args->out, id, r->host, r->pid);
+}
+
+/* ---- in the process of a point ---- */
+
+static es_code run_point(sweep_runner *r, const es_sweep_point *point, es_err *err)
+{
+    char path[4096];
+    es_config *config = NULL;
+    es_json *result = NULL;
+    es_run *kept = NULL;
+    struct timespec start, end;
+    es_trace_cursor cursor = {.trace = r->trace};
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    es_code code = es_sweep_config(r->sweep, point, &config, err);
+    if (code == ES_OK && r->trace)
+        es_config_lend(config, &es_trace_source, &cursor);
+    if (code == ES_OK && (code = es_result_run(config, NULL, &kept, &result, err)) != ES_OK)
+        es_sweep_blame(r->sweep, err);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    if (code == ES_OK) {
+        es_result_add_volatile(result, (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9);
+        run_temporary(r, point->id, path, sizeof path);
+        code = es_result_write_h5(result, kept, path, err);
+    }
+    es_run_free(kept);
+    cJSON_Delete(result);
+    es_config_free(config);
+    return code;
+}
+
+/* ---- in the process that gives names ---- */
+
+static es_code run_flush(const char *path, es_err *err)
+{
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    bool fine = file >= 0 && fsync(file) == 0;
+    int why = errno;
+    if (file >= 0)
+        close(file);
+    return fine ? ES_OK : es_err_set(err, ES_EINPUT, "%s: cannot be written: %s", path, strerror(why));
+}
+
+/* First all are flushed, then all are renamed: the disk is asked for its slowest work in one go. */
+static es_code run_name(const sweep_runner *r, size_t from, size_t to, es_err *err)
+{
+    char temporary[4096], path[4096];
+    es_code code = ES_OK;
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = from; i < to; i++) {
+            const char *id = es_sweep_at(r->sweep, r->written[i])->id;
+            run_temporary(r, id, temporary, sizeof temporary);
+            run_path(r, id, ".h5", path, sizeof path);
+            if (access(temporary, F_OK) != 0)       /* it has its name: somebody was stopped between the two */
+                continue;
+            if (pass == 0 && run_flush(temporary, err) != ES_OK) {
+                unlink(temporary);
+                code = ES_EINPUT;
+            }
+            if (pass == 1 && rename(temporary, path) != 0)
+                code = es_err_set(err, ES_EINPUT, "%s: cannot be replaced: %s", path, strerror(errno));
+        }
+    snprintf(path, sizeof path, "%s/points", r->args->out);
+    run_flush(path, NULL);              /* the names; not every file system can */
+    return code;
+}
+
+enum { RUN_NAMES = -1, RUN_BATCH = 64 };        /* the job of that process, as a number that no point has; so many points, or: */
+#define RUN_BATCH_S 0.25
+
+static es_code run_work(void *self, size_t job, es_err *err)
+{
+    sweep_runner *r = self;
+    return job == (size_t)RUN_NAMES ? run_name(r, r->named, r->batch, err) : run_point(r, es_sweep_at(r->sweep, job), err);
+}
+
+/* ---- when it has ended ---- */
+
+/* One sentence: what happened, with the last line of what the point said. */
+static void run_reason(const sweep_runner *r, const pool_end *end, es_text *out)
+{
+    size_t length = strlen(end->said);
+    while (length > 0 && end->said[length - 1] == '\n')
+        length--;
+    size_t from = length;
+    while (from > 0 && end->said[from - 1] != '\n')
+        from--;
+    if (end->late) {
+        es_text_add(out, "took longer than ");
+        es_text_duration(out, (double)r->limits.time);
+        es_text_add(out, ", its limit");
+    } else if (end->signal) {
+        es_text_add(out, "was ended by signal %d (%s)", end->signal, strsignal(end->signal));
+        if (r->limits.memory) {
+            es_text_add(out, ", with no more memory than ");
+            es_text_bytes(out, (double)r->limits.memory);
+        }
+    }
+    es_text_add(out, "%s%.*s", out->length && length > from ? ": " : "", (int)(length - from), end->said + from);
+    if (!out->length)
+        es_text_add(out, "ended with exit code %d", (int)end->code);
+}
+
+static void run_failed(sweep_runner *r, const es_sweep_point *point, const pool_end *end)
+{
+    char path[4096];
+    es_text reason = {0}, file = {0}, line = {0};
+    run_reason(r, end, &reason);
+    es_text_add(&file, "%s\n%s", reason.at ? reason.at : "", end->said);
+    run_path(r, point->id, ".err", path, sizeof path);
+    if (!file.failed)
+        es_file_save(path, file.at, file.length, NULL);
+    es_text_add(&line, "failed: %s, ", point->id);
+    es_sweep_describe(r->sweep, point, &line);
+    es_text_add(&line, ": %s", reason.at ? reason.at : "");
+    if (!line.failed)
+        tally_line(&r->tally, line.at);
+    es_text_free(&reason);
+    es_text_free(&file);
+    es_text_free(&line);
+}
+
+/* Those of the batch that have their names are done. */
+static void run_named(sweep_runner *r, const pool_end *end)
+{
+    char path[4096];
+    for (; r->named < r->batch; r->named++) {
+        const es_sweep_point *point = es_sweep_at(r->sweep, r->written[r->named]);
+        run_path(r, point->id, ".h5", path, sizeof path);
+        if (access(path, F_OK) == 0) {
+            r->tally.done++;
+            run_path(r, point->id, ".err", path, sizeof path);
+            unlink(path);
+        } else {
+            r->tally.failed++;
+            run_failed(r, point, end);
+        }
+    }
+}
+
+static void run_ended(void *self, const pool_end *end)
+{
+    sweep_runner *r = self;
+    bool stopped = pool_stopped(r->pool) && end->signal == SIGKILL && !end->late;       /* the pool did it */
+    if (end->job == (size_t)RUN_NAMES) {
+        if (!stopped)
+            run_named(r, end);
+        return;
+    }
+    const es_sweep_point *point = es_sweep_at(r->sweep, end->job);
+    if (end->code == ES_OK && !end->signal && !end->late) {
+        r->written[r->ended++] = end->job;
+        return;
+    }
+    char path[4096];
+    run_temporary(r, point->id, path, sizeof path);
+    unlink(path);
+    if (stopped)
+        return;
+    r->tally.failed++;
+    run_failed(r, point, end);
+}
+
+/* What has been written since the last batch is the next one. */
+static void run_next_batch(sweep_runner *r)
+{
+    r->batch = r->ended;
+    r->batched = tally_seconds(&r->tally);
+    if (pool_start_beside(r->pool, (size_t)RUN_NAMES, NULL) != ES_OK)
+        run_name(r, r->named, r->batch, NULL), run_named(r, &(pool_end){.said = ""});
+}
+
+/* Not for every point: a flush costs the same for a few as for one. */
+static void run_tick(void *self)
+{
+    sweep_runner *r = self;
+    tally_tick(&r->tally);
+    bool idle = r->named == r->batch && r->batch < r->ended && !pool_stopped(r->pool);
+    if (idle && (r->ended - r->batch >= RUN_BATCH || tally_seconds(&r->tally) - r->batched > RUN_BATCH_S))
+        run_next_batch(r);
+}
+
+/* The last batches; after a signal without another process, for those were ended. */
+static void run_finish(sweep_runner *r)
+{
+    pool_wait(r->pool);
+    while (!pool_stopped(r->pool) && r->named == r->batch && r->batch < r->ended) {
+        run_next_batch(r);
+        pool_wait(r->pool);
+    }
+    r->batch = r->ended;
+    if (r->named < r->batch) {
+        es_err err = {0};
+        run_name(r, r->named, r->batch, &err);
+        run_named(r, &(pool_end){.said = err.text});
+    }
+}
+
+/* ---- traces ---- */
+
+/* How many points from here on read the same trace. */
+static size_t run_sharers(const sweep_runner *r, size_t from)
+{
+    size_t to = from;
+    while (to < r->count && es_sweep_at(r->sweep, r->todo[to])->feed == es_sweep_at(r->sweep, r->todo[from])->feed)
+        to++;
+    return to - from;
+}
+
+/* A point whose memory must not grow with the trace reads it as it goes. */
+static bool run_streams(const es_config *config)
+{
+    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(es_config_resolved(config), "stream"));
+}
+
+/* Decodes the trace of a point for all that share it. What goes wrong here goes wrong in each of them, and is told there. */
+static es_trace *run_decode(const sweep_runner *r, const es_sweep_point *point)
+{
+    es_config *config = NULL;
+    es_trace *trace = NULL;
+    const es_plan *plan = NULL;
+    if (es_sweep_config(r->sweep, point, &config, NULL) == ES_OK && !run_streams(config) && es_config_plan(config, &plan, NULL) == ES_OK) {
+        es_source_ask ask = es_config_ask(config);
+        es_trace_load(&trace, plan->source, plan->source_state, &ask, NULL);
+    }
+    es_config_free(config);
+    return trace;
+}
+
+/* With as many points as processes or fewer, each process decodes it once at most: that is no slower than to wait for one. */
+static es_code run_group(sweep_runner *r, size_t from, size_t count, es_err *err)
+{
+    es_code code = ES_OK;
+    r->trace = count > r->jobs ? run_decode(r, es_sweep_at(r->sweep, r->todo[from])) : NULL;
+    for (size_t i = 0; i < count && code == ES_OK && !pool_stopped(r->pool); i++)
+        code = pool_start(r->pool, r->todo[from + i], err);
+    es_trace_free(r->trace);    /* those that run have it still */
+    r->trace = NULL;
+    return code;
+}
+
+/* ---- the folder ---- */
+
+/* A folder may be used again for the same sweep, also when the sweep has grown, for points are told apart by what they are. */
+static es_code run_folder_fits(const sweep_runner *r, const char *path, const char *text, bool *same, es_err *err)
+{
+    es_json *old = NULL;
+    char *was = NULL;
+    *same = false;
+    if (access(path, F_OK) != 0)
+        return ES_OK;
+    es_code code = es_json_load_text(&old, &was, path, err);
+    const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(old, "name"));
+    if (code == ES_OK && (!name || strcmp(name, es_sweep_name(r->sweep)) != 0))
+        code = es_err_set(err, ES_EINPUT, "%s: holds the sweep \"%s\", not \"%s\"; give another folder with -o", r->args->out, name ? name : "?", es_sweep_name(r->sweep));
+    *same = code == ES_OK && strcmp(was, text) == 0;
+    cJSON_Delete(old);
+    free(was);
+    return code;
+}
+
+static es_code run_folder(const sweep_runner *r, es_err *err)
+{
+    char path[4096];
+    bool same;
+    es_json *plan = es_sweep_plan(r->sweep);
+    char *text = plan ? es_json_text(plan) : NULL;
+    cJSON_Delete(plan);
+    snprintf(path, sizeof path, "%s/plan.json", r->args->out);
+    es_code code = text ? run_folder_fits(r, path, text, &same, err) : es_err_nomem(err, "the plan");
+    if (code == ES_OK) {
+        char points[4096];
+        snprintf(points, sizeof points, "%s/points", r->args->out);
+        code = es_file_make_dirs(points, err);
+    }
+    if (code == ES_OK && !same)
+        code = es_file_save(path, text, strlen(text), err);
+    free(text);
+    return code;
+}
+
+/* Can results be written here? Better known now than by every point. And what a process does first of all (binding the calls of the HDF5
+ * library, setting it up) is done once, before they are forked: that is a millisecond of every point. */
+static es_code run_try(const sweep_runner *r, es_err *err)
+{
+    char path[4096];
+    es_json *nothing = cJSON_CreateObject();
+    run_temporary(r, "try", path, sizeof path);
+    es_json_add_object(es_json_add_object(nothing, "provenance"), "config");
+    es_code code = nothing ? es_result_write_h5(nothing, NULL, path, err) : es_err_nomem(err, "a result");
+    cJSON_Delete(nothing);
+    unlink(path);
+    return code;
+}
+
+/* What runs on this host left that are no more. */
+static void run_sweep_up(const sweep_runner *r)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/points", r->args->out);
+    DIR *folder = opendir(path);
+    for (struct dirent *entry; folder && (entry = readdir(folder)) != NULL;) {
+        char *at = strstr(entry->d_name, ".h5."), *end;
+        size_t host = strlen(r->host);
+        if (!at || strncmp(at + 4, r->host, host) != 0 || at[4 + host] != '-')
+            continue;
+        long pid = strtol(at + 5 + host, &end, 10);
+        if (strcmp(end, ".tmp") == 0 && pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH)
+            unlinkat(dirfd(folder), entry->d_name, 0);
+    }
+    if (folder)
+        closedir(folder);
+}
+
+/* ---- what there is to do ---- */
+
+typedef struct run_order {
+    uint32_t feed;
+    size_t point;
+} run_order;
+
+static int run_by_feed(const void *a, const void *b)
+{
+    const run_order *x = a, *y = b;
+    if (x->feed != y->feed)
+        return x->feed < y->feed ? -1 : 1;
+    return x->point < y->point ? -1 : x->point > y->point;
+}
+
+static es_code run_list(sweep_runner *r, es_err *err)
+{
+    size_t all = es_sweep_count(r->sweep);
+    run_order *order = calloc(all + 1, sizeof *order);
+    r->todo = calloc(all + 1, sizeof *r->todo);
+    for (size_t i = 0; i < all && order && r->todo; i++) {
+        char path[4096];
+        const es_sweep_point *point = es_sweep_at(r->sweep, i);
+        if (!shard_has(&r->part, i))
+            continue;
+        run_path(r, point->id, ".h5", path, sizeof path);
+        if (access(path, F_OK) == 0)
+            r->there++;
+        else
+            order[r->count++] = (run_order){point->feed, i};
+    }
+    r->written = calloc(r->count + 1, sizeof *r->written);
+    bool fine = order && r->todo && r->written;
+    if (fine)
+        qsort(order, r->count, sizeof *order, run_by_feed);
+    for (size_t i = 0; i < r->count && fine; i++)
+        r->todo[i] = order[i].point;
+    free(order);
+    return fine ? ES_OK : es_err_nomem(err, "the points");
+}
+
+/* ---- the command ---- */
+
+static size_t run_processors(void)
+{
+#ifdef __linux__
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
+        return (size_t)CPU_COUNT(&set);
+#endif
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count > 0 ? (size_t)count : 1;
+}
+
+static es_code run_quantity(const char *text, es_unit unit, const char *flag, int64_t *value, es_err *err)
+{
+    double quantity = 0.0;
+    es_code code = text ? es_text_quantity(text, unit, &quantity, err) : ES_OK;
+    if (code == ES_OK && quantity > 9e18)
+        code = es_err_set(err, ES_EINPUT, "%s is more than can be counted", text);
+    if (code)
+        return es_err_at(err, "%s", flag), code;
+    if (text)
+        *value = (int64_t)quantity;
+    return ES_OK;
+}
+
+static es_code run_arguments(sweep_runner *r, es_err *err)
+{
+    const sweep_args *args = r->args;
+    char *end = NULL;
+    long jobs = args->jobs ? strtol(args->jobs, &end, 10) : (long)run_processors();
+    es_sweep_limits limits = es_sweep_limits_of(r->sweep);
+    r->limits = (pool_limits){limits.time, limits.memory};
+    if (!args->out || !*args->out)
+        return cmd_misused(&cmd_sweep, err, "-o DIR says where the results go");
+    if (args->jobs && (end == args->jobs || *end || jobs < 1 || jobs > 4096))
+        return es_err_set(err, ES_EINPUT, "--jobs: \"%s\" is not a number of processes from 1 to 4096", args->jobs);
+    r->jobs = (size_t)jobs;
+    if (gethostname(r->host, sizeof r->host) != 0)
+        r->host[0] = '\0';
+    r->host[sizeof r->host - 1] = '\0';
+    r->pid = (long)getpid();
+    es_code code = shard_find(&r->part, args->shard, err);
+    if (code == ES_OK)
+        code = run_quantity(args->time, ES_UNIT_TIME, "--time", &r->limits.time, err);
+    return code ? code : run_quantity(args->memory, ES_UNIT_BYTES, "--memory", &r->limits.memory, err);
+}
+
+static es_code run_points(sweep_runner *r, es_err *err)
+{
+    const pool_owner owner = {.work = run_work, .ended = run_ended, .tick = run_tick, .self = r};
+    es_code code = pool_new(&r->pool, &owner, r->jobs, r->limits, err);
+    fflush(stdout);
+    for (size_t i = 0, count; i < r->count && code == ES_OK && !pool_stopped(r->pool); i += count) {
+        count = run_sharers(r, i);
+        code = run_group(r, i, count, err);
+    }
+    if (r->pool)
+        run_finish(r);
+    return code;
+}
+
+static void run_summary(const sweep_runner *r)
+{
+    double seconds = tally_seconds(&r->tally);
+    es_text text = {0};
+    es_text_add(&text, "%s: ", es_sweep_name(r->sweep));
+    if (r->part.count > 1)
+        es_text_add(&text, "part %zu/%zu (%s), ", r->part.index, r->part.count, r->part.from);
+    es_text_count(&text, (int64_t)r->tally.done);
+    es_text_add(&text, " points in ");
+    es_text_duration(&text, seconds * 1e9);
+    if (r->tally.done)
+        es_text_add(&text, ", %.3g a second", (double)r->tally.done / seconds);
+    if (r->there)
+        es_text_add(&text, "; %zu were there", r->there);
+    if (r->tally.failed)
+        es_text_add(&text, "; %zu failed", r->tally.failed);
+    if (!r->args->quiet && !text.failed)
+        printf("%s; in %s\n", text.at, r->args->out);
+    es_text_free(&text);
+}
+
+static es_code run_outcome(const sweep_runner *r, es_err *err)
+{
+    run_summary(r);
+    if (pool_stopped(r->pool) && !r->args->quiet)
+        fputs("stopped; the same command goes on\n", stderr);
+    if (r->tally.failed)
+        return es_err_set(err, ES_ECHECK, "%zu of %zu points failed; `expertsim sweep status %s` says why", r->tally.failed, r->there + r->count, r->args->out);
+    return ES_OK;
+}
+
+es_code sweep_run(const sweep_args *args, const char *file, es_err *err)
+{
+    sweep_runner r = {.args = args};
+    es_code code = es_sweep_load(&r.sweep, file, args->many, err);
+    if (code == ES_OK)
+        code = run_arguments(&r, err);
+    if (code == ES_OK)
+        code = run_folder(&r, err);
+    if (code == ES_OK) {
+        run_sweep_up(&r);
+        code = run_list(&r, err);
+    }
+    if (code == ES_OK && r.count)
+        code = run_try(&r, err);
+    if (code == ES_OK) {
+        tally_begin(&r.tally, es_sweep_name(r.sweep), r.there + r.count, r.there, args->quiet);
+        code = run_points(&r, err);
+        tally_end(&r.tally);
+        run_sweep_up(&r);
+        if (code == ES_OK)
+            code = run_outcome(&r, err);
+    }
+    fflush(stdout);
+    pool_free(r.pool);          /* with a signal that waits, this is the end */
+    free(r.todo);
+    free(r.written);
+    es_sweep_free(r.sweep);
+    return code;
+}
