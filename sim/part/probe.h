@@ -24,7 +24,8 @@ enum {                          /* what a probe can do */
     ES_PROBE_PINS = 1u,         /* ES_MEMORY_PINNED */
     ES_PROBE_EXPERT = 2u,       /* computes an expert */
     ES_PROBE_DISK = 4u,         /* reads and writes past the page cache, one block at a time */
-    ES_PROBE_DISK_QUEUE = 8u    /* and several blocks at a time */
+    ES_PROBE_DISK_QUEUE = 8u,   /* and several blocks at a time */
+    ES_PROBE_LOCKS = 16u        /* pinning has a price that can be timed */
 };
 
 enum { ES_PROBE_STREAMS = 4, ES_PROBE_EVENTS = 160, ES_PROBE_DEPTH = 32 };

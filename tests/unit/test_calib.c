@@ -6,7 +6,7 @@
 
 /* ---- plan ---- */
 
-static const es_probe_facts everything = {ES_PROBE_PINS | ES_PROBE_EXPERT | ES_PROBE_DISK | ES_PROBE_DISK_QUEUE, 1 << 16, 8LL << 30, "test"};
+static const es_probe_facts everything = {ES_PROBE_PINS | ES_PROBE_EXPERT | ES_PROBE_DISK | ES_PROBE_DISK_QUEUE | ES_PROBE_LOCKS, 1 << 16, 8LL << 30, "test"};
 
 static calib_plan planned(es_arena *arena, const calib_ask *ask, const es_probe_facts *facts)
 {
