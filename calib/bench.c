@@ -48,7 +48,8 @@ static es_code bench_load(calib_bench *b, es_err *err)
     return code ? code : b->probe->sync(b->self, err);
 }
 
-/* Every kind has a size of its own, so that going round meets other pairs of source and destination each time. */
+/* A pool holds three of the largest copies, so that two that follow each other never overlap where it begins anew. Every kind has a
+ * size of its own, so that going round meets other pairs of source and destination each time. */
 static es_code bench_pools(calib_bench *b, int64_t bytes, es_err *err)
 {
     for (int kind = 0; kind < ES_MEMORIES; kind++) {
@@ -90,11 +91,11 @@ es_code calib_bench_open(calib_bench **out, const es_probe *probe, void *self, c
     b->self = self;
     b->facts = probe->facts(self);
     b->random = es_stream_of(seed, 0, "calibrate", "bytes");
-    int64_t cold = BENCH_CACHES * b->facts.cache_bytes, share = b->facts.memory_bytes / 6, twice = 2 * paged(plan->most);
+    int64_t cold = BENCH_CACHES * b->facts.cache_bytes, share = b->facts.memory_bytes / 6, largest = paged(plan->most);
     cold = cold < share ? cold : share;
-    b->check_bytes = twice > BENCH_BLOCK ? twice : BENCH_BLOCK;     /* of a copy within the device both ends come back */
+    b->check_bytes = 2 * largest > BENCH_BLOCK ? 2 * largest : BENCH_BLOCK;     /* of a copy within the device both ends come back */
     b->disk_bytes = b->check_bytes > cold ? b->check_bytes : paged(cold);
-    es_code code = bench_pools(b, cold > twice ? cold : twice, err);
+    es_code code = bench_pools(b, cold > 3 * largest ? cold : 3 * largest, err);
     if (code == ES_OK)
         code = probe->alloc(self, ES_MEMORY_PAGEABLE, b->check_bytes, (void **)&b->check, err);
     return code ? code : bench_scratch(b, err);

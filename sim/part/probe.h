@@ -3,7 +3,7 @@
  *
  * Streams work by themselves: copy, record and expert only queue, sync waits until all streams are empty. Copies of one
  * way share an engine (or not: that is what the discipline probe asks), and a stream is used for one way at a time.
- * `init` opens the machine, `fini` gives everything back. Exit codes: ES_EDEVICE when the machine, its driver or a library
+ * `init` opens the machine, `fini` gives everything back, also after an `init` that failed. Exit codes: ES_EDEVICE when the machine, its driver or a library
  * is absent or was lost; what a machine merely cannot do stands in `can`, and nobody asks for it. */
 #ifndef ES_PART_PROBE_H
 #define ES_PART_PROBE_H
