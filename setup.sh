@@ -46,6 +46,8 @@ libhdf5-dev           hdf5        library:hdf5
 zlib1g-dev            zlib        library:zlib
 libzstd-dev           zstd        library:libzstd
 libcmocka-dev         cmocka      library:cmocka
+liburing-dev          -           has_uring
+libopenblas0-pthread  openblas    has_openblas
 gnuplot-nox           gnuplot     program:gnuplot
 python3               python3     program:python3
 '
@@ -56,6 +58,19 @@ libclang-rt-14-dev    -           has_sanitizers
 
 has_compiler() {
     printf '#include <stdio.h>\nint main(void) { return 0; }\n' | cc -x c -o /dev/null - 2>/dev/null
+}
+
+# io_uring is Linux's own.
+has_uring() {
+    [ "$(uname -s)" != Linux ] || pkg-config --exists liburing 2>/dev/null
+}
+
+# A library that is loaded while the tool runs: there is nothing to compile against.
+has_openblas() {
+    case $(uname -s) in
+    Darwin) [ -d "$(brew --prefix openblas 2>/dev/null)/lib" ] ;;
+    *) ldconfig -p 2>/dev/null | grep -q 'libopenblas\.so\.0' || /sbin/ldconfig -p | grep -q 'libopenblas\.so\.0' ;;
+    esac
 }
 
 has_sanitizers() {

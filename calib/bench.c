@@ -24,15 +24,32 @@ unsigned char *bench_next(bench_pool *pool, int64_t bytes)
     return at;
 }
 
+/* Two random floats, of either sign and between a half and one: bytes that do no harm where they are weights. */
+static uint64_t bench_word(es_stream random, uint64_t i)
+{
+    return (es_mix(random ^ i) & 0x807fffff807fffffu) | 0x3f0000003f000000u;
+}
+
 static void bench_fill(unsigned char *at, int64_t bytes, es_stream random, uint64_t first)
 {
     for (int64_t i = 0; i + 8 <= bytes; i += 8) {
-        uint64_t word = es_mix(random ^ (first + (uint64_t)i / 8));
+        uint64_t word = bench_word(random, first + (uint64_t)i / 8);
         memcpy(at + i, &word, sizeof word);
     }
 }
 
-/* Every kind has a size of its own, so that going round meets other pairs of source and destination each time. */
+/* The device's pool gets what the pageable one has, over and over. */
+static es_code bench_load(calib_bench *b, es_err *err)
+{
+    bench_pool *from = &b->pool[ES_MEMORY_PAGEABLE], *to = &b->pool[ES_MEMORY_DEVICE];
+    es_code code = ES_OK;
+    for (int64_t at = 0; at < to->bytes && code == ES_OK; at += from->bytes)
+        code = b->probe->copy(b->self, 0, ES_WAY_H2D, to->at + at, from->at, to->bytes - at < from->bytes ? to->bytes - at : from->bytes, err);
+    return code ? code : b->probe->sync(b->self, err);
+}
+
+/* A pool holds three of the largest copies, so that two that follow each other never overlap where it begins anew. Every kind has a
+ * size of its own, so that going round meets other pairs of source and destination each time. */
 static es_code bench_pools(calib_bench *b, int64_t bytes, es_err *err)
 {
     for (int kind = 0; kind < ES_MEMORIES; kind++) {
@@ -46,7 +63,7 @@ static es_code bench_pools(calib_bench *b, int64_t bytes, es_err *err)
         if (kind != ES_MEMORY_DEVICE)
             bench_fill(pool->at, pool->bytes, b->random + (uint64_t)kind, 0);
     }
-    return ES_OK;
+    return bench_load(b, err);
 }
 
 /* Writes the scratch file that reads are made from: its word at offset o is random(o / 8). */
@@ -74,10 +91,11 @@ es_code calib_bench_open(calib_bench **out, const es_probe *probe, void *self, c
     b->self = self;
     b->facts = probe->facts(self);
     b->random = es_stream_of(seed, 0, "calibrate", "bytes");
-    int64_t cold = BENCH_CACHES * b->facts.cache_bytes, twice = 2 * paged(plan->most);
-    b->check_bytes = twice > BENCH_BLOCK ? twice : BENCH_BLOCK;     /* of a copy within the device both ends come back */
+    int64_t cold = BENCH_CACHES * b->facts.cache_bytes, share = b->facts.memory_bytes / 6, largest = paged(plan->most);
+    cold = cold < share ? cold : share;
+    b->check_bytes = 2 * largest > BENCH_BLOCK ? 2 * largest : BENCH_BLOCK;     /* of a copy within the device both ends come back */
     b->disk_bytes = b->check_bytes > cold ? b->check_bytes : paged(cold);
-    es_code code = bench_pools(b, cold > twice ? cold : twice, err);
+    es_code code = bench_pools(b, cold > 3 * largest ? cold : 3 * largest, err);
     if (code == ES_OK)
         code = probe->alloc(self, ES_MEMORY_PAGEABLE, b->check_bytes, (void **)&b->check, err);
     return code ? code : bench_scratch(b, err);
@@ -128,7 +146,7 @@ static es_code bench_compare(calib_bench *b, const calib_case *c, const unsigned
 static es_code bench_pattern(calib_bench *b, const calib_case *c, int64_t offset, es_err *err)
 {
     for (int64_t i = 0; i + 8 <= c->bytes; i += 8) {
-        uint64_t word = es_mix(b->random ^ ((uint64_t)(offset + i) / 8)), read;
+        uint64_t word = bench_word(b->random, (uint64_t)(offset + i) / 8), read;
         memcpy(&read, b->check + i, sizeof read);
         if (read != word)
             return bench_differs(c, i, err);

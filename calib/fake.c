@@ -82,7 +82,7 @@ static void fake_fini(void *self)
 static es_probe_facts fake_facts(void *self)
 {
     const fake *f = self;
-    return (es_probe_facts){ES_PROBE_PINS | ES_PROBE_EXPERT | ES_PROBE_DISK | ES_PROBE_DISK_QUEUE, 64 << 10, f->memory, "fake"};
+    return (es_probe_facts){ES_PROBE_PINS | ES_PROBE_EXPERT | ES_PROBE_DISK | ES_PROBE_DISK_QUEUE | ES_PROBE_LOCKS, 64 << 10, f->memory, "fake"};
 }
 
 static void fake_environment(void *self, es_json *out)

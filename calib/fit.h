@@ -1,16 +1,14 @@
 /* Fit: what the samples of one row say: a curve, how wrong it is, how sure it is, and the noise around it.
  *
  * The error that counts is that of sizes which the fit did not see: every fourth is held out, the curve is fitted to the rest,
- * knees and all. Above 15 % nothing should be simulated with it, above 8 % one is warned. */
+ * knees and all. Above ES_FIT_REFUSED nothing should be simulated with it, above ES_FIT_WARNED one is warned. */
 #ifndef ES_CALIB_FIT_H
 #define ES_CALIB_FIT_H
 
 #include "calib/curve.h"
 #include "calib/noise.h"
 #include "calib/sample.h"
-
-#define FIT_REFUSED 0.15
-#define FIT_WARNED 0.08
+#include "models/profile_fit.h"
 
 enum { FIT_SIZES = 96, FIT_RESAMPLES = 200 };
 

@@ -39,6 +39,8 @@ static void noise_quantiles(double *value, size_t count, double out[NOISE_QUANTI
     gsl_sort(value, 1, count);
     for (size_t q = 0; q < NOISE_QUANTILES; q++)
         out[q] = gsl_stats_quantile_from_sorted_data(value, 1, count, (double)q / (NOISE_QUANTILES - 1));
+    for (size_t q = 1; q < NOISE_QUANTILES; q++)    /* interpolating between equal values may round down */
+        out[q] = fmax(out[q], out[q - 1]);
 }
 
 /* It also adds as much as the operation takes by its median, or a tenth of a millisecond: without noise the fence is at the

@@ -14,7 +14,7 @@ const calib_row calib_rows[CALIB_ROWS] = {
     {"pcie.batch", CALIB_BATCH, ES_WAY_H2D, ES_MEMORY_PINNED, ES_PROBE_PINS, "several experts to the device, queued at once"},
     {"device.read", CALIB_COPY, ES_WAY_D2D, ES_MEMORY_DEVICE, 0, "a copy within the device"},
     {"device.alloc", CALIB_ALLOC, ES_WAY_D2D, ES_MEMORY_DEVICE, 0, "allocating device memory, first touch included"},
-    {"host.pin", CALIB_ALLOC, ES_WAY_H2H, ES_MEMORY_PINNED, ES_PROBE_PINS, "allocating pinned host memory"},
+    {"host.pin", CALIB_ALLOC, ES_WAY_H2H, ES_MEMORY_PINNED, ES_PROBE_LOCKS, "allocating pinned host memory"},
     {"gpu.expert", CALIB_EXPERT, ES_WAY_D2D, ES_MEMORY_DEVICE, ES_PROBE_EXPERT, "computing one expert"},
     {"disk.read", CALIB_READ, ES_WAY_H2H, ES_MEMORY_PAGEABLE, ES_PROBE_DISK, "reading the disk past the page cache"},
     {"disk.write", CALIB_WRITE, ES_WAY_H2H, ES_MEMORY_PAGEABLE, ES_PROBE_DISK, "writing the disk, safe when it returns"},
@@ -108,9 +108,10 @@ static void writer_batch(plan_writer *w, size_t row, const calib_ask *ask, int64
 
 static void writer_expert(plan_writer *w, size_t row, const calib_ask *ask)
 {
-    for (uint32_t tokens = 1; tokens <= (ask->quick ? 64u : 256u); tokens *= 2) {
+    uint32_t most = ask->quick ? 64 : 256;
+    for (uint32_t tokens = 1; tokens <= most; tokens *= 2) {
         writer_add(w, row, tokens, 2LL * CALIB_HIDDEN * CALIB_INTER * 4);
-        if (tokens > 1 && !ask->quick)
+        if (tokens > 1 && !ask->quick && tokens + tokens / 2 <= most)
             writer_add(w, row, tokens + tokens / 2, 2LL * CALIB_HIDDEN * CALIB_INTER * 4);
     }
 }
@@ -155,8 +156,8 @@ static void writer_row(plan_writer *w, size_t row, const calib_ask *ask, const e
 
 es_code calib_plan_make(calib_plan *plan, const calib_ask *ask, const es_probe_facts *facts, es_arena *arena, es_err *err)
 {
-    /* Three pools and their rest have to fit beside each other. */
-    int64_t most = ask->most ? ask->most : ask->quick ? 16 * MIB : 256 * MIB, fits = facts->memory_bytes / 8;
+    /* Three pools of three copies each and what is compared have to fit beside each other. */
+    int64_t most = ask->most ? ask->most : ask->quick ? 16 * MIB : 256 * MIB, fits = facts->memory_bytes / 12;
     if (most > fits)
         most = fits;
     if (most < 64 * KIB)

@@ -7,7 +7,7 @@
 
 #include "calib/sample.h"
 
-#define CALIB_SCHEMA "calib/1"
+#define CALIB_SCHEMA "calib/1"       /* as the profile's: ES_PROFILE_SCHEMA */
 
 es_code calib_samples_save(const calib_samples *samples, const char *path, es_err *err);
 /* Errors name the file and what in it is wrong. calib_samples_free() in any case. */

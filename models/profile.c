@@ -27,12 +27,13 @@ static const struct {
 /* A channel of memory is 64 bits wide. */
 #define CHANNEL_BYTES 8.0
 
-static const char *const flow_names[] = { "h2d", "d2h", "pageable", "read", "write", "hot" };
+static const char *const flow_names[] = { "h2d", "d2h", "pageable", "read", "write", "hot", "alloc", "pin" };
 #define FLOWS (sizeof flow_names / sizeof flow_names[0])
 
 typedef struct profile_fields {
     es_profile profile;
-    const es_json *links;
+    const es_json *links, *environment, *compute;
+    const char *schema;
 } profile_fields;
 
 typedef struct link_fields {
@@ -42,10 +43,12 @@ typedef struct link_fields {
 
 typedef struct flow_fields {
     es_flow flow;
-    const es_json *points;
+    const es_json *points, *fit, *slowed_by;
 } flow_fields;
 
 static const char *const provenance_names[] = { "unstated", "measured", "reported", "theoretical", NULL };
+
+static const char *const discipline_names[] = { "unstated", "fifo", "shared", NULL };
 
 #define PROVENANCE(word, owner, field, text) \
     { .name = word, .type = ES_OPT_ENUM, .offset = offsetof(owner, field), .choices = provenance_names, .help = text }
@@ -55,6 +58,9 @@ const es_option es_profile_options[] = {
     { .name = "name", .type = ES_OPT_TEXT, .offset = offsetof(profile_fields, profile.name), .required = true, .help = "The machine." },
     TEXT("description", profile_fields, profile.description, "What it is and where its numbers come from."),
     { .name = "links", .type = ES_OPT_JSON, .offset = offsetof(profile_fields, links), .required = true, .help = "Its links, by name." },
+    { .name = "compute", .type = ES_OPT_JSON, .offset = offsetof(profile_fields, compute), .help = "What computes experts, by name." },
+    TEXT("schema", profile_fields, schema, "Of a calibration: how it was written, \"" ES_PROFILE_SCHEMA "\"."),
+    { .name = "environment", .type = ES_OPT_JSON, .offset = offsetof(profile_fields, environment), .help = "Of a calibration: what the machine was like." },
     { 0 },
 };
 
@@ -78,6 +84,8 @@ const es_option es_profile_link_options[] = {
     FLOW(3, "read", "Reading a disk or memory."),
     FLOW(4, "write", "Writing a disk or memory."),
     FLOW(5, "hot", "Reading once the device is hot and throttles."),
+    FLOW(6, "alloc", "Allocating memory, first touch included."),
+    FLOW(7, "pin", "Allocating pinned memory."),
     { 0 },
 };
 
@@ -103,7 +111,23 @@ const es_option es_flow_options[] = {
       .help = "Effective rates by size: [{bytes, lanes, rate}, ...], ascending by lanes, then bytes." },
     PROVENANCE("points_provenance", flow_fields, flow.points_origin.provenance, "Of the points; as the rate's when absent."),
     TEXT("points_source", flow_fields, flow.points_origin.source, "Of the points; as the rate's when absent."),
+    { .name = "fit", .type = ES_OPT_JSON, .offset = offsetof(flow_fields, fit), .help = "Of a calibration: the curve, its errors and the noise around it." },
+    { .name = "discipline", .type = ES_OPT_ENUM, .offset = offsetof(flow_fields, flow.discipline), .choices = discipline_names,
+      .help = "Copies at once: one after another (fifo) or at a share of the rate each (shared)." },
+    { .name = "slowed_by", .type = ES_OPT_JSON, .offset = offsetof(flow_fields, slowed_by),
+      .help = "Rate while something else runs: {\"pcie.d2h\": 0.8, \"gpu\": 0.9}." },
     TEXT("note", flow_fields, flow.note, "What else one should know."),
+    { 0 },
+};
+
+const es_option es_profile_unit_options[] = {
+    { .name = "expert_bytes", .type = ES_OPT_BYTES, .offset = offsetof(es_profile_unit, expert_bytes), .max = 9e18, .help = "Of the expert it was measured with." },
+    { .name = "rate", .type = ES_OPT_RATE, .offset = offsetof(es_profile_unit, rate), .max = 1e18, .help = "Of reading its weights, for one token." },
+    { .name = "fixed", .type = ES_OPT_TIME, .offset = offsetof(es_profile_unit, fixed_ns), .max = 9e15, .help = "Fixed time of one expert." },
+    { .name = "per_token", .type = ES_OPT_TIME, .offset = offsetof(es_profile_unit, token_ns), .max = 9e15, .help = "Added for each token that it serves." },
+    PROVENANCE("provenance", es_profile_unit, origin.provenance, "How these are known."),
+    { .name = "source", .type = ES_OPT_TEXT, .offset = offsetof(es_profile_unit, origin.source), .required = true, .help = "Who says so, under which conditions." },
+    TEXT("note", es_profile_unit, note, "What else one should know."),
     { 0 },
 };
 
@@ -194,6 +218,38 @@ static es_code points_read(es_flow *flow, const es_json *list, const es_link *li
     return ES_OK;
 }
 
+static es_code fit_read(es_flow *flow, const es_json *object, const es_link *link, es_arena *arena, es_err *err)
+{
+    if (!object)
+        return ES_OK;
+    es_fit *fit = ES_NEW(arena, es_fit);
+    if (!fit)
+        return es_err_nomem(err, "the fit of a flow");
+    es_code code = es_fit_parse(fit, object, link->forced, arena, err);
+    for (size_t i = 0; i < fit->beta.count && code == ES_OK; i++)
+        if ((code = rate_check(link->kind, link->ceiling, fit->beta.at[i], link->forced, err)) != ES_OK)
+            es_err_at(err, "beta_Bps");
+    flow->fit = fit;
+    return code;
+}
+
+static es_code slowed_read(es_flow *flow, const es_json *object, es_arena *arena, es_err *err)
+{
+    if (object && !cJSON_IsObject(object))
+        return es_err_set(err, ES_EINPUT, "found %s, needs {\"FLOW or unit\": factor}", es_json_kind(object));
+    es_slowdown *slowed = ES_NEW_ARRAY(arena, object ? cJSON_GetArraySize(object) : 0, es_slowdown);
+    const es_json *item;
+    cJSON_ArrayForEach(item, object) {
+        if (!cJSON_IsNumber(item) || !(item->valuedouble > 0.0) || item->valuedouble > 1.0)
+            return es_err_set(err, ES_EINPUT, "%s: needs a factor above 0 and at most 1", item->string);
+        if (!slowed || !(slowed[flow->slowdowns].by = es_arena_text(arena, item->string)))
+            return es_err_nomem(err, "what slows a flow");
+        slowed[flow->slowdowns++].factor = item->valuedouble;
+    }
+    flow->slowed = slowed;
+    return ES_OK;
+}
+
 static es_code flow_read(es_flow *out, const es_json *object, const es_link *link, es_arena *arena, es_err *err)
 {
     flow_fields f = { 0 };
@@ -211,6 +267,10 @@ static es_code flow_read(es_flow *out, const es_json *object, const es_link *lin
         code = origin_settle(&flow->points_origin, &flow->rate_origin, "points", err);
     if (code == ES_OK && (code = points_read(flow, f.points, link, arena, err)) != ES_OK)
         es_err_at(err, "points");
+    if (code == ES_OK && (code = fit_read(flow, f.fit, link, arena, err)) != ES_OK)
+        es_err_at(err, "fit");
+    if (code == ES_OK && (code = slowed_read(flow, f.slowed_by, arena, err)) != ES_OK)
+        es_err_at(err, "slowed_by");
     if (code == ES_OK) {
         *out = *flow;
         return ES_OK;
@@ -257,10 +317,35 @@ static es_code link_read(es_link *out, const es_json *object, es_arena *arena, e
         flow[f.link.flows++].name = flow_names[i];
     }
     if (!f.link.flows)
-        return es_err_set(err, ES_EINPUT, "has no flow; one of h2d, d2h, pageable, read, write, hot is needed");
+        return es_err_set(err, ES_EINPUT, "has no flow; one of h2d, d2h, pageable, read, write, hot, alloc, pin is needed");
     f.link.flow = flow;
     f.link.name = out->name;
     *out = f.link;
+    return ES_OK;
+}
+
+static es_code units_read(es_profile *profile, const es_json *section, es_arena *arena, es_err *err)
+{
+    if (section && !cJSON_IsObject(section))
+        return es_err_set(err, ES_EINPUT, "needs an object of compute units by name, found %s", es_json_kind(section));
+    es_profile_unit *unit = ES_NEW_ARRAY(arena, section ? cJSON_GetArraySize(section) : 0, es_profile_unit);
+    if (!unit)
+        return es_err_nomem(err, "the compute units of a profile");
+    const es_json *item;
+    cJSON_ArrayForEach(item, section) {
+        es_profile_unit *u = &unit[profile->units];
+        es_code code = es_options_parse(es_profile_unit_options, u, item, NULL, arena, err);
+        if (code == ES_OK)
+            code = origin_settle(&u->origin, &u->origin, "a compute unit", err);
+        if (code != ES_OK) {
+            es_err_at(err, "%s", item->string);
+            return code;
+        }
+        if (!(u->name = es_arena_text(arena, item->string)))
+            return es_err_nomem(err, "the compute units of a profile");
+        profile->units++;
+    }
+    profile->unit = unit;
     return ES_OK;
 }
 
@@ -270,6 +355,8 @@ es_code es_profile_parse(es_profile *profile, const es_json *machine, const char
     es_code code = es_options_parse(es_profile_options, &f, machine, allow, arena, err);
     if (code != ES_OK)
         return code;
+    if (f.schema && strcmp(f.schema, ES_PROFILE_SCHEMA) != 0)
+        return es_err_set(err, ES_EINPUT, "schema: \"%s\" is unknown, needs \"" ES_PROFILE_SCHEMA "\"", f.schema);
     if (!cJSON_IsObject(f.links))
         return es_err_set(err, ES_EINPUT, "links: needs an object of links by name, found %s", es_json_kind(f.links));
     es_link *link = ES_NEW_ARRAY(arena, cJSON_GetArraySize(f.links), es_link);
@@ -287,8 +374,20 @@ es_code es_profile_parse(es_profile *profile, const es_json *machine, const char
         f.profile.links++;
     }
     f.profile.link = link;
+    if ((code = units_read(&f.profile, f.compute, arena, err)) != ES_OK) {
+        es_err_at(err, "compute");
+        return code;
+    }
     *profile = f.profile;
     return ES_OK;
+}
+
+const es_profile_unit *es_profile_unit_find(const es_profile *profile, const char *name)
+{
+    for (size_t i = 0; i < profile->units; i++)
+        if (strcmp(profile->unit[i].name, name) == 0)
+            return &profile->unit[i];
+    return NULL;
 }
 
 es_code es_profile_flow(const es_profile *profile, const char *name, const es_flow **out, es_err *err)

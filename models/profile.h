@@ -5,13 +5,15 @@
  * A link (pcie, nvme, dram) has flows: the ways bytes go through it, each with its own speed. A profile is data under
  * models/profiles/NAME.json, merged into the root of a config; channels take their timings from it.
  * A rate above what the kind of link can physically carry is refused unless the link is forced: most such numbers are
- * megabits, both directions added up, or a page cache. */
+ * megabits, both directions added up, or a page cache. What `expertsim calibrate` writes says more: the curve of each flow and its noise
+ * (profile_fit.h), how copies share a link and what slows them, the environment, and the schema it was written by. */
 #ifndef ES_MODELS_PROFILE_H
 #define ES_MODELS_PROFILE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "models/profile_fit.h"
 #include "sim/base/arena.h"
 #include "sim/base/err.h"
 #include "sim/base/json.h"
@@ -35,8 +37,15 @@ typedef struct es_point {       /* effective rate of copies of one size, latency
     double rate;                /* bytes per second */
 } es_point;
 
+typedef enum es_flow_discipline { ES_FLOW_UNSTATED, ES_FLOW_FIFO, ES_FLOW_SHARED } es_flow_discipline;
+
+typedef struct es_slowdown {
+    const char *by;             /* another flow, "pcie.d2h", or a compute unit, "gpu" */
+    double factor;              /* of the rate while that runs, above 0 and at most 1 */
+} es_slowdown;
+
 typedef struct es_flow {
-    const char *name;           /* "h2d", "d2h", "pageable", "read", "write", "hot" */
+    const char *name;           /* "h2d", "d2h", "pageable", "read", "write", "hot", "alloc", "pin" */
     double rate;                /* of large copies, bytes per second */
     es_origin rate_origin;
     es_time latency_ns;
@@ -48,6 +57,10 @@ typedef struct es_flow {
     const es_point *point;      /* ascending by lanes, then bytes */
     size_t points;
     es_origin points_origin;
+    const es_fit *fit;          /* NULL: not calibrated; the rate and points are all there is */
+    int discipline;             /* es_flow_discipline: of copies that run at once */
+    const es_slowdown *slowed;  /* by what else runs */
+    size_t slowdowns;
     const char *note;
 } es_flow;
 
@@ -62,21 +75,36 @@ typedef struct es_link {
     size_t flows;
 } es_link;
 
+typedef struct es_profile_unit {    /* what computes experts; measured with one of expert_bytes */
+    const char *name;           /* "gpu" */
+    int64_t expert_bytes;
+    double rate;                /* of its weights, when only they are the limit: bytes per second */
+    es_time fixed_ns, token_ns; /* of one expert; added for each token it serves */
+    es_origin origin;
+    const char *note;
+} es_profile_unit;
+
 typedef struct es_profile {
     const char *name, *description;
     const es_link *link;
     size_t links;
+    const es_profile_unit *unit;
+    size_t units;
 } es_profile;
+
+#define ES_PROFILE_SCHEMA "calib/1"     /* of what calibration writes; a profile without a schema is one of numbers found elsewhere */
 
 /* Reads and checks the object under `machine`. Members named in `allow` (ends with NULL, may be NULL) are left to the caller. */
 es_code es_profile_parse(es_profile *profile, const es_json *machine, const char *const *allow, es_arena *arena, es_err *err);
 /* The flow "pcie.h2d". Unknown names are errors that suggest the nearest. */
 es_code es_profile_flow(const es_profile *profile, const char *name, const es_flow **out, es_err *err);
+/* The compute unit of that name; NULL when there is none. */
+const es_profile_unit *es_profile_unit_find(const es_profile *profile, const char *name);
 /* What a kind of link carries at most, bytes per second and direction; 0: not known. Unknown kinds are errors that suggest the nearest. */
 es_code es_profile_ceiling(const char *kind, double *rate, es_err *err);
 /* Refuses a rate above the ceiling of its kind and names both, unless forced. */
 es_code es_profile_check_rate(const char *kind, double rate, bool forced, es_err *err);
 
-extern const es_option es_profile_options[], es_profile_link_options[], es_flow_options[], es_point_options[];
+extern const es_option es_profile_options[], es_profile_link_options[], es_flow_options[], es_point_options[], es_profile_unit_options[];
 
 #endif

@@ -3,7 +3,7 @@
 _expertsim()
 {
     local tool="${COMP_WORDS[0]}" word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" verb="${COMP_WORDS[1]}"
-    local commands="run rerun list describe trace sweep reproduce selftest schema help" words=""
+    local commands="run rerun list describe trace sweep reproduce selftest calibrate schema help" words=""
     COMPREPLY=()
 
     if [ "$COMP_CWORD" -eq 1 ]; then
@@ -11,9 +11,12 @@ _expertsim()
         return
     fi
     case "$before" in
-    --out|-o|--claims|--format|-f)
+    --out|-o|--claims|--model|--format|-f)
         [ "$before" = --format ] || [ "$before" = -f ] || return
         COMPREPLY=($(compgen -W "$("$tool" list source --names 2>/dev/null)" -- "$word"))
+        return ;;
+    --backend)
+        COMPREPLY=($(compgen -W "$("$tool" list probe --names 2>/dev/null)" -- "$word"))
         return ;;
     --set|-s)
         compopt -o nospace 2>/dev/null
@@ -24,7 +27,10 @@ _expertsim()
     run|rerun)  words="--set --out --json --quiet --volatile" ;;
     selftest)   words="--set --json" ;;
     reproduce)  words="--json --markdown --replications --claims" ;;
-    list)       words="policy predictor dispatcher router scheduler allocator timing tuner observer source --names" ;;
+    calibrate)
+        words="--backend --budget --quick --out --expert --model --most --kind --set --name --seed --json --quiet"
+        [ "$COMP_CWORD" -eq 2 ] && words="fit show $words" ;;
+    list)       words="policy predictor dispatcher router scheduler allocator timing tuner observer source probe --names" ;;
     describe)   words="$("$tool" describe --names 2>/dev/null)" ;;
     help)       words="$commands" ;;
     sweep)

@@ -1,6 +1,7 @@
 /* Progress: see progress.h. */
 #include "sim/cli/progress.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -15,13 +16,33 @@ static double progress_since(const struct timespec *then)
     return (double)(now.tv_sec - then->tv_sec) + (double)(now.tv_nsec - then->tv_nsec) / 1e9;
 }
 
+/* Is it time for another line? */
+static bool progress_due(progress *p)
+{
+    if (p->shown && progress_since(&p->last) * 1e3 < PROGRESS_EVERY_MS)
+        return false;
+    clock_gettime(CLOCK_MONOTONIC, &p->last);
+    p->shown = true;
+    return true;
+}
+
+void progress_say(progress *p, const char *fmt, ...)
+{
+    va_list args;
+    if (!progress_due(p))
+        return;
+    fputs("\r\033[K", stderr);
+    va_start(args, fmt);
+    vfprintf(stderr, fmt, args);
+    va_end(args);
+    fflush(stderr);
+}
+
 static void progress_tell(void *self, uint64_t steps, uint64_t of_steps, es_time now)
 {
     progress *p = self;
-    if (p->shown && progress_since(&p->last) * 1e3 < PROGRESS_EVERY_MS)
+    if (!progress_due(p))
         return;
-    clock_gettime(CLOCK_MONOTONIC, &p->last);
-    p->shown = true;
     es_text line = {0};
     es_text_add(&line, "%s: step ", p->name);
     es_text_count(&line, (int64_t)steps);

@@ -15,6 +15,8 @@ typedef struct progress {
 
 /* The one to give to a run; NULL when nothing is to be shown. */
 const es_progress *progress_begin(progress *p, const char *name, bool quiet);
+/* Another line in its place, for what is no run; not more often than ten times a second. */
+void progress_say(progress *p, const char *fmt, ...) ES_PRINTF(2, 3);
 void progress_end(progress *p);             /* takes the line away */
 double progress_seconds(const progress *p); /* since it began */
 

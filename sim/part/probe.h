@@ -3,7 +3,7 @@
  *
  * Streams work by themselves: copy, record and expert only queue, sync waits until all streams are empty. Copies of one
  * way share an engine (or not: that is what the discipline probe asks), and a stream is used for one way at a time.
- * `init` opens the machine, `fini` gives everything back. Exit codes: ES_EDEVICE when the machine, its driver or a library
+ * `init` opens the machine, `fini` gives everything back, also after an `init` that failed. Exit codes: ES_EDEVICE when the machine, its driver or a library
  * is absent or was lost; what a machine merely cannot do stands in `can`, and nobody asks for it. */
 #ifndef ES_PART_PROBE_H
 #define ES_PART_PROBE_H
@@ -24,7 +24,8 @@ enum {                          /* what a probe can do */
     ES_PROBE_PINS = 1u,         /* ES_MEMORY_PINNED */
     ES_PROBE_EXPERT = 2u,       /* computes an expert */
     ES_PROBE_DISK = 4u,         /* reads and writes past the page cache, one block at a time */
-    ES_PROBE_DISK_QUEUE = 8u    /* and several blocks at a time */
+    ES_PROBE_DISK_QUEUE = 8u,   /* and several blocks at a time */
+    ES_PROBE_LOCKS = 16u        /* pinning has a price that can be timed */
 };
 
 enum { ES_PROBE_STREAMS = 4, ES_PROBE_EVENTS = 160, ES_PROBE_DEPTH = 32 };

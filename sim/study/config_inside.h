@@ -3,7 +3,8 @@
  *     config.c   top level: load, order of resolving, echo, tables      machine.c  parts, tiers, channels, links, compute
  *     model.c    bytes of the objects                                   feed.c     the trace
  *     start.c    what is there before the first step                    precision.c  bits of the experts
- *     popularity.c  uses of experts in a calibration trace */
+ *     popularity.c  uses of experts in a calibration trace
+ *     profiled.c what channels take from a machine's profile */
 #ifndef ES_STUDY_CONFIG_INSIDE_H
 #define ES_STUDY_CONFIG_INSIDE_H
 
@@ -73,6 +74,8 @@ es_code config_channels(es_config *config, es_json *echo, es_err *err);
 es_code config_links(es_config *config, es_json *echo, es_err *err);
 es_code config_catalog(es_config *config, es_json *echo, es_err *err);
 es_code config_compute(es_config *config, es_json *echo, es_err *err);
+/* Fills in what a channel that names a flow or a compute unit of the profile takes from it (profiled.c). */
+es_code config_profiled(es_config *config, es_json *given, config_channel *extra, es_err *err);
 es_code config_observers(es_config *config, es_json *echo, es_err *err);
 
 /* ---- model.c ---- */

@@ -224,71 +224,6 @@ es_code config_tiers(es_config *config, es_json *echo, es_err *err)
 
 /* ---- channels ---- */
 
-/* The timing that a profile's flow stands for: its measured points when it has a curve of them, else latency and rate. */
-static es_json *channel_flow_timing(const es_flow *flow)
-{
-    size_t singles = 0;
-    for (size_t i = 0; i < flow->points; i++)
-        singles += flow->point[i].lanes == 1;
-    es_json *timing = cJSON_CreateObject();
-    es_text text = {0};
-    es_json_add_text(timing, "name", singles > 1 ? "table" : "affine");
-    es_text_unit(&text, (double)flow->latency_ns, ES_UNIT_TIME);
-    es_json_add_text(timing, "latency", text.at);
-    es_text_free(&text);
-    if (singles <= 1) {
-        es_text_unit(&text, flow->rate, ES_UNIT_RATE);
-        es_json_add_text(timing, "rate", text.at);
-        es_text_free(&text);
-        return timing;
-    }
-    es_json *points = es_json_add_array(timing, "points");
-    for (size_t i = 0; i < flow->points; i++) {
-        if (flow->point[i].lanes != 1)
-            continue;
-        es_json *point = cJSON_CreateObject();
-        es_text_unit(&text, (double)flow->point[i].bytes, ES_UNIT_BYTES);
-        es_json_add_text(point, "bytes", text.at);
-        es_text_free(&text);
-        es_text_unit(&text, flow->point[i].rate, ES_UNIT_RATE);
-        es_json_add_text(point, "rate", text.at);
-        es_text_free(&text);
-        cJSON_AddItemToArray(points, point);
-    }
-    return timing;
-}
-
-/* Fills in the timing and kind of a channel that names a flow of the profile. The made timing joins the tree, whose life it shares. */
-static es_code channel_profile(es_config *config, es_json *given, config_channel *extra, es_err *err)
-{
-    const es_flow *flow = NULL;
-    if (!extra->profile)
-        return ES_OK;
-    if (!config->has_machine)
-        return es_err_set(err, ES_EINPUT, "profile: there is no machine to take \"%s\" from; include a file of models/profiles or write \"machine\"", extra->profile);
-    es_code code = es_profile_flow(&config->machine, extra->profile, &flow, err);
-    if (code)
-        return es_key_at(err, "profile"), code;
-    for (size_t i = 0; i < config->machine.links && !extra->kind; i++) {
-        const es_link *link = &config->machine.link[i];
-        if (flow >= link->flow && flow < link->flow + link->flows)
-            extra->kind = link->kind;
-    }
-    /* A timing without a name changes the profile's; one with a name replaces it. */
-    const es_json *own = cJSON_GetObjectItemCaseSensitive(given, "timing");
-    if (own && !cJSON_IsNull(own) && (!cJSON_IsObject(own) || cJSON_GetObjectItemCaseSensitive(own, "name")))
-        return ES_OK;
-    es_json *timing = channel_flow_timing(flow);
-    code = timing ? ES_OK : es_err_nomem(err, "a timing");
-    if (code == ES_OK && cJSON_IsObject(own))
-        code = es_json_merge(timing, own, err);
-    if (code == ES_OK && !(own ? cJSON_ReplaceItemInObjectCaseSensitive(given, "timing", timing) : cJSON_AddItemToObject(given, "timing", timing)))
-        code = es_err_nomem(err, "a timing");
-    if (code)
-        cJSON_Delete(timing);
-    return code;
-}
-
 /* Refuses a rate that this kind of link cannot carry. */
 static es_code channel_ceiling(const es_config *config, const es_plan_channel *channel, const char *kind, es_err *err)
 {
@@ -348,13 +283,13 @@ static es_code channel_read(es_config *config, es_json *given, es_plan_channel *
 {
     const char *allow[16];
     machine_allow(config_channel_more, allow);
-    es_code code = es_options_parse(es_channel_options, channel, given, allow, &config->arena, err);
-    if (code == ES_OK)
-        code = channel_text(given, "profile", &extra->profile, err);
+    es_code code = channel_text(given, "profile", &extra->profile, err);
     if (code == ES_OK)
         code = channel_text(given, "kind", &extra->kind, err);
     if (code == ES_OK)
-        code = channel_profile(config, given, extra, err);
+        code = config_profiled(config, given, extra, err);     /* first: it adds what the rows below read */
+    if (code == ES_OK)
+        code = es_options_parse(es_channel_options, channel, given, allow, &config->arena, err);
     if (code)
         return es_key_at(err, "channels.%s", given->string), code;
     extra->compute = channel_computes(config, given->string);

@@ -6,7 +6,7 @@
 
 /* ---- plan ---- */
 
-static const es_probe_facts everything = {ES_PROBE_PINS | ES_PROBE_EXPERT | ES_PROBE_DISK | ES_PROBE_DISK_QUEUE, 1 << 16, 8LL << 30, "test"};
+static const es_probe_facts everything = {ES_PROBE_PINS | ES_PROBE_EXPERT | ES_PROBE_DISK | ES_PROBE_DISK_QUEUE | ES_PROBE_LOCKS, 1 << 16, 8LL << 30, "test"};
 
 static calib_plan planned(es_arena *arena, const calib_ask *ask, const es_probe_facts *facts)
 {
@@ -36,6 +36,7 @@ static void sizes_are_powers_of_two_and_half_as_much_again_and_real_experts(void
     assert_true(has(&plan, "pcie.h2d", 1, 9437184));
     assert_true(has(&plan, "disk.read", 8, 27 * MIB));
     assert_false(has(&plan, "pcie.h2d", 1, 1LL << 40));
+    assert_true(has(&plan, "gpu.expert", 256, 8LL * CALIB_HIDDEN * CALIB_INTER));
     for (size_t i = 1; i < plan.count; i++) {
         const calib_case *a = &plan.at[i - 1], *b = &plan.at[i];
         assert_true(a->row < b->row || (a->row == b->row && (a->count < b->count || (a->count == b->count && a->bytes < b->bytes))));
@@ -237,7 +238,7 @@ static void memory_for_nothing_worth_measuring_is_refused(void **state)
     es_probe_facts tiny = everything;
     tiny.memory_bytes = 256 * KIB;
     assert_int_equal(calib_plan_make(&plan, &(calib_ask){0}, &tiny, &arena, &err), ES_EINPUT);
-    says(&err, "copies of at most 32768 bytes are too few to fit a line through");
+    says(&err, "copies of at most 21845 bytes are too few to fit a line through");
     es_arena_free(&arena);
 }
 

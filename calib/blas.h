@@ -1,0 +1,17 @@
+/* BLAS: products of matrices by OpenBLAS, loaded when first needed and only then (it starts threads when it is loaded), or by loops
+ * of our own where it is absent. */
+#ifndef ES_CALIB_BLAS_H
+#define ES_CALIB_BLAS_H
+
+#include <stdint.h>
+
+typedef struct blas blas;
+
+/* NULL: no memory. `threads` 0: as the library has it. */
+blas *blas_open(int threads);
+void blas_close(blas *b);
+const char *blas_name(const blas *b);       /* "OpenBLAS 0.3.21 ..." or "own loops" */
+/* out[rows][columns] = left[rows][inner] * right[inner][columns], all row by row and without gaps. */
+void blas_multiply(const blas *b, uint32_t rows, uint32_t inner, uint32_t columns, const float *left, const float *right, float *out);
+
+#endif

@@ -1,0 +1,50 @@
+/* Calibrate: see calibrate.h. */
+#include "calib/calibrate.h"
+
+#include "calib/environment.h"
+#include "sim/part/registry.h"
+
+static es_code calibrate_on(const es_probe *probe, void *self, const calibrate_ask *ask, const calib_tell *tell, calib_samples *samples, es_arena *arena, es_err *err)
+{
+    calib_plan plan = {0};
+    calib_bench *bench = NULL;
+    es_probe_facts facts = probe->facts(self);
+    double steal = environment_steal_s();
+    es_code code = calib_plan_make(&plan, &ask->plan, &facts, arena, err);
+    if (code == ES_OK)
+        code = calib_bench_open(&bench, probe, self, &plan, ask->plan.seed, err);
+    if (code == ES_OK)
+        code = calib_measure(bench, &plan, ask->budget, tell, samples, err);
+    calib_bench_close(bench);
+    es_json_add_text(samples->environment, "device", facts.device);
+    probe->environment(self, samples->environment);
+    es_json_add_real(samples->environment, "steal_s", environment_steal_s() - steal);
+    return code;
+}
+
+es_code calibrate(const calibrate_ask *ask, const calib_tell *tell, calib_samples *samples, es_err *err)
+{
+    es_arena arena = {0};
+    const es_part *part = NULL;
+    *samples = (calib_samples){.environment = cJSON_CreateObject()};
+    if (!samples->environment)
+        return es_err_nomem(err, "a calibration");
+    es_code code = es_part_find(ES_KIND_PROBE, ask->backend, &part, err);
+    if (code)
+        return code;
+    const es_probe *probe = (const es_probe *)part;
+    void *self = es_arena_alloc(&arena, 1, part->size);
+    es_site site = {.arena = &arena, .path = "calibrate", .seed = ask->plan.seed};
+    es_json_add_text(samples->environment, "backend", part->name);
+    environment_add(samples->environment);
+    code = self ? es_options_parse(part->options, self, ask->options, NULL, &arena, err) : es_err_nomem(err, "a probe");
+    if (code == ES_OK) {
+        code = part->init(self, &site, err);
+        if (code == ES_OK)
+            code = calibrate_on(probe, self, ask, tell, samples, &arena, err);
+        if (part->fini)
+            part->fini(self);   /* also what an init that failed half way has opened */
+    }
+    es_arena_free(&arena);
+    return code ? (es_err_at(err, "%s", ask->backend), code) : ES_OK;
+}

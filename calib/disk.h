@@ -1,0 +1,15 @@
+/* Disk: a scratch file that is read and written past the page cache, one block at a time or several by io_uring. */
+#ifndef ES_CALIB_DISK_H
+#define ES_CALIB_DISK_H
+
+#include "sim/part/probe.h"
+
+typedef struct disk disk;
+
+/* The file has no name and is gone with its last user. *queues: several requests at a time are possible.
+ * An error says why the folder cannot be used: it is not there, or its file system knows no O_DIRECT (tmpfs). */
+es_code disk_open(disk **out, const char *folder, bool *queues, es_err *err);
+void disk_close(disk *d);                   /* NULL is fine */
+es_code disk_io(disk *d, const es_probe_io *io, es_err *err);
+
+#endif

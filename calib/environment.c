@@ -1,0 +1,79 @@
+/* Environment: see environment.h. */
+#include "calib/environment.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "sim/base/file.h"
+
+enum { ENVIRONMENT_FILE = 1 << 20 };
+
+/* A file of /proc or /sys; NULL: it is not there. free() it. */
+static char *environment_file(const char *path)
+{
+    char *text = NULL;
+    size_t length = 0;
+    return es_file_load(path, ENVIRONMENT_FILE, &text, &length, NULL) == ES_OK ? text : NULL;
+}
+
+/* A file of one line. */
+static void environment_line(es_json *out, const char *key, const char *path)
+{
+    char *text = environment_file(path);
+    if (text) {
+        text[strcspn(text, "\n")] = '\0';
+        es_json_add_text(out, key, text);
+    }
+    free(text);
+}
+
+static void environment_cpu(es_json *out)
+{
+    char *text = environment_file("/proc/cpuinfo"), *at = text ? strstr(text, "model name") : NULL;
+    if (at && (at = strchr(at, ':')) != NULL) {
+        at += 2;
+        at[strcspn(at, "\n")] = '\0';
+        es_json_add_text(out, "cpu", at);
+    }
+    free(text);
+}
+
+double environment_steal_s(void)
+{
+    char *text = environment_file("/proc/stat");
+    double ticks = 0.0;
+    if (text && sscanf(text, "cpu %*f %*f %*f %*f %*f %*f %*f %lf", &ticks) != 1)
+        ticks = 0.0;
+    free(text);
+    return ticks / (double)sysconf(_SC_CLK_TCK);
+}
+
+void environment_add(es_json *out)
+{
+    struct utsname system;
+    struct tm date;
+    char stamp[32];
+    double load[3];
+    time_t now = time(NULL);
+    environment_cpu(out);
+    if (uname(&system) == 0) {
+        es_json_add_text(out, "system", system.sysname);
+        es_json_add_text(out, "kernel", system.release);
+        es_json_add_text(out, "architecture", system.machine);
+    }
+    es_json_add_int(out, "processors", sysconf(_SC_NPROCESSORS_ONLN));
+    es_json_add_int(out, "memory_B", (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE));
+    es_json_add_int(out, "page_B", sysconf(_SC_PAGESIZE));
+    environment_line(out, "huge_pages", "/sys/kernel/mm/transparent_hugepage/enabled");
+    environment_line(out, "numa_nodes", "/sys/devices/system/node/online");
+    environment_line(out, "governor", "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
+    if (getloadavg(load, 1) == 1)
+        es_json_add_real(out, "load_before", load[0]);
+    if (gmtime_r(&now, &date) && strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", &date))
+        es_json_add_text(out, "date", stamp);
+    es_json_add_text(out, "expertsim", ES_VERSION);
+}

@@ -1,0 +1,356 @@
+/* Host: a probe that every machine has. A second arena of its memory stands for the device, a thread per way for the copy
+ * engines, locked pages for pinned memory, the processor for the GPU. What it measures is real: the cost of moving and
+ * computing experts in this machine's own memory, and its disk. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
+
+#include "calib/blas.h"
+#include "calib/disk.h"
+#include "calib/dma.h"
+#include "sim/base/file.h"
+
+enum { HOST_COMPUTE = ES_WAYS, HOST_ENGINES, HOST_BLOCKS = 32, HOST_TOKENS = 256, HOST_WIDTH = 8192, HOST_TRIED = 64 << 20 };
+
+typedef struct host_block {     /* memory that is allocated */
+    void *at;
+    int64_t bytes;
+    es_memory kind;
+} host_block;
+
+typedef struct host_expert {    /* an expert that is queued */
+    struct host *owner;
+    es_probe_expert ask;
+    bool queued;
+} host_expert;
+
+typedef struct host {
+    const char *folder;
+    bool huge;
+    int64_t threads, node;
+
+    dma *engines;
+    disk *disk;
+    blas *blas;
+    float *activations;         /* [3][HOST_TOKENS * HOST_WIDTH] */
+    unsigned can;
+    int64_t cache_bytes, memory_bytes;
+    es_err no_disk;             /* why there is none */
+    host_block block[HOST_BLOCKS];
+    host_expert expert[ES_PROBE_STREAMS];
+    int64_t stamp[ES_PROBE_EVENTS];
+    struct {
+        unsigned engine;        /* of the last that was queued */
+        unsigned waiting[ES_PROBE_EVENTS], count;   /* events recorded before the first of a way: they go to its engine */
+        bool fresh;             /* nothing was queued since the last sync */
+    } stream[ES_PROBE_STREAMS];
+} host;
+
+static const es_option host_options[] = {
+    {.name = "folder", .type = ES_OPT_TEXT, .offset = offsetof(host, folder), .def_text = ".", .help = "Where the scratch file lies: on the disk that holds the experts."},
+    {.name = "huge", .type = ES_OPT_BOOL, .offset = offsetof(host, huge), .def = 1, .help = "Ask for huge pages where the system gives them."},
+    {.name = "threads", .type = ES_OPT_INT, .offset = offsetof(host, threads), .max = 1024, .help = "Threads that compute an expert; 0: as many as the library takes."},
+    {.name = "node", .type = ES_OPT_INT, .offset = offsetof(host, node), .def = -1, .min = -1, .max = 63, .help = "NUMA node of the arena that stands for the device; -1: wherever it comes to lie."},
+    {0},
+};
+
+/* ---- what there is ---- */
+
+/* The last level of the first processor. The kernel knows a virtual machine's share of it, cpuid (and so sysconf) does not. */
+static int64_t host_cache(void)
+{
+    int64_t bytes = 0;
+    for (int level = 4; level >= 2 && bytes == 0; level--) {
+        char path[64], *text = NULL;
+        size_t length = 0;
+        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/size", level);
+        if (es_file_load(path, 4096, &text, &length, NULL) == ES_OK)
+            bytes = strtoll(text, NULL, 10) << 10;          /* "32768K" */
+        free(text);
+    }
+#ifdef _SC_LEVEL3_CACHE_SIZE
+    if (bytes <= 0)
+        bytes = sysconf(_SC_LEVEL3_CACHE_SIZE);
+#endif
+    return bytes > 0 ? bytes : 32 << 20;        /* not told: larger than most */
+}
+
+/* A quarter of what is free now: others work here, too. */
+static int64_t host_memory(void)
+{
+    int64_t page = sysconf(_SC_PAGESIZE), pages = 0;
+#ifdef _SC_AVPHYS_PAGES
+    pages = sysconf(_SC_AVPHYS_PAGES);
+#endif
+    return pages > 0 ? pages / 4 * page : (int64_t)1 << 30;
+}
+
+/* The limit on locked memory is often a few MiB. */
+static bool host_locks(void)
+{
+    void *at = mmap(NULL, HOST_TRIED, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED)
+        return false;
+    bool locks = mlock(at, HOST_TRIED) == 0;
+    munmap(at, HOST_TRIED);
+    return locks;
+}
+
+static es_code host_init(void *self, const es_site *site, es_err *err)
+{
+    host *h = self;
+    bool queues = false;
+    (void)site;
+    h->cache_bytes = host_cache();
+    h->memory_bytes = host_memory();
+    h->can = ES_PROBE_PINS | ES_PROBE_EXPERT | (host_locks() ? ES_PROBE_LOCKS : 0);
+    for (unsigned s = 0; s < ES_PROBE_STREAMS; s++)
+        h->stream[s].fresh = true;
+    if (disk_open(&h->disk, h->folder, &queues, &h->no_disk) == ES_OK)
+        h->can |= ES_PROBE_DISK | (queues ? ES_PROBE_DISK_QUEUE : 0);
+    h->activations = calloc((size_t)3 * HOST_TOKENS * HOST_WIDTH, sizeof *h->activations);
+    if (!h->activations)
+        return es_err_nomem(err, "the activations of an expert");
+    for (size_t i = 0; i < (size_t)HOST_TOKENS * HOST_WIDTH; i++)
+        h->activations[i] = 1.0f + (float)(i % 7) * 0.125f;
+    return dma_open(&h->engines, HOST_ENGINES, err);
+}
+
+static void host_fini(void *self)
+{
+    host *h = self;
+    dma_close(h->engines);
+    disk_close(h->disk);
+    blas_close(h->blas);
+    free(h->activations);
+}
+
+static es_probe_facts host_facts(void *self)
+{
+    const host *h = self;
+    return (es_probe_facts){h->can, h->cache_bytes, h->memory_bytes, "host memory"};
+}
+
+static void host_environment(void *self, es_json *out)
+{
+    const host *h = self;
+    es_json_add_text(out, "pinned", h->can & ES_PROBE_LOCKS ? "locked" : "not locked: RLIMIT_MEMLOCK is too small");
+    es_json_add_text(out, "disk", h->disk && h->can & ES_PROBE_DISK ? h->can & ES_PROBE_DISK_QUEUE ? "O_DIRECT, io_uring" : "O_DIRECT" : h->no_disk.text);
+    es_json_add_text(out, "blas", h->blas ? blas_name(h->blas) : "not used");
+    es_json_add_bool(out, "huge_pages_asked", h->huge);
+    es_json_add_int(out, "cache_B", h->cache_bytes);
+}
+
+static es_time host_now(void *self)
+{
+    (void)self;
+    return dma_clock();
+}
+
+/* ---- memory ---- */
+
+static void host_bind(const host *h, void *at, size_t bytes)
+{
+#if defined(__linux__) && defined(SYS_mbind)
+    enum { HOST_MPOL_BIND = 2 };    /* of linux/mempolicy.h, which is not installed everywhere */
+    unsigned long nodes = h->node >= 0 ? 1ul << h->node : 0;
+    if (nodes)
+        syscall(SYS_mbind, at, bytes, HOST_MPOL_BIND, &nodes, 8 * sizeof nodes, 0);
+#else
+    (void)h, (void)at, (void)bytes;
+#endif
+}
+
+static void host_touch(unsigned char *at, size_t bytes)
+{
+#ifdef MADV_POPULATE_WRITE
+    if (madvise(at, bytes, MADV_POPULATE_WRITE) == 0)
+        return;
+#endif
+    for (size_t i = 0; i < bytes; i += 4096)
+        ((volatile unsigned char *)at)[i] = 0;
+}
+
+static es_code host_alloc(void *self, es_memory kind, int64_t bytes, void **out, es_err *err)
+{
+    host *h = self;
+    size_t free = 0;
+    while (free < HOST_BLOCKS && h->block[free].at)
+        free++;
+    if (free == HOST_BLOCKS)
+        return es_err_set(err, ES_EINTERNAL, "more than %d blocks of memory at a time", HOST_BLOCKS);
+    void *at = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED)
+        return es_err_set(err, ES_EDEVICE, "out of memory: %lld bytes: %s", (long long)bytes, strerror(errno));
+#ifdef MADV_HUGEPAGE
+    if (h->huge && kind != ES_MEMORY_PAGEABLE)
+        madvise(at, (size_t)bytes, MADV_HUGEPAGE);
+#endif
+    if (kind == ES_MEMORY_DEVICE)
+        host_bind(h, at, (size_t)bytes);
+    if (kind != ES_MEMORY_PINNED || !(h->can & ES_PROBE_LOCKS))
+        host_touch(at, (size_t)bytes);
+    else if (mlock(at, (size_t)bytes) != 0) {
+        es_code code = es_err_set(err, ES_EDEVICE, "cannot lock %lld bytes of memory: %s; raise RLIMIT_MEMLOCK (ulimit -l)", (long long)bytes, strerror(errno));
+        munmap(at, (size_t)bytes);
+        return code;
+    }
+    h->block[free] = (host_block){at, bytes, kind};
+    *out = at;
+    return ES_OK;
+}
+
+static void host_release(void *self, es_memory kind, void *at, int64_t bytes)
+{
+    host *h = self;
+    (void)kind;
+    for (size_t i = 0; i < HOST_BLOCKS; i++)
+        if (h->block[i].at == at)
+            h->block[i].at = NULL;
+    munmap(at, (size_t)bytes);
+}
+
+static bool host_is_pageable(const host *h, const void *at)
+{
+    for (size_t i = 0; i < HOST_BLOCKS; i++) {
+        const unsigned char *first = h->block[i].at;
+        if (first && (const unsigned char *)at >= first && (const unsigned char *)at < first + h->block[i].bytes)
+            return h->block[i].kind == ES_MEMORY_PAGEABLE;
+    }
+    return false;
+}
+
+/* ---- streams ---- */
+
+/* Events recorded before it was known which engine the stream uses go ahead of its first job. */
+static es_code stream_settle(host *h, unsigned stream, unsigned engine, es_err *err)
+{
+    es_code code = ES_OK;
+    h->stream[stream].engine = engine;
+    h->stream[stream].fresh = false;
+    for (unsigned i = 0; i < h->stream[stream].count && code == ES_OK; i++)
+        code = dma_push(h->engines, engine, &(dma_job){.stamp = &h->stamp[h->stream[stream].waiting[i]]}, err);
+    h->stream[stream].count = 0;
+    return code;
+}
+
+static es_code host_copy(void *self, unsigned stream, es_way way, void *to, const void *from, int64_t bytes, es_err *err)
+{
+    host *h = self;
+    if (host_is_pageable(h, to) || host_is_pageable(h, from)) {    /* as a driver does it: the caller's thread waits */
+        dma_sync(h->engines);
+        memcpy(to, from, (size_t)bytes);
+        return ES_OK;
+    }
+    es_code code = stream_settle(h, stream, (unsigned)way, err);
+    return code ? code : dma_push(h->engines, (unsigned)way, &(dma_job){.to = to, .from = from, .bytes = (size_t)bytes}, err);
+}
+
+static void expert_compute(void *arg)
+{
+    host_expert *e = arg;
+    const es_probe_expert *a = &e->ask;
+    float *in = e->owner->activations, *middle = in + (size_t)HOST_TOKENS * HOST_WIDTH, *out = middle + (size_t)HOST_TOKENS * HOST_WIDTH;
+    const float *up = a->weights, *down = up + (size_t)a->hidden * a->inter;
+    blas_multiply(e->owner->blas, a->tokens, a->hidden, a->inter, in, up, middle);
+    blas_multiply(e->owner->blas, a->tokens, a->inter, a->hidden, middle, down, out);
+}
+
+static es_code host_expert_queue(void *self, unsigned stream, const es_probe_expert *ask, es_err *err)
+{
+    host *h = self;
+    if (ask->tokens > HOST_TOKENS || ask->hidden > HOST_WIDTH || ask->inter > HOST_WIDTH)
+        return es_err_set(err, ES_EINTERNAL, "an expert of %u x %u for %u tokens is larger than %d x %d for %d", ask->hidden, ask->inter, ask->tokens, HOST_WIDTH, HOST_WIDTH,
+            HOST_TOKENS);
+    if (!h->blas && !(h->blas = blas_open((int)h->threads)))
+        return es_err_nomem(err, "a library of matrix products");
+    host_expert *e = &h->expert[stream];
+    if (e->queued && memcmp(&e->ask, ask, sizeof *ask) != 0)
+        dma_sync(h->engines);           /* one at a time per stream: the one before reads what would be written now */
+    *e = (host_expert){h, *ask, true};
+    es_code code = stream_settle(h, stream, HOST_COMPUTE, err);
+    return code ? code : dma_push(h->engines, HOST_COMPUTE, &(dma_job){.call = expert_compute, .arg = e}, err);
+}
+
+static es_code host_record(void *self, unsigned stream, unsigned event, es_err *err)
+{
+    host *h = self;
+    if (!h->stream[stream].fresh)
+        return dma_push(h->engines, h->stream[stream].engine, &(dma_job){.stamp = &h->stamp[event]}, err);
+    h->stream[stream].waiting[h->stream[stream].count++] = event;
+    return ES_OK;
+}
+
+static es_code host_hold(void *self, es_err *err)
+{
+    (void)err;
+    dma_hold(((host *)self)->engines, true);
+    return ES_OK;
+}
+
+static es_code host_go(void *self, es_err *err)
+{
+    (void)err;
+    dma_hold(((host *)self)->engines, false);
+    return ES_OK;
+}
+
+static es_code host_sync(void *self, es_err *err)
+{
+    host *h = self;
+    (void)err;
+    dma_sync(h->engines);
+    for (unsigned s = 0; s < ES_PROBE_STREAMS; s++) {
+        for (unsigned i = 0; i < h->stream[s].count; i++)
+            h->stamp[h->stream[s].waiting[i]] = dma_clock();
+        h->stream[s].count = 0;
+        h->stream[s].fresh = true;
+        h->expert[s].queued = false;
+    }
+    return ES_OK;
+}
+
+static es_code host_elapsed(void *self, unsigned from, unsigned to, es_time *ns, es_err *err)
+{
+    const host *h = self;
+    (void)err;
+    *ns = h->stamp[to] - h->stamp[from];
+    return ES_OK;
+}
+
+static es_code host_disk(void *self, const es_probe_io *io, es_err *err)
+{
+    return disk_io(((host *)self)->disk, io, err);
+}
+
+const es_probe es_probe_host = {
+    .part = {
+        .abi = ES_ABI,
+        .name = "host",
+        .brief = "This machine's own memory, processor and disk; a second arena stands for the device.",
+        .options = host_options,
+        .size = sizeof(host),
+        .init = host_init,
+        .fini = host_fini,
+    },
+    .facts = host_facts,
+    .environment = host_environment,
+    .now = host_now,
+    .alloc = host_alloc,
+    .release = host_release,
+    .copy = host_copy,
+    .expert = host_expert_queue,
+    .record = host_record,
+    .hold = host_hold,
+    .go = host_go,
+    .sync = host_sync,
+    .elapsed = host_elapsed,
+    .disk = host_disk,
+};

@@ -1,0 +1,426 @@
+/* Report: see report.h. */
+#include "calib/report.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "calib/batch.h"
+#include "calib/fit.h"
+#include "calib/save.h"
+#include "calib/solve.h"
+#include "models/profile.h"
+#include "sim/base/text.h"
+
+typedef struct report {
+    const calib_samples *samples;
+    const report_ask *ask;
+    es_json *links, *compute;
+    es_text *told;
+    es_text source;             /* who measured it, when */
+    es_arena arena;
+    size_t kept;                /* rows of the profile */
+} report;
+
+/* ---- small things ---- */
+
+static void add_quantity(es_json *object, const char *key, double value, es_unit unit)
+{
+    es_text text = {0};
+    es_text_unit(&text, value, unit);
+    es_json_add_text(object, key, text.at);
+    es_text_free(&text);
+}
+
+/* To six digits: more are noise, and are read by people. */
+static double rounded(double value)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.6g", value);
+    return strtod(text, NULL);
+}
+
+static void add_reals(es_json *object, const char *key, const double *value, size_t count)
+{
+    es_json *list = es_json_add_array(object, key);
+    for (size_t i = 0; i < count; i++)
+        cJSON_AddItemToArray(list, cJSON_CreateNumber(value[i]));
+}
+
+static void add_interval(es_json *list, const fit_interval *interval)
+{
+    es_json *pair = cJSON_CreateDoubleArray((const double[]){interval->low, interval->high}, 2);
+    cJSON_AddItemToArray(list, pair);
+}
+
+static double rate_of(double ns_per_byte)
+{
+    return ns_per_byte > 0.0 ? 1e9 / ns_per_byte : 1e18;
+}
+
+/* "pcie.h2d" -> "pcie", "h2d" */
+static const char *row_split(const calib_row *row, char link[32])
+{
+    size_t length = strcspn(row->name, ".");
+    memcpy(link, row->name, length);
+    link[length] = '\0';
+    return row->name + length + 1;
+}
+
+static const char *report_kind_of(const report *r, const char *link)
+{
+    for (size_t i = 0; i < r->ask->kinds; i++)
+        if (strcmp(r->ask->kind[i].link, link) == 0)
+            return r->ask->kind[i].kind;
+    return "other";
+}
+
+/* ---- a fit ---- */
+
+static void fit_ci(const calib_fit *fit, es_json *out)
+{
+    es_json *ci = es_json_add_object(out, "ci95");
+    add_reals(ci, "alpha_s", (const double[]){fit->alpha.low / 1e9, fit->alpha.high / 1e9}, 2);
+    es_json *beta = es_json_add_array(ci, "beta_Bps"), *knee = es_json_add_array(ci, "knee_B");
+    for (size_t i = 0; i < fit->curve.pieces; i++) {
+        add_interval(beta, &fit->rate[i]);
+        if (i > 0)
+            add_interval(knee, &fit->knee[i]);
+    }
+}
+
+static void fit_noise_json(const calib_noise *noise, es_json *out)
+{
+    es_json *object = es_json_add_object(out, "noise"), *classes = es_json_add_array(object, "classes");
+    size_t last = NOISE_CLASSES;
+    for (size_t class = 0; class < NOISE_CLASSES; class++)
+        last = noise->count[class] ? class : last;
+    for (size_t class = 0; class < NOISE_CLASSES; class++) {
+        if (!noise->count[class])
+            continue;
+        es_json *row = cJSON_CreateObject();
+        cJSON_AddItemToArray(classes, row);
+        es_json_add_real(row, "below_B", class == last ? 0.0 : noise_class_bytes[class]);
+        es_json_add_int(row, "samples", (int64_t)noise->count[class]);
+        add_reals(row, "log_quantiles", noise->log_quantile[class], NOISE_QUANTILES);
+    }
+    if (noise->stalls == 0)
+        return;
+    double seconds[NOISE_QUANTILES];
+    for (size_t q = 0; q < NOISE_QUANTILES; q++)
+        seconds[q] = noise->stall_ns[q] / 1e9;
+    es_json *stall = es_json_add_object(object, "stall");
+    es_json_add_real(stall, "rate_Hz", noise->stall_rate);
+    es_json_add_int(stall, "samples", (int64_t)noise->stalls);
+    add_reals(stall, "quantiles_s", seconds, NOISE_QUANTILES);
+}
+
+static es_json *fit_json(const calib_fit *fit, const calib_series *series, es_json *flow)
+{
+    es_json *out = es_json_add_object(flow, "fit");
+    double rate[CURVE_PIECES];
+    for (size_t i = 0; i < fit->curve.pieces; i++)
+        rate[i] = rate_of(fit->curve.slope[i]);
+    es_json_add_text(out, "model", curve_names[fit->curve.family]);
+    es_json_add_real(out, "alpha_s", fit->curve.fixed[0] / 1e9);
+    if (fit->curve.family == CURVE_JUMP)
+        es_json_add_real(out, "alpha_beyond_s", fit->curve.fixed[1] / 1e9);
+    add_reals(out, "beta_Bps", rate, fit->curve.pieces);
+    add_reals(out, "knee_B", fit->curve.from + 1, fit->curve.pieces - 1);
+    es_json_add_real(out, "n_half_B", calib_fit_half(fit));
+    es_json *error = es_json_add_object(out, "error");
+    es_json_add_real(error, "median", fit->error_median);
+    es_json_add_real(error, "p95", fit->error_p95);
+    es_json_add_real(error, "holdout_median", isnan(fit->error_holdout) ? 0.0 : fit->error_holdout);
+    if (fit->resampled)
+        fit_ci(fit, out);
+    fit_noise_json(&fit->noise, out);
+    es_json_add_real(out, "mean_over_median", fit->mean_over_median);
+    es_json_add_int(out, "samples", (int64_t)fit->samples);
+    es_json_add_int(out, "sizes", (int64_t)fit->sizes);
+    es_json_add_text(out, "stop", calib_stop_names[series->stop]);
+    es_json_add_int(out, "open", series->open);
+    return out;
+}
+
+/* ---- what is said ---- */
+
+/* May the row be used? Says why not, and what is to be known of it if so. */
+static bool report_takes(report *r, const calib_row *row, const calib_fit *fit, const calib_series *series)
+{
+    double error = isnan(fit->error_holdout) ? fit->error_median : fit->error_holdout;
+    const char *what = isnan(fit->error_holdout) ? "the sizes" : "sizes held out of the fit";
+    if (series->open)
+        es_text_add(r->told, "%s: unstable: the budget ended before %u of its sizes were known to 2 %%; a larger --budget helps, or a quieter machine\n", row->name, series->open);
+    if (!fit->fitted) {
+        es_text_add(r->told, "%s: left out: %zu sizes are too few for a fit, 3 are the least\n", row->name, fit->sizes);
+        return false;
+    }
+    if (error > ES_FIT_REFUSED) {
+        es_text_add(r->told, "%s: left out: %s are off by %.1f %% (median), and above %.0f %% nothing should be simulated with it\n", row->name, what, 100.0 * error,
+            100.0 * ES_FIT_REFUSED);
+        return false;
+    }
+    if (error > ES_FIT_WARNED)
+        es_text_add(r->told, "%s: %s are off by %.1f %% (median), above %.0f %%: use it with care\n", row->name, what, 100.0 * error, 100.0 * ES_FIT_WARNED);
+    return true;
+}
+
+/* ---- flows ---- */
+
+static es_json *report_flow(report *r, const calib_row *row, const calib_series *series, const calib_fit *fit)
+{
+    char link[32];
+    const char *name = row_split(row, link);
+    es_json *object = cJSON_GetObjectItemCaseSensitive(r->links, link);
+    if (!object) {
+        object = es_json_add_object(r->links, link);
+        es_json_add_text(object, "kind", report_kind_of(r, link));
+    }
+    es_json *flow = es_json_add_object(object, name);
+    add_quantity(flow, "rate", rounded(rate_of(fit->curve.slope[fit->curve.pieces - 1])), ES_UNIT_RATE);
+    es_json_add_text(flow, "provenance", "measured");
+    es_json_add_text(flow, "source", r->source.at);
+    add_quantity(flow, "latency", (double)es_ns_round(fit->curve.fixed[0]), ES_UNIT_TIME);
+    fit_json(fit, series, flow);
+    es_json_add_text(flow, "note", row->what);
+    r->kept++;
+    return flow;
+}
+
+static es_code report_fit(report *r, size_t row, const fit_ask *ask, calib_fit **out, es_err *err)
+{
+    calib_fit *fit = *out = ES_NEW(&r->arena, calib_fit);
+    return fit ? calib_fit_series(fit, &r->samples->row[row], ask, &r->arena, err) : es_err_nomem(err, "a fit");
+}
+
+static es_code report_copy(report *r, size_t row, es_json **flow, es_err *err)
+{
+    calib_fit *fit;
+    *flow = NULL;
+    es_code code = report_fit(r, row, &(fit_ask){.count = 1, .resamples = r->ask->resamples, .seed = r->ask->seed}, &fit, err);
+    if (code == ES_OK && report_takes(r, &calib_rows[row], fit, &r->samples->row[row]))
+        *flow = report_flow(r, &calib_rows[row], &r->samples->row[row], fit);
+    return code;
+}
+
+/* Requests at a time, beyond which a disk gives hardly more: 95 % of the best rate of its largest reads. */
+static int64_t disk_lanes(const batch_point *point, size_t count)
+{
+    double best = 0.0, largest = 0.0, lanes = 1.0;
+    for (size_t i = 0; i < count; i++)
+        largest = fmax(largest, point[i].bytes);
+    for (size_t i = 0; i < count; i++)
+        if (point[i].bytes == largest)
+            best = fmax(best, largest / point[i].ns);
+    for (size_t i = count; i-- > 0;)
+        if (point[i].bytes == largest && largest / point[i].ns >= 0.95 * best)
+            lanes = point[i].count;
+    return (int64_t)lanes;
+}
+
+static int point_order(const batch_point *a, const batch_point *b)
+{
+    return a->count != b->count ? (a->count > b->count) - (a->count < b->count) : (a->bytes > b->bytes) - (a->bytes < b->bytes);
+}
+
+static void points_sort(batch_point *point, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        batch_point moved = point[i];
+        size_t at = i;
+        for (; at > 0 && point_order(&point[at - 1], &moved) > 0; at--)
+            point[at] = point[at - 1];
+        point[at] = moved;
+    }
+}
+
+/* What several requests at a time give, one point per size and depth. */
+static void report_depths(report *r, size_t row, es_json *flow)
+{
+    batch_point point[SOLVE_ROWS];
+    double issue;
+    size_t count = batch_points(&r->samples->row[row], point, &issue, &r->arena);
+    points_sort(point, count);
+    if (count == 0 || point[count - 1].count <= 1.0)
+        return;
+    es_json_add_int(flow, "lanes", disk_lanes(point, count));
+    es_json *points = es_json_add_array(flow, "points");
+    for (size_t i = 0; i < count; i++) {
+        es_json *object = cJSON_CreateObject();
+        cJSON_AddItemToArray(points, object);
+        add_quantity(object, "bytes", point[i].bytes, ES_UNIT_BYTES);
+        es_json_add_int(object, "lanes", (int64_t)point[i].count);
+        add_quantity(object, "rate", rounded(point[i].bytes * 1e9 / point[i].ns), ES_UNIT_RATE);
+    }
+}
+
+/* ---- batches and experts ---- */
+
+static void report_batch(report *r, size_t row)
+{
+    batch_point point[SOLVE_ROWS];
+    calib_batch batch;
+    double issue;
+    size_t count = batch_points(&r->samples->row[row], point, &issue, &r->arena);
+    es_json *fit = es_json_at(r->links, "pcie.h2d.fit");
+    if (!fit || !batch_fit(point, count, &batch))
+        return;
+    es_json *out = es_json_add_object(fit, "batch");
+    es_json_add_real(out, "first_s", batch.first_ns / 1e9);
+    es_json_add_real(out, "each_s", batch.each_ns / 1e9);
+    es_json_add_real(out, "beta_Bps", rate_of(batch.ns_per_byte));
+    es_json_add_real(out, "issue_s", issue / 1e9);
+    es_json_add_real(out, "efficiency", isnan(batch.efficiency) ? 0.0 : batch.efficiency);
+    es_json_add_bool(out, "slower", batch.slower);
+    if (batch.slower)
+        es_text_add(r->told, "%s: batching is slower than single copies (efficiency %.2f)\n", calib_rows[row].name, batch.efficiency);
+}
+
+/* With few tokens reading the weights is the limit, with many arithmetic: a rate from one token, a line from the upper half. */
+static es_code report_expert(report *r, size_t row, es_err *err)
+{
+    calib_fit *fit;
+    const calib_series *series = &r->samples->row[row];
+    es_code code = report_fit(r, row, &(fit_ask){.by_count = true}, &fit, err);
+    if (code || !fit->fitted || series->count == 0)
+        return code;
+    char unit[32], note[160];
+    row_split(&calib_rows[row], unit);
+    es_json *object = es_json_add_object(r->compute, unit);
+    const fit_size *first = &fit->size[0], *middle = &fit->size[fit->sizes / 2], *last = &fit->size[fit->sizes - 1];
+    double bytes = (double)series->at[0].bytes, each = fmax(0.0, (last->median - middle->median) / (last->bytes - middle->bytes));
+    add_quantity(object, "expert_bytes", bytes, ES_UNIT_BYTES);
+    add_quantity(object, "rate", rounded(bytes * 1e9 / first->median), ES_UNIT_RATE);
+    add_quantity(object, "fixed", (double)es_ns_round(fmax(0.0, last->median - each * last->bytes)), ES_UNIT_TIME);
+    add_quantity(object, "per_token", (double)es_ns_round(each), ES_UNIT_TIME);
+    es_json_add_text(object, "provenance", "measured");
+    es_json_add_text(object, "source", r->source.at);
+    snprintf(note, sizeof note, "An expert of %d x %d weights, 4 bytes each. Rate: %.0f token; the line through %.0f and %.0f tokens.", CALIB_HIDDEN, 2 * CALIB_INTER,
+        first->bytes, middle->bytes, last->bytes);
+    es_json_add_text(object, "note", note);
+    r->kept++;
+    return ES_OK;
+}
+
+/* ---- all of it ---- */
+
+static es_code report_row(report *r, size_t row, es_err *err)
+{
+    es_json *flow = NULL;
+    es_code code = ES_OK;
+    if (r->samples->row[row].count == 0)
+        return ES_OK;
+    switch (calib_rows[row].op) {
+    case CALIB_COPY:
+    case CALIB_ALLOC:
+        return report_copy(r, row, &flow, err);
+    case CALIB_READ:
+    case CALIB_WRITE:
+        if ((code = report_copy(r, row, &flow, err)) == ES_OK && flow)
+            report_depths(r, row, flow);
+        return code;
+    case CALIB_BATCH:
+        report_batch(r, row);
+        return ES_OK;
+    case CALIB_EXPERT:
+        return report_expert(r, row, err);
+    }
+    return code;
+}
+
+static const char *report_text(const es_json *environment, const char *key, const char *otherwise)
+{
+    const es_json *value = cJSON_GetObjectItemCaseSensitive(environment, key);
+    return cJSON_IsString(value) ? value->valuestring : otherwise;
+}
+
+/* The reader is the judge: what it would refuse is not written. */
+static es_code report_check(const es_json *profile, es_arena *arena, es_err *err)
+{
+    es_profile parsed;
+    return es_profile_parse(&parsed, cJSON_GetObjectItemCaseSensitive(profile, "machine"), NULL, arena, err);
+}
+
+es_code calib_report(const calib_samples *samples, const report_ask *ask, es_json **out, es_text *told, es_err *err)
+{
+    report r = {.samples = samples, .ask = ask, .told = told};
+    const es_json *environment = samples->environment;
+    es_json *profile = *out = cJSON_CreateObject(), *machine = profile ? es_json_add_object(profile, "machine") : NULL;
+    if (!machine)
+        return es_err_nomem(err, "a profile");
+    const char *backend = report_text(environment, "backend", "unknown");
+    es_json_add_text(machine, "name", ask->name ? ask->name : report_text(environment, strcmp(backend, "host") == 0 ? "cpu" : "device", backend));
+    es_json_add_text(machine, "description", "Measured by `expertsim calibrate`; the raw samples are beside it. Seconds, bytes and bytes per second.");
+    es_json_add_text(machine, "schema", CALIB_SCHEMA);
+    cJSON_AddItemToObject(machine, "environment", cJSON_Duplicate(environment, true));
+    es_text_add(&r.source, "expertsim calibrate --backend %s, %s", backend, report_text(environment, "date", "date unknown"));
+    r.links = es_json_add_object(machine, "links");
+    r.compute = es_json_add_object(machine, "compute");
+    es_code code = r.links && r.compute && !r.source.failed ? ES_OK : es_err_nomem(err, "a profile");
+    for (size_t row = 0; row < CALIB_ROWS && code == ES_OK; row++)
+        code = report_row(&r, row, err);
+    if (code == ES_OK && r.kept == 0)
+        code = es_err_set(err, ES_ECHECK, "no row could be fitted: %s", told->at ? told->at : "there are no samples");
+    if (code == ES_OK)
+        code = report_check(profile, &r.arena, err);
+    es_text_free(&r.source);
+    es_arena_free(&r.arena);
+    if (code) {
+        cJSON_Delete(profile);
+        *out = NULL;
+    }
+    return code;
+}
+
+/* ---- for people ---- */
+
+static double table_number(const es_json *object, const char *path)
+{
+    const es_json *value = es_json_at(object, path);
+    return cJSON_IsNumber(value) ? value->valuedouble : 0.0;
+}
+
+static void table_flow(const char *link, const es_json *flow, es_text *out)
+{
+    const es_json *fit = cJSON_GetObjectItemCaseSensitive(flow, "fit"), *beta = es_json_at(fit, "beta_Bps"), *knee = es_json_at(fit, "knee_B"), *rate;
+    int used = 0;
+    if (!fit)
+        return;
+    char name[64];
+    snprintf(name, sizeof name, "%.30s.%.30s", link, flow->string);
+    es_text_add(out, "  %-14s %10.3g us  ", name, 1e6 * table_number(fit, "alpha_s"));
+    cJSON_ArrayForEach(rate, beta) {
+        if (used > 0) {
+            es_text_add(out, " | ");
+            es_text_bytes(out, cJSON_GetArrayItem(knee, used - 1)->valuedouble);
+            es_text_add(out, " | ");
+        }
+        es_text_add(out, "%.3g GB/s", rate->valuedouble / 1e9);
+        used++;
+    }
+    es_text_add(out, "   held-out %.1f %%, all %.1f %%, p95 %.1f %%; %.0f samples, %s\n", 100.0 * table_number(fit, "error.holdout_median"),
+        100.0 * table_number(fit, "error.median"), 100.0 * table_number(fit, "error.p95"), table_number(fit, "samples"), report_text(fit, "stop", "?"));
+}
+
+es_code calib_report_table(const es_json *profile, es_text *out, es_err *err)
+{
+    const es_json *machine = cJSON_GetObjectItemCaseSensitive(profile, "machine"), *link, *flow, *unit;
+    es_arena arena = {0};
+    if (!machine)
+        return es_err_set(err, ES_EINPUT, "machine: is missing; needs a profile, such as `expertsim calibrate -o FILE` writes");
+    es_code code = report_check(profile, &arena, err);
+    es_arena_free(&arena);
+    if (code)
+        return es_err_at(err, "machine"), code;
+    es_text_add(out, "%s\n  %-14s %13s   rate | from this size on | rate\n", report_text(machine, "name", ""), "flow", "fixed time");
+    cJSON_ArrayForEach(link, cJSON_GetObjectItemCaseSensitive(machine, "links"))
+        cJSON_ArrayForEach(flow, link)
+            if (cJSON_IsObject(flow))
+                table_flow(link->string, flow, out);
+    cJSON_ArrayForEach(unit, cJSON_GetObjectItemCaseSensitive(machine, "compute"))
+        es_text_add(out, "  %-14s an expert of %s takes %s and %s for each token\n", unit->string, report_text(unit, "expert_bytes", "?"), report_text(unit, "fixed", "?"),
+            report_text(unit, "per_token", "?"));
+    return ES_OK;
+}

@@ -1,0 +1,194 @@
+/* Profiled: what a channel takes from the machine's profile: its timing, its kind, and, where the machine was calibrated, how copies
+ * share it and what slows them. What the config says itself goes before. The made values join the tree, whose life they share. */
+#include <string.h>
+
+#include "sim/study/config_inside.h"
+#include "sim/study/key.h"
+
+/* ---- timings ---- */
+
+static void timing_quantity(es_json *timing, const char *key, double value, es_unit unit)
+{
+    es_text text = {0};
+    es_text_unit(&text, value, unit);
+    es_json_add_text(timing, key, text.at);
+    es_text_free(&text);
+}
+
+/* The measured points of a flow that has a curve of them, of copies one at a time. */
+static void timing_points(const es_flow *flow, es_json *timing)
+{
+    es_json *points = es_json_add_array(timing, "points");
+    for (size_t i = 0; i < flow->points; i++) {
+        if (flow->point[i].lanes != 1)
+            continue;
+        es_json *point = cJSON_CreateObject();
+        timing_quantity(point, "bytes", (double)flow->point[i].bytes, ES_UNIT_BYTES);
+        timing_quantity(point, "rate", flow->point[i].rate, ES_UNIT_RATE);
+        cJSON_AddItemToArray(points, point);
+    }
+}
+
+/* A flow that nobody calibrated: its points when it has a curve of them, else latency and rate. */
+static void timing_reported(const es_flow *flow, es_json *timing)
+{
+    size_t singles = 0;
+    for (size_t i = 0; i < flow->points; i++)
+        singles += flow->point[i].lanes == 1;
+    es_json_add_text(timing, "name", singles > 1 ? "table" : "affine");
+    timing_quantity(timing, "latency", (double)flow->latency_ns, ES_UNIT_TIME);
+    if (singles > 1)
+        timing_points(flow, timing);
+    else
+        timing_quantity(timing, "rate", flow->rate, ES_UNIT_RATE);
+}
+
+static void timing_pieces(const es_fit *fit, es_json *timing)
+{
+    es_json *pieces = es_json_add_array(timing, "pieces");
+    for (size_t i = 0; i < fit->beta.count; i++) {
+        es_json *piece = cJSON_CreateObject();
+        if (i > 0)
+            timing_quantity(piece, "from", (double)(int64_t)fit->knee.at[i - 1], ES_UNIT_BYTES);
+        timing_quantity(piece, "rate", fit->beta.at[i], ES_UNIT_RATE);
+        if (i > 0 && fit->model == ES_FIT_JUMP)
+            timing_quantity(piece, "latency", (double)es_ns_round(fit->alpha_beyond_s * 1e9), ES_UNIT_TIME);
+        cJSON_AddItemToArray(pieces, piece);
+    }
+}
+
+/* A calibrated flow: the curve. What each copy of a batch costs beside its bytes is a part of what a single one does. */
+static void timing_fitted(const es_flow *flow, const es_json *noise, bool empirical, es_json *timing)
+{
+    const es_fit *fit = flow->fit;
+    double each = fit->each_s < fit->alpha_s ? fit->each_s : fit->alpha_s;
+    bool pieces = empirical || fit->beta.count > 1;
+    es_json_add_text(timing, "name", empirical ? "empirical" : pieces ? "piecewise" : "affine");
+    timing_quantity(timing, "latency", (double)es_ns_round((fit->alpha_s - each) * 1e9), ES_UNIT_TIME);
+    timing_quantity(timing, "per_object", (double)es_ns_round(each * 1e9), ES_UNIT_TIME);
+    if (pieces)
+        timing_pieces(fit, timing);
+    else
+        timing_quantity(timing, "rate", fit->beta.at[0], ES_UNIT_RATE);
+    if (empirical && noise)
+        cJSON_AddItemToObject(timing, "noise", cJSON_Duplicate(noise, true));
+}
+
+static es_json *timing_unit(const es_profile_unit *unit)
+{
+    es_json *timing = cJSON_CreateObject();
+    es_json_add_text(timing, "name", "compute");
+    timing_quantity(timing, "expert", (double)unit->fixed_ns, ES_UNIT_TIME);
+    timing_quantity(timing, "token", (double)unit->token_ns, ES_UNIT_TIME);
+    timing_quantity(timing, "rate", unit->rate, ES_UNIT_RATE);
+    return timing;
+}
+
+static bool timing_is(const es_json *own, const char *name)
+{
+    const es_json *called = cJSON_IsString(own) ? own : cJSON_GetObjectItemCaseSensitive(own, "name");
+    return cJSON_IsString(called) && strcmp(called->valuestring, name) == 0;
+}
+
+/* A timing without a name changes the profile's; one with a name replaces it, but for empirical, which is the profile's with its noise. */
+static es_code timing_put(es_json *given, es_json *timing, es_err *err)
+{
+    es_json *own = cJSON_GetObjectItemCaseSensitive(given, "timing");
+    es_code code = timing ? ES_OK : es_err_nomem(err, "a timing");
+    if (code == ES_OK && cJSON_IsObject(own))
+        code = es_json_merge(timing, own, err);
+    if (code == ES_OK && !(own ? cJSON_ReplaceItemInObjectCaseSensitive(given, "timing", timing) : cJSON_AddItemToObject(given, "timing", timing)))
+        code = es_err_nomem(err, "a timing");
+    if (code)
+        cJSON_Delete(timing);
+    return code;
+}
+
+static bool timing_is_own(const es_json *own, bool fitted)
+{
+    if (!own || cJSON_IsNull(own) || (fitted && timing_is(own, "empirical") && !cJSON_GetObjectItemCaseSensitive(own, "pieces")))
+        return false;
+    return !cJSON_IsObject(own) || cJSON_GetObjectItemCaseSensitive(own, "name");
+}
+
+static const es_json *profiled_noise(const es_config *config, const es_link *link, const es_flow *flow)
+{
+    const es_json *links = cJSON_GetObjectItemCaseSensitive(config->top.machine, "links");
+    const es_json *object = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(links, link->name), flow->name);
+    return cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(object, "fit"), "noise");
+}
+
+static es_code profiled_timing(const es_config *config, es_json *given, const es_link *link, const es_flow *flow, es_err *err)
+{
+    const es_json *own = cJSON_GetObjectItemCaseSensitive(given, "timing");
+    if (timing_is_own(own, flow->fit))
+        return ES_OK;
+    es_json *timing = cJSON_CreateObject();
+    if (timing && flow->fit)
+        timing_fitted(flow, profiled_noise(config, link, flow), timing_is(own, "empirical"), timing);
+    else if (timing)
+        timing_reported(flow, timing);
+    return timing_put(given, timing, err);
+}
+
+/* ---- sharing ---- */
+
+static bool profiled_says(const es_json *channel, const char *profile)
+{
+    const es_json *own = cJSON_GetObjectItemCaseSensitive(channel, "profile");
+    return cJSON_IsString(own) && strcmp(own->valuestring, profile) == 0;
+}
+
+/* What slows the flow, as channels of this config that stand for it. */
+static es_code profiled_slowed(const es_config *config, es_json *given, const es_flow *flow, es_err *err)
+{
+    es_json *slowed = NULL;
+    const es_json *other;
+    if (cJSON_GetObjectItemCaseSensitive(given, "slowed_by"))
+        return ES_OK;
+    for (size_t i = 0; i < flow->slowdowns; i++)
+        cJSON_ArrayForEach(other, config->top.channels)
+            if (other != given && flow->slowed[i].factor < 1.0 && profiled_says(other, flow->slowed[i].by)) {
+                if (!slowed && !(slowed = es_json_add_object(given, "slowed_by")))
+                    return es_err_nomem(err, "what slows a channel");
+                es_json_add_real(slowed, other->string, flow->slowed[i].factor);
+            }
+    return ES_OK;
+}
+
+static es_code profiled_sharing(const es_config *config, es_json *given, const es_flow *flow, es_err *err)
+{
+    if (flow->discipline != ES_FLOW_UNSTATED && !cJSON_GetObjectItemCaseSensitive(given, "discipline"))
+        es_json_add_text(given, "discipline", flow->discipline == ES_FLOW_FIFO ? "fifo" : "shared");
+    return profiled_slowed(config, given, flow, err);
+}
+
+/* ---- all of it ---- */
+
+static const es_link *profiled_link(const es_profile *machine, const es_flow *flow)
+{
+    for (size_t i = 0; i < machine->links; i++)
+        if (flow >= machine->link[i].flow && flow < machine->link[i].flow + machine->link[i].flows)
+            return &machine->link[i];
+    return NULL;
+}
+
+es_code config_profiled(es_config *config, es_json *given, config_channel *extra, es_err *err)
+{
+    const es_flow *flow = NULL;
+    if (!extra->profile)
+        return ES_OK;
+    if (!config->has_machine)
+        return es_err_set(err, ES_EINPUT, "profile: there is no machine to take \"%s\" from; include a file of models/profiles or write \"machine\"", extra->profile);
+    const es_profile_unit *unit = es_profile_unit_find(&config->machine, extra->profile);
+    if (unit)
+        return timing_is_own(cJSON_GetObjectItemCaseSensitive(given, "timing"), false) ? ES_OK : timing_put(given, timing_unit(unit), err);
+    es_code code = es_profile_flow(&config->machine, extra->profile, &flow, err);
+    if (code)
+        return es_key_at(err, "profile"), code;
+    const es_link *link = profiled_link(&config->machine, flow);
+    if (!extra->kind)
+        extra->kind = link->kind;
+    code = profiled_timing(config, given, link, flow, err);
+    return code ? code : profiled_sharing(config, given, flow, err);
+}

@@ -1,0 +1,149 @@
+"""expertsim calibrate: a machine is measured, fitted, shown, and a config runs with it; what goes wrong has its message and exit code.
+
+The fake is a machine by formula, so its numbers are known. Of the real one only the shape of what comes out is asserted: how fast it
+is, is nobody's business here.
+"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..'))
+sys.path.insert(0, os.path.join(ROOT, 'tests', 'support'))
+import tool
+
+TOOL = os.path.abspath(tool.TOOL)
+FAKE = ['calibrate', '--backend', 'fake', '--quick', '--most', '4MiB']
+
+
+def run(folder, *args):
+    return subprocess.run([TOOL, *args], cwd=folder, capture_output=True, text=True)
+
+
+# (arguments, exit code, what is said)
+WRONG = [
+    (['calibrate'], 2, 'calibrate: -o is missing: the profile to write; usage: '),
+    (['calibrate', 'fitt', 'x.h5'], 2, 'calibrate: "fitt" is neither fit nor show; did you mean fit?; usage: '),
+    (['calibrate', 'fit'], 2, 'calibrate: fit takes one file; usage: '),
+    (['calibrate', '-o', 'x.h5'], 2, '-o: found "x.h5", needs a name that ends in .json; the samples go beside it with .h5'),
+    (['calibrate', '-o', 'x.json', '--backend', 'hosst'], 2, 'there is no probe "hosst"; did you mean "host"?'),
+    (['calibrate', '-o', 'x.json', '--budget', '60'], 2, '--budget: "60"'),
+    (['calibrate', '-o', 'x.json', '--kind', 'pcie=pcie9'], 2, '--kind: no kind of link is called "pcie9"'),
+    (['calibrate', '-o', 'x.json', '--kind', 'pcie'], 2, '--kind: found "pcie", needs LINK=KIND, such as pcie=pcie4_x16'),
+    (['calibrate', '-o', 'x.json', '--set', 'folder'], 2, '--set: found "folder", needs KEY=VALUE, such as folder=/data'),
+    (['calibrate', '-o', 'x.json', '--set', 'foldr=/'], 2, 'host: unknown option "foldr"; did you mean "folder"?'),
+    (['calibrate', '-o', 'x.json', '--model', 'none.json'], 2, 'none.json: cannot open: No such file or directory'),
+    (FAKE + ['-o', 'x.json', '--set', 'fail=no_device'], 3, 'fake: no usable device: the fake was told to have none. Try --backend host.'),
+    (FAKE + ['-o', 'x.json', '--set', 'fail=memory', '--set', 'fail_at=3'], 3, 'bytes of device memory at allocation 3, '),
+    (FAKE + ['-o', 'x.json', '--set', 'fail=lost', '--set', 'fail_at=500'], 3, 'fake: the device was lost at call 500; nothing more can be measured'),
+    (FAKE + ['-o', 'x.json', '--set', 'fail=bytes'], 5, 'bytes brought other bytes than were sent'),
+    (FAKE + ['-o', 'x.json', '--kind', 'pcie=pcie3_x16', '--set', 'rate=25GB/s'], 2,
+     'links.pcie: h2d: rate: 25GB/s is above 15750MB/s, the most pcie3_x16 can physically carry in one direction'),
+    (['calibrate', 'fit', 'none.h5'], 2, 'none.h5'),
+    (['calibrate', 'show', 'none.json'], 2, 'none.json: cannot open: No such file or directory'),
+    (['calibrate', 'show', 'empty.json'], 2, 'empty.json: machine: is missing; needs a profile, such as `expertsim calibrate -o FILE` writes'),
+]
+
+
+def wrong(check, folder):
+    with open(os.path.join(folder, 'empty.json'), 'w') as f:
+        f.write('{}\n')
+    for args, code, said in WRONG:
+        done = run(folder, *args)
+        check.equal(' '.join(args) + ': exit code', done.returncode, code)
+        check.equal(' '.join(args) + ': is one line', done.stderr.count('\n'), 1)
+        check.equal(' '.join(args) + ': "%s"' % done.stderr.strip(), said in done.stderr and done.stderr.startswith('expertsim: '), True)
+        check.equal(' '.join(args) + ': wrote no profile', os.path.exists(os.path.join(folder, 'x.json')), False)
+
+
+def fitted(check, folder):
+    """The fake's formula, its fit from the raw samples, and the table."""
+    done = run(folder, *FAKE, '-o', 'fake.json', '--set', 'alpha=12us', '--set', 'rate=20GB/s', '--seed', '3')
+    check.equal('it is measured: ' + done.stderr, (done.returncode, done.stderr), (0, ''))
+    with open(os.path.join(folder, 'fake.json')) as f:
+        machine = json.load(f)['machine']
+    fit = machine['links']['pcie']['h2d']['fit']
+    check.equal('alpha', round(fit['alpha_s'] * 1e6, 1), 12.0)
+    check.equal('beta', round(fit['beta_Bps'][0] / 1e9, 2), 20.0)
+    check.equal('half of the rate', round(fit['n_half_B'] / 240000, 2), 1.0)
+    check.equal('schema', machine['schema'], 'calib/1')
+    check.equal('stop', fit['stop'], 'precise')
+    check.equal('environment', {'backend', 'device', 'fake', 'kernel', 'date', 'processors', 'steal_s'} <= set(machine['environment']), True)
+    again = run(folder, 'calibrate', 'fit', 'fake.h5', '-o', 'again.json', '--seed', '3')
+    check.equal('it is fitted again: ' + again.stderr, again.returncode, 0)
+    with open(os.path.join(folder, 'fake.json'), 'rb') as one, open(os.path.join(folder, 'again.json'), 'rb') as two:
+        check.equal('to the same bytes', one.read() == two.read(), True)
+    shown = run(folder, 'calibrate', 'show', 'fake.json')
+    check.equal('it is shown', 'pcie.h2d' in shown.stdout and '20 GB/s' in shown.stdout and shown.returncode == 0, True)
+    check.equal('as when it was measured', done.stdout.startswith(shown.stdout), True)
+
+
+def config(channel, **more):
+    return dict({'include': 'fake.json', 'bounds': False, 'clock': 'simulated', 'trace': {'source': {'name': 'synthetic', 'layers': 4, 'experts': 16, 'top_k': 2, 'requests': 1, 'prompt_tokens': 4, 'decode_tokens': 40}},
+                 'model': {'expert_bytes': '1MiB'}, 'policy': 'lru',
+                 'tiers': {'cache': {'capacity': '16slots', 'compute': 'gpu'}, 'host': {'home': True}},
+                 'channels': {'pcie': channel, 'gpu': {'profile': 'gpu', 'timing': {'dense': '100us'}}},
+                 'links': [{'from': 'host', 'to': 'cache', 'channels': ['pcie']}]}, **more)
+
+
+def simulated(check, folder, name, channel, *sets):
+    path = os.path.join(folder, name + '.json')
+    with open(path, 'w') as f:
+        json.dump(config(channel), f)
+    done = run(folder, 'run', path, '--json', '--quiet', *sets)
+    check.equal('%s runs: %s' % (name, done.stderr), done.returncode, 0)
+    return json.loads(done.stdout) if done.returncode == 0 else {}
+
+
+def at(tree, path):
+    for key in path.split('.'):
+        tree = tree.get(key, {}) if isinstance(tree, dict) else {}
+    return tree
+
+
+def runs(check, folder):
+    """A config takes its channels from the profile: the run is charged what was measured."""
+    plain = simulated(check, folder, 'plain', {'profile': 'pcie.h2d'})
+    timing = at(plain, 'provenance.config.channels.pcie.timing')
+    check.equal('the timing', timing.get('name'), 'affine')
+    check.equal('of the run', timing.get('rate', '').startswith(('20GB/s', '1999', '2000')), True)
+    gpu = at(plain, 'provenance.config.channels.gpu.timing')
+    check.equal('the compute unit', (gpu.get('name'), gpu.get('dense'), gpu.get('token') not in (None, '0')), ('compute', '100us', True))
+    noisy = simulated(check, folder, 'noisy', {'profile': 'pcie.h2d', 'timing': {'name': 'empirical'}})
+    check.equal('with its noise', at(noisy, 'provenance.config.channels.pcie.timing.name'), 'empirical')
+    other = simulated(check, folder, 'own', {'profile': 'pcie.h2d', 'timing': {'name': 'constant', 'time': '1ms'}})
+    check.equal('a timing of the config goes before', at(other, 'provenance.config.channels.pcie.timing.name'), 'constant')
+
+
+def host(check, folder):
+    """The machine under the test, for two seconds."""
+    done = run(folder, 'calibrate', '--quick', '--most', '512KiB', '--budget', '2s', '-o', 'host.json', '--set', 'folder=' + folder)
+    check.equal('the host is measured: ' + done.stderr[:300], done.returncode in (0, 5), True)
+    if done.returncode == 5:
+        check.equal('or is too noisy for any fit', 'no row could be fitted' in done.stderr, True)
+        return
+    with open(os.path.join(folder, 'host.json')) as f:
+        machine = json.load(f)['machine']
+    check.equal('what it is', machine['environment']['backend'], 'host')
+    for link, flows in machine['links'].items():
+        for name, flow in flows.items():
+            if isinstance(flow, dict):
+                check.equal('%s.%s has a source' % (link, name), flow['provenance'], 'measured')
+                check.equal('%s.%s is below the line of refusal' % (link, name), flow['fit']['error']['holdout_median'] <= 0.15, True)
+    check.equal('nothing else is left', sorted(os.listdir(folder)).count('host.h5'), 1)
+    check.equal('no scratch file', [f for f in os.listdir(folder) if 'scratch' in f], [])
+
+
+def main():
+    check = tool.Check('calibrate')
+    with tempfile.TemporaryDirectory(dir=os.getcwd()) as folder:
+        wrong(check, folder)
+        fitted(check, folder)
+        runs(check, folder)
+        host(check, folder)
+    check.close()
+
+
+if __name__ == '__main__':
+    main()
