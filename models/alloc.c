@@ -77,7 +77,7 @@ static es_cost alloc_cost(void *self, const es_op *op)
     case ES_OP_ACCESS:
         return (es_cost){a->resident * op->count, 0};
     case ES_OP_MOVE:
-        return (es_cost){a->move, a->rate > 0.0 ? es_ns_round((double)op->bytes * 1e9 / a->rate) : 0};
+        return (es_cost){a->move * op->count, a->rate > 0.0 ? es_ns_round((double)op->bytes * 1e9 / a->rate) : 0};
     default:
         return (es_cost){0, 0};
     }

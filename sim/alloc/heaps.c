@@ -162,12 +162,11 @@ static es_code heaps_warm(heaps *h, es_err *err)
     return ES_OK;
 }
 
-/* Experts: their tier has so many pools from the start, and a copy stays where it is. */
+/* Experts: their tier has so many pools from the start. */
 static es_code heaps_experts(const heaps *h, const es_place_ask *kind, uint32_t kinds, es_err *err)
 {
-    if (kinds > 0 && (h->growth || h->compaction || h->mode == HEAPS_NONE))
-        return es_err_set(err, ES_EINPUT, "%s is for traces of buffers; experts do not go with it",
-            h->growth ? "growth" : h->compaction ? "compaction" : "mode: none");
+    if (kinds > 0 && (h->growth || h->mode == HEAPS_NONE))
+        return es_err_set(err, ES_EINPUT, "%s is for traces of buffers; experts do not go with it", h->growth ? "growth" : "mode: none");
     for (uint32_t i = 0; i < kinds; i++)
         if (kind[i].bytes > h->size && (!h->fallback || h->mode == HEAPS_CHECKOUT))
             return es_err_set(err, ES_EINPUT, "heap_size: %lld bytes hold no expert of %lld bytes, and nothing may lie beside the heaps; raise it",
@@ -358,19 +357,13 @@ static bool heaps_helps(const void *self, const es_block *block, const es_place_
 
 /* ---- compaction ---- */
 
-typedef struct heaps_slide {
-    es_block_move *move;
-    size_t count;
-    uint32_t pool;
-} heaps_slide;
-
-static void heaps_moved(void *self, const span *piece, uint32_t i, int64_t from)
+/* Each piece has its owner, so a slide finds its block. */
+static void heaps_moved(void *self, const span *piece)
 {
-    heaps_slide *slide = self;
-    const es_block to = {.pool = slide->pool, .slot = i, .at = piece->at, .bytes = piece->bytes};
-    es_block was = to;
-    was.at = from;
-    slide->move[slide->count++] = (es_block_move){.object = piece->owner, .from = was, .to = to};
+    es_compaction *c = self;
+    c->block[piece->owner].at = piece->at;
+    c->bytes += piece->bytes;
+    c->moves++;
 }
 
 static double heaps_fragmentation(const spans *s)
@@ -378,23 +371,25 @@ static double heaps_fragmentation(const spans *s)
     return s->free > 0 ? 1.0 - (double)spans_largest(s) / (double)s->free : 0.0;
 }
 
-static size_t heaps_compact(void *self, es_time now, es_block_move *move, size_t most)
+static bool heaps_due(const void *self, const es_place_ask *ask, es_time now)
+{
+    const heaps *h = self;
+    return h->compaction && h->mode == HEAPS_SUBALLOCATE && !ask && now >= h->compact_at;
+}
+
+static bool heaps_compact(void *self, es_compaction *c, es_time now)
 {
     heaps *h = self;
-    heaps_slide slide = {.move = move};
-    if (!h->compaction || h->mode != HEAPS_SUBALLOCATE || now < h->compact_at)
-        return 0;
     h->compact_at = now + h->interval;
     for (uint32_t i = 0; i < h->count; i++) {
         spans *s = &h->heap[i].spans;
-        if (heaps_fragmentation(s) <= h->threshold || s->used > most - slide.count)
+        if (heaps_fragmentation(s) <= h->threshold)
             continue;
-        slide.pool = i;
-        spans_slide(s, heaps_moved, &slide);
+        spans_slide(s, heaps_moved, c);
         heaps_look(h, i);
         h->compacted++;
     }
-    return slide.count;
+    return c->moves > 0;
 }
 
 /* ---- reports ---- */
@@ -437,6 +432,7 @@ const es_allocator es_allocator_heaps = {
     .release_again = heaps_release_again,
     .helps = heaps_helps,
     .pools = heaps_pools,
+    .due = heaps_due,
     .compact = heaps_compact,
     .report = heaps_report,
 };

@@ -206,7 +206,7 @@ static inline void spans_give(spans *h, uint32_t i)
 }
 
 /* Slides the used pieces down to the lowest addresses, in their order, and tells of each that moved. */
-static inline void spans_slide(spans *h, void (*moved)(void *self, const span *piece, uint32_t i, int64_t from), void *self)
+static inline void spans_slide(spans *h, void (*moved)(void *self, const span *piece), void *self)
 {
     span *s = h->pool->at;
     int64_t at = 0;
@@ -222,7 +222,7 @@ static inline void spans_slide(spans *h, void (*moved)(void *self, const span *p
         at += s[i].bytes;
         last = i;
         if (from != s[i].at)
-            moved(self, &s[i], i, from);
+            moved(self, &s[i]);
     }
     h->root = 0;
     if (h->free == 0)

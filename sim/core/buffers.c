@@ -1,65 +1,8 @@
 /* Buffers: see buffers.h. The time of a run is one sum, so it needs no calendar: requests, compute and moves follow one another. */
-#include "sim/core/buffers.h"
+#include "sim/core/buffers_inside.h"
 
-#include <math.h>
+#include <assert.h>
 #include <string.h>
-
-#include "sim/base/hist.h"
-#include "sim/part/allocator.h"
-#include "sim/part/timing.h"
-
-enum { BUFFERS_LOG = 16, BUFFERS_BINS = 128, BUFFERS_SAMPLES = 10000000 };
-
-typedef struct buffers_seat {   /* of a live buffer */
-    es_block block;
-    bool held;                  /* it found room somewhere */
-} buffers_seat;
-
-typedef struct buffers_miss {   /* a request that the pool had no room for */
-    es_time at;
-    uint64_t step, id;
-    int64_t bytes;
-    bool refused;
-} buffers_miss;
-
-typedef struct buffers_gauge {  /* looked at when every step computes */
-    double sum, peak, last;
-    uint64_t count;
-} buffers_gauge;
-
-typedef struct buffers_bin {    /* sums over some steps */
-    double utilization, fragmentation, live, missed;
-} buffers_bin;
-
-typedef struct buffers_curve {  /* when all bins are used up, neighbours are merged */
-    buffers_bin bin[BUFFERS_BINS];
-    uint64_t stride;            /* steps of a bin */
-} buffers_curve;
-
-typedef struct buffers {
-    const es_plan *plan;
-    const es_allocator *allocator;
-    const es_timing *allocation, *unit;         /* NULL: no cost */
-    void *allocator_state, *allocation_state, *unit_state;
-    es_arena arena;
-    buffers_seat *seat;         /* [slots] */
-    es_block_move *move;        /* [slots] */
-    uint32_t slots;
-    es_time now;
-    uint64_t steps, tokens;
-    uint64_t requests, placed, spilled, fallback, refused, released, again;
-    uint64_t missed;            /* fallbacks and refusals that the curve has */
-    uint64_t live, live_peak, beside, compactions, moves;   /* beside: of those that live, outside of the heaps */
-    int64_t moved_bytes, bytes_largest, live_bytes, live_bytes_peak;
-    double bytes_sum;
-    uint32_t pools, pools_first, warmed;
-    es_time setup, dense, pool, device, host, made, resident, moving;   /* where the time went; made: heaps added later */
-    es_time first;              /* of the first step */
-    buffers_gauge utilization, fragmentation, used, busy;   /* used: bytes; busy: heaps with something in them */
-    buffers_curve curve;
-    buffers_miss miss[BUFFERS_LOG];
-    es_hist token;              /* ns, once for each token of a step */
-} buffers;
 
 /* ---- the parts ---- */
 
@@ -121,10 +64,14 @@ static es_code buffers_new(buffers *b, const es_plan *plan, es_err *err)
         code = buffers_timings(b, &plan->tiers[0], err);
     if (code)
         return code;
-    b->seat = ES_NEW_ARRAY(&b->arena, b->slots, buffers_seat);
-    b->move = ES_NEW_ARRAY(&b->arena, b->slots, es_block_move);
-    if (!b->seat || !b->move || !es_hist_init(&b->token, &b->arena, plan->stream ? 0 : BUFFERS_SAMPLES))
+    const size_t words = b->slots / 64 + 1;
+    uint64_t *fixed = ES_NEW_ARRAY(&b->arena, words, uint64_t);
+    b->block = ES_NEW_ARRAY(&b->arena, b->slots, es_block);
+    b->held = ES_NEW_ARRAY(&b->arena, b->slots, bool);
+    b->compaction = (es_compaction){.block = b->block, .fixed = fixed, .dropped = ES_NEW_ARRAY(&b->arena, b->slots, es_oid)};
+    if (!b->block || !b->held || !fixed || !b->compaction.dropped || !es_hist_init(&b->token, &b->arena, plan->stream ? 0 : BUFFERS_SAMPLES))
         return es_err_nomem(err, "the buffers");
+    memset(fixed, 0xff, words * sizeof *fixed);
     return ES_OK;
 }
 
@@ -227,11 +174,11 @@ static void buffers_log(buffers *b, const es_buffer_op *op, bool refused)
 
 static void buffers_ask(buffers *b, const es_buffer_op *op)
 {
-    buffers_seat *seat = &b->seat[op->slot];
+    es_block *block = &b->block[op->slot];
     const es_place_ask ask = {.bytes = op->bytes, .pool = ES_NONE_POOL, .object = op->slot, .now = b->now};
-    const es_place place = b->allocator->reserve(b->allocator_state, &ask, &seat->block);
+    const es_place place = b->allocator->reserve(b->allocator_state, &ask, block);
     buffers_heaps(b, &b->made);
-    seat->held = place != ES_FULL;
+    b->held[op->slot] = place != ES_FULL;
     b->bytes_sum += (double)op->bytes;
     if (op->bytes > b->bytes_largest)
         b->bytes_largest = op->bytes;
@@ -241,19 +188,19 @@ static void buffers_ask(buffers *b, const es_buffer_op *op)
     } else if (place == ES_FALLBACK) {
         b->fallback++;
         buffers_log(b, op, false);
-        buffers_pay(b, ES_OP_ALLOC_DEVICE, seat->block.bytes, 1, &b->device);
+        buffers_pay(b, ES_OP_ALLOC_DEVICE, block->bytes, 1, &b->device);
         if (b->pools == 0)              /* without a pool the host allocates too */
-            buffers_pay(b, ES_OP_ALLOC_HOST, seat->block.bytes, 1, &b->host);
+            buffers_pay(b, ES_OP_ALLOC_HOST, block->bytes, 1, &b->host);
     } else {
         b->placed++;
         b->spilled += place == ES_SPILLED;
-        buffers_pay(b, ES_OP_ALLOC, seat->block.bytes, 1, &b->pool);
+        buffers_pay(b, ES_OP_ALLOC, block->bytes, 1, &b->pool);
     }
     b->requests++;
-    if (!seat->held)
+    if (place == ES_FULL)
         return;
     b->live_bytes += op->bytes;
-    b->beside += seat->block.pool == ES_NONE_POOL;
+    b->beside += block->pool == ES_NONE_POOL;
     if (++b->live > b->live_peak)
         b->live_peak = b->live;
     if (b->live_bytes > b->live_bytes_peak)
@@ -262,14 +209,14 @@ static void buffers_ask(buffers *b, const es_buffer_op *op)
 
 static void buffers_release(buffers *b, const es_buffer_op *op)
 {
-    buffers_seat *seat = &b->seat[op->slot];
-    if (!seat->held)
+    const es_block block = b->block[op->slot];
+    if (!b->held[op->slot])
         return;
-    b->allocator->release(b->allocator_state, op->slot, &seat->block);
-    seat->held = false;
+    b->allocator->release(b->allocator_state, op->slot, &block);
+    b->held[op->slot] = false;
     b->released++;
     b->live--;
-    b->beside -= seat->block.pool == ES_NONE_POOL;
+    b->beside -= block.pool == ES_NONE_POOL;
     b->live_bytes -= op->bytes;
 }
 
@@ -277,7 +224,7 @@ static void buffers_release_again(buffers *b, const es_buffer_op *op)
 {
     b->again++;
     if (b->allocator->release_again)
-        b->allocator->release_again(b->allocator_state, op->slot, &b->seat[op->slot].block);
+        b->allocator->release_again(b->allocator_state, op->slot, &b->block[op->slot]);
 }
 
 static void buffers_compute(buffers *b, const es_step *step)
@@ -292,18 +239,21 @@ static void buffers_compute(buffers *b, const es_step *step)
     b->dense += cost.fixed + cost.work;
 }
 
+/* All are fixed: a buffer that is dropped would be lost to its program, for there is no other copy. */
 static void buffers_compact(buffers *b)
 {
-    if (!b->allocator->compact)
+    es_compaction *c = &b->compaction;
+    if (!b->allocator->due || !b->allocator->due(b->allocator_state, NULL, b->now))
         return;
-    const size_t moves = b->allocator->compact(b->allocator_state, b->now, b->move, b->slots);
-    b->compactions += moves > 0;
-    for (size_t i = 0; i < moves; i++) {
-        b->seat[b->move[i].object].block = b->move[i].to;
-        b->moved_bytes += b->move[i].to.bytes;
-        b->moves++;
-        buffers_pay(b, ES_OP_MOVE, b->move[i].to.bytes, 1, &b->moving);
-    }
+    c->drops = c->moves = 0;
+    c->bytes = 0;
+    if (!b->allocator->compact(b->allocator_state, c, b->now))
+        return;
+    assert(c->drops == 0);
+    b->compactions++;
+    b->moves += c->moves;
+    b->moved_bytes += c->bytes;
+    buffers_pay(b, ES_OP_MOVE, c->bytes, c->moves, &b->moving);
 }
 
 static void buffers_step(buffers *b, const es_step *step)
@@ -350,176 +300,14 @@ static es_code buffers_go(buffers *b, const es_progress *progress, es_err *err)
     return code;
 }
 
-/* ---- the report ---- */
-
-static double buffers_seconds(const buffers *b, es_time ns)
-{
-    return b->plan->timed ? (double)ns / 1e9 : (double)NAN;
-}
-
-static double buffers_ratio(double part, double whole)
-{
-    return whole > 0.0 ? part / whole : (double)NAN;
-}
-
-static void buffers_report_time(buffers *b, es_json *out)
-{
-    static const struct { const char *name; double q; } rows[] = {{"p50", 0.50}, {"p95", 0.95}, {"p99", 0.99}};
-    const es_time total = b->now - b->setup;
-    es_json *time = es_json_add_object(out, "time");
-    es_json_add_real(time, "total_s", buffers_seconds(b, total));
-    es_json_add_real(time, "tokens_per_s", buffers_ratio((double)b->tokens, buffers_seconds(b, total)));
-    es_json_add_real(time, "setup_s", buffers_seconds(b, b->setup));
-    es_json_add_real(time, "cold_first_token_s", buffers_seconds(b, b->setup + b->first));
-    if (!b->plan->timed) {
-        cJSON_AddNullToObject(time, "token_latency_s");
-        cJSON_AddNullToObject(time, "attribution");
-        return;
-    }
-    es_json *latency = es_json_add_object(time, "token_latency_s"), *parts = es_json_add_object(time, "attribution");
-    es_json_add_real(latency, "mean", es_hist_mean(&b->token) / 1e9);
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        es_json_add_real(latency, rows[i].name, (double)es_hist_quantile(&b->token, rows[i].q) / 1e9);
-    es_json_add_real(latency, "max", (double)b->token.max / 1e9);
-    es_json_add_int(latency, "samples", (int64_t)b->token.count);
-    es_json_add_bool(latency, "exact", b->token.exact);
-    es_json_add_real(parts, "dense", buffers_seconds(b, b->dense));
-    es_json_add_real(parts, "allocate", buffers_seconds(b, b->pool + b->device + b->host + b->made));
-    es_json_add_real(parts, "resident", buffers_seconds(b, b->resident));
-    es_json_add_real(parts, "compact", buffers_seconds(b, b->moving));
-}
-
-static void buffers_report_counts(const buffers *b, es_json *out)
-{
-    const double requests = (double)b->requests;
-    es_json_add_int(out, "steps", (int64_t)b->steps);
-    es_json_add_int(out, "tokens", (int64_t)b->tokens);
-    es_json_add_int(out, "requests", (int64_t)b->requests);
-    es_json_add_int(out, "placed", (int64_t)b->placed);
-    es_json_add_int(out, "spilled", (int64_t)b->spilled);
-    es_json_add_int(out, "fallback", (int64_t)b->fallback);
-    es_json_add_int(out, "refused", (int64_t)b->refused);
-    es_json_add_real(out, "hit_rate", buffers_ratio((double)b->placed, requests));
-    es_json_add_real(out, "fallback_rate", buffers_ratio((double)(b->fallback + b->refused), requests));
-    es_json_add_int(out, "released", (int64_t)b->released);
-    es_json_add_int(out, "released_again", (int64_t)b->again);
-    es_json_add_int(out, "leaked", (int64_t)b->live);
-    es_json_add_int(out, "leaked_bytes", b->live_bytes);
-    es_json_add_int(out, "live_peak", (int64_t)b->live_peak);
-    es_json_add_int(out, "live_peak_bytes", b->live_bytes_peak);
-    es_json_add_int(out, "largest_bytes", b->bytes_largest);
-    es_json_add_real(out, "mean_bytes", buffers_ratio(b->bytes_sum, requests));
-    es_json_add_real(out, "per_token", buffers_ratio(requests, (double)b->tokens));
-}
-
-static void buffers_report_gauge(const buffers_gauge *g, const char *name, es_json *out)
-{
-    if (g->count == 0) {
-        cJSON_AddNullToObject(out, name);
-        return;
-    }
-    es_json *one = es_json_add_object(out, name);
-    es_json_add_real(one, "mean", g->sum / (double)g->count);
-    es_json_add_real(one, "peak", g->peak);
-    es_json_add_real(one, "last", g->last);
-}
-
-/* Means over the steps of each bin. */
-static void buffers_report_curve(const buffers *b, es_json *out)
-{
-    const buffers_curve *c = &b->curve;
-    es_json *curve = es_json_add_object(out, "curve");
-    es_json_add_int(curve, "steps_per_point", (int64_t)c->stride);
-    es_json *utilization = es_json_add_array(curve, "utilization"), *fragmentation = es_json_add_array(curve, "fragmentation"), *live = es_json_add_array(curve, "live"),
-            *missed = es_json_add_array(curve, "missed");
-    for (uint64_t first = 0; first < b->steps; first += c->stride) {
-        const buffers_bin *bin = &c->bin[first / c->stride];
-        const double steps = (double)(b->steps - first < c->stride ? b->steps - first : c->stride);
-        cJSON_AddItemToArray(utilization, cJSON_CreateNumber(bin->utilization / steps));
-        cJSON_AddItemToArray(fragmentation, cJSON_CreateNumber(bin->fragmentation / steps));
-        cJSON_AddItemToArray(live, cJSON_CreateNumber(bin->live / steps));
-        cJSON_AddItemToArray(missed, cJSON_CreateNumber(bin->missed / steps));
-    }
-}
-
-/* What memory costs a token, by who gave it. */
-static void buffers_report_overhead(const buffers *b, es_json *out)
-{
-    const struct { const char *name; es_time ns; } rows[] = {{"pool", b->pool}, {"device", b->device}, {"host", b->host}, {"growth", b->made}, {"resident", b->resident}, {"compaction", b->moving}};
-    es_json *each = es_json_add_object(out, "per_token_s");
-    es_time all = 0;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        es_json_add_real(each, rows[i].name, buffers_ratio(buffers_seconds(b, rows[i].ns), (double)b->tokens));
-        all += rows[i].ns;
-    }
-    es_json_add_real(each, "all", buffers_ratio(buffers_seconds(b, all), (double)b->tokens));
-}
-
-static void buffers_report_pools(const buffers *b, es_json *out)
-{
-    const es_pool_view *pool = NULL;
-    const uint32_t pools = b->allocator->pools(b->allocator_state, &pool);
-    int64_t capacity = 0;
-    es_json_add_int(out, "heaps_first", b->pools_first);
-    es_json_add_int(out, "heaps_last", pools);
-    es_json_add_int(out, "warmed", b->warmed);
-    es_json *list = es_json_add_array(out, "heaps");
-    for (uint32_t i = 0; i < pools; i++) {
-        es_json *one = cJSON_CreateObject();
-        es_json_add_text(one, "name", pool[i].name);
-        es_json_add_int(one, "capacity_bytes", pool[i].capacity);
-        es_json_add_int(one, "used_bytes", pool[i].used);
-        es_json_add_int(one, "largest_free_bytes", pool[i].largest);
-        cJSON_AddItemToArray(list, one);
-        capacity += pool[i].capacity;
-    }
-    es_json_add_int(out, "capacity_bytes", capacity);
-    es_json_add_int(out, "compactions", (int64_t)b->compactions);
-    es_json_add_int(out, "moves", (int64_t)b->moves);
-    es_json_add_int(out, "moved_bytes", b->moved_bytes);
-}
-
-static void buffers_report_misses(const buffers *b, es_json *out)
-{
-    const uint64_t all = b->fallback + b->refused, shown = b->pools == 0 ? 0 : all < BUFFERS_LOG ? all : BUFFERS_LOG;
-    es_json *exhaustion = es_json_add_object(out, "exhaustion");
-    es_json_add_int(exhaustion, "events", b->pools == 0 ? 0 : (int64_t)all);
-    es_json *list = es_json_add_array(exhaustion, "first");
-    for (uint64_t i = 0; i < shown; i++) {
-        const buffers_miss *m = &b->miss[i];
-        es_json *one = cJSON_CreateObject();
-        es_json_add_real(one, "at_s", buffers_seconds(b, m->at));
-        es_json_add_int(one, "step", (int64_t)m->step);
-        es_json_add_int(one, "id", (int64_t)m->id);
-        es_json_add_int(one, "request_bytes", m->bytes);
-        es_json_add_bool(one, "refused", m->refused);
-        cJSON_AddItemToArray(list, one);
-    }
-}
-
 es_code es_buffers_run(const es_plan *plan, const es_progress *progress, es_json *out, es_err *err)
 {
     buffers b;
     es_code code = buffers_new(&b, plan, err);
     if (code == ES_OK)
         code = buffers_go(&b, progress, err);
-    if (code == ES_OK) {
-        buffers_report_time(&b, out);
-        es_json *own = es_json_add_object(out, "buffers");
-        buffers_report_counts(&b, own);
-        buffers_report_gauge(&b.utilization, "utilization", own);
-        buffers_report_gauge(&b.fragmentation, "fragmentation", own);
-        buffers_report_gauge(&b.used, "used_bytes", own);
-        buffers_report_gauge(&b.busy, "heaps_in_use", own);
-        buffers_report_curve(&b, own);
-        buffers_report_overhead(&b, own);
-        buffers_report_pools(&b, own);
-        buffers_report_misses(&b, own);
-        es_json *said = es_json_add_object(own, "allocator");
-        es_json_add_text(said, "name", b.allocator->part.name);
-        if (b.allocator->report)
-            b.allocator->report(b.allocator_state, said);
-    }
+    if (code == ES_OK)
+        buffers_report(&b, out);
     buffers_free(&b);
     return code;
 }

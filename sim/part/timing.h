@@ -20,7 +20,7 @@ typedef enum es_op_kind {
     ES_OP_ALLOC_HOST,           /* bytes, by the host's malloc */
     ES_OP_HEAP,                 /* a heap of so many bytes is made */
     ES_OP_WARM,                 /* count allocations that warm heaps up */
-    ES_OP_MOVE                  /* bytes are moved within a pool (compaction) */
+    ES_OP_MOVE                  /* bytes of count buffers are moved within a pool (compaction) */
 } es_op_kind;
 
 typedef struct es_op {

@@ -257,15 +257,37 @@ static void map_slide(map *m, uint32_t heap)
         m->owner[heap][to++] = 0;
 }
 
-static void bout_compact(bout *b, es_time now, es_block_move *move, double threshold)
+/* Asks for a compaction: how many moved. `block` is by owner. */
+static uint32_t pool_compact(const pool *p, es_block *block, es_time now, int64_t *bytes)
 {
-    const size_t moves = es_allocator_heaps.compact(b->pool.self, now, move, MOST_LIVE);
-    for (size_t i = 0; i < moves; i++) {
-        live *l = &b->live[move[i].object];
-        assert_memory_equal(&l->block, &move[i].from, sizeof l->block);
-        assert_true(move[i].to.at < move[i].from.at);
-        l->block = move[i].to;
+    es_compaction c = {.block = block};
+    *bytes = 0;
+    if (!es_allocator_heaps.due(p->self, NULL, now))
+        return 0;
+    const bool changed = es_allocator_heaps.compact(p->self, &c, now);
+    assert_int_equal(changed, c.moves > 0);
+    assert_int_equal(c.drops, 0);
+    *bytes = c.bytes;
+    return c.moves;
+}
+
+static void bout_compact(bout *b, es_time now, es_block *block, double threshold)
+{
+    int64_t bytes = 0, moved = 0;
+    uint32_t moves = 0;
+    for (uint32_t i = 0; i < b->count; i++)
+        block[b->owner[i]] = b->live[b->owner[i]].block;
+    const uint32_t told = pool_compact(&b->pool, block, now, &bytes);
+    for (uint32_t i = 0; i < b->count; i++) {
+        live *l = &b->live[b->owner[i]];
+        const es_block was = l->block;
+        l->block = block[b->owner[i]];
+        moves += l->block.at != was.at;
+        moved += l->block.at != was.at ? was.bytes : 0;
+        assert_true(l->block.at <= was.at && l->block.pool == was.pool && l->block.slot == was.slot && l->block.bytes == was.bytes);
     }
+    assert_int_equal(told, moves);
+    assert_int_equal(bytes, moved);
     b->moved += moves;
     for (uint32_t i = 0; i < b->map.heaps; i++) {
         const holes h = map_holes(&b->map, i);
@@ -290,7 +312,7 @@ static int64_t some_bytes(es_stream draw, uint64_t i, uint32_t grains)
 static void fight(const char *options, const map *m, uint64_t seed, double compact_above)
 {
     bout *b = malloc(sizeof *b);
-    es_block_move *move = calloc(MOST_LIVE, sizeof *move);
+    es_block *block = calloc(MOST_LIVE, sizeof *block);
     const es_stream draw = es_stream_of(seed, 0, "test_heaps", "requests");
     const uint64_t all = operations();
     bout_begin(b, options, m);
@@ -304,7 +326,7 @@ static void fight(const char *options, const map *m, uint64_t seed, double compa
         if (i % 64 == 0)
             bout_compare(b);
         if (compact_above >= 0.0 && i % 1000 == 999)
-            bout_compact(b, (es_time)(i + 1), move, compact_above);
+            bout_compact(b, (es_time)(i + 1), block, compact_above);
     }
     assert_true(b->placed > all / 20 && b->beside > 0);
     assert_int_equal(b->spilled > 0, m->all);
@@ -323,7 +345,7 @@ static void fight(const char *options, const map *m, uint64_t seed, double compa
     cJSON_Delete(report);
     bout_end(b);
     free(b);
-    free(move);
+    free(block);
 }
 
 static void every_way_of_choosing_agrees_with_the_map(void **state)
@@ -361,21 +383,21 @@ static void compaction_waits_for_its_interval(void **state)
 {
     (void)state;
     pool p;
-    es_block block[4];
-    es_block_move move[8];
+    es_block block[6];
+    int64_t bytes;
     pool_open(&p, "{\"heaps\": 1, \"heap_size\": \"1024B\", \"compaction\": true, \"compaction_threshold\": 0.4}");
     for (uint32_t i = 0; i < 4; i++)
         assert_int_equal(pool_reserve(&p, 256, i, &block[i]), ES_PLACED);
     es_allocator_heaps.release(p.self, 0, &block[0]);
-    es_allocator_heaps.release(p.self, 0, &block[2]);
-    assert_int_equal(pool_reserve(&p, 512, 4, &block[0]), ES_FALLBACK);    /* 512 bytes are free, but not in one piece */
-    assert_int_equal(es_allocator_heaps.compact(p.self, 59999999999, move, 8), 0);
-    assert_int_equal(es_allocator_heaps.compact(p.self, 60000000000, move, 8), 2);
-    assert_int_equal(move[1].object, 3);
-    assert_int_equal(move[1].from.at, 768);
-    assert_int_equal(move[1].to.at, 256);
-    assert_int_equal(pool_reserve(&p, 512, 5, &block[2]), ES_PLACED);
-    assert_int_equal(block[2].at, 512);
+    es_allocator_heaps.release(p.self, 2, &block[2]);
+    assert_int_equal(pool_reserve(&p, 512, 4, &block[4]), ES_FALLBACK);    /* 512 bytes are free, but not in one piece */
+    assert_int_equal(pool_compact(&p, block, 59999999999, &bytes), 0);
+    assert_int_equal(pool_compact(&p, block, 60000000000, &bytes), 2);
+    assert_int_equal(bytes, 512);
+    assert_int_equal(block[1].at, 0);
+    assert_int_equal(block[3].at, 256);
+    assert_int_equal(pool_reserve(&p, 512, 5, &block[5]), ES_PLACED);
+    assert_int_equal(block[5].at, 512);
     es_arena_free(&p.arena);
 }
 

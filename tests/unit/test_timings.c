@@ -286,7 +286,7 @@ static void an_allocation_takes_a_time_of_its_range(void **state)
     assert_int_equal(bench_cost(&b, (es_op){ .kind = ES_OP_HEAP, .bytes = 4097 }).fixed, 7000);
     assert_int_equal(bench_cost(&b, (es_op){ .kind = ES_OP_ALLOC_DEVICE, .bytes = 40960 }).work, 1000);
     assert_int_equal(bench_cost(&b, (es_op){ .kind = ES_OP_MOVE, .bytes = 4000 }).work, 2000);
-    assert_int_equal(bench_cost(&b, (es_op){ .kind = ES_OP_MOVE, .bytes = 4000 }).fixed, 1000);
+    assert_int_equal(bench_cost(&b, (es_op){ .kind = ES_OP_MOVE, .bytes = 4000, .count = 3 }).fixed, 3000);
     assert_int_equal(bench_cost(&b, (es_op){ .kind = ES_OP_ALLOC, .bytes = 4000 }).fixed, 10000);
     bench_free(&b);
 }
