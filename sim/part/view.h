@@ -79,6 +79,7 @@ typedef struct es_view {
     uint32_t buckets;           /* over all tiers */
     bool per_layer;             /* contract.scope: layer */
     uint32_t guesses;           /* width of a row of recorded predictions; 0: the trace has none */
+    uint32_t attends;           /* width of a row of attended positions; 0 likewise */
     bool weights, residency;    /* rows carry gate weights; what the recording engine saw */
     const es_tier_view *tier;   /* [tiers] */
     const uint32_t *layer_of;   /* [words]: layer ordinal; all 0 when the layers share their experts */

@@ -392,6 +392,7 @@ static es_code config_open(es_config *config, es_err *err)
         .weights = config_reads(config, ES_READS_WEIGHTS),
         .guesses = config_reads(config, ES_READS_GUESSES),
         .residency = config_reads(config, ES_READS_RESIDENCY),
+        .attention = config_reads(config, ES_READS_ATTENTION),
         .experts = config->model.experts ? (uint32_t)config->model.experts : config->has_shape ? (uint32_t)config->shape.experts : 0,
     };
     es_code code = ES_OK;
