@@ -197,7 +197,7 @@ static es_code assemble(es_run *run, es_err *err)
     if ((code = assemble_closed_loop(plan, err)) != ES_OK)
         return code;
     run->oracle = assemble_wants(plan, ES_ORACLE);
-    run->view.as_coded = assemble_wants(plan, ES_AS_CODED);
+    run->view.as_coded |= assemble_wants(plan, ES_AS_CODED);
     uint64_t *popularity = NULL;
     if (assemble_wants(plan, ES_POPULARITY)) {
         popularity = ES_NEW_ARRAY(&run->arena, run->view.objects, uint64_t);

@@ -12,7 +12,7 @@
  *   start.c     before the first step          wake.c     periodic work of parts
  *   route.c     rows of a closed-loop router   knobs.c    what a tuner may turn
  *   bus.c       delivers facts                 run.c      begins, ends, reports
- *   levels.c    several serving tiers
+ *   levels.c    several serving tiers          place.c    where copies lie in a tier whose allocator places
  *   quick.c     the plainest run in fewer instructions, quick_timed.c with a clock */
 #ifndef ES_CORE_STATE_H
 #define ES_CORE_STATE_H
@@ -113,6 +113,21 @@ typedef struct es_link {
     bool elastic;               /* its copies may be stretched: shared, limited or slowed (share.c) */
 } es_link;
 
+typedef struct es_ground {      /* of a tier whose allocator places (place.c) */
+    const es_allocator *allocator;
+    void *state;
+    es_block *block;            /* [objects] of what is held, or about to be */
+    es_block freed;             /* given back last */
+    uint64_t *ready;            /* [words] room was made: the block waits for the copy to begin, which it does at once */
+    uint64_t *beyond;           /* [words] above the room there is, until the event ends */
+    uint64_t *fence, *guard;    /* [words] scratch */
+    uint32_t *choice;           /* [pools] scratch */
+    int64_t *count;             /* [pools] scratch: slots */
+    int64_t outside;            /* bytes that lie outside of all pools, and the most there were */
+    int64_t outside_peak;
+    uint64_t placed, spills, fallbacks, overshoots;
+} es_ground;
+
 typedef struct es_tier {
     es_tier_view *view;
     const char *name;
@@ -125,6 +140,7 @@ typedef struct es_tier {
     int64_t peak;               /* most units ever held, all buckets */
     int64_t held;
     const char *counts;         /* "slots" or "bytes" */
+    es_ground *ground;          /* NULL: its allocator only counts */
     uint32_t way[ES_MOST_TIERS]; /* first link on the shortest way to here from each tier, or ES_NONE */
     uint32_t hops[ES_MOST_TIERS]; /* how many links that way has; ES_NONE: there is none */
     uint32_t touched;           /* objects of the event at hand that are paid for here (levels.c) */

@@ -3,57 +3,49 @@
  * One that only counts (slots, bytes) says with `unit` what an object takes: any free unit is as good as another, so no layout is
  * kept. One that places (pools, heaps) sets `reserve` and the functions below it: free capacity may then be of no use to a newcomer,
  * because it lies in another pool or in pieces. The core asks it for a block before a copy begins and gives the block back when the
- * copy has left. */
+ * copy has left. To make room it asks the policy for victims among those whose release would help (all others are guarded), gives
+ * their blocks back and asks again:
+ *
+ *   1. reserve, pool ES_NONE_POOL: wherever it likes, as long as nobody has to leave
+ *   2. for each of `choices` in turn (without it: once, for ES_NONE_POOL): reserve there, victims from there, reserve again
+ *   3. a demand that found nothing lies outside of the capacity until its event ends; a guess waits */
 #ifndef ES_PART_ALLOCATOR_H
 #define ES_PART_ALLOCATOR_H
 
-#include "sim/part/part.h"
-
-typedef struct es_block {       /* where something lies */
-    uint32_t pool;              /* below es_allocator.pools; ES_NONE_POOL: outside of all (ES_FALLBACK) */
-    uint32_t slot;              /* of a pool of equal slots */
-    int64_t at, bytes;          /* address in the pool, and what it takes there (alignment, tail of a slot) */
-} es_block;
-#define ES_NONE_POOL UINT32_MAX
+#include "sim/part/view.h"
 
 typedef enum es_place {
     ES_PLACED,                  /* where it belongs */
     ES_SPILLED,                 /* in another pool, because its own was full */
-    ES_FALLBACK,                /* outside of the capacity (a device or host allocation) */
+    ES_FALLBACK,                /* outside of the capacity (a device or host allocation): block.pool is ES_NONE_POOL */
     ES_FULL                     /* nowhere; something must leave first */
 } es_place;
 
 typedef struct es_place_ask {
     int64_t bytes;
     uint32_t bits;              /* precision of the weights; 0: unknown */
+    uint32_t pool;              /* only there; ES_NONE_POOL: anywhere */
     es_oid object;              /* ES_NO_OBJECT for buffers */
+    const es_block *freed;      /* what a victim has just left for it; NULL: nobody had to leave */
     es_time now;
 } es_place_ask;
-
-typedef struct es_pool_view {   /* of one pool, for reports and for policies that look before they name */
-    const char *name;
-    int64_t capacity, used;     /* bytes; of slots their full size */
-    int64_t slot_bytes;         /* 0: not cut into slots */
-} es_pool_view;
-
-typedef struct es_block_move {  /* compaction: what lay at `from` lies at `to` */
-    es_oid object;
-    es_block from, to;
-} es_block_move;
 
 typedef struct es_allocator {
     es_part part;
     int64_t (*unit)(void *self, int64_t bytes);     /* what an object of so many bytes takes of the capacity */
     const char *counts;                             /* "slots" or "bytes": the unit of capacity and of the report */
 
-    /* Only where it places. `open` follows init: capacity in bytes, and the sizes and precisions that may be asked for
-     * ([kinds], kinds 0 when they are not known beforehand). */
-    es_code (*open)(void *self, int64_t capacity, const es_place_ask *kind, uint32_t kinds, es_arena *arena, es_err *err);
+    /* Only where it places. `open` follows init: capacity in bytes, objects that may be asked for (ids are below), and what differs
+     * among them in size or precision ([kinds]; 0 when that is not known beforehand). */
+    es_code (*open)(void *self, int64_t capacity, uint32_t objects, const es_place_ask *kind, uint32_t kinds, es_arena *arena, es_err *err);
     es_place (*reserve)(void *self, const es_place_ask *ask, es_block *block);
-    void (*release)(void *self, const es_block *block);
+    void (*release)(void *self, es_oid object, const es_block *block);
+    /* Pools in which room may be made for the ask, the best first, into pool[pools]; how many. NULL: ES_NONE_POOL once. */
+    uint32_t (*choices)(const void *self, const es_place_ask *ask, uint32_t *pool);
     bool (*helps)(const void *self, const es_block *block, const es_place_ask *ask);   /* would its release bring the ask nearer? */
-    uint32_t (*pools)(const void *self, const es_pool_view **pool);
-    void (*report)(const void *self, es_json *out);
+    uint32_t (*pools)(const void *self, const es_pool_view **pool);     /* they stay where they are as long as the run lasts */
+    bool (*overcommits)(const void *self);          /* as its published source does, with these options; NULL: never */
+    void (*report)(const void *self, es_json *out); /* members of tiers.NAME.allocator */
 } es_allocator;
 
 #endif

@@ -7,6 +7,19 @@
 
 #include "sim/part/part.h"
 
+typedef struct es_block {       /* where a copy lies in a tier whose allocator places */
+    uint32_t pool;              /* below es_tier_view.pools; ES_NONE_POOL: outside of all */
+    uint32_t slot;              /* of a pool of equal slots */
+    int64_t at, bytes;          /* address in the pool, and what it takes there (alignment, tail of a slot) */
+} es_block;
+#define ES_NONE_POOL UINT32_MAX
+
+typedef struct es_pool_view {
+    const char *name;
+    int64_t capacity, used;     /* bytes; of slots their full size */
+    int64_t slot_bytes;         /* 0: not cut into slots */
+} es_pool_view;
+
 typedef struct es_tier_view {
     const char *name;
     bool home;                  /* unbounded, holds everything at the start */
@@ -17,6 +30,9 @@ typedef struct es_tier_view {
     uint64_t *queued;           /* [words]: a copy is asked for, nothing has moved */
     uint64_t *outbound;         /* [words]: a write-back is asked for or running, space is held until it has landed */
     const int64_t *unit;        /* [words]: what one object takes of the capacity (1 for slots, its bytes for bytes) */
+    const es_pool_view *pool;   /* [pools] of an allocator that places; NULL: it only counts */
+    uint32_t pools;
+    const es_block *block;      /* [objects] of what is inbound, resident or outbound; NULL: the same */
     uint64_t found, guessed;    /* misses of the serving tier that were found here; guesses that were copied from here */
     uint64_t insertions, evictions;
 } es_tier_view;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim/part/allocator.h"
 #include "sim/part/registry.h"
 
 /* ---- two policies that only serve here ---- */
@@ -96,6 +97,16 @@ static es_code bounds_plan(const es_plan *plan, es_plan *bound, es_plan_part *su
 {
     *bound = *plan;
     bound->predictor = bound->dispatcher = bound->tuner = (es_plan_part){0};
+    es_plan_tier *tiers = ES_NEW_ARRAY(arena, plan->tier_count, es_plan_tier);
+    if (!tiers)
+        return es_err_nomem(err, "a bound");
+    for (size_t i = 0; i < plan->tier_count; i++) {
+        const es_allocator *allocator = (const es_allocator *)(const void *)plan->tiers[i].allocator.part;
+        tiers[i] = plan->tiers[i];
+        if (allocator && allocator->reserve)    /* nobody can do better than without pools and pieces */
+            tiers[i].allocator = (es_plan_part){0};
+    }
+    bound->tiers = tiers;
     es_code code = es_part_find(ES_KIND_OBSERVER, "summary", &summary->part, err);
     if (code)
         return code;

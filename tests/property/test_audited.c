@@ -33,15 +33,23 @@ static const char *audited_balance(const rig *r)
     return NULL;
 }
 
+/* What is drawn under this number: some with more costs, some with several precisions, some of these with a pool for each. */
+static void audited_scene(scene *s, uint64_t seed, uint64_t number)
+{
+    scene_draw(s, seed);
+    if (number % 4 == 0)
+        scene_charge(s);
+    if (number % 6 == 1)
+        scene_precisions(s);
+    if (number % 6 == 3)
+        scene_pools(s);
+}
+
 static bool audited_case(const scene_cases *cases, uint64_t number, uint64_t *refused)
 {
     scene s;
     rig r;
-    scene_draw(&s, scene_seed(cases, number));
-    if (number % 4 == 0)
-        scene_charge(&s);
-    if (number % 3 == 1)
-        scene_precisions(&s);
+    audited_scene(&s, scene_seed(cases, number), number);
     scene_build(&s, &r);
     if (cases->one)
         rig_print(&r, stdout);
@@ -112,7 +120,7 @@ static void every_part_that_decides_is_drawn(void **state)
     for (uint64_t i = 0; i < 400; i++) {
         scene s;
         rig r;
-        scene_draw(&s, scene_seed(&(scene_cases){.seed = 1}, i));
+        audited_scene(&s, scene_seed(&(scene_cases){.seed = 1}, i), i);
         scene_build(&s, &r);
         audited_machine(&parts, &r.plan);
         rig_close(&r);
