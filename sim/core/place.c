@@ -69,7 +69,9 @@ es_code es_place_open(es_run *run, es_tier *tier, const es_allocator *allocator,
     tier->view->block = g->block;
     g->choice = ES_NEW_ARRAY(&run->arena, tier->view->pools + 1, uint32_t);
     g->count = ES_NEW_ARRAY(&run->arena, tier->view->pools + 1, int64_t);
-    ES_NEED(g->choice && g->count, "an allocator");
+    if (allocator->compact)
+        g->dropped = ES_NEW_ARRAY(&run->arena, view->objects, es_oid);
+    ES_NEED(g->choice && g->count && (g->dropped || !allocator->compact), "an allocator");
     tier->uniform = false;
     tier->room[0] = *capacity = place_capacity(tier->view);
     run->view.as_coded |= allocator->overcommits && allocator->overcommits(state);
@@ -161,6 +163,41 @@ static es_room place_clear(es_run *run, uint32_t t, es_place_ask *ask, es_why wh
     return leaving ? ES_ROOM_LEAVING : ES_ROOM_WAIT;
 }
 
+/* Who may not be dropped when the tier is rearranged, into the fence. */
+static const uint64_t *place_fixed(es_run *run, uint32_t t)
+{
+    es_ground *g = run->tier[t].ground;
+    const es_tier_view *view = &run->tier_view[t];
+    for (uint32_t w = 0; w < run->view.words; w++) {
+        g->fence[w] = run->view.guard[w] | view->inbound[w] | view->outbound[w] | g->ready[w];
+        g->fence[w] |= run->grace.on && t == run->serving ? run->grace.held[w] : 0;
+    }
+    return g->fence;
+}
+
+/* The allocator rearranges itself when it is to; true: something has changed. */
+static bool place_compact(es_run *run, uint32_t t, const es_place_ask *ask)
+{
+    es_tier *tier = &run->tier[t];
+    es_ground *g = tier->ground;
+    if (!g->dropped || !g->allocator->due(g->state, ask, run->now))
+        return false;
+    es_compaction c = {.block = g->block, .fixed = place_fixed(run, t), .dropped = g->dropped};
+    if (!g->allocator->compact(g->state, &c, run->now))
+        return false;
+    g->compactions++;
+    g->drops += c.drops;
+    g->moves += c.moves;
+    g->moved_bytes += c.bytes;
+    g->unpaid += c.moves;
+    g->unpaid_bytes += c.bytes;
+    tier->room[0] = place_capacity(tier->view);
+    run->bucket_room[tier->view->first_bucket] = (uint64_t)tier->room[0];
+    if (c.drops > 0)
+        es_store_evict(run, t, g->dropped, c.drops, ES_RELEASE);
+    return true;
+}
+
 /* Will something end by itself that may be in the way: a copy that lands, a compute, a grace? */
 static bool place_hopes(const es_run *run, uint32_t t)
 {
@@ -176,7 +213,10 @@ es_room es_place_make(es_run *run, uint32_t t, es_oid object, es_why why)
     es_place_ask ask = place_ask(run, object);
     if (t != run->serving && g->outside > 0)
         place_trim(run, t);                 /* nobody else would */
-    if (es_mask_has(g->ready, object) || place_reserve(g, &ask))
+    if (es_mask_has(g->ready, object))
+        return ES_ROOM_OK;
+    place_compact(run, t, NULL);
+    if (place_reserve(g, &ask))
         return ES_ROOM_OK;
     const uint32_t choices = place_choices(g, &ask);
     bool leaving = false;
@@ -186,8 +226,8 @@ es_room es_place_make(es_run *run, uint32_t t, es_oid object, es_why why)
         if (place_reserve(g, &ask))
             return ES_ROOM_OK;
         es_room room = place_clear(run, t, &ask, why);
-        if (room == ES_ROOM_OK)
-            return room;
+        if (room == ES_ROOM_OK || (room == ES_ROOM_WAIT && i == 0 && place_compact(run, t, &ask) && place_reserve(g, &ask)))
+            return ES_ROOM_OK;
         leaving |= room == ES_ROOM_LEAVING;
     }
     if (leaving)
@@ -319,6 +359,12 @@ void es_place_report(const es_tier *tier, es_json *out)
     es_json_add_int(one, "fallbacks", (int64_t)g->fallbacks);
     es_json_add_int(one, "overshoots", (int64_t)g->overshoots);
     es_json_add_int(one, "outside_peak_bytes", g->outside_peak);
+    if (g->dropped) {
+        es_json_add_int(one, "compactions", (int64_t)g->compactions);
+        es_json_add_int(one, "compaction_moves", (int64_t)g->moves);
+        es_json_add_int(one, "compaction_bytes", g->moved_bytes);
+        es_json_add_int(one, "compaction_drops", (int64_t)g->drops);
+    }
     if (g->allocator->report)
         g->allocator->report(g->state, one);
 }

@@ -29,6 +29,7 @@ typedef struct es_plan_tier {   /* tiers.NAME */
     bool write_back;            /* a demotion costs a transfer over the link to `demote`; false: it is free */
     es_plan_part allocator;     /* NULL part: chosen by the unit of capacity */
     es_plan_part access;        /* timing of ES_OP_ACCESS; NULL part: reading from here costs nothing beyond compute */
+    es_plan_part moves;         /* timing of ES_OP_COPY inside the tier, when its allocator rearranges itself; NULL part: they cost nothing */
 } es_plan_tier;
 
 typedef enum es_discipline { ES_FIFO, ES_LANES, ES_SHARED } es_discipline;

@@ -126,6 +126,13 @@ typedef struct es_ground {      /* of a tier whose allocator places (place.c) */
     int64_t outside;            /* bytes that lie outside of all pools, and the most there were */
     int64_t outside_peak;
     uint64_t placed, spills, fallbacks, overshoots;
+    es_oid *dropped;            /* [objects] scratch; NULL: the allocator never rearranges itself */
+    uint64_t compactions, drops, moves;
+    int64_t moved_bytes;
+    const es_timing *moving;    /* what moves cost; NULL: nothing */
+    void *moving_state;
+    uint32_t unpaid;            /* moves that are not paid for yet */
+    int64_t unpaid_bytes;
 } es_ground;
 
 typedef struct es_tier {
@@ -266,6 +273,7 @@ typedef struct es_charge {      /* what takes time besides copies and compute (c
     unsigned costs;             /* bit per es_op_kind that the compute unit charges for */
     bool serial, free;          /* compute.guess_cost */
     bool accesses;              /* some tier has a cost of access */
+    bool moves;                 /* some tier has a cost of moving copies inside it */
     bool accessed;              /* the event at hand has paid for its hits */
     bool asking;                /* the question of the gate at hand takes time: its guesses are not known yet */
     uint64_t evictions;         /* paid for */

@@ -8,7 +8,10 @@
  *
  *   1. reserve, pool ES_NONE_POOL: wherever it likes, as long as nobody has to leave
  *   2. for each of `choices` in turn (without it: once, for ES_NONE_POOL): reserve there, victims from there, reserve again
- *   3. a demand that found nothing lies outside of the capacity until its event ends; a guess waits */
+ *   3. a demand that found nothing lies outside of the capacity until its event ends; a guess waits
+ *
+ * One that rearranges itself sets `due` and `compact`. It is asked at every newcomer, and when a newcomer found no place in the first of
+ * its choices. Copies that move cost what tiers.NAME.moves says. */
 #ifndef ES_PART_ALLOCATOR_H
 #define ES_PART_ALLOCATOR_H
 
@@ -30,6 +33,14 @@ typedef struct es_place_ask {
     es_time now;
 } es_place_ask;
 
+typedef struct es_compaction {
+    es_block *block;            /* [objects] where copies lie; compact writes where they lie afterwards */
+    const uint64_t *fixed;      /* [words] copies that may not be dropped: pinned, in grace or in flight */
+    es_oid *dropped;            /* [objects] out: what finds no place any more; the core evicts it */
+    uint32_t drops, moves;      /* out: how many; copies whose data moved */
+    int64_t bytes;              /* out: they weigh */
+} es_compaction;
+
 typedef struct es_allocator {
     es_part part;
     int64_t (*unit)(void *self, int64_t bytes);     /* what an object of so many bytes takes of the capacity */
@@ -43,6 +54,9 @@ typedef struct es_allocator {
     /* Pools in which room may be made for the ask, the best first, into pool[pools]; how many. NULL: ES_NONE_POOL once. */
     uint32_t (*choices)(const void *self, const es_place_ask *ask, uint32_t *pool);
     bool (*helps)(const void *self, const es_block *block, const es_place_ask *ask);   /* would its release bring the ask nearer? */
+    /* Would compact do something now? `ask` is what found no place; NULL: a newcomer that was not tried yet. */
+    bool (*due)(const void *self, const es_place_ask *ask, es_time now);
+    bool (*compact)(void *self, es_compaction *c, es_time now);         /* false: nothing has changed */
     uint32_t (*pools)(const void *self, const es_pool_view **pool);     /* they stay where they are as long as the run lasts */
     bool (*overcommits)(const void *self);          /* as its published source does, with these options; NULL: never */
     void (*report)(const void *self, es_json *out); /* members of tiers.NAME.allocator */

@@ -104,7 +104,7 @@ static es_code bounds_plan(const es_plan *plan, es_plan *bound, es_plan_part *su
         const es_allocator *allocator = (const es_allocator *)(const void *)plan->tiers[i].allocator.part;
         tiers[i] = plan->tiers[i];
         if (allocator && allocator->reserve)    /* nobody can do better than without pools and pieces */
-            tiers[i].allocator = (es_plan_part){0};
+            tiers[i].allocator = tiers[i].moves = (es_plan_part){0};
     }
     bound->tiers = tiers;
     es_code code = es_part_find(ES_KIND_OBSERVER, "summary", &summary->part, err);
@@ -142,7 +142,7 @@ static es_code bounds_capacity(es_plan *bound, const char *capacity, es_arena *a
     if (serving == bound->tier_count)
         return ES_OK;
     tiers[serving].capacity = capacity;
-    tiers[serving].allocator = (es_plan_part){0};
+    tiers[serving].allocator = tiers[serving].moves = (es_plan_part){0};
     return ES_OK;
 }
 

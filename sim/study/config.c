@@ -525,6 +525,7 @@ bool es_config_part_at(const char *key, es_kind *kind)
         {"trace.source", ES_KIND_SOURCE},
         {"tiers.NAME.allocator", ES_KIND_ALLOCATOR},
         {"tiers.NAME.access", ES_KIND_TIMING},
+        {"tiers.NAME.moves", ES_KIND_TIMING},
         {"channels.NAME.timing", ES_KIND_TIMING},
         {"channels.NAME.scheduler", ES_KIND_SCHEDULER},
     };

@@ -49,7 +49,7 @@ static bool key_matches_any(const char *key, const char *const *patterns)
     return false;
 }
 
-static const char *const key_parts[] = {"policy", "predictor", "dispatcher", "router", "tuner", "observers.*", "trace.source", "tiers.*.allocator", "tiers.*.access",
+static const char *const key_parts[] = {"policy", "predictor", "dispatcher", "router", "tuner", "observers.*", "trace.source", "tiers.*.allocator", "tiers.*.access", "tiers.*.moves",
     "channels.*.timing", "channels.*.scheduler", NULL};
 
 bool es_key_is_part(const char *key)

@@ -246,6 +246,10 @@ void scene_pools(scene *s)
 {
     static const char *const options[] = {"\"min_pool\": \"3KB\"", "\"min_pool\": \"3KB\", \"spill\": \"before_eviction\"",
         "\"min_pool\": \"6KB\", \"spill\": \"never\"", "\"min_pool\": \"3KB\", \"mode\": \"as_coded\""};
+    static const char *const defrags[] = {", \"defrag\": \"when_locked\", \"defrag_least\": \"0B\", \"defrag_cooldown\": \"1us\", \"defrag_full\": 0.5, \"defrag_idle\": 0.9, \"defrag_free_share\": 1"
+        ", \"defrag_slot_share\": 0.9",
+        ", \"defrag\": \"off\"", ", \"defrag_least\": \"0B\", \"defrag_cooldown\": \"2us\", \"defrag_full\": 0.6, \"defrag_idle\": 0.6, "
+        "\"defrag_free_share\": 1, \"defrag_slot_share\": 0.7"};
     static const char *const shares[] = {", \"distribution\": {\"4\": 0.5, \"8\": 0.25, \"16\": 0.25}", ", \"distribution\": {\"16\": 0.5, \"8\": 0.3, \"4\": 0.2}"};
     dice d = {es_mix(s->seed ^ 0x706f6f6c73), 0};
     scene_precisions(s);
@@ -264,6 +268,8 @@ void scene_pools(scene *s)
         tier->counted = false;
         tier->pools = options[dice_below(&d, 4)];
         s->shares = shares[dice_below(&d, 2)];
+        s->defrag = defrags[dice_below(&d, 8) == 0 ? 1 : 2 * dice_below(&d, 2)];
+        s->moves = dice_chance(&d, 50) ? 300 : 0;
     }
 }
 
@@ -419,7 +425,9 @@ static void scene_tiers(const scene *s, rig *r)
         if (row->granularity)
             tier->allocator = rig_part(r, ES_KIND_ALLOCATOR, "bytes", rig_text(r, "{\"granularity\": \"%" PRId64 "B\"}", row->granularity), "tiers.allocator");
         if (row->pools)
-            tier->allocator = rig_part(r, ES_KIND_ALLOCATOR, "pools", rig_text(r, "{%s%s}", row->pools, s->shares), rig_text(r, "tiers.%s.allocator", names[t]));
+            tier->allocator = rig_part(r, ES_KIND_ALLOCATOR, "pools", rig_text(r, "{%s%s%s}", row->pools, s->shares, s->defrag), rig_text(r, "tiers.%s.allocator", names[t]));
+        if (row->pools && s->moves)
+            tier->moves = rig_part(r, ES_KIND_TIMING, "constant", rig_text(r, "{\"time\": \"%" PRId64 "ns\"}", s->moves), rig_text(r, "tiers.%s.moves", names[t]));
         if (row->counted)
             tier->allocator = rig_part(r, ES_KIND_ALLOCATOR, "slots", NULL, "tiers.allocator");
         tier->demote = row->demotes ? names[t + 1] : NULL;
