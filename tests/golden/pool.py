@@ -24,7 +24,7 @@ STREAMS = {'uniform': [], 'zipf': ['trace.source.sampler=markov', 'trace.source.
 BANDS = [
     ('uniform', 'as_coded', .99515, 1e-12), ('uniform', 'as_documented', .485, .004), ('uniform_resident', 'as_coded', 64, 0),
     ('zipf', 'as_coded', .854, .0015), ('zipf', 'as_documented', .407, .006), ('zipf_resident', 'as_coded', 1479, 14),
-    ('overhead', 'as_coded', .0473, .0001), ('slots', 'as_documented', 69, 0), ('prefetched', 'as_coded', 0, 0),
+    ('overhead', 'as_coded', .0473, .0001), ('slots', 'as_coded', 69, 0), ('prefetched', 'as_coded', 0, 0), ('four_bits_slots', 'as_coded', 37, 0),
 ]
 MIB = 1 << 20
 
