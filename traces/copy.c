@@ -60,6 +60,8 @@ static es_code copy_write(void *self, const es_step *step, es_err *err)
         kept.residency = NULL;
     if (!to->ask.guesses)
         kept.guess = NULL, kept.guess_confidence = NULL;
+    if (!to->ask.attention)
+        kept.attended = NULL, kept.attention = NULL;
     if (to->first_request > 0) {
         es_code code = copy_renumber(to, &kept, err);
         if (code)
@@ -75,6 +77,7 @@ es_code es_trace_write(const char *path, const es_source *source, void *self, co
     info.has_weights = info.has_weights && ask->weights;
     info.has_residency = info.has_residency && ask->residency;
     info.guesses = ask->guesses ? info.guesses : 0;
+    info.attends = ask->attention ? info.attends : 0;
     es_code code = append ? es_trace_writer_append(&to.writer, path, &info, err) : es_trace_writer_open(&to.writer, path, &info, err);
     if (code)
         return code;
@@ -92,6 +95,7 @@ static es_code copy_same(const es_trace_info *old, const es_trace_info *new, es_
     const struct { const char *name; uint32_t is, was; } number[] = {
         { "layers", new->layers, old->layers }, { "experts", new->experts, old->experts }, { "top_k", new->top_k, old->top_k },
         { "guesses", new->guesses, old->guesses }, { "weights", new->has_weights, old->has_weights }, { "residency", new->has_residency, old->has_residency },
+        { "attended positions", new->attends, old->attends },
     };
     for (size_t i = 0; i < sizeof number / sizeof number[0]; i++)
         if (number[i].is != number[i].was)
@@ -103,7 +107,7 @@ static es_code copy_same(const es_trace_info *old, const es_trace_info *new, es_
 
 static es_code copy_continue(es_trace_writer **out, const char *path, const es_trace_info *info, void *old, es_err *err)
 {
-    copy_to to = { .ask = { .weights = true, .residency = true, .guesses = true } };
+    copy_to to = { .ask = { .weights = true, .residency = true, .guesses = true, .attention = true } };
     es_code code = copy_same(es_source_native.info(old), info, err);
     if (code) {
         es_err_at(err, "%s", path);
@@ -122,7 +126,7 @@ static es_code copy_continue(es_trace_writer **out, const char *path, const es_t
 
 es_code es_trace_writer_append(es_trace_writer **out, const char *path, const es_trace_info *info, es_err *err)
 {
-    const es_source_ask ask = { .path = path, .weights = true, .residency = true, .guesses = true };
+    const es_source_ask ask = { .path = path, .weights = true, .residency = true, .guesses = true, .attention = true };
     es_arena arena = { 0 };
     *out = NULL;
     void *old = es_arena_alloc(&arena, 1, es_source_native.part.size);

@@ -11,7 +11,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the digest is taken f
 
 struct es_trace_digest {
     es_sha256 sha;
-    uint64_t width, guesses;            /* cells of a token */
+    uint64_t width, guesses, attends;   /* cells of a token */
 };
 
 static void digest_u32(es_sha256 *sha, uint32_t value)
@@ -43,6 +43,7 @@ es_code es_trace_digest_new(es_trace_digest **out, const es_trace_info *info, es
     digest_list(&digest->sha, info->dense_bytes, info->layers);
     digest->width = (uint64_t)info->layers * info->top_k;
     digest->guesses = (uint64_t)info->layers * info->guesses;
+    digest->attends = info->attends;
     return ES_OK;
 }
 
@@ -68,6 +69,10 @@ void es_trace_digest_step(es_trace_digest *digest, const es_step *step)
     digest_array(sha, step->residency, cells);
     digest_array(sha, step->guess, guesses * sizeof *step->guess);
     digest_array(sha, step->guess_confidence, guesses * sizeof *step->guess_confidence);
+    if (digest->attends > 0) {
+        digest_array(sha, step->attended, step->tokens * digest->attends * sizeof *step->attended);
+        digest_array(sha, step->attention, step->tokens * digest->attends * sizeof *step->attention);
+    }
 }
 
 void es_trace_digest_hex(const es_trace_digest *digest, char hex[65])

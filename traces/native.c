@@ -28,6 +28,7 @@ static es_code native_grow(es_native *state, uint64_t room, es_err *err)
     good = good && (!state->set[ES_NATIVE_RESIDENCY] || ES_TRACE_RESIZE(state->residency, room, state->width));
     good = good && (!state->set[ES_NATIVE_GUESS] || ES_TRACE_RESIZE(state->guess, room, state->guesses));
     good = good && (!state->set[ES_NATIVE_CONFIDENCE] || ES_TRACE_RESIZE(state->guess_confidence, room, state->guesses));
+    good = good && (!state->set[ES_NATIVE_ATTENDED] || (ES_TRACE_RESIZE(state->attended, room, state->info.attends) && ES_TRACE_RESIZE(state->attention, room, state->info.attends)));
     if (!good)
         return es_err_nomem(err, "the window of a trace");
     state->room = room;
@@ -181,6 +182,21 @@ static es_code native_read_ids(es_native *state, es_native_set set, uint16_t *id
     return code;
 }
 
+static es_code native_read_attention(es_native *state, es_err *err)
+{
+    const uint64_t width = state->info.attends;
+    es_code code = es_h5_data_read(state->set[ES_NATIVE_ATTENDED], ES_H5_U32, state->first, state->count, state->attended, err);
+    if (!code)
+        code = es_h5_data_read(state->set[ES_NATIVE_ATTENTION], ES_H5_F32, state->first, state->count, state->attention, err);
+    for (uint64_t i = 0; !code && i < state->count; i++) {
+        const es_step token = {.tokens = 1, .token = &state->token[i], .attended = state->attended + i * width, .attention = state->attention + i * width};
+        code = es_tally_attention(&state->info, &token, err);
+        if (code)
+            es_err_at(err, "%s: row %llu", state->path, (unsigned long long)(state->first + i));
+    }
+    return code;
+}
+
 /* A window begins with the step that comes next; tokens that an earlier window held are not counted again. */
 static es_code native_fill(es_native *state, es_err *err)
 {
@@ -205,6 +221,8 @@ static es_code native_fill(es_native *state, es_err *err)
         code = native_read_ids(state, ES_NATIVE_GUESS, state->guess, state->guesses, &range, err);
     if (!code && state->set[ES_NATIVE_CONFIDENCE])
         code = es_h5_data_read(state->set[ES_NATIVE_CONFIDENCE], ES_H5_F32, state->first, state->count, state->guess_confidence, err);
+    if (!code && state->set[ES_NATIVE_ATTENDED])
+        code = native_read_attention(state, err);
     for (uint64_t i = 0; !code && state->set[ES_NATIVE_RESIDENCY] && i < state->count * state->width; i++)
         if (state->residency[i] > 2)
             code = es_native_fault(state, ES_NATIVE_RESIDENCY, err, "row %llu: %u is not 0 (miss), 1 (hit) or 2 (prefetched)",
@@ -276,6 +294,8 @@ static es_code native_next(void *self, es_step *step, bool *more, es_err *err)
     step->residency = state->set[ES_NATIVE_RESIDENCY] ? state->residency + i * state->width : NULL;
     step->guess = state->set[ES_NATIVE_GUESS] ? state->guess + i * state->guesses : NULL;
     step->guess_confidence = state->set[ES_NATIVE_CONFIDENCE] ? state->guess_confidence + i * state->guesses : NULL;
+    step->attended = state->set[ES_NATIVE_ATTENDED] ? state->attended + i * state->info.attends : NULL;
+    step->attention = state->set[ES_NATIVE_ATTENDED] ? state->attention + i * state->info.attends : NULL;
     step->record = state->at;
     state->at += step->tokens;
     state->steps++;
@@ -302,7 +322,7 @@ static void native_fini(void *self)
     (void)!es_h5_close(state->file, NULL);
     state->file = NULL;
     void *const buffer[] = { state->token, state->column, state->step, state->narrow, state->ids, state->guess, state->weights,
-        state->guess_confidence, state->residency };
+        state->guess_confidence, state->residency, state->attended, state->attention };
     for (size_t i = 0; i < sizeof buffer / sizeof buffer[0]; i++)
         free(buffer[i]);
 }

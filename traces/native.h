@@ -15,7 +15,7 @@ enum {
 
 typedef enum es_native_set {
     ES_NATIVE_REQUEST, ES_NATIVE_POSITION, ES_NATIVE_PHASE, ES_NATIVE_STEP, ES_NATIVE_IDS, ES_NATIVE_WEIGHTS, ES_NATIVE_RESIDENCY,
-    ES_NATIVE_GUESS, ES_NATIVE_CONFIDENCE, ES_NATIVE_SETS
+    ES_NATIVE_GUESS, ES_NATIVE_CONFIDENCE, ES_NATIVE_ATTENDED, ES_NATIVE_ATTENTION, ES_NATIVE_SETS
 } es_native_set;
 
 extern const char *const es_native_path[ES_NATIVE_SETS];
@@ -32,7 +32,8 @@ typedef struct es_native {
     uint32_t *column, *step;            /* one column as it comes from the file; the step of each token */
     uint8_t *narrow;                    /* phases, and ids of one byte, as they come */
     uint16_t *ids, *guess;
-    float *weights, *guess_confidence;
+    float *weights, *guess_confidence, *attention;
+    uint32_t *attended;
     uint8_t *residency;
     /* what was handed out and seen */
     uint64_t at, steps;                 /* the token and the step that come next */

@@ -8,6 +8,7 @@
 
 const char *const es_native_path[ES_NATIVE_SETS] = {
     "/tokens/request", "/tokens/position", "/tokens/phase", "/tokens/step", "/ids", "/weights", "/residency", "/guess", "/guess_confidence",
+    "/attention/position", "/attention/weight",
 };
 
 es_code es_native_fault(const es_native *state, es_native_set set, es_err *err, const char *fmt, ...)
@@ -170,7 +171,7 @@ static es_code native_lists(es_native *state, es_arena *arena, es_err *err)
     return ES_OK;
 }
 
-/* Opens a dataset and checks its type and shape; `width` 0: one number per token. */
+/* Opens a dataset and checks its type and shape; `width` 0: one number per token. Attention is of the token, all else of its layers. */
 static es_code native_set_open(es_native *state, es_native_set set, es_h5_type type, uint64_t width, es_err *err)
 {
     static const char *const name[] = { "u8", "u16", "u32", "i32", "i64", "f32", "f64", "text" };
@@ -179,17 +180,47 @@ static es_code native_set_open(es_native *state, es_native_set set, es_h5_type t
         return code;
     const es_h5_data *data = state->set[set];
     const uint64_t *dims = es_h5_data_dims(data);
-    int rank = width ? 3 : 1;
+    bool layers = set < ES_NATIVE_ATTENDED;
+    int rank = width ? 2 + layers : 1;
     if (es_h5_data_type(data) != type)
         return es_native_fault(state, set, err, "is of type %s, not %s", name[es_h5_data_type(data)], name[type]);
     if (es_h5_data_rank(data) != rank)
         return es_native_fault(state, set, err, "has rank %d, not %d", es_h5_data_rank(data), rank);
     if (dims[0] != state->tokens)
         return es_native_fault(state, set, err, "has %llu rows, but attribute tokens is %llu", (unsigned long long)dims[0], (unsigned long long)state->tokens);
-    if (width && (dims[1] != state->info.layers || dims[2] != width))
+    if (width && !layers && dims[1] != width)
+        return es_native_fault(state, set, err, "has rows of %llu, not %llu", (unsigned long long)dims[1], (unsigned long long)width);
+    if (width && layers && (dims[1] != state->info.layers || dims[2] != width))
         return es_native_fault(state, set, err, "has rows of %llu x %llu, not %u layers x %llu", (unsigned long long)dims[1], (unsigned long long)dims[2],
             state->info.layers, (unsigned long long)width);
     return ES_OK;
+}
+
+/* The width of a row that only its dataset tells, so that is looked at even when it will not be read. `rank` has it as its last. */
+static es_code native_width(es_native *state, es_native_set set, int rank, const char *shape, uint32_t *width, es_err *err)
+{
+    es_h5_data *data;
+    *width = 0;
+    if (!es_h5_has(state->file, es_native_path[set]))
+        return ES_OK;
+    es_code code = es_h5_data_open(&data, state->file, es_native_path[set], err);
+    if (code)
+        return code;
+    uint64_t is = es_h5_data_rank(data) == rank ? es_h5_data_dims(data)[rank - 1] : 0;
+    es_h5_data_close(data);
+    if (is < 1 || is > ES_TRACE_TOP_K_MAX)
+        return es_native_fault(state, set, err, "is not %s[1 to %d]", shape, ES_TRACE_TOP_K_MAX);
+    *width = (uint32_t)is;
+    return ES_OK;
+}
+
+static es_code native_attention(es_native *state, const es_source_ask *ask, es_err *err)
+{
+    es_code code = native_width(state, ES_NATIVE_ATTENDED, 2, "[tokens]", &state->info.attends, err);
+    if (code || state->info.attends == 0 || !ask->attention)
+        return code;
+    code = native_set_open(state, ES_NATIVE_ATTENDED, ES_H5_U32, state->info.attends, err);
+    return code ? code : native_set_open(state, ES_NATIVE_ATTENTION, ES_H5_F32, state->info.attends, err);
 }
 
 static es_code native_sets(es_native *state, const es_source_ask *ask, es_err *err)
@@ -207,23 +238,16 @@ static es_code native_sets(es_native *state, const es_source_ask *ask, es_err *e
         code = native_set_open(state, ES_NATIVE_WEIGHTS, ES_H5_F32, info->top_k, err);
     if (!code && info->has_residency && ask->residency)
         code = native_set_open(state, ES_NATIVE_RESIDENCY, ES_H5_U8, info->top_k, err);
-    if (code || !es_h5_has(state->file, es_native_path[ES_NATIVE_GUESS]))
+    if (!code)
+        code = native_attention(state, ask, err);
+    if (!code)
+        code = native_width(state, ES_NATIVE_GUESS, 3, "[tokens][layers]", &info->guesses, err);
+    if (code || info->guesses == 0 || !ask->guesses)
         return code;
-    /* the width of a guess is known from the dataset alone, so it is opened to be described even when it will not be read */
-    es_h5_data *guess;
-    code = es_h5_data_open(&guess, state->file, es_native_path[ES_NATIVE_GUESS], err);
-    if (code)
-        return code;
-    uint64_t width = es_h5_data_rank(guess) == 3 ? es_h5_data_dims(guess)[2] : 0;
-    es_h5_data_close(guess);
-    if (width < 1 || width > ES_TRACE_TOP_K_MAX)
-        return es_native_fault(state, ES_NATIVE_GUESS, err, "is not [tokens][layers][1 to %d]", ES_TRACE_TOP_K_MAX);
-    info->guesses = (uint32_t)width;
-    state->guesses = (uint64_t)info->layers * width;
-    if (ask->guesses)
-        code = native_set_open(state, ES_NATIVE_GUESS, id, width, err);
-    if (!code && ask->guesses && es_h5_has(state->file, es_native_path[ES_NATIVE_CONFIDENCE]))
-        code = native_set_open(state, ES_NATIVE_CONFIDENCE, ES_H5_F32, width, err);
+    state->guesses = (uint64_t)info->layers * info->guesses;
+    code = native_set_open(state, ES_NATIVE_GUESS, id, info->guesses, err);
+    if (!code && es_h5_has(state->file, es_native_path[ES_NATIVE_CONFIDENCE]))
+        code = native_set_open(state, ES_NATIVE_CONFIDENCE, ES_H5_F32, info->guesses, err);
     return code;
 }
 

@@ -15,6 +15,8 @@ es_code es_trace_check_shape(const es_trace_info *info, es_err *err)
         return es_err_set(err, ES_EINPUT, "top_k %u is not 1 to %d", info->top_k, ES_TRACE_TOP_K_MAX);
     if (info->guesses > ES_TRACE_TOP_K_MAX)
         return es_err_set(err, ES_EINPUT, "%u guesses per row are above %d, the most", info->guesses, ES_TRACE_TOP_K_MAX);
+    if (info->attends > ES_TRACE_TOP_K_MAX)
+        return es_err_set(err, ES_EINPUT, "%u attended positions per token are above %d, the most", info->attends, ES_TRACE_TOP_K_MAX);
     for (uint32_t i = 1; i < info->layers; i++)
         if (info->layer_number[i] <= info->layer_number[i - 1])
             return es_err_set(err, ES_EINPUT, "layer numbers must ascend, but %u follows %u", info->layer_number[i], info->layer_number[i - 1]);
@@ -124,6 +126,32 @@ static es_code tally_row(const es_trace_info *info, const es_step *step, uint64_
     return ES_OK;
 }
 
+static es_code tally_attended(const es_token *token, const uint32_t *position, const float *weight, uint32_t width, es_err *err)
+{
+    uint32_t count = 0;
+    for (; count < width && position[count] != ES_NO_POSITION; count++) {
+        if (position[count] > token->position)
+            return es_err_set(err, ES_EINPUT, "request %u, token %u: attends to token %u, which comes later", token->request, token->position, position[count]);
+        if (!(weight[count] >= 0.0f && weight[count] <= 1.0f))
+            return es_err_set(err, ES_EINPUT, "request %u, token %u: attention %g is not 0 to 1", token->request, token->position, (double)weight[count]);
+        for (uint32_t i = 0; i < count; i++)
+            if (position[i] == position[count])
+                return es_err_set(err, ES_EINPUT, "request %u, token %u: attends to token %u twice", token->request, token->position, position[count]);
+    }
+    for (uint32_t i = count; i < width; i++)
+        if (position[i] != ES_NO_POSITION)
+            return es_err_set(err, ES_EINPUT, "request %u, token %u: attended token %u stands behind an empty place", token->request, token->position, position[i]);
+    return ES_OK;
+}
+
+es_code es_tally_attention(const es_trace_info *info, const es_step *step, es_err *err)
+{
+    es_code code = ES_OK;
+    for (uint32_t i = 0; !code && step->attended && i < step->tokens; i++)
+        code = tally_attended(&step->token[i], step->attended + (size_t)i * info->attends, step->attention + (size_t)i * info->attends, info->attends, err);
+    return code;
+}
+
 es_code es_tally_step(es_tally *tally, const es_trace_info *info, const es_step *step, es_err *err)
 {
     uint64_t seen[(ES_TRACE_EXPERTS_MAX + 1) / 64] = { 0 };
@@ -138,7 +166,7 @@ es_code es_tally_step(es_tally *tally, const es_trace_info *info, const es_step 
         tally->missing_cells += listed == 0;
     }
     tally->steps++;
-    return code;
+    return code ? code : es_tally_attention(info, step, err);
 }
 
 void es_tally_into(const es_tally *tally, es_trace_info *info)

@@ -54,6 +54,7 @@ es_code es_trace_new(es_trace **out, const es_trace_info *info, es_err *err)
     trace->keeps_weights = info->has_weights;
     trace->keeps_residency = info->has_residency;
     trace->keeps_guesses = info->guesses > 0;
+    trace->keeps_attention = info->attends > 0;
     es_tally_into(&trace->tally, &trace->info);
     *out = trace;
     return ES_OK;
@@ -70,6 +71,8 @@ void es_trace_free(es_trace *trace)
     free(trace->weights);
     free(trace->guess_confidence);
     free(trace->residency);
+    free(trace->attended);
+    free(trace->attention);
     free(trace->step_end);
     free(trace->step_record);
     es_arena_free(&trace->arena);
@@ -103,6 +106,7 @@ static bool trace_room(es_trace *trace, uint64_t tokens)
     good = good && (!trace->keeps_residency || ES_TRACE_RESIZE(trace->residency, room, width));
     good = good && (!trace->keeps_guesses || ES_TRACE_RESIZE(trace->guess, room, guesses));
     good = good && (!trace->keeps_confidence || ES_TRACE_RESIZE(trace->guess_confidence, room, guesses));
+    good = good && (!trace->keeps_attention || (ES_TRACE_RESIZE(trace->attended, room, trace->info.attends) && ES_TRACE_RESIZE(trace->attention, room, trace->info.attends)));
     if (good)
         trace->room = room;
     return good;
@@ -124,8 +128,8 @@ es_code es_trace_append(es_trace *trace, const es_step *step, es_err *err)
     if (trace->tokens == 0)
         trace->keeps_confidence = trace->keeps_guesses && step->guess_confidence;
     if ((trace->keeps_weights && !step->weights) || (trace->keeps_residency && !step->residency) || (trace->keeps_guesses && !step->guess) ||
-        (trace->keeps_confidence && !step->guess_confidence))
-        return es_err_set(err, ES_EINTERNAL, "a step lacks the weights, residency or guesses that the trace keeps");
+        (trace->keeps_confidence && !step->guess_confidence) || (trace->keeps_attention && !step->attended))
+        return es_err_set(err, ES_EINTERNAL, "a step lacks the weights, residency, guesses or attention that the trace keeps");
     es_code code = es_tally_step(&trace->tally, &trace->info, step, err);
     if (code)
         return code;
@@ -143,6 +147,10 @@ es_code es_trace_append(es_trace *trace, const es_step *step, es_err *err)
         memcpy(trace->guess + at * guesses, step->guess, n * guesses * sizeof *trace->guess);
     if (trace->keeps_confidence)
         memcpy(trace->guess_confidence + at * guesses, step->guess_confidence, n * guesses * sizeof *trace->guess_confidence);
+    if (trace->keeps_attention) {
+        memcpy(trace->attended + at * trace->info.attends, step->attended, n * trace->info.attends * sizeof *trace->attended);
+        memcpy(trace->attention + at * trace->info.attends, step->attention, n * trace->info.attends * sizeof *trace->attention);
+    }
     trace->tokens += n;
     trace->step_end[trace->info.steps] = trace->tokens;
     trace->step_record[trace->info.steps] = step->record;
@@ -160,6 +168,7 @@ es_code es_trace_load(es_trace **out, const es_source *source, void *self, const
     info.has_residency = info.has_residency && ask->residency;
     uint32_t guesses = ask->guesses ? info.guesses : 0;
     info.guesses = guesses;
+    info.attends = ask->attention ? info.attends : 0;
     es_code code = es_trace_new(&trace, &info, err);
     bool more = !code;
     while (more && !code) {
@@ -204,6 +213,8 @@ es_code es_trace_cursor_next(void *self, es_step *step, bool *more, es_err *err)
     step->residency = trace->residency ? trace->residency + first * width : NULL;
     step->guess = trace->guess ? trace->guess + first * guesses : NULL;
     step->guess_confidence = trace->guess_confidence ? trace->guess_confidence + first * guesses : NULL;
+    step->attended = trace->attended ? trace->attended + first * trace->info.attends : NULL;
+    step->attention = trace->attention ? trace->attention + first * trace->info.attends : NULL;
     step->record = trace->step_record[cursor->at];
     cursor->at++;
     return ES_OK;

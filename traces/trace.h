@@ -36,6 +36,9 @@ es_code es_trace_copy_info(es_trace_info *to, const es_trace_info *from, es_aren
 
 /* Checks one step against the rules above and counts it. Errors name request, position and layer; the caller adds the file. */
 es_code es_tally_step(es_tally *tally, const es_trace_info *info, const es_step *step, es_err *err);
+/* The part of it that is about attention, for those who read nothing else: positions before or at the token's own, each once, then
+ * empty places; weights from 0 to 1. */
+es_code es_tally_attention(const es_trace_info *info, const es_step *step, es_err *err);
 /* Writes the totals into `info`. */
 void es_tally_into(const es_tally *tally, es_trace_info *info);
 void es_tally_free(es_tally *tally);
@@ -48,15 +51,16 @@ typedef struct es_trace {
     es_tally tally;
     es_token *token;                    /* [tokens] */
     uint16_t *ids, *guess;              /* [tokens][layers][top_k], [tokens][layers][guesses] */
-    float *weights, *guess_confidence;
+    float *weights, *guess_confidence, *attention;  /* attention: [tokens][attends], as attended */
+    uint32_t *attended;
     uint8_t *residency;
-    bool keeps_weights, keeps_residency, keeps_guesses, keeps_confidence;
+    bool keeps_weights, keeps_residency, keeps_guesses, keeps_confidence, keeps_attention;
     uint64_t tokens, room;
     uint64_t *step_end, *step_record;   /* [steps] first token behind the step; first line of the step */
     uint64_t step_room;
 } es_trace;
 
-/* An empty trace of the shape and with the strings of `info` (copied); has_weights, has_residency and guesses say what it keeps
+/* An empty trace of the shape and with the strings of `info` (copied); has_weights, has_residency, guesses and attends say what it keeps
  * (confidences when the first step has them). */
 es_code es_trace_new(es_trace **out, const es_trace_info *info, es_err *err);
 /* Copies a step in. It is checked first. */

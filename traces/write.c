@@ -16,12 +16,12 @@
 
 enum { WRITE_TOKENS = 4096, WRITE_CHUNK = 1024 * 1024, WRITE_TOKEN_CHUNK = 16384, WRITE_DEFLATE = 4 };
 
-typedef enum write_set { SET_REQUEST, SET_POSITION, SET_PHASE, SET_STEP, SET_IDS, SET_WEIGHTS, SET_RESIDENCY, SET_GUESS, SET_CONFIDENCE, SETS } write_set;
+typedef enum write_set { SET_REQUEST, SET_POSITION, SET_PHASE, SET_STEP, SET_IDS, SET_WEIGHTS, SET_RESIDENCY, SET_GUESS, SET_CONFIDENCE, SET_ATTENDED, SET_ATTENTION, SETS } write_set;
 
 typedef struct write_column {           /* one dataset and the rows that are not in it yet */
     const char *path;
     es_h5_type type;
-    uint32_t width;                     /* cells of a row beyond the layers; 0: one number per token */
+    uint32_t layers, width;             /* rows of a token and their cells; width 0: one number per token */
     size_t row_bytes;
     unsigned char *buffer;
     es_h5_data *data;
@@ -60,10 +60,14 @@ static void writer_columns(es_trace_writer *w)
         [SET_RESIDENCY] = { .path = "/residency", .type = ES_H5_U8, .width = info->top_k, .row_bytes = 1, .used = info->has_residency },
         [SET_GUESS] = { .path = "/guess", .type = narrow ? ES_H5_U8 : ES_H5_U16, .width = info->guesses, .row_bytes = narrow ? 1 : 2, .used = info->guesses > 0 },
         [SET_CONFIDENCE] = { .path = "/guess_confidence", .type = ES_H5_F32, .width = info->guesses, .row_bytes = 4 },
+        [SET_ATTENDED] = { .path = "/attention/position", .type = ES_H5_U32, .width = info->attends, .row_bytes = 4, .used = info->attends > 0 },
+        [SET_ATTENTION] = { .path = "/attention/weight", .type = ES_H5_F32, .width = info->attends, .row_bytes = 4, .used = info->attends > 0 },
     };
     memcpy(w->set, set, sizeof set);
-    for (int i = SET_IDS; i < SETS; i++)
-        w->set[i].row_bytes *= (size_t)info->layers * w->set[i].width;
+    for (int i = SET_IDS; i < SETS; i++) {
+        w->set[i].layers = i < SET_ATTENDED ? info->layers : 1;
+        w->set[i].row_bytes *= (size_t)w->set[i].layers * w->set[i].width;
+    }
 }
 
 static es_code writer_buffers(es_trace_writer *w, es_err *err)
@@ -83,13 +87,14 @@ static es_code writer_make_sets(es_trace_writer *w, bool last, es_err *err)
     es_code code = ES_OK;
     for (int i = 0; !code && i < SETS; i++) {
         write_column *set = &w->set[i];
-        uint64_t dims[3] = { 0, w->info.layers, set->width }, rows = set->width ? WRITE_CHUNK / set->row_bytes : WRITE_TOKEN_CHUNK;
+        const bool flat = i >= SET_ATTENDED;
+        uint64_t dims[3] = { 0, flat ? set->width : set->layers, set->width }, rows = set->width ? WRITE_CHUNK / set->row_bytes : WRITE_TOKEN_CHUNK;
         if (!set->used)
             continue;
         rows = rows < 1 ? 1 : rows > WRITE_TOKEN_CHUNK ? WRITE_TOKEN_CHUNK : rows;
         if (last && rows > w->held)
             rows = w->held ? w->held : 1;
-        code = es_h5_data_create(&set->data, w->file, set->path, set->type, set->width ? 3 : 1, dims, rows, i <= SET_IDS ? 0 : WRITE_DEFLATE, err);
+        code = es_h5_data_create(&set->data, w->file, set->path, set->type, set->width ? 3 - flat : 1, dims, rows, i <= SET_IDS ? 0 : WRITE_DEFLATE, err);
     }
     return code;
 }
@@ -252,7 +257,8 @@ static void writer_narrow(uint8_t *to, const uint16_t *from, uint64_t count)
 static void writer_put(es_trace_writer *w, const es_step *step, uint32_t first, uint32_t count)
 {
     const void *from[SETS] = { [SET_IDS] = step->ids, [SET_WEIGHTS] = step->weights, [SET_RESIDENCY] = step->residency,
-        [SET_GUESS] = step->guess, [SET_CONFIDENCE] = step->guess_confidence };
+        [SET_GUESS] = step->guess, [SET_CONFIDENCE] = step->guess_confidence,
+        [SET_ATTENDED] = step->attended, [SET_ATTENTION] = step->attention };
     for (uint32_t i = 0; i < count; i++) {
         const es_token *token = &step->token[first + i];
         size_t at = w->held + i;
@@ -264,7 +270,7 @@ static void writer_put(es_trace_writer *w, const es_step *step, uint32_t first, 
     }
     for (int i = SET_IDS; i < SETS; i++) {
         const write_column *set = &w->set[i];
-        uint64_t cells = (uint64_t)w->info.layers * set->width;
+        uint64_t cells = (uint64_t)set->layers * set->width;
         if (!set->used)
             continue;
         unsigned char *to = set->buffer + w->held * set->row_bytes;
@@ -301,8 +307,8 @@ es_code es_trace_writer_step(es_trace_writer *w, const es_step *step, es_err *er
     if (w->tally.steps == 0 && w->set[SET_GUESS].used && step->guess_confidence)
         code = writer_confidence(w, err);
     if ((w->set[SET_WEIGHTS].used && !step->weights) || (w->set[SET_RESIDENCY].used && !step->residency) || (w->set[SET_GUESS].used && !step->guess) ||
-        (w->set[SET_CONFIDENCE].used && !step->guess_confidence))
-        return es_err_set(err, ES_EINTERNAL, "%s: a step lacks the weights, residency or guesses that the trace is written with", w->path);
+        (w->set[SET_CONFIDENCE].used && !step->guess_confidence) || (w->set[SET_ATTENDED].used && !step->attended))
+        return es_err_set(err, ES_EINTERNAL, "%s: a step lacks the weights, residency, guesses or attention that the trace is written with", w->path);
     if (!code && w->tally.steps == UINT32_MAX)
         code = es_err_set(err, ES_EINPUT, "there are more than %u steps", UINT32_MAX);
     if (!code && w->set[SET_GUESS].used)

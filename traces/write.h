@@ -9,7 +9,7 @@
 
 typedef struct es_trace_writer es_trace_writer;
 
-/* Begins a file with the shape and the strings of `info`; has_weights, has_residency and guesses say what each step will carry. */
+/* Begins a file with the shape and the strings of `info`; has_weights, has_residency, guesses and attends say what each step will carry. */
 es_code es_trace_writer_open(es_trace_writer **out, const char *path, const es_trace_info *info, es_err *err);
 /* Continues the file at `path`: its steps are read and written again before the new ones, so the result is what writing all in
  * one go would have made, and the old file stays whole until the new one is. `info` must have the same shape. */

@@ -19,7 +19,7 @@ typedef struct trace_args {
 /* Everything a file may have. */
 static es_source_ask trace_ask(const char *path)
 {
-    return (es_source_ask){.path = path, .weights = true, .residency = true, .guesses = true};
+    return (es_source_ask){.path = path, .weights = true, .residency = true, .guesses = true, .attention = true};
 }
 
 static bool trace_ends(const char *path, const char *end)
@@ -107,6 +107,7 @@ static es_json *trace_info_json(const es_trace_info *info, const trace_counts *c
     es_json_add_int(out, "prefill_union_accesses", (int64_t)counts->unions[ES_PREFILL]);
     es_json_add_int(out, "missing_cells", (int64_t)info->missing_cells);
     es_json_add_int(out, "guesses", info->guesses);
+    es_json_add_int(out, "attends", info->attends);
     es_json_add_bool(out, "weights", info->has_weights);
     es_json_add_bool(out, "residency", info->has_residency);
     es_json_add_bool(out, "synthetic", info->synthetic);
@@ -153,7 +154,8 @@ static void trace_info_text(const es_trace_info *info, const trace_counts *count
     } else {
         es_text_add(out, "  %-10s not said; a config needs model.shape or model.expert_bytes for anything in bytes\n", "expert");
     }
-    es_text_add(out, "  %-10s ids%s%s%s\n", "has", info->has_weights ? ", gate weights" : "", info->has_residency ? ", residency" : "", info->guesses ? ", predictions" : "");
+    es_text_add(out, "  %-10s ids%s%s%s%s\n", "has", info->has_weights ? ", gate weights" : "", info->has_residency ? ", residency" : "", info->guesses ? ", predictions" : "",
+        info->attends ? ", attention" : "");
     if (info->missing_cells)
         trace_line(out, "missing", info->missing_cells, " rows (token, layer)");
     if (info->synthetic)

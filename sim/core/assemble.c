@@ -94,7 +94,7 @@ static es_code assemble_parts(es_run *run, const uint64_t *popularity, es_err *e
 {
     const es_plan *plan = run->plan;
     es_code code;
-    run->listener = ES_NEW_ARRAY(&run->arena, plan->observer_count + plan->tuner_count + ES_MOST_TIERS + 4, es_listener);
+    run->listener = ES_NEW_ARRAY(&run->arena, plan->observer_count + plan->tuner_count + 2 * ES_MOST_TIERS + 5, es_listener);
     run->observer = ES_NEW_ARRAY(&run->arena, plan->observer_count + 1, const es_observer *);
     run->observer_state = ES_NEW_ARRAY(&run->arena, plan->observer_count + 1, void *);
     run->guesses_most = run->view.stride;
@@ -103,6 +103,9 @@ static es_code assemble_parts(es_run *run, const uint64_t *popularity, es_err *e
     run->pending = ES_NEW_ARRAY(&run->arena, (size_t)run->levels * run->view.objects, es_oid);
     run->pending_to = ES_NEW_ARRAY(&run->arena, (size_t)run->levels * run->view.objects, uint8_t);
     ES_NEED(run->listener && run->observer && run->observer_state && run->guesses && run->places && run->pending && run->pending_to, "parts");
+    for (uint32_t t = 0; t < run->tiers; t++)
+        if (run->tier[t].ground)
+            assemble_listen(run, plan->tiers[t].allocator.part, run->tier[t].ground->state);
     run->policy = (const es_policy *)(const void *)plan->policy.part;
     if ((code = es_assemble_part(run, &plan->policy, popularity, &run->policy_state, err)) != ES_OK)
         return code;
@@ -216,7 +219,7 @@ static es_code assemble(es_run *run, es_err *err)
     if ((code = assemble_closed_loop(plan, err)) != ES_OK)
         return code;
     run->oracle = assemble_wants(plan, ES_ORACLE);
-    run->view.as_coded = assemble_wants(plan, ES_AS_CODED);
+    run->view.as_coded |= assemble_wants(plan, ES_AS_CODED);
     uint64_t *popularity = NULL;
     if (assemble_wants(plan, ES_POPULARITY)) {
         popularity = ES_NEW_ARRAY(&run->arena, run->view.objects, uint64_t);

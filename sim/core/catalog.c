@@ -133,6 +133,7 @@ es_code es_catalog_open(es_run *run, es_err *err)
     ES_NEED(run->seen && run->fresh && view->guard && run->hit && run->kept && run->stay && run->wanted.waiting && run->moved && run->coming
             && run->missing && run->verdicts && run->keep && run->serve_ns, "the catalog");
     view->guesses = info->guesses;
+    view->attends = info->attends;
     view->weights = info->has_weights;
     view->residency = info->has_residency;
     view->ties = run->contract->ties;

@@ -7,7 +7,7 @@
  *   predict   a question about the coming layers: the gpu answers it before it computes an expert; the guesses are queued then,
  *             and the layer ends no earlier, nor, with guess_cost serial, before their copies are there
  *   access    before its first expert the gpu pays once for all that the event found
- *   evict     before every expert it pays for the victims since the one before
+ *   evict     before every expert it pays for the victims since the one before, and for copies that an allocator has moved
  *
  * Standing still for a copy is a stall for its channel; the rest is times.predict, manage and access. */
 #include "sim/core/core.h"
@@ -43,16 +43,36 @@ static void charge_open_costs(es_run *run)
     }
 }
 
+static es_code charge_open_moves(es_run *run, es_err *err)
+{
+    for (uint32_t t = 0; t < run->tiers; t++) {
+        const es_plan_part *row = &run->plan->tiers[t].moves;
+        es_ground *g = run->tier[t].ground;
+        if (!row->part)
+            continue;
+        if (!g || !g->dropped)
+            return es_err_set(err, ES_EINPUT, "tiers.%s.moves: the tier's allocator moves nothing; leave it out", run->tier[t].name);
+        es_code code = es_assemble_part(run, row, NULL, &g->moving_state, err);
+        if (code != ES_OK)
+            return code;
+        g->moving = (const es_timing *)(const void *)row->part;
+        run->charge.moves = true;
+    }
+    return ES_OK;
+}
+
 es_code es_charge_open(es_run *run, es_err *err)
 {
     es_charge *c = &run->charge;
     es_code code = charge_open_access(run, err);
+    if (code == ES_OK)
+        code = charge_open_moves(run, err);
     if (code != ES_OK || !run->view.timed)
         return code;
     charge_open_costs(run);
     c->serial = run->predictor && run->plan->compute.guess_cost == ES_GUESS_SERIAL;
     c->free = run->predictor && run->plan->compute.guess_cost == ES_GUESS_FREE;
-    c->on = c->costs || c->serial || c->free || c->accesses;
+    c->on = c->costs || c->serial || c->free || c->accesses || c->moves;
     if (c->serial)
         ES_NEED(c->held = ES_NEW_ARRAY(&run->arena, (size_t)es_guess_questions(run) * run->guesses_most, es_held), "guesses");
     return ES_OK;
@@ -81,6 +101,22 @@ static es_time charge_access(es_run *run)
             cost += es_channel_op_ns(run, tier->access, tier->access_state, "tier", tier->name, &(es_op){.kind = ES_OP_ACCESS, .count = count,
                 .bytes = run->levels > 1 ? tier->touched_bytes : es_event_sum(e, e->hit, run->bytes), .step = run->composer.steps,
                 .object = e->base, .occurrence = run->composer.events});
+    }
+    return cost;
+}
+
+/* For copies that allocators have moved since. */
+static es_time charge_moves(es_run *run)
+{
+    es_time cost = 0;
+    for (uint32_t t = 0; t < run->tiers; t++) {
+        es_ground *g = run->tier[t].ground;
+        if (!g || !g->moving || g->unpaid == 0)
+            continue;
+        cost += es_channel_op_ns(run, g->moving, g->moving_state, "tier", run->tier[t].name, &(es_op){.kind = ES_OP_COPY, .count = g->unpaid,
+            .bytes = g->unpaid_bytes, .step = run->composer.steps, .object = run->composer.event.base, .occurrence = run->composer.events});
+        g->unpaid = 0;
+        g->unpaid_bytes = 0;
     }
     return cost;
 }
@@ -118,6 +154,8 @@ void es_charge_expert(es_run *run)
     c->accessed = true;
     c->evictions += victims;
     charge_work(run, ES_CHARGE_OBJECT(ES_CHARGE_MANAGE), charge_cost(run, ES_OP_EVICT, victims));
+    if (c->moves)
+        charge_work(run, ES_CHARGE_OBJECT(ES_CHARGE_MANAGE), charge_moves(run));
 }
 
 /* The answer is there: what waited for the question waits for its guesses now. */

@@ -128,7 +128,21 @@ void es_room_fault(es_run *run, uint32_t tier, es_oid object);  /* the error: a 
 void es_room_trim(es_run *run, const es_event *event);
 void es_room_settle(es_run *run, es_oid object);            /* a guess has landed */
 /* Is what the event keeps larger than its room, settled objects left out on both sides? */
-bool es_room_exceeds(const es_run *run, const es_event *event, const uint64_t *kept);
+bool es_room_exceeds(es_run *run, const es_event *event, const uint64_t *kept);
+
+/* Asks the policy for victims, with preferences first without those whom they hold; fenced: [words] whom it may not name besides, or
+ * NULL. Returns the units that left. */
+int64_t es_room_free(es_run *run, const es_need *need, const uint64_t *fenced);
+
+/* ---- place: tiers whose allocator places ---- */
+es_code es_place_open(es_run *run, es_tier *tier, const es_allocator *allocator, void *state, int64_t *capacity, es_err *err);
+bool es_place_free(es_run *run, uint32_t tier, es_oid object);      /* is there a place without anybody leaving? Then it is kept for it */
+es_room es_place_make(es_run *run, uint32_t tier, es_oid object, es_why why);
+int64_t es_place_take(es_run *run, es_tier *tier, es_oid object);   /* a copy begins: what it takes of the capacity */
+int64_t es_place_give(es_run *run, es_tier *tier, es_oid object);   /* it has left */
+bool es_place_exceeds(es_run *run, const es_event *event, const uint64_t *kept);
+void es_place_trim(es_run *run);                                    /* what lies above the room there is leaves */
+void es_place_report(const es_tier *tier, es_json *out);
 
 /* Residents leave until the bucket has its room again, as far as they may (resize.c). */
 void es_room_shrink(es_run *run, uint32_t tier, uint32_t bucket);

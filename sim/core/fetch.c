@@ -233,7 +233,7 @@ void es_fetch_instant(es_run *run, uint32_t misses)
         fetch_waves(run);
         return;
     }
-    if (run->singly) {
+    if (run->singly || tier->ground) {
         for (uint32_t i = 0; i < e->count; i++)
             if (es_mask_has(run->stay, e->list[i]))
                 fetch_one(run, es_object(e, e->list[i]));

@@ -5,13 +5,13 @@
 #include "sim/core/row.h"
 
 /* Goes the call of a serialized_pinned event in waves? What was computed of it may leave then. */
-static inline bool layer_call_waves(const es_run *run)
+static inline bool layer_call_waves(es_run *run)
 {
     return run->contract->overflow == ES_WAVES && es_room_exceeds(run, &run->composer.event, run->composer.call);
 }
 
 /* What is protected while the event lasts: all of it, or under serialized_pinned all of its call. */
-static inline const uint64_t *layer_pins(const es_run *run)
+static inline const uint64_t *layer_pins(es_run *run)
 {
     bool call = run->contract->judge == ES_SERIALIZED_PINNED && !layer_call_waves(run);
     return call ? run->composer.call : run->composer.event.mask;

@@ -40,6 +40,7 @@ typedef struct es_plan_tier {   /* tiers.NAME */
     es_plan_part policy;        /* orders this tier alone; NULL part: the run's policy does (not for serving tiers) */
     es_plan_part allocation;    /* timing of allocations here (traces of buffers); NULL part: they cost nothing */
     es_plan_part access;        /* timing of ES_OP_ACCESS; NULL part: reading from here costs nothing beyond compute */
+    es_plan_part moves;         /* timing of ES_OP_COPY inside the tier, when its allocator rearranges itself; NULL part: they cost nothing */
 } es_plan_tier;
 
 typedef enum es_discipline { ES_FIFO, ES_LANES, ES_SHARED } es_discipline;

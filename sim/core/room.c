@@ -35,6 +35,15 @@ static const char *room_policy(const es_run *run, uint32_t t)
     return run->tier[t].rank ? run->tier[t].rank->policy->part.name : run->policy->part.name;
 }
 
+/* Of a tier whose allocator places, all who would not help stay. */
+static uint64_t *room_fenced(es_run *run, uint32_t t, const uint64_t *fenced)
+{
+    uint64_t *guard = run->tier[t].ground->guard;
+    for (uint32_t w = 0; w < run->view.words; w++)
+        guard[w] = run->view.guard[w] | fenced[w];
+    return guard;
+}
+
 static ES_COLD void room_fault(es_run *run, uint32_t t, es_oid object, const char *what)
 {
     uint32_t layer = object < run->view.objects ? run->view.layer_number[run->view.layer_of[object >> 6]] : 0;
@@ -96,7 +105,7 @@ static size_t room_check(es_run *run, const es_need *need, size_t n)
 typedef enum room_prefer { ROOM_ALL, ROOM_NO_GRACE, ROOM_NO_PREFERENCE } room_prefer;
 
 /* Asks the policy for `units` of the bucket; what it names leaves. Returns what that freed. */
-static int64_t room_ask(es_run *run, const es_need *need, room_prefer prefer)
+static int64_t room_ask(es_run *run, const es_need *need, room_prefer prefer, const uint64_t *fenced)
 {
     es_tier *tier = &run->tier[need->tier];
     if (prefer != ROOM_ALL)
@@ -104,6 +113,8 @@ static int64_t room_ask(es_run *run, const es_need *need, room_prefer prefer)
     uint64_t *guard = run->view.guard;
     if (run->reading && need->tier != run->serving)
         run->view.guard = room_reading(run, need->tier);
+    if (fenced)
+        run->view.guard = room_fenced(run, need->tier, fenced);
     size_t n = tier->rank ? es_rank_victims(run, tier->rank, need, tier->victims, run->view.objects)
                           : run->policy->victims(run->policy_state, need, tier->victims, run->view.objects);
     n = room_check(run, need, n);
@@ -119,22 +130,24 @@ static int64_t room_ask(es_run *run, const es_need *need, room_prefer prefer)
 }
 
 /* Without those whom grace or a guess holds, then, where they must yield, with them. */
-static int64_t room_free(es_run *run, const es_need *need)
+int64_t es_room_free(es_run *run, const es_need *need, const uint64_t *fenced)
 {
     if (!run->grace.on || need->tier != run->serving)
-        return room_ask(run, need, ROOM_ALL);
-    int64_t freed = room_ask(run, need, ROOM_NO_PREFERENCE);
+        return room_ask(run, need, ROOM_ALL, fenced);
+    int64_t freed = room_ask(run, need, ROOM_NO_PREFERENCE, fenced);
     bool yields = need->why == ES_RELEASE || need->why == ES_SHRINK || run->grace.yields;
     if (freed >= need->units || need->why == ES_GUESS || (!yields && !run->grace.avoids))
         return freed;
     es_need rest = *need;
     rest.units -= freed;
-    return freed + room_ask(run, &rest, yields ? ROOM_ALL : ROOM_NO_GRACE);
+    return freed + room_ask(run, &rest, yields ? ROOM_ALL : ROOM_NO_GRACE, fenced);
 }
 
 es_room es_room_make(es_run *run, uint32_t t, es_oid object, int64_t units, es_why why)
 {
     es_tier *tier = &run->tier[t];
+    if (tier->ground)
+        return es_place_make(run, t, object, why);
     uint32_t bucket = es_bucket_of(&run->view, t, object);
     int64_t room = tier->room[bucket - tier->view->first_bucket];
     int64_t leaving = tier->leaving[bucket - tier->view->first_bucket];
@@ -146,7 +159,7 @@ es_room es_room_make(es_run *run, uint32_t t, es_oid object, int64_t units, es_w
     bool one = tier->uniform && lacking <= tier->unit[0];   /* where one victim is enough, all or nothing is no question */
     es_need need = {.tier = t, .bucket = bucket, .units = lacking, .why = why,
         .all = !one && (why != ES_DEMAND || (run->contract->overflow == ES_WAVES && (run->view.timed || run->wanted.waves)))};
-    bool enough = room_free(run, &need) >= lacking;
+    bool enough = es_room_free(run, &need, NULL) >= lacking;
     if (tier->leaving[bucket - tier->view->first_bucket] > 0)
         return ES_ROOM_LEAVING;
     return enough ? ES_ROOM_OK : ES_ROOM_WAIT;
@@ -190,6 +203,10 @@ static int64_t room_over(const es_run *run, uint32_t t, uint32_t bucket)
 void es_room_trim(es_run *run, const es_event *event)
 {
     uint32_t t = run->serving;
+    if (run->tier[t].ground) {
+        es_place_trim(run);
+        return;
+    }
     uint32_t bucket = es_bucket_of(&run->view, t, event->base);
     int64_t over = room_over(run, t, bucket);
     es_need need = {.tier = t, .bucket = bucket, .why = ES_RELEASE};
@@ -198,14 +215,14 @@ void es_room_trim(es_run *run, const es_event *event)
         need.units = over;
         for (uint32_t w = 0; w < event->words; w++)
             run->view.guard[event->word + w] |= event->mask[w];
-        over -= room_free(run, &need);
+        over -= es_room_free(run, &need, NULL);
         for (uint32_t w = 0; w < event->words; w++)
             run->view.guard[event->word + w] &= ~event->mask[w];
     }
     /* 2. then the event's own, unless what it touched may stay */
     if (over > 0 && run->contract->overflow != ES_PERSIST) {
         need.units = over;
-        over -= room_free(run, &need);
+        over -= es_room_free(run, &need, NULL);
     }
     if (over > 0) {
         run->tally.overflow_events += run->contract->overflow == ES_KEEP_BEST;
@@ -225,13 +242,15 @@ void es_room_settle(es_run *run, es_oid object)
 {
     uint32_t t = run->serving, bucket = es_bucket_of(&run->view, t, object);
     int64_t over = room_over(run, t, bucket);
-    if (over > 0 && !run->exceeded && run->contract->overflow != ES_PERSIST)
-        room_free(run, &(es_need){.tier = t, .bucket = bucket, .units = over, .why = ES_RELEASE});
+    if (over > 0 && !run->exceeded && run->contract->overflow != ES_PERSIST && !run->tier[t].ground)
+        es_room_free(run, &(es_need){.tier = t, .bucket = bucket, .units = over, .why = ES_RELEASE}, NULL);
 }
 
-bool es_room_exceeds(const es_run *run, const es_event *event, const uint64_t *kept)
+bool es_room_exceeds(es_run *run, const es_event *event, const uint64_t *kept)
 {
     const es_tier *tier = &run->tier[run->serving];
+    if (tier->ground)
+        return es_place_exceeds(run, event, kept);
     uint32_t b = run->view.per_layer ? event->layer : 0;
     int64_t units = event->count * tier->unit[event->word];
     if (kept || run->settled || !run->composer.whole) {

@@ -86,6 +86,8 @@ static void run_report_tiers(const es_run *run, es_json *out)
             es_json_add_int(one, "held", tier->held);
             es_json_add_int(one, "insertions", (int64_t)tier->view->insertions);
             es_json_add_int(one, "evictions", (int64_t)tier->view->evictions);
+            if (tier->ground)
+                es_place_report(tier, one);
         }
         es_dirty_report(run, tier, one);
         if (tier->home)

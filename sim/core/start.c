@@ -30,7 +30,7 @@ static bool start_place(es_run *run, es_oid object)
     uint32_t bucket = run->view.per_layer ? run->view.layer_of[object >> 6] : 0;
     if (es_mask_has(tier->view->resident, object))
         return true;
-    if (tier->used[bucket] + tier->unit[object >> 6] > tier->room[bucket])
+    if (tier->ground ? !es_place_free(run, run->serving, object) : tier->used[bucket] + tier->unit[object >> 6] > tier->room[bucket])
         return false;
     es_store_take(run, run->serving, object);
     es_store_land(run, run->serving, object);

@@ -15,6 +15,7 @@
  *   levels.c    several serving tiers          rank.c     a lower tier's own policy
  *   dirty.c     what was changed is written    make.c     experts that home does not hold yet
  *   flush.c     behind the last step           resize.c   tiers whose room changes
+ *   place.c     where copies lie in a tier whose allocator places
  *   quick.c     the plainest run in fewer instructions, quick_timed.c with a clock */
 #ifndef ES_CORE_STATE_H
 #define ES_CORE_STATE_H
@@ -122,6 +123,28 @@ typedef struct es_link {
     es_time busy_ns;            /* they took, at the full rate */
 } es_link;
 
+typedef struct es_ground {      /* of a tier whose allocator places (place.c) */
+    const es_allocator *allocator;
+    void *state;
+    es_block *block;            /* [objects] of what is held, or about to be */
+    es_block freed;             /* given back last */
+    uint64_t *ready;            /* [words] room was made: the block waits for the copy to begin, which it does at once */
+    uint64_t *beyond;           /* [words] above the room there is, until the event ends */
+    uint64_t *fence, *guard;    /* [words] scratch */
+    uint32_t *choice;           /* [pools] scratch */
+    int64_t *count;             /* [pools] scratch: slots */
+    int64_t outside;            /* bytes that lie outside of all pools, and the most there were */
+    int64_t outside_peak;
+    uint64_t placed, spills, fallbacks, overshoots;
+    es_oid *dropped;            /* [objects] scratch; NULL: the allocator never rearranges itself */
+    uint64_t compactions, drops, moves;
+    int64_t moved_bytes;
+    const es_timing *moving;    /* what moves cost; NULL: nothing */
+    void *moving_state;
+    uint32_t unpaid;            /* moves that are not paid for yet */
+    int64_t unpaid_bytes;
+} es_ground;
+
 typedef struct es_rank {        /* a tier's own policy (rank.c) */
     struct es_run *run;
     uint32_t tier;
@@ -157,6 +180,7 @@ typedef struct es_tier {
     int64_t peak;               /* most units ever held, all buckets */
     int64_t held;
     const char *counts;         /* "slots" or "bytes" */
+    es_ground *ground;          /* NULL: its allocator only counts */
     uint32_t way[ES_MOST_TIERS]; /* first link on the shortest way to here from each tier, or ES_NONE */
     uint32_t hops[ES_MOST_TIERS]; /* how many links that way has; ES_NONE: there is none */
     uint32_t touched;           /* objects of the event at hand that are paid for here (levels.c) */
@@ -284,6 +308,7 @@ typedef struct es_charge {      /* what takes time besides copies and compute (c
     unsigned costs;             /* bit per es_op_kind that the compute unit charges for */
     bool serial, free;          /* compute.guess_cost */
     bool accesses;              /* some tier has a cost of access */
+    bool moves;                 /* some tier has a cost of moving copies inside it */
     bool accessed;              /* the event at hand has paid for its hits */
     bool asking;                /* the question of the gate at hand takes time: its guesses are not known yet */
     uint64_t evictions;         /* paid for */

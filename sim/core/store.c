@@ -17,10 +17,19 @@ static inline int64_t *store_used(const es_run *run, es_tier *tier, es_oid objec
 
 static void store_hold(es_run *run, es_tier *tier, es_oid object, int64_t units)
 {
+    if (tier->ground)
+        units = es_place_take(run, tier, object);
     *store_used(run, tier, object) += units;
     tier->held += units;
     if (tier->held > tier->peak)
         tier->peak = tier->held;
+}
+
+static void store_give(es_run *run, es_tier *tier, es_oid object)
+{
+    int64_t units = tier->ground ? es_place_give(run, tier, object) : tier->unit[object >> 6];
+    *store_used(run, tier, object) -= units;
+    tier->held -= units;
 }
 
 void es_store_take(es_run *run, uint32_t t, es_oid object)
@@ -65,8 +74,7 @@ static void store_drop(es_run *run, es_tier *tier, es_oid object)
     size_t w = object >> 6;
     assert(tier->view->resident[w] & es_bit(object));
     tier->view->resident[w] &= ~es_bit(object);
-    *store_used(run, tier, object) -= tier->unit[w];
-    tier->held -= tier->unit[w];
+    store_give(run, tier, object);
 }
 
 bool es_store_lift(es_run *run, uint32_t from, uint32_t to, es_oid object)
@@ -177,8 +185,7 @@ void es_store_abandon(es_run *run, uint32_t t, es_oid object)
     size_t w = object >> 6;
     assert(tier->view->inbound[w] & es_bit(object));
     tier->view->inbound[w] &= ~es_bit(object);
-    *store_used(run, tier, object) -= tier->unit[w];
-    tier->held -= tier->unit[w];
+    store_give(run, tier, object);
     if (tier->serving && es_mask_has(run->fresh, object)) {
         run->fresh[w] &= ~es_bit(object);
         run->tally.wasted++;
@@ -383,11 +390,14 @@ es_code es_store_initial(es_run *run, es_err *err)
         return ES_OK;
     run->settled = es_new_mask(run);
     ES_NEED(run->settled, "pins");
-    size_t n = run->policy->initial(run->policy_state, run->serving, tier->victims, run->view.objects);
-    for (size_t i = 0; i < n; i++) {
+    size_t named = run->policy->initial(run->policy_state, run->serving, tier->victims, run->view.objects), n = 0;
+    for (size_t i = 0; i < named; i++) {
         es_oid object = tier->victims[i];
         if (object >= run->view.objects || !es_mask_has(run->view.exists, object) || es_mask_has(tier->view->resident, object))
             return es_err_set(err, ES_EINTERNAL, "policy %s: initial names object %u twice or out of range", run->policy->part.name, object);
+        if (tier->ground && !es_place_free(run, run->serving, object))
+            continue;           /* its pool is full: it comes when it is wanted */
+        tier->victims[n++] = object;
         store_place(run, run->serving, object);
         uint32_t bucket = run->view.per_layer ? run->view.layer_of[object >> 6] : 0;
         if (tier->used[bucket] > tier->room[bucket])

@@ -176,6 +176,7 @@ static es_code topology_room(es_run *run, es_tier *tier, const es_plan_tier *row
                 allocator->part.name, allocator->counts);
     }
     tier->counts = bytes ? "bytes" : "slots";
+    const bool places = allocator && allocator->reserve;
     if (bytes && !run->plan->expert_bytes)
         return es_err_set(err, ES_EINPUT, "tiers.%s.capacity: \"%s\" is in bytes, but neither the trace nor the model says how large an expert is; "
             "set model.expert_bytes or give the capacity in slots", row->name, row->capacity);
@@ -190,6 +191,8 @@ static es_code topology_room(es_run *run, es_tier *tier, const es_plan_tier *row
         tier->uniform &= tier->unit[w] == tier->unit[0];
     if (tier->home)
         return ES_OK;
+    if (places)
+        return es_place_open(run, tier, allocator, state, &total, err);
     if (view->per_layer) {
         es_code code = topology_quota(run, row, total, tier->full, err);
         if (code != ES_OK)

@@ -199,13 +199,13 @@ static transfer_may transfer_room(es_run *run, es_xfer *x)
     es_room room = es_room_make(run, x->tier, x->object, tier->unit[x->object >> 6], why);
     if (room == ES_ROOM_OK)
         return TRANSFER_GO;
-    bool waits = room == ES_ROOM_LEAVING || !demand || run->contract->overflow == ES_WAVES;
+    bool waits = room == ES_ROOM_LEAVING || !demand || (run->contract->overflow == ES_WAVES && room != ES_ROOM_NEVER);
     if (waits && lifted)
         es_store_put_back(run, run->link[x->link].from, x->tier, x->object);
     bool destined = tier->serving && !x->via && x->kind != ES_CLASS_WRITE;     /* not on its way further up, nor down */
     if (!destined)
         return transfer_low(run, x, room);
-    if (room == ES_ROOM_NEVER || (room == ES_ROOM_WAIT && x->awaited)) {    /* a guess larger than the tier; one that compute stands still for */
+    if ((room == ES_ROOM_NEVER && !demand) || (room == ES_ROOM_WAIT && x->awaited)) {    /* a guess larger than the tier; one that compute stands still for */
         run->tally.cancelled++;
         es_channel_withdraw(run, x, ES_GUESS);
         return TRANSFER_GONE;

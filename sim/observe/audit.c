@@ -5,6 +5,7 @@
  *             compute has ended; an overshoot leaves at the release (why RELEASE), when pins are gone
  *   space     added up from starts and evictions, never negative. A demand may exceed its bucket until the
  *             release, and beyond it in an event that counts as overflow; a guess and a demotion never may
+ *   places    where an allocator places: blocks lie inside their pools, none on another, and add up to what the pools say is used
  *   waits     what the event keeps was there at the gate or has landed by its release
  *   agreement the hits at each gate and all masks at each release are those of the shadow
  *   knobs     an option turned is inside its bounds and has another value than before
@@ -41,6 +42,7 @@ typedef struct audit {
     bool shrinking;             /* a room is smaller than what is held: residents are about to leave */
     int64_t came;               /* units that came into the serving tier, or back, since then */
     uint64_t *pin, *keep, *here;/* [words] of the event at hand: wanted; to stay; there at the gate or landed since */
+    es_oid *placed;             /* [words * 64] scratch: what has a block, in the order of blocks; NULL: no allocator places */
     es_time *computed;          /* [words * 64] end of its compute in this event; 0: not known */
     es_fact_kind kind;          /* of the fact at hand, its time */
     es_time at;
@@ -91,6 +93,9 @@ static es_code audit_init(void *self, const es_site *site, es_err *err)
     s->above = ES_NEW_ARRAY(site->arena, view->buckets, bool);
     if (!s->tier || !s->used || !s->room || !s->most || !s->above || !s->pin || !s->keep || !s->here || !s->computed)
         return es_err_nomem(err, "the audit's shadow");
+    for (uint32_t t = 0; t < view->tiers && !s->placed; t++)
+        if (view->tier[t].block && !(s->placed = ES_NEW_ARRAY(site->arena, (size_t)view->words * 64, es_oid)))
+            return es_err_nomem(err, "the audit's shadow");
     for (uint32_t t = 0; t < view->tiers; t++) {
         audit_tier *tier = &s->tier[t];
         tier->down = ES_NEW_ARRAY(site->arena, view->words, uint64_t);
@@ -160,7 +165,7 @@ static void audit_hold(audit *s, uint32_t tier, es_oid object, int64_t units)
     s->checks++;
     if (s->used[bucket] < 0)
         audit_fault(s, "tier %s holds %" PRId64 " units, expected 0 or more", s->view->tier[tier].name, s->used[bucket]);
-    if (units <= 0 || (uint64_t)s->used[bucket] <= s->most[bucket])
+    if (units <= 0 || (uint64_t)s->used[bucket] <= s->most[bucket] || s->view->tier[tier].block)
         return;
     if (s->view->as_coded)
         s->overcommitted++;
@@ -339,6 +344,77 @@ static void audit_masks(audit *s)
     }
 }
 
+/* ---- places ---- */
+
+/* Moves a block to its place among those before it, by pool and address. */
+static void audit_sort(es_oid *placed, uint32_t count, const es_block *block)
+{
+    const es_oid object = placed[count];
+    const es_block *b = &block[object];
+    uint32_t low = 0, high = count;
+    while (low < high) {
+        const uint32_t middle = (low + high) / 2;
+        const es_block *m = &block[placed[middle]];
+        if (m->pool < b->pool || (m->pool == b->pool && m->at <= b->at))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    memmove(placed + low + 1, placed + low, (count - low) * sizeof *placed);
+    placed[low] = object;
+}
+
+/* What lies in the pools of a tier, in order; how much. */
+static uint32_t audit_placed(audit *s, const es_tier_view *tier)
+{
+    uint32_t count = 0;
+    for (uint32_t w = 0; w < s->view->words; w++)
+        for (uint64_t left = tier->resident[w] | tier->inbound[w] | tier->outbound[w]; left; left &= left - 1) {
+            const es_oid object = w * 64 + (es_oid)__builtin_ctzll(left);
+            if (tier->block[object].pool == ES_NONE_POOL)
+                continue;
+            s->placed[count] = object;
+            audit_sort(s->placed, count++, tier->block);
+        }
+    return count;
+}
+
+static void audit_block(audit *s, uint32_t t, es_oid object, es_oid before)
+{
+    const es_tier_view *tier = &s->view->tier[t];
+    const es_block *b = &tier->block[object], *last = before == ES_NO_OBJECT ? NULL : &tier->block[before];
+    const es_pool_view *pool = &tier->pool[b->pool];
+    s->checks++;
+    if (b->at < 0 || b->bytes < s->view->bytes[object >> 6] || b->at + b->bytes > pool->capacity)
+        audit_fault(s, "layer %u expert %u in tier %s lies at %" PRId64 " with %" PRId64 " bytes, expected inside the %" PRId64 " of pool %s",
+            s->view->layer_number[s->view->layer_of[object >> 6]], es_expert_of(s->view, object), tier->name, b->at, b->bytes, pool->capacity, pool->name);
+    if (!last || last->pool != b->pool || last->at + last->bytes <= b->at)
+        return;
+    if (s->view->as_coded)
+        s->overcommitted++;
+    else
+        audit_copy_fault(s, t, object, "lies where another copy does", "a block of its own");
+}
+
+static void audit_blocks(audit *s)
+{
+    for (uint32_t t = 0; t < s->view->tiers; t++) {
+        const es_tier_view *tier = &s->view->tier[t];
+        if (!tier->block)
+            continue;
+        const uint32_t count = audit_placed(s, tier);
+        for (uint32_t p = 0, i = 0; p < tier->pools; p++) {
+            int64_t used = 0;
+            for (; i < count && tier->block[s->placed[i]].pool == p; i++) {
+                audit_block(s, t, s->placed[i], i > 0 ? s->placed[i - 1] : ES_NO_OBJECT);
+                used += tier->block[s->placed[i]].bytes;
+            }
+            if (used != tier->pool[p].used && !s->view->as_coded)
+                audit_fault(s, "pool %s of tier %s says that %" PRId64 " bytes are used, expected %" PRId64, tier->pool[p].name, tier->name, tier->pool[p].used, used);
+        }
+    }
+}
+
 /* A channel counts the whole time of a copy when it starts, so its load is known when it is idle. */
 static void audit_load(audit *s)
 {
@@ -423,7 +499,7 @@ static void audit_settled(audit *s)
     const es_view *view = s->view;
     for (uint32_t w = s->word; w < s->word + s->words; w++) {
         uint32_t bucket = es_bucket_of(view, view->serving, w * 64);
-        if ((uint64_t)s->used[bucket] > s->room[bucket] && !s->above[bucket] &&
+        if ((uint64_t)s->used[bucket] > s->room[bucket] && !s->above[bucket] && !view->tier[view->serving].block &&
             (!s->shrank || (uint64_t)audit_resident(s, view->serving, bucket) > s->room[bucket]))     /* or others are on their way out for it */
             audit_fault(s, "event %" PRIu64 " leaves %" PRId64 " units in tier %s, expected at most %" PRIu64 " or an overflow that is counted", s->event,
                 s->used[bucket], view->tier[view->serving].name, s->room[bucket]);
@@ -444,6 +520,8 @@ static void audit_release(audit *s, const es_event *event)
     for (size_t o = (size_t)s->word * 64; o < (size_t)(s->word + s->words) * 64; o++)
         s->computed[o] = 0;
     audit_masks(s);
+    if (s->placed)
+        audit_blocks(s);
     audit_load(s);
     audit_rooms(s);
 }

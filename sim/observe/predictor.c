@@ -61,13 +61,20 @@ static void predictor_keep(predictor *s, const es_fact *fact)
     memcpy(said->guess, fact->guesses, said->count * sizeof *said->guess);
 }
 
-static void predictor_judge(predictor *s, const predictor_said *said, predictor_quality *q)
+/* A guess of another layer than was asked for is none of those wanted. */
+static bool predictor_right(const predictor *s, es_oid object, uint32_t layer)
+{
+    const es_oid base = es_layer_base(s->view, layer);
+    return object >= base && object < base + s->view->stride && es_mask_has(s->mask, object - base);
+}
+
+static void predictor_judge(predictor *s, uint32_t layer, const predictor_said *said, predictor_quality *q)
 {
     uint32_t wanted = 0, found = 0, last = 0;
     for (uint32_t w = 0; w < s->view->words_per_layer; w++)
         wanted += (uint32_t)__builtin_popcountll(s->mask[w]);
     for (uint32_t i = 0; i < said->count; i++) {
-        bool right = es_mask_has(s->mask, said->guess[i].object % s->view->stride);
+        bool right = predictor_right(s, said->guess[i].object, layer);
         double sure = (double)said->guess[i].confidence;
         uint32_t bin = sure < 1.0 ? (uint32_t)(sure * PREDICTOR_BINS) : PREDICTOR_BINS - 1;
         q->bin_named[bin]++;
@@ -83,7 +90,7 @@ static void predictor_judge(predictor *s, const predictor_said *said, predictor_
     q->wanted += wanted;
     q->named += said->count;
     q->right += found;
-    q->first += said->count > 0 && es_mask_has(s->mask, said->guess[0].object % s->view->stride);
+    q->first += said->count > 0 && predictor_right(s, said->guess[0].object, layer);
     if (found == wanted)
         q->all[last]++;
 }
@@ -98,7 +105,7 @@ static void predictor_gate(predictor *s, const es_event *event)
     for (int64_t a = 0; a < s->ahead; a++) {
         predictor_said *said = &s->said[(size_t)a * s->view->layers + event->layer];
         if (said->asked && counts)
-            predictor_judge(s, said, &s->quality[a]);
+            predictor_judge(s, event->layer, said, &s->quality[a]);
         said->asked = false;
     }
 }

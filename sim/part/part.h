@@ -52,7 +52,8 @@ enum {                          /* flags of a part */
     ES_POPULARITY = 4u,         /* wants site->popularity; its option `calibrate` names the trace, "in_sample" is the run's own */
     ES_READS_WEIGHTS = 8u,      /* what it reads of a step besides ids: what no part reads may be NULL */
     ES_READS_GUESSES = 16u,
-    ES_READS_RESIDENCY = 32u
+    ES_READS_RESIDENCY = 32u,
+    ES_READS_ATTENTION = 64u
 };
 
 typedef struct es_part {

@@ -10,6 +10,7 @@
 #include "sim/part/part.h"
 
 #define ES_NO_EXPERT UINT16_MAX         /* fills a row that is missing or shorter than top_k; only ever at the end of a row */
+#define ES_NO_POSITION UINT32_MAX       /* the same in a row of attended positions */
 
 typedef enum es_phase_of { ES_PREFILL = 0, ES_DECODE = 1 } es_phase_of;
 
@@ -42,6 +43,8 @@ typedef struct es_step {                /* one forward pass */
     const uint8_t *residency;           /* same shape, what the recording engine saw: 0 miss, 1 hit, 2 prefetched; NULL likewise */
     const uint16_t *guess;              /* [tokens][layers][guesses], recorded predictions FOR that layer; ES_NO_EXPERT fills; NULL likewise */
     const float *guess_confidence;      /* same shape; NULL likewise */
+    const uint32_t *attended;           /* [tokens][attends], positions of its request that the token attends to; ES_NO_POSITION fills; NULL likewise */
+    const float *attention;             /* same shape, their weights; NULL likewise */
     uint64_t record;                    /* first line or row of the step in its file, for messages */
     const es_buffer_op *buffer;         /* [buffers] in order */
     uint32_t buffers;
@@ -55,6 +58,7 @@ typedef struct es_trace_info {          /* strings and arrays live as long as th
     uint32_t experts;                   /* per layer */
     uint32_t top_k;                     /* width of a row */
     uint32_t guesses;                   /* width of a recorded prediction row, 0: none */
+    uint32_t attends;                   /* width of a row of attended positions, 0: none */
     const int64_t *expert_bytes;        /* [layers] bytes of one expert; NULL when the trace does not say */
     const int64_t *dense_bytes;         /* [layers]; NULL likewise */
     uint64_t requests, steps, prompt_tokens, decode_tokens;
@@ -70,7 +74,7 @@ typedef struct es_trace_info {          /* strings and arrays live as long as th
 
 typedef struct es_source_ask {
     const char *path;                   /* NULL for generators */
-    bool weights, residency, guesses;   /* what the run will read besides ids; anything else may stay unread */
+    bool weights, residency, guesses, attention;    /* what the run will read besides ids; anything else may stay unread */
     uint32_t experts;                   /* population when the format does not say (0: highest id seen + 1) */
     bool buffers;                       /* a trace of buffers will do; else it is an error */
 } es_source_ask;

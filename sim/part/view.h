@@ -32,6 +32,9 @@ typedef struct es_tier_view {
     uint64_t *queued;           /* [words]: a copy is asked for, nothing has moved */
     uint64_t *outbound;         /* [words]: a write-back is asked for or running, space is held until it has landed */
     const int64_t *unit;        /* [words]: what one object takes of the capacity (1 for slots, its bytes for bytes) */
+    const es_pool_view *pool;   /* [pools] of an allocator that places; NULL: it only counts */
+    uint32_t pools;
+    const es_block *block;      /* [objects] of what is inbound, resident or outbound; NULL: the same */
     uint64_t found, guessed;    /* misses of the serving tier that were found here; guesses that were copied from here */
     uint64_t insertions, evictions;
 } es_tier_view;
@@ -94,6 +97,7 @@ typedef struct es_view {
     uint32_t buckets;           /* over all tiers */
     bool per_layer;             /* contract.scope: layer */
     uint32_t guesses;           /* width of a row of recorded predictions; 0: the trace has none */
+    uint32_t attends;           /* width of a row of attended positions; 0 likewise */
     bool weights, residency;    /* rows carry gate weights; what the recording engine saw */
     const es_tier_view *tier;   /* [tiers] */
     const uint32_t *layer_of;   /* [words]: layer ordinal; all 0 when the layers share their experts */

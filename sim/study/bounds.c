@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim/part/allocator.h"
 #include "sim/part/registry.h"
 
 /* ---- two policies that only serve here ---- */
@@ -101,9 +102,14 @@ static es_code bounds_plan(const es_plan *plan, es_plan *bound, es_plan_part *su
     es_plan_tier *tiers = ES_NEW_ARRAY(arena, plan->tier_count, es_plan_tier);
     if (!tiers)
         return es_err_nomem(err, "a bound");
-    memcpy(tiers, plan->tiers, plan->tier_count * sizeof *tiers);
-    for (size_t t = 0; t < plan->tier_count && plan->tuner_count > 0; t++)
-        tiers[t].share = 1.0;           /* the most that a tuner may give them */
+    for (size_t i = 0; i < plan->tier_count; i++) {
+        const es_allocator *allocator = (const es_allocator *)(const void *)plan->tiers[i].allocator.part;
+        tiers[i] = plan->tiers[i];
+        if (plan->tuner_count > 0)
+            tiers[i].share = 1.0;           /* the most that a tuner may give them */
+        if (allocator && allocator->reserve)    /* nobody can do better than without pools and pieces */
+            tiers[i].allocator = tiers[i].moves = (es_plan_part){0};
+    }
     bound->tiers = tiers;
     es_code code = es_part_find(ES_KIND_OBSERVER, "summary", &summary->part, err);
     if (code)
@@ -141,7 +147,7 @@ static es_code bounds_capacity(es_plan *bound, const char *capacity, double shar
         return ES_OK;
     tiers[serving].capacity = capacity;
     tiers[serving].share = share;
-    tiers[serving].allocator = (es_plan_part){0};
+    tiers[serving].allocator = tiers[serving].moves = (es_plan_part){0};
     return ES_OK;
 }
 

@@ -418,6 +418,7 @@ es_source_ask es_config_ask(const es_config *config)
         .guesses = config_reads(config, ES_READS_GUESSES),
         .residency = config_reads(config, ES_READS_RESIDENCY),
         .buffers = true,
+        .attention = config_reads(config, ES_READS_ATTENTION),
         .experts = config->model.experts ? (uint32_t)config->model.experts : config->has_shape ? (uint32_t)config->shape.experts : 0,
     };
 }
@@ -570,6 +571,7 @@ bool es_config_part_at(const char *key, es_kind *kind)
         {"tiers.NAME.allocation", ES_KIND_TIMING},
         {"tiers.NAME.policy", ES_KIND_POLICY},
         {"tiers.NAME.access", ES_KIND_TIMING},
+        {"tiers.NAME.moves", ES_KIND_TIMING},
         {"channels.NAME.timing", ES_KIND_TIMING},
         {"channels.NAME.scheduler", ES_KIND_SCHEDULER},
     };

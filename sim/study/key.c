@@ -49,8 +49,8 @@ static bool key_matches_any(const char *key, const char *const *patterns)
     return false;
 }
 
-static const char *const key_parts[] = {"policy", "predictor", "dispatcher", "router", "tuner", "tuner.#", "observers.*", "trace.source",
-    "tiers.*.allocator", "tiers.*.allocation", "tiers.*.policy", "tiers.*.access", "channels.*.timing", "channels.*.scheduler", NULL};
+static const char *const key_parts[] = {"policy", "predictor", "dispatcher", "router", "tuner", "tuner.#", "observers.*", "trace.source", "tiers.*.allocator",
+    "tiers.*.allocation", "tiers.*.policy", "tiers.*.access", "tiers.*.moves", "channels.*.timing", "channels.*.scheduler", NULL};
 
 bool es_key_is_part(const char *key)
 {

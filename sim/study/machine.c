@@ -10,6 +10,7 @@ const es_option config_tier_more[] = {
     {.name = "policy", .type = ES_OPT_JSON, .help = "Orders this lower tier alone, by what is read from it and put into it: a policy; absent: the run's policy, by last use."},
     {.name = "allocation", .type = ES_OPT_JSON, .help = "What an allocation of a trace of buffers costs: a timing such as alloc; absent: nothing."},
     {.name = "access", .type = ES_OPT_JSON, .help = "What an event pays for reading what it finds here, beside computing it: a timing; absent: nothing."},
+    {.name = "moves", .type = ES_OPT_JSON, .help = "What moving copies inside the tier costs when its allocator rearranges itself (defragmentation): a timing; absent: nothing."},
     {0},
 };
 
@@ -212,6 +213,10 @@ es_code config_tiers(es_config *config, es_json *echo, es_err *err)
             return code;
         snprintf(key, sizeof key, "tiers.%.200s.access", given->string);
         code = config_part(config, ES_KIND_TIMING, cJSON_GetObjectItemCaseSensitive(given, "access"), key, NULL, &tier->access, row, "access", err);
+        if (code)
+            return code;
+        snprintf(key, sizeof key, "tiers.%.200s.moves", given->string);
+        code = config_part(config, ES_KIND_TIMING, cJSON_GetObjectItemCaseSensitive(given, "moves"), key, NULL, &tier->moves, row, "moves", err);
         if (code)
             return code;
         if (!tier->home && !tier->capacity)

@@ -156,6 +156,25 @@ def slices(check):
             check.equal('%s in slices: %s' % (model, key), at(slice_, key), at(union, key))
 
 
+def pooled(check):
+    """Experts of three precisions in a pool each: what comes and goes adds up, and bounds know of no pools."""
+    result = json.loads(call('run', QUICKSTART, '--json', '--set', 'catalog={"bits":{"2":0.25,"4":0.5,"8":0.25},"assign":"popularity"}',
+                             '--set', 'tiers.cache.allocator={"name":"pools","min_pool":"16MiB"}', '--set', 'observers=["summary","audit"]', '--set', 'tiers.cache.moves={"name":"constant","time":"1us"}'))
+    allocator, pools = result['tiers']['cache']['allocator'], result['tiers']['cache']['allocator']['pools']
+    check.equal('a pool for each', sorted(pools), ['2bit', '4bit', '8bit'])
+    check.equal('audited', (result['audit']['faults'], result['audit']['overcommitted']), (0, 0))
+    check.equal('experts that came', sum(p['allocations'] + p['spilled_in'] for p in pools.values()), result['tiers']['cache']['insertions'])
+    check.equal('and went', sum(p['released'] for p in pools.values()), result['cache']['evictions'])
+    check.equal('used', sum(p['used_bytes'] for p in pools.values()), result['tiers']['cache']['held'])
+    check.equal('slots', [p['slots'] * p['slot_bytes'] for p in pools.values()], [p['capacity_bytes'] for p in pools.values()])
+    check.equal('what became of the shares', sum(p['capacity_bytes'] + p['tail_bytes'] for p in pools.values()) + allocator['lost_bytes'], allocator['pool_bytes'])
+    check.equal('the full pool got from the idle one', (allocator['compactions'] > 0, pools['8bit']['share_bytes'] < pools['8bit']['capacity_bytes']), (True, True))
+    check.equal('moves took time', result['time']['attribution']['manage'] > 0, True)
+    check.equal('shares', sum(p['share_bytes'] for p in pools.values()), allocator['pool_bytes'])
+    check.equal('a bound', result['bounds']['belady_uniform_hits'] >= result['cache']['hits'], True)
+    return result
+
+
 def provenance(check, result, folder):
     p = result['provenance']
     for path in ('config_sha256', 'trace.sha256'):
@@ -361,7 +380,7 @@ def main():
     result = json.loads(printed)
     keys(check, result)
     levels = json.loads(call('run', os.path.join(ROOT, 'configs', 'seeds', '001-coverage.json'), '--json'))
-    documented(check, result, {'tiers': levels['tiers']}, *pools(check), written_back(check))
+    documented(check, result, {'tiers': levels['tiers']}, {'tiers': pooled(check)['tiers']}, *pools(check), written_back(check))
     nulls(check)
     warm(check)
     slices(check)

@@ -45,7 +45,8 @@ class SubPool:
         return len(self.slot) / self.slots
 
     def score(self, key, now):
-        return AGE * (now - self.last[key]) + FREQUENCY / (self.count[key] + 1)
+        """To a billionth: what differs by less are equals, of which the source takes whichever rounding favours."""
+        return round(AGE * (now - self.last[key]) + FREQUENCY / (self.count[key] + 1), 9)
 
     def protected(self, key, now):
         stamp = self.unlocked.get(key)

@@ -38,23 +38,52 @@ static const char *audited_balance(const rig *r)
     return NULL;
 }
 
+/* What is drawn under this number: some with more costs, some with several precisions, some of these with a pool for each. */
+static void audited_scene(scene *s, uint64_t seed, uint64_t number)
+{
+    scene_draw(s, seed);
+    if (number % 4 == 0)
+        scene_charge(s);
+    if (number % 6 == 1)
+        scene_precisions(s);
+    if (number % 6 == 3)
+        scene_pools(s);
+    else if (number % 4 < 2)
+        scene_tune(s);
+}
+
+/* What tiers with pools went through, over all cases. */
+static struct audited_pools { uint64_t spills, overshoots, compactions, moves, drops; } audited_pools_sum;
+
+static void audited_count(const rig *r)
+{
+    const es_json *tier;
+    cJSON_ArrayForEach(tier, es_json_at(r->report, "tiers")) {
+        const es_json *allocator = es_json_at(tier, "allocator");
+        struct audited_pools *sum = &audited_pools_sum;
+        if (!allocator)
+            continue;
+        sum->spills += es_json_at(allocator, "spills")->valuedouble > 0;
+        sum->overshoots += es_json_at(allocator, "overshoots")->valuedouble > 0;
+        sum->compactions += es_json_at(allocator, "compactions")->valuedouble > 0;
+        sum->moves += es_json_at(allocator, "compaction_moves")->valuedouble > 0;
+        sum->drops += es_json_at(allocator, "compaction_drops")->valuedouble > 0;
+    }
+}
+
 static bool audited_case(const scene_cases *cases, uint64_t number, uint64_t *refused)
 {
     scene s;
     rig r;
-    scene_draw(&s, scene_seed(cases, number));
-    if (number % 4 == 0)
-        scene_charge(&s);
-    if (number % 3 == 1)
-        scene_precisions(&s);
-    if (number % 4 < 2)
-        scene_tune(&s);
+    audited_scene(&s, scene_seed(cases, number), number);
     scene_build(&s, &r);
     if (cases->one)
         rig_print(&r, stdout);
     es_code code = rig_run(&r);
     const char *fault = code == ES_OK ? audited_balance(&r) : NULL;
     bool input = code == ES_EINPUT;
+    if (code == ES_OK)
+        audited_count(&r);
     *refused += input;
     if (cases->one || fault || (code != ES_OK && !input))
         printf("case %" PRIu64 ": code %d %s%s\n", number, (int)code, code ? r.err.text : "", fault ? fault : "");
@@ -72,6 +101,10 @@ static void every_random_run_ends_without_a_fault_of_the_audit(void **state)
     printf("  %" PRIu64 " were refused as machines that cannot be\n", refused);
     assert_int_equal(failed, 0);
     assert_true(refused * 10 <= cases.to - cases.from || cases.one);
+    const struct audited_pools *sum = &audited_pools_sum;
+    printf("  of runs with pools %" PRIu64 " spilled, %" PRIu64 " overshot, %" PRIu64 " compacted, %" PRIu64 " moved copies, %" PRIu64 " dropped some\n", sum->spills,
+        sum->overshoots, sum->compactions, sum->moves, sum->drops);
+    assert_true(cases.to - cases.from < 1000 || (sum->spills > 0 && sum->overshoots > 0 && sum->compactions > 0 && sum->moves > 0));
 }
 
 /* ---- what is drawn ---- */
@@ -127,8 +160,7 @@ static void every_part_that_decides_is_drawn(void **state)
     for (uint64_t i = 0; i < 400; i++) {
         scene s;
         rig r;
-        scene_draw(&s, scene_seed(&(scene_cases){.seed = 1}, i));
-        scene_tune(&s);
+        audited_scene(&s, scene_seed(&(scene_cases){.seed = 1}, i), i);
         scene_build(&s, &r);
         audited_machine(&parts, &r.plan);
         rig_close(&r);

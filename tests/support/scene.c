@@ -300,6 +300,38 @@ void scene_tune(scene *s)
     }
 }
 
+/* Shares that leave every pool an expert or more, most often. */
+void scene_pools(scene *s)
+{
+    static const char *const options[] = {"\"min_pool\": \"3KB\"", "\"min_pool\": \"3KB\", \"spill\": \"before_eviction\"",
+        "\"min_pool\": \"6KB\", \"spill\": \"never\"", "\"min_pool\": \"3KB\", \"mode\": \"as_coded\""};
+    static const char *const defrags[] = {", \"defrag\": \"when_locked\", \"defrag_least\": \"0B\", \"defrag_cooldown\": \"1us\", \"defrag_full\": 0.5, \"defrag_idle\": 0.9, \"defrag_free_share\": 1"
+        ", \"defrag_slot_share\": 0.9",
+        ", \"defrag\": \"off\"", ", \"defrag_least\": \"0B\", \"defrag_cooldown\": \"2us\", \"defrag_full\": 0.6, \"defrag_idle\": 0.6, "
+        "\"defrag_free_share\": 1, \"defrag_slot_share\": 0.7"};
+    static const char *const shares[] = {", \"distribution\": {\"4\": 0.5, \"8\": 0.25, \"16\": 0.25}", ", \"distribution\": {\"16\": 0.5, \"8\": 0.3, \"4\": 0.2}"};
+    dice d = {es_mix(s->seed ^ 0x706f6f6c73), 0};
+    scene_precisions(s);
+    s->contract.scope = ES_GLOBAL;
+    s->contract.pins_take_room = true;
+    if (s->contract.overflow == ES_KEEP_BEST || s->contract.overflow == ES_BYPASS)
+        s->contract.overflow = (int)PICK(&d, ES_WAVES, ES_TRIM, ES_PERSIST);
+    for (uint32_t t = 0; t < s->tiers; t++) {
+        scene_tier *tier = &s->tier[t];
+        if (t > 0 && dice_chance(&d, 50))
+            continue;
+        if (!tier->bytes)
+            tier->room *= 3000;
+        tier->bytes = true;
+        tier->granularity = tier->share = 0;
+        tier->counted = false;
+        tier->pools = options[dice_below(&d, 4)];
+        s->shares = shares[dice_below(&d, 2)];
+        s->defrag = defrags[dice_below(&d, 8) == 0 ? 1 : 2 * dice_below(&d, 2)];
+        s->moves = dice_chance(&d, 50) ? 300 : 0;
+    }
+}
+
 void scene_alike(scene *s)
 {
     for (uint32_t l = 0; l < s->layers; l++)
@@ -453,6 +485,10 @@ static void scene_tiers(const scene *s, rig *r)
             tier->access = rig_part(r, ES_KIND_TIMING, "constant", rig_text(r, "{\"time\": \"%" PRId64 "ns\"}", s->access), rig_text(r, "tiers.%s.access", names[t]));
         if (row->granularity)
             tier->allocator = rig_part(r, ES_KIND_ALLOCATOR, "bytes", rig_text(r, "{\"granularity\": \"%" PRId64 "B\"}", row->granularity), "tiers.allocator");
+        if (row->pools)
+            tier->allocator = rig_part(r, ES_KIND_ALLOCATOR, "pools", rig_text(r, "{%s%s%s}", row->pools, s->shares, s->defrag), rig_text(r, "tiers.%s.allocator", names[t]));
+        if (row->pools && s->moves)
+            tier->moves = rig_part(r, ES_KIND_TIMING, "constant", rig_text(r, "{\"time\": \"%" PRId64 "ns\"}", s->moves), rig_text(r, "tiers.%s.moves", names[t]));
         if (row->counted)
             tier->allocator = rig_part(r, ES_KIND_ALLOCATOR, "slots", NULL, "tiers.allocator");
         tier->demote = !row->demotes ? NULL : t + 1 < s->tiers ? names[t + 1] : "home";

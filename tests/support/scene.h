@@ -21,6 +21,7 @@ typedef struct scene_tier {     /* those before home, the serving one first */
     bool bytes, counted, demotes, exclusive, yields;
     int write_back;             /* es_write_rule */
     const char *policy;         /* of its own; NULL: the run's */
+    const char *pools;          /* options of allocator pools; NULL: another allocator */
     int64_t granularity;        /* of allocator bytes; 0: allocator left out, or slots when `counted` */
     int64_t grace;
 } scene_tier;
@@ -65,6 +66,8 @@ typedef struct scene {
     uint32_t slices;
     bool unequal;               /* slices weigh 1 : 2 : 3 */
     uint32_t variants;          /* precisions; 0: one, of which nothing is known */
+    const char *shares, *defrag;        /* of the pools of those tiers that have pools */
+    int64_t moves;              /* what a defragmentation costs there */
     uint32_t levels;            /* serving tiers, of `tiers` the first */
     bool shared;                /* catalog.key expert */
     /* parts */
@@ -82,6 +85,7 @@ void scene_draw(scene *s, uint64_t seed);
 void scene_charge(scene *s);    /* what takes time besides copies and compute is drawn too, and when the predictor is asked */
 void scene_precisions(scene *s);    /* each expert gets one of two or three precisions */
 void scene_tune(scene *s);      /* tuners turn shares of tiers, guesses and thresholds */
+void scene_pools(scene *s);     /* the same, and some tiers have a pool for each */
 void scene_alike(scene *s);     /* all experts take the same */
 /* Does a part need an option, such as a file made for one model? Then no scene has it, and tests of its own run it. */
 bool scene_needs(const es_part *part);

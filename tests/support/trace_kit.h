@@ -57,7 +57,7 @@ static inline void expect_fault(es_code code, const es_err *err, const char *par
 
 typedef struct opened { es_arena arena; const es_source *source; void *self; } opened;
 
-static const es_source_ask ask_all = { .weights = true, .residency = true, .guesses = true }, ask_ids = { .path = NULL };
+static const es_source_ask ask_all = { .weights = true, .residency = true, .guesses = true, .attention = true }, ask_ids = { .path = NULL };
 
 static inline es_code open_source(opened *o, const es_source *source, const char *path, const es_source_ask *ask, es_err *err)
 {
