@@ -151,6 +151,7 @@ void es_assemble_conclude(es_run *run)
     if (run->predictor && !run->points)
         run->points = 1u << ES_AFTER_GATE;
     run->charge.on |= run->view.timed && run->points >> ES_BEFORE_LOOKUP & 1;
+    run->hides = run->tier[run->serving].ground && run->tier[run->serving].ground->hidden;
     run->decides = run->levels > 1 || run->admits || (run->dispatcher && run->dispatcher->serve) || run->contract->overflow == ES_BYPASS;
     for (uint32_t l = 0; run->expert_ns && l < run->view.layers; l++)
         run->expert_ns[l] = es_channel_expert_ns(run, run->gpu, es_layer_base(&run->view, l), 1);

@@ -137,6 +137,8 @@ int64_t es_place_take(es_run *run, es_tier *tier, es_oid object);   /* a copy be
 int64_t es_place_give(es_run *run, es_tier *tier, es_oid object);   /* it has left */
 bool es_place_exceeds(es_run *run, const es_event *event, const uint64_t *kept);
 void es_place_trim(es_run *run);                                    /* what lies above the room there is leaves */
+void es_place_reset(es_run *run, es_tier *tier);     /* the caches were emptied */
+void es_place_hide(es_run *run);                     /* what the event at hand does not find although it is there */
 void es_place_report(const es_tier *tier, es_json *out);
 
 /* ---- grace ---- */

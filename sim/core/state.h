@@ -126,6 +126,11 @@ typedef struct es_ground {      /* of a tier whose allocator places (place.c) */
     int64_t outside;            /* bytes that lie outside of all pools, and the most there were */
     int64_t outside_peak;
     uint64_t placed, spills, fallbacks, overshoots;
+    es_block *hidden;           /* [objects] where a copy lies that lookups do not find; NULL: they find all */
+    uint64_t *hiding;           /* [words] has such a copy */
+    es_oid *hidden_first;       /* [objects] these, the first to have been hidden first */
+    uint32_t hidden_count;
+    uint64_t hidden_hits;       /* lookups that did not find what was there */
     es_oid *dropped;            /* [objects] scratch; NULL: the allocator never rearranges itself */
     uint64_t compactions, drops, moves;
     int64_t moved_bytes;
@@ -373,6 +378,7 @@ struct es_run {
     uint32_t pending_count;
     uint32_t *aim;              /* [objects] layer for whose gate a guess waits; NULL: the layer of the object */
     bool exceeded;              /* the event at hand took more than the room there is */
+    bool hides;                 /* lookups of the serving tier may not find what is there (place.c) */
     uint64_t *reading;          /* [words] scratch: what may not leave a lower tier; NULL with two tiers */
 
     es_quick quick;

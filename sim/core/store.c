@@ -301,6 +301,8 @@ void es_store_reset(es_run *run)
         for (uint32_t w = 0; w < run->view.words; w++)
             for (uint64_t left = tier->view->resident[w]; left; left &= left - 1)
                 store_drop(run, tier, w * 64 + (es_oid)__builtin_ctzll(left));
+        if (tier->ground)
+            es_place_reset(run, tier);
     }
     memset(run->fresh, 0, run->view.words * sizeof *run->fresh);
     es_channels_unblock(run);

@@ -59,6 +59,8 @@ typedef struct es_allocator {
     bool (*compact)(void *self, es_compaction *c, es_time now);         /* false: nothing has changed */
     uint32_t (*pools)(const void *self, const es_pool_view **pool);     /* they stay where they are as long as the run lasts */
     bool (*overcommits)(const void *self);          /* as its published source does, with these options; NULL: never */
+    /* Will lookups not find a copy that lies here, as in a published source? It stays until its slot is wanted; NULL: they find all. */
+    bool (*hides)(const void *self, const es_block *block, const es_place_ask *ask);
     void (*report)(const void *self, es_json *out); /* members of tiers.NAME.allocator */
 } es_allocator;
 

@@ -172,7 +172,11 @@ def pooled(check):
     check.equal('moves took time', result['time']['attribution']['manage'] > 0, True)
     check.equal('shares', sum(p['share_bytes'] for p in pools.values()), allocator['pool_bytes'])
     check.equal('a bound', result['bounds']['belady_uniform_hits'] >= result['cache']['hits'], True)
-    return result
+    coded = json.loads(call('run', QUICKSTART, '--json', '--set', 'catalog={"bits":{"2":0.25,"4":0.5,"8":0.25},"assign":"popularity"}', '--set', 'clock=none', '--set', 'bounds=false',
+                            '--set', 'tiers.cache.allocator={"name":"pools","min_pool":"16MiB","mode":"as_coded"}', '--set', 'tiers.cache.capacity=1GiB'))
+    pools = coded['tiers']['cache']['allocator']['pools']
+    check.equal('as coded there are more experts than slots', pools['8bit']['utilisation'] > 1, True)
+    return result, coded
 
 
 def provenance(check, result, folder):
@@ -346,8 +350,7 @@ def main():
     result = json.loads(printed)
     keys(check, result)
     levels = json.loads(call('run', os.path.join(ROOT, 'configs', 'seeds', '001-coverage.json'), '--json'))
-    pools = pooled(check)
-    documented(check, result, {'tiers': levels['tiers']}, {'tiers': pools['tiers']})
+    documented(check, result, {'tiers': levels['tiers']}, *[{'tiers': pools['tiers']} for pools in pooled(check)])
     nulls(check)
     warm(check)
     slices(check)
