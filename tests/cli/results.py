@@ -313,6 +313,17 @@ def bounded(check, folder):
     check.equal('points', sizes, [True, True])
 
 
+def pool_curves(check, folder):
+    """What each pool had and held over time ends with what the result says."""
+    where = os.path.join(folder, 'pools')
+    call('run', QUICKSTART, '--out', where, '--quiet', '--set', 'bounds=false', '--set', 'catalog={"bits":{"4":0.75,"8":0.25},"assign":"popularity"}',
+         '--set', 'tiers.cache.allocator={"name":"pools","distribution":{"4":0.8,"8":0.2}}')
+    pools = json.load(open(os.path.join(where, 'result.json')))['tiers']['cache']['allocator']['pools']
+    for name, pool in pools.items():
+        last = [numbers(os.path.join(where, 'result.h5'), '/series/tiers/cache/pools/%s/%s' % (name, key))[-1][2] for key in ('resident', 'resident_bytes', 'capacity_bytes')]
+        check.equal('curves of ' + name, last, [pool['experts'], pool['used_bytes'], pool['capacity_bytes']])
+
+
 def streamed(check, folder):
     """Without kept samples the bins are the same, and quantiles within one percent."""
     kept, stream = os.path.join(folder, 'kept'), os.path.join(folder, 'stream')
@@ -362,6 +373,7 @@ def main():
         said(check, folder)
         if shutil.which('h5dump'):
             bounded(check, folder)
+            pool_curves(check, folder)
             streamed(check, folder)
     check.close()
 
