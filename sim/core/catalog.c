@@ -46,6 +46,12 @@ static es_code catalog_weigh(es_run *run, es_err *err)
             return es_err_set(err, ES_EINPUT, "model.expert_bytes: layer %u has %lld bytes per expert; it must be positive",
                 view->layer_number[layer_of[w]], (long long)run->bytes[w]);
     }
+    if (run->plan->decode_ns) {
+        run->decode_ns = ES_NEW_ARRAY(&run->arena, view->words, es_time);
+        ES_NEED(run->decode_ns, "the catalog");
+        for (uint32_t w = 0; w < view->words; w++)
+            run->decode_ns[w] = run->plan->decode_ns[(size_t)(w % view->words_per_layer * 64 / view->slice) * view->layers + layer_of[w]];
+    }
     view->layer_of = layer_of;
     view->bytes = run->bytes;
     view->bits = bits;

@@ -337,6 +337,7 @@ struct es_run {
     uint64_t *settled;          /* [words] in the serving tier from the start; NULL: the policy put nothing there */
     uint64_t *fresh;            /* [words] came into the serving tier by a guess and was not used since */
     int64_t *bytes;             /* [words] */
+    es_time *decode_ns;         /* [words] added to computing an object; NULL: nothing */
 
     const es_policy *policy;
     void *policy_state;
