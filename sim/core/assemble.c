@@ -46,13 +46,15 @@ static es_code assemble_tuner(es_run *run, es_err *err)
     run->tuner = (const es_tuner *)(const void *)row->part;
     if (!run->view.timed)
         return es_err_set(err, ES_EINPUT, "tuner: %s needs clock \"simulated\"; under clock \"none\" no time passes and it would never wake", row->part->name);
-    if (!row->part->wake || !run->tuner->adjust)
+    if (!row->part->wake || (!run->tuner->adjust && !run->tuner->assign))
         return es_err_set(err, ES_EINPUT, "tuner: %s has no wake or adjusts nothing; a tuner needs both", row->part->name);
     es_code code = es_knobs_open(run, err);
     if (code == ES_OK)
         code = es_assemble_part(run, row, NULL, &run->tuner_state, err);
     if (code == ES_OK)
         assemble_listen(run, row->part, run->tuner_state);
+    if (code == ES_OK && run->tuner->assign)
+        code = es_catalog_assigns(run, err);
     return code;
 }
 

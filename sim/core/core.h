@@ -27,6 +27,11 @@ es_code es_assemble_part(es_run *run, const es_plan_part *row, const uint64_t *p
 /* What the core concludes from the options of parts, once and after each turn of a knob. */
 void es_assemble_conclude(es_run *run);
 
+/* ---- catalog ---- */
+/* The tuner says which precision experts have from now on. */
+es_code es_catalog_assigns(es_run *run, es_err *err);       /* it will */
+void es_catalog_reassign(es_run *run);
+
 /* ---- bus ---- */
 void es_bus_deliver(es_run *run, const es_fact *fact);
 static inline bool es_bus_heard(const es_run *run, es_fact_kind kind)

@@ -333,6 +333,7 @@ struct es_run {
     uint64_t *bucket_room;      /* of view, to be changed */
     uint64_t *exists, *current; /* of view */
     uint16_t *index_of;
+    uint8_t *variant;           /* [spaces][ids] scratch for a tuner that assigns; NULL: none does */
     uint64_t *seen;             /* [words] used before: what is missed for the first time is compulsory */
     uint64_t *settled;          /* [words] in the serving tier from the start; NULL: the policy put nothing there */
     uint64_t *fresh;            /* [words] came into the serving tier by a guess and was not used since */

@@ -23,12 +23,20 @@ static ES_COLD void wake_fault(es_run *run, const es_placed *p, es_time next)
     run->stopped = true;
 }
 
+static void wake_tuner(es_run *run, es_placed *p)
+{
+    if (run->tuner->adjust)
+        run->tuner->adjust(p->self, &run->knobs);
+    if (run->variant)
+        es_catalog_reassign(run);
+}
+
 static void wake_part(es_run *run, es_placed *p)
 {
     run->view.now = run->now;
     es_time next = p->part->wake(p->self, run->now);
     if (run->tuner && p->part == &run->tuner->part)
-        run->tuner->adjust(p->self, &run->knobs);
+        wake_tuner(run, p);
     if (next == ES_NEVER)
         return;
     if (next <= run->now) {

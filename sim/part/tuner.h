@@ -1,4 +1,5 @@
-/* Tuner: turns options of other parts while the run goes on, at its wake. It moves nothing and sees what every part sees.
+/* Tuner: turns options of other parts while the run goes on, at its wake, or gives experts another precision. It moves nothing and sees what
+ * every part sees.
  *
  * A knob is an option marked `tunable` of one of the run's parts: policy, predictor, dispatcher, router and the parts of the
  * machine. Its path is that of the config. A value set is first brought inside the option's bounds and, where the option is
@@ -34,7 +35,10 @@ static inline size_t es_knob_find(const es_knobs *knobs, const char *path)
 
 typedef struct es_tuner {
     es_part part;               /* with a wake, which says when next */
-    void (*adjust)(void *self, const es_knobs *knobs);  /* after each of its wakes */
+    void (*adjust)(void *self, const es_knobs *knobs);  /* after each of its wakes; NULL: it turns none */
+    /* After each of its wakes: which precision the experts have from now on, [spaces][ids] numbers below view->variants, which come in as
+     * they are. Set, every expert exists at every precision. NULL: they stay as they are. */
+    void (*assign)(void *self, uint8_t *variant);
 } es_tuner;
 
 #endif

@@ -176,7 +176,15 @@ def pooled(check):
                             '--set', 'tiers.cache.allocator={"name":"pools","min_pool":"16MiB","mode":"as_coded"}', '--set', 'tiers.cache.capacity=1GiB'))
     pools = coded['tiers']['cache']['allocator']['pools']
     check.equal('as coded there are more experts than slots', pools['8bit']['utilisation'] > 1, True)
-    return result, coded
+    changed = json.loads(call('run', QUICKSTART, '--json', '--set', 'catalog.bits={"4":0.75,"8":0.25}', '--set', 'bounds=false', '--set', 'tuner={"name":"importance","interval":"50ms"}',
+                              '--set', 'observers=["summary","audit","precision"]'))
+    precision = changed['precision']
+    check.equal('audited', changed['audit']['faults'], 0)
+    check.equal('lookups by precision', sum(precision[bits]['lookups'] for bits in ('4bit', '8bit')), changed['cache']['lookups'])
+    check.equal('hits by precision', sum(precision[bits]['hits'] for bits in ('4bit', '8bit')), changed['cache']['hits'])
+    check.equal('numbers of experts stay', (precision['4bit']['objects'], precision['8bit']['objects']), (24 * 24, 24 * 8))
+    check.equal('the important ones get more bits', (precision['reassigned'] > 0, precision['mean_bits'] > 5.0), (True, True))
+    return [{'tiers': part['tiers']} for part in (result, coded)] + [{'precision': precision}]
 
 
 def provenance(check, result, folder):
@@ -361,7 +369,7 @@ def main():
     result = json.loads(printed)
     keys(check, result)
     levels = json.loads(call('run', os.path.join(ROOT, 'configs', 'seeds', '001-coverage.json'), '--json'))
-    documented(check, result, {'tiers': levels['tiers']}, *[{'tiers': pools['tiers']} for pools in pooled(check)])
+    documented(check, result, {'tiers': levels['tiers']}, *pooled(check))
     nulls(check)
     warm(check)
     slices(check)
