@@ -13,7 +13,8 @@
  * anew, the most recently used first; what no longer fits is dropped.
  *
  * mode as_coded is what the source of Metal Marlin's enhanced pool does: a victim's slot is given to the newcomer and stays on the
- * stack, so the next newcomer takes it too and two experts lie in one slot. */
+ * stack, so the next newcomer takes it too and two experts lie in one slot; and what has spilled is not found by later lookups, so it is
+ * loaded again, into its own pool when that has a place now (the spilled copy stays and takes up a slot) or where it lies. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,7 @@ typedef struct pools_copy {
     int64_t bytes;              /* what lies there */
     es_time used;               /* last */
     uint64_t order;             /* of coming in */
+    bool dropped;               /* by a compaction: its slot is another's */
 } pools_copy;
 
 typedef struct pools_shift {    /* what a defragmentation would do */
@@ -90,7 +92,7 @@ static const es_option pools_options[] = {
     {.name = "min_pool", .type = ES_OPT_BYTES, .offset = offsetof(pools, min_pool), .def = 67108864, .min = 0, .max = 9e15,
         .help = "A pool is at least so large, even if all together are then larger than the capacity."},
     {.name = "mode", .type = ES_OPT_ENUM, .offset = offsetof(pools, mode), .choices = pools_modes,
-        .help = "as_coded: a victim's slot is given to the newcomer and to the one after it, as Metal Marlin's source does, and a pool too small for one expert has a slot all the same."},
+        .help = "as_coded: a victim's slot is given to the newcomer and to the one after it, as Metal Marlin's source does, lookups do not find what has spilled, and a pool too small for one expert has a slot all the same."},
     {.name = "spill", .type = ES_OPT_ENUM, .offset = offsetof(pools, spill), .choices = pools_spills,
         .help = "An expert goes into a wider pool when nobody may leave its own, already when its own is full, or never."},
     {.name = "defrag", .type = ES_OPT_ENUM, .offset = offsetof(pools, defrag), .choices = pools_defrags,
@@ -267,7 +269,7 @@ static es_place pools_lie(pools *s, uint32_t p, uint32_t slot, const es_place_as
     pools_pool *pool = &s->pool[p];
     const bool native = pool->bits == ask->bits;
     *block = (es_block){.pool = p, .slot = slot, .at = slot * pool->slot_bytes, .bytes = pool->slot_bytes};
-    s->copy[ask->object] = (pools_copy){p, ask->bytes, ask->now, s->order++};
+    s->copy[ask->object] = (pools_copy){p, ask->bytes, ask->now, s->order++, false};
     s->view[p].used += pool->slot_bytes;
     pool->held++;
     pool->peak = pool->held > pool->peak ? pool->held : pool->peak;
@@ -300,24 +302,27 @@ static es_place pools_reserve(void *self, const es_place_ask *ask, es_block *blo
 }
 
 /* It lies in its pool no longer; its slot is another matter. */
-static void pools_forget(pools *s, es_oid object)
+static void pools_forget(pools *s, es_oid object, uint32_t p)
 {
     pools_copy *copy = &s->copy[object];
-    pools_pool *pool = &s->pool[copy->pool];
-    s->view[copy->pool].used -= pool->slot_bytes;
+    pools_pool *pool = &s->pool[p];
+    s->view[p].used -= pool->slot_bytes;
     pool->held--;
     pool->released++;
     pool->waste -= pool->slot_bytes - copy->bytes;
-    copy->pool = s->count;
+    if (copy->pool == p)        /* as coded it may have a second copy at home */
+        copy->pool = s->count;
 }
 
 static void pools_release(void *self, es_oid object, const es_block *block)
 {
     pools *s = self;
     pools_pool *pool = &s->pool[block->pool];
-    if (s->copy[object].pool == s->count)
-        return;                 /* dropped, and its slot given to another */
-    pools_forget(s, object);
+    const bool dropped = s->copy[object].dropped;
+    s->copy[object].dropped = false;
+    if (dropped)
+        return;
+    pools_forget(s, object, block->pool);
     if (pool->free_count < pool->free_room)
         pool->free[pool->free_count++] = block->slot;
 }
@@ -426,7 +431,8 @@ static void pools_lay_out(pools *s, uint32_t p, uint32_t slots, es_compaction *c
             pools_move(s, s->row[i].object, i, c);
             continue;
         }
-        pools_forget(s, s->row[i].object);
+        pools_forget(s, s->row[i].object, p);
+        s->copy[s->row[i].object].dropped = true;
         c->dropped[c->drops++] = s->row[i].object;
     }
     pool->free_count = 0;
@@ -498,6 +504,13 @@ static uint32_t pools_pools(const void *self, const es_pool_view **pool)
     return s->count;
 }
 
+/* As coded an expert is looked up in its own pool only. */
+static bool pools_hides(const void *self, const es_block *block, const es_place_ask *ask)
+{
+    const pools *s = self;
+    return s->mode == POOLS_CODED && s->pool[block->pool].bits != ask->bits;
+}
+
 static bool pools_overcommits(const void *self)
 {
     return ((const pools *)self)->mode == POOLS_CODED;
@@ -551,5 +564,6 @@ const es_allocator es_allocator_pools = {
     .compact = pools_compact,
     .pools = pools_pools,
     .overcommits = pools_overcommits,
+    .hides = pools_hides,
     .report = pools_report,
 };

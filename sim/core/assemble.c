@@ -55,13 +55,13 @@ static es_code assemble_tuner(es_run *run, const es_plan_part *row, es_err *err)
     void *state = NULL;
     if (!run->view.timed && !tuner->step)
         return es_err_set(err, ES_EINPUT, "%s: %s needs clock \"simulated\"; under clock \"none\" no time passes and it would never wake", row->path, row->part->name);
-    if (!tuner->step && (!row->part->wake || !tuner->adjust))
+    if (!tuner->step && (!row->part->wake || (!tuner->adjust && !tuner->assign)))
         return es_err_set(err, ES_EINPUT, "%s: %s has no wake or adjusts nothing; a tuner needs both", row->path, row->part->name);
     es_code code = es_assemble_part(run, row, NULL, &state, err);
     if (code == ES_OK)
         assemble_listen(run, row->part, state);
     run->tuners++;
-    return code;
+    return code == ES_OK && tuner->assign ? es_catalog_assigns(run, tuner, state, err) : code;
 }
 
 static es_code assemble_tuners(es_run *run, es_err *err)
@@ -170,6 +170,7 @@ void es_assemble_conclude(es_run *run)
     if (run->predictor && !run->points)
         run->points = 1u << ES_AFTER_GATE;
     run->charge.on |= run->view.timed && run->points >> ES_BEFORE_LOOKUP & 1;
+    run->hides = run->tier[run->serving].ground && run->tier[run->serving].ground->hidden;
     run->decides = run->levels > 1 || run->admits || (run->dispatcher && run->dispatcher->serve) || run->contract->overflow == ES_BYPASS;
     for (uint32_t l = 0; run->expert_ns && l < run->view.layers; l++)
         run->expert_ns[l] = es_channel_expert_ns(run, run->gpu, es_layer_base(&run->view, l), 1);

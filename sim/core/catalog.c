@@ -46,10 +46,27 @@ static es_code catalog_weigh(es_run *run, es_err *err)
             return es_err_set(err, ES_EINPUT, "model.expert_bytes: layer %u has %lld bytes per expert; it must be positive",
                 view->layer_number[layer_of[w]], (long long)run->bytes[w]);
     }
+    if (run->plan->decode_ns) {
+        run->decode_ns = ES_NEW_ARRAY(&run->arena, view->words, es_time);
+        ES_NEED(run->decode_ns, "the catalog");
+        for (uint32_t w = 0; w < view->words; w++)
+            run->decode_ns[w] = run->plan->decode_ns[(size_t)(w % view->words_per_layer * 64 / view->slice) * view->layers + layer_of[w]];
+    }
     view->layer_of = layer_of;
     view->bytes = run->bytes;
     view->bits = bits;
     return ES_OK;
+}
+
+/* An expert is, or is no longer, the objects of this precision. */
+static void catalog_set(es_run *run, uint64_t *mask, uint32_t e, uint32_t variant, bool is)
+{
+    const es_view *view = &run->view;
+    const es_oid first = e / view->ids * view->stride + variant * view->matrices * view->slice + e % view->ids;
+    for (uint32_t m = 0; m < view->matrices; m++) {
+        const es_oid object = first + m * view->slice;
+        mask[object >> 6] = is ? mask[object >> 6] | es_bit(object) : mask[object >> 6] & ~es_bit(object);
+    }
 }
 
 /* Which objects there are, and which of them an expert is. */
@@ -57,23 +74,71 @@ static es_code catalog_fill(es_run *run, es_err *err)
 {
     const es_plan *plan = run->plan;
     es_view *view = &run->view;
-    run->exists = run->current = es_new_mask(run);
+    bool all = false;           /* every expert at every precision */
+    for (size_t i = 0; i < plan->tuner_count; i++)
+        all |= ((const es_tuner *)(const void *)plan->tuners[i].part)->assign != NULL;
+    run->current = es_new_mask(run);
+    run->exists = all ? es_new_mask(run) : run->current;
     if (view->variants > 1)
         run->index_of = ES_NEW_ARRAY(&run->arena, (size_t)view->spaces * view->ids, uint16_t);
-    ES_NEED(run->exists && (run->index_of || view->variants == 1), "the catalog");
+    ES_NEED(run->exists && run->current && (run->index_of || view->variants == 1), "the catalog");
     for (uint32_t e = 0; e < view->spaces * view->ids; e++) {
-        const uint32_t index = (plan->variant ? plan->variant[e] : 0) * view->matrices * view->slice + e % view->ids;
+        const uint32_t variant = plan->variant ? plan->variant[e] : 0;
         if (run->index_of)
-            run->index_of[e] = (uint16_t)index;
-        for (uint32_t m = 0; m < view->matrices; m++) {
-            const es_oid object = e / view->ids * view->stride + index + m * view->slice;
-            run->exists[object >> 6] |= es_bit(object);
-        }
+            run->index_of[e] = (uint16_t)(variant * view->matrices * view->slice + e % view->ids);
+        catalog_set(run, run->current, e, variant, true);
+        for (uint32_t v = 0; all && v < view->variants; v++)
+            catalog_set(run, run->exists, e, v, true);
     }
     view->exists = run->exists;
     view->current = run->current;
     view->index_of = run->index_of;
     return ES_OK;
+}
+
+es_code es_catalog_assigns(es_run *run, const es_tuner *tuner, void *state, es_err *err)
+{
+    if (run->assigner)
+        return es_err_set(err, ES_EINPUT, "tuner: %s and %s both give experts other precisions; one of them may", run->assigner->part.name, tuner->part.name);
+    if (run->policy->part.flags & ES_ORACLE)
+        return es_err_set(err, ES_EINPUT, "tuner: %s gives experts other precisions, so policy %s, which knows the coming uses of each object, would know wrong",
+            tuner->part.name, run->policy->part.name);
+    if (run->view.variants < 2)
+        return es_err_set(err, ES_EINPUT, "tuner: %s gives experts other precisions, but all have one; give catalog.bits shares of several", tuner->part.name);
+    run->variant = ES_NEW_ARRAY(&run->arena, (size_t)run->view.spaces * run->view.ids, uint8_t);
+    ES_NEED(run->variant, "precisions");
+    run->assigner = tuner;
+    run->assigner_state = state;
+    return ES_OK;
+}
+
+static ES_COLD void catalog_fault(es_run *run, uint32_t e)
+{
+    run->code = es_err_set(run->err, ES_EINTERNAL, "tuner %s gives expert %u of layer %u precision number %u, of %u there are", run->assigner->part.name,
+        e % run->view.ids, run->view.layer_number[e / run->view.ids], run->variant[e], run->view.variants);
+    run->stopped = true;
+}
+
+void es_catalog_reassign(es_run *run)
+{
+    const es_view *view = &run->view;
+    const uint32_t section = view->matrices * view->slice;
+    for (uint32_t e = 0; e < view->spaces * view->ids; e++)
+        run->variant[e] = (uint8_t)(run->index_of[e] / section);
+    run->assigner->assign(run->assigner_state, run->variant);
+    for (uint32_t e = 0; e < view->spaces * view->ids; e++) {
+        const uint32_t before = run->index_of[e] / section;
+        if (run->variant[e] == before)
+            continue;
+        if (run->variant[e] >= view->variants) {
+            catalog_fault(run, e);
+            return;
+        }
+        catalog_set(run, run->current, e, before, false);
+        catalog_set(run, run->current, e, run->variant[e], true);
+        run->index_of[e] = (uint16_t)(run->variant[e] * section + e % view->ids);
+        run->tally.reassigned++;
+    }
 }
 
 static void catalog_lay_out(es_view *view, const es_trace_info *info, uint32_t slices, uint32_t variants)

@@ -227,7 +227,8 @@ es_time es_channel_expert_ns(es_run *run, uint32_t unit, es_oid object, uint32_t
     es_chan *chan = &run->chan[unit];
     es_op op = {.kind = ES_OP_EXPERT, .bytes = run->bytes[object >> 6], .count = 1, .tokens = tokens, .step = run->composer.steps,
         .object = object, .occurrence = run->composer.events};
-    return es_channel_op_ns(run, chan->timing, chan->timing_state, "channel", chan->view->name, &op);
+    const es_time decode = run->decode_ns ? run->decode_ns[object >> 6] : 0;
+    return decode + es_channel_op_ns(run, chan->timing, chan->timing_state, "channel", chan->view->name, &op);
 }
 
 es_time es_channel_dense_ns(es_run *run, uint32_t tokens, uint32_t context)

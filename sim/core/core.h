@@ -29,6 +29,11 @@ es_code es_assemble_seen(es_run *run, const es_view *view, const es_plan_part *r
 /* What the core concludes from the options of parts, once and after each turn of a knob. */
 void es_assemble_conclude(es_run *run);
 
+/* ---- catalog ---- */
+/* The tuner says which precision experts have from now on. */
+es_code es_catalog_assigns(es_run *run, const es_tuner *tuner, void *state, es_err *err);       /* it will */
+void es_catalog_reassign(es_run *run);
+
 /* ---- bus ---- */
 void es_bus_deliver(es_run *run, const es_fact *fact);
 static inline bool es_bus_heard(const es_run *run, es_fact_kind kind)
@@ -142,6 +147,8 @@ int64_t es_place_take(es_run *run, es_tier *tier, es_oid object);   /* a copy be
 int64_t es_place_give(es_run *run, es_tier *tier, es_oid object);   /* it has left */
 bool es_place_exceeds(es_run *run, const es_event *event, const uint64_t *kept);
 void es_place_trim(es_run *run);                                    /* what lies above the room there is leaves */
+void es_place_reset(es_run *run, es_tier *tier);     /* the caches were emptied */
+void es_place_hide(es_run *run);                     /* what the event at hand does not find although it is there */
 void es_place_report(const es_tier *tier, es_json *out);
 
 /* Residents leave until the bucket has its room again, as far as they may (resize.c). */

@@ -132,7 +132,7 @@ static es_code knobs_core(es_run *run, es_err *err)
     es_code code = run->predictor ? knobs_rows(run, "compute", "compute", es_compute_options, &run->compute, err) : ES_OK;
     for (uint32_t t = 0; t < run->tiers && code == ES_OK; t++) {
         es_tier *tier = &run->tier[t];
-        if (tier->home)
+        if (tier->home || tier->ground)     /* what is laid out does not shrink */
             continue;
         const char *path = knobs_path(run, "tiers", tier->name);
         ES_NEED(path, "a knob");

@@ -297,6 +297,8 @@ void es_layer_look(es_run *run, es_due *due)
     /* 1. */
     if (run->tier[run->serving].write_back)
         es_store_recall(run, e);
+    if (run->hides)
+        es_place_hide(run);
     uint32_t misses = layer_lookup(run);
     run->gate = run->now;
     run->exceeded = false;

@@ -5,7 +5,10 @@
  * bring a place nearer is fenced off from the policy, so that any policy can name victims without knowing of pools.
  *
  * A demand that finds no place, and for which nothing that ends by itself would make one, lies `beyond`, outside of the capacity,
- * until its event ends. */
+ * until its event ends.
+ *
+ * As some published source has it, lookups may not find a copy where it lies (`hides`). At the gate of an event that wants it such a copy
+ * is evicted but keeps its block: the newcomer takes that when it would come to lie there again, others when they want a slot of that pool. */
 #include "sim/core/core.h"
 
 #include <string.h>
@@ -67,6 +70,11 @@ es_code es_place_open(es_run *run, es_tier *tier, const es_allocator *allocator,
         return es_err_at(err, "tiers.%s.allocator", tier->name), code;
     tier->view->pools = allocator->pools(state, &tier->view->pool);
     tier->view->block = g->block;
+    if (allocator->hides && allocator->overcommits(state)) {
+        g->hidden = ES_NEW_ARRAY(&run->arena, view->objects, es_block);
+        g->hidden_first = ES_NEW_ARRAY(&run->arena, view->objects, es_oid);
+        ES_NEED(g->hidden && g->hidden_first && (g->hiding = es_new_mask(run)), "an allocator");
+    }
     g->choice = ES_NEW_ARRAY(&run->arena, tier->view->pools + 1, uint32_t);
     g->count = ES_NEW_ARRAY(&run->arena, tier->view->pools + 1, int64_t);
     if (allocator->compact)
@@ -145,6 +153,71 @@ static bool place_fence(es_run *run, uint32_t t, const es_place_ask *ask, bool *
     return any;
 }
 
+/* ---- copies that lookups do not find ---- */
+
+static void place_unlist(es_ground *g, uint32_t i)
+{
+    const es_oid object = g->hidden_first[i];
+    g->hiding[object >> 6] &= ~es_bit(object);
+    memmove(g->hidden_first + i, g->hidden_first + i + 1, (--g->hidden_count - i) * sizeof *g->hidden_first);
+}
+
+/* The block of the first that was hidden in this pool (ES_NONE_POOL: in any) is free. */
+static bool place_reveal(es_ground *g, uint32_t pool)
+{
+    for (uint32_t i = 0; i < g->hidden_count; i++) {
+        const es_oid object = g->hidden_first[i];
+        if (pool != ES_NONE_POOL && g->hidden[object].pool != pool)
+            continue;
+        g->freed = g->hidden[object];
+        place_unlist(g, i);
+        g->allocator->release(g->state, object, &g->freed);
+        return true;
+    }
+    return false;
+}
+
+/* It lies in this pool already, unknown to lookups: that block is its again. */
+static bool place_again(es_ground *g, const es_place_ask *ask)
+{
+    if (!g->hidden || !es_mask_has(g->hiding, ask->object) || g->hidden[ask->object].pool != ask->pool)
+        return false;
+    uint32_t i = 0;
+    while (g->hidden_first[i] != ask->object)
+        i++;
+    place_unlist(g, i);
+    g->block[ask->object] = g->hidden[ask->object];
+    g->ready[ask->object >> 6] |= es_bit(ask->object);
+    return true;
+}
+
+void es_place_hide(es_run *run)
+{
+    const uint32_t t = run->serving;
+    es_ground *g = run->tier[t].ground;
+    const es_event *e = &run->composer.event;
+    for (uint32_t w = 0; w < e->words; w++)
+        for (uint64_t left = e->mask[w] & run->tier_view[t].resident[e->word + w]; left; left &= left - 1) {
+            const es_oid object = (e->word + w) * 64 + (es_oid)__builtin_ctzll(left);
+            const es_place_ask ask = place_ask(run, object);
+            if (g->block[object].pool == ES_NONE_POOL || !g->allocator->hides(g->state, &g->block[object], &ask))
+                continue;
+            g->hidden[object] = g->block[object];
+            g->hiding[object >> 6] |= es_bit(object);
+            g->hidden_first[g->hidden_count++] = object;
+            g->hidden_hits++;
+            es_store_evict(run, t, &object, 1, ES_RELEASE);
+        }
+}
+
+void es_place_reset(es_run *run, es_tier *tier)
+{
+    (void)run;
+    while (tier->ground->hidden && place_reveal(tier->ground, ES_NONE_POOL));
+}
+
+/* ---- victims ---- */
+
 /* Victims leave until there is a place where the ask wants it. Of a pool of slots one is enough. */
 static es_room place_clear(es_run *run, uint32_t t, es_place_ask *ask, es_why why)
 {
@@ -152,6 +225,13 @@ static es_room place_clear(es_run *run, uint32_t t, es_place_ask *ask, es_why wh
     const bool slots = ask->pool != ES_NONE_POOL && run->tier_view[t].pool[ask->pool].slot_bytes > 0;
     es_need need = {.tier = t, .bucket = run->tier_view[t].first_bucket, .units = slots ? 1 : ask->bytes, .why = why, .all = why != ES_DEMAND};
     bool leaving;
+    if (place_again(g, ask))
+        return ES_ROOM_OK;
+    if (g->hidden && place_reveal(g, ask->pool)) {
+        ask->freed = &g->freed;
+        if (place_reserve(g, ask))
+            return ES_ROOM_OK;
+    }
     for (uint32_t round = 0; place_fence(run, t, ask, &leaving) && !leaving; round++) {
         if ((round > 0 && why != ES_DEMAND) || es_room_free(run, &need, g->fence) == 0)
             return ES_ROOM_WAIT;
@@ -182,6 +262,7 @@ static bool place_compact(es_run *run, uint32_t t, const es_place_ask *ask)
     es_ground *g = tier->ground;
     if (!g->dropped || !g->allocator->due(g->state, ask, run->now))
         return false;
+    es_place_reset(run, tier);
     es_compaction c = {.block = g->block, .fixed = place_fixed(run, t), .dropped = g->dropped};
     if (!g->allocator->compact(g->state, &c, run->now))
         return false;
@@ -262,7 +343,8 @@ int64_t es_place_give(es_run *run, es_tier *tier, es_oid object)
     (void)run;
     g->freed = g->block[object];
     g->beyond[object >> 6] &= ~es_bit(object);
-    if (!beyond)
+    const bool hidden = g->hidden && es_mask_has(g->hiding, object) && g->hidden[object].pool == g->freed.pool && g->hidden[object].slot == g->freed.slot;
+    if (!beyond && !hidden)
         g->allocator->release(g->state, object, &g->freed);
     if (g->freed.pool != ES_NONE_POOL)
         return g->freed.bytes;
@@ -359,6 +441,8 @@ void es_place_report(const es_tier *tier, es_json *out)
     es_json_add_int(one, "fallbacks", (int64_t)g->fallbacks);
     es_json_add_int(one, "overshoots", (int64_t)g->overshoots);
     es_json_add_int(one, "outside_peak_bytes", g->outside_peak);
+    if (g->hidden)
+        es_json_add_int(one, "hidden_hits", (int64_t)g->hidden_hits);
     if (g->dropped) {
         es_json_add_int(one, "compactions", (int64_t)g->compactions);
         es_json_add_int(one, "compaction_moves", (int64_t)g->moves);

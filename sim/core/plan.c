@@ -65,6 +65,8 @@ const es_option es_catalog_options[] = {
     {.name = "file", .type = ES_OPT_TEXT, .offset = offsetof(es_plan_catalog, file), .help = "With assign file: lines `layer,expert,bits`, one for every expert; `bits` is then a list."},
     {.name = "bytes", .type = ES_OPT_JSON, .offset = offsetof(es_plan_catalog, bytes),
         .help = "Bytes of an expert by its bits, {\"4\": \"64.5MiB\"}; where nothing is said, the model's bytes * bits / model.expert_bits, rounded down."},
+    {.name = "decode", .type = ES_OPT_JSON, .offset = offsetof(es_plan_catalog, decode),
+        .help = "What decoding adds to computing an expert, by its bits: a time, or a rate for its bytes, {\"2\": \"30us\", \"4\": \"200GB/s\"}; absent: nothing. So compressed experts are experts of fewer bits."},
     {0},
 };
 

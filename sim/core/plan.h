@@ -73,7 +73,7 @@ typedef enum es_assign { ES_ASSIGN_INDEX, ES_ASSIGN_POPULARITY, ES_ASSIGN_RARITY
 typedef struct es_plan_catalog { /* catalog; of it the core reads the key, the rest has become variants, bits and bytes of the plan */
     int key;                    /* es_key: expert e of two layers is two objects, or one */
     int assign;                 /* es_assign */
-    const es_json *bits, *bytes;
+    const es_json *bits, *bytes, *decode;
     const char *file, *calibrate;
 } es_plan_catalog;
 
@@ -107,6 +107,7 @@ typedef struct es_plan {
     uint32_t bits[ES_MOST_VARIANTS]; /* of each; 0: nobody said */
     const uint8_t *variant;     /* [layers][experts] which of them an expert has; NULL: the first */
     const int64_t *variant_bytes; /* [variants][slices][layers] bytes of an object; NULL with one precision: as above */
+    const es_time *decode_ns;   /* [variants][slices][layers] added to computing an object; NULL: nothing */
     es_contract contract;
     const es_plan_start *start;         size_t start_count;
     es_plan_catalog catalog;

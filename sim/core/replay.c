@@ -13,6 +13,8 @@ static void replay_instant(es_run *run)
     es_event *e = &run->composer.event;
     if (run->points >> ES_BEFORE_LOOKUP & 1 && e->first)
         es_guess_ask_before(run);
+    if (run->hides)
+        es_place_hide(run);
     uint32_t misses = layer_lookup(run);
     e->kept = NULL;
     run->exceeded = false;

@@ -234,7 +234,7 @@ void es_room_shrink(es_run *run, uint32_t t, uint32_t bucket)
 {
     int64_t over = room_over(run, t, bucket);
     if (over > 0)
-        room_free(run, &(es_need){.tier = t, .bucket = bucket, .units = over, .why = ES_SHRINK});
+        es_room_free(run, &(es_need){.tier = t, .bucket = bucket, .units = over, .why = ES_SHRINK}, NULL);
 }
 
 /* A guess has landed. Where its bucket had to be exceeded meanwhile, and everything that could leave has left, it is one too many. */

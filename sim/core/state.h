@@ -136,6 +136,11 @@ typedef struct es_ground {      /* of a tier whose allocator places (place.c) */
     int64_t outside;            /* bytes that lie outside of all pools, and the most there were */
     int64_t outside_peak;
     uint64_t placed, spills, fallbacks, overshoots;
+    es_block *hidden;           /* [objects] where a copy lies that lookups do not find; NULL: they find all */
+    uint64_t *hiding;           /* [words] has such a copy */
+    es_oid *hidden_first;       /* [objects] these, the first to have been hidden first */
+    uint32_t hidden_count;
+    uint64_t hidden_hits;       /* lookups that did not find what was there */
     es_oid *dropped;            /* [objects] scratch; NULL: the allocator never rearranges itself */
     uint64_t compactions, drops, moves;
     int64_t moved_bytes;
@@ -369,10 +374,14 @@ struct es_run {
     uint64_t *bucket_room;      /* of view, to be changed */
     uint64_t *exists, *current; /* of view */
     uint16_t *index_of;
+    const es_tuner *assigner;   /* the tuner that gives experts other precisions; NULL: none does */
+    void *assigner_state;
+    uint8_t *variant;           /* [spaces][ids] its scratch */
     uint64_t *seen;             /* [words] used before: what is missed for the first time is compulsory */
     uint64_t *settled;          /* [words] in the serving tier from the start; NULL: the policy put nothing there */
     uint64_t *fresh;            /* [words] came into the serving tier by a guess and was not used since */
     int64_t *bytes;             /* [words] */
+    es_time *decode_ns;         /* [words] added to computing an object; NULL: nothing */
 
     const es_policy *policy;
     void *policy_state;
@@ -416,6 +425,7 @@ struct es_run {
     uint32_t pending_count;
     uint32_t *aim;              /* [objects] layer for whose gate a guess waits; NULL: the layer of the object */
     bool exceeded;              /* the event at hand took more than the room there is */
+    bool hides;                 /* lookups of the serving tier may not find what is there (place.c) */
     uint64_t *reading;          /* [words] scratch: what may not leave a lower tier; NULL with two tiers */
 
     es_quick quick;

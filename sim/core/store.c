@@ -364,6 +364,8 @@ void es_store_reset(es_run *run)
                 store_drop(run, tier, w * 64 + (es_oid)__builtin_ctzll(left));
                 es_dirty_left(run, t, ES_NO_TIER, w * 64 + (es_oid)__builtin_ctzll(left));
             }
+        if (tier->ground)
+            es_place_reset(run, tier);
     }
     memset(run->fresh, 0, run->view.words * sizeof *run->fresh);
     es_channels_unblock(run);

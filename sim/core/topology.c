@@ -191,6 +191,9 @@ static es_code topology_room(es_run *run, es_tier *tier, const es_plan_tier *row
         tier->uniform &= tier->unit[w] == tier->unit[0];
     if (tier->home)
         return ES_OK;
+    if (places && row->share < 1)
+        return es_err_set(err, ES_EINPUT, "tiers.%s.share: found %g, but allocator %s has laid out all of the capacity; give it less", row->name, row->share,
+            allocator->part.name);
     if (places)
         return es_place_open(run, tier, allocator, state, &total, err);
     if (view->per_layer) {

@@ -29,6 +29,8 @@ static void wake_part(es_run *run, es_placed *p)
     es_time next = p->part->wake(p->self, run->now);
     if (p->tuner && p->tuner->adjust)
         p->tuner->adjust(p->self, &run->knobs);
+    if (run->assigner && p->self == run->assigner_state)
+        es_catalog_reassign(run);
     if (next == ES_NEVER)
         return;
     if (next <= run->now) {

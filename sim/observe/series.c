@@ -1,5 +1,5 @@
 /* Series: how a run went, as curves over simulated time and over tokens. Saved as /series/NAME of result.h5: hits, misses, bytes,
- * what each bounded tier holds, what each link carried, and where the time of the steps went.
+ * what each bounded tier and each of its pools holds, what each link carried, and where the time of the steps went.
  *
  * A bin is the same number of whole steps in all series. When the bins are full, neighbours are merged two by two and each new bin
  * takes twice the steps, so memory does not grow with the trace and the sums over bins stay exact: hits add up to cache.hits, busy_ns
@@ -72,7 +72,7 @@ static const series_row series_rows[] = {
     {"expert_cpu_ns", "ns", "compute of experts on the host that nothing else hid", TIMES(expert_cpu)},
 };
 
-enum { SERIES_ROWS = sizeof series_rows / sizeof *series_rows, SERIES_TIER = 2, SERIES_CHANNEL = 5 };
+enum { SERIES_ROWS = sizeof series_rows / sizeof *series_rows, SERIES_TIER = 2, SERIES_POOL = 3, SERIES_CHANNEL = 5 };
 
 static int64_t series_row_now(const series *s, const series_row *row)
 {
@@ -91,6 +91,19 @@ static void series_tier_now(const es_view *view, const es_tier_view *tier, int64
         now[0] += count;
         now[1] += count * view->bytes[w];
     }
+}
+
+/* What a pool has and what is taken of it, and the experts in it. */
+static void series_pool_now(const es_view *view, const es_tier_view *tier, uint32_t p, int64_t now[SERIES_POOL])
+{
+    now[0] = now[1] = 0;
+    now[2] = tier->pool[p].capacity;
+    for (uint32_t w = 0; w < view->words; w++)
+        for (uint64_t left = tier->resident[w]; left; left &= left - 1) {
+            const es_block *block = &tier->block[w * 64 + (es_oid)__builtin_ctzll(left)];
+            now[0] += block->pool == p;
+            now[1] += block->pool == p ? block->bytes : 0;
+        }
 }
 
 static void series_channel_now(const es_channel_view *channel, int64_t now[SERIES_CHANNEL])
@@ -128,6 +141,19 @@ static bool series_tier_columns(series *s, const es_site *site, const char *name
         && series_column_add(s, site, "tiers", name, "resident_bytes", "B", "bytes that are there when the bin ends", true);
 }
 
+static bool series_pool_columns(series *s, const es_site *site, const es_tier_view *tier)
+{
+    bool fine = true;
+    for (uint32_t p = 0; fine && p < tier->pools; p++) {
+        char of[256];
+        snprintf(of, sizeof of, "%.120s/pools/%.100s", tier->name, tier->pool[p].name);
+        fine = series_column_add(s, site, "tiers", of, "resident", "1", "experts that are there when the bin ends", true)
+            && series_column_add(s, site, "tiers", of, "resident_bytes", "B", "bytes of their blocks", true)
+            && series_column_add(s, site, "tiers", of, "capacity_bytes", "B", "what the pool has when the bin ends", true);
+    }
+    return fine;
+}
+
 static bool series_channel_columns(series *s, const es_site *site, const char *name)
 {
     return series_column_add(s, site, "channels", name, "busy_ns", "ns", "service of the copies that began, over all lanes", false)
@@ -146,7 +172,7 @@ static bool series_columns(series *s, const es_site *site)
             fine = series_column_add(s, site, "", "", series_rows[i].name, series_rows[i].units, series_rows[i].long_name, false);
     for (uint32_t t = 0; fine && t < view->tiers; t++)
         if (series_has_tier(&view->tier[t]))
-            fine = series_tier_columns(s, site, view->tier[t].name);
+            fine = series_tier_columns(s, site, view->tier[t].name) && series_pool_columns(s, site, &view->tier[t]);
     for (uint32_t c = 0; fine && c < view->channels; c++)
         if (series_has_channel(view, &view->channel[c]))
             fine = series_channel_columns(s, site, view->channel[c].name);
@@ -159,7 +185,10 @@ static es_code series_init(void *self, const es_site *site, es_err *err)
     s->view = site->view;
     s->most -= s->most % 2;
     s->width = s->left = 1;
-    size_t room = SERIES_ROWS + SERIES_TIER * (size_t)s->view->tiers + SERIES_CHANNEL * (size_t)s->view->channels;
+    size_t pools = 0;
+    for (uint32_t t = 0; t < s->view->tiers; t++)
+        pools += s->view->tier[t].pools;
+    size_t room = SERIES_ROWS + SERIES_POOL * pools + SERIES_TIER * (size_t)s->view->tiers + SERIES_CHANNEL * (size_t)s->view->channels;
     s->column = ES_NEW_ARRAY(site->arena, room, series_column);
     s->now = ES_NEW_ARRAY(site->arena, room, int64_t);
     s->end = ES_NEW_ARRAY(site->arena, s->most, int64_t);
@@ -179,6 +208,8 @@ static void series_read(series *s)
         if (series_has_tier(&view->tier[t])) {
             series_tier_now(view, &view->tier[t], now);
             now += SERIES_TIER;
+            for (uint32_t p = 0; p < view->tier[t].pools; p++, now += SERIES_POOL)
+                series_pool_now(view, &view->tier[t], p, now);
         }
     for (uint32_t c = 0; c < view->channels; c++)
         if (series_has_channel(view, &view->channel[c])) {

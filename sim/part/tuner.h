@@ -1,7 +1,8 @@
-/* Tuner: turns options while the run goes on, at its wake or when a step begins. It moves nothing and sees what every part sees.
+/* Tuner: turns options while the run goes on, at its wake or when a step begins, or gives experts another precision. It moves nothing
+ * and sees what every part sees.
  *
  * A knob is an option marked `tunable` of one of the run's parts (policy, predictor, dispatcher, router and the parts of the machine)
- * or of the core: compute.guess_top and compute.guess_confidence in a run with a predictor, tiers.NAME.share of every tier but home.
+ * or of the core: compute.guess_top and compute.guess_confidence in a run with a predictor, tiers.NAME.share of every tier but home and those whose allocator places.
  * Its path is that of the config. A value set is first brought inside the option's bounds and, where the option is
  * whole, rounded; the part reads it from then on, and ES_FACT_TURN tells of it when it is another than before. */
 #ifndef ES_PART_TUNER_H
@@ -52,9 +53,12 @@ static inline size_t es_knob_find(const es_knobs *knobs, const char *path)
 
 typedef struct es_tuner {
     es_part part;               /* its wake says when next */
-    void (*adjust)(void *self, const es_knobs *knobs);  /* after each of its wakes */
+    void (*adjust)(void *self, const es_knobs *knobs);  /* after each of its wakes; NULL: it turns none then */
     void (*step)(void *self, uint64_t step, const es_knobs *knobs);     /* step number `step` of the run begins, from 0; under either clock.
                                                          * With it a wake is not needed. NULL: it goes by time only */
+    /* After each of its wakes: which precision the experts have from now on, [spaces][ids] numbers below view->variants, which come in as
+     * they are. Set, every expert exists at every precision; one tuner of a run may set it. NULL: they stay as they are. */
+    void (*assign)(void *self, uint8_t *variant);
 } es_tuner;
 
 #endif

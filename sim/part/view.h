@@ -52,6 +52,7 @@ typedef struct es_future {      /* for oracles only */
 typedef struct es_counts {       /* counted by the core, per run; what the summary quotes */
     uint64_t evictions, refused, cancelled, foreseen, late, guess_copies, prefetch_hits, wasted, demotions;
     uint64_t overflow_events, compulsory, initial_loads;
+    uint64_t reassigned;        /* experts that got another precision */
     int64_t fetched_bytes, decode_fetched_bytes, guess_bytes, wasted_bytes, writeback_bytes, initial_bytes;
 } es_counts;
 
@@ -149,6 +150,12 @@ static inline es_oid es_object_now(const es_view *view, uint32_t layer, uint32_t
 static inline const uint64_t *es_current_of(const es_view *view, uint32_t layer)
 {
     return view->current + es_layer_base(view, layer) / 64;
+}
+
+/* Bits of a weight at a precision. */
+static inline uint32_t es_bits_of(const es_view *view, uint32_t variant)
+{
+    return view->bits[variant * view->matrices * view->slice / 64];
 }
 
 static inline uint32_t es_bucket_of(const es_view *view, uint32_t tier, es_oid object)

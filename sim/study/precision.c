@@ -271,20 +271,20 @@ static es_code precision_listed(const es_plan *plan, uint32_t bits, int64_t *byt
     return code ? (es_key_at(err, "catalog.bytes.%s", key), code) : ES_OK;
 }
 
-/* Every name in catalog.bytes is one of the precisions. */
-static es_code precision_named(const es_plan *plan, es_err *err)
+/* Every name in this object is one of the precisions. */
+static es_code precision_named(const es_plan *plan, const es_json *given, const char *name, es_err *err)
 {
     const es_json *entry;
-    if (plan->catalog.bytes && !cJSON_IsObject(plan->catalog.bytes))
-        return es_err_set(err, ES_EINPUT, "catalog.bytes: found %s, needs sizes by bits such as {\"4\": \"64.5MiB\"}", es_json_kind(plan->catalog.bytes));
-    cJSON_ArrayForEach(entry, plan->catalog.bytes) {
+    if (given && !cJSON_IsObject(given))
+        return es_err_set(err, ES_EINPUT, "catalog.%s: found %s, needs an object by bits such as {\"4\": ...}", name, es_json_kind(given));
+    cJSON_ArrayForEach(entry, given) {
         char *end;
         unsigned long bits = strtoul(entry->string, &end, 10);
         bool known = false;
         for (uint32_t v = 0; v < plan->variants; v++)
             known |= *end == '\0' && plan->bits[v] == bits;
         if (!known)
-            return es_err_set(err, ES_EINPUT, "catalog.bytes.%s: is none of catalog.bits", entry->string);
+            return es_err_set(err, ES_EINPUT, "catalog.%s.%s: is none of catalog.bits", name, entry->string);
     }
     return ES_OK;
 }
@@ -315,6 +315,46 @@ static es_code precision_weigh(es_config *config, es_err *err)
     return ES_OK;
 }
 
+/* ---- what decoding them takes ---- */
+
+/* "30us" or "200GB/s", for an object of so many bytes that is one of `slices` of its expert. */
+static es_code precision_decoding(const es_json *value, int64_t bytes, uint32_t slices, es_time *ns, es_err *err)
+{
+    double found;
+    if (!cJSON_IsString(value))
+        return es_err_set(err, ES_EINPUT, "found %s, needs a time such as \"30us\" or a rate such as \"200GB/s\"", es_json_kind(value));
+    if (es_text_quantity(value->valuestring, ES_UNIT_TIME, &found, NULL) == ES_OK && found >= 0)
+        *ns = (es_time)(found / slices + 0.5);
+    else if (es_text_quantity(value->valuestring, ES_UNIT_RATE, &found, NULL) == ES_OK && found > 0)
+        *ns = (es_time)((double)bytes / found * 1e9 + 0.5);
+    else
+        return es_err_set(err, ES_EINPUT, "\"%s\" is neither a time such as \"30us\" nor a rate such as \"200GB/s\"", value->valuestring);
+    return ES_OK;
+}
+
+static es_code precision_decode(es_config *config, es_err *err)
+{
+    es_plan *plan = &config->plan;
+    const uint32_t layers = es_config_trace(config)->layers, slices = plan->slices > 1 ? plan->slices : 1;
+    if (!plan->catalog.decode || cJSON_IsNull(plan->catalog.decode))
+        return ES_OK;
+    es_code code = precision_named(plan, plan->catalog.decode, "decode", err);
+    if (code)
+        return code;
+    es_time *out = ES_NEW_ARRAY(&config->arena, (size_t)plan->variants * slices * layers, es_time);
+    if (!out)
+        return es_err_nomem(err, "the precisions");
+    plan->decode_ns = out;
+    for (uint32_t i = 0; i < plan->variants * slices * layers; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "%u", plan->bits[i / (slices * layers)]);
+        const es_json *value = cJSON_GetObjectItemCaseSensitive(plan->catalog.decode, key);
+        if (value && (code = precision_decoding(value, plan->variant_bytes ? plan->variant_bytes[i] : 1, slices, &out[i], err)) != ES_OK)
+            return es_key_at(err, "catalog.decode.%s", key), code;
+    }
+    return ES_OK;
+}
+
 es_code config_precision(es_config *config, es_err *err)
 {
     es_plan *plan = &config->plan;
@@ -326,7 +366,7 @@ es_code config_precision(es_config *config, es_err *err)
         plan->catalog.bytes = NULL;
     es_code code = precision_list(plan, plan->catalog.bits, share, err);
     if (code == ES_OK)
-        code = precision_named(plan, err);
+        code = precision_named(plan, plan->catalog.bytes, "bytes", err);
     if (code)
         return code;
     uint8_t *variant = ES_NEW_ARRAY(&config->arena, (size_t)info->layers * info->experts, uint8_t);
@@ -334,5 +374,7 @@ es_code config_precision(es_config *config, es_err *err)
         return es_err_nomem(err, "the precisions");
     plan->variant = variant;
     code = plan->catalog.assign == ES_ASSIGN_FILE ? precision_read(config, variant, err) : precision_assign(config, share, variant, err);
-    return code || !plan->expert_bytes ? code : precision_weigh(config, err);
+    if (code == ES_OK && plan->expert_bytes)
+        code = precision_weigh(config, err);
+    return code ? code : precision_decode(config, err);
 }

@@ -172,7 +172,19 @@ def pooled(check):
     check.equal('moves took time', result['time']['attribution']['manage'] > 0, True)
     check.equal('shares', sum(p['share_bytes'] for p in pools.values()), allocator['pool_bytes'])
     check.equal('a bound', result['bounds']['belady_uniform_hits'] >= result['cache']['hits'], True)
-    return result
+    coded = json.loads(call('run', QUICKSTART, '--json', '--set', 'catalog={"bits":{"2":0.25,"4":0.5,"8":0.25},"assign":"popularity"}', '--set', 'clock=none', '--set', 'bounds=false',
+                            '--set', 'tiers.cache.allocator={"name":"pools","min_pool":"16MiB","mode":"as_coded"}', '--set', 'tiers.cache.capacity=1GiB'))
+    pools = coded['tiers']['cache']['allocator']['pools']
+    check.equal('as coded there are more experts than slots', pools['8bit']['utilisation'] > 1, True)
+    changed = json.loads(call('run', QUICKSTART, '--json', '--set', 'catalog.bits={"4":0.75,"8":0.25}', '--set', 'bounds=false', '--set', 'tuner={"name":"importance","interval":"50ms"}',
+                              '--set', 'observers=["summary","audit","precision"]'))
+    precision = changed['precision']
+    check.equal('audited', changed['audit']['faults'], 0)
+    check.equal('lookups by precision', sum(precision[bits]['lookups'] for bits in ('4bit', '8bit')), changed['cache']['lookups'])
+    check.equal('hits by precision', sum(precision[bits]['hits'] for bits in ('4bit', '8bit')), changed['cache']['hits'])
+    check.equal('numbers of experts stay', (precision['4bit']['objects'], precision['8bit']['objects']), (24 * 24, 24 * 8))
+    check.equal('the important ones get more bits', (precision['reassigned'] > 0, precision['mean_bits'] > 5.0), (True, True))
+    return [{'tiers': part['tiers']} for part in (result, coded)] + [{'precision': precision}]
 
 
 def provenance(check, result, folder):
@@ -309,6 +321,17 @@ def bounded(check, folder):
     check.equal('points', sizes, [True, True])
 
 
+def pool_curves(check, folder):
+    """What each pool had and held over time ends with what the result says."""
+    where = os.path.join(folder, 'pools')
+    call('run', QUICKSTART, '--out', where, '--quiet', '--set', 'bounds=false', '--set', 'catalog={"bits":{"4":0.75,"8":0.25},"assign":"popularity"}',
+         '--set', 'tiers.cache.allocator={"name":"pools","distribution":{"4":0.8,"8":0.2}}')
+    pools = json.load(open(os.path.join(where, 'result.json')))['tiers']['cache']['allocator']['pools']
+    for name, pool in pools.items():
+        last = [numbers(os.path.join(where, 'result.h5'), '/series/tiers/cache/pools/%s/%s' % (name, key))[-1][2] for key in ('resident', 'resident_bytes', 'capacity_bytes')]
+        check.equal('curves of ' + name, last, [pool['experts'], pool['used_bytes'], pool['capacity_bytes']])
+
+
 def streamed(check, folder):
     """Without kept samples the bins are the same, and quantiles within one percent."""
     kept, stream = os.path.join(folder, 'kept'), os.path.join(folder, 'stream')
@@ -380,7 +403,7 @@ def main():
     result = json.loads(printed)
     keys(check, result)
     levels = json.loads(call('run', os.path.join(ROOT, 'configs', 'seeds', '001-coverage.json'), '--json'))
-    documented(check, result, {'tiers': levels['tiers']}, {'tiers': pooled(check)['tiers']}, *pools(check), written_back(check))
+    documented(check, result, {'tiers': levels['tiers']}, *pooled(check), *pools(check), written_back(check))
     nulls(check)
     warm(check)
     slices(check)
@@ -392,6 +415,7 @@ def main():
         said(check, folder)
         if shutil.which('h5dump'):
             bounded(check, folder)
+            pool_curves(check, folder)
             streamed(check, folder)
     check.close()
 

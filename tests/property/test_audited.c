@@ -53,11 +53,12 @@ static void audited_scene(scene *s, uint64_t seed, uint64_t number)
 }
 
 /* What tiers with pools went through, over all cases. */
-static struct audited_pools { uint64_t spills, overshoots, compactions, moves, drops; } audited_pools_sum;
+static struct audited_pools { uint64_t spills, overshoots, compactions, moves, drops, hidden, reassigned; } audited_pools_sum;
 
 static void audited_count(const rig *r)
 {
     const es_json *tier;
+    audited_pools_sum.reassigned += rig_view(r)->tally->reassigned > 0;
     cJSON_ArrayForEach(tier, es_json_at(r->report, "tiers")) {
         const es_json *allocator = es_json_at(tier, "allocator");
         struct audited_pools *sum = &audited_pools_sum;
@@ -67,6 +68,7 @@ static void audited_count(const rig *r)
         sum->overshoots += es_json_at(allocator, "overshoots")->valuedouble > 0;
         sum->compactions += es_json_at(allocator, "compactions")->valuedouble > 0;
         sum->moves += es_json_at(allocator, "compaction_moves")->valuedouble > 0;
+        sum->hidden += es_json_at(allocator, "hidden_hits") && es_json_at(allocator, "hidden_hits")->valuedouble > 0;
         sum->drops += es_json_at(allocator, "compaction_drops")->valuedouble > 0;
     }
 }
@@ -102,9 +104,9 @@ static void every_random_run_ends_without_a_fault_of_the_audit(void **state)
     assert_int_equal(failed, 0);
     assert_true(refused * 10 <= cases.to - cases.from || cases.one);
     const struct audited_pools *sum = &audited_pools_sum;
-    printf("  of runs with pools %" PRIu64 " spilled, %" PRIu64 " overshot, %" PRIu64 " compacted, %" PRIu64 " moved copies, %" PRIu64 " dropped some\n", sum->spills,
-        sum->overshoots, sum->compactions, sum->moves, sum->drops);
-    assert_true(cases.to - cases.from < 1000 || (sum->spills > 0 && sum->overshoots > 0 && sum->compactions > 0 && sum->moves > 0));
+    printf("  of runs with pools %" PRIu64 " spilled, %" PRIu64 " overshot, %" PRIu64 " compacted, %" PRIu64 " moved copies, %" PRIu64 " dropped and %" PRIu64 " hid some; %" PRIu64 " runs changed precisions\n", sum->spills,
+        sum->overshoots, sum->compactions, sum->moves, sum->drops, sum->hidden, sum->reassigned);
+    assert_true(cases.to - cases.from < 1000 || (sum->spills > 0 && sum->overshoots > 0 && sum->compactions > 0 && sum->moves > 0 && sum->hidden > 0 && sum->reassigned > 0));
 }
 
 /* ---- what is drawn ---- */

@@ -267,6 +267,8 @@ void scene_precisions(scene *s)
 {
     dice d = {es_mix(s->seed ^ 0x62697473), 0};
     s->variants = dice_between(&d, 2, 3);
+    if (s->timed && dice_chance(&d, 40) && strcmp(s->policy, "belady") != 0)
+        s->importance = dice_chance(&d, 50) ? "{\"interval\": \"2us\", \"margin\": 0}" : "{\"interval\": \"5us\", \"most\": 1, \"decay\": 0.5}";
 }
 
 /* A share of a tier at three steps or times, that may be too small for anything. */
@@ -537,6 +539,8 @@ void scene_build(const scene *s, rig *r)
     r->plan.policy = rig_part(r, ES_KIND_POLICY, s->policy, s->policy_options, "policy");
     r->plan.predictor = rig_part(r, ES_KIND_PREDICTOR, s->predictor, s->predictor_options, "predictor");
     r->plan.dispatcher = rig_part(r, ES_KIND_DISPATCHER, s->dispatcher, s->dispatcher_options, "dispatcher");
+    if (s->importance)
+        rig_tune(r, rig_part(r, ES_KIND_TUNER, "importance", s->importance, "tuner"));
     r->plan.stream = s->stream;
     for (uint32_t i = 0; i < s->tuners; i++)
         rig_tune(r, rig_part(r, ES_KIND_TUNER, s->tuner[i], s->tuner_options[i], "tuner"));

@@ -287,6 +287,53 @@ static void what_is_pinned_makes_others_spill(void **state)
     }
 }
 
+/* One slot of 4 bits, one of 8. 0 and 1 are wanted together, so 1 spills. When it is wanted again it is there; as coded it is looked up at
+ * home only, loaded a second time into the place of 0, and its first copy stays where it is. */
+static void as_coded_what_spilled_is_not_found(void **state)
+{
+    (void)state;
+    for (int coded = 0; coded <= 1; coded++) {
+        rig r;
+        stage(&r, 5, 1, coded ? "{\"distribution\": {\"4\": 0.4, \"8\": 0.6}, \"min_pool\": \"1000B\", \"mode\": \"as_coded\", \"defrag\": \"off\"}" :
+            "{\"distribution\": {\"4\": 0.4, \"8\": 0.6}, \"min_pool\": \"1000B\", \"defrag\": \"off\"}", 8);
+        r.tier[0].capacity = "3400B";
+        r.plan.contract.overflow = ES_TRIM;
+        *rig_token(&r, 0, ES_PREFILL, false) = 0;
+        *rig_token(&r, 0, ES_PREFILL, true) = 1;
+        *rig_token(&r, 0, ES_DECODE, false) = 1;
+        expect_ok(&r);
+        assert_int_equal(rig_count(&r, "cache.misses"), coded ? 3 : 2);
+        assert_int_equal(rig_count(&r, "tiers.cache.allocator.pools.8bit.experts"), 1);
+        assert_int_equal(rig_count(&r, "tiers.cache.allocator.pools.4bit.experts"), 1);
+        if (coded)
+            assert_int_equal(rig_count(&r, "tiers.cache.allocator.hidden_hits"), 1);
+        assert_int_equal(rig_view(&r)->tier[0].block[1].pool, coded ? 0 : 1);
+        assert_int_equal(rig_view(&r)->tier[0].resident[0], coded ? 2 : 3);
+        rig_close(&r);
+    }
+}
+
+/* The same, and while 0 is pinned at home 1 comes to lie where it lay. */
+static void as_coded_it_is_loaded_again_where_it_lies(void **state)
+{
+    (void)state;
+    rig r;
+    stage(&r, 5, 1, "{\"distribution\": {\"4\": 0.4, \"8\": 0.6}, \"min_pool\": \"1000B\", \"mode\": \"as_coded\", \"defrag\": \"off\"}", 8);
+    r.tier[0].capacity = "3400B";
+    r.plan.contract.overflow = ES_TRIM;
+    for (int i = 0; i < 2; i++) {
+        *rig_token(&r, 0, ES_PREFILL, false) = 0;
+        *rig_token(&r, 0, ES_PREFILL, true) = 1;
+    }
+    expect_ok(&r);
+    assert_int_equal(rig_count(&r, "cache.misses"), 3);
+    assert_int_equal(rig_count(&r, "cache.fetched_bytes"), 3000);
+    assert_int_equal(rig_count(&r, "tiers.cache.allocator.hidden_hits"), 1);
+    assert_int_equal(rig_count(&r, "tiers.cache.allocator.pools.8bit.spilled_in"), 1);     /* its block was its own */
+    assert_int_equal(rig_view(&r)->tier[0].resident[0], 3);
+    rig_close(&r);
+}
+
 /* A policy knows of no pools: lru names the oldest of those who would help. Expert 3 has 8 bits. */
 static void victims_come_from_the_pool_that_is_full(void **state)
 {
@@ -340,6 +387,8 @@ int main(void)
         cmocka_unit_test(aliased_slots_make_hits_that_are_none),
         cmocka_unit_test(an_expert_spills_when_it_is_told_to),
         cmocka_unit_test(what_is_pinned_makes_others_spill),
+        cmocka_unit_test(as_coded_what_spilled_is_not_found),
+        cmocka_unit_test(as_coded_it_is_loaded_again_where_it_lies),
         cmocka_unit_test(victims_come_from_the_pool_that_is_full),
         cmocka_unit_test(what_does_not_go_with_places_is_refused),
     };

@@ -109,6 +109,21 @@ static void a_copy_takes_the_time_of_its_precision(void **state)
     rig_close(&r);
 }
 
+/* 100 bytes and 200, computed in 50 ns, of which each needs 30 ns more to be decoded at 2 bits. */
+static void decoding_is_part_of_computing(void **state)
+{
+    (void)state;
+    static const uint16_t ids[] = {69, 69, 69, 5};
+    static const es_time decode[] = {30, 30, 0, 0};
+    rig r;
+    stage(&r, true, "5000B", ids, 2, 0);
+    r.plan.decode_ns = decode;
+    expect_ok(&r);
+    assert_int_equal((int64_t)(es_json_at(r.report, "time.total_s")->valuedouble * 1e9 + 0.5), 180 + 280 + 80 + 850);
+    assert_true(rig_view(&r)->times->expert_gpu == 3 * 80 + 50);
+    rig_close(&r);
+}
+
 /* A guess names an expert; what comes is the object that its layer will ask for. */
 static void a_guess_comes_at_the_precision_that_is_wanted(void **state)
 {
@@ -227,6 +242,17 @@ static void bytes_follow_the_bits(void **state)
     es_config_free(config);
 }
 
+static void decoding_is_a_time_or_a_rate(void **state)
+{
+    (void)state;
+    es_config *config = NULL;
+    const es_plan *plan = NULL;
+    es_err err = {0};
+    assert_int_equal(plan_of("{\"bits\": {\"2\": 0.25, \"4\": 0.5, \"8\": 0.25}, \"decode\": {\"2\": \"30us\", \"4\": \"1GB/s\"}}", &config, &plan, &err), ES_OK);
+    assert_true(plan->decode_ns[1] == 30000 && plan->decode_ns[2] == 67633152 && plan->decode_ns[4] == 0);
+    es_config_free(config);
+}
+
 static void what_is_no_distribution_is_refused(void **state)
 {
     (void)state;
@@ -240,6 +266,9 @@ static void what_is_no_distribution_is_refused(void **state)
         {"{\"bits\": [2, 4]}", "a list of bits goes with catalog.assign \"file\""},
         {"{\"bits\": [2, 4], \"assign\": \"file\"}", "catalog.file: is missing"},
         {"{\"bits\": 4, \"bytes\": {\"8\": \"1MiB\"}}", "catalog.bytes.8: is none of catalog.bits"},
+        {"{\"bits\": 4, \"decode\": {\"2\": \"1us\"}}", "catalog.decode.2: is none of catalog.bits"},
+        {"{\"bits\": 4, \"decode\": {\"4\": \"1GiB\"}}", "catalog.decode.4: \"1GiB\" is neither a time such as \"30us\" nor a rate such as \"200GB/s\""},
+        {"{\"bits\": 4, \"decode\": {\"4\": 5}}", "catalog.decode.4: found a number, needs a time"},
         {"{\"bits\": {\"4\": 1}, \"assign\": \"popularity\", \"calibrate\": \"none.csv\"}", "catalog.calibrate: "},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -282,6 +311,8 @@ int main(void)
         cmocka_unit_test(there_are_as_many_objects_as_experts),
         cmocka_unit_test(room_is_made_for_bytes),
         cmocka_unit_test(a_copy_takes_the_time_of_its_precision),
+        cmocka_unit_test(decoding_is_part_of_computing),
+        cmocka_unit_test(decoding_is_a_time_or_a_rate),
         cmocka_unit_test(a_guess_comes_at_the_precision_that_is_wanted),
         cmocka_unit_test(shares_become_experts),
         cmocka_unit_test(the_most_used_get_the_widest_or_the_narrowest),
