@@ -1,8 +1,9 @@
 /* Options: see option.h.
  *
  * The default of a row passes even outside the row's bounds: a row may use such a value for "not set", and what
- * es_options_echo writes must parse again. For the same reason null is taken and written where the default is no value at all. */
-#include "sim/base/option.h"
+ * es_options_echo writes must parse again. For the same reason null is taken and written where the default is no value at all.
+ * What people and editors are told of the rows is in option_manual.c. */
+#include "sim/base/option_inside.h"
 
 #include <assert.h>
 #include <math.h>
@@ -14,18 +15,9 @@
 
 /* ---- what the types are ---- */
 
-typedef struct option_type {
-    const char *word;           /* in descriptions; an ENUM lists its choices in both */
-    const char *needs;          /* in errors */
-    const char *schema;         /* JSON Schema's name; NULL: anything */
-    const char *pattern;        /* of a quantity */
-    bool number;                /* has bounds */
-    es_unit unit;               /* when there is a pattern */
-} option_type;
-
 #define OPTION_QUANTITY "^0$|^-?[0-9.]+(e[+-]?[0-9]+)? *"
 
-static const option_type option_types[] = {
+const option_type option_types[] = {
     [ES_OPT_BOOL] = { .word = "true or false", .needs = "true or false", .schema = "boolean" },
     [ES_OPT_INT] = { .word = "whole number", .needs = "a whole number", .schema = "integer", .number = true },
     [ES_OPT_REAL] = { .word = "number", .needs = "a number", .schema = "number", .number = true },
@@ -41,31 +33,19 @@ static const option_type option_types[] = {
     [ES_OPT_JSON] = { .word = "JSON", .needs = "anything" },
 };
 
-/* Room for a field of any type. */
-typedef union option_field {
-    bool truth;
-    int choice;
-    int64_t whole;
-    double real;
-    const char *text;
-    es_reals reals;
-    const es_json *json;
-} option_field;
-
-static bool option_has_bounds(const es_option *row)
+bool option_has_bounds(const es_option *row)
 {
     return option_types[row->type].number && row->min < row->max;
 }
 
-/* The default is no value: absent, or a number without end, which in a whole field is INT64_MAX (ES_NEVER, no limit). */
-static bool option_may_be_null(const es_option *row)
+bool option_may_be_null(const es_option *row)
 {
     bool real = row->type == ES_OPT_REAL || row->type == ES_OPT_RATE;
     bool endless = option_types[row->type].number && !(fabs(row->def) < (real ? INFINITY : 0x1p63));
     return !row->required && (endless || row->type == ES_OPT_JSON || (row->type == ES_OPT_TEXT && !row->def_text));
 }
 
-static size_t option_choice_count(const es_option *row)
+size_t option_choice_count(const es_option *row)
 {
     size_t count = 0;
     while (row->choices && row->choices[count])
@@ -80,13 +60,13 @@ static int64_t option_whole(double value)
     return !(value < 0x1p63) ? INT64_MAX : value < -0x1p63 ? INT64_MIN : (int64_t)value;    /* NaN too is no value */
 }
 
-static void option_add_names(es_text *out, const char *const *names, size_t count)
+void option_add_names(es_text *out, const char *const *names, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         es_text_add(out, "%s%s", i ? ", " : "", names[i]);
 }
 
-static void option_add_type(es_text *out, const es_option *row)
+void option_add_type(es_text *out, const es_option *row)
 {
     if (row->type == ES_OPT_ENUM) {
         es_text_add(out, "one of ");
@@ -98,8 +78,7 @@ static void option_add_type(es_text *out, const es_option *row)
         es_text_add(out, " (%s)", row->unit);
 }
 
-/* A value of the row in the words of a config: 0.7, 3.4ms. */
-static void option_add_number(es_text *out, const es_option *row, double value)
+void option_add_number(es_text *out, const es_option *row, double value)
 {
     if (option_types[row->type].pattern)
         es_text_unit(out, value, option_types[row->type].unit);
@@ -117,7 +96,7 @@ const es_option *es_options_find(const es_option *rows, const char *name)
 
 /* ---- defaults ---- */
 
-static void option_default(const es_option *row, void *field)
+void option_default(const es_option *row, void *field)
 {
     switch (row->type) {
     case ES_OPT_BOOL:
@@ -427,8 +406,7 @@ static void option_echo_whole(const es_option *row, int64_t value, const char *k
         option_echo_quantity(row, (double)value, key, object);
 }
 
-/* cJSON leaves the item to us when it cannot add it. */
-static void option_attach(es_json *object, const char *key, es_json *item)
+void option_attach(es_json *object, const char *key, es_json *item)
 {
     if (!cJSON_AddItemToObject(object, key, item))
         cJSON_Delete(item);
@@ -441,7 +419,7 @@ static void option_echo_reals(const es_reals *reals, const char *key, es_json *o
         cJSON_AddItemToArray(list, cJSON_CreateNumber(reals->at[i]));
 }
 
-static void option_echo(const es_option *row, const void *field, const char *key, es_json *object)
+void option_echo(const es_option *row, const void *field, const char *key, es_json *object)
 {
     switch (row->type) {
     case ES_OPT_BOOL:
@@ -480,135 +458,4 @@ void es_options_echo(const es_option *rows, const void *target, es_json *object)
 {
     for (const es_option *row = rows; row && row->name; row++)
         option_echo(row, (const char *)target + row->offset, row->name, object);
-}
-
-/* ---- for people and editors ---- */
-
-static void option_add_default(es_text *out, const es_option *row)
-{
-    if (row->required)
-        es_text_add(out, "required");
-    else if (row->type == ES_OPT_TEXT && row->def_text)
-        es_text_add(out, "\"%s\"", row->def_text);
-    else if (row->type == ES_OPT_REALS)
-        es_text_add(out, "[]");
-    else if (option_may_be_null(row))
-        es_text_add(out, "none");
-    else if (row->type == ES_OPT_BOOL)
-        es_text_add(out, row->def != 0.0 ? "true" : "false");
-    else if (row->type == ES_OPT_ENUM)
-        es_text_add(out, "%s", row->choices[(int)row->def]);
-    else
-        option_add_number(out, row, row->def);
-}
-
-static void option_add_bounds(es_text *out, const es_option *row)
-{
-    if (isfinite(row->min)) {
-        es_text_add(out, isfinite(row->max) ? "" : "at least ");
-        option_add_number(out, row, row->min);
-    }
-    if (isfinite(row->max)) {
-        es_text_add(out, isfinite(row->min) ? " to " : "at most ");
-        option_add_number(out, row, row->max);
-    }
-}
-
-void es_options_describe(const es_option *rows, const char *indent, es_text *out)
-{
-    for (const es_option *row = rows; row && row->name; row++) {
-        es_text_add(out, "%s%s: ", indent, row->name);
-        option_add_type(out, row);
-        es_text_add(out, row->required ? ", " : ", default ");
-        option_add_default(out, row);
-        if (option_has_bounds(row)) {
-            es_text_add(out, ", ");
-            option_add_bounds(out, row);
-        }
-        es_text_add(out, "%s\n", row->tunable ? ", tunable" : "");
-        if (row->help)
-            es_text_add(out, "%s    %s\n", indent, row->help);
-    }
-}
-
-/* A bar would end the cell. */
-static void option_add_cell(es_text *out, const char *text)
-{
-    for (; *text; text++)
-        es_text_add(out, *text == '|' ? "\\%c" : "%c", *text);
-}
-
-void es_options_markdown(const es_option *rows, const char *prefix, es_text *out)
-{
-    for (const es_option *row = rows; row && row->name; row++) {
-        es_text_add(out, "| `%s%s` | ", prefix, row->name);
-        option_add_type(out, row);
-        es_text_add(out, " | ");
-        option_add_default(out, row);
-        es_text_add(out, " | ");
-        if (option_has_bounds(row))
-            option_add_bounds(out, row);
-        es_text_add(out, " | ");
-        option_add_cell(out, row->help ? row->help : "");
-        es_text_add(out, "%s |\n", row->tunable ? " Tunable." : "");
-    }
-}
-
-static void option_add_limit(es_json *schema, const char *key, double limit)
-{
-    if (isfinite(limit))
-        es_json_add_real(schema, key, limit);
-}
-
-/* `type` is one name, or a list of names when 0 or null is taken as well. */
-static void option_schema_type(const es_option *row, es_json *schema)
-{
-    const option_type *type = &option_types[row->type];
-    bool zero = type->pattern, null = option_may_be_null(row);
-    if (!zero && !null) {
-        es_json_add_text(schema, "type", type->schema);
-        return;
-    }
-    es_json *list = es_json_add_array(schema, "type");
-    cJSON_AddItemToArray(list, cJSON_CreateString(type->schema));
-    if (zero)
-        cJSON_AddItemToArray(list, cJSON_CreateString("number"));
-    if (null)
-        cJSON_AddItemToArray(list, cJSON_CreateString("null"));
-}
-
-static void option_schema(const es_option *row, es_json *schema)
-{
-    const option_type *type = &option_types[row->type];
-    if (type->schema)
-        option_schema_type(row, schema);
-    if (row->type == ES_OPT_ENUM)
-        option_attach(schema, "enum", cJSON_CreateStringArray(row->choices, (int)option_choice_count(row)));
-    es_json *number = schema;
-    if (row->type == ES_OPT_REALS) {
-        number = es_json_add_object(schema, "items");
-        es_json_add_text(number, "type", "number");
-    }
-    if (type->pattern) {        /* limits concern numbers, patterns texts: the only number is 0 */
-        es_json_add_text(schema, "pattern", type->pattern);
-        es_json_add_int(schema, "minimum", 0);
-        es_json_add_int(schema, "maximum", 0);
-    } else if (option_has_bounds(row)) {
-        bool list = row->type == ES_OPT_REALS;
-        option_add_limit(number, "minimum", list ? row->min : fmin(row->min, row->def));
-        option_add_limit(number, "maximum", list ? row->max : fmax(row->max, row->def));
-    }
-    if (!row->required) {
-        option_field field;
-        option_default(row, &field);
-        option_echo(row, &field, "default", schema);
-    }
-    if (row->help)
-        es_json_add_text(schema, "description", row->help);
-}
-
-void es_options_schema(const es_option *rows, es_json *properties)
-{
-    for (const es_option *row = rows; row && row->name; row++)
-        option_schema(row, es_json_add_object(properties, row->name));
 }

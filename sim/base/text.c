@@ -308,3 +308,19 @@ void es_text_count(es_text *out, int64_t count)
         es_text_put(out, digits + i, 1);
     }
 }
+
+size_t es_text_utf8(const char *p, size_t left)
+{
+    static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+    unsigned char c = (unsigned char)*p;
+    size_t length = c < 0x80 ? 1 : c < 0xc0 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf8 ? 4 : 0;
+    if (length > left)
+        return 0;
+    uint32_t code = c & (0x7fu >> length);
+    for (size_t i = 1; i < length; i++) {
+        if (((unsigned char)p[i] & 0xc0) != 0x80)
+            return 0;
+        code = code << 6 | ((unsigned char)p[i] & 0x3fu);
+    }
+    return length > 1 && (code < least[length] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000)) ? 0 : length;
+}

@@ -37,4 +37,7 @@ void es_text_bytes(es_text *out, double bytes);
 void es_text_duration(es_text *out, double ns);
 void es_text_count(es_text *out, int64_t count);
 
+/* Length of the UTF-8 character at p, 0 when it is none: cut short, overlong, half a surrogate pair or beyond U+10FFFF. */
+size_t es_text_utf8(const char *p, size_t left);
+
 #endif

@@ -311,6 +311,26 @@ static void summary_routing(const es_json *r, es_text *out)
     }
 }
 
+/* In the unit of the room. */
+static void summary_beyond(const es_json *r, es_text *out)
+{
+    const bool bytes = strcmp(summary_text(r, "capacity.counts"), "bytes") == 0;
+    if (!cJSON_IsTrue(es_json_at(r, "capacity.beyond_population")))
+        return;
+    summary_label(out, "note");
+    es_text_add(out, "more room (");
+    if (bytes) {
+        es_text_bytes(out, summary_number(r, "capacity.slots_or_bytes"));
+        es_text_add(out, ") than all experts take (");
+        es_text_bytes(out, summary_number(r, "capacity.population_bytes"));
+    } else {
+        summary_count(out, summary_number(r, "capacity.slots_or_bytes"));
+        es_text_add(out, " slots) than there are experts (");
+        summary_count(out, summary_number(r, "capacity.objects"));
+    }
+    es_text_add(out, ")\n");
+}
+
 /* What one must know before one believes the rest. */
 static void summary_warnings(const es_json *r, es_text *out)
 {
@@ -325,14 +345,7 @@ static void summary_warnings(const es_json *r, es_text *out)
         summary_label(out, "note");
         es_text_add(out, "non-causal: some part reads the future; no engine can do this\n");
     }
-    if (cJSON_IsTrue(es_json_at(r, "capacity.beyond_population"))) {
-        summary_label(out, "note");
-        es_text_add(out, "more room (");
-        summary_count(out, summary_number(r, "capacity.slots_or_bytes"));
-        es_text_add(out, " %s) than there are experts (", summary_text(r, "capacity.counts"));
-        summary_count(out, summary_number(r, "capacity.objects"));
-        es_text_add(out, ")\n");
-    }
+    summary_beyond(r, out);
     summary_routing(r, out);
     double missing = summary_number(r, "provenance.trace.missing_cells");
     if (missing > 0) {

@@ -310,6 +310,8 @@ def main():
         # more room than there are experts is no error, but a note says so
         done = subprocess.run([TOOL, 'run', 'config.json', '--set', 'tiers.cache.capacity=9slots'], capture_output=True, text=True)
         check.equal('slots beyond the population', (done.returncode, 'note          more room (9 slots) than there are experts (6)' in done.stdout), (0, True))
+        done = subprocess.run([TOOL, 'run', 'config.json', '--set', 'tiers.cache.capacity=1KiB'], capture_output=True, text=True)
+        check.equal('bytes beyond the population', (done.returncode, 'note          more room (1 KiB) than all experts take (600 B)' in done.stdout), (0, True))
         # a name is no way out of the folder of results
         json.dump(dict(CONFIG, name='../up'), open('up.json', 'w'))
         subprocess.run([TOOL, 'run', 'up.json', 'config.json', '--out', 'here', '--quiet'], check=True)

@@ -66,6 +66,11 @@ def main():
     check.equal('rows of one seed', {row['seed'] for row in rows}, {'001'})
     check.equal('two runs each', {row['as_coded']['n'] for row in rows if row.get('experiment')}, {2})
     check.equal('verdicts', {row['verdict'] for row in rows} <= {'reproduced', 'not reproduced', 'cannot be run', 'baseline'}, True)
+    for row in rows:
+        figures = [row['as_coded'], row['as_documented']]
+        check.equal('shape of %s' % row['id'], ({'seed', 'id', 'claimed', 'as_coded', 'as_documented', 'verdict'} <= set(row),
+                    all(one is None or {'mean', 'sd', 'n'} <= set(one) for one in figures), (row['claimed'] is None) == (row['verdict'] == 'baseline')), (True, True, True))
+    check.equal('some rows have no documented rule', {row['as_documented'] is None for row in rows}, {True, False})
     upstream = [row['id'] for row in json.loads(run('--claims', CLAIMS, '--json', '-n', '1', '003').stdout)['rows'] if row['verdict'] == 'refuted upstream']
     check.equal('what its own project refutes', upstream, ['throughput', 'heaps_acquired'])
     check.equal('an unknown seed', (run('--claims', CLAIMS, '999').returncode, 'it has no rows of seed 999' in run('--claims', CLAIMS, '999').stderr), (2, True))

@@ -52,9 +52,18 @@ static const es_predictor es_predictor_teller = {
 
 /* ---- the machine ---- */
 
-static void stage(rig *r, bool timed, uint32_t layers, const char *capacity, const char *gpu)
+/* The decode tokens: "0 12|3" is 0 in layer 0, then 1 and 2 in layer 1; the second token wants 3 in layer 0. */
+static void stage(rig *r, bool timed, uint32_t layers, const char *capacity, const char *gpu, const char *tokens)
 {
     rig_open(r, layers, 8, 2, 2, 4);
+    for (uint16_t *at = rig_token(r, 0, ES_DECODE, false), *layer = at; *tokens; tokens++) {
+        if (*tokens == '|')
+            at = layer = rig_token(r, 0, ES_DECODE, false);
+        else if (*tokens == ' ')
+            at = layer += 2;
+        else
+            *at++ = (uint16_t)(*tokens - '0');
+    }
     rig_plain(r, timed, capacity, "{\"latency\": 0, \"rate\": \"1GB/s\"}", rig_text(r, "{\"dense\": \"400ns\", \"expert\": \"300ns\"%s}", gpu));
     rig_observe(r, "summary");
     rig_observe(r, "audit");
@@ -65,20 +74,6 @@ static void tells(rig *r, teller *t, es_point point, int cost)
     t->points = 1u << point;
     r->plan.predictor = rig_own(&es_predictor_teller.part, t, "predictor");
     r->plan.compute.guess_cost = cost;
-}
-
-/* A decode token: per layer the experts, "0 12" is 0 in layer 0, then 1 and 2 in layer 1. */
-static void token(rig *r, const char *text)
-{
-    uint16_t *ids = rig_token(r, 0, ES_DECODE, false);
-    for (uint32_t layer = 0, k = 0; *text; text++) {
-        if (*text == ' ') {
-            layer++;
-            k = 0;
-        } else {
-            ids[layer * 2 + k++] = (uint16_t)(*text - '0');
-        }
-    }
 }
 
 static void go(rig *r)
@@ -115,8 +110,7 @@ static void before_its_lookup_a_guess_is_worth_what_its_copy_costs(void **state)
     for (int cost = 0; cost < COSTS; cost++) {
         rig r;
         teller t = {.say = {"0:9"}};
-        stage(&r, true, 1, "4slots", "");
-        token(&r, "0");
+        stage(&r, true, 1, "4slots", "", "0");
         tells(&r, &t, ES_BEFORE_LOOKUP, cost);
         go(&r);
         expect_times(&r, total[cost], total[cost] - 700, 0, 0, 0);
@@ -133,8 +127,7 @@ static void serial_guesses_come_one_after_another(void **state)
     (void)state;
     rig r;
     teller t = {.say = {"1:9 0:8"}};
-    stage(&r, true, 1, "4slots", "");
-    token(&r, "0");
+    stage(&r, true, 1, "4slots", "", "0");
     tells(&r, &t, ES_BEFORE_LOOKUP, SERIAL);
     go(&r);                                 /* copies 400-1400-2400, expert 0 until 2700 */
     expect_times(&r, 2700, 2000, 0, 0, 0);
@@ -148,8 +141,7 @@ static void serial_guesses_without_room_are_dropped(void **state)
     (void)state;
     rig r;
     teller t = {.say = {"1:9 0:8"}};
-    stage(&r, true, 1, "1slots", "");
-    token(&r, "0");
+    stage(&r, true, 1, "1slots", "", "0");
     tells(&r, &t, ES_BEFORE_LOOKUP, SERIAL);
     r.plan.compute.protect_guesses = true;
     go(&r);
@@ -167,10 +159,7 @@ static void without_a_clock_they_are_all_there(void **state)
     for (int cost = 0; cost < COSTS; cost++) {
         rig r;
         teller t = {.say = {"1:9 0:8"}};
-        stage(&r, false, 1, "2slots", "");
-        token(&r, "0");
-        token(&r, "2");                     /* drives out 1 (lru) */
-        token(&r, "1");
+        stage(&r, false, 1, "2slots", "", "0|2|1");        /* 2 drives out 1 (lru) */
         tells(&r, &t, ES_BEFORE_LOOKUP, cost);
         go(&r);
         expect_cache(&r, "hits", 2);
@@ -187,10 +176,7 @@ static void a_guess_is_looked_up_when_its_turn_comes(void **state)
     for (int timed = 0; timed < 2; timed++) {
         rig r;
         teller t = {.say = {"1:9 0:8"}};
-        stage(&r, timed, 1, "2slots", "");
-        token(&r, "0");
-        token(&r, "2");
-        token(&r, "1");
+        stage(&r, timed, 1, "2slots", "", "0|2|1");
         tells(&r, &t, ES_BEFORE_LOOKUP, SERIAL);
         go(&r);
         if (timed)
@@ -207,8 +193,7 @@ static void the_layer_at_hand_is_the_first_of_those_ahead(void **state)
     (void)state;
     rig r;
     teller t = {.say = {"0:9", "1:9"}};
-    stage(&r, true, 2, "4slots", "");
-    token(&r, "0 1");
+    stage(&r, true, 2, "4slots", "", "0 1");
     tells(&r, &t, ES_BEFORE_LOOKUP, SERIAL);
     r.plan.compute.lookahead = 2;
     go(&r);                                 /* gate 400, copies until 2400, expert until 2700, dense until 3100, expert until 3400 */
@@ -231,8 +216,7 @@ static void after_the_gate_the_layer_waits_for_serial_guesses(void **state)
     for (int cost = 0; cost < COSTS; cost++) {
         rig r;
         teller t = {.say = {"", "0:9"}};
-        stage(&r, true, 2, "4slots", "");
-        token(&r, "0 0");
+        stage(&r, true, 2, "4slots", "", "0 0");
         tells(&r, &t, ES_AFTER_GATE, cost);
         go(&r);
         expect_times(&r, want[cost].total, want[cost].stall, 0, 0, 0);
@@ -248,9 +232,7 @@ static void a_step_waits_for_serial_guesses_of_the_one_before(void **state)
     (void)state;
     rig r;
     teller t = {.say = {"1:9"}};
-    stage(&r, true, 1, "4slots", ", \"predict\": \"100ns\"");
-    token(&r, "0");
-    token(&r, "1");
+    stage(&r, true, 1, "4slots", ", \"predict\": \"100ns\"", "0|1");
     tells(&r, &t, ES_STEP_END, SERIAL);
     go(&r);
     expect_times(&r, 3500, 2000, 100, 0, 0);
@@ -266,9 +248,7 @@ static void a_guess_leaves_when_the_answer_is_there(void **state)
 {
     (void)state;
     rig r;
-    stage(&r, true, 2, "4slots", ", \"predict\": \"100ns\"");
-    token(&r, "0 0");
-    token(&r, "0 1");
+    stage(&r, true, 2, "4slots", ", \"predict\": \"100ns\"", "0 0|0 1");
     rig_guess(&r)[2] = 1;
     r.plan.predictor = rig_part(&r, ES_KIND_PREDICTOR, "recorded", NULL, "predictor");
     go(&r);
@@ -282,8 +262,7 @@ static void a_question_before_the_lookup_delays_it(void **state)
     (void)state;
     rig r;
     teller t = {.say = {"0:9"}};
-    stage(&r, true, 1, "4slots", ", \"predict\": \"100ns\", \"lookup\": \"50ns\"");
-    token(&r, "01");
+    stage(&r, true, 1, "4slots", ", \"predict\": \"100ns\", \"lookup\": \"50ns\"", "01");
     tells(&r, &t, ES_BEFORE_LOOKUP, SERIAL);
     go(&r);     /* answer 500, copy of 0 until 1500, lookup until 1600, expert 0 until 1900, copy of 1 until 2600, expert until 2900 */
     expect_times(&r, 2900, 1700, 100, 100, 0);
@@ -296,8 +275,7 @@ static void each_lookup_is_paid_before_the_copies(void **state)
 {
     (void)state;
     rig r;
-    stage(&r, true, 1, "4slots", ", \"lookup\": \"50ns\"");
-    token(&r, "01");
+    stage(&r, true, 1, "4slots", ", \"lookup\": \"50ns\"", "01");
     go(&r);     /* looked up at 500; copies until 1500 and 2500, experts until 1800 and 2800 */
     expect_times(&r, 2800, 1700, 0, 100, 0);
     rig_close(&r);
@@ -307,9 +285,7 @@ static void a_victim_is_paid_before_the_next_expert(void **state)
 {
     (void)state;
     rig r;
-    stage(&r, true, 1, "1slots", ", \"evict\": \"30ns\"");
-    token(&r, "0");
-    token(&r, "1");
+    stage(&r, true, 1, "1slots", ", \"evict\": \"30ns\"", "0|1");
     go(&r);     /* until 1700; gate 2100, copy until 3100, evict until 3130, expert until 3430 */
     expect_times(&r, 3430, 2000, 0, 30, 0);
     rig_close(&r);
@@ -317,9 +293,7 @@ static void a_victim_is_paid_before_the_next_expert(void **state)
 
 static void reader(rig *r, int overlap)
 {
-    stage(r, true, 1, "4slots", "");
-    token(r, "0");
-    token(r, "01");
+    stage(r, true, 1, "4slots", "", "0|01");
     r->plan.compute.overlap = overlap;
     r->tier[0].access = rig_part(r, ES_KIND_TIMING, "affine", "{\"rate\": \"10GB/s\"}", "tiers.cache.access");
 }
@@ -351,9 +325,7 @@ static void a_slowed_gpu_reads_and_predicts_slower(void **state)
     rig_close(&r);
     /* question 400-600, expert 1400-1700; question 2100-2200, expert until 2500 */
     teller t = {.say = {""}};
-    stage(&r, true, 1, "4slots", ", \"predict\": \"100ns\"");
-    token(&r, "0");
-    token(&r, "0");
+    stage(&r, true, 1, "4slots", ", \"predict\": \"100ns\"", "0|0");
     tells(&r, &t, ES_AFTER_GATE, SERIAL);
     r.channel[1].slowed_by = rig_json(&r, "{\"link\": 0.5}");
     go(&r);
@@ -365,8 +337,7 @@ static void a_tier_that_nobody_reads_has_no_access(void **state)
 {
     (void)state;
     rig r;
-    stage(&r, true, 1, "4slots", "");
-    token(&r, "0");
+    stage(&r, true, 1, "4slots", "", "0");
     r.tier[1].access = rig_part(&r, ES_KIND_TIMING, "constant", "{\"time\": \"1us\"}", "tiers.host.access");
     assert_int_equal(rig_run(&r), ES_EINPUT);
     assert_string_equal(r.err.text, "tiers.host.access: events do not read from host, which has no compute unit");
@@ -379,8 +350,7 @@ static uint64_t fetched(int64_t top, double confidence)
 {
     rig r;
     teller t = {.say = {"", "1:2 2:8 3:9 4:8 5:5"}};
-    stage(&r, false, 2, "8slots", "");
-    token(&r, "0 0");
+    stage(&r, false, 2, "8slots", "", "0 0");
     tells(&r, &t, ES_AFTER_GATE, LINK);
     r.plan.compute.guess_top = top;
     r.plan.compute.guess_confidence = confidence;

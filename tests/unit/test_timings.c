@@ -41,13 +41,18 @@ static es_cost bench_cost(const bench *b, es_op op)
     return b->timing->cost(b->self, &op);
 }
 
+static void expect_cost(const bench *b, es_op op, es_time fixed, es_time work)
+{
+    es_cost cost = bench_cost(b, op);
+    assert_int_equal(cost.fixed, fixed);
+    assert_int_equal(cost.work, work);
+}
+
 static void constant_takes_its_time_whatever_the_operation(void **state)
 {
     (void)state;
     bench b = bench_new(&es_timing_constant, "{\"time\": \"3.4ms\"}", 1);
-    es_cost cost = bench_cost(&b, (es_op){ .kind = ES_OP_COPY, .bytes = 1 << 30, .count = 9 });
-    assert_int_equal(cost.fixed, 3400000);
-    assert_int_equal(cost.work, 0);
+    expect_cost(&b, (es_op){ .kind = ES_OP_COPY, .bytes = 1 << 30, .count = 9 }, 3400000, 0);
     bench_free(&b);
 }
 
@@ -60,9 +65,7 @@ static void an_affine_copy_costs_what_the_oracle_of_the_timed_core_says(void **s
         { 2654208, 106168 }, { 3059712, 122388 }, { 13219200, 528768 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        es_cost cost = bench_cost(&b, (es_op){ .kind = ES_OP_COPY, .bytes = cases[i].bytes, .count = 1 });
-        assert_int_equal(cost.fixed, 10000);
-        assert_int_equal(cost.work, cases[i].work);
+        expect_cost(&b, (es_op){ .kind = ES_OP_COPY, .bytes = cases[i].bytes, .count = 1 }, 10000, cases[i].work);
     }
     bench_free(&b);
 }
@@ -72,19 +75,15 @@ static void affine_terms_add_up_and_are_rounded_apart(void **state)
     (void)state;
     bench b = bench_new(&es_timing_affine,
         "{\"latency\": \"20us\", \"per_object\": \"3ns\", \"per_token\": \"7ns\", \"per_context\": 0.25, \"rate\": \"2GB/s\"}", 1);
-    es_cost cost = bench_cost(&b, (es_op){ .kind = ES_OP_DENSE, .bytes = 3, .count = 4, .tokens = 5, .context = 6 });
-    assert_int_equal(cost.fixed, 20012);
-    assert_int_equal(cost.work, 2 + 35 + 8);        /* 1.5 and 7.5 round up each: 45, not 44 */
+    expect_cost(&b, (es_op){ .kind = ES_OP_DENSE, .bytes = 3, .count = 4, .tokens = 5, .context = 6 }, 20012, 2 + 35 + 8);        /* 1.5 and 7.5 round up each: 45, not 44 */
     bench_free(&b);
 
     b = bench_new(&es_timing_affine, "{}", 1);
-    cost = bench_cost(&b, (es_op){ .kind = ES_OP_EXPERT, .bytes = INT64_MAX, .count = UINT32_MAX, .tokens = UINT32_MAX });
-    assert_int_equal(cost.fixed, 0);
-    assert_int_equal(cost.work, 0);
+    expect_cost(&b, (es_op){ .kind = ES_OP_EXPERT, .bytes = INT64_MAX, .count = UINT32_MAX, .tokens = UINT32_MAX }, 0, 0);
     bench_free(&b);
 
     b = bench_new(&es_timing_affine, "{\"rate\": \"1B/s\", \"per_token\": \"0.9s\"}", 1);
-    cost = bench_cost(&b, (es_op){ .kind = ES_OP_COPY, .bytes = INT64_MAX, .count = 1, .tokens = UINT32_MAX });
+    es_cost cost = bench_cost(&b, (es_op){ .kind = ES_OP_COPY, .bytes = INT64_MAX, .count = 1, .tokens = UINT32_MAX });
     assert_true(cost.work > 0);                     /* bounded, not wrapped */
     bench_free(&b);
 }
@@ -110,12 +109,8 @@ static void a_table_is_exact_at_its_points_and_a_power_law_between(void **state)
     assert_int_equal(table_ns(&b, 160000, 1, 0), 800000);   /* and the last */
     assert_int_equal(table_ns(&b, 0, 1, 0), 0);
     assert_int_equal(table_ns(&b, 40000, 10, 0), 200000);   /* ten copies of 4000 bytes */
-    es_cost cost = bench_cost(&b, (es_op){ .kind = ES_OP_COPY, .bytes = 1000, .count = 1 });
-    assert_int_equal(cost.fixed, 3000);
-    assert_int_equal(cost.work, 7000);
-    cost = bench_cost(&b, (es_op){ .kind = ES_OP_COPY, .bytes = 40, .count = 1 });
-    assert_int_equal(cost.fixed, 2000);                     /* never more than the whole */
-    assert_int_equal(cost.work, 0);
+    expect_cost(&b, (es_op){ .kind = ES_OP_COPY, .bytes = 1000, .count = 1 }, 3000, 7000);
+    expect_cost(&b, (es_op){ .kind = ES_OP_COPY, .bytes = 40, .count = 1 }, 2000, 0);        /* never more than the whole */
     bench_free(&b);
 }
 
@@ -255,9 +250,7 @@ static void jitter_of_no_variation_is_the_affine_cost(void **state)
 {
     (void)state;
     bench b = bench_new(&es_timing_jitter, "{\"latency\": \"10us\", \"rate\": \"25GB/s\", \"cv\": 0}", 1);
-    es_cost cost = bench_cost(&b, (es_op){ .kind = ES_OP_COPY, .bytes = 3059712, .count = 1 });
-    assert_int_equal(cost.fixed, 10000);
-    assert_int_equal(cost.work, 122388);
+    expect_cost(&b, (es_op){ .kind = ES_OP_COPY, .bytes = 3059712, .count = 1 }, 10000, 122388);
     bench_free(&b);
 }
 

@@ -81,12 +81,17 @@ static void teach(stage *s)
     stage_gate(s, 3, 0, "3");
 }
 
+static void taught(stage *s, const char *options)
+{
+    stage_of(s, options);
+    teach(s);
+}
+
 static void one_witness_of_full_weight_is_believed_to_the_count(void **state)
 {
     (void)state;
     stage s;
-    stage_of(&s, "{\"layers\": 1, \"token\": false, \"weight\": 1, \"most\": 8}");
-    teach(&s);
+    taught(&s, "{\"layers\": 1, \"token\": false, \"weight\": 1, \"most\": 8}");
     expect_guesses(&s, 1, false, "69 70 64 65 66 67 68 71");
     expect_sure(&s, 1, 69, (2 + 4 * 2.125 / 4) / 7);
     expect_sure(&s, 1, 70, (1 + 4 * 1.125 / 4) / 7);
@@ -98,8 +103,7 @@ static void half_the_weight_takes_the_root_of_what_it_says(void **state)
 {
     (void)state;
     stage s;
-    stage_of(&s, "{\"layers\": 1, \"token\": false, \"most\": 8}");
-    teach(&s);
+    taught(&s, "{\"layers\": 1, \"token\": false, \"most\": 8}");
     double five = 2.125 / 4 * sqrt((2 / (2.125 / 4) + 4) / 7), six = 1.125 / 4 * sqrt((1 / (1.125 / 4) + 4) / 7), other = 0.125 / 4 * sqrt(4. / 7);
     double sum = five + six + 6 * other;
     expect_sure(&s, 1, 69, five / sum);
@@ -214,8 +218,7 @@ static void guesses_of_too_little_confidence_are_left_out(void **state)
 {
     (void)state;
     stage s;
-    stage_of(&s, "{\"layers\": 1, \"token\": false, \"weight\": 1, \"most\": 8, \"least\": 0.3}");
-    teach(&s);
+    taught(&s, "{\"layers\": 1, \"token\": false, \"weight\": 1, \"most\": 8, \"least\": 0.3}");
     expect_guesses(&s, 1, false, "69 70");
     stage_close(&s);
 }
