@@ -1,6 +1,6 @@
 """docs/memory-pools.md: its table is what the tool says.
 
-    pools.py --update       writes the table anew
+    memory_pools.py --update       writes the table anew
 """
 import json
 import os
@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.join(ROOT, 'tests', 'support'))
 import tool
 
 PAGE, CONFIG = os.path.join(ROOT, 'docs', 'memory-pools.md'), os.path.join(ROOT, 'configs', 'seeds', '003-metal-pool.json')
-BEGIN, END = '<!-- begin: pools.py -->\n', '<!-- end -->\n'
+BEGIN, END = '<!-- begin: memory_pools.py -->\n', '<!-- end -->\n'
 COMPACT = ['compaction=true', 'compaction_interval=100ms']
 
 # what it is, settings of the allocator
@@ -47,7 +47,7 @@ def main():
         with open(PAGE, 'w') as f:
             f.write(before + BEGIN + '\n' + table() + '\n' + END + after)
         return
-    check = tool.Check('pools')
+    check = tool.Check('memory_pools')
     check.equal('docs/memory-pools.md', printed.strip('\n'), table().strip('\n'))
     check.close()
 
