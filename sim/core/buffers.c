@@ -194,6 +194,7 @@ static void buffers_ask(buffers *b, const es_buffer_op *op)
     } else {
         b->placed++;
         b->spilled += place == ES_SPILLED;
+        b->placed_sum += (double)op->bytes;
         buffers_pay(b, ES_OP_ALLOC, block->bytes, 1, &b->pool);
     }
     b->requests++;

@@ -48,7 +48,7 @@ typedef struct buffers {
     uint64_t missed;            /* fallbacks and refusals that the curve has */
     uint64_t live, live_peak, beside, compactions, moves;   /* beside: of those that live, outside of the heaps */
     int64_t moved_bytes, bytes_largest, live_bytes, live_bytes_peak;
-    double bytes_sum;
+    double bytes_sum, placed_sum;   /* of requests; of those that the pool had room for */
     uint32_t pools, pools_first, warmed;
     es_time setup, dense, pool, device, host, made, resident, moving;   /* where the time went; made: heaps added later */
     es_time first;              /* of the first step */

@@ -51,6 +51,7 @@ static void buffers_report_counts(const buffers *b, es_json *out)
     es_json_add_int(out, "fallback", (int64_t)b->fallback);
     es_json_add_int(out, "refused", (int64_t)b->refused);
     es_json_add_real(out, "hit_rate", buffers_ratio((double)b->placed, requests));
+    es_json_add_real(out, "hit_rate_bytes", buffers_ratio(b->placed_sum, b->bytes_sum));
     es_json_add_real(out, "fallback_rate", buffers_ratio((double)(b->fallback + b->refused), requests));
     es_json_add_int(out, "released", (int64_t)b->released);
     es_json_add_int(out, "released_again", (int64_t)b->again);

@@ -318,6 +318,7 @@ static void every_figure_of_a_small_run_is_known(void **state)
     says(r, "buffers.fallback", 2);
     says(r, "buffers.hit_rate", 0.6);
     says(r, "buffers.fallback_rate", 0.4);
+    says(r, "buffers.hit_rate_bytes", (524288 + 524288 + 262144.) / (524288 + 524288 + 1048576 + 262144 + 2097152));
     says(r, "buffers.released", 4);
     says(r, "buffers.leaked", 1);
     says(r, "buffers.leaked_bytes", 262144);
