@@ -25,6 +25,7 @@ typedef struct es_step {                /* one forward pass */
     const uint8_t *residency;           /* same shape, what the recording engine saw: 0 miss, 1 hit, 2 prefetched; NULL likewise */
     const uint16_t *guess;              /* [tokens][layers][guesses], recorded predictions FOR that layer; ES_NO_EXPERT fills; NULL likewise */
     const float *guess_confidence;      /* same shape; NULL likewise */
+    bool train;                         /* forward, backward and update; else forward only */
     uint64_t record;                    /* first line or row of the step in its file, for messages */
 } es_step;
 
@@ -43,6 +44,7 @@ typedef struct es_trace_info {          /* strings and arrays live as long as th
     uint64_t missing_cells;             /* (token, layer) pairs without a row */
     bool counted;                       /* the totals above are known; a stream may learn them only at its end */
     bool has_weights, has_residency;
+    bool has_training;                  /* some steps train */
     bool synthetic, uniform;            /* uniform: independent and equally likely ids, its hit rate is only capacity / population */
     const char *sha256;                 /* of the file, or for the native format of its content as recorded when written */
     const char *provenance;             /* JSON text: generator and its options, or where it was imported from; "" when unknown */

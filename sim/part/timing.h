@@ -15,7 +15,8 @@ typedef enum es_op_kind {
     ES_OP_EXPERT,               /* one expert: tokens it serves, bytes of its weights */
     ES_OP_ACCESS,               /* an event reads what it found in a tier: count objects, bytes of all */
     ES_OP_PREDICT,              /* count questions to the predictor */
-    ES_OP_LOOKUP, ES_OP_EVICT   /* cache management: count objects, count victims */
+    ES_OP_LOOKUP, ES_OP_EVICT,  /* cache management: count objects, count victims */
+    ES_OP_UPDATE                /* an optimizer step of one expert: bytes of its weights */
 } es_op_kind;
 
 typedef struct es_op {
@@ -24,6 +25,7 @@ typedef struct es_op {
     uint32_t count;             /* objects; 1 for a single copy */
     uint32_t tokens;
     uint32_t context;           /* position of the newest token */
+    bool backward;              /* DENSE, EXPERT: the backward pass of it */
     uint64_t step, object, occurrence;  /* coordinates for timings that draw */
 } es_op;
 

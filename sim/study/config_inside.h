@@ -14,7 +14,7 @@
 
 typedef struct config_top {     /* the top level; JSON rows are sections of their own */
     const char *name, *brief;
-    const es_json *plugins, *machine, *trace, *model, *tiers, *channels, *links, *catalog, *compute, *policy, *predictor, *dispatcher, *router, *tuner, *contract, *observers;
+    const es_json *plugins, *machine, *trace, *model, *tiers, *channels, *links, *catalog, *compute, *training, *policy, *predictor, *dispatcher, *router, *tuner, *contract, *observers;
     int clock;
     bool bounds, stream, force;
     int64_t seed, replication;
@@ -72,6 +72,7 @@ es_code config_channels(es_config *config, es_json *echo, es_err *err);
 es_code config_links(es_config *config, es_json *echo, es_err *err);
 es_code config_catalog(es_config *config, es_json *echo, es_err *err);
 es_code config_compute(es_config *config, es_json *echo, es_err *err);
+es_code config_training(es_config *config, es_json *echo, es_err *err);
 es_code config_observers(es_config *config, es_json *echo, es_err *err);
 
 /* ---- model.c ---- */
