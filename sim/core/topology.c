@@ -438,7 +438,7 @@ static es_code topology_links(es_run *run, es_err *err)
 
 es_code es_topology_open(es_run *run, es_err *err)
 {
-    run->trains = es_train_any(run);
+    run->trains = run->view.trains = es_train_any(run);
     es_code code = topology_channels(run, err);
     if (code == ES_OK)
         code = topology_tiers(run, err);
