@@ -213,12 +213,27 @@ def check_goldens(check):
                     {key: (got[key] + operations(flush['links'])[key]) * ns for key, ns in (('h2d', 43904), ('d2h', 43904), ('read', 375616), ('write', 463424))})
 
 
+# a training run that does use the tiers, under the rules of both versions
+BUSY = [
+    ('004-train', (), {}), ('004-train', ('tiers.hbm.write_back=dirty', 'tiers.dram.write_back=dirty'), {'gpu_evict': 'dirty', 'cpu_evict': 'dirty'}),
+    ('004-v1', (), seed004.V1), ('004-v1', ('tiers.dram.write_every=10',), dict(seed004.V1, period=10)),
+    ('004-v1', ('tiers.dram.write_through=true',), dict(seed004.V1, period=1)),
+]
+
+
 def check_train(check):
     """Seven episodes of one expert each in 16 slots: nothing ever leaves, but for the flush."""
     result = variant('004-train')
     got = operated(result)
     check.equal('train', (got['gpu_miss'], got['gpu_hit'], got['evict'], result['cache']['assignments']), (7, 193, 0, 200))
     check.equal('train, flushed', operations(result['flush']['links']), {'h2d': 0, 'd2h': 7, 'read': 0, 'write': 7})
+    for config, sets, rules in BUSY:
+        a = dict(seed004.README_TRAIN, envs_per_batch=8, episode_len=5, slots=8, cpu=16)
+        result = variant(config, 'trace.source.envs_per_batch=8', 'trace.source.episode_length=5', 'tiers.hbm.capacity=8slots', 'tiers.dram.capacity=16slots', *sets)
+        store, _ = seed004.run(seed004.train_steps, a, train=True, rates=seed004.FREE, **rules)
+        what = ', '.join((config,) + sets)
+        check.equal(what, added(operations(result['links']), operations(result['flush']['links'])), of_links(store.count))
+        check.equal(what + ', updates', result['training']['updates'], store.count['update'])
 
 
 def variant(config, *sets):
