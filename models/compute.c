@@ -1,11 +1,13 @@
 /* Compute: what a layer costs on a gpu or cpu, and managing the cache of its experts. dense + dense_token * (tokens - 1) + context * position for the dense part,
  * expert + token * tokens served for an expert, or its bytes over a memory rate where that takes longer (a small batch reads all
- * weights of the expert: it is bound by memory, not by arithmetic; see Roofline, Williams et al. 2009). */
+ * weights of the expert: it is bound by memory, not by arithmetic; see Roofline, Williams et al. 2009). A backward pass takes `backward`
+ * times its forward pass: it computes gradients of activations and of weights, two products for one. */
 #include "sim/part/timing.h"
 
 typedef struct compute {
     int64_t dense, dense_token, expert, token, predict, lookup, evict;
-    double context, rate;
+    int64_t update;
+    double context, rate, backward;
 } compute;
 
 static const es_option compute_options[] = {
@@ -17,6 +19,8 @@ static const es_option compute_options[] = {
     {.name = "rate", .type = ES_OPT_RATE, .offset = offsetof(compute, rate), .min = 0, .max = 1e15, .help = "Memory rate at which an expert's weights are read: its compute takes at least bytes / rate; 0: no such bound."},
     {.name = "predict", .type = ES_OPT_TIME, .offset = offsetof(compute, predict), .min = 0, .max = 9e15, .help = "One question to the predictor; compute stands still."},
     {.name = "lookup", .type = ES_OPT_TIME, .offset = offsetof(compute, lookup), .min = 0, .max = 9e15, .help = "Looking up one expert; compute stands still."},
+    {.name = "backward", .type = ES_OPT_REAL, .offset = offsetof(compute, backward), .def = 2, .min = 0, .max = 100, .help = "Times of the forward pass that a backward pass of the dense part or of an expert takes."},
+    {.name = "update", .type = ES_OPT_TIME, .offset = offsetof(compute, update), .min = 0, .max = 9e15, .help = "One optimizer step of one expert."},
     {.name = "evict", .type = ES_OPT_TIME, .offset = offsetof(compute, evict), .min = 0, .max = 9e15, .help = "Giving up one expert; paid before the next expert is computed."},
     {0},
 };
@@ -34,7 +38,11 @@ static es_cost compute_cost(void *self, const es_op *op)
         es_time read = s->rate > 0 ? es_ns_round((double)op->bytes * 1e9 / s->rate) : 0;
         if (read > cost.work)
             cost.work = read;
+    } else if (op->kind == ES_OP_UPDATE) {
+        cost.work = s->update;
     }
+    if (op->backward)
+        cost.work = es_ns_round((double)cost.work * s->backward);
     return cost;
 }
 

@@ -238,7 +238,7 @@ static es_code assemble(es_run *run, es_err *err)
     ES_NEED(es_bus_open(run), "listeners");
     const es_plan_tier *serving = &plan->tiers[run->serving];
     ES_NEED(es_grace_open(run, serving->grace, serving->grace_yields, plan->compute.protect_guesses), "grace");
-    if ((code = assemble_clock(run, err)) != ES_OK || (code = es_charge_open(run, err)) != ES_OK)
+    if ((code = es_train_open(run, err)) != ES_OK || (code = assemble_clock(run, err)) != ES_OK || (code = es_charge_open(run, err)) != ES_OK)
         return code;
     es_assemble_conclude(run);
     if (run->code != ES_OK)

@@ -16,6 +16,8 @@ static inline void channel_from(es_run *run, es_xfer *x, uint32_t link)
 {
     x->hopping = false;
     x->link = (uint16_t)es_make_link(run, link, x->object);
+    if (!x->begun)
+        x->bytes = x->left = run->link[x->link].weight * run->bytes[x->object >> 6];
     channel_enter(run, x, false);
 }
 
@@ -161,12 +163,14 @@ void es_channel_write_back(es_run *run, uint32_t from, uint32_t to, es_oid objec
     es_xfer *x = &run->tier[to].xfer[object];
     const es_tier_view *low = &run->tier_view[to];
     if (x->queued || x->running || x->hopping) {
-        channel_write_more(run, x, changed);
+        channel_write_more(run, x, changed || (run->tier[from].dirty && es_mask_has(run->tier[from].dirty, object)));
         return;
     }
+    const uint32_t link = run->tier[to].way[from];
+    const int64_t bytes = run->link[link].weight * run->bytes[object >> 6];
     const bool over = low->home || (low->resident[object >> 6] | low->outbound[object >> 6]) & es_bit(object);  /* it has room there */
-    *x = (es_xfer){.object = object, .tier = (uint16_t)to, .link = (uint16_t)run->tier[to].way[from], .kind = ES_CLASS_WRITE, .transient = over,
-        .changed = changed, .order = run->asks++, .place = ES_NONE, .bytes = run->bytes[object >> 6], .left = run->bytes[object >> 6]};
+    *x = (es_xfer){.object = object, .tier = (uint16_t)to, .link = (uint16_t)link, .kind = ES_CLASS_WRITE, .transient = over,
+        .changed = changed, .order = run->asks++, .place = ES_NONE, .bytes = bytes, .left = bytes};
     if (!over)
         low->queued[object >> 6] |= es_bit(object);
     channel_enter(run, x, false);
@@ -234,7 +238,7 @@ es_time es_channel_expert_ns(es_run *run, uint32_t unit, es_oid object, uint32_t
 es_time es_channel_dense_ns(es_run *run, uint32_t tokens, uint32_t context)
 {
     es_chan *chan = &run->chan[run->gpu];
-    es_op op = {.kind = ES_OP_DENSE, .count = 1, .tokens = tokens, .context = context, .step = run->composer.steps, .object = run->composer.layer,
+    es_op op = {.kind = ES_OP_DENSE, .count = 1, .tokens = tokens, .context = context, .backward = run->composer.backward, .step = run->composer.steps, .object = run->composer.layer,
         .occurrence = run->composer.events};
     return es_channel_op_ns(run, chan->timing, chan->timing_state, "channel", chan->view->name, &op);
 }

@@ -264,7 +264,7 @@ static void charge_ask_before(es_run *run, es_due *due)
 void es_charge_gate(es_run *run)
 {
     run->charge.accessed = false;
-    if (run->points >> ES_BEFORE_LOOKUP & 1 && run->composer.event.first)
+    if (run->points >> ES_BEFORE_LOOKUP & 1 && run->composer.event.first && !run->composer.backward)
         charge_after(run, ES_CHARGE_OBJECT(ES_CHARGE_PREDICT), charge_cost(run, ES_OP_PREDICT, es_guess_questions(run)), charge_ask_before);
     else
         charge_lookup(run, NULL);

@@ -66,6 +66,8 @@ es_code es_composer_step(es_run *run, bool *more, es_err *err);
 /* Begins a layer of the step; then es_composer_event yields its events one by one; false when there are no more. */
 void es_composer_layer(es_run *run, uint32_t layer);
 bool es_composer_event(es_run *run);
+/* The same for the layer at this place of the step, forwards or back. */
+void es_composer_place(es_run *run, uint32_t place);
 void es_composer_fault(es_run *run, uint32_t row);      /* the row lists an expert twice */
 es_code es_composer_rewind(es_run *run, es_err *err);
 /* Fills run->future by one pass over the source; with lists when `peek`. Counts uses when `popularity` is not NULL. */
@@ -178,6 +180,17 @@ es_code es_flush_open(es_run *run, es_err *err);
 es_code es_flush_go(es_run *run, es_err *err);
 void es_flush_report(const es_run *run, es_json *out);
 
+/* ---- train: the way back ---- */
+bool es_train_any(const es_run *run);               /* may some step train? */
+es_code es_train_open(es_run *run, es_err *err);
+es_code es_train_step(es_run *run);                 /* a step begins; only where run->trains, as all below */
+void es_train_ended(es_run *run);
+es_time es_train_expert_ns(es_run *run, es_oid object, uint32_t tokens);    /* of the event at hand, on its way back */
+void es_train_update(es_run *run, es_oid object);   /* its backward pass is computed: once in a step it is updated */
+void es_train_update_event(es_run *run, bool hits); /* clock none: all of the event, or its hits */
+void es_train_resync(es_run *run, es_oid object);   /* its gradient has come: the new weights go up */
+void es_train_report(const es_run *run, es_json *out);
+
 /* ---- dirty: what was changed is written down ---- */
 es_code es_dirty_open(es_run *run, es_err *err);
 /* Is the copy written to the tier below when it leaves, whatever is there? */
@@ -189,6 +202,9 @@ static inline bool es_dirty_must(const es_run *run, uint32_t t, es_oid object)
     return tier->write_back == ES_WRITE_ALWAYS || (tier->dirty && es_mask_has(tier->dirty, object));
 }
 void es_dirty_make(es_run *run, uint32_t tier, es_oid object);      /* the copy there was changed */
+void es_dirty_write_all(es_run *run, uint32_t tier, bool changed);  /* what is there and would be written when it leaves, or only what was changed */
+void es_dirty_pass(es_run *run, uint32_t tier, es_oid object);      /* changed there, but not kept: it goes down at once */
+void es_dirty_put(es_run *run, uint32_t from, uint32_t to, es_oid object);  /* clock none: a change arrives */
 void es_dirty_copied(es_run *run, uint32_t tier, es_oid object);    /* its version is written down, whether the copy stays or has left */
 void es_dirty_left(es_run *run, uint32_t tier, uint32_t to, es_oid object);     /* it has left without a transfer, for `to` or for nowhere */
 void es_dirty_moved(es_run *run, uint32_t from, uint32_t to, es_oid object);    /* the only copy of its version is now in `to` */
@@ -201,7 +217,7 @@ static inline void es_link_count(es_run *run, uint32_t link, es_oid object)
     if (run->made && run->link[link].from == run->home)
         link = es_make_count(run, link, object);
     run->link[link].copies++;
-    run->link[link].bytes += run->bytes[object >> 6];
+    run->link[link].bytes += run->link[link].weight * run->bytes[object >> 6];
 }
 uint64_t es_dirty_held(const es_run *run, const es_tier *tier);     /* copies that are dirty now */
 void es_dirty_report(const es_run *run, const es_tier *tier, es_json *out);
@@ -338,7 +354,7 @@ void es_replay_next(es_run *run);                       /* the step's last layer
 void es_replay_stuck(es_run *run);                      /* the error: nothing is left to happen and the trace is not over */
 
 /* ---- layer: simulated clock ---- */
-void es_layer_begin(es_run *run, uint32_t layer);       /* its dense part; behind the last layer the step ends */
+void es_layer_begin(es_run *run, uint32_t place);       /* the dense part of the layer at this place of the step; behind the last it ends */
 void es_layer_first(es_run *run, es_due *due);          /* the first layer of the step at hand */
 void es_layer_look(es_run *run, es_due *due);           /* the event at hand is looked up */
 void es_layer_landed(es_run *run, es_xfer *xfer);       /* something the layer may wait for is there */

@@ -20,6 +20,8 @@ es_code es_dirty_open(es_run *run, es_err *err)
     for (uint32_t t = 0; t < run->tiers; t++) {
         es_tier *tier = &run->tier[t];
         run->writes |= tier->write_back != ES_WRITE_NEVER;
+        if (tier->write_back == ES_WRITE_NEVER && (tier->write_through || tier->write_every))
+            return es_err_set(err, ES_EINPUT, "tiers.%s.%s: its write_back is never", tier->name, tier->write_through ? "write_through" : "write_every");
         if (tier->write_back == ES_WRITE_NEVER)
             continue;
         if (tier->home)
@@ -29,8 +31,8 @@ es_code es_dirty_open(es_run *run, es_err *err)
         if (tier->demote == run->home && run->plan->tiers[run->home].holds == ES_HOLDS_NOTHING)
             return es_err_set(err, ES_EINPUT, "tiers.%s.write_back: tier %s holds nothing, so there is nothing to write to it", tier->name, run->tier[run->home].name);
     }
-    run->singly = run->tiers > 2 || run->writes || run->made;
-    for (uint32_t t = 0; run->writes && t < run->tiers; t++)
+    run->singly = run->tiers > 2 || run->writes || run->made || run->trains;
+    for (uint32_t t = 0; (run->writes || run->trains) && t < run->tiers; t++)
         ES_NEED(run->tier[t].dirty = es_new_mask(run), "tiers");
     return ES_OK;
 }
@@ -53,9 +55,17 @@ static void dirty_set(es_tier *tier, es_oid object)
     tier->dirty[object >> 6] |= es_bit(object);
 }
 
-void es_dirty_make(es_run *run, uint32_t t, es_oid object)
+/* A change arrives in the tier: it goes on at once where that is the rule. */
+static void dirty_came(es_run *run, uint32_t t, es_oid object)
 {
     dirty_set(&run->tier[t], object);
+    if (run->tier[t].write_through)
+        es_dirty_copied(run, t, object);
+}
+
+void es_dirty_make(es_run *run, uint32_t t, es_oid object)
+{
+    dirty_came(run, t, object);
 }
 
 void es_dirty_moved(es_run *run, uint32_t from, uint32_t to, es_oid object)
@@ -81,6 +91,13 @@ void es_dirty_left(es_run *run, uint32_t t, uint32_t to, es_oid object)
     dirty_set(&run->tier[to], object);
 }
 
+/* A change that nothing writes any further. */
+static void dirty_lose(es_tier *tier)
+{
+    tier->dirtied++;
+    tier->lost++;
+}
+
 /* ---- where there is no room ---- */
 
 static uint32_t dirty_below(const es_run *run, uint32_t t)
@@ -91,8 +108,26 @@ static uint32_t dirty_below(const es_run *run, uint32_t t)
 
 /* ---- clock none ---- */
 
-/* first: the tier that gave it up */
-static void dirty_put(es_run *run, uint32_t first, uint32_t from, uint32_t to, es_oid object, bool changed)
+/* Into a tier that has room for it: by demotion, or as a copy of what stays above. */
+static void dirty_enter(es_run *run, uint32_t from, uint32_t to, es_oid object, bool left)
+{
+    if (left) {
+        es_store_arrive(run, from, to, object);
+        return;
+    }
+    es_store_take(run, to, object);
+    es_bus_objects(run, ES_FACT_START, ES_DEMOTE, &object, 1, from, to);
+    es_store_land(run, to, object);
+    es_bus_objects(run, ES_FACT_LAND, ES_DEMOTE, &object, 1, from, to);
+    es_bus_objects(run, ES_FACT_ARRIVE_LOW, ES_DEMOTE, &object, 1, from, to);
+}
+
+typedef struct dirty_version { /* on its way down */
+    uint32_t first;             /* tier that it comes from */
+    bool left, changed;         /* its copy there is gone; it is newer than what is below */
+} dirty_version;
+
+static void dirty_put(es_run *run, dirty_version v, uint32_t from, uint32_t to, es_oid object)
 {
     es_tier *low = &run->tier[to];
     es_link_count(run, low->way[from], object);
@@ -103,28 +138,72 @@ static void dirty_put(es_run *run, uint32_t first, uint32_t from, uint32_t to, e
     if (es_mask_has(low->view->resident, object)) {
         es_rank_used(run, to, object);
     } else if (es_room_make(run, to, object, low->unit[object >> 6], ES_DEMOTE) == ES_ROOM_OK) {
-        es_store_arrive(run, first, to, object);
+        dirty_enter(run, v.first, to, object, v.left);
     } else {
         const uint32_t below = dirty_below(run, to);
         if (below != ES_NO_TIER)
-            dirty_put(run, first, to, below, object, changed);
-        else
-            low->lost += changed;
+            dirty_put(run, v, to, below, object);
+        if (below == ES_NO_TIER && v.changed)
+            dirty_lose(low);
         return;
     }
-    if (changed)
-        dirty_set(low, object);
+    if (v.changed)
+        dirty_came(run, to, object);
+}
+
+/* What home holds anew is not dirty there; where the copy has left meanwhile the whole expert comes. */
+void es_dirty_put(es_run *run, uint32_t from, uint32_t to, es_oid object)
+{
+    es_tier *low = &run->tier[to];
+    if (low->home)
+        return;
+    if (!es_mask_has(low->view->resident, object) && es_room_make(run, to, object, low->unit[object >> 6], ES_DEMOTE) == ES_ROOM_OK)
+        dirty_enter(run, from, to, object, false);
+    if (es_mask_has(low->view->resident, object)) {
+        es_rank_used(run, to, object);
+        dirty_came(run, to, object);
+    } else {
+        es_dirty_pass(run, to, object);
+    }
+}
+
+void es_dirty_pass(es_run *run, uint32_t t, es_oid object)
+{
+    const uint32_t below = dirty_below(run, t);
+    es_tier *tier = &run->tier[t];
+    if (below == ES_NO_TIER || tier->write_back == ES_WRITE_NEVER) {
+        dirty_lose(tier);
+        return;
+    }
+    tier->dirtied++;
+    tier->cleaned++;
+    if (run->view.timed)
+        es_channel_write_back(run, t, below, object, true);
+    else
+        dirty_put(run, (dirty_version){.first = t, .changed = true}, t, below, object);
+}
+
+void es_dirty_write_all(es_run *run, uint32_t t, bool changed)
+{
+    const es_tier *tier = &run->tier[t];
+    for (uint32_t w = 0; tier->dirty && w < run->view.words; w++)
+        for (uint64_t left = tier->view->resident[w] & (changed ? tier->dirty[w] : ~0ull); left; left &= left - 1) {
+            const es_oid object = w * 64 + (es_oid)__builtin_ctzll(left);
+            if (es_dirty_must(run, t, object))
+                es_dirty_copied(run, t, object);
+        }
 }
 
 void es_dirty_copied(es_run *run, uint32_t t, es_oid object)
 {
     es_tier *tier = &run->tier[t];
-    const bool changed = dirty_take(tier, object);
+    const bool stays = run->view.timed && es_mask_has(tier->view->resident, object);    /* it is read when the transfer begins */
+    const bool changed = !stays && dirty_take(tier, object);
     tier->cleaned += changed;
     if (run->view.timed)
         es_channel_write_back(run, t, tier->demote, object, changed);
     else
-        dirty_put(run, t, t, tier->demote, object, changed);
+        dirty_put(run, (dirty_version){t, !es_mask_has(tier->view->resident, object), changed}, t, tier->demote, object);
 }
 
 /* ---- simulated clock ---- */
@@ -132,6 +211,8 @@ void es_dirty_copied(es_run *run, uint32_t t, es_oid object)
 void es_dirty_begins(es_run *run, es_xfer *x)
 {
     es_tier *from = &run->tier[run->link[x->link].from];
+    if (x->gradient || x->tier == run->serving)
+        return;
     from->written++;
     if (!dirty_take(from, x->object))
         return;
@@ -145,28 +226,32 @@ static void dirty_onward(es_run *run, uint32_t t, es_oid object, bool changed)
     const uint32_t below = dirty_below(run, t);
     if (below != ES_NO_TIER)
         es_channel_write_back(run, t, below, object, changed);
-    else
-        run->tier[t].lost += changed;
+    else if (changed)
+        dirty_lose(&run->tier[t]);
 }
 
 void es_dirty_landed(es_run *run, es_xfer *x)
 {
     es_tier *low = &run->tier[x->tier];
     const uint32_t from = run->link[x->link].from;
-    const bool changed = x->changed, again = x->again;
-    x->changed = x->again = false;
+    const bool changed = x->changed, again = x->again, gradient = x->gradient;
+    x->changed = x->again = x->gradient = false;
+    if (x->tier == run->serving)
+        return;                             /* new weights from the host */
     if (!low->home) {
         if (x->transient)
             es_store_recall_at(run, x->tier, x->object);
         if (!es_mask_has(low->view->resident, x->object))
             dirty_onward(run, x->tier, x->object, changed);
         else if (changed)
-            dirty_set(low, x->object);
+            dirty_came(run, x->tier, x->object);
         if (x->transient && es_mask_has(low->view->resident, x->object))
             es_rank_used(run, x->tier, x->object);
     }
     if (again)
         es_channel_write_back(run, from, x->tier, x->object, true);
+    if (gradient)
+        es_train_resync(run, x->object);
 }
 
 bool es_dirty_comes(const es_run *run, es_oid object)

@@ -90,7 +90,9 @@ es_code es_composer_step(es_run *run, bool *more, es_err *err)
     c->request = c->step.token[c->row].request;
     c->fresh_request = !first && c->request != request;
     c->steps++;
-    c->plain = c->rows == 1 && c->whole && run->contract->unit != ES_ID && run->contract->judge == ES_JUDGE_EVENT && !c->routes;
+    c->train = run->trains && (run->plan->training.steps == ES_TRAIN_ALL || c->step.train);
+    c->places = run->view.layers << c->train;
+    c->plain = !c->train && c->rows == 1 && c->whole && run->contract->unit != ES_ID && run->contract->judge == ES_JUDGE_EVENT && !c->routes;
     *more = true;
     return ES_OK;
 }
@@ -209,7 +211,8 @@ void es_composer_layer(es_run *run, uint32_t layer)
     e->step = c->steps - 1;
     e->request = token->request;
     e->phase = token->phase;
-    e->counted = (int64_t)c->tokens >= run->contract->skip_tokens;
+    e->backward = c->backward;
+    e->counted = (int64_t)c->tokens >= run->contract->skip_tokens && !c->backward;
     e->rows = &c->step;
     e->mask = c->mask;
     e->hit = run->hit;
@@ -218,6 +221,15 @@ void es_composer_layer(es_run *run, uint32_t layer)
     e->last = false;
     if (c->routes)
         es_route_layer(run, layer);
+}
+
+void es_composer_place(es_run *run, uint32_t place)
+{
+    es_composer *c = &run->composer;
+    const uint32_t layers = run->view.layers;
+    c->place = place;
+    c->backward = place >= layers;
+    es_composer_layer(run, c->backward ? 2 * layers - 1 - place : place);
 }
 
 /* One element of the gathered list as an event of its own. */
@@ -356,7 +368,7 @@ static es_code future_event(es_run *run, const future_pass *p)
         es_oid object = es_object(e, e->list[i]);
         if (p->next)
             future_use(p, object, (uint32_t)e->index, run->view.objects + e->at + i);
-        if (p->popularity && e->phase == ES_DECODE)
+        if (p->popularity && e->phase == ES_DECODE && !e->backward)
             p->popularity[object]++;
     }
     if (p->list) {
@@ -379,8 +391,8 @@ static es_code future_walk(es_run *run, const future_pass *p, es_err *err)
                 return code;
             continue;
         }
-        for (uint32_t l = 0; l < run->view.layers; l++) {
-            es_composer_layer(run, l);
+        for (uint32_t l = 0; l < c->places; l++) {
+            es_composer_place(run, l);
             while (es_composer_event(run))
                 if ((code = future_event(run, p)) != ES_OK)
                     return code;
@@ -399,7 +411,7 @@ es_code es_future_fill(es_run *run, bool next, bool peek, uint64_t *popularity, 
 {
     es_future *f = &run->future;
     const es_trace_info *info = run->composer.info;
-    uint64_t positions = info->accesses * run->composer.slices, events = 0;
+    uint64_t positions = (info->accesses * run->composer.slices) << run->trains, events = 0;
     es_code code = ES_OK;
     if (!info->counted || peek) {
         code = future_walk(run, &(future_pass){0}, err);

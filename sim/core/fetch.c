@@ -163,6 +163,8 @@ static void fetch_one(es_run *run, es_oid object)
     es_bus_objects(run, ES_FACT_START, ES_DEMAND, &object, 1, from, run->serving);
     es_store_land(run, run->serving, object);
     es_bus_objects(run, ES_FACT_LAND, ES_DEMAND, &object, 1, from, run->serving);
+    if (run->composer.backward)
+        es_train_update(run, object);
 }
 
 /* The event needs more than its room: hits are computed first, in union order, then each miss as it lands; each may leave once

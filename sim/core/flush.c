@@ -100,17 +100,6 @@ static void flush_empty(es_run *run, uint32_t t)
     }
 }
 
-static void flush_write(es_run *run, uint32_t t)
-{
-    const uint64_t *resident = run->tier_view[t].resident;
-    for (uint32_t w = 0; w < run->view.words; w++)
-        for (uint64_t left = resident[w]; left; left &= left - 1) {
-            const es_oid object = w * 64 + (es_oid)__builtin_ctzll(left);
-            if (es_dirty_must(run, t, object))
-                es_dirty_copied(run, t, object);
-        }
-}
-
 /* How many tiers a copy may go down through from here. */
 static uint32_t flush_depth(const es_run *run, uint32_t t)
 {
@@ -137,7 +126,7 @@ es_code es_flush_go(es_run *run, es_err *err)
     for (uint32_t depth = run->tiers; depth > 0; depth--)
         for (uint32_t t = 0; t < run->tiers; t++)
             if (flush_depth(run, t) == depth) {
-                flush_write(run, t);
+                es_dirty_write_all(run, t, false);
                 flush_drain(run);
             }
     flush_end(run, f);

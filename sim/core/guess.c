@@ -230,7 +230,7 @@ void es_guess_gate(es_run *run)
         uint32_t t = run->pending_to[i];
         size_t w = object >> 6;
         bool wanted = w >= e->word && w < e->word + e->words && e->mask[w - e->word] & es_bit(object);
-        if (!wanted && (w < e->word || w >= e->word + e->words || !es_guess_is_for(run, object, e))) {
+        if (!wanted && (e->backward || w < e->word || w >= e->word + e->words || !es_guess_is_for(run, object, e))) {
             run->pending_to[kept] = (uint8_t)t;
             run->pending[kept++] = object;
             continue;

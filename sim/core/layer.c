@@ -18,6 +18,8 @@ static es_time layer_expert_ns(es_run *run, uint32_t place)
 {
     const es_event *e = &run->composer.event;
     uint32_t served = e->served ? e->served[place] : 1;
+    if (e->backward)
+        return es_train_expert_ns(run, es_object(e, e->list[place]), served);
     if (run->expert_ns && served == 1)
         return run->expert_ns[e->layer];
     return es_channel_expert_ns(run, run->gpu, es_object(e, e->list[place]), served);
@@ -77,7 +79,7 @@ static void layer_compute(es_run *run, uint32_t place, uint32_t channel)
         es_unit_until(run, run->gpu_unit, gpu->free_at);
     run->times.expert_gpu += cost;
     layer_span(run, ES_FACT_COMPUTE, run->gpu, object, ready, gpu->free_at);
-    if (run->wanted.waves) {
+    if (run->wanted.waves || e->backward) {
         es_computed *c = &run->wanted.computed[e->list[place]];
         c->object = object;
         c->due.fire = layer_computed;
@@ -113,9 +115,11 @@ void es_layer_go_on(es_run *run)
         layer_finish(run);
 }
 
-/* The compute of one expert has ended; in waves it may leave. */
+/* The compute of one expert has ended: on the way back it is updated, in waves it may leave. */
 static void layer_ended(es_run *run, es_oid object)
 {
+    if (run->composer.backward)
+        es_train_update(run, object);
     if (run->wanted.waves) {
         run->view.guard[object >> 6] &= ~(1ull << (object & 63));
         es_channels_unblock(run);
@@ -241,7 +245,7 @@ static void layer_ask(es_run *run)
 static void layer_hits(es_run *run)
 {
     const es_event *e = &run->composer.event;
-    if (!run->wanted.waves && !run->charge.on && run->expert_ns && !e->served && !run->gpu_unit && !es_bus_heard(run, ES_FACT_COMPUTE)) {
+    if (!run->wanted.waves && !run->charge.on && run->expert_ns && !e->served && !e->backward && !run->gpu_unit && !es_bus_heard(run, ES_FACT_COMPUTE)) {
         es_time cost = e->hits * run->expert_ns[e->layer];
         run->chan[run->gpu].free_at += cost;
         run->times.expert_gpu += cost;
@@ -280,7 +284,7 @@ static void layer_gate(es_run *run, es_due *due)
         if (run->code != ES_OK)
             run->stopped = true;
         else
-            es_layer_begin(run, run->composer.layer + 1);
+            es_layer_begin(run, run->composer.place + 1);
         return;
     }
     if (run->charge.on)
@@ -307,9 +311,9 @@ void es_layer_look(es_run *run, es_due *due)
     for (uint32_t w = 0; w < e->words; w++)
         wanted->waiting[w] = run->stay[w] = 0;
     /* 2. */
-    if (run->predictor) {
-        if (run->pending_count)
-            es_guess_gate(run);
+    if (run->pending_count)
+        es_guess_gate(run);
+    if (run->predictor && !e->backward) {
         es_channel_gate(run, e);
         es_grace_gate(run, e);
     }
@@ -332,7 +336,7 @@ void es_layer_look(es_run *run, es_due *due)
         layer_ask(run);
     /* 5. */
     run->chan[run->gpu].free_at = run->now;
-    if (run->charge.on && e->last)
+    if (run->charge.on && e->last && !e->backward)
         es_charge_question(run);
     if (wanted->overlap == ES_RESIDENT_FIRST) {
         layer_hits(run);
@@ -340,7 +344,7 @@ void es_layer_look(es_run *run, es_due *due)
         layer_advance(run, ES_NONE);
     }
     /* 6. */
-    if (run->predictor && e->last && !run->charge.asking)
+    if (run->predictor && e->last && !e->backward && !run->charge.asking)
         es_guess_ask(run);
     es_layer_go_on(run);
 }
@@ -361,13 +365,13 @@ static void layer_release(es_run *run, es_due *due)
     es_bus_event(run, &run->release);
     if (run->resizing)
         es_resize(run);
-    if (run->pending_count && e->last && e->layer + 1 < run->view.layers)
+    if (run->pending_count && e->last && run->composer.place + 1 < run->composer.places)
         es_guess_try(run);
     if (!e->last) {
         run->turn.fire = layer_gate;
         es_calendar_add(&run->calendar, &run->turn, run->now, ES_PHASE_GATE);
     } else {
-        es_layer_begin(run, e->layer + 1);
+        es_layer_begin(run, run->composer.place + 1);
     }
 }
 
@@ -379,15 +383,15 @@ void es_layer_first(es_run *run, es_due *due)
     es_layer_begin(run, 0);
 }
 
-void es_layer_begin(es_run *run, uint32_t layer)
+void es_layer_begin(es_run *run, uint32_t place)
 {
     es_composer *c = &run->composer;
-    if (layer == run->view.layers) {
+    if (place == c->places) {
         es_replay_next(run);
         return;
     }
-    es_composer_layer(run, layer);
-    if (layer == 0 || run->chan[run->gpu].timing_varies)   /* tokens and context are the same for all layers of a step */
+    es_composer_place(run, place);
+    if (place == 0 || place == run->view.layers || run->chan[run->gpu].timing_varies)   /* tokens and context are the same for all layers of a step */
         run->dense_ns = es_channel_dense_ns(run, c->rows, c->step.token[c->row + c->rows - 1].position);
     es_time dense = run->dense_ns;
     if (es_unit_slowed(run->gpu_unit)) {

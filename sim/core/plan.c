@@ -6,6 +6,10 @@ static const char *const plan_assigns[] = {"index", "popularity", "rarity", "ran
 static const char *const plan_keys[] = {"layer_expert", "expert", NULL};
 static const char *const plan_guess_costs[] = {"link", "serial", "free", NULL};
 static const char *const plan_overlaps[] = {"resident_first", "in_order", "barrier", NULL};
+static const char *const plan_train_steps[] = {"as_traced", "all", "none", NULL};
+static const char *const plan_updates[] = {"device", "host", NULL};
+static const char *const plan_optimizers[] = {"none", "momentum", "adam", NULL};
+static const char *const plan_exceeds[] = {"recompute", "refuse", NULL};
 static const char *const plan_holds[] = {"all", "touched", "nothing", NULL};
 static const char *const plan_write_rules[] = {"never", "absent", "dirty", "always", NULL};
 static const char *const plan_accesses[] = {"first", "every", NULL};
@@ -31,6 +35,9 @@ const es_option es_tier_options[] = {
     {.name = "write_back", .type = ES_OPT_ENUM, .offset = offsetof(es_plan_tier, write_back), .choices = plan_write_rules,
         .help = "What leaves for the tier of `demote` is a transfer over the link down: never (it costs nothing); when it was changed or the tier below has "
                 "none (absent); when it was changed, and the rest is dropped (dirty); or always, also what is below unchanged."},
+    {.name = "write_through", .type = ES_OPT_BOOL, .offset = offsetof(es_plan_tier, write_through), .help = "What is changed here is written down at once, and stays."},
+    {.name = "write_every", .type = ES_OPT_INT, .offset = offsetof(es_plan_tier, write_every), .min = 0, .max = 9e15, .unit = "steps",
+        .help = "Behind so many steps what was changed here is written down, and stays; 0: when it leaves."},
     {0},
 };
 
@@ -85,5 +92,19 @@ const es_option es_compute_options[] = {
         .help = "Of each answer of the predictor only so many are fetched, the surest first; 0: all, in its order."},
     {.name = "guess_confidence", .type = ES_OPT_REAL, .offset = offsetof(es_plan_compute, guess_confidence), .def = 0, .min = 0, .max = 1, .tunable = true,
         .help = "A guess less sure than this is not fetched."},
+    {0},
+};
+
+const es_option es_training_options[] = {
+    {.name = "steps", .type = ES_OPT_ENUM, .offset = offsetof(es_plan_training, steps), .choices = plan_train_steps,
+        .help = "Which steps train, that is go forward through the layers, backward through them and update what they used: those that the trace says, all, or none."},
+    {.name = "update", .type = ES_OPT_ENUM, .offset = offsetof(es_plan_training, update), .choices = plan_updates,
+        .help = "Each expert that a step used is updated once: on the device, whose copy is newer then than those below; or on the host, to which gradients "
+                "go down and from which the new weights come up, before the layer ends."},
+    {.name = "optimizer", .type = ES_OPT_ENUM, .offset = offsetof(es_plan_training, optimizer), .choices = plan_optimizers,
+        .help = "Its state beside the weights, which takes room and transfers below the device: none, once (momentum) or twice their size (adam)."},
+    {.name = "state_on_device", .type = ES_OPT_BOOL, .offset = offsetof(es_plan_training, state_on_device), .help = "The state of the optimizer goes up to the device with the weights."},
+    {.name = "exceed", .type = ES_OPT_ENUM, .offset = offsetof(es_plan_training, exceed), .choices = plan_exceeds,
+        .help = "A step that uses more experts than there is room for: those that have left are loaded and computed again on the way back (recompute), or it is an error (refuse)."},
     {0},
 };

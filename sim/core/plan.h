@@ -36,6 +36,8 @@ typedef struct es_plan_tier {   /* tiers.NAME */
     int64_t grace;              /* ns after its layer ended for which a used expert should stay (serving tier) */
     bool grace_yields;          /* a demand may take it all the same when nothing else will do */
     int write_back;             /* es_write_rule: when a demotion is a transfer over the link to `demote` */
+    bool write_through;         /* a change is written down at once */
+    int64_t write_every;        /* steps after which changes are written down; 0: when they leave */
     es_plan_part allocator;     /* NULL part: chosen by the unit of capacity */
     es_plan_part policy;        /* orders this tier alone; NULL part: the run's policy does (not for serving tiers) */
     es_plan_part allocation;    /* timing of allocations here (traces of buffers); NULL part: they cost nothing */
@@ -92,6 +94,18 @@ typedef struct es_plan_compute { /* compute */
     double guess_confidence;    /* only those at least so sure */
 } es_plan_compute;
 
+typedef enum es_train_steps { ES_TRAIN_AS_TRACED, ES_TRAIN_ALL, ES_TRAIN_NONE } es_train_steps;
+typedef enum es_update_on { ES_UPDATE_DEVICE, ES_UPDATE_HOST } es_update_on;
+typedef enum es_train_exceed { ES_EXCEED_RECOMPUTE, ES_EXCEED_REFUSE } es_train_exceed;
+
+typedef struct es_plan_training { /* training */
+    int steps;                  /* es_train_steps */
+    int update;                 /* es_update_on: where the optimizer steps */
+    int optimizer;              /* its state, in sizes of the weights: 0 none, 1 momentum, 2 adam */
+    bool state_on_device;       /* it goes up with the weights */
+    int exceed;                 /* es_train_exceed */
+} es_plan_training;
+
 typedef struct es_plan {
     const char *name;
     bool timed;                 /* clock: simulated */
@@ -112,6 +126,7 @@ typedef struct es_plan {
     const es_plan_start *start;         size_t start_count;
     es_plan_catalog catalog;
     es_plan_compute compute;
+    es_plan_training training;
     const es_plan_tier *tiers;          size_t tier_count;
     const es_plan_channel *channels;    size_t channel_count;
     const es_plan_link *links;          size_t link_count;
@@ -120,6 +135,6 @@ typedef struct es_plan {
     const es_plan_part *observers;      size_t observer_count;
 } es_plan;
 
-extern const es_option es_tier_options[], es_channel_options[], es_link_options[], es_catalog_options[], es_compute_options[];
+extern const es_option es_tier_options[], es_channel_options[], es_link_options[], es_catalog_options[], es_compute_options[], es_training_options[];
 
 #endif

@@ -11,19 +11,19 @@
 static void replay_instant(es_run *run)
 {
     es_event *e = &run->composer.event;
-    if (run->points >> ES_BEFORE_LOOKUP & 1 && e->first)
+    if (run->points >> ES_BEFORE_LOOKUP & 1 && e->first && !e->backward)
         es_guess_ask_before(run);
     if (run->hides)
         es_place_hide(run);
     uint32_t misses = layer_lookup(run);
     e->kept = NULL;
     run->exceeded = false;
-    if (misses == 0 && !run->predictor && run->levels == 1) {
+    if (misses == 0 && !run->predictor && run->levels == 1 && !e->backward) {
         es_bus_event(run, &run->use);
     } else {
         if (run->pending_count)
             es_guess_gate(run);
-        if (run->predictor)
+        if (run->predictor && !e->backward)
             es_grace_gate(run, e);
         layer_pin(run);
         if (run->decides)
@@ -31,10 +31,14 @@ static void replay_instant(es_run *run)
         if (run->levels > 1)
             es_levels_rise(run);
         es_bus_event(run, &run->use);
-        if (run->predictor && e->last)
+        if (run->predictor && e->last && !e->backward)
             es_guess_ask(run);
+        if (e->backward)
+            es_train_update_event(run, true);
         if (misses)
             es_fetch_instant(run, misses);
+        if (e->backward)
+            es_train_update_event(run, false);
         if (run->pending_count)
             es_guess_try(run);
         layer_unpin(run);
@@ -45,7 +49,7 @@ static void replay_instant(es_run *run)
     if (run->resizing)
         es_resize(run);
     /* what follows at once in time (the next event of the layer, the next step) comes before the copies of this instant */
-    if (run->pending_count && e->last && e->layer + 1 < run->view.layers)
+    if (run->pending_count && e->last && run->composer.place + 1 < run->composer.places)
         es_guess_try(run);
 }
 
@@ -75,6 +79,10 @@ static bool replay_next_step(es_run *run)
     }
     if (!more)
         return false;
+    if (run->trains && (code = es_train_step(run)) != ES_OK) {
+        run->code = code;
+        return false;
+    }
     if (run->composer.fresh_request && run->contract->reset)
         es_store_reset(run);
     if (run->predictor && !run->charge.on)      /* else it may take time: charge.c */
@@ -95,8 +103,8 @@ static es_code replay_none(es_run *run)
         if (run->quick.fits && run->composer.plain) {
             es_quick_step(run);
         } else {
-            for (uint32_t layer = 0; layer < run->view.layers; layer++) {
-                es_composer_layer(run, layer);
+            for (uint32_t place = 0; place < run->composer.places; place++) {
+                es_composer_place(run, place);
                 while (es_composer_event(run))
                     replay_instant(run);
             }
@@ -104,6 +112,8 @@ static es_code replay_none(es_run *run)
         if (run->code != ES_OK)
             break;
         replay_step_fact(run, ES_FACT_STEP_END);
+        if (run->trains)
+            es_train_ended(run);
     }
     return run->code;
 }
@@ -116,6 +126,8 @@ static void replay_end_step(es_run *run)
     *(es_step_phase(&run->composer) == ES_DECODE ? &run->times.decode_total : &run->times.prefill_total) += took;
     run->times.total += took;
     replay_step_fact(run, ES_FACT_STEP_END);
+    if (run->trains)
+        es_train_ended(run);
 }
 
 /* The next step begins; those in which nothing needs the calendar are done at once. */

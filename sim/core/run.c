@@ -15,7 +15,7 @@ es_code es_run_go(es_run *run, const es_progress *progress, es_err *err)
             run->chan_view[c].busy_ns = run->times.dense + run->times.expert_gpu;
     if (code == ES_OK && run->composer.steps == 0)
         return es_err_set(err, ES_EINPUT, "the trace has no steps to replay under contract.prefill \"%s\"", run->contract->prefill);
-    if (code == ES_OK && !run->composer.event.counted)
+    if (code == ES_OK && !run->composer.event.counted && !run->composer.event.backward)
         return es_err_set(err, ES_EINPUT, "contract.skip_tokens: %lld leaves nothing to count; %llu tokens were replayed", (long long)run->contract->skip_tokens,
             (unsigned long long)run->composer.tokens);
     if (code == ES_OK && es_bus_heard(run, ES_FACT_END))
@@ -192,6 +192,7 @@ es_code es_run_report(es_run *run, es_json *out, es_err *err)
     if (run->singly)
         es_links_report(run, run->link, es_json_add_object(out, "links"));
     es_flush_report(run, out);
+    es_train_report(run, out);
     for (uint32_t i = 0; i < run->observers && code == ES_OK; i++)
         if (run->observer[i]->verdict)
             code = run->observer[i]->verdict(run->observer_state[i], err);

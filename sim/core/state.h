@@ -15,7 +15,7 @@
  *   levels.c    several serving tiers          rank.c     a lower tier's own policy
  *   dirty.c     what was changed is written    make.c     experts that home does not hold yet
  *   flush.c     behind the last step           resize.c   tiers whose room changes
- *   place.c     where copies lie in a tier whose allocator places
+ *   train.c     the way back, and updates      place.c    where copies lie in a tier whose allocator places
  *   quick.c     the plainest run in fewer instructions, quick_timed.c with a clock */
 #ifndef ES_CORE_STATE_H
 #define ES_CORE_STATE_H
@@ -51,6 +51,7 @@ typedef struct es_xfer {
     bool via;                   /* a stage of a longer way: another tier asked for it */
     bool passing;               /* comes from a tier that let it through and does not hold it */
     bool changed;               /* write-back: of what is newer than below */
+    bool gradient;              /* write-back: of a gradient, which new weights answer */
     bool again;                 /* write-back: something newer waits for this one to end */
     bool awaited;               /* a guess for which compute stands still (charge.c) */
     es_time asked;
@@ -118,6 +119,7 @@ typedef struct es_link {
     uint32_t make;              /* from home: link that an expert takes which home does not hold yet; ES_NONE: this one */
     uint32_t counts;            /* link on which its copies are counted: itself, or for creations the one back to home */
     bool elastic;               /* its copies may be stretched: shared, limited or slowed (share.c) */
+    int64_t weight;             /* sizes of an expert that go over it */
     uint64_t copies;            /* that went over it, counted when they began */
     int64_t bytes;
     es_time busy_ns;            /* they took, at the full rate */
@@ -169,6 +171,9 @@ typedef struct es_tier {
     const char *name;
     bool home, serving, exclusive;
     int write_back;             /* es_write_rule */
+    bool write_through;
+    int64_t write_every;        /* steps; 0: never */
+    int64_t weight;             /* sizes of an expert that are kept here: its weights and the state of the optimizer */
     uint64_t *dirty;            /* [words] newer than what is below; NULL: nothing ever is */
     uint64_t dirtied, cleaned, lost;    /* copies that became dirty, were written down, left without having been */
     uint64_t written;           /* write-backs out of here */
@@ -216,6 +221,8 @@ typedef struct es_composer {
     bool routes;                /* the rows of a step are rewritten at their gates (route.c) */
     bool plain;                 /* every event of the step is one row as it stands in the trace (row.h) */
     uint32_t layer;             /* ordinal, while its events are walked */
+    bool train, backward;       /* the step goes back through its layers; it is on its way back */
+    uint32_t place, places;     /* of a layer in the step, of those: a step that trains passes each twice */
     uint32_t slices;            /* matrices that an expert is cut into; 1: it is not */
     bool whole;                 /* an expert's id is its index and a layer's objects are alike: not cut, of one precision */
     /* the union of the rows at hand; sub-events are cut from it */
@@ -324,6 +331,12 @@ typedef struct es_charge {      /* what takes time besides copies and compute (c
     uint32_t next, held_count;
 } es_charge;
 
+typedef struct es_training {    /* train.c */
+    uint64_t *updated, *used;   /* [words] in the step at hand; scratch */
+    uint32_t host;              /* tier that the serving one is filled from */
+    uint64_t steps, updates, again, gradients, resyncs;
+} es_training;
+
 typedef struct es_grace_node {
     uint32_t prev, next;        /* in order of ending; linked to itself when not in grace */
     es_time until;
@@ -428,6 +441,8 @@ struct es_run {
     bool hides;                 /* lookups of the serving tier may not find what is there (place.c) */
     uint64_t *reading;          /* [words] scratch: what may not leave a lower tier; NULL with two tiers */
 
+    bool trains;                /* some steps train */
+    es_training train;
     es_quick quick;
     es_grace grace;
     es_charge charge;

@@ -181,7 +181,7 @@ static es_code topology_room(es_run *run, es_tier *tier, const es_plan_tier *row
         return es_err_set(err, ES_EINPUT, "tiers.%s.capacity: \"%s\" is in bytes, but neither the trace nor the model says how large an expert is; "
             "set model.expert_bytes or give the capacity in slots", row->name, row->capacity);
     for (uint32_t w = 0; w < view->words; w++) {
-        tier->unit[w] = allocator ? allocator->unit(state, run->bytes[w]) : bytes ? run->bytes[w] : 1;
+        tier->unit[w] = allocator ? allocator->unit(state, tier->weight * run->bytes[w]) : bytes ? tier->weight * run->bytes[w] : 1;
         if (tier->unit[w] < 1)
             return es_err_set(err, ES_EINTERNAL, "tiers.%s.allocator: %s says that an expert of %lld bytes takes %lld %s; it must take at least 1", row->name,
                 allocator->part.name, (long long)run->bytes[w], (long long)tier->unit[w], tier->counts);
@@ -279,6 +279,8 @@ static es_code topology_tiers(es_run *run, es_err *err)
         tier->home = tier->view->home = row->home;
         tier->exclusive = row->exclusive;
         tier->write_back = row->write_back;
+        tier->write_through = row->write_through;
+        tier->write_every = row->write_every;
         tier->compute = tier->demote = ES_NONE;
         if (row->home && run->home != ES_NO_TIER)
             return es_err_set(err, ES_EINPUT, "tiers.%s.home: tier %s is home already; exactly one tier holds every expert from the start", row->name,
@@ -296,6 +298,8 @@ static es_code topology_tiers(es_run *run, es_err *err)
     for (uint32_t t = 0; t < run->tiers; t++) {
         const es_plan_tier *row = &plan->tiers[t];
         es_tier *tier = &run->tier[t];
+        const bool state = run->trains && (!tier->serving || run->plan->training.state_on_device);
+        tier->weight = 1 + (state ? run->plan->training.optimizer : 0);
         tier->view->first_bucket = view->buckets;
         view->buckets += view->per_layer ? view->layers : 1;
         tier->view->resident = es_new_mask(run);
@@ -417,6 +421,10 @@ static es_code topology_links(es_run *run, es_err *err)
         run->chans++;
     }
     run->view.channels = run->chans;
+    for (uint32_t i = 0; i < run->links; i++) {
+        const es_tier *from = &run->tier[run->link[i].from], *to = &run->tier[run->link[i].to];
+        run->link[i].weight = from->weight < to->weight ? from->weight : to->weight;
+    }
     for (uint32_t i = 0; i < run->links; i++)
         for (uint32_t k = 0; k < run->link[i].channel_count; k++) {
             run->link[i].elastic |= topology_elastic(run, i, run->link[i].channel[k]);
@@ -441,6 +449,7 @@ static es_code topology_links(es_run *run, es_err *err)
 
 es_code es_topology_open(es_run *run, es_err *err)
 {
+    run->trains = run->view.trains = es_train_any(run);
     es_code code = topology_channels(run, err);
     if (code == ES_OK)
         code = topology_tiers(run, err);

@@ -55,8 +55,10 @@ static void transfer_landed(es_run *run, es_xfer *x)
             es_room_settle(run, x->object);
     }
     if (x->kind == ES_CLASS_WRITE) {
+        const bool down = x->tier == run->tier[from].demote;
         es_dirty_landed(run, x);
-        es_store_written(run, from, x->object);
+        if (down)
+            es_store_written(run, from, x->object);
     }
     if (run->tiers > 2)
         transfer_onward(run, x);
@@ -113,12 +115,12 @@ static void transfer_take(es_run *run, es_xfer *x)
     }
     es_link_count(run, x->link, x->object);
     if (x->kind == ES_CLASS_WRITE) {
-        run->tally.writeback_bytes += x->bytes;
+        run->tally.writeback_bytes += x->gradient || x->tier == run->serving ? 0 : x->bytes;
         es_dirty_begins(run, x);
     } else if (guess && serves && !x->transient) {
         run->fresh[x->object >> 6] |= es_bit(x->object);
         run->tally.guess_copies++;
-        run->tally.guess_bytes += x->bytes;
+        run->tally.guess_bytes += run->bytes[x->object >> 6];
     }
 }
 

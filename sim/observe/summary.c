@@ -45,7 +45,7 @@ static ES_COLD summary_sum *summary_find(summary *s, const es_event *event)
         memcpy(s->cold, s->phase, sizeof s->cold);
     }
     summary_sum *sum = &s->phase[event->phase & 1];
-    if (s->warm)
+    if (s->warm && !s->view->trains)
         s->sum = sum;
     return sum;
 }

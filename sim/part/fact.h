@@ -61,6 +61,7 @@ typedef struct es_event {       /* a layer of a step, with the union of the expe
     uint32_t hits, late, foreseen;  /* resident / in flight / queued at the gate; misses = count - hits - late */
     const es_step *rows;        /* the tokens [row, row + tokens) of this step */
     uint32_t row;
+    bool backward;              /* of the backward pass of a training step; never counted */
 } es_event;
 
 typedef struct es_turn {

@@ -45,6 +45,7 @@ typedef struct es_step {                /* one forward pass */
     const float *guess_confidence;      /* same shape; NULL likewise */
     const uint32_t *attended;           /* [tokens][attends], positions of its request that the token attends to; ES_NO_POSITION fills; NULL likewise */
     const float *attention;             /* same shape, their weights; NULL likewise */
+    bool train;                         /* forward, backward and update; else forward only */
     uint64_t record;                    /* first line or row of the step in its file, for messages */
     const es_buffer_op *buffer;         /* [buffers] in order */
     uint32_t buffers;
@@ -66,6 +67,7 @@ typedef struct es_trace_info {          /* strings and arrays live as long as th
     uint64_t missing_cells;             /* (token, layer) pairs without a row */
     bool counted;                       /* the totals above are known; a stream may learn them only at its end */
     bool has_weights, has_residency;
+    bool has_training;                  /* some steps train */
     bool synthetic, uniform;            /* uniform: independent and equally likely ids, its hit rate is only capacity / population */
     const char *sha256;                 /* of the file, or for the native format of its content as recorded when written */
     const char *provenance;             /* JSON text: generator and its options, or where it was imported from; "" when unknown */

@@ -20,7 +20,8 @@ typedef enum es_op_kind {
     ES_OP_ALLOC_HOST,           /* bytes, by the host's malloc */
     ES_OP_HEAP,                 /* a heap of so many bytes is made */
     ES_OP_WARM,                 /* count allocations that warm heaps up */
-    ES_OP_MOVE                  /* bytes of count buffers are moved within a pool (compaction) */
+    ES_OP_MOVE,                 /* bytes of count buffers are moved within a pool (compaction) */
+    ES_OP_UPDATE                /* an optimizer step of one expert: bytes of its weights */
 } es_op_kind;
 
 typedef struct es_op {
@@ -29,6 +30,7 @@ typedef struct es_op {
     uint32_t count;             /* objects; 1 for a single copy */
     uint32_t tokens;
     uint32_t context;           /* position of the newest token */
+    bool backward;              /* DENSE, EXPERT: the backward pass of it */
     uint64_t step, object, occurrence;  /* coordinates for timings that draw */
 } es_op;
 

@@ -80,6 +80,7 @@ typedef struct es_view {
     bool stream;                /* keep nothing that grows with the length of the trace */
     bool count_prefill;         /* contract.prefill_counts: together */
     bool pins_beside;           /* contract.pins_take_room is off: what a policy starts with stands beside the capacity, not in it */
+    bool trains;                /* some steps go back through their layers: not every event of a step is counted */
     bool as_coded;              /* some part may overcommit as a published source does (ES_AS_CODED) */
     uint32_t top_k;             /* width of a row of the trace; 0 where ids are not those of the trace (contract.unit: slice) */
     uint32_t layers, experts, stride; /* indices of a layer are below `experts`, ids of the next begin a stride later */

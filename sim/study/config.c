@@ -27,6 +27,7 @@ static const es_option config_options[] = {
     {.name = "links", .type = ES_OPT_JSON, .offset = TOP(links), .help = "Ways from tier to tier. An expert comes from where the fewest links lead, of equals by the one named first. Absent: one from the home tier to the serving tier, at no cost."},
     {.name = "catalog", .type = ES_OPT_JSON, .offset = TOP(catalog), .help = "What is one object."},
     {.name = "compute", .type = ES_OPT_JSON, .offset = TOP(compute), .help = "How compute and copies overlap."},
+    {.name = "training", .type = ES_OPT_JSON, .offset = TOP(training), .help = "Steps that go back through the layers and update what they used."},
     {.name = "policy", .type = ES_OPT_JSON, .offset = TOP(policy), .help = "Who stays: a policy; absent: lru."},
     {.name = "predictor", .type = ES_OPT_JSON, .offset = TOP(predictor), .help = "Which experts will be wanted soon: a predictor; absent: none, nothing is prefetched."},
     {.name = "dispatcher", .type = ES_OPT_JSON, .offset = TOP(dispatcher), .help = "How a miss is served: a dispatcher; absent: fetch."},
@@ -257,6 +258,7 @@ static const struct {
     {"links", config_links},
     {"catalog", config_catalog},
     {"compute", config_compute},
+    {"training", config_training},
     {"policy", config_policy},
     {"predictor", config_predictor},
     {"dispatcher", config_dispatcher},
@@ -549,6 +551,7 @@ const es_config_table *es_config_table_at(size_t i)
         {"links.N", "A way from one tier to another.", es_link_options},
         {"catalog", "What is one object.", es_catalog_options},
         {"compute", "How compute and copies overlap.", es_compute_options},
+        {"training", "Steps that go back through the layers and update what they used.", es_training_options},
         {"contract", "The switches in which replay tools differ. Presets: event_atomic (the defaults), after_batch, keep_best, serialized.", es_contract_options},
     };
     return i < sizeof tables / sizeof *tables ? &tables[i] : NULL;

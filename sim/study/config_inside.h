@@ -16,7 +16,7 @@
 
 typedef struct config_top {     /* the top level; JSON rows are sections of their own */
     const char *name, *brief;
-    const es_json *plugins, *machine, *trace, *model, *tiers, *channels, *links, *catalog, *compute, *policy, *predictor, *dispatcher, *router, *tuner, *contract, *observers;
+    const es_json *plugins, *machine, *trace, *model, *tiers, *channels, *links, *catalog, *compute, *training, *policy, *predictor, *dispatcher, *router, *tuner, *contract, *observers;
     int clock;
     bool bounds, stream, force;
     int64_t seed, replication;
@@ -76,6 +76,7 @@ es_code config_catalog(es_config *config, es_json *echo, es_err *err);
 es_code config_compute(es_config *config, es_json *echo, es_err *err);
 /* Fills in what a channel that names a flow or a compute unit of the profile takes from it (profiled.c). */
 es_code config_profiled(es_config *config, es_json *given, config_channel *extra, es_err *err);
+es_code config_training(es_config *config, es_json *echo, es_err *err);
 es_code config_observers(es_config *config, es_json *echo, es_err *err);
 
 /* ---- model.c ---- */

@@ -382,3 +382,8 @@ es_code config_compute(es_config *config, es_json *echo, es_err *err)
 {
     return machine_section(config, "compute", es_compute_options, &config->plan.compute, config->top.compute, echo, err);
 }
+
+es_code config_training(es_config *config, es_json *echo, es_err *err)
+{
+    return machine_section(config, "training", es_training_options, &config->plan.training, config->top.training, echo, err);
+}

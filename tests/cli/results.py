@@ -381,6 +381,7 @@ def written_back(check):
         ids = [0, 1, 2, 0, 3, 4, 1, 0]
         open(os.path.join(folder, 'trace.csv'), 'w').write('request_id,token_index,phase,layer,e0\n' + ''.join('0,%d,D,0,%d\n' % row for row in enumerate(ids)))
         json.dump({'trace': {'path': 'trace.csv'}, 'model': {'expert_bytes': '1000B'}, 'contract': {'unit': 'id', 'judge': 'serialized', 'flush': True},
+                   'training': {'steps': 'all'},
                    'tiers': {'hbm': {'capacity': '2slots', 'compute': 'gpu', 'demote': 'dram', 'write_back': 'always'},
                              'dram': {'capacity': '3slots', 'policy': 'lru', 'demote': 'disk', 'write_back': 'always'},
                              'disk': {'home': True, 'holds': 'touched'}},
@@ -393,7 +394,7 @@ def written_back(check):
     check.equal('every change of hands is counted', at(result, 'links.dram-hbm.operations'), at(result, 'cache.misses'))
     check.equal('and every eviction', at(result, 'links.hbm-dram.operations'), at(result, 'tiers.hbm.evictions'))
     check.equal('the flush empties two slots', at(result, 'flush.links.hbm-dram.operations'), 2)
-    return {name: result[name] for name in ('tiers', 'links', 'flush')}
+    return {name: result[name] for name in ('tiers', 'links', 'flush', 'training')}
 
 
 def main():

@@ -3,7 +3,8 @@
 Without arguments: asserts which is ahead and by how much more where down is slow, and that the table of configs/seeds/README.md is what
 --table prints.
 
-never: what leaves is dropped, as in inference. always: it is copied down, as a store without a dirty bit does.
+never: what leaves is dropped, as in inference; in training its changes are lost. always: it is copied down, as a store without a dirty bit
+does. dirty: only what was updated is. host: gradients go down and new weights come up, so that no copy on the device is the only new one.
 """
 import json
 import os
@@ -28,6 +29,7 @@ MACHINES = {
 
 
 RULES = ('never', 'always')
+TRAINING = {'never': [], 'always': [], 'dirty': [], 'host': ['training.update=host']}
 
 
 class Writer(real_coverage.Model):
@@ -42,6 +44,11 @@ class Writer(real_coverage.Model):
             os.unlink(f.name)
 
 
+def step(result):
+    """Mean time of a training step; all of them train, prompts too."""
+    return result['time']['total_s'] / result['training']['steps']
+
+
 def latency(result):
     return result['time']['token_latency_s']['mean']
 
@@ -51,21 +58,39 @@ def cell(never, always):
 
 
 def measured():
-    """machine, trace -> the runs of both rules."""
+    """machine, trace -> the runs of both rules, and of training steps under each."""
     out = {}
     with tempfile.TemporaryDirectory() as folder:
         for trace in real_coverage.TRACES:
             model = Writer(trace, folder)
             for machine in MACHINES:
                 out[machine, trace] = {rule: model.on(machine, rule) for rule in RULES}
+                for rule, sets in TRAINING.items():
+                    out[machine, trace]['train', rule] = model.on(machine, 'never' if sets else rule, ['training.steps=all'] + sets)
     return out
 
 
-def table(runs):
+def rows(runs, cell):
     yield '|  | ' + ' | '.join(real_coverage.TRACES) + ' |'
     yield '|---' * (1 + len(real_coverage.TRACES)) + '|'
     for machine in MACHINES:
-        yield '| %s | ' % machine + ' | '.join(cell(*(runs[machine, trace][rule] for rule in RULES)) for trace in real_coverage.TRACES) + ' |'
+        yield '| %s | ' % machine + ' | '.join(cell(runs[machine, trace]) for trace in real_coverage.TRACES) + ' |'
+
+
+def table(runs):
+    yield from rows(runs, lambda of: cell(*(of[rule] for rule in RULES)))
+    yield ''
+    yield from rows(runs, lambda of: ', '.join('%.2f' % (step(of['train', rule]) * 1e3) for rule in TRAINING) + ' ms')
+
+
+def check_training(check, what, of):
+    """Nearly all that leaves was updated, so a dirty bit saves little; what the host updates is sent down and up at every use."""
+    for rule in ('always', 'dirty'):
+        check.equal(what + 'training, %s: as often updated' % rule, of[rule]['training']['updates'], of['never']['training']['updates'])
+    down = {rule: one['links']['cache-host']['operations'] for rule, one in of.items()}
+    check.equal(what + 'training: what goes down', down['never'] == 0 and 0 < down['dirty'] <= down['always'] < down['host'], True)
+    check.equal(what + 'training: gradients', down['host'], of['host']['training']['gradients_down'])
+    check.equal(what + 'training: which costs', step(of['never']) < step(of['dirty']) <= step(of['always']), True)
 
 
 def check_runs(check, runs):
@@ -77,6 +102,7 @@ def check_runs(check, runs):
         down = always['links']['cache-host']
         check.equal(what + 'every eviction goes down', (down['operations'], down['bytes']), (always['cache']['evictions'], always['cache']['writeback_bytes']))
         check.equal(what + 'which costs', latency(always) > latency(never), True)
+        check_training(check, what, {rule: of['train', rule] for rule in TRAINING})
     for trace in real_coverage.TRACES:
         one, other = ([latency(runs[machine, trace][rule]) for rule in RULES] for machine in list(MACHINES)[:2])
         check.equal(trace + ': without write-back the way down does not matter', one[0], other[0])

@@ -116,7 +116,8 @@ class Store:
 
     gpu_evict   write_back: what leaves the GPU is copied down, dirty or not. dirty: only what was updated. drop: never
     cpu_evict   always: what leaves host memory is written to its file. dirty: only what differs from it. never: it is lost
-    update      gpu: a step updates the GPU's copy, which is then dirty. cpu: gradients go down, the CPU's copy is updated and sent up again
+    update      gpu: a step updates the GPU's copy, which is then dirty. cpu: gradients go down, the CPU's copy is updated, as the newest, and sent
+                up again. (What the source does when the CPU has dropped it is not recorded: here all of the expert goes down.)
     period      every so many steps, what is dirty in host memory is written (v1's periodic write-back); 1 is its write-through
     """
 
@@ -205,11 +206,7 @@ class Store:
         if self.rules['update'] == 'gpu':
             self.gpu[e] = True
             return
-        self.operate('d2h')
-        if e not in self.cpu:
-            self.load_cpu(e)
-        if e in self.cpu:
-            self.cpu[e] = True
+        self.write_back(e, True)
         self.operate('h2d')
 
     def step(self, ids, train=False):

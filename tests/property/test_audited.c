@@ -21,13 +21,39 @@ static uint64_t audited_held(const es_view *view, uint32_t t)
     return count;
 }
 
+/* What was changed was written down, is still to be, or was lost where nothing writes it. */
+static const char *audited_changes(const rig *r)
+{
+    for (size_t t = 0; t + 1 < r->plan.tier_count; t++) {
+        const es_plan_tier *tier = &r->plan.tiers[t];
+        const char *names[] = {"dirtied", "cleaned", "lost_changes", "dirty"};
+        int64_t count[4];
+        for (size_t i = 0; i < 4; i++) {
+            char path[64];
+            snprintf(path, sizeof path, "tiers.%s.%s", tier->name, names[i]);
+            count[i] = rig_count(r, path);
+        }
+        if (count[0] != count[1] + count[2] + count[3])
+            return "what was changed was neither written nor lost nor is it there";
+        if (count[2] > 0 && tier->write_back != ES_WRITE_NEVER && !r->plan.contract.reset && r->plan.tiers[t + 1].home)
+            return "a tier that writes to home has lost a change";
+    }
+    return NULL;
+}
+
 /* What came in and did not leave is there; what was counted as moved went over the channels. */
 static const char *audited_balance(const rig *r)
 {
     const es_view *view = rig_view(r);
+    const char *changes = r->plan.training.steps == ES_TRAIN_ALL ? audited_changes(r) : NULL;
+    if (changes)
+        return changes;
     if (r->plan.contract.flush) {               /* the counts are from before it, the contents from behind it */
         if (r->plan.tiers[0].write_back != ES_WRITE_NEVER && !((const es_policy *)(const void *)r->plan.policy.part)->initial && audited_held(view, 0) > 0)
             return "the flush has left something in the first tier";
+        for (size_t t = 0; t < r->plan.tier_count; t++)
+            if (!r->plan.tiers[t].home && r->plan.tiers[t].write_back == ES_WRITE_NEVER)
+                return NULL;
         return rig_count(r, "flush.unsaved") > 0 ? "the flush has left something dirty" : NULL;
     }
     for (uint32_t t = 0; t < view->tiers; t++)

@@ -225,6 +225,7 @@ static void equal_plainest(scene *s)
 {
     s->tiers = 1;
     s->holds = ES_HOLDS_ALL;
+    s->training.steps = ES_TRAIN_NONE;
     s->dispatcher = NULL;
     s->tier[0].demotes = false;
     s->tier[0].write_back = ES_WRITE_NEVER;
@@ -483,6 +484,7 @@ static void a_share_of_one_is_the_quick_way(void **state)
 static bool pair_units(scene *slots, scene *bytes)
 {
     scene_alike(slots);
+    slots->training.optimizer = 0;      /* its state weighs, but takes no slot */
     snprintf(slots->quota, sizeof slots->quota, "\"floor\"");
     for (uint32_t t = 0; t < slots->tiers; t++) {
         scene_tier *tier = &slots->tier[t];

@@ -86,6 +86,7 @@ void rig_open(rig *r, uint32_t layers, uint32_t experts, uint32_t top_k, uint32_
         .tiers = r->tier, .channels = r->channel, .links = r->link, .observers = r->observer};
     es_options_default(es_contract_options, &r->plan.contract);
     es_options_default(es_compute_options, &r->plan.compute);
+    es_options_default(es_training_options, &r->plan.training);
     r->plan.policy = rig_part(r, ES_KIND_POLICY, "lru", NULL, "policy");
 }
 

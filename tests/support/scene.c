@@ -166,9 +166,17 @@ static void scene_draw_writes(scene *s)
         tier->demotes |= t + 1 == s->tiers && dice_chance(&d, 40);
         if (tier->demotes && dice_chance(&d, 60))
             tier->write_back = (int)dice_below(&d, 4);
+        tier->write_through = dice_chance(&d, 15);
+        tier->write_every = dice_chance(&d, 20) ? dice_between(&d, 1, 4) : 0;
     }
     s->holds = dice_chance(&d, 70) ? ES_HOLDS_ALL : dice_chance(&d, 50) ? ES_HOLDS_TOUCHED : ES_HOLDS_NOTHING;
     s->flush = dice_chance(&d, 50);
+    es_options_default(es_training_options, &s->training);
+    s->training.steps = dice_chance(&d, 30) && s->levels == 1 ? ES_TRAIN_ALL : ES_TRAIN_AS_TRACED;
+    s->training.update = (int)dice_below(&d, 2);
+    s->training.optimizer = (int)dice_below(&d, 3);
+    s->training.state_on_device = dice_chance(&d, 20);
+    s->training.exceed = dice_chance(&d, 97) ? ES_EXCEED_RECOMPUTE : ES_EXCEED_REFUSE;
 }
 
 static bool scene_writes(const scene *s, uint32_t t)
@@ -238,6 +246,8 @@ void scene_draw(scene *s, uint64_t seed)
     scene_draw_machine(s, &d);
     scene_draw_writes(s);
     scene_draw_parts(s, &d);
+    if (s->training.steps == ES_TRAIN_ALL)
+        s->dispatcher = s->dispatcher_options = NULL;
     s->unequal = s->slices > 1 && dice_chance(&d, 60);
     for (uint32_t c = 0; c < s->channels; c++)
         if (!strcmp(s->channel[c].timing, "constant") && es_mix(seed ^ c ^ 0x706167696e67) & 1)
@@ -497,6 +507,8 @@ static void scene_tiers(const scene *s, rig *r)
         tier->policy = t >= s->levels ? rig_part(r, ES_KIND_POLICY, row->policy, NULL, rig_text(r, "tiers.%s.policy", names[t])) : tier->policy;
         tier->exclusive = row->exclusive;
         tier->write_back = !scene_writes(s, t) ? ES_WRITE_NEVER : s->levels > 1 && t == 0 ? ES_WRITE_ABSENT : row->write_back;
+        tier->write_through = tier->write_back != ES_WRITE_NEVER && row->write_through;
+        tier->write_every = tier->write_back != ES_WRITE_NEVER ? row->write_every : 0;
         r->plan.contract.flush |= s->flush && scene_writes(s, t);
         tier->grace = row->grace;
         tier->grace_yields = row->yields;
@@ -533,6 +545,9 @@ void scene_build(const scene *s, rig *r)
     r->plan.contract.prefill = rig_text(r, "%s", s->prefill);
     r->plan.contract.quota = rig_json(r, s->quota);
     r->plan.compute = s->compute;
+    r->plan.training = s->training;
+    if (!s->tiers || !scene_writes(s, 0) || s->way != SCENE_CHAIN)
+        r->plan.training.update = ES_UPDATE_DEVICE;     /* no link for the gradients */
     r->plan.catalog.key = s->shared ? ES_KEY_EXPERT : ES_KEY_LAYER_EXPERT;
     scene_channels(s, r);
     scene_tiers(s, r);

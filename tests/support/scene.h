@@ -20,6 +20,8 @@ typedef struct scene_tier {     /* those before home, the serving one first */
     int64_t share;              /* percent of all experts, instead of room; 0: not so */
     bool bytes, counted, demotes, exclusive, yields;
     int write_back;             /* es_write_rule */
+    bool write_through;
+    int64_t write_every;
     const char *policy;         /* of its own; NULL: the run's */
     const char *pools;          /* options of allocator pools; NULL: another allocator */
     int64_t granularity;        /* of allocator bytes; 0: allocator left out, or slots when `counted` */
@@ -53,6 +55,7 @@ typedef struct scene {
     scene_tier tier[SCENE_TIERS];
     scene_way way;
     int holds;                  /* es_holds of home; touched only where a chain leads there, and back */
+    es_plan_training training;
     bool flush;                 /* where some tier writes back */
     uint32_t channels;
     scene_channel channel[SCENE_CHANNELS];

@@ -1,0 +1,197 @@
+/* Train: steps that go back through their layers, by hand: time, what becomes dirty, how it is written down, the optimizer on the
+ * host and its state, and steps that use more than there is room for. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "tests/support/rig.h"
+
+/* One expert of each layer in each step: hbm over dram over disk, 1000 bytes at 1 B/ns on every link; dense 10, expert 100, update 5. */
+static void train_open(rig *r, uint32_t layers, const char *slots, const char *states, bool timed)
+{
+    rig_open(r, layers, 8, 1, 0, 32);
+    r->plan.timed = timed;
+    r->plan.training.steps = ES_TRAIN_ALL;
+    es_plan_tier *hbm = rig_tier(r, "hbm", slots, "gpu");
+    hbm->demote = "dram";
+    hbm->write_back = ES_WRITE_DIRTY;
+    es_plan_tier *dram = rig_tier(r, "dram", states, NULL);
+    dram->demote = "disk";
+    dram->write_back = ES_WRITE_DIRTY;
+    rig_tier(r, "disk", NULL, NULL);
+    rig_channel(r, "up", "affine", "{\"rate\": \"1GB/s\"}");
+    rig_channel(r, "down", "affine", "{\"rate\": \"1GB/s\"}");
+    rig_channel(r, "read", "affine", "{\"rate\": \"1GB/s\"}");
+    rig_channel(r, "write", "affine", "{\"rate\": \"1GB/s\"}");
+    rig_channel(r, "gpu", "compute", "{\"dense\": \"10ns\", \"expert\": \"100ns\", \"update\": \"5ns\", \"backward\": 2}");
+    rig_link(r, "disk", "dram", "[\"read\"]");
+    rig_link(r, "dram", "disk", "[\"write\"]");
+    rig_link(r, "dram", "hbm", "[\"up\"]");
+    rig_link(r, "hbm", "dram", "[\"down\"]");
+    rig_observe(r, "summary");
+    rig_observe(r, "audit");
+}
+
+static void train_steps(rig *r, const uint16_t *ids, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint16_t *row = rig_token(r, 0, ES_DECODE, false);
+        for (uint32_t l = 0; l < r->trace.info.layers; l++)
+            row[l] = ids[i];
+    }
+}
+
+static void train_run(rig *r)
+{
+    if (rig_run(r) != ES_OK)
+        fail_msg("%s", r->err.text);
+}
+
+/* Forward 10 + 2000 + 100 in each layer, back 20 + 200 + 5: what is there on the way back is not loaded again. */
+static void back_through_the_layers(void **state)
+{
+    rig r;
+    (void)state;
+    train_open(&r, 2, "2slots", "4slots", true);
+    train_steps(&r, (uint16_t[]){3, 3}, 2);
+    train_run(&r);
+    assert_int_equal(rig_view(&r)->times->total, 2 * (2110 + 225) + 2 * (110 + 225));
+    assert_int_equal(rig_count(&r, "cache.lookups"), 4);        /* the way back is not counted */
+    assert_int_equal(rig_count(&r, "cache.misses"), 2);
+    assert_int_equal(rig_count(&r, "training.steps"), 2);
+    assert_int_equal(rig_count(&r, "training.updates"), 4);
+    assert_int_equal(rig_count(&r, "training.recomputed"), 0);
+    assert_int_equal(rig_count(&r, "tiers.hbm.dirtied"), 2);
+    assert_int_equal(rig_count(&r, "tiers.hbm.dirty"), 2);
+    assert_int_equal(rig_count(&r, "links.hbm-dram.operations"), 0);
+    rig_close(&r);
+}
+
+/* One slot for two layers: the first layer's expert has left when its turn comes on the way back. It is loaded from DRAM again, behind
+ * the write-back of the other one, which is dirty by then, and its forward pass is computed again. */
+static void what_has_left_is_computed_again(void **state)
+{
+    rig r;
+    (void)state;
+    train_open(&r, 2, "1slots", "4slots", true);
+    train_steps(&r, (uint16_t[]){3}, 1);
+    train_run(&r);
+    assert_int_equal(rig_view(&r)->times->total, 2110 + 2110 + 225 + 20 + 1000 + 1000 + 200 + 100 + 5);
+    assert_int_equal(rig_count(&r, "training.recomputed"), 1);
+    assert_int_equal(rig_count(&r, "links.dram-hbm.operations"), 3);
+    assert_int_equal(rig_count(&r, "links.hbm-dram.operations"), 1);    /* the clean one was dropped */
+    assert_int_equal(rig_count(&r, "tiers.dram.dirty"), 1);
+    rig_close(&r);
+
+    train_open(&r, 2, "1slots", "4slots", true);
+    train_steps(&r, (uint16_t[]){3}, 1);
+    r.plan.training.exceed = ES_EXCEED_REFUSE;
+    assert_int_equal(rig_run(&r), ES_EINPUT);
+    assert_non_null(strstr(r.err.text, "step 0 uses experts of 2 slots, tier hbm has room for 1"));
+    rig_close(&r);
+}
+
+/* Steps use 0 1 2 3 0 in one slot over one place: both tiers give up what is dirty only. */
+static void what_was_changed_reaches_the_disk(void **state)
+{
+    (void)state;
+    for (int timed = 0; timed < 2; timed++) {
+        rig r;
+        train_open(&r, 1, "1slots", "2slots", timed);
+        train_steps(&r, (uint16_t[]){0, 1, 2, 3, 0}, 5);
+        r.plan.contract.flush = true;
+        train_run(&r);
+        assert_int_equal(rig_count(&r, "links.hbm-dram.operations"), 4);
+        assert_int_equal(rig_count(&r, "tiers.hbm.cleaned"), 4);
+        assert_int_equal(rig_count(&r, "tiers.hbm.dirty"), 1);
+        assert_int_equal(rig_count(&r, "tiers.dram.dirtied"), 4);
+        assert_int_equal(rig_count(&r, "links.dram-disk.operations"), rig_count(&r, "tiers.dram.cleaned"));
+        assert_int_equal(rig_count(&r, "flush.links.hbm-dram.operations"), 1);
+        assert_int_equal(rig_count(&r, "tiers.dram.cleaned") + rig_count(&r, "flush.links.dram-disk.operations"), 5);  /* every update once */
+        assert_int_equal(rig_count(&r, "flush.unsaved"), 0);
+        rig_close(&r);
+    }
+}
+
+/* At once, through both tiers; or behind every second step. */
+static void changes_are_written_before_they_leave(void **state)
+{
+    (void)state;
+    for (int timed = 0; timed < 2; timed++) {
+        rig r;
+        train_open(&r, 1, "4slots", "4slots", timed);
+        train_steps(&r, (uint16_t[]){0, 1, 0, 1, 0}, 5);
+        r.tier[0].write_through = r.tier[1].write_through = true;
+        rig_token(&r, 0, ES_DECODE, false)[0] = 2;      /* time for the last writes but its own */
+        train_run(&r);
+        assert_in_range(rig_count(&r, "links.hbm-dram.operations"), timed ? 3 : 6, 6);
+        assert_in_range(rig_count(&r, "links.dram-disk.operations"), timed ? 3 : 6, 6);
+        rig_close(&r);
+
+        train_open(&r, 1, "4slots", "4slots", timed);
+        train_steps(&r, (uint16_t[]){0, 1, 0, 0, 0}, 5);
+        r.tier[0].write_every = 2;
+        train_run(&r);
+        assert_int_equal(rig_count(&r, "links.hbm-dram.operations"), timed ? 2 : 3);     /* 0 and 1; 0 again, for which the first write is too slow */
+        assert_int_equal(rig_count(&r, "tiers.hbm.dirty"), 1);
+        assert_int_equal(rig_count(&r, "tiers.hbm.evictions"), 0);
+        rig_close(&r);
+    }
+}
+
+/* On the host: a gradient down and new weights up, before the layer ends; the device's copy is never dirty, so it is dropped. */
+static void the_optimizer_on_the_host(void **state)
+{
+    (void)state;
+    for (int timed = 0; timed < 2; timed++) {
+        rig r;
+        train_open(&r, 1, "1slots", "4slots", timed);
+        train_steps(&r, (uint16_t[]){0, 0, 1}, 3);
+        r.plan.training.update = ES_UPDATE_HOST;
+        train_run(&r);
+        assert_int_equal(rig_count(&r, "training.gradients_down"), 3);
+        assert_int_equal(rig_count(&r, "training.weights_up"), 3);
+        assert_int_equal(rig_count(&r, "links.hbm-dram.operations"), 3);
+        assert_int_equal(rig_count(&r, "links.dram-hbm.operations"), 2 + 3);
+        assert_int_equal(rig_count(&r, "tiers.hbm.dirtied"), 0);
+        assert_int_equal(rig_count(&r, "tiers.dram.dirty"), 2);
+        if (timed)          /* forward, two experts that come up over two links, back, gradients and weights */
+            assert_int_equal(rig_view(&r)->times->total, 3 * 110 + 2 * 2000 + 3 * 220 + 3 * 2000);
+        rig_close(&r);
+    }
+}
+
+/* Adam keeps twice the weights beside them: not on the device, so what goes there weighs once, what goes to disk three times. */
+static void the_state_of_the_optimizer_weighs(void **state)
+{
+    (void)state;
+    for (int device = 0; device < 2; device++) {
+        rig r;
+        train_open(&r, 1, "1slots", "6000B", true);
+        train_steps(&r, (uint16_t[]){0, 1, 2}, 3);
+        r.plan.training.optimizer = 2;
+        r.plan.training.state_on_device = device;
+        train_run(&r);
+        assert_int_equal(rig_count(&r, "links.disk-dram.bytes"), 3 * 3000);
+        assert_int_equal(rig_count(&r, "links.dram-hbm.bytes"), 3 * (device ? 3000 : 1000));
+        assert_int_equal(rig_count(&r, "links.hbm-dram.bytes"), 2 * (device ? 3000 : 1000));
+        assert_int_equal(rig_count(&r, "tiers.dram.held"), 6000);       /* two experts */
+        rig_close(&r);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(back_through_the_layers),
+        cmocka_unit_test(what_has_left_is_computed_again),
+        cmocka_unit_test(what_was_changed_reaches_the_disk),
+        cmocka_unit_test(changes_are_written_before_they_leave),
+        cmocka_unit_test(the_optimizer_on_the_host),
+        cmocka_unit_test(the_state_of_the_optimizer_weighs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
