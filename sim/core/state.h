@@ -16,6 +16,7 @@
  *   dirty.c     what was changed is written    make.c     experts that home does not hold yet
  *   flush.c     behind the last step           resize.c   tiers whose room changes
  *   train.c     the way back, and updates      place.c    where copies lie in a tier whose allocator places
+ *   ahead.c     guesses into a lower tier
  *   quick.c     the plainest run in fewer instructions, quick_timed.c with a clock */
 #ifndef ES_CORE_STATE_H
 #define ES_CORE_STATE_H
@@ -331,6 +332,11 @@ typedef struct es_charge {      /* what takes time besides copies and compute (c
     uint32_t next, held_count;
 } es_charge;
 
+typedef struct es_ahead {       /* ahead.c */
+    uint64_t *held;             /* [words] came to run->guess_tier by a guess, and no demand since; NULL: guesses go to the serving tier */
+    uint64_t copies, used, waited;
+} es_ahead;
+
 typedef struct es_training {    /* train.c */
     uint64_t *updated, *used;   /* [words] in the step at hand; scratch */
     uint32_t host;              /* tier that the serving one is filled from */
@@ -441,6 +447,8 @@ struct es_run {
     bool hides;                 /* lookups of the serving tier may not find what is there (place.c) */
     uint64_t *reading;          /* [words] scratch: what may not leave a lower tier; NULL with two tiers */
 
+    uint32_t guess_tier;        /* where guesses go, with one serving tier */
+    es_ahead ahead;
     bool trains;                /* some steps train */
     es_training train;
     es_quick quick;
