@@ -327,12 +327,6 @@ static void pools_release(void *self, es_oid object, const es_block *block)
         pool->free[pool->free_count++] = block->slot;
 }
 
-static bool pools_helps(const void *self, const es_block *block, const es_place_ask *ask)
-{
-    (void)self;
-    return block->pool == ask->pool;
-}
-
 /* ---- defragmentation ---- */
 
 /* Does defragmentation go the source's way? */
@@ -559,7 +553,6 @@ const es_allocator es_allocator_pools = {
     .reserve = pools_reserve,
     .release = pools_release,
     .choices = pools_choices,
-    .helps = pools_helps,
     .due = pools_due,
     .compact = pools_compact,
     .pools = pools_pools,

@@ -77,9 +77,10 @@ es_code es_place_open(es_run *run, es_tier *tier, const es_allocator *allocator,
     }
     g->choice = ES_NEW_ARRAY(&run->arena, tier->view->pools + 1, uint32_t);
     g->count = ES_NEW_ARRAY(&run->arena, tier->view->pools + 1, int64_t);
+    g->member = ES_NEW_ARRAY(&run->arena, (size_t)tier->view->pools * view->words + 1, uint64_t);
     if (allocator->compact)
         g->dropped = ES_NEW_ARRAY(&run->arena, view->objects, es_oid);
-    ES_NEED(g->choice && g->count && (g->dropped || !allocator->compact), "an allocator");
+    ES_NEED(g->member && g->choice && g->count && (g->dropped || !allocator->compact), "an allocator");
     tier->uniform = false;
     tier->room[0] = *capacity = place_capacity(tier->view);
     run->view.as_coded |= allocator->overcommits && allocator->overcommits(state);
@@ -131,18 +132,42 @@ bool es_place_free(es_run *run, uint32_t t, es_oid object)
     return false;
 }
 
+/* Who lies in a pool: its words. */
+static uint64_t *place_member(const es_run *run, const es_ground *g, uint32_t pool)
+{
+    return g->member + (size_t)pool * run->view.words;
+}
+
+/* Of one pool all would help. */
+static bool place_fence_pool(es_run *run, uint32_t t, uint32_t pool, bool *leaving)
+{
+    es_ground *g = run->tier[t].ground;
+    const es_tier_view *view = &run->tier_view[t];
+    const uint64_t *member = place_member(run, g, pool);
+    uint64_t any = 0, goes = 0;
+    for (uint32_t w = 0; w < run->view.words; w++) {
+        g->fence[w] = ~member[w];
+        any |= view->resident[w] & member[w];
+        goes |= view->outbound[w] & member[w];
+    }
+    *leaving = goes != 0;
+    return (any | goes) != 0;
+}
+
 /* Fences off who is resident and would not help; is there anybody else, and does such a one leave already? */
 static bool place_fence(es_run *run, uint32_t t, const es_place_ask *ask, bool *leaving)
 {
     es_ground *g = run->tier[t].ground;
     const es_tier_view *view = &run->tier_view[t];
     bool any = false;
+    if (!g->allocator->helps && ask->pool != ES_NONE_POOL)
+        return place_fence_pool(run, t, ask->pool, leaving);
     *leaving = false;
     for (uint32_t w = 0; w < run->view.words; w++) {
         g->fence[w] = 0;
         for (uint64_t left = view->resident[w] | view->outbound[w]; left; left &= left - 1) {
             const es_oid object = w * 64 + (es_oid)__builtin_ctzll(left);
-            if (!g->allocator->helps(g->state, &g->block[object], ask)) {
+            if (g->allocator->helps ? !g->allocator->helps(g->state, &g->block[object], ask) : g->block[object].pool == ES_NONE_POOL) {
                 g->fence[w] |= left & -left;
                 continue;
             }
@@ -329,8 +354,10 @@ int64_t es_place_take(es_run *run, es_tier *tier, es_oid object)
         g->overshoots++;
     }
     g->ready[object >> 6] &= ~es_bit(object);
-    if (block->pool != ES_NONE_POOL)
+    if (block->pool != ES_NONE_POOL) {
+        place_member(run, g, block->pool)[object >> 6] |= es_bit(object);
         return block->bytes;
+    }
     g->outside += block->bytes;
     g->outside_peak = g->outside > g->outside_peak ? g->outside : g->outside_peak;
     return 0;
@@ -340,14 +367,15 @@ int64_t es_place_give(es_run *run, es_tier *tier, es_oid object)
 {
     es_ground *g = tier->ground;
     const bool beyond = es_mask_has(g->beyond, object);
-    (void)run;
     g->freed = g->block[object];
     g->beyond[object >> 6] &= ~es_bit(object);
     const bool hidden = g->hidden && es_mask_has(g->hiding, object) && g->hidden[object].pool == g->freed.pool && g->hidden[object].slot == g->freed.slot;
     if (!beyond && !hidden)
         g->allocator->release(g->state, object, &g->freed);
-    if (g->freed.pool != ES_NONE_POOL)
+    if (g->freed.pool != ES_NONE_POOL) {
+        place_member(run, g, g->freed.pool)[object >> 6] &= ~es_bit(object);
         return g->freed.bytes;
+    }
     g->outside -= g->freed.bytes;
     return 0;
 }

@@ -132,6 +132,7 @@ typedef struct es_ground {      /* of a tier whose allocator places (place.c) */
     es_block *block;            /* [objects] of what is held, or about to be */
     es_block freed;             /* given back last */
     uint64_t *ready;            /* [words] room was made: the block waits for the copy to begin, which it does at once */
+    uint64_t *member;           /* [pools][words] what lies there */
     uint64_t *beyond;           /* [words] above the room there is, until the event ends */
     uint64_t *fence, *guard;    /* [words] scratch */
     uint32_t *choice;           /* [pools] scratch */

@@ -74,7 +74,7 @@ static void coverage_rows(coverage *s, const es_event *event)
         const uint16_t *ids = step->ids + (row * s->view->layers + event->layer) * width;
         for (size_t k = 0; k < width && ids[k] != ES_NO_EXPERT; k++) {
             s->row[row].count++;
-            s->row[row].hits += event->hit[ids[k] >> 6] >> (ids[k] & 63) & 1;
+            s->row[row].hits += es_mask_has(event->hit, es_event_index(s->view, event, ids[k]));
         }
     }
     if (count != 0 && s->rows < event->row + count)

@@ -4,7 +4,7 @@
  *     10000,land,0,3,17,home,cache,pcie,demand,,13271040,1,,
  *
  * A fact about several objects gives a line for each. With contract.unit slice a column `slice` follows `expert`: which
- * matrix of it. Layers are the model's own numbers. What a kind does not have stays empty.
+ * matrix of it; with several precisions a column `bits`. Layers are the model's own numbers. What a kind does not have stays empty.
  * With `accesses` each expert of an event has a line of its own behind `use`: hit, prefetch_hit (first use of a guess), late or miss.
  * The file is written as PATH.tmp and renamed when the run has ended, so a log that looks whole is whole; the lines of a run that
  * failed stay under PATH.tmp. */

@@ -26,14 +26,14 @@ static es_code residency_init(void *self, const es_site *site, es_err *err)
     return ES_OK;
 }
 
-/* Where the event lists `index` first: the row of its token, and in *place the cell of the step. */
-static uint32_t residency_find(const residency *s, const es_event *e, uint16_t index, size_t *place)
+/* Where the event lists the expert first: the row of its token, and in *place the cell of the step. */
+static uint32_t residency_find(const residency *s, const es_event *e, uint32_t expert, size_t *place)
 {
     const size_t width = s->view->top_k;
     for (uint32_t row = e->row; row < e->row + e->tokens; row++)
         for (size_t i = 0; i < width; i++) {
             *place = ((size_t)row * s->view->layers + e->layer) * width + i;
-            if (e->rows->ids[*place] == index)
+            if (e->rows->ids[*place] == expert)
                 return row;
         }
     return e->row;
@@ -54,14 +54,14 @@ static void residency_notify(void *self, const es_fact *fact)
     residency_sum *sum = &s->phase[e->phase & 1];
     for (uint32_t i = 0; e->counted && e->rows->residency && i < e->count; i++) {
         size_t place = 0;
-        uint32_t row = residency_find(s, e, e->list[i], &place);
+        uint32_t row = residency_find(s, e, es_expert_of(s->view, e->list[i]), &place);
         bool hit = es_mask_has(e->hit, e->list[i]), recorded = e->rows->residency[place] != 0;
         sum->lookups++;
         sum->hits += hit;
         sum->recorded_hits += recorded;
         sum->different += hit != recorded;
         if (hit != recorded)
-            residency_differs(s, e, row, e->list[i], hit);
+            residency_differs(s, e, row, (uint16_t)es_expert_of(s->view, e->list[i]), hit);
     }
 }
 

@@ -55,7 +55,8 @@ typedef struct es_allocator {
     void (*release_again)(void *self, es_oid object, const es_block *block);
     /* Pools in which room may be made for the ask, the best first, into pool[pools]; how many. NULL: ES_NONE_POOL once. */
     uint32_t (*choices)(const void *self, const es_place_ask *ask, uint32_t *pool);
-    bool (*helps)(const void *self, const es_block *block, const es_place_ask *ask);   /* would its release bring the ask nearer? */
+    /* Would the release of this block bring the ask nearer? NULL: when it lies in the pool that is asked for. */
+    bool (*helps)(const void *self, const es_block *block, const es_place_ask *ask);
     /* Would compact do something now? `ask` is what found no place; NULL: a newcomer that was not tried yet. */
     bool (*due)(const void *self, const es_place_ask *ask, es_time now);
     bool (*compact)(void *self, es_compaction *c, es_time now);         /* false: nothing has changed */

@@ -94,6 +94,15 @@ static inline bool es_event_keeps(const es_event *event, uint16_t index)
     return !event->kept || (event->kept[index >> 6] >> (index & 63) & 1);
 }
 
+/* The index at which the event lists an expert of its rows, at whatever precision it was asked for; of several matrices the first. */
+static inline uint32_t es_event_index(const es_view *view, const es_event *event, uint32_t expert)
+{
+    uint32_t index = expert;
+    for (uint32_t v = 1; v < view->variants && !(event->mask[index >> 6] >> (index & 63) & 1); v++)
+        index = v * view->matrices * view->slice + expert;
+    return index;
+}
+
 /* Adds up what some of the event's objects weigh or take: `some` is a mask of its words, `each` has a number per word of all. */
 static inline int64_t es_event_sum(const es_event *event, const uint64_t *some, const int64_t *each)
 {

@@ -36,6 +36,8 @@ static es_code importance_init(void *self, const es_site *site, es_err *err)
     s->view = site->view;
     if (s->measure == IMPORTANCE_WEIGHTS && !s->view->weights)
         return es_err_set(err, ES_EINPUT, "measure: the trace has no gate weights; use \"uses\"");
+    if (s->measure == IMPORTANCE_WEIGHTS && s->view->top_k == 0)
+        return es_err_set(err, ES_EINPUT, "measure: with contract.unit \"slice\" gate weights are not those of the objects; use \"uses\"");
     s->score = ES_NEW_ARRAY(site->arena, (size_t)s->view->spaces * s->view->ids, double);
     return s->score ? ES_OK : es_err_nomem(err, "importance");
 }

@@ -184,7 +184,29 @@ def pooled(check):
     check.equal('hits by precision', sum(precision[bits]['hits'] for bits in ('4bit', '8bit')), changed['cache']['hits'])
     check.equal('numbers of experts stay', (precision['4bit']['objects'], precision['8bit']['objects']), (24 * 24, 24 * 8))
     check.equal('the important ones get more bits', (precision['reassigned'] > 0, precision['mean_bits'] > 5.0), (True, True))
-    return [{'tiers': part['tiers']} for part in (result, coded)] + [{'precision': precision}]
+    return [{'tiers': part['tiers']} for part in (result, coded)] + [{'precision': precision}, {'log': logged(check)}]
+
+
+def logged(check):
+    """A row of counters every 100 ms of simulated time, the last at the end: what the result says."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, 'log.csv')
+        result = json.loads(call('run', QUICKSTART, '--json', '--set', 'bounds=false', '--set', 'catalog={"bits":{"4":0.75,"8":0.25}}',
+                                 '--set', 'tiers.cache.allocator={"name":"pools","distribution":{"4":0.8,"8":0.2}}',
+                                 '--set', 'observers=["summary",{"name":"log","path":"%s","interval":"100ms"}]' % path))
+        check.equal('only the whole log', os.listdir(folder), ['log.csv'])
+        rows = [line.rstrip('\n').split(',') for line in open(path)]
+    columns, last = rows[0], dict(zip(rows[0], rows[-1]))
+    check.equal('rows of the log', len(rows) - 1, result['log']['rows'])
+    check.equal('every 100 ms', [row[0] for row in rows[1:4]], ['0.1', '0.2', '0.3'])
+    check.equal('columns', {len(row) for row in rows}, {len(columns)})
+    for column, want in (('lookups', result['cache']['lookups']), ('hits', result['cache']['hits']), ('evictions', result['cache']['evictions']),
+                         ('cache.8bit.used_bytes', result['tiers']['cache']['allocator']['pools']['8bit']['used_bytes']),
+                         ('cache.8bit.experts', result['tiers']['cache']['allocator']['pools']['8bit']['experts'])):
+        check.equal('log at the end: ' + column, int(last[column]), want)
+    bad = subprocess.run([TOOL, 'run', QUICKSTART, '--set', 'clock=none', '--set', 'observers=[{"name":"log","path":"x"}]'], capture_output=True, text=True, cwd=ROOT)
+    check.equal('no clock, no log', (bad.returncode != 0, 'clock "none" has none' in bad.stderr), (True, True))
+    return result['log']
 
 
 def provenance(check, result, folder):

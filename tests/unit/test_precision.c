@@ -147,6 +147,59 @@ static void a_guess_comes_at_the_precision_that_is_wanted(void **state)
     }
 }
 
+/* What one run of 40 steps of up to three tokens reports; `cut`: every other expert has another precision, of the same bytes. */
+static char *report_of(bool cut, bool timed, const char *const *sections, size_t count)
+{
+    static uint8_t variant[LAYERS * EXPERTS];
+    static const int64_t bytes[] = {500, 300, 500, 300};
+    es_json *kept = cJSON_CreateObject();
+    rig r;
+    rig_open(&r, LAYERS, EXPERTS, 2, 0, 120);
+    for (uint32_t i = 0; i < 40; i++)
+        for (uint32_t t = 0; t <= i % 3; t++) {
+            uint16_t *ids = rig_token(&r, 0, i % 7 ? ES_DECODE : ES_PREFILL, t > 0);
+            for (uint32_t l = 0; l < LAYERS; l++) {
+                ids[2 * l] = (uint16_t)((i * 5 + t * 3 + l) % 11);
+                ids[2 * l + 1] = (uint16_t)(60 + (i * i + t + l) % 9);
+            }
+        }
+    rig_plain(&r, timed, "6000B", "{\"latency\": 0, \"rate\": \"1GB/s\"}", "{\"dense\": 0, \"expert\": \"50ns\"}");
+    r.trace.bytes[0] = 500;
+    r.trace.bytes[1] = 300;
+    for (uint32_t e = 0; e < LAYERS * EXPERTS; e++)
+        variant[e] = e % 2;
+    if (cut) {
+        r.plan.variants = 2;
+        r.plan.variant = variant;
+        r.plan.variant_bytes = bytes;
+    }
+    rig_observe(&r, "summary");
+    rig_observe(&r, "coverage");
+    rig_observe(&r, "latency");
+    rig_observe(&r, "traffic");
+    expect_ok(&r);
+    for (size_t i = 0; i < count; i++)
+        cJSON_AddItemToObject(kept, sections[i], cJSON_Duplicate(es_json_at(r.report, sections[i]), true));
+    char *text = es_json_text(kept);
+    cJSON_Delete(kept);
+    rig_close(&r);
+    return text;
+}
+
+/* Where the ids of objects make no difference (lru), sections of one size change nothing: not a hit, not a nanosecond, not a token's coverage. */
+static void precisions_of_the_same_size_change_nothing(void **state)
+{
+    (void)state;
+    static const char *const sections[] = {"cache", "coverage", "time", "capacity", "tiers", "channels"};
+    for (int timed = 0; timed <= 1; timed++) {
+        char *whole = report_of(false, timed, sections, timed ? 6 : 2), *cut = report_of(true, timed, sections, timed ? 6 : 2);
+        assert_string_equal(whole, cut);
+        assert_non_null(strstr(whole, "\"token\""));
+        free(whole);
+        free(cut);
+    }
+}
+
 /* ---- the config ---- */
 
 static const char config_head[] = "{\"trace\": {\"path\": \"t.csv\"}, \"clock\": \"none\", \"tiers\": {\"cache\": {\"capacity\": \"4GiB\", \"compute\": \"gpu\"}, "
@@ -314,6 +367,7 @@ int main(void)
         cmocka_unit_test(decoding_is_part_of_computing),
         cmocka_unit_test(decoding_is_a_time_or_a_rate),
         cmocka_unit_test(a_guess_comes_at_the_precision_that_is_wanted),
+        cmocka_unit_test(precisions_of_the_same_size_change_nothing),
         cmocka_unit_test(shares_become_experts),
         cmocka_unit_test(the_most_used_get_the_widest_or_the_narrowest),
         cmocka_unit_test(a_file_says_it_of_each),
