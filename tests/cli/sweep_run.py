@@ -4,8 +4,10 @@ FAULTY is the plug-in of tests/support/faulty.c.
 """
 import json
 import os
+import pty
 import random
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -19,6 +21,7 @@ import tool
 from sweeps import BASE, CAPACITY, TOOL, Folder, call, fine
 
 POLICIES = {'policy': ['lru', 'lfu', 'fifo'], CAPACITY: ['8slots', '25%', '50%']}
+os.environ['ASAN_OPTIONS'] = ':'.join(filter(None, [os.environ.get('ASAN_OPTIONS'), 'allocator_may_return_null=1']))   # as everywhere else
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(('SLURM', 'OMPI', 'PMI'))}
 
 
@@ -197,6 +200,47 @@ def failing(check, folder):
     check.equal('enough of it', (len(points(folder, 'mended')), len(os.listdir(folder.at('mended', 'points')))), (2, 2))
 
 
+def full(check, folder):
+    """A disk that takes no more leaves no half file; once there is room the same command goes on."""
+    path = folder.sweep({'policy': ['lru', 'lfu']}, name='full.json')
+    def small():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)       # so that a write fails, as on a full disk
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+    done = call('run', path, '-o', folder.at('full'), preexec_fn=small, restore_signals=False)
+    check.equal('nothing can be written', (done.returncode, 'cannot' in done.stderr, points(folder, 'full')), (2, True, set()))
+    fine('run', path, '-o', folder.at('full'))
+    check.equal('now it can', len(points(folder, 'full')), 2)
+    done = call('collect', folder.at('full'), preexec_fn=lambda: (small(), resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))), restore_signals=False)
+    check.equal('nor collected', (done.returncode, sorted(os.listdir(folder.at('full')))), (2, ['plan.json', 'points']))
+
+
+def terminal(check, folder):
+    """A bar on a terminal, which is gone in the end; plain lines elsewhere."""
+    path = faulty(folder, ['none', 'refuse', 'hang'], limits={'time': '400ms'})
+    ours, its = pty.openpty()
+    run = subprocess.Popen([TOOL, 'sweep', 'run', path, '-o', folder.at('bar'), '-j', '1'], stdout=subprocess.PIPE, stderr=its, text=True)
+    os.close(its)
+    said = b''
+    while True:
+        try:
+            more = os.read(ours, 4096)
+        except OSError:                                     # how a terminal says that nobody is there any more
+            break
+        if not more:
+            break
+        said += more
+    run.communicate()
+    os.close(ours)
+    said = said.decode()
+    check.equal('a bar', bool(re.search(r'\[#+\.+\] faulty: [1-5] of 6 points, [0-9.e+-]+ a second, \d+ s left', said)), True)
+    check.equal('with what failed', bool(re.search(r'a second, \d+ s left, \d failed', said)), True)
+    check.equal('failures stand on lines of their own', len(re.findall(r'(?:^|\r\033\[K|\n)failed: [0-9a-f]{16}, ', said)), 4)
+    last = said.rstrip('\r\n').split('\n')[-1].split('\033[K')
+    check.equal('nothing of it is left', last[-1].startswith('expertsim: 4 of 6 points failed'), True)
+    plain = call('run', path, '-o', folder.at('lines'), '-j', '1')
+    check.equal('elsewhere none', '\033' in plain.stderr or '[#' in plain.stderr, False)
+
+
 def folders(check, folder):
     """A folder belongs to one sweep, which may grow."""
     path = folder.sweep({'policy': ['lru']}, name='grows.json')
@@ -223,6 +267,8 @@ def main():
         parts(check, folder)
         ended(check, folder)
         failing(check, folder)
+        full(check, folder)
+        terminal(check, folder)
         folders(check, folder)
     check.close()
 
