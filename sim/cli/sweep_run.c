@@ -317,6 +317,19 @@ static es_code run_folder_fits(const sweep_runner *r, const char *path, const ch
     return code;
 }
 
+/* All parts of a sweep may begin at the same moment, each with the same plan: every one writes its own and renames it. */
+static es_code run_plan(const sweep_runner *r, const char *path, const char *text, es_err *err)
+{
+    char temporary[4096];
+    run_temporary(r, "plan", temporary, sizeof temporary);
+    es_code code = es_file_save(temporary, text, strlen(text), err);
+    if (code == ES_OK && rename(temporary, path) != 0) {
+        code = es_err_set(err, ES_EINPUT, "%s: cannot be replaced: %s", path, strerror(errno));
+        unlink(temporary);
+    }
+    return code;
+}
+
 static es_code run_folder(const sweep_runner *r, es_err *err)
 {
     char path[4096];
@@ -332,7 +345,7 @@ static es_code run_folder(const sweep_runner *r, es_err *err)
         code = es_file_make_dirs(points, err);
     }
     if (code == ES_OK && !same)
-        code = es_file_save(path, text, strlen(text), err);
+        code = run_plan(r, path, text, err);
     free(text);
     return code;
 }
@@ -461,15 +474,13 @@ static es_code run_arguments(sweep_runner *r, es_err *err)
 
 static es_code run_points(sweep_runner *r, es_err *err)
 {
-    const pool_owner owner = {.work = run_work, .ended = run_ended, .tick = run_tick, .self = r};
-    es_code code = pool_new(&r->pool, &owner, r->jobs, r->limits, err);
+    es_code code = ES_OK;
     fflush(stdout);
     for (size_t i = 0, count; i < r->count && code == ES_OK && !pool_stopped(r->pool); i += count) {
         count = run_sharers(r, i);
         code = run_group(r, i, count, err);
     }
-    if (r->pool)
-        run_finish(r);
+    run_finish(r);
     return code;
 }
 
@@ -510,6 +521,8 @@ es_code sweep_run(const sweep_args *args, const char *file, es_err *err)
     es_code code = es_sweep_load(&r.sweep, file, args->many, err);
     if (code == ES_OK)
         code = run_arguments(&r, err);
+    if (code == ES_OK)          /* from here on a signal waits until nothing half done is left */
+        code = pool_new(&r.pool, &(pool_owner){.work = run_work, .ended = run_ended, .tick = run_tick, .self = &r}, r.jobs, r.limits, err);
     if (code == ES_OK)
         code = run_folder(&r, err);
     if (code == ES_OK) {

@@ -42,7 +42,7 @@ static es_code faulty_init(void *self, const es_site *site, es_err *err)
     }
     if (s->fault == FAULT_REFUSE)
         return es_err_set(err, ES_EINPUT, "this policy refuses");
-    for (int i = 0; s->fault == FAULT_CHATTER && i < 100000; i++)
+    for (int i = 0; s->fault == FAULT_CHATTER && i < 10000; i++)
         fprintf(stderr, "chatter %d\n", i);
     return s->fault == FAULT_CHATTER ? es_err_set(err, ES_EINPUT, "said enough") : ES_OK;
 }
