@@ -265,10 +265,10 @@ static size_t run_sharers(const sweep_runner *r, size_t from)
     return to - from;
 }
 
-/* A point whose memory must not grow with the trace reads it as it goes. */
-static bool run_streams(const es_config *config)
+/* A point whose memory must not grow with the trace reads it as it goes; and what a plug-in does to its process must not be done to this. */
+static bool run_shareable(const es_config *config)
 {
-    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(es_config_resolved(config), "stream"));
+    return !cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(es_config_resolved(config), "stream")) && !es_config_foreign_sources(config);
 }
 
 /* Decodes the trace of a point for all that share it. What goes wrong here goes wrong in each of them, and is told there. */
@@ -277,7 +277,7 @@ static es_trace *run_decode(const sweep_runner *r, const es_sweep_point *point)
     es_config *config = NULL;
     es_trace *trace = NULL;
     const es_plan *plan = NULL;
-    if (es_sweep_config(r->sweep, point, &config, NULL) == ES_OK && !run_streams(config) && es_config_plan(config, &plan, NULL) == ES_OK) {
+    if (es_sweep_config(r->sweep, point, &config, NULL) == ES_OK && run_shareable(config) && es_config_plan(config, &plan, NULL) == ES_OK) {
         es_source_ask ask = es_config_ask(config);
         es_trace_load(&trace, plan->source, plan->source_state, &ask, NULL);
     }

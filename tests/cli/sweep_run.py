@@ -1,6 +1,6 @@
 """Running sweeps: each point as a run would have it, in parts, again after any end, and whatever a point does to itself.
 
-FAULTY is the plug-in of tests/support/faulty.c.
+FAULTY and FAULTY_SOURCE are the plug-ins of tests/support/faulty.c.
 """
 import json
 import os
@@ -197,6 +197,10 @@ def failing(check, folder):
     again = call('run', path, '-o', folder.at('failing'), '-j', '2', '--time', '300ms', '-q')
     check.equal('they are tried again, with limits of the command line', (again.returncode, [reason[:20] for reason in reasons(folder, 'failing', plan)['hang']]), (5, 2 * ['took longer than 300']))
     check.equal('quiet says only how it ended', len(again.stderr.strip().split('\n')), 1)
+    base = {**BASE, 'plugins': [os.environ['FAULTY_SOURCE']], 'trace': {'source': {'name': 'faulty'}}}
+    path = folder.write('source.json', {'base': base, 'axes': {'seed': [1, 2, 3]}})
+    done = call('run', path, '-o', folder.at('source'), '-j', '1')
+    check.equal('a source of a plug-in ends its point and nothing else', (done.returncode, len(re.findall('^failed: .*Aborted', done.stderr, re.M))), (5, 3))
     # a reason goes when the point can be run: here by another limit
     slow = faulty(folder, ['hungry'])
     call('run', slow, '-o', folder.at('mended'), '--memory', '100MB', '-q')
