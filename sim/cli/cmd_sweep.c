@@ -83,7 +83,7 @@ const cmd_entry cmd_sweep = {
             "  --memory BYTES  what a point may take beside the trace, which all share: 4GiB\n"
             "  --partial       collect what there is, though points are missing\n"
             "  --shards N      script: parts of the sweep; absent: 16\n"
-            "  --throttle N     script: parts that run at a time, of a job array or on each host; absent: 8\n"
+            "  --throttle N    script: parts that run at a time, of a job array or on each host; absent: 8\n"
             "  --yes           more than 1,000,000 points are meant\n"
             "  --quiet         print nothing but errors\n",
     .exec = sweep_exec,

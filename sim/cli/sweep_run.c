@@ -265,10 +265,10 @@ static size_t run_sharers(const sweep_runner *r, size_t from)
     return to - from;
 }
 
-/* A point whose memory must not grow with the trace reads it as it goes. */
-static bool run_streams(const es_config *config)
+/* A point whose memory must not grow with the trace reads it as it goes; and what a plug-in does to its process must not be done to this. */
+static bool run_shareable(const es_config *config)
 {
-    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(es_config_resolved(config), "stream"));
+    return !cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(es_config_resolved(config), "stream")) && !es_config_foreign_sources(config);
 }
 
 /* Decodes the trace of a point for all that share it. What goes wrong here goes wrong in each of them, and is told there. */
@@ -277,7 +277,7 @@ static es_trace *run_decode(const sweep_runner *r, const es_sweep_point *point)
     es_config *config = NULL;
     es_trace *trace = NULL;
     const es_plan *plan = NULL;
-    if (es_sweep_config(r->sweep, point, &config, NULL) == ES_OK && !run_streams(config) && es_config_plan(config, &plan, NULL) == ES_OK) {
+    if (es_sweep_config(r->sweep, point, &config, NULL) == ES_OK && run_shareable(config) && es_config_plan(config, &plan, NULL) == ES_OK) {
         es_source_ask ask = es_config_ask(config);
         es_trace_load(&trace, plan->source, plan->source_state, &ask, NULL);
     }
@@ -317,6 +317,19 @@ static es_code run_folder_fits(const sweep_runner *r, const char *path, const ch
     return code;
 }
 
+/* All parts of a sweep may begin at the same moment, each with the same plan: every one writes its own and renames it. */
+static es_code run_plan(const sweep_runner *r, const char *path, const char *text, es_err *err)
+{
+    char temporary[4096];
+    run_temporary(r, "plan", temporary, sizeof temporary);
+    es_code code = es_file_save(temporary, text, strlen(text), err);
+    if (code == ES_OK && rename(temporary, path) != 0) {
+        code = es_err_set(err, ES_EINPUT, "%s: cannot be replaced: %s", path, strerror(errno));
+        unlink(temporary);
+    }
+    return code;
+}
+
 static es_code run_folder(const sweep_runner *r, es_err *err)
 {
     char path[4096];
@@ -332,7 +345,7 @@ static es_code run_folder(const sweep_runner *r, es_err *err)
         code = es_file_make_dirs(points, err);
     }
     if (code == ES_OK && !same)
-        code = es_file_save(path, text, strlen(text), err);
+        code = run_plan(r, path, text, err);
     free(text);
     return code;
 }
@@ -461,15 +474,13 @@ static es_code run_arguments(sweep_runner *r, es_err *err)
 
 static es_code run_points(sweep_runner *r, es_err *err)
 {
-    const pool_owner owner = {.work = run_work, .ended = run_ended, .tick = run_tick, .self = r};
-    es_code code = pool_new(&r->pool, &owner, r->jobs, r->limits, err);
+    es_code code = ES_OK;
     fflush(stdout);
     for (size_t i = 0, count; i < r->count && code == ES_OK && !pool_stopped(r->pool); i += count) {
         count = run_sharers(r, i);
         code = run_group(r, i, count, err);
     }
-    if (r->pool)
-        run_finish(r);
+    run_finish(r);
     return code;
 }
 
@@ -510,6 +521,8 @@ es_code sweep_run(const sweep_args *args, const char *file, es_err *err)
     es_code code = es_sweep_load(&r.sweep, file, args->many, err);
     if (code == ES_OK)
         code = run_arguments(&r, err);
+    if (code == ES_OK)          /* from here on a signal waits until nothing half done is left */
+        code = pool_new(&r.pool, &(pool_owner){.work = run_work, .ended = run_ended, .tick = run_tick, .self = &r}, r.jobs, r.limits, err);
     if (code == ES_OK)
         code = run_folder(&r, err);
     if (code == ES_OK) {

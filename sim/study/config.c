@@ -425,6 +425,15 @@ es_source_ask es_config_ask(const es_config *config)
     };
 }
 
+bool es_config_foreign_sources(const es_config *config)
+{
+    for (size_t p = 0; p < config->plugins.count; p++)
+        for (size_t e = 0; e < config->plugins.plugin[p]->count; e++)
+            if (config->plugins.plugin[p]->entries[e].kind == ES_KIND_SOURCE)
+                return true;
+    return false;
+}
+
 void es_config_lend(es_config *config, const es_source *source, void *state)
 {
     config->plan.source = source;

@@ -34,6 +34,8 @@ es_code es_config_plan(es_config *config, const es_plan **out, es_err *err);
 es_source_ask es_config_ask(const es_config *config);
 /* An open source that gives the same trace, from its beginning: the plan takes it instead of opening one. It stays the caller's. */
 void es_config_lend(es_config *config, const es_source *source, void *state);
+/* Does a plug-in bring sources? Then to look for the trace's is to run code of others. */
+bool es_config_foreign_sources(const es_config *config);
 /* Puts who said the key with which the error begins before it, for what only the run finds out. Returns the code. */
 es_code es_config_blame(const es_config *config, es_err *err);
 const es_trace_info *es_config_trace(const es_config *config);  /* after the plan */

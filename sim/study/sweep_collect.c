@@ -306,10 +306,11 @@ static es_code collect_all(collect *c, bool some, es_err *err)
 static bool collect_in(const char *dir, const char *file)
 {
     const char *slash = strrchr(file, '/');
-    char *folder = slash ? strndup(file, (size_t)(slash - file) + 1) : strdup(".");
-    char *real = folder ? realpath(folder, NULL) : NULL, *mine = realpath(dir, NULL);
+    es_text folder = {0};
+    es_text_put(&folder, slash ? file : "./", slash ? (size_t)(slash - file) + 1 : 2);
+    char *real = folder.failed ? NULL : realpath(folder.at, NULL), *mine = realpath(dir, NULL);
     bool in = real && mine && strcmp(real, mine) == 0;
-    free(folder);
+    es_text_free(&folder);
     free(real);
     free(mine);
     return in;

@@ -12,38 +12,43 @@
 
 /* ---- files ---- */
 
-/* A native trace says the digest of its content itself: the same routing written anew is the same trace. */
-static bool id_of_trace(const char *path, char hex[65])
+/* A native trace says the digest of its content itself: the same routing written anew is the same trace. Any other file: *hex is empty. */
+static es_code id_of_trace(const char *path, char hex[65], es_err *err)
 {
     es_h5 *file = NULL;
     char *format = NULL, *sha256 = NULL;
-    if (!es_h5_is(path) || es_h5_open(&file, path, false, NULL) != ES_OK)
-        return false;
-    bool found = es_h5_has_attr(file, "/", "format") && es_h5_has_attr(file, "/", "sha256") && es_h5_get_text(file, "/", "format", &format, NULL) == ES_OK
-        && es_h5_get_text(file, "/", "sha256", &sha256, NULL) == ES_OK && strcmp(format, "expertsim-trace") == 0 && strlen(sha256) == 64;
-    if (found)
-        memcpy(hex, sha256, 65);
+    *hex = '\0';
+    if (!es_h5_is(path))
+        return ES_OK;
+    es_code code = es_h5_open(&file, path, false, err);
+    if (code == ES_OK && es_h5_has_attr(file, "/", "format") && es_h5_has_attr(file, "/", "sha256")) {
+        code = es_h5_get_text(file, "/", "format", &format, err);
+        if (code == ES_OK)
+            code = es_h5_get_text(file, "/", "sha256", &sha256, err);
+        if (code == ES_OK && strcmp(format, "expertsim-trace") == 0 && strlen(sha256) == 64)
+            memcpy(hex, sha256, 65);
+    }
     free(format);
     free(sha256);
     es_h5_close(file, NULL);
-    return found;
+    return code == ES_EINTERNAL ? code : ES_OK;     /* what is wrong with a file the run will say */
 }
 
-/* false: it cannot be read, which the run will say. */
-static bool id_of_bytes(const char *path, char hex[65])
+/* *hex is empty when it cannot be read, which the run will say. */
+static void id_of_bytes(const char *path, char hex[65])
 {
     unsigned char buffer[65536];
     FILE *file = fopen(path, "rb");
+    *hex = '\0';
     if (!file)
-        return false;
+        return;
     es_sha256 sha;
     es_sha256_begin(&sha);
     for (size_t got; (got = fread(buffer, 1, sizeof buffer, file)) > 0;)
         es_sha256_add(&sha, buffer, got);
-    bool whole = !ferror(file);
+    if (!ferror(file))
+        es_sha256_hex(&sha, hex);
     fclose(file);
-    es_sha256_hex(&sha, hex);
-    return whole;
 }
 
 /* The digest of a file, found once; an empty one when it cannot be read. NULL: no memory. */
@@ -53,16 +58,15 @@ static const char *id_of_file(es_sweep *sweep, const char *path)
         if (strcmp(sweep->digest[i].path, path) == 0)
             return sweep->digest[i].hex;
     sweep_digest *grown = realloc(sweep->digest, (sweep->digests + 1) * sizeof *grown);
-    const char *kept = es_arena_text(&sweep->arena, path);
+    sweep_digest digest = {.path = es_arena_text(&sweep->arena, path)};
     if (grown)
         sweep->digest = grown;
-    if (!grown || !kept)
+    if (!grown || !digest.path || id_of_trace(path, digest.hex, NULL) != ES_OK)
         return NULL;
-    sweep_digest *digest = &sweep->digest[sweep->digests++];
-    *digest = (sweep_digest){.path = kept};
-    if (!id_of_trace(path, digest->hex) && !id_of_bytes(path, digest->hex))
-        digest->hex[0] = '\0';
-    return digest->hex;
+    if (!*digest.hex)
+        id_of_bytes(path, digest.hex);
+    grown[sweep->digests] = digest;
+    return grown[sweep->digests++].hex;
 }
 
 /* ---- configs ---- */

@@ -1,11 +1,13 @@
 """Running sweeps: each point as a run would have it, in parts, again after any end, and whatever a point does to itself.
 
-FAULTY is the plug-in of tests/support/faulty.c.
+FAULTY and FAULTY_SOURCE are the plug-ins of tests/support/faulty.c.
 """
 import json
 import os
+import pty
 import random
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -19,6 +21,7 @@ import tool
 from sweeps import BASE, CAPACITY, TOOL, Folder, call, fine
 
 POLICIES = {'policy': ['lru', 'lfu', 'fifo'], CAPACITY: ['8slots', '25%', '50%']}
+os.environ['ASAN_OPTIONS'] = ':'.join(filter(None, [os.environ.get('ASAN_OPTIONS'), 'allocator_may_return_null=1']))   # as everywhere else
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(('SLURM', 'OMPI', 'PMI'))}
 
 
@@ -88,6 +91,9 @@ def parts(check, folder):
         check.equal('%d parts together' % count, set().union(*seen), everything)
         check.equal('%d parts are apart' % count, sum(map(len, seen)), len(everything))
         check.equal('%d parts are alike in size' % count, max(map(len, seen)) - min(map(len, seen)) <= 1, True)
+    together = [subprocess.Popen([TOOL, 'sweep', 'run', path, '-o', folder.at('together'), '--shard', '%d/8' % i, '-q'], stderr=subprocess.PIPE, text=True) for i in range(8)]
+    check.equal('parts may begin at the same moment', [(run.communicate()[1], run.returncode) for run in together], 8 * [('', 0)])
+    check.equal('in one folder', points(folder, 'together'), everything)
     want = {i: points(folder, 'part4-%d' % i) for i in range(4)}
     for n, (i, environment) in enumerate([
             (2, {'SLURM_ARRAY_TASK_ID': 2, 'SLURM_ARRAY_TASK_COUNT': 4, 'SLURM_ARRAY_TASK_MIN': 0, 'SLURM_ARRAY_TASK_MAX': 3}),
@@ -119,36 +125,38 @@ def slow(folder):
     return folder.sweep({'policy': ['lru', 'lfu'], 'seed': {'from': 1, 'to': 100, 'step': 1}}, name='slow.json')
 
 
+def named(out):
+    """Ids of the results that have their names."""
+    names = os.listdir(os.path.join(out, 'points')) if os.path.isdir(os.path.join(out, 'points')) else []
+    return {n[:-3] for n in names if re.fullmatch('[0-9a-f]{16}.h5', n)}
+
+
 def ended(check, folder):
     """Killed or stopped at any moment it leaves whole points and nothing else, and goes on where it was."""
     path, draw = slow(folder), random.Random(7)
     everything = {row[0] for row in json.loads(fine('plan', path, '--json'))['points']}
     for how in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM):
-        out, rounds, between = folder.at('ended%d' % how), 0, 0
-        while rounds < 5:
+        out, between = folder.at('ended%d' % how), 0
+        for early in (True, False, False, False, True):
+            before = len(named(out))
             run = subprocess.Popen([TOOL, 'sweep', 'run', path, '-o', out, '-j', '3', '-q'], stderr=subprocess.PIPE, text=True)
-            time.sleep(draw.uniform(0.1, 0.9))
+            while not early and run.poll() is None and len(named(out)) == before:       # until it has got somewhere
+                time.sleep(0.005)
+            time.sleep(draw.uniform(0, 0.05))
             run.send_signal(how)
-            said = run.communicate()[1]
-            rounds += 1
+            run.communicate()
             if run.returncode == 0:
                 break
             check.equal('it ends by the signal', run.returncode, -how)
-            if how == signal.SIGKILL:       # what it was writing is still there, under names that are none of a point's
-                time.sleep(0.05)
-                names = os.listdir(os.path.join(out, 'points')) if os.path.isdir(os.path.join(out, 'points')) else []
-                there = {n[:-3] for n in names if re.fullmatch('[0-9a-f]{16}.h5', n)}
-            else:
-                there = points(folder, 'ended%d' % how)
-            between += 0 < len(there) < len(everything)
+            # killed, it leaves what it was writing, under names that are none of a point's
+            there = named(out) if how == signal.SIGKILL or not os.path.isdir(out) else points(folder, 'ended%d' % how)
+            between += before < len(there) < len(everything)
         check.equal('some rounds ended in the middle (%s)' % how.name, between > 0, True)
         fine('run', path, '-o', out, '-j', '3', '-q')
         check.equal('all are there after %s, and nothing else' % how.name, points(folder, 'ended%d' % how), everything)
         fine('collect', out, '-o', folder.at('ended%d.h5' % how), '-q')
         for name in sorted(everything)[::99]:
             check.equal('whole', result(os.path.join(out, 'points', name + '.h5')) == kept(os.path.join(out, 'points', name + '.h5')), True)
-
-
     fine('run', path, '-o', folder.at('undisturbed'), '-q')
     fine('collect', folder.at('undisturbed'), '-o', folder.at('undisturbed.h5'), '-q')
     for end in ('.h5', '.csv'):
@@ -172,29 +180,78 @@ def reasons(folder, out, plan):
 
 def failing(check, folder):
     """A point that crashes, hangs, eats memory or refuses is named; all others are there."""
-    path = faulty(folder, ['none', 'abort', 'hang', 'hungry', 'refuse', 'chatter'], limits={'time': '700ms', 'memory': '200MB'})
+    path = faulty(folder, ['none', 'abort', 'hang', 'hungry', 'refuse', 'chatter'], limits={'time': '8s', 'memory': '200MB'})
     plan = json.loads(fine('plan', path, '--json'))
     done = call('run', path, '-o', folder.at('failing'), '-j', '2')
     check.equal('exit code', (done.returncode, done.stderr.strip().split('\n')[-1]), (5, "expertsim: 10 of 12 points failed; `expertsim sweep status %s` says why" % folder.at('failing')))
     check.equal('the rest is there', points(folder, 'failing'), {row[0] for row in plan['points'] if row[2] == 'none'})
     found = reasons(folder, 'failing', plan)
     check.equal('none', found['none'], [None, None])
-    for fault, words in [('abort', 'was ended by signal 6 (Aborted), with no more memory than 191 MiB: about to abort'), ('hang', 'took longer than 700 ms, its limit'),
+    for fault, words in [('abort', 'was ended by signal 6 (Aborted), with no more memory than 191 MiB: about to abort'), ('hang', 'took longer than 8 s, its limit'),
                          ('hungry', 'no memory for the hungry policy'), ('refuse', 'this policy refuses'), ('chatter', 'said enough')]:
         check.equal(fault, [words in reason or reason for reason in found[fault]], [True, True])
         check.equal(fault + ' is told', len(re.findall(r'^failed: [0-9a-f]{16}, policy.fault=%s, seed=\d: .*%s' % (fault, re.escape(words)), done.stderr, re.M)), 2)
     chatter = [row[0] for row in plan['points'] if row[2] == 'chatter'][0]
     tail = open(folder.at('failing', 'points', chatter + '.err')).read()
-    check.equal('of what it said the end is kept', ('chatter 99999\n' in tail, len(tail) < 4096), (True, True))
+    check.equal('of what it said the end is kept', ('chatter 9999\n' in tail, len(tail) < 4096), (True, True))
     again = call('run', path, '-o', folder.at('failing'), '-j', '2', '--time', '300ms', '-q')
     check.equal('they are tried again, with limits of the command line', (again.returncode, [reason[:20] for reason in reasons(folder, 'failing', plan)['hang']]), (5, 2 * ['took longer than 300']))
     check.equal('quiet says only how it ended', len(again.stderr.strip().split('\n')), 1)
+    base = {**BASE, 'plugins': [os.environ['FAULTY_SOURCE']], 'trace': {'source': {'name': 'faulty'}}}
+    path = folder.write('source.json', {'base': base, 'axes': {'seed': [1, 2, 3]}})
+    done = call('run', path, '-o', folder.at('source'), '-j', '1')
+    check.equal('a source of a plug-in ends its point and nothing else', (done.returncode, len(re.findall('^failed: .*Aborted', done.stderr, re.M))), (5, 3))
     # a reason goes when the point can be run: here by another limit
     slow = faulty(folder, ['hungry'])
     call('run', slow, '-o', folder.at('mended'), '--memory', '100MB', '-q')
     check.equal('too little memory', (len(points(folder, 'mended')), len(os.listdir(folder.at('mended', 'points')))), (0, 2))
     fine('run', slow, '-o', folder.at('mended'), '-q')
     check.equal('enough of it', (len(points(folder, 'mended')), len(os.listdir(folder.at('mended', 'points')))), (2, 2))
+
+
+def full(check, folder):
+    """A disk that takes no more leaves no half file; once there is room the same command goes on."""
+    path = folder.sweep({'policy': ['lru', 'lfu']}, name='full.json')
+    def small():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)       # so that a write fails, as on a full disk
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+    done = call('run', path, '-o', folder.at('full'), preexec_fn=small, restore_signals=False)
+    check.equal('nothing can be written', (done.returncode, 'cannot' in done.stderr, points(folder, 'full')), (2, True, set()))
+    fine('run', path, '-o', folder.at('full'))
+    check.equal('now it can', len(points(folder, 'full')), 2)
+    done = call('collect', folder.at('full'), preexec_fn=lambda: (small(), resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))), restore_signals=False)
+    check.equal('nor collected', (done.returncode, sorted(os.listdir(folder.at('full')))), (2, ['plan.json', 'points']))
+
+
+def terminal(check, folder):
+    """A bar on a terminal, which is gone in the end; plain lines elsewhere."""
+    path = faulty(folder, ['none', 'refuse', 'hang'], limits={'time': '4s'})
+    try:
+        ours, its = pty.openpty()
+    except OSError as error:                                # a container without /dev/pts
+        print('sweep_run: no terminal to be had (%s); the bar is not looked at' % error)
+        return
+    run = subprocess.Popen([TOOL, 'sweep', 'run', path, '-o', folder.at('bar'), '-j', '1'], stdout=subprocess.PIPE, stderr=its, text=True)
+    os.close(its)
+    said = b''
+    while True:
+        try:
+            more = os.read(ours, 4096)
+        except OSError:                                     # how a terminal says that nobody is there any more
+            break
+        if not more:
+            break
+        said += more
+    run.communicate()
+    os.close(ours)
+    said = said.decode()
+    check.equal('a bar', bool(re.search(r'\[#+\.+\] faulty: [1-5] of 6 points, [0-9.e+-]+ a second, \d+ s left', said)), True)
+    check.equal('with what failed', bool(re.search(r'a second, \d+ s left, \d failed', said)), True)
+    check.equal('failures stand on lines of their own', len(re.findall(r'(?:^|\r\033\[K|\n)failed: [0-9a-f]{16}, ', said)), 4)
+    last = said.rstrip('\r\n').split('\n')[-1].split('\033[K')
+    check.equal('nothing of it is left', last[-1].startswith('expertsim: 4 of 6 points failed'), True)
+    plain = call('run', path, '-o', folder.at('lines'), '-j', '1')
+    check.equal('elsewhere none', '\033' in plain.stderr or '[#' in plain.stderr, False)
 
 
 def folders(check, folder):
@@ -223,6 +280,8 @@ def main():
         parts(check, folder)
         ended(check, folder)
         failing(check, folder)
+        full(check, folder)
+        terminal(check, folder)
         folders(check, folder)
     check.close()
 

@@ -17,10 +17,13 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 
+#include "sim/base/file.h"
 #include "sim/study/result.h"
+#include "sim/study/sweep.h"
 
 /* ---- allocations ---- */
 
@@ -100,8 +103,9 @@ void __wrap_free(void *block)
 /* ---- files ---- */
 
 static const char result_dir[] = "memory-out";
-static const char *const leftovers[] = {"memory-out/result.json.tmp", "memory-out/result.h5.tmp"};
-static const char *const made[] = {"memory-out/result.json", "memory-out/result.h5", "memory.csv", "memory-config.json"};
+static const char *const leftovers[] = {"memory-out/result.json.tmp", "memory-out/result.h5.tmp", "memory-out/table.h5.tmp", "memory-out/table.csv.tmp"};
+static const char *const made[] = {"memory-out/result.json", "memory-out/result.h5", "memory-out/table.h5", "memory-out/table.csv", "memory-out/plan.json", "memory.csv",
+    "memory-config.json", "memory-sweep.json"};
 
 static void write_file(const char *path, const char *text)
 {
@@ -116,6 +120,12 @@ static int remove_files(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof made / sizeof *made; i++)
         unlink(made[i]);
+    DIR *points = opendir("memory-out/points");
+    for (struct dirent *entry; points && (entry = readdir(points)) != NULL;)
+        unlinkat(dirfd(points), entry->d_name, 0);
+    if (points)
+        closedir(points);
+    rmdir("memory-out/points");
     rmdir(result_dir);
     return 0;
 }
@@ -125,7 +135,27 @@ static int remove_files(void **state)
 typedef struct job {
     const char *config;         /* file */
     const char *dir;            /* where the result goes; NULL: it is not written */
+    const char *sweep;          /* file of a sweep that is planned, and whose results in `dir` are collected; NULL: a run */
 } job;
+
+/* *text: the plan. */
+static es_code job_sweep(const job *j, char **text, es_err *err)
+{
+    es_sweep *sweep = NULL;
+    es_json *plan = NULL, *status = NULL;
+    *text = NULL;
+    es_code code = es_sweep_load(&sweep, j->sweep, false, err);
+    if (code == ES_OK && !(plan = es_sweep_plan(sweep)))
+        code = es_err_nomem(err, "the plan");
+    if (code == ES_OK && (code = es_sweep_status(j->dir, &status, err)) == ES_OK)
+        code = es_sweep_collect(j->dir, "memory-out/table.h5", "memory-out/table.csv", false, err);
+    if (code == ES_OK && !(*text = es_json_text(plan)))
+        code = es_err_nomem(err, "the text");
+    cJSON_Delete(status);
+    cJSON_Delete(plan);
+    es_sweep_free(sweep);
+    return code;
+}
 
 /* *text: the result, when there is one. */
 static es_code job_run(const job *j, char **text, es_err *err)
@@ -134,6 +164,8 @@ static es_code job_run(const job *j, char **text, es_err *err)
     es_json *result = NULL;
     es_run *kept = NULL;
     *text = NULL;
+    if (j->sweep)
+        return job_sweep(j, text, err);
     es_code code = es_config_load(&config, j->config, NULL, 0, err);
     if (code != ES_OK)
         return code;
@@ -229,11 +261,54 @@ static void a_result_is_written_whole_or_not_at_all(void **state)
     job_each_allocation_fails(__func__, &(job){.config = "memory-config.json", .dir = result_dir});
 }
 
+/* Runs the points of a sweep and keeps its plan, as `sweep run` does. */
+static void make_points(const char *file)
+{
+    es_sweep *sweep = NULL;
+    es_err err = {0};
+    if (es_sweep_load(&sweep, file, false, &err) != ES_OK || es_file_make_dirs("memory-out/points", &err) != ES_OK)
+        fail_msg("%s", err.text);
+    for (size_t i = 0; i < es_sweep_count(sweep); i++) {
+        es_config *config = NULL;
+        es_json *result = NULL;
+        es_run *kept = NULL;
+        char path[64];
+        snprintf(path, sizeof path, "memory-out/points/%s.h5", es_sweep_at(sweep, i)->id);
+        if (es_sweep_config(sweep, es_sweep_at(sweep, i), &config, &err) != ES_OK || es_result_run(config, NULL, &kept, &result, &err) != ES_OK
+            || es_result_write_h5(result, kept, path, &err) != ES_OK)
+            fail_msg("%s", err.text);
+        es_run_free(kept);
+        cJSON_Delete(result);
+        es_config_free(config);
+    }
+    es_json *plan = es_sweep_plan(sweep);
+    char *text = es_json_text(plan);
+    write_file("memory-out/plan.json", text);
+    free(text);
+    cJSON_Delete(plan);
+    es_sweep_free(sweep);
+}
+
+static void a_sweep_is_planned_and_collected_or_not_at_all(void **state)
+{
+    (void)state;
+    char config[2048];
+    write_file("memory.csv", "request_id,token_index,phase,layer,e0,e1\n0,0,P,0,1,2\n0,0,P,1,3,4\n0,1,D,0,1,5\n0,1,D,1,2,4\n0,2,D,0,6,7\n0,2,D,1,0,1\n");
+    snprintf(config, sizeof config, "{\"trace\": {\"path\": \"memory.csv\"}, \"model\": {\"expert_bytes\": \"1000B\"}, \"clock\": \"simulated\", %s}", machine);
+    write_file("memory-config.json", config);
+    write_file("memory-sweep.json", "{\"base\": {\"include\": \"memory-config.json\"}, \"axes\": {\"policy\": {\"path\": \"policy.name\", \"values\": [\"lru\", \"lfu\"], \"labels\": [\"a\", \"b\"]},"
+                                   "\"compute.lookahead\": {\"from\": 1, \"to\": 4, \"step\": 1}}, \"design\": {\"points\": 2}, \"constraints\": [\"policy == 'a' or compute.lookahead < 9\"],"
+                                   "\"replications\": {\"count\": 1, \"vary\": [\"seed\"]}}");
+    make_points("memory-sweep.json");
+    job_each_allocation_fails(__func__, &(job){.sweep = "memory-sweep.json", .dir = result_dir});
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(a_run_on_a_trace_file_survives_every_failing_allocation, remove_files),
         cmocka_unit_test_teardown(a_result_is_written_whole_or_not_at_all, remove_files),
+        cmocka_unit_test_teardown(a_sweep_is_planned_and_collected_or_not_at_all, remove_files),
     };
     cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = memory_for_json, .free_fn = __wrap_free});
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* A policy that goes wrong on demand, for tests of what a sweep does then. It keeps everything, so the cache must have room for all. */
+/* A policy that goes wrong on demand, for tests of what a sweep does then. It keeps everything, so the cache must have room for all. Built
+ * with FAULTY_SOURCE it is a source that ends its process when it is opened. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +8,9 @@
 
 #include "sim/part/policy.h"
 #include "sim/part/registry.h"
+#include "sim/part/source.h"
 
+#ifndef FAULTY_SOURCE
 typedef struct faulty {
     int fault;
     int64_t bytes;
@@ -42,7 +45,7 @@ static es_code faulty_init(void *self, const es_site *site, es_err *err)
     }
     if (s->fault == FAULT_REFUSE)
         return es_err_set(err, ES_EINPUT, "this policy refuses");
-    for (int i = 0; s->fault == FAULT_CHATTER && i < 100000; i++)
+    for (int i = 0; s->fault == FAULT_CHATTER && i < 10000; i++)
         fprintf(stderr, "chatter %d\n", i);
     return s->fault == FAULT_CHATTER ? es_err_set(err, ES_EINPUT, "said enough") : ES_OK;
 }
@@ -58,6 +61,22 @@ static const es_policy faulty_policy = {
     .victims = faulty_victims,
 };
 
-static const es_plugin_entry faulty_entries[] = {{ES_KIND_POLICY, &faulty_policy.part}};
+#else
+static es_code faulty_open(void *self, const es_source_ask *ask, es_arena *arena, es_err *err)
+{
+    (void)self, (void)ask, (void)arena, (void)err;
+    abort();
+}
+
+static const es_source faulty_source = {.part = {.abi = ES_ABI, .name = "faulty", .brief = "Ends its process.", .size = 8}, .open = faulty_open};
+#endif
+
+static const es_plugin_entry faulty_entries[] = {
+#ifdef FAULTY_SOURCE
+    {ES_KIND_SOURCE, &faulty_source.part},
+#else
+    {ES_KIND_POLICY, &faulty_policy.part},
+#endif
+};
 
 const es_plugin es_plugin_table = {ES_ABI, faulty_entries, 1};
