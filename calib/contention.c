@@ -58,8 +58,10 @@ static es_code queue_beside(calib_bench *b, const contention_case *c, int64_t by
     if (c->beside == BESIDE_EXPERT)
         return queue_experts(b, ns, expert_ns, err);
     if (c->beside == BESIDE_SMALL) {
-        es_code code = queue_copy(b, 1, c->beside_way, CONTENTION_SMALL, err);
-        return code ? code : b->probe->record(b->self, 1, 2, err);
+        es_code code = b->probe->record(b->self, 1, 2, err);
+        if (code == ES_OK)
+            code = queue_copy(b, 1, c->beside_way, CONTENTION_SMALL, err);
+        return code ? code : b->probe->record(b->self, 1, 3, err);
     }
     es_code code = queue_copy(b, 1, c->beside_way, bytes, err);
     return code ? code : queue_copy(b, 1, c->beside_way, bytes, err);
@@ -73,7 +75,7 @@ typedef struct contention {
     double alone_ns, expert_ns;     /* the newest time of what is measured, alone; of one expert; 0: not known yet */
 } contention;
 
-/* Event 0 before, 1 after what is measured, 2 after the small copy beside it; everything starts at one instant. */
+/* Event 0 before, 1 after what is measured, 2 before and 3 after the small copy beside it; everything starts at one instant. */
 static es_code contention_queue(contention *m, const contention_case *c, bool together, es_err *err)
 {
     calib_bench *b = m->bench;
@@ -96,7 +98,13 @@ static es_code contention_time(contention *m, const contention_case *c, bool tog
         code = opened;
     if (code == ES_OK)
         code = b->probe->sync(b->self, err);
-    return code ? code : b->probe->elapsed(b->self, 0, together && c->beside == BESIDE_SMALL ? 2 : 1, ns, err);
+    if (code)
+        return code;
+    if (!together || c->beside != BESIDE_SMALL)
+        return b->probe->elapsed(b->self, 0, 1, ns, err);
+    /* Of one way: since the large copy began. Of two: by events of its own stream, for engines that wake one after the other make
+     * stamps of two streams differ by that. */
+    return b->probe->elapsed(b->self, c->way == c->beside_way ? 0 : 2, 3, ns, err);
 }
 
 static es_code contention_ask(contention *m, calib_question question, uint32_t pairs, calib_pairs *out, es_err *err)
