@@ -137,7 +137,7 @@ es_code contention_measure(calib_bench *bench, int64_t bytes, uint32_t pairs, ca
         const contention_case *c = &contention_cases[q];
         if ((c->expert || c->beside == BESIDE_EXPERT) && !(bench->facts.can & ES_PROBE_EXPERT))
             continue;
-        code = contention_ask(&m, q, pairs < CALIB_PAIRS ? pairs : CALIB_PAIRS, &samples->pairs[q], err);
+        code = contention_ask(&m, (calib_question)q, pairs < CALIB_PAIRS ? pairs : CALIB_PAIRS, &samples->pairs[q], err);
     }
     return code;
 }

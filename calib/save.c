@@ -8,7 +8,7 @@
 #include "sim/base/h5.h"
 #include "sim/base/text.h"
 
-enum { SAVE_COLUMNS = 8, SAVE_CHUNK = 1024, SAVE_GROUP = 64, SAVE_PATH = 96 };
+enum { SAVE_COLUMNS = 8, SAVE_CHUNK = 1024, SAVE_GROUP = 64, SAVE_PATH = 96, SAVE_MOST = 1 << 24 };
 
 static const struct save_column {
     const char *name;
@@ -133,9 +133,9 @@ static es_code load_column(es_h5 *file, const char *group, const struct save_col
     if (code)
         return code;
     uint64_t count = es_h5_data_rank(data) == 1 ? es_h5_data_dims(data)[0] : 0;
-    if (count == 0 || (series->at && count != series->count))
-        code = es_err_set(err, ES_EINPUT, "%s: has %llu numbers, needs one for each sample", path, (unsigned long long)count);
-    if (code == ES_OK && !series->at && (count > SIZE_MAX / sizeof *series->at || !(series->at = calloc(count, sizeof *series->at))))
+    if (count == 0 || count > SAVE_MOST || (series->at && count != series->count))
+        code = es_err_set(err, ES_EINPUT, "%s: has %llu numbers, needs one for each sample, 1 to %d", path, (unsigned long long)count, SAVE_MOST);
+    if (code == ES_OK && !series->at && !(series->at = calloc(count, sizeof *series->at)))
         code = es_err_nomem(err, "samples");
     int64_t *values = code == ES_OK ? malloc(count * sizeof *values) : NULL;
     if (code == ES_OK && !values)

@@ -82,7 +82,7 @@ static void the_hosts_engines_are_first_come_first_served(void **state)
     assert_true(waits(&samples, CALIB_H2D_BEHIND));
     assert_true(waits(&samples, CALIB_D2H_BEHIND));
     for (int q = 0; q < CALIB_QUESTIONS; q++)
-        assert_in_range(1e6 * factor(&samples, q, 0), 1, 1000000);
+        assert_in_range(1e6 * factor(&samples, (calib_question)q, 0), 1, 1000000);
 }
 
 int main(void)
