@@ -57,7 +57,7 @@ static es_code bench_pools(calib_bench *b, int64_t bytes, es_err *err)
             continue;
         bench_pool *pool = &b->pool[kind];
         pool->bytes = paged(bytes) + (2 * kind + 1) * BENCH_PAGE;
-        es_code code = b->probe->alloc(b->self, kind, pool->bytes, (void **)&pool->at, err);
+        es_code code = b->probe->alloc(b->self, (es_memory)kind, pool->bytes, (void **)&pool->at, err);
         if (code)
             return code;
         if (kind != ES_MEMORY_DEVICE)
@@ -107,7 +107,7 @@ void calib_bench_close(calib_bench *b)
         return;
     for (int kind = 0; kind < ES_MEMORIES; kind++)
         if (b->pool[kind].at)
-            b->probe->release(b->self, kind, b->pool[kind].at, b->pool[kind].bytes);
+            b->probe->release(b->self, (es_memory)kind, b->pool[kind].at, b->pool[kind].bytes);
     if (b->check)
         b->probe->release(b->self, ES_MEMORY_PAGEABLE, b->check, b->check_bytes);
     free(b);

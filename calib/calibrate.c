@@ -1,20 +1,36 @@
 /* Calibrate: see calibrate.h. */
 #include "calib/calibrate.h"
 
+#include "calib/bench.h"
+#include "calib/contention.h"
 #include "calib/environment.h"
 #include "sim/part/registry.h"
+
+enum { CALIBRATE_LARGE = 16 << 20 };    /* enough to outlast what starts threads and events */
+
+/* What the questions take counts to the budget. */
+static es_code calibrate_contention(calib_bench *bench, const calibrate_ask *ask, int64_t most, es_time *left, calib_samples *samples, es_err *err)
+{
+    es_time start = bench->probe->now(bench->self);
+    es_code code = contention_measure(bench, most < CALIBRATE_LARGE ? most : CALIBRATE_LARGE, ask->plan.quick ? CALIB_PAIRS / 2 : CALIB_PAIRS, samples, err);
+    *left -= bench->probe->now(bench->self) - start;
+    return code;
+}
 
 static es_code calibrate_on(const es_probe *probe, void *self, const calibrate_ask *ask, const calib_tell *tell, calib_samples *samples, es_arena *arena, es_err *err)
 {
     calib_plan plan = {0};
     calib_bench *bench = NULL;
     es_probe_facts facts = probe->facts(self);
+    es_time left = ask->budget;
     double steal = environment_steal_s();
     es_code code = calib_plan_make(&plan, &ask->plan, &facts, arena, err);
     if (code == ES_OK)
         code = calib_bench_open(&bench, probe, self, &plan, ask->plan.seed, err);
     if (code == ES_OK)
-        code = calib_measure(bench, &plan, ask->budget, tell, samples, err);
+        code = calibrate_contention(bench, ask, plan.most / 2, &left, samples, err);
+    if (code == ES_OK)
+        code = calib_measure(bench, &plan, left, tell, samples, err);
     calib_bench_close(bench);
     es_json_add_text(samples->environment, "device", facts.device);
     probe->environment(self, samples->environment);

@@ -17,7 +17,7 @@
 #include "calib/dma.h"
 #include "sim/base/file.h"
 
-enum { HOST_COMPUTE = ES_WAYS, HOST_ENGINES, HOST_BLOCKS = 32, HOST_TOKENS = 256, HOST_WIDTH = 8192, HOST_TRIED = 64 << 20 };
+enum { HOST_COMPUTE = ES_WAYS, HOST_ENGINES, HOST_BLOCKS = 32, HOST_EXPERTS = 128, HOST_TOKENS = 256, HOST_WIDTH = 8192, HOST_TRIED = 64 << 20 };
 
 typedef struct host_block {     /* memory that is allocated */
     void *at;
@@ -28,7 +28,6 @@ typedef struct host_block {     /* memory that is allocated */
 typedef struct host_expert {    /* an expert that is queued */
     struct host *owner;
     es_probe_expert ask;
-    bool queued;
 } host_expert;
 
 typedef struct host {
@@ -44,7 +43,8 @@ typedef struct host {
     int64_t cache_bytes, memory_bytes;
     es_err no_disk;             /* why there is none */
     host_block block[HOST_BLOCKS];
-    host_expert expert[ES_PROBE_STREAMS];
+    host_expert expert[HOST_EXPERTS];
+    unsigned experts;           /* queued since the last sync */
     int64_t stamp[ES_PROBE_EVENTS];
     struct {
         unsigned engine;        /* of the last that was queued */
@@ -271,10 +271,10 @@ static es_code host_expert_queue(void *self, unsigned stream, const es_probe_exp
             HOST_TOKENS);
     if (!h->blas && !(h->blas = blas_open((int)h->threads)))
         return es_err_nomem(err, "a library of matrix products");
-    host_expert *e = &h->expert[stream];
-    if (e->queued && memcmp(&e->ask, ask, sizeof *ask) != 0)
-        dma_sync(h->engines);           /* one at a time per stream: the one before reads what would be written now */
-    *e = (host_expert){h, *ask, true};
+    if (h->experts == HOST_EXPERTS)
+        return es_err_set(err, ES_EINTERNAL, "more than %d experts without a sync", HOST_EXPERTS);
+    host_expert *e = &h->expert[h->experts++];
+    *e = (host_expert){h, *ask};
     es_code code = stream_settle(h, stream, HOST_COMPUTE, err);
     return code ? code : dma_push(h->engines, HOST_COMPUTE, &(dma_job){.call = expert_compute, .arg = e}, err);
 }
@@ -312,8 +312,8 @@ static es_code host_sync(void *self, es_err *err)
             h->stamp[h->stream[s].waiting[i]] = dma_clock();
         h->stream[s].count = 0;
         h->stream[s].fresh = true;
-        h->expert[s].queued = false;
     }
+    h->experts = 0;
     return ES_OK;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "calib/batch.h"
+#include "calib/contention.h"
 #include "calib/fit.h"
 #include "calib/save.h"
 #include "calib/solve.h"
@@ -304,6 +305,42 @@ static es_code report_expert(report *r, size_t row, es_err *err)
     return ES_OK;
 }
 
+/* ---- sharing ---- */
+
+/* `object` is slowed by `by`, where it was asked and the answer is more than noise. */
+static void sharing_slowed(const report *r, es_json *object, const char *by, calib_question question)
+{
+    contention_answer answer = contention_of(r->samples, question);
+    if (!object || !answer.asked || !answer.slower)
+        return;
+    const es_json *alpha = es_json_at(object, "fit.alpha_s");
+    double factor = contention_factor(&answer, cJSON_IsNumber(alpha) ? alpha->valuedouble * 1e9 : 0.0);
+    es_json *slowed = cJSON_GetObjectItemCaseSensitive(object, "slowed_by");
+    es_json_add_real(slowed ? slowed : es_json_add_object(object, "slowed_by"), by, rounded(factor));
+}
+
+static void sharing_discipline(const report *r, es_json *flow, calib_question question)
+{
+    contention_answer answer = contention_of(r->samples, question);
+    if (flow && answer.asked)
+        es_json_add_text(flow, "discipline", contention_waits(&answer) ? "fifo" : "shared");
+}
+
+static void report_sharing(report *r)
+{
+    es_json *h2d = es_json_at(r->links, "pcie.h2d"), *d2h = es_json_at(r->links, "pcie.d2h"), *gpu = es_json_at(r->compute, "gpu");
+    contention_answer across = contention_of(r->samples, CALIB_D2H_ACROSS);
+    sharing_discipline(r, h2d, CALIB_H2D_BEHIND);
+    sharing_discipline(r, d2h, CALIB_D2H_BEHIND);
+    sharing_slowed(r, h2d, "pcie.d2h", CALIB_H2D_OPPOSITE);
+    sharing_slowed(r, d2h, "pcie.h2d", CALIB_D2H_OPPOSITE);
+    sharing_slowed(r, h2d, "gpu", CALIB_H2D_COMPUTING);
+    sharing_slowed(r, d2h, "gpu", CALIB_D2H_COMPUTING);
+    sharing_slowed(r, gpu, "pcie.h2d", CALIB_EXPERT_COPYING);
+    if (across.asked && contention_waits(&across))
+        es_text_add(r->told, "pcie: a small copy to the host waits for a large one to the device: both ways have one engine; give them one channel\n");
+}
+
 /* ---- all of it ---- */
 
 static es_code report_row(report *r, size_t row, es_err *err)
@@ -361,6 +398,7 @@ es_code calib_report(const calib_samples *samples, const report_ask *ask, es_jso
     es_code code = r.links && r.compute && !r.source.failed ? ES_OK : es_err_nomem(err, "a profile");
     for (size_t row = 0; row < CALIB_ROWS && code == ES_OK; row++)
         code = report_row(&r, row, err);
+    report_sharing(&r);
     if (code == ES_OK && r.kept == 0)
         code = es_err_set(err, ES_ECHECK, "no row could be fitted: %s", told->at ? told->at : "there are no samples");
     if (code == ES_OK)
@@ -380,6 +418,21 @@ static double table_number(const es_json *object, const char *path)
 {
     const es_json *value = es_json_at(object, path);
     return cJSON_IsNumber(value) ? value->valuedouble : 0.0;
+}
+
+/* "fifo; at 80 % of the rate beside gpu", on a line of its own; nothing where nobody asked. */
+static void table_sharing(const es_json *object, es_text *out)
+{
+    const char *discipline = report_text(object, "discipline", NULL), *comma = discipline ? "; " : "";
+    const es_json *slowed = cJSON_GetObjectItemCaseSensitive(object, "slowed_by"), *by;
+    if (!discipline && !slowed)
+        return;
+    es_text_add(out, "  %-14s %s", "", discipline ? discipline : "");
+    cJSON_ArrayForEach(by, slowed) {
+        es_text_add(out, "%sat %.0f %% of the rate beside %s", comma, 100.0 * by->valuedouble, by->string);
+        comma = ", ";
+    }
+    es_text_add(out, "\n");
 }
 
 static void table_flow(const char *link, const es_json *flow, es_text *out)
@@ -402,6 +455,7 @@ static void table_flow(const char *link, const es_json *flow, es_text *out)
     }
     es_text_add(out, "   held-out %.1f %%, all %.1f %%, p95 %.1f %%; %.0f samples, %s\n", 100.0 * table_number(fit, "error.holdout_median"),
         100.0 * table_number(fit, "error.median"), 100.0 * table_number(fit, "error.p95"), table_number(fit, "samples"), report_text(fit, "stop", "?"));
+    table_sharing(flow, out);
 }
 
 es_code calib_report_table(const es_json *profile, es_text *out, es_err *err)
@@ -419,8 +473,10 @@ es_code calib_report_table(const es_json *profile, es_text *out, es_err *err)
         cJSON_ArrayForEach(flow, link)
             if (cJSON_IsObject(flow))
                 table_flow(link->string, flow, out);
-    cJSON_ArrayForEach(unit, cJSON_GetObjectItemCaseSensitive(machine, "compute"))
+    cJSON_ArrayForEach(unit, cJSON_GetObjectItemCaseSensitive(machine, "compute")) {
         es_text_add(out, "  %-14s an expert of %s takes %s and %s for each token\n", unit->string, report_text(unit, "expert_bytes", "?"), report_text(unit, "fixed", "?"),
             report_text(unit, "per_token", "?"));
+        table_sharing(unit, out);
+    }
     return ES_OK;
 }

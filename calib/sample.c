@@ -9,6 +9,9 @@
 
 const char *const calib_stop_names[CALIB_STOPS + 1] = {"precise", "stable", "budget", NULL};
 
+const char *const calib_question_names[CALIB_QUESTIONS] = {"h2d_behind", "d2h_behind", "d2h_across", "h2d_opposite", "d2h_opposite", "h2d_computing", "d2h_computing",
+    "expert_copying"};
+
 #define PRECISE_SHARE 0.02      /* half of the interval of the median, as a share of it */
 #define STABLE_SHARE 0.05       /* nvbench's: how far the last estimates of the noise may lie apart */
 enum { PRECISE_LEAST = 10, STABLE_LEAST = 60 };     /* samples: fewer tell nothing of a tail; 60 gave 2 to 4 % on a noisy machine */

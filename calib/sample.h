@@ -27,11 +27,29 @@ typedef struct calib_series {   /* the samples of one row; {0}: it was not measu
     uint32_t open;              /* cases that the budget ended */
 } calib_series;
 
+typedef enum calib_question {   /* what happens when two things run at once (contention.h) */
+    CALIB_H2D_BEHIND, CALIB_D2H_BEHIND,         /* a small copy behind a large one of its way */
+    CALIB_D2H_ACROSS,                           /* a small copy to the host beside a large one to the device */
+    CALIB_H2D_OPPOSITE, CALIB_D2H_OPPOSITE,     /* a copy, while the other way runs */
+    CALIB_H2D_COMPUTING, CALIB_D2H_COMPUTING,   /* while experts are computed */
+    CALIB_EXPERT_COPYING,                       /* an expert, while copies to the device run */
+    CALIB_QUESTIONS
+} calib_question;
+
+enum { CALIB_PAIRS = 32 };
+
+typedef struct calib_pairs {    /* times of one thing, ns: alone; beside another, or, of BEHIND and ACROSS, of the small copy beside it */
+    int64_t alone[CALIB_PAIRS], together[CALIB_PAIRS];
+    uint32_t count;             /* 0: not asked */
+} calib_pairs;
+
 typedef struct calib_samples {  /* calib_samples_free() when done */
     calib_series row[CALIB_ROWS];
+    calib_pairs pairs[CALIB_QUESTIONS];
     es_json *environment;       /* of the machine, when it was measured */
 } calib_samples;
 
+extern const char *const calib_question_names[CALIB_QUESTIONS];
 extern const char *const calib_stop_names[CALIB_STOPS + 1];     /* "precise", "stable", "budget"; ends with NULL */
 
 es_code calib_series_add(calib_series *series, const calib_sample *sample, es_err *err);

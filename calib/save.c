@@ -8,7 +8,7 @@
 #include "sim/base/h5.h"
 #include "sim/base/text.h"
 
-enum { SAVE_COLUMNS = 8, SAVE_CHUNK = 1024, SAVE_GROUP = 64, SAVE_PATH = 96 };
+enum { SAVE_COLUMNS = 8, SAVE_CHUNK = 1024, SAVE_GROUP = 64, SAVE_PATH = 96, SAVE_MOST = 1 << 24 };
 
 static const struct save_column {
     const char *name;
@@ -38,19 +38,34 @@ static void column_set(const struct save_column *column, calib_sample *sample, i
 
 /* ---- writing ---- */
 
-static es_code save_column(es_h5 *file, const char group[SAVE_GROUP], const struct save_column *column, const calib_series *series, int64_t *values, es_err *err)
+static es_code save_numbers(es_h5 *file, const char group[SAVE_GROUP], const char *name, const int64_t *values, uint64_t count, es_err *err)
 {
     char path[SAVE_PATH];
-    snprintf(path, sizeof path, "%s/%s", group, column->name);
-    for (size_t i = 0; i < series->count; i++)
-        values[i] = column_get(column, &series->at[i]);
+    snprintf(path, sizeof path, "%s/%s", group, name);
     es_h5_data *data = NULL;
     uint64_t dims[1] = {0};
     es_code code = es_h5_data_create(&data, file, path, ES_H5_I64, 1, dims, SAVE_CHUNK, 6, err);
     if (code == ES_OK)
-        code = es_h5_data_append(data, ES_H5_I64, series->count, values, err);
+        code = es_h5_data_append(data, ES_H5_I64, count, values, err);
     es_h5_data_close(data);
     return code;
+}
+
+static es_code save_pairs(es_h5 *file, int question, const calib_pairs *pairs, es_err *err)
+{
+    char group[SAVE_GROUP];
+    snprintf(group, sizeof group, "/contention/%s", calib_question_names[question]);
+    es_code code = es_h5_group(file, group, err);
+    if (code == ES_OK)
+        code = save_numbers(file, group, "alone", pairs->alone, pairs->count, err);
+    return code ? code : save_numbers(file, group, "together", pairs->together, pairs->count, err);
+}
+
+static es_code save_column(es_h5 *file, const char group[SAVE_GROUP], const struct save_column *column, const calib_series *series, int64_t *values, es_err *err)
+{
+    for (size_t i = 0; i < series->count; i++)
+        values[i] = column_get(column, &series->at[i]);
+    return save_numbers(file, group, column->name, values, series->count, err);
 }
 
 static es_code save_series(es_h5 *file, size_t row, const calib_series *series, es_err *err)
@@ -100,6 +115,9 @@ es_code calib_samples_save(const calib_samples *samples, const char *path, es_er
     for (size_t i = 0; i < CALIB_ROWS && code == ES_OK; i++)
         if (samples->row[i].count)
             code = save_series(file, i, &samples->row[i], err);
+    for (int q = 0; q < CALIB_QUESTIONS && code == ES_OK; q++)
+        if (samples->pairs[q].count)
+            code = save_pairs(file, q, &samples->pairs[q], err);
     es_code closed = es_h5_close(file, code ? NULL : err);
     return code ? code : closed;
 }
@@ -115,9 +133,9 @@ static es_code load_column(es_h5 *file, const char *group, const struct save_col
     if (code)
         return code;
     uint64_t count = es_h5_data_rank(data) == 1 ? es_h5_data_dims(data)[0] : 0;
-    if (count == 0 || (series->at && count != series->count))
-        code = es_err_set(err, ES_EINPUT, "%s: has %llu numbers, needs one for each sample", path, (unsigned long long)count);
-    if (code == ES_OK && !series->at && (count > SIZE_MAX / sizeof *series->at || !(series->at = calloc(count, sizeof *series->at))))
+    if (count == 0 || count > SAVE_MOST || (series->at && count != series->count))
+        code = es_err_set(err, ES_EINPUT, "%s: has %llu numbers, needs one for each sample, 1 to %d", path, (unsigned long long)count, SAVE_MOST);
+    if (code == ES_OK && !series->at && !(series->at = calloc(count, sizeof *series->at)))
         code = es_err_nomem(err, "samples");
     int64_t *values = code == ES_OK ? malloc(count * sizeof *values) : NULL;
     if (code == ES_OK && !values)
@@ -171,6 +189,44 @@ static es_code load_series(es_h5 *file, const char *name, calib_samples *samples
     return code ? code : load_stop(file, group, series, err);
 }
 
+static es_code load_pair(es_h5 *file, const char group[SAVE_GROUP], const char *name, int64_t *values, uint32_t *count, es_err *err)
+{
+    char path[SAVE_PATH];
+    snprintf(path, sizeof path, "%s/%s", group, name);
+    es_h5_data *data = NULL;
+    es_code code = es_h5_data_open(&data, file, path, err);
+    if (code)
+        return code;
+    uint64_t found = es_h5_data_rank(data) == 1 ? es_h5_data_dims(data)[0] : 0;
+    if (found == 0 || found > CALIB_PAIRS || (*count && found != *count))
+        code = es_err_set(err, ES_EINPUT, "%s: has %llu numbers, needs 1 to %d, as many alone as together", path, (unsigned long long)found, CALIB_PAIRS);
+    if (code == ES_OK)
+        code = es_h5_data_read(data, ES_H5_I64, 0, found, values, err);
+    for (uint64_t i = 0; code == ES_OK && i < found; i++)
+        if (values[i] <= 0)
+            code = es_err_set(err, ES_EINPUT, "%s: time %llu is %lld, which cannot be", path, (unsigned long long)i, (long long)values[i]);
+    if (code == ES_OK)
+        *count = (uint32_t)found;
+    es_h5_data_close(data);
+    return code;
+}
+
+static es_code load_pairs(es_h5 *file, calib_samples *samples, es_err *err)
+{
+    es_code code = ES_OK;
+    for (int q = 0; q < CALIB_QUESTIONS && code == ES_OK; q++) {
+        char group[SAVE_GROUP];
+        calib_pairs *pairs = &samples->pairs[q];
+        snprintf(group, sizeof group, "/contention/%s", calib_question_names[q]);
+        if (!es_h5_has(file, group))
+            continue;
+        code = load_pair(file, group, "alone", pairs->alone, &pairs->count, err);
+        if (code == ES_OK)
+            code = load_pair(file, group, "together", pairs->together, &pairs->count, err);
+    }
+    return code;
+}
+
 static es_code load_environment(es_h5 *file, calib_samples *samples, es_err *err)
 {
     char *text = NULL;
@@ -198,6 +254,8 @@ static es_code load_file(es_h5 *file, calib_samples *samples, es_err *err)
     char *rest = NULL;
     for (char *name = code == ES_OK ? strtok_r(names, " ", &rest) : NULL; name && code == ES_OK; name = strtok_r(NULL, " ", &rest))
         code = load_series(file, name, samples, err);
+    if (code == ES_OK)
+        code = load_pairs(file, samples, err);
     free(schema);
     free(names);
     return code;

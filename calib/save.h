@@ -1,7 +1,8 @@
 /* Save: raw samples in a file, so that they can be fitted again, elsewhere and later.
  *
  *     /                    schema "calib/1", environment (JSON), series: the names of the rows
- *     /samples/pcie.h2d/   bytes, count, ns, issue_ns, host_ns, round, order, switches: one number per sample; stop, open */
+ *     /samples/pcie.h2d/   bytes, count, ns, issue_ns, host_ns, round, order, switches: one number per sample; stop, open
+ *     /contention/h2d_behind/   alone, together: ns, one number per pair */
 #ifndef ES_CALIB_SAVE_H
 #define ES_CALIB_SAVE_H
 

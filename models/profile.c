@@ -41,6 +41,11 @@ typedef struct link_fields {
     const es_json *flow[FLOWS];     /* in the order of flow_names */
 } link_fields;
 
+typedef struct unit_fields {
+    es_profile_unit unit;
+    const es_json *slowed_by;
+} unit_fields;
+
 typedef struct flow_fields {
     es_flow flow;
     const es_json *points, *fit, *slowed_by;
@@ -121,13 +126,14 @@ const es_option es_flow_options[] = {
 };
 
 const es_option es_profile_unit_options[] = {
-    { .name = "expert_bytes", .type = ES_OPT_BYTES, .offset = offsetof(es_profile_unit, expert_bytes), .max = 9e18, .help = "Of the expert it was measured with." },
-    { .name = "rate", .type = ES_OPT_RATE, .offset = offsetof(es_profile_unit, rate), .max = 1e18, .help = "Of reading its weights, for one token." },
-    { .name = "fixed", .type = ES_OPT_TIME, .offset = offsetof(es_profile_unit, fixed_ns), .max = 9e15, .help = "Fixed time of one expert." },
-    { .name = "per_token", .type = ES_OPT_TIME, .offset = offsetof(es_profile_unit, token_ns), .max = 9e15, .help = "Added for each token that it serves." },
-    PROVENANCE("provenance", es_profile_unit, origin.provenance, "How these are known."),
-    { .name = "source", .type = ES_OPT_TEXT, .offset = offsetof(es_profile_unit, origin.source), .required = true, .help = "Who says so, under which conditions." },
-    TEXT("note", es_profile_unit, note, "What else one should know."),
+    { .name = "expert_bytes", .type = ES_OPT_BYTES, .offset = offsetof(unit_fields, unit.expert_bytes), .max = 9e18, .help = "Of the expert it was measured with." },
+    { .name = "rate", .type = ES_OPT_RATE, .offset = offsetof(unit_fields, unit.rate), .max = 1e18, .help = "Of reading its weights, for one token." },
+    { .name = "fixed", .type = ES_OPT_TIME, .offset = offsetof(unit_fields, unit.fixed_ns), .max = 9e15, .help = "Fixed time of one expert." },
+    { .name = "per_token", .type = ES_OPT_TIME, .offset = offsetof(unit_fields, unit.token_ns), .max = 9e15, .help = "Added for each token that it serves." },
+    PROVENANCE("provenance", unit_fields, unit.origin.provenance, "How these are known."),
+    { .name = "source", .type = ES_OPT_TEXT, .offset = offsetof(unit_fields, unit.origin.source), .required = true, .help = "Who says so, under which conditions." },
+    { .name = "slowed_by", .type = ES_OPT_JSON, .offset = offsetof(unit_fields, slowed_by), .help = "Rate while something else runs: {\"pcie.h2d\": 0.9}." },
+    TEXT("note", unit_fields, unit.note, "What else one should know."),
     { 0 },
 };
 
@@ -233,7 +239,7 @@ static es_code fit_read(es_flow *flow, const es_json *object, const es_link *lin
     return code;
 }
 
-static es_code slowed_read(es_flow *flow, const es_json *object, es_arena *arena, es_err *err)
+static es_code slowed_read(const es_slowdown **out, size_t *count, const es_json *object, es_arena *arena, es_err *err)
 {
     if (object && !cJSON_IsObject(object))
         return es_err_set(err, ES_EINPUT, "found %s, needs {\"FLOW or unit\": factor}", es_json_kind(object));
@@ -242,11 +248,11 @@ static es_code slowed_read(es_flow *flow, const es_json *object, es_arena *arena
     cJSON_ArrayForEach(item, object) {
         if (!cJSON_IsNumber(item) || !(item->valuedouble > 0.0) || item->valuedouble > 1.0)
             return es_err_set(err, ES_EINPUT, "%s: needs a factor above 0 and at most 1", item->string);
-        if (!slowed || !(slowed[flow->slowdowns].by = es_arena_text(arena, item->string)))
+        if (!slowed || !(slowed[*count].by = es_arena_text(arena, item->string)))
             return es_err_nomem(err, "what slows a flow");
-        slowed[flow->slowdowns++].factor = item->valuedouble;
+        slowed[(*count)++].factor = item->valuedouble;
     }
-    flow->slowed = slowed;
+    *out = slowed;
     return ES_OK;
 }
 
@@ -269,7 +275,7 @@ static es_code flow_read(es_flow *out, const es_json *object, const es_link *lin
         es_err_at(err, "points");
     if (code == ES_OK && (code = fit_read(flow, f.fit, link, arena, err)) != ES_OK)
         es_err_at(err, "fit");
-    if (code == ES_OK && (code = slowed_read(flow, f.slowed_by, arena, err)) != ES_OK)
+    if (code == ES_OK && (code = slowed_read(&flow->slowed, &flow->slowdowns, f.slowed_by, arena, err)) != ES_OK)
         es_err_at(err, "slowed_by");
     if (code == ES_OK) {
         *out = *flow;
@@ -333,17 +339,20 @@ static es_code units_read(es_profile *profile, const es_json *section, es_arena 
         return es_err_nomem(err, "the compute units of a profile");
     const es_json *item;
     cJSON_ArrayForEach(item, section) {
-        es_profile_unit *u = &unit[profile->units];
-        es_code code = es_options_parse(es_profile_unit_options, u, item, NULL, arena, err);
+        unit_fields f = { 0 };
+        es_profile_unit *u = &f.unit;
+        es_code code = es_options_parse(es_profile_unit_options, &f, item, NULL, arena, err);
         if (code == ES_OK)
             code = origin_settle(&u->origin, &u->origin, "a compute unit", err);
+        if (code == ES_OK && (code = slowed_read(&u->slowed, &u->slowdowns, f.slowed_by, arena, err)) != ES_OK)
+            es_err_at(err, "slowed_by");
         if (code != ES_OK) {
             es_err_at(err, "%s", item->string);
             return code;
         }
         if (!(u->name = es_arena_text(arena, item->string)))
             return es_err_nomem(err, "the compute units of a profile");
-        profile->units++;
+        unit[profile->units++] = *u;
     }
     profile->unit = unit;
     return ES_OK;

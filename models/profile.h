@@ -81,6 +81,8 @@ typedef struct es_profile_unit {    /* what computes experts; measured with one 
     double rate;                /* of its weights, when only they are the limit: bytes per second */
     es_time fixed_ns, token_ns; /* of one expert; added for each token it serves */
     es_origin origin;
+    const es_slowdown *slowed;  /* by copies */
+    size_t slowdowns;
     const char *note;
 } es_profile_unit;
 

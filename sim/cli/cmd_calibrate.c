@@ -281,7 +281,8 @@ const cmd_entry cmd_calibrate = {
     .name = "calibrate",
     .usage = "[--backend NAME] [--budget 60s] [--quick] -o PROFILE.json | fit SAMPLES.h5 [-o PROFILE.json] | show PROFILE.json",
     .brief = "Measure this machine and write the profile that configs include.",
-    .help = "  --backend NAME    what is measured: host (default: this machine's memory, processor and disk) or fake (a formula);\n"
+    .help = "  --backend NAME    what is measured: host (default: this machine's memory, processor and disk), cuda (its\n"
+            "                    first NVIDIA GPU) or fake (a formula);\n"
             "                    `expertsim list probe` shows all, `expertsim describe host` their options\n"
             "  --budget TIME     no longer than this, 60s by default, 20s with --quick; what is not stable by then is named\n"
             "  --quick           fewer and smaller sizes\n"

@@ -275,8 +275,10 @@ void es_guess_try(es_run *run)
         size_t w = object >> 6;
         /* in time it must not get in the way of copies between the tiers on its way */
         uint32_t source = es_store_source(run, t, object), from = run->view.timed ? source : es_fetch_near(run, t, object, ES_GUESS);
-        bool lifted = es_store_lift(run, from, t, object);
+        const bool places = run->tier[t].ground != NULL, lifted = !places && es_store_lift(run, from, t, object);
         es_room room = es_room_make(run, t, object, run->tier[t].unit[w], ES_GUESS);
+        if (room == ES_ROOM_OK && places)   /* see levels_lift */
+            es_store_lift(run, from, t, object);
         if (room != ES_ROOM_OK && lifted)
             es_store_put_back(run, from, t, object);
         if (room == ES_ROOM_WAIT || room == ES_ROOM_LEAVING)

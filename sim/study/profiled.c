@@ -139,19 +139,19 @@ static bool profiled_says(const es_json *channel, const char *profile)
     return cJSON_IsString(own) && strcmp(own->valuestring, profile) == 0;
 }
 
-/* What slows the flow, as channels of this config that stand for it. */
-static es_code profiled_slowed(const es_config *config, es_json *given, const es_flow *flow, es_err *err)
+/* What slows a flow or a unit, as channels of this config that stand for it. */
+static es_code profiled_slowed(const es_config *config, es_json *given, const es_slowdown *by, size_t count, es_err *err)
 {
     es_json *slowed = NULL;
     const es_json *other;
     if (cJSON_GetObjectItemCaseSensitive(given, "slowed_by"))
         return ES_OK;
-    for (size_t i = 0; i < flow->slowdowns; i++)
+    for (size_t i = 0; i < count; i++)
         cJSON_ArrayForEach(other, config->top.channels)
-            if (other != given && flow->slowed[i].factor < 1.0 && profiled_says(other, flow->slowed[i].by)) {
+            if (other != given && by[i].factor < 1.0 && profiled_says(other, by[i].by)) {
                 if (!slowed && !(slowed = es_json_add_object(given, "slowed_by")))
                     return es_err_nomem(err, "what slows a channel");
-                es_json_add_real(slowed, other->string, flow->slowed[i].factor);
+                es_json_add_real(slowed, other->string, by[i].factor);
             }
     return ES_OK;
 }
@@ -160,10 +160,18 @@ static es_code profiled_sharing(const es_config *config, es_json *given, const e
 {
     if (flow->discipline != ES_FLOW_UNSTATED && !cJSON_GetObjectItemCaseSensitive(given, "discipline"))
         es_json_add_text(given, "discipline", flow->discipline == ES_FLOW_FIFO ? "fifo" : "shared");
-    return profiled_slowed(config, given, flow, err);
+    return profiled_slowed(config, given, flow->slowed, flow->slowdowns, err);
 }
 
 /* ---- all of it ---- */
+
+static es_code profiled_unit(const es_config *config, es_json *given, const es_profile_unit *unit, es_err *err)
+{
+    es_code code = ES_OK;
+    if (!timing_is_own(cJSON_GetObjectItemCaseSensitive(given, "timing"), false))
+        code = timing_put(given, timing_unit(unit), err);
+    return code ? code : profiled_slowed(config, given, unit->slowed, unit->slowdowns, err);
+}
 
 static const es_link *profiled_link(const es_profile *machine, const es_flow *flow)
 {
@@ -182,7 +190,7 @@ es_code config_profiled(es_config *config, es_json *given, config_channel *extra
         return es_err_set(err, ES_EINPUT, "profile: there is no machine to take \"%s\" from; include a file of models/profiles or write \"machine\"", extra->profile);
     const es_profile_unit *unit = es_profile_unit_find(&config->machine, extra->profile);
     if (unit)
-        return timing_is_own(cJSON_GetObjectItemCaseSensitive(given, "timing"), false) ? ES_OK : timing_put(given, timing_unit(unit), err);
+        return profiled_unit(config, given, unit, err);
     es_code code = es_profile_flow(&config->machine, extra->profile, &flow, err);
     if (code)
         return es_key_at(err, "profile"), code;

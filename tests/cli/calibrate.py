@@ -116,6 +116,31 @@ def runs(check, folder):
     check.equal('a timing of the config goes before', at(other, 'provenance.config.channels.pcie.timing.name'), 'constant')
 
 
+def shared(check, folder):
+    """How copies share a link, and what slows them, come from the profile too; the config goes before."""
+    done = run(folder, *FAKE, '-o', 'fake.json', '--set', 'discipline=shared', '--set', 'opposite=0.5', '--set', 'computing=0.8')
+    check.equal('two at once are measured: ' + done.stderr, done.returncode, 0)
+    path = os.path.join(folder, 'shared.json')
+    back = {'profile': 'pcie.d2h', 'discipline': 'fifo', 'slowed_by': {'gpu': 0.25}}
+    for channels, want in (({}, {'discipline': 'shared', 'slowed_by': {'gpu': 0.8}}), ({'back': back}, {'discipline': 'shared', 'slowed_by': {'back': 0.5, 'gpu': 0.8}})):
+        with open(path, 'w') as f:
+            tree = config({'profile': 'pcie.h2d'})
+            tree['channels'].update(channels)
+            if channels:
+                tree['links'].append({'from': 'cache', 'to': 'host', 'channels': ['back']})
+            json.dump(tree, f)
+        done = run(folder, 'run', path, '--json', '--quiet')
+        check.equal('it runs: ' + done.stderr, done.returncode, 0)
+        echo = at(json.loads(done.stdout or '{}'), 'provenance.config.channels')
+        got = echo.get('pcie', {})
+        check.equal('with what was found', {'discipline': got.get('discipline'), 'slowed_by': {k: round(v, 3) for k, v in (got.get('slowed_by') or {}).items()}}, want)
+        if channels:
+            check.equal('the config goes before', (echo['back']['discipline'], echo['back']['slowed_by']), ('fifo', {'gpu': 0.25}))
+    again = run(folder, 'calibrate', 'fit', 'fake.h5', '-o', 'again.json')
+    with open(os.path.join(folder, 'fake.json'), 'rb') as one, open(os.path.join(folder, 'again.json'), 'rb') as two:
+        check.equal('the pairs are kept: ' + again.stderr, one.read() == two.read(), True)
+
+
 def host(check, folder):
     """The machine under the test, for two seconds."""
     done = run(folder, 'calibrate', '--quick', '--most', '512KiB', '--budget', '2s', '-o', 'host.json', '--set', 'folder=' + folder)
@@ -141,6 +166,7 @@ def main():
         wrong(check, folder)
         fitted(check, folder)
         runs(check, folder)
+        shared(check, folder)
         host(check, folder)
     check.close()
 

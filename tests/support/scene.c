@@ -487,6 +487,19 @@ static void scene_link(const scene *s, rig *r, const char *from, const char *to)
         rig_link(r, from, to, rig_text(r, "[\"%c\"]", 'a' + (int)c));
 }
 
+/* A pool of slots for each precision, or heaps whose pieces have the size of what they hold. */
+static es_plan_part scene_places(const scene *s, const scene_tier *row, rig *r, const char *path)
+{
+    static const char *const heaps[] = {"{\"heap_size\": 0, \"heaps\": 1, \"alignment\": \"1B\", \"fallback\": false}",
+        "{\"heap_size\": 0, \"heaps\": 1, \"alignment\": \"100B\"}", "{\"heap_size\": 0, \"heaps\": 2, \"alignment\": \"1B\", \"choose\": \"best_fit\"}",
+        "{\"heap_size\": \"6KB\", \"heaps\": 1, \"alignment\": \"1B\", \"choose\": \"least_used\", \"compaction\": true, \"compaction_interval\": \"1ns\","
+        " \"compaction_threshold\": 0.1}", "{\"heap_size\": 0, \"heaps\": 2, \"alignment\": \"1B\", \"try_all\": true}"};
+    dice d = {es_mix(s->seed ^ 0x6865617073), 0};
+    if (dice_chance(&d, 50))
+        return rig_part(r, ES_KIND_ALLOCATOR, "heaps", heaps[dice_below(&d, 5)], path);
+    return rig_part(r, ES_KIND_ALLOCATOR, "pools", rig_text(r, "{%s%s%s}", row->pools, s->shares, s->defrag), path);
+}
+
 static void scene_tiers(const scene *s, rig *r)
 {
     static const char *const names[] = {"cache", "dram", "disk"};
@@ -499,7 +512,7 @@ static void scene_tiers(const scene *s, rig *r)
         if (row->granularity)
             tier->allocator = rig_part(r, ES_KIND_ALLOCATOR, "bytes", rig_text(r, "{\"granularity\": \"%" PRId64 "B\"}", row->granularity), "tiers.allocator");
         if (row->pools)
-            tier->allocator = rig_part(r, ES_KIND_ALLOCATOR, "pools", rig_text(r, "{%s%s%s}", row->pools, s->shares, s->defrag), rig_text(r, "tiers.%s.allocator", names[t]));
+            tier->allocator = scene_places(s, row, r, rig_text(r, "tiers.%s.allocator", names[t]));
         if (row->pools && s->moves)
             tier->moves = rig_part(r, ES_KIND_TIMING, "constant", rig_text(r, "{\"time\": \"%" PRId64 "ns\"}", s->moves), rig_text(r, "tiers.%s.moves", names[t]));
         if (row->counted)

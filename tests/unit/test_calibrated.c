@@ -119,6 +119,8 @@ static void a_profile_that_cannot_be_is_refused_by_its_key(void **state)
         {FIT(", \"noise\": {\"classes\": [{\"log_quantiles\": " Q33("3") "}]}"), "fit: noise: classes.0: log_quantiles: -2 comes after 3; quantiles ascend"},
         {FIT(", \"noise\": {\"classes\": [{\"log_quantiles\": [0, 1]}]}"), "log_quantiles: has 2 numbers, needs 33: at 0, 1/32 ... 1"},
         {FIT(", \"noise\": {\"classes\": [{\"log_quantiles\": " Q33("-3") "}], \"stall\": {\"rate_Hz\": 1, \"quantiles_s\": " Q33("-3") "}}"), "noise: stall: quantiles_s"},
+        {MACHINE("{\"model\": \"affine\", \"alpha_s\": 1e-6, \"beta_Bps\": [9e9]}, \"slowed_by\": {\"pcie.d2h\": 1.5}"), "h2d: slowed_by: pcie.d2h: needs a factor above 0 and at most 1"},
+        {MACHINE("{\"model\": \"affine\", \"alpha_s\": 1e-6, \"beta_Bps\": [9e9]}, \"discipline\": \"fair\""), "h2d: discipline: \"fair\" is not one of unstated, fifo, shared"},
         {"{\"name\": \"m\", \"schema\": \"calib/2\", \"links\": {}}", "schema: \"calib/2\" is unknown, needs \"calib/1\""},
         {"{\"name\": \"m\", \"links\": {}, \"compute\": {\"gpu\": {\"source\": \"s\"}}}", "compute: gpu: a compute unit needs both a source and a provenance"},
     };
