@@ -51,8 +51,10 @@ void es_channel_route(es_run *run, es_xfer *x)
         if (!before->queued && !before->running && !before->hopping) {
             es_channel_ask(run, run->link[link].to, x->object, (es_class)x->kind, false);
             before->via = true;
-        } else if (x->kind == ES_CLASS_DEMAND && before->kind == ES_CLASS_GUESS)
+        } else if (x->kind == ES_CLASS_DEMAND && before->kind == ES_CLASS_GUESS) {
+            es_ahead_waits(run, before);
             channel_urge(run, before);
+        }
         return;
     }
     channel_from(run, x, link);
@@ -85,8 +87,11 @@ void es_channel_ask(es_run *run, uint32_t t, es_oid object, es_class kind, bool 
         channel_from(run, x, run->tier[t].way[run->home]);
     } else {
         es_channel_route(run, x);
-        if (!x->hopping)
+        if (!x->hopping) {
             es_rank_used(run, run->link[x->link].from, object);
+            if (kind == ES_CLASS_DEMAND)
+                es_ahead_found(run, run->link[x->link].from, object);
+        }
     }
     if (!transient)                         /* facts of copies are of those that hold space */
         es_bus_objects(run, ES_FACT_QUEUE, channel_why(x), &object, 1, run->link[x->link].from, t);

@@ -247,6 +247,14 @@ void es_guess_next(es_run *run);                    /* of those held back the ne
 void es_guess_gate(es_run *run);                    /* clock none: pending guesses of this layer die or are foreseen */
 void es_guess_try(es_run *run);                     /* clock none: pending guesses start while there is room */
 
+/* ---- ahead: guesses into a lower tier ---- */
+es_code es_ahead_open(es_run *run, es_err *err);
+bool es_ahead_wants(const es_run *run, es_oid object);          /* neither in the serving tier nor on its way there */
+void es_ahead_begins(es_run *run, es_oid object);
+void es_ahead_found(es_run *run, uint32_t from, es_oid object); /* a demand reads it from there */
+void es_ahead_waits(es_run *run, const es_xfer *before);        /* a demand waits for this guess */
+void es_ahead_report(const es_run *run, es_json *out);
+
 /* ---- charge: simulated clock, only where charge.on ---- */
 es_code es_charge_open(es_run *run, es_err *err);
 void es_charge_gate(es_run *run);                   /* the event is composed: what comes before its lookup, then es_layer_look */

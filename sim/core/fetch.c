@@ -152,6 +152,7 @@ static void fetch_one(es_run *run, es_oid object)
     const uint32_t found = es_store_source(run, run->serving, object);
     run->tier_view[found].found++;
     es_rank_used(run, found, object);
+    es_ahead_found(run, found, object);
     uint32_t from = es_fetch_near(run, run->serving, object, ES_DEMAND);
     es_link_count(run, run->tier[run->serving].way[from], object);
     es_store_lift(run, from, run->serving, object);

@@ -14,9 +14,14 @@ static void guess_queue(es_run *run, uint32_t t, es_oid object, bool at_gate)
     size_t w = object >> 6;
     if (!es_mask_has(run->view.exists, object % run->view.stride))
         return;                             /* there is no such expert */
+    if (run->ahead.held && !es_ahead_wants(run, object))
+        return;
     if (at_gate && w >= e->word && w < e->word + e->words && e->mask[w - e->word] & es_bit(object))
         return;                             /* the event at hand fetches it already */
     if (run->view.timed && !run->charge.free) {
+        const es_xfer *x = &run->tier[t].xfer[object];
+        if (x->queued || x->running || x->hopping)
+            return;                         /* a write-back goes through that tier just now */
         es_channel_ask(run, t, object, ES_CLASS_GUESS, false);
         if (run->charge.serial)
             es_charge_await(run, &run->tier[t].xfer[object]);
@@ -66,7 +71,7 @@ static inline void guess_take(es_run *run, uint32_t count, uint32_t layer, bool 
     if (run->levels > 1)
         guess_place(run, count);
     for (uint32_t i = 0; i < count; i++) {
-        const uint32_t t = run->levels > 1 ? run->places[i] : run->serving;
+        const uint32_t t = run->levels > 1 ? run->places[i] : run->guess_tier;
         if (t != ES_NO_TIER)
             guess_one(run, t, run->guesses[i].object, layer, at_gate);
     }
@@ -121,7 +126,7 @@ static void guess_hold(es_run *run, uint32_t count, uint32_t layer, bool at_gate
     if (run->levels > 1)
         guess_place(run, count);
     for (uint32_t i = 0; i < count; i++) {
-        const uint32_t t = run->levels > 1 ? run->places[i] : run->serving;
+        const uint32_t t = run->levels > 1 ? run->places[i] : run->guess_tier;
         if (t != ES_NO_TIER)
             c->held[c->held_count++] = (es_held){run->guesses[i], t, layer, at_gate};
     }
@@ -170,7 +175,7 @@ static void guess_take_in_turn(es_run *run, uint32_t count, uint32_t layer)
     if (run->levels > 1)
         guess_place(run, count);
     for (uint32_t i = 0; i < count; i++) {
-        const uint32_t t = run->levels > 1 ? run->places[i] : run->serving;
+        const uint32_t t = run->levels > 1 ? run->places[i] : run->guess_tier;
         if (t != ES_NO_TIER)
             guess_one(run, t, run->guesses[i].object, layer, false);
         if (run->pending_count)
@@ -252,6 +257,10 @@ static void guess_land(es_run *run, uint32_t t, es_oid object, uint32_t from)
     es_bus_objects(run, ES_FACT_LAND, ES_GUESS, &object, 1, from, t);
     if (!first)
         es_bus_objects(run, ES_FACT_ARRIVE_LOW, ES_GUESS, &object, 1, from, t);
+    if (!run->tier[t].serving) {
+        es_ahead_begins(run, object);
+        return;
+    }
     run->fresh[object >> 6] |= es_bit(object);
     run->tally.guess_copies++;
     run->tally.guess_bytes += run->bytes[object >> 6];

@@ -77,6 +77,8 @@ const es_option es_compute_options[] = {
         .help = "Of each answer of the predictor only so many are fetched, the surest first; 0: all, in its order."},
     {.name = "guess_confidence", .type = ES_OPT_REAL, .offset = offsetof(es_plan_compute, guess_confidence), .def = 0, .min = 0, .max = 1,
         .help = "A guess less sure than this is not fetched."},
+    {.name = "guess_tier", .type = ES_OPT_TEXT, .offset = offsetof(es_plan_compute, guess_tier),
+        .help = "Tier that guesses are brought to, below the serving one: a demand has the rest of the way only, and waits for one that is in flight. Absent: to the serving tier."},
     {0},
 };
 

@@ -82,6 +82,7 @@ typedef struct es_plan_compute { /* compute */
     int guess_cost;             /* es_guess_cost: what copies of guesses cost */
     int64_t guess_top;          /* only so many of each answer; 0: all */
     double guess_confidence;    /* only those at least so sure */
+    const char *guess_tier;     /* they are brought there; NULL: to the serving tier */
 } es_plan_compute;
 
 typedef enum es_train_steps { ES_TRAIN_AS_TRACED, ES_TRAIN_ALL, ES_TRAIN_NONE } es_train_steps;

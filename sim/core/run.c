@@ -88,6 +88,8 @@ static void run_report_tiers(const es_run *run, es_json *out)
         es_dirty_report(run, tier, one);
         if (tier->home)
             es_make_report(run, one);
+        if (t == run->guess_tier)
+            es_ahead_report(run, one);
         if (run->levels > 1 && tier->serving) {
             es_json_add_int(one, "present", (int64_t)tier->present);
             es_json_add_int(one, "risen", (int64_t)tier->risen);

@@ -13,6 +13,7 @@
  *   route.c     rows of a closed-loop router   knobs.c    what a tuner may turn
  *   bus.c       delivers facts                 run.c      begins, ends, reports
  *   levels.c    several serving tiers         rank.c     a lower tier's own policy
+ *   ahead.c     guesses into a lower tier
  *   dirty.c     what was changed is written down   make.c    experts that home does not hold yet
  *   flush.c     behind the last step           train.c    the way back, and updates
  *   quick.c     the plainest run in fewer instructions, quick_timed.c with a clock */
@@ -295,6 +296,11 @@ typedef struct es_charge {      /* what takes time besides copies and compute (c
     uint32_t next, held_count;
 } es_charge;
 
+typedef struct es_ahead {       /* ahead.c */
+    uint64_t *held;             /* [words] came to run->guess_tier by a guess, and no demand since; NULL: guesses go to the serving tier */
+    uint64_t copies, used, waited;
+} es_ahead;
+
 typedef struct es_training {    /* train.c */
     uint64_t *updated, *used;   /* [words] in the step at hand; scratch */
     uint32_t host;              /* tier that the serving one is filled from */
@@ -396,6 +402,8 @@ struct es_run {
     bool exceeded;              /* the event at hand took more than the room there is */
     uint64_t *reading;          /* [words] scratch: what may not leave a lower tier; NULL with two tiers */
 
+    uint32_t guess_tier;        /* where guesses go, with one serving tier */
+    es_ahead ahead;
     bool trains;                /* some steps train */
     es_training train;
     es_quick quick;

@@ -446,5 +446,7 @@ es_code es_topology_open(es_run *run, es_err *err)
         code = es_units_open(run, err);
     if (code == ES_OK)
         code = topology_links(run, err);
+    if (code == ES_OK)
+        code = es_ahead_open(run, err);
     return code == ES_OK ? es_dirty_open(run, err) : code;
 }

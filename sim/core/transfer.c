@@ -17,8 +17,13 @@ static void transfer_through(es_run *run, es_xfer *x, uint32_t from)
     uint32_t link = run->tier[x->tier].way[from], next = run->link[link].to;
     if (run->tier[x->tier].hops[from] > 1) {
         es_xfer *before = &run->tier[next].xfer[x->object];
-        if (before->queued || before->running || before->hopping)
+        if (before->queued || before->running || before->hopping) {
+            if (x->kind == ES_CLASS_DEMAND && before->hopping)
+                before->kind = ES_CLASS_DEMAND;
+            else if (x->kind == ES_CLASS_DEMAND)
+                es_channel_hurry(run, next, x->object);
             return;
+        }
         es_xfer *stage = es_channel_new(run, next, x->object, (es_class)x->kind, false);
         stage->via = true;
         transfer_through(run, stage, from);
@@ -117,6 +122,8 @@ static void transfer_take(es_run *run, es_xfer *x)
     if (x->kind == ES_CLASS_WRITE) {
         run->tally.writeback_bytes += x->gradient || x->tier == run->serving ? 0 : x->bytes;
         es_dirty_begins(run, x);
+    } else if (guess && !serves && !x->via) {
+        es_ahead_begins(run, x->object);
     } else if (guess && serves && !x->transient) {
         run->fresh[x->object >> 6] |= es_bit(x->object);
         run->tally.guess_copies++;
@@ -173,6 +180,11 @@ static transfer_may transfer_low(es_run *run, es_xfer *x, es_room room)
     uint32_t from = run->link[x->link].from;
     if (room == ES_ROOM_LEAVING)
         return TRANSFER_WAITS;
+    if (x->kind == ES_CLASS_GUESS && !x->via) {     /* this tier is as far as it goes */
+        run->tally.cancelled++;
+        es_channel_withdraw(run, x, ES_GUESS);
+        return TRANSFER_GONE;
+    }
     if (x->kind == ES_CLASS_WRITE && !x->changed && !es_dirty_must(run, from, x->object)) {
         es_channel_withdraw(run, x, ES_DEMOTE);
         es_store_give_up(run, from, x->object);

@@ -326,7 +326,7 @@ def written_back(check):
         ids = [0, 1, 2, 0, 3, 4, 1, 0]
         open(os.path.join(folder, 'trace.csv'), 'w').write('request_id,token_index,phase,layer,e0\n' + ''.join('0,%d,D,0,%d\n' % row for row in enumerate(ids)))
         json.dump({'trace': {'path': 'trace.csv'}, 'model': {'expert_bytes': '1000B'}, 'contract': {'unit': 'id', 'judge': 'serialized', 'flush': True},
-                   'training': {'steps': 'all'},
+                   'training': {'steps': 'all'}, 'predictor': {'name': 'noisy_oracle', 'accuracy': 1}, 'compute': {'guess_tier': 'dram'},
                    'tiers': {'hbm': {'capacity': '2slots', 'compute': 'gpu', 'demote': 'dram', 'write_back': 'always'},
                              'dram': {'capacity': '3slots', 'policy': 'lru', 'demote': 'disk', 'write_back': 'always'},
                              'disk': {'home': True, 'holds': 'touched'}},

@@ -165,6 +165,7 @@ static bool pair_clocks(scene *none, scene *timed)
         if (none->contract.overflow == ES_WAVES)
             none->contract.overflow = ES_TRIM;  /* between two waves compute takes time, in which a guess may find room */
     }
+    none->compute.guess_tier = NULL;    /* in time what a demand reads from that tier stays there, and a guess finds no room */
     none->dense = 1000;
     none->expert = none->host_expert = 100;
     for (uint32_t t = 0; t < none->tiers; t++) {

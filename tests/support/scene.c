@@ -176,6 +176,7 @@ static void scene_draw_writes(scene *s)
     s->training.update = (int)dice_below(&d, 2);
     s->training.optimizer = (int)dice_below(&d, 3);
     s->training.state_on_device = dice_chance(&d, 20);
+    s->compute.guess_tier = s->tiers > 1 && s->levels == 1 && dice_chance(&d, 30) ? "dram" : NULL;
     s->training.exceed = dice_chance(&d, 97) ? ES_EXCEED_RECOMPUTE : ES_EXCEED_REFUSE;
 }
 

@@ -325,11 +325,95 @@ static void every_order_is_that_of_the_lists(void **state)
     }
 }
 
+/* ---- other machines ---- */
+
+/* Four experts of one step from disk straight to the device, over a disk that serves so many reads at once: its queue depth. */
+static void tiers_direct(rig *r, int64_t lanes)
+{
+    rig_open(r, 1, 8, 4, 0, 1);
+    r->plan.timed = true;
+    rig_tier(r, "hbm", "4slots", "gpu");
+    rig_tier(r, "disk", NULL, NULL);
+    es_plan_channel *disk = rig_channel(r, "nvme", "affine", "{\"rate\": \"1GB/s\", \"latency\": \"80us\"}");
+    disk->discipline = ES_LANES;
+    disk->lanes = lanes;
+    rig_channel(r, "gpu", "compute", "{}");
+    rig_link(r, "disk", "hbm", "[\"nvme\"]");
+    rig_observe(r, "summary");
+    rig_observe(r, "audit");
+    uint16_t *ids = rig_token(r, 0, ES_DECODE, false);
+    for (uint16_t i = 0; i < 4; i++)
+        ids[i] = i;
+    if (rig_run(r) != ES_OK)
+        fail_msg("%s", r->err.text);
+}
+
+static void a_disk_straight_to_the_device_with_a_queue_depth(void **state)
+{
+    rig r;
+    (void)state;
+    tiers_direct(&r, 1);
+    assert_int_equal(rig_view(&r)->times->total, 4 * 81000);
+    rig_close(&r);
+    tiers_direct(&r, 4);
+    assert_int_equal(rig_view(&r)->times->total, 81000);
+    rig_close(&r);
+}
+
+/* One expert a step, each from disk (1000 ns) and DRAM (1000 ns); the trace names the next step's. What is read ahead into DRAM while
+ * 1500 ns are computed is there at its gate; within 500 ns it is on its way, and the demand waits for the rest of it only. */
+static void tiers_ahead(rig *r, const char *expert, const uint16_t ids[4], bool timed)
+{
+    rig_open(r, 1, 8, 1, 0, 4);
+    r->plan.timed = timed;
+    rig_tier(r, "hbm", "2slots", "gpu");
+    rig_tier(r, "dram", "4slots", NULL)->policy = rig_part(r, ES_KIND_POLICY, "lru", NULL, "tiers.dram.policy");
+    rig_tier(r, "disk", NULL, NULL);
+    rig_channel(r, "up", "affine", "{\"rate\": \"1GB/s\"}");
+    rig_channel(r, "read", "affine", "{\"rate\": \"1GB/s\"}");
+    rig_channel(r, "gpu", "compute", rig_text(r, "{\"expert\": \"%s\"}", expert));
+    rig_link(r, "disk", "dram", "[\"read\"]");
+    rig_link(r, "dram", "hbm", "[\"up\"]");
+    r->plan.compute.guess_tier = "dram";
+    r->plan.predictor = rig_part(r, ES_KIND_PREDICTOR, "noisy_oracle", "{\"accuracy\": 1}", "predictor");
+    rig_observe(r, "summary");
+    rig_observe(r, "audit");
+    for (uint16_t i = 0; i < 4; i++)
+        rig_token(r, 0, ES_DECODE, false)[0] = ids[i];
+    if (rig_run(r) != ES_OK)
+        fail_msg("%s", r->err.text);
+}
+
+static void what_is_read_ahead_into_dram(void **state)
+{
+    rig r;
+    (void)state;
+    tiers_ahead(&r, "1500ns", (uint16_t[]){0, 1, 2, 3}, true);
+    assert_int_equal(rig_count(&r, "tiers.dram.prefetched"), 3);
+    assert_int_equal(rig_count(&r, "tiers.dram.prefetch_used"), 3);
+    assert_int_equal(rig_count(&r, "tiers.dram.prefetch_waited"), 0);
+    assert_int_equal(rig_count(&r, "cache.misses"), 4);
+    assert_int_equal(rig_view(&r)->times->total, 4 * 1500 + 2000 + 3 * 1000);
+    rig_close(&r);
+    tiers_ahead(&r, "500ns", (uint16_t[]){0, 0, 0, 1}, true);
+    assert_int_equal(rig_count(&r, "tiers.dram.prefetched"), 1);
+    assert_int_equal(rig_count(&r, "tiers.dram.prefetch_used"), 0);
+    assert_int_equal(rig_count(&r, "tiers.dram.prefetch_waited"), 1);
+    assert_int_equal(rig_view(&r)->times->total, 4 * 500 + 2000 + 500 + 1000);
+    rig_close(&r);
+    tiers_ahead(&r, "1500ns", (uint16_t[]){0, 1, 2, 3}, false);
+    assert_int_equal(rig_count(&r, "tiers.dram.prefetch_used"), 3);
+    assert_int_equal(rig_count(&r, "links.disk-dram.operations"), 4);
+    rig_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_command_of_the_readme),
         cmocka_unit_test(every_order_is_that_of_the_lists),
+        cmocka_unit_test(a_disk_straight_to_the_device_with_a_queue_depth),
+        cmocka_unit_test(what_is_read_ahead_into_dram),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
