@@ -21,6 +21,7 @@ static void caches_simple(scene *s)
 {
     s->tiers = 1;
     s->holds = ES_HOLDS_ALL;
+    s->training.steps = ES_TRAIN_NONE;
     s->tier[0].demotes = false;
     s->tier[0].write_back = ES_WRITE_NEVER;
     s->tier[0].share = s->tier[0].grace = 0;

@@ -444,6 +444,8 @@ void scene_build(const scene *s, rig *r)
     r->plan.contract.prefill = rig_text(r, "%s", s->prefill);
     r->plan.contract.quota = rig_json(r, s->quota);
     r->plan.compute = s->compute;
+    if (s->tiers < 2 || s->levels > 1)
+        r->plan.compute.guess_tier = NULL;              /* there is no such tier */
     r->plan.training = s->training;
     if (!s->tiers || !scene_writes(s, 0) || s->way != SCENE_CHAIN)
         r->plan.training.update = ES_UPDATE_DEVICE;     /* no link for the gradients */
