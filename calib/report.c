@@ -453,8 +453,11 @@ static void table_flow(const char *link, const es_json *flow, es_text *out)
         es_text_add(out, "%.3g GB/s", rate->valuedouble / 1e9);
         used++;
     }
-    es_text_add(out, "   held-out %.1f %%, all %.1f %%, p95 %.1f %%; %.0f samples, %s\n", 100.0 * table_number(fit, "error.holdout_median"),
-        100.0 * table_number(fit, "error.median"), 100.0 * table_number(fit, "error.p95"), table_number(fit, "samples"), report_text(fit, "stop", "?"));
+    double holdout = table_number(fit, "error.holdout_median");
+    if (holdout > 0.0)
+        es_text_add(out, "   held-out %.1f %%", 100.0 * holdout);
+    es_text_add(out, "   all %.1f %%, p95 %.1f %%; %.0f samples, %s\n", 100.0 * table_number(fit, "error.median"), 100.0 * table_number(fit, "error.p95"),
+        table_number(fit, "samples"), report_text(fit, "stop", "?"));
     table_sharing(flow, out);
 }
 
