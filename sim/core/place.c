@@ -280,6 +280,18 @@ static const uint64_t *place_fixed(es_run *run, uint32_t t)
     return g->fence;
 }
 
+/* Rearranging has made more or less of the capacity usable. */
+static void place_resize(es_run *run, uint32_t t)
+{
+    es_tier *tier = &run->tier[t];
+    const int64_t before = tier->room[0];
+    tier->room[0] = place_capacity(tier->view);
+    run->bucket_room[tier->view->first_bucket] = (uint64_t)tier->room[0];
+    if (tier->room[0] != before && es_bus_heard(run, ES_FACT_ROOM))
+        es_bus_deliver(run, &(es_fact){.kind = ES_FACT_ROOM, .at = run->now, .since = run->now, .from = ES_NO_TIER, .to = t, .channel = ES_NONE,
+            .step = run->composer.steps - 1});
+}
+
 /* The allocator rearranges itself when it is to; true: something has changed. */
 static bool place_compact(es_run *run, uint32_t t, const es_place_ask *ask)
 {
@@ -297,8 +309,7 @@ static bool place_compact(es_run *run, uint32_t t, const es_place_ask *ask)
     g->moved_bytes += c.bytes;
     g->unpaid += c.moves;
     g->unpaid_bytes += c.bytes;
-    tier->room[0] = place_capacity(tier->view);
-    run->bucket_room[tier->view->first_bucket] = (uint64_t)tier->room[0];
+    place_resize(run, t);
     if (c.drops > 0)
         es_store_evict(run, t, g->dropped, c.drops, ES_RELEASE);
     return true;

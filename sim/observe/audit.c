@@ -465,6 +465,10 @@ static void audit_rooms(audit *s)
 static void audit_room(audit *s, const es_fact *fact)
 {
     const es_tier_view *tier = &s->view->tier[fact->to];
+    if (tier->block) {          /* its allocator rearranges itself at once: what lies where is looked at block by block */
+        s->room[tier->first_bucket] = s->most[tier->first_bucket] = s->view->bucket_room[tier->first_bucket];
+        return;
+    }
     if (s->pinned)
         audit_fault(s, "tier %s changes while event %" PRIu64 " is at hand, expected it to wait for the release", tier->name, s->event);
     for (uint32_t b = tier->first_bucket; b < tier->first_bucket + (s->view->per_layer ? s->view->layers : 1); b++) {

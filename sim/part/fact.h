@@ -29,7 +29,8 @@ typedef enum es_fact_kind {
     ES_FACT_END,                /* the run ended */
     ES_FACT_GUESS,              /* the predictor was asked: event at whose gate, ask, guesses[count] as it gave them; before they are queued */
     ES_FACT_TURN,               /* a tuner gave an option another value: turn */
-    ES_FACT_ROOM,               /* the room of tier `to` is another from now on (view->bucket_room); who has to leave leaves next, why SHRINK */
+    ES_FACT_ROOM,               /* the room of tier `to` is another from now on (view->bucket_room); who has to leave leaves next, why SHRINK
+                                 * (or, where an allocator has rearranged itself, why RELEASE) */
     ES_FACTS                    /* a new kind goes before this line: digests of earlier runs hash the numbers of the others */
 } es_fact_kind;
 

@@ -7,6 +7,7 @@ Equal slots: the levels together and the plain cache hold the same number. Equal
 levels do without counting an expert twice, averaged over steps, by the event log.
 """
 import csv
+import gzip
 import json
 import os
 import subprocess
@@ -57,10 +58,19 @@ ADAPTIVE = ['tuner=' + part('adaptive', interval='100ms')]
 PRESSURE = ['tuner=' + part('pressure', interval='20ms')]      # between 1 and 16 guesses, from as many as a token uses
 
 
+FIRST_REQUESTS = 8      # of gpt-oss-20b's 64, where a study has many runs
+
+
 class Model:
-    def __init__(self, name):
+    """A trace, whole; or its first requests, written into `folder`."""
+    def __init__(self, name, folder=None):
         place, self.bytes, self.experts, self.top_k = TRACES[name]
         self.path = tool.trace(place)
+        if folder and name == 'gpt-oss-20b':
+            self.path = os.path.join(folder, name + '.csv')
+            with gzip.open(tool.trace(place), 'rt') as whole, open(self.path, 'w') as cut:
+                cut.write(next(whole))
+                cut.writelines(line for line in whole if int(line.split(',', 1)[0]) < FIRST_REQUESTS)
 
     def run(self, config, sets):
         sets = ['trace.path=' + self.path, 'model.expert_bytes=%dB' % self.bytes] + sets
