@@ -20,6 +20,8 @@ static int64_t resize_largest(const es_run *run, const es_tier *tier, uint32_t b
 
 int64_t es_resize_room(const es_run *run, const es_tier *tier, uint32_t bucket, double share)
 {
+    if (tier->ground)
+        return tier->room[bucket];          /* what is laid out has no share */
     const int64_t full = tier->full[bucket], beside = run->view.pins_beside ? tier->settled[bucket] : 0;
     if (share >= 1.0)
         return full + beside;
