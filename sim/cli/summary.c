@@ -177,9 +177,11 @@ static void summary_channels(const es_json *r, es_text *out)
             es_text_add(out, " busy, ");
         }
         es_text_bytes(out, bytes);
-        es_text_add(out, " in ");
-        summary_count(out, summary_number(channel, "transfers"));
-        es_text_add(out, " copies\n");
+        es_text_add(out, summary_number(channel, "transfers") > 0 ? " in " : " of copies that queue elsewhere\n");
+        if (summary_number(channel, "transfers") > 0) {
+            summary_count(out, summary_number(channel, "transfers"));
+            es_text_add(out, " copies\n");
+        }
     }
     double fetched = summary_number(r, "cache.fetched_bytes");
     if (lines == 0 && fetched > 0) {
@@ -229,6 +231,29 @@ static void summary_capacity(const es_json *r, es_text *out)
         summary_count(out, summary_number(r, "capacity.cycle_objects"));
     double need = bytes ? cycle : summary_number(r, "capacity.cycle_objects");
     es_text_add(out, need > room ? ", more than fits\n" : "\n");
+}
+
+/* Of tiers whose allocator places copies: what each pool holds at the end. */
+static void summary_pools(const es_json *r, es_text *out)
+{
+    const es_json *tier, *pool;
+    cJSON_ArrayForEach(tier, cJSON_GetObjectItemCaseSensitive(r, "tiers")) {
+        const es_json *allocator = cJSON_GetObjectItemCaseSensitive(tier, "allocator"), *pools = cJSON_GetObjectItemCaseSensitive(allocator, "pools");
+        if (!pools)
+            continue;
+        summary_label(out, "pools");
+        const char *comma = "";
+        cJSON_ArrayForEach(pool, pools) {
+            es_text_add(out, "%s%s ", comma, pool->string);
+            summary_percent(out, summary_number(pool, "used_bytes"), summary_number(pool, "capacity_bytes"));
+            comma = ", ";
+        }
+        es_text_add(out, " of tier %s in use; ", tier->string);
+        summary_count(out, summary_number(allocator, "spills"));
+        es_text_add(out, " spills, ");
+        summary_count(out, summary_number(allocator, "compactions"));
+        es_text_add(out, " compactions\n");
+    }
 }
 
 static void summary_bounds(const es_json *r, es_text *out)
@@ -393,6 +418,7 @@ void cmd_summary(const es_json *result, const char *dir, es_text *out)
     summary_coverage(result, out);
     summary_channels(result, out);
     summary_capacity(result, out);
+    summary_pools(result, out);
     summary_bounds(result, out);
     summary_setup(result, out);
     summary_machine(result, out);
