@@ -2,7 +2,7 @@
 #include "tests/support/policy_stage.h"
 
 extern const es_policy es_policy_lru, es_policy_lfu, es_policy_fifo, es_policy_random, es_policy_static, es_policy_hybrid, es_policy_shift_cache,
-    es_policy_prefetched_first, es_policy_multi_factor;
+    es_policy_prefetched_first, es_policy_multi_factor, es_policy_predictive;
 
 /* ---- what every policy promises ---- */
 
@@ -14,7 +14,7 @@ typedef struct subject {
 static const subject subjects[] = {
     {&es_policy_lru, NULL}, {&es_policy_lfu, NULL}, {&es_policy_fifo, NULL}, {&es_policy_random, NULL}, {&es_policy_hybrid, NULL},
     {&es_policy_shift_cache, "{\"window\": 2, \"sets\": 16}"}, {&es_policy_prefetched_first, NULL},
-    {&es_policy_multi_factor, NULL},
+    {&es_policy_multi_factor, NULL}, {&es_policy_predictive, NULL},
 };
 
 enum { SUBJECTS = sizeof subjects / sizeof *subjects };

@@ -47,7 +47,7 @@ static void shared_open(rig *r, uint64_t seed, bool shared, bool timed, const ch
 static void layers_that_share_their_experts_are_one_layer(void **state)
 {
     (void)state;
-    static const char *const policies[] = {"lru", "lfu", "fifo", "belady", "static", "hybrid", "multi_factor"};
+    static const char *const policies[] = {"lru", "lfu", "fifo", "belady", "static", "hybrid", "multi_factor", "predictive"};
     static const char *const counts[] = {"cache.lookups", "cache.hits", "cache.evictions", "cache.fetched_bytes", "capacity.objects"};
     for (uint64_t seed = 1; seed <= 20; seed++)
         for (size_t p = 0; p < sizeof policies / sizeof *policies; p++)
