@@ -315,10 +315,10 @@ static bool place_compact(es_run *run, uint32_t t, const es_place_ask *ask)
     return true;
 }
 
-/* Will something end by itself that may be in the way: a copy that lands, a compute, a grace? */
+/* Will something end by itself that may be in the way: a copy that lands, in waves a compute (else its expert stays pinned), a grace? */
 static bool place_hopes(const es_run *run, uint32_t t)
 {
-    bool hopes = run->wanted.computing > 0 || (run->grace.on && run->grace.due.slot != 0);
+    bool hopes = (run->wanted.waves && run->wanted.computing > 0) || (run->grace.on && run->grace.due.slot != 0);
     for (uint32_t w = 0; w < run->view.words && !hopes; w++)
         hopes = run->tier_view[t].inbound[w] != 0;
     return hopes;
