@@ -133,7 +133,8 @@ es_code es_sweep_blame(const es_sweep *sweep, es_err *err)
     snprintf(text, sizeof text, "%s", err->text + sizeof said - 1);
     bool named = *text == ' ';                  /* "--set KEY: TEXT", or "--set: KEY: TEXT" */
     const char *rest = text + strspn(text, ": ");
-    snprintf(key, sizeof key, "%.*s", (int)strcspn(rest, ":"), rest);
+    const size_t length = strcspn(rest, ":");
+    snprintf(key, length < sizeof key ? length + 1 : sizeof key, "%s", rest);
     if (named) {
         rest += strcspn(rest, ":");
         rest += strspn(rest, ": ");
