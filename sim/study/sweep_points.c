@@ -133,8 +133,10 @@ es_code es_sweep_blame(const es_sweep *sweep, es_err *err)
     snprintf(text, sizeof text, "%s", err->text + sizeof said - 1);
     bool named = *text == ' ';                  /* "--set KEY: TEXT", or "--set: KEY: TEXT" */
     const char *rest = text + strspn(text, ": ");
-    const size_t length = strcspn(rest, ":");
-    snprintf(key, length < sizeof key ? length + 1 : sizeof key, "%s", rest);
+    size_t length = strcspn(rest, ":");
+    length = length < sizeof key ? length : sizeof key - 1;
+    memcpy(key, rest, length);
+    key[length] = '\0';
     if (named) {
         rest += strcspn(rest, ":");
         rest += strspn(rest, ": ");
