@@ -8,6 +8,28 @@
 
 /* ---- clock none ---- */
 
+/* The misses that will stay are QUEUED or no longer. */
+static void replay_queue(es_run *run, bool queued)
+{
+    const es_event *e = &run->composer.event;
+    uint64_t *mask = run->tier_view[run->serving].queued + e->word;
+    for (uint32_t w = 0; w < e->words; w++) {
+        const uint64_t stays = (e->kept ? e->kept[w] : e->mask[w]) & ~e->hit[w];
+        mask[w] = queued ? mask[w] | stays : mask[w] & ~stays;
+    }
+}
+
+/* Guesses are looked up after the demands of their gate were queued and before any copy of it starts. With one serving tier who is
+ * demanded now is left out when the guess is to be queued; with several the policy is asked before, and looks at who is QUEUED. */
+static inline void replay_ask_guesses(es_run *run)
+{
+    if (run->levels > 1)
+        replay_queue(run, true);
+    es_guess_ask(run);
+    if (run->levels > 1)
+        replay_queue(run, false);
+}
+
 static void replay_instant(es_run *run)
 {
     es_event *e = &run->composer.event;
@@ -32,7 +54,7 @@ static void replay_instant(es_run *run)
             es_levels_rise(run);
         es_bus_event(run, &run->use);
         if (run->predictor && e->last && !e->backward)
-            es_guess_ask(run);
+            replay_ask_guesses(run);
         if (e->backward)
             es_train_update_event(run, true);
         if (misses)
