@@ -258,6 +258,7 @@ static es_room place_clear(es_run *run, uint32_t t, es_place_ask *ask, es_why wh
             return ES_ROOM_OK;
     }
     for (uint32_t round = 0; place_fence(run, t, ask, &leaving) && !leaving; round++) {
+        g->freed.pool = ES_NONE_POOL;       /* who has to be written down first has not left yet: nothing is free */
         if ((round > 0 && why != ES_DEMAND) || es_room_free(run, &need, g->fence) == 0)
             return ES_ROOM_WAIT;
         ask->freed = &g->freed;

@@ -51,6 +51,7 @@ static void transfer_onward(es_run *run, const es_xfer *landed)
 static void transfer_landed(es_run *run, es_xfer *x)
 {
     uint32_t from = run->link[x->link].from;
+    const bool awaited = x->awaited;        /* x may be on its way again, with a newer version, before that is told */
     if (!x->transient) {
         es_store_land(run, x->tier, x->object);
         es_bus_objects(run, ES_FACT_LAND, channel_why(x), &x->object, 1, from, x->tier);
@@ -69,7 +70,7 @@ static void transfer_landed(es_run *run, es_xfer *x)
         transfer_onward(run, x);
     if (x->kind != ES_CLASS_WRITE || !x->transient)     /* what only goes down through a tier serves nobody there */
         es_layer_landed(run, x);
-    if (x->awaited)
+    if (awaited)
         es_charge_came(run, x);
 }
 
@@ -172,6 +173,14 @@ static void transfer_run(es_run *run, es_chan *chan, es_xfer *x, int64_t bytes, 
 
 typedef enum transfer_may { TRANSFER_GO, TRANSFER_WAITS, TRANSFER_GONE } transfer_may;
 
+/* It will not come after all: who waited for it on the way takes another. */
+static void transfer_reroute(es_run *run, es_oid object)
+{
+    for (uint32_t t = 0; t < run->tiers; t++)
+        if (run->tier[t].xfer[object].hopping)
+            es_channel_route(run, &run->tier[t].xfer[object]);
+}
+
 /* Room was not to be had below the serving tier. Who may wait for write-backs that make it does; else a copy on its way up goes through
  * without staying, as does what must be written further down, and any other write-back is given up. So nothing waits for a lower tier
  * but what ends by itself. */
@@ -188,6 +197,7 @@ static transfer_may transfer_low(es_run *run, es_xfer *x, es_room room)
     if (x->kind == ES_CLASS_WRITE && !x->changed && !es_dirty_must(run, from, x->object)) {
         es_channel_withdraw(run, x, ES_DEMOTE);
         es_store_give_up(run, from, x->object);
+        transfer_reroute(run, x->object);
         return TRANSFER_GONE;
     }
     x->transient = true;
