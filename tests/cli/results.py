@@ -80,6 +80,19 @@ def nulls(check):
     check.equal('sizes differ', (at(mixed, 'bounds.belady_hits'), isinstance(at(mixed, 'bounds.belady_uniform_hits'), int)), (None, True))
 
 
+def percentiles(check):
+    """Of two tokens the median is the faster one, or where the option says so half way between them."""
+    times = {}
+    for rule in ('nearest_rank', 'linear'):
+        result = json.loads(call('run', os.path.join(ROOT, 'configs', 'seeds', '001-coverage.json'), '--json', '--set', 'trace.source.decode_tokens=2',
+                                 '--set', 'observers=["summary",{"name":"latency","percentile":"%s"}]' % rule))
+        times[rule] = result['time']['token_latency_s']
+    least, most = times['nearest_rank']['p50'], times['nearest_rank']['max']
+    check.equal('two tokens differ', least < most, True)
+    check.equal('median half way', round(times['linear']['p50'] * 1e9), round((least + most) / 2 * 1e9))
+    check.equal('p95 by rank and between ranks', [round(times[rule]['p95'] * 1e9) for rule in times], [round(most * 1e9), round((least + 0.95 * (most - least)) * 1e9)])
+
+
 def warm(check):
     """What was there before counts as there, from a file beside the config, and is said in the contract."""
     with tempfile.TemporaryDirectory() as folder:
@@ -428,6 +441,7 @@ def main():
     levels = json.loads(call('run', os.path.join(ROOT, 'configs', 'seeds', '001-coverage.json'), '--json'))
     documented(check, result, {'tiers': levels['tiers']}, *pooled(check), *pools(check), written_back(check))
     nulls(check)
+    percentiles(check)
     warm(check)
     slices(check)
     calibrated(check)
