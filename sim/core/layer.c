@@ -172,7 +172,7 @@ void es_layer_landed(es_run *run, es_xfer *x)
     uint32_t index = x->object - e->base;
     if (wanted->count == 0 || !run->tier[x->tier].serving || x->object < e->base || index >= run->view.stride || !es_mask_has(wanted->waiting, index))
         return;
-    if (x->via && es_levels_passes(run, x))
+    if (x->tier != run->serving && es_levels_passes(run, x))
         return;
     uint32_t channel = run->link[x->link].channel[0];
     wanted->waiting[index >> 6] &= ~(1ull << (index & 63));

@@ -250,8 +250,6 @@ static es_room place_clear(es_run *run, uint32_t t, es_place_ask *ask, es_why wh
     const bool slots = ask->pool != ES_NONE_POOL && run->tier_view[t].pool[ask->pool].slot_bytes > 0;
     es_need need = {.tier = t, .bucket = run->tier_view[t].first_bucket, .units = slots ? 1 : ask->bytes, .why = why, .all = why != ES_DEMAND};
     bool leaving;
-    if (place_again(g, ask))
-        return ES_ROOM_OK;
     if (g->hidden && place_reveal(g, ask->pool)) {
         ask->freed = &g->freed;
         if (place_reserve(g, ask))
@@ -341,7 +339,7 @@ es_room es_place_make(es_run *run, uint32_t t, es_oid object, es_why why)
     for (uint32_t i = 0; i < choices; i++) {
         ask.pool = g->choice[i];
         ask.freed = NULL;
-        if (place_reserve(g, &ask))
+        if (place_again(g, &ask) || place_reserve(g, &ask))
             return ES_ROOM_OK;
         es_room room = place_clear(run, t, &ask, why);
         if (room == ES_ROOM_OK || (room == ES_ROOM_WAIT && i == 0 && place_compact(run, t, &ask) && place_reserve(g, &ask)))
