@@ -266,32 +266,53 @@ static void guess_land(es_run *run, uint32_t t, es_oid object, uint32_t from)
     run->tally.guess_bytes += run->bytes[object >> 6];
 }
 
+/* A guess that waits has its turn: OK, it is there; NEVER, it is gone; else it waits on. */
+static es_room guess_start(es_run *run, uint32_t t, es_oid object)
+{
+    const size_t w = object >> 6;
+    /* in time it must not get in the way of copies between the tiers on its way */
+    uint32_t source = es_store_source(run, t, object), from = run->view.timed ? source : es_fetch_near(run, t, object, ES_GUESS);
+    const bool places = run->tier[t].ground != NULL, lifted = !places && es_store_lift(run, from, t, object);
+    es_room room = es_room_make(run, t, object, run->tier[t].unit[w], ES_GUESS);
+    if (room == ES_ROOM_OK && places)   /* see levels_lift */
+        es_store_lift(run, from, t, object);
+    if (room != ES_ROOM_OK && lifted)
+        es_store_put_back(run, from, t, object);
+    if (room == ES_ROOM_WAIT || room == ES_ROOM_LEAVING)
+        return room;
+    run->tier_view[t].queued[w] &= ~es_bit(object);
+    if (room == ES_ROOM_NEVER) {
+        run->tally.cancelled++;
+        es_bus_objects(run, ES_FACT_CANCEL, ES_GUESS, &object, 1, from, t);
+        return room;
+    }
+    run->tier_view[source].guessed++;
+    es_link_count(run, run->tier[t].way[from], object);
+    guess_land(run, t, object, from);
+    return room;
+}
+
+/* In turn; but who waits for room holds up only its own tier, until the next one lands. */
 void es_guess_try(es_run *run)
 {
-    uint32_t done = 0;
-    for (; done < run->pending_count; done++) {
-        es_oid object = run->pending[done];
-        uint32_t t = run->pending_to[done];
-        size_t w = object >> 6;
-        /* in time it must not get in the way of copies between the tiers on its way */
-        uint32_t source = es_store_source(run, t, object), from = run->view.timed ? source : es_fetch_near(run, t, object, ES_GUESS);
-        const bool places = run->tier[t].ground != NULL, lifted = !places && es_store_lift(run, from, t, object);
-        es_room room = es_room_make(run, t, object, run->tier[t].unit[w], ES_GUESS);
-        if (room == ES_ROOM_OK && places)   /* see levels_lift */
-            es_store_lift(run, from, t, object);
-        if (room != ES_ROOM_OK && lifted)
-            es_store_put_back(run, from, t, object);
-        if (room == ES_ROOM_WAIT || room == ES_ROOM_LEAVING)
-            break;
-        run->tier_view[t].queued[w] &= ~es_bit(object);
-        if (room == ES_ROOM_NEVER) {
-            run->tally.cancelled++;
-            es_bus_objects(run, ES_FACT_CANCEL, ES_GUESS, &object, 1, from, t);
+    uint32_t done = 0, blocked = 0;
+    for (uint32_t i = 0; i < run->pending_count;) {
+        const uint32_t t = run->pending_to[i];
+        const es_room room = blocked >> t & 1 ? ES_ROOM_WAIT : guess_start(run, t, run->pending[i]);
+        if (room == ES_ROOM_WAIT || room == ES_ROOM_LEAVING) {
+            if (run->levels == 1)
+                break;                      /* all go to the same tier */
+            blocked |= 1u << t;
+            i++;
             continue;
         }
-        run->tier_view[source].guessed++;
-        es_link_count(run, run->tier[t].way[from], object);
-        guess_land(run, t, object, from);
+        for (uint32_t k = i; k > done; k--) {       /* those that wait move up */
+            run->pending[k] = run->pending[k - 1];
+            run->pending_to[k] = run->pending_to[k - 1];
+        }
+        done++;
+        blocked = room == ES_ROOM_OK ? 0 : blocked;
+        i = room == ES_ROOM_OK ? done : i + 1;
     }
     for (uint32_t i = done; i < run->pending_count; i++) {
         run->pending[i - done] = run->pending[i];

@@ -284,6 +284,10 @@ static void transfer_alone(es_run *run, es_chan *chan, es_xfer *x)
 {
     int64_t piece = chan->chunk > 0 && x->left > chan->chunk ? chan->chunk : x->left;
     es_cost cost = es_channel_cost(run, chan, x->object, piece, 1);
+    if (piece < x->left && cost.fixed + cost.work == 0) {       /* what takes no time is not cut: nothing comes between, nor lands before it */
+        const es_cost whole = es_channel_cost(run, chan, x->object, x->left, 1);
+        piece = whole.fixed + whole.work == 0 ? x->left : piece;
+    }
     transfer_charge(chan, &run->link[run->link[x->link].counts], cost);
     transfer_run(run, chan, x, piece, cost, cost.fixed + cost.work, true);
 }
