@@ -18,6 +18,7 @@ enum { CLOCK_AUTO, CLOCK_NONE, CLOCK_SIMULATED };
 static const es_option config_options[] = {
     {.name = "name", .type = ES_OPT_TEXT, .offset = TOP(name), .help = "Of this config, for reports; absent: the file's name."},
     {.name = "brief", .type = ES_OPT_TEXT, .offset = TOP(brief), .help = "One sentence shown in the summary."},
+    {.name = "about", .type = ES_OPT_TEXT, .offset = TOP(about), .help = "What it stands for and where that comes from; kept with the result."},
     {.name = "plugins", .type = ES_OPT_JSON, .offset = TOP(plugins), .help = "Shared objects that bring more parts: a list of files."},
     {.name = "machine", .type = ES_OPT_JSON, .offset = TOP(machine), .help = "Profile of a machine's links (include one of models/profiles); channels name its flows."},
     {.name = "trace", .type = ES_OPT_JSON, .offset = TOP(trace), .help = "Where the routing comes from."},

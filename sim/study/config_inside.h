@@ -15,7 +15,7 @@
 #include "sim/study/tree.h"
 
 typedef struct config_top {     /* the top level; JSON rows are sections of their own */
-    const char *name, *brief;
+    const char *name, *brief, *about;
     const es_json *plugins, *machine, *trace, *model, *tiers, *channels, *links, *catalog, *compute, *training, *policy, *predictor, *dispatcher, *router, *tuner, *contract, *observers;
     int clock;
     bool bounds, stream, force;
