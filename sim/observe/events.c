@@ -9,11 +9,10 @@
  * The file is written as PATH.tmp and renamed when the run has ended, so a log that looks whole is whole; the lines of a run that
  * failed stay under PATH.tmp. */
 #include "sim/observe/observe.h"
+#include "sim/observe/partial.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 enum { EVENTS_BUFFER = 64 * 1024 };
 enum { EVENTS_CSV, EVENTS_JSONL };
@@ -25,11 +24,8 @@ typedef struct events {
     bool accesses;
     const es_view *view;
     uint64_t *fresh;            /* [words] brought by a guess and not used since */
-    char *partial;              /* PATH.tmp */
-    FILE *file;
+    partial out;
     uint64_t lines, left_out;
-    bool ended;
-    int fault;                  /* errno of the first write that failed */
 } events;
 
 static const char *const events_formats[] = {"csv", "jsonl", NULL};
@@ -80,22 +76,16 @@ static es_code events_init(void *self, const es_site *site, es_err *err)
 {
     events *s = self;
     s->view = site->view;
-    if (!s->path || !*s->path)
-        return es_err_set(err, ES_EINPUT, "path: the event log needs a file name");
-    size_t length = strlen(s->path);
     char *buffer = ES_NEW_ARRAY(site->arena, EVENTS_BUFFER, char);
-    s->partial = ES_NEW_ARRAY(site->arena, length + sizeof ".tmp", char);
     s->fresh = ES_NEW_ARRAY(site->arena, site->view->words, uint64_t);
-    if (!buffer || !s->partial || !s->fresh)
+    if (!buffer || !s->fresh)
         return es_err_nomem(err, "event log");
-    memcpy(s->partial, s->path, length);
-    memcpy(s->partial + length, ".tmp", sizeof ".tmp");
-    s->file = fopen(s->partial, "w");
-    if (!s->file)
-        return es_err_set(err, ES_EINPUT, "path: cannot write \"%s\": %s", s->partial, strerror(errno));
-    setvbuf(s->file, buffer, _IOFBF, EVENTS_BUFFER);
+    es_code code = partial_open(&s->out, s->path, "event log", site->arena, err);
+    if (code != ES_OK)
+        return code;
+    setvbuf(s->out.file, buffer, _IOFBF, EVENTS_BUFFER);
     if (s->format == EVENTS_CSV)
-        fprintf(s->file, "t_ns,kind,step,layer,expert%s%s,from,to,channel,why,since_ns,bytes,count,knob,value\n", events_cut(s) ? ",slice" : "",
+        fprintf(s->out.file, "t_ns,kind,step,layer,expert%s%s,from,to,channel,why,since_ns,bytes,count,knob,value\n", events_cut(s) ? ",slice" : "",
             s->view->variants > 1 ? ",bits" : "");
     return ES_OK;
 }
@@ -104,25 +94,25 @@ static es_code events_init(void *self, const es_site *site, es_err *err)
 static void events_text(const events *s, const char *key, const char *value)
 {
     if (s->format == EVENTS_CSV)
-        fprintf(s->file, ",%s", value ? value : "");
+        fprintf(s->out.file, ",%s", value ? value : "");
     else if (value)
-        fprintf(s->file, ",\"%s\":\"%s\"", key, value);
+        fprintf(s->out.file, ",\"%s\":\"%s\"", key, value);
 }
 
 static void events_int(const events *s, const char *key, bool known, int64_t value)
 {
     if (s->format == EVENTS_CSV)
-        known ? fprintf(s->file, ",%" PRId64, value) : fputs(",", s->file);
+        known ? fprintf(s->out.file, ",%" PRId64, value) : fputs(",", s->out.file);
     else if (known)
-        fprintf(s->file, ",\"%s\":%" PRId64, key, value);
+        fprintf(s->out.file, ",\"%s\":%" PRId64, key, value);
 }
 
 static void events_real(const events *s, const char *key, bool known, double value)
 {
     if (s->format == EVENTS_CSV)
-        known ? fprintf(s->file, ",%.17g", value) : fputs(",", s->file);
+        known ? fprintf(s->out.file, ",%.17g", value) : fputs(",", s->out.file);
     else if (known)
-        fprintf(s->file, ",\"%s\":%.17g", key, value);
+        fprintf(s->out.file, ",\"%s\":%.17g", key, value);
 }
 
 static const char *events_tier(const events *s, bool known, uint32_t tier)
@@ -141,7 +131,7 @@ static void events_line(events *s, const es_fact *fact, const char *name, unsign
     const es_event *event = fact->event;
     bool one = object != ES_NO_OBJECT, of_event = has & HAS_EVENT && event, own_layer = view->spaces == view->layers;
     s->lines++;
-    fprintf(s->file, s->format == EVENTS_CSV ? "%" PRId64 ",%s" : "{\"t_ns\":%" PRId64 ",\"kind\":\"%s\"", fact->at, name);
+    fprintf(s->out.file, s->format == EVENTS_CSV ? "%" PRId64 ",%s" : "{\"t_ns\":%" PRId64 ",\"kind\":\"%s\"", fact->at, name);
     events_int(s, "step", of_event || has & HAS_STEP, (int64_t)(of_event ? event->step : fact->step));
     uint32_t layer = of_event ? event->layer : one ? view->layer_of[object >> 6] : 0;
     events_int(s, "layer", of_event || (one && own_layer), view->layer_number[layer]);
@@ -160,9 +150,8 @@ static void events_line(events *s, const es_fact *fact, const char *name, unsign
     const es_turn *turn = has & HAS_TURN ? fact->turn : NULL;
     events_text(s, "knob", turn ? turn->path : NULL);
     events_real(s, "value", turn || has & HAS_ROOM, turn ? turn->to : has & HAS_ROOM ? (double)es_room_of(view, fact->to) : 0);
-    fputs(s->format == EVENTS_CSV ? "\n" : "}\n", s->file);
-    if (s->fault == 0 && ferror(s->file))
-        s->fault = errno ? errno : EIO;
+    fputs(s->format == EVENTS_CSV ? "\n" : "}\n", s->out.file);
+    partial_line(&s->out);
 }
 
 /* How each expert of the event was found. */
@@ -193,12 +182,12 @@ static void events_guesses(events *s, const es_fact *fact)
 static void events_notify(void *self, const es_fact *fact)
 {
     events *s = self;
-    if (!s->file || (unsigned)fact->kind >= ES_FACTS)
+    if (!s->out.file || (unsigned)fact->kind >= ES_FACTS)
         return;
     const char *name = events_kinds[fact->kind].name;
     const unsigned has = events_kinds[fact->kind].has;
     if (fact->kind == ES_FACT_END)
-        s->ended = true;
+        s->out.ended = true;
     if (has & HAS_OBJECTS && fact->objects) {
         for (uint32_t i = 0; i < fact->count; i++)
             events_line(s, fact, name, has, fact->objects[i]);
@@ -220,31 +209,16 @@ static void events_report(void *self, es_json *out)
     observe_count(members, "left_out", s->left_out);
 }
 
-/* Closes and renames. Only a log that was written whole gets its name. */
-static void events_close(events *s)
-{
-    if (!s->file)
-        return;
-    errno = 0;
-    if (fclose(s->file) != 0 && s->fault == 0)
-        s->fault = errno ? errno : EIO;
-    s->file = NULL;
-    if (s->ended && s->fault == 0 && rename(s->partial, s->path) != 0)
-        s->fault = errno;
-    if (s->lines == 0)
-        remove(s->partial);     /* the run never began */
-}
-
 static es_code events_verdict(void *self, es_err *err)
 {
     events *s = self;
-    events_close(s);
-    return s->fault == 0 ? ES_OK : es_err_set(err, ES_EINPUT, "the event log \"%s\" could not be written: %s", s->path, strerror(s->fault));
+    return partial_verdict(&s->out, s->lines, "event log", err);
 }
 
 static void events_fini(void *self)
 {
-    events_close(self);
+    events *s = self;
+    partial_close(&s->out, s->lines);
 }
 
 const es_observer es_observer_events = {

@@ -7,11 +7,10 @@
  * Each bounded tier has its residents, and a tier whose allocator places the experts, bytes and capacity of each pool. The file is written
  * as PATH.tmp and gets its name when it is whole. */
 #include "sim/observe/observe.h"
+#include "sim/observe/partial.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 typedef struct log_counts {
     uint64_t lookups, hits;
@@ -21,12 +20,9 @@ typedef struct logged {
     const char *path;
     int64_t interval_ns;
     const es_view *view;
-    char *partial;              /* PATH.tmp */
-    FILE *file;
+    partial out;
     uint64_t steps, rows;
     log_counts now, before;     /* so far; at the last row */
-    bool ended;
-    int fault;                  /* errno of the first write that failed */
 } logged;
 
 static const es_option log_options[] = {
@@ -38,17 +34,17 @@ static const es_option log_options[] = {
 static void log_head(const logged *s)
 {
     const es_view *view = s->view;
-    fputs("t_s,steps,lookups,hits,hit_rate,evictions,fetched_bytes,guess_bytes", s->file);
+    fputs("t_s,steps,lookups,hits,hit_rate,evictions,fetched_bytes,guess_bytes", s->out.file);
     for (uint32_t t = 0; t < view->tiers; t++) {
         const es_tier_view *tier = &view->tier[t];
         if (!tier->home)
-            fprintf(s->file, ",%s.resident", tier->name);
+            fprintf(s->out.file, ",%s.resident", tier->name);
         for (uint32_t p = 0; p < tier->pools; p++) {
             const char *pool = tier->pool[p].name;
-            fprintf(s->file, ",%s.%s.experts,%s.%s.used_bytes,%s.%s.capacity_bytes", tier->name, pool, tier->name, pool, tier->name, pool);
+            fprintf(s->out.file, ",%s.%s.experts,%s.%s.used_bytes,%s.%s.capacity_bytes", tier->name, pool, tier->name, pool, tier->name, pool);
         }
     }
-    fputs("\n", s->file);
+    fputs("\n", s->out.file);
 }
 
 static es_code log_init(void *self, const es_site *site, es_err *err)
@@ -57,17 +53,9 @@ static es_code log_init(void *self, const es_site *site, es_err *err)
     s->view = site->view;
     if (!s->view->timed)
         return es_err_set(err, ES_EINPUT, "rows stand at times; clock \"none\" has none, use \"simulated\"");
-    if (!*s->path)
-        return es_err_set(err, ES_EINPUT, "path: the log needs a file name");
-    const size_t length = strlen(s->path);
-    s->partial = ES_NEW_ARRAY(site->arena, length + sizeof ".tmp", char);
-    if (!s->partial)
-        return es_err_nomem(err, "the log");
-    memcpy(s->partial, s->path, length);
-    memcpy(s->partial + length, ".tmp", sizeof ".tmp");
-    s->file = fopen(s->partial, "w");
-    if (!s->file)
-        return es_err_set(err, ES_EINPUT, "path: cannot write \"%s\": %s", s->partial, strerror(errno));
+    es_code code = partial_open(&s->out, s->path, "log", site->arena, err);
+    if (code != ES_OK)
+        return code;
     log_head(s);
     return ES_OK;
 }
@@ -87,29 +75,28 @@ static void log_tier(const logged *s, const es_tier_view *tier)
     uint64_t resident = 0;
     for (uint32_t w = 0; w < s->view->words; w++)
         resident += (uint64_t)__builtin_popcountll(tier->resident[w]);
-    fprintf(s->file, ",%" PRIu64, resident);
+    fprintf(s->out.file, ",%" PRIu64, resident);
     for (uint32_t p = 0; p < tier->pools; p++)
-        fprintf(s->file, ",%" PRIu64 ",%" PRId64 ",%" PRId64, log_experts(s->view, tier, p), tier->pool[p].used, tier->pool[p].capacity);
+        fprintf(s->out.file, ",%" PRIu64 ",%" PRId64 ",%" PRId64, log_experts(s->view, tier, p), tier->pool[p].used, tier->pool[p].capacity);
 }
 
 static void log_row(logged *s, es_time at)
 {
     const es_counts *tally = s->view->tally;
     const uint64_t lookups = s->now.lookups - s->before.lookups, hits = s->now.hits - s->before.hits;
-    if (!s->file)
+    if (!s->out.file)
         return;
-    fprintf(s->file, "%.9g,%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",", (double)at * 1e-9, s->steps, s->now.lookups, s->now.hits);
+    fprintf(s->out.file, "%.9g,%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",", (double)at * 1e-9, s->steps, s->now.lookups, s->now.hits);
     if (lookups > 0)
-        fprintf(s->file, "%.6g", (double)hits / (double)lookups);
-    fprintf(s->file, ",%" PRIu64 ",%" PRId64 ",%" PRId64, tally->evictions, tally->fetched_bytes, tally->guess_bytes);
+        fprintf(s->out.file, "%.6g", (double)hits / (double)lookups);
+    fprintf(s->out.file, ",%" PRIu64 ",%" PRId64 ",%" PRId64, tally->evictions, tally->fetched_bytes, tally->guess_bytes);
     for (uint32_t t = 0; t < s->view->tiers; t++)
         if (!s->view->tier[t].home)
             log_tier(s, &s->view->tier[t]);
-    fputs("\n", s->file);
+    fputs("\n", s->out.file);
     s->before = s->now;
     s->rows++;
-    if (s->fault == 0 && ferror(s->file))
-        s->fault = errno ? errno : EIO;
+    partial_line(&s->out);
 }
 
 static es_time log_wake(void *self, es_time now)
@@ -130,7 +117,7 @@ static void log_notify(void *self, const es_fact *fact)
         s->steps++;
     } else {
         log_row(s, fact->at);
-        s->ended = true;
+        s->out.ended = true;
     }
 }
 
@@ -142,31 +129,16 @@ static void log_report(void *self, es_json *out)
     observe_count(members, "rows", s->rows);
 }
 
-/* Closes and renames. Only a log that was written whole gets its name. */
-static void log_close(logged *s)
-{
-    if (!s->file)
-        return;
-    errno = 0;
-    if (fclose(s->file) != 0 && s->fault == 0)
-        s->fault = errno ? errno : EIO;
-    s->file = NULL;
-    if (s->ended && s->fault == 0 && rename(s->partial, s->path) != 0)
-        s->fault = errno;
-    if (s->rows == 0)
-        remove(s->partial);     /* the run never began */
-}
-
 static es_code log_verdict(void *self, es_err *err)
 {
     logged *s = self;
-    log_close(s);
-    return s->fault == 0 ? ES_OK : es_err_set(err, ES_EINPUT, "the log \"%s\" could not be written: %s", s->path, strerror(s->fault));
+    return partial_verdict(&s->out, s->rows, "log", err);
 }
 
 static void log_fini(void *self)
 {
-    log_close(self);
+    logged *s = self;
+    partial_close(&s->out, s->rows);
 }
 
 const es_observer es_observer_log = {
