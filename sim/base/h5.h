@@ -54,7 +54,9 @@ typedef struct es_h5_column {
     size_t offset, width;       /* width only for text */
     const char *units, *long_name;
 } es_h5_column;
-es_code es_h5_table_create(es_h5_data **out, es_h5 *file, const char *path, const es_h5_column *columns, size_t column_count, size_t row_bytes, es_err *err);
+/* `rows`: about how many there will be, so that a short table takes a short chunk; 0: not known. */
+es_code es_h5_table_create(es_h5_data **out, es_h5 *file, const char *path, const es_h5_column *columns, size_t column_count, size_t row_bytes,
+    uint64_t rows, es_err *err);
 /* The columns of these names and types of a table that is there (numbers only), into rows of memory like those that were appended. */
 es_code es_h5_table_open(es_h5_data **out, es_h5 *file, const char *path, const es_h5_column *columns, size_t column_count, size_t row_bytes, es_err *err);
 es_code es_h5_table_read(es_h5_data *table, uint64_t first, uint64_t count, void *rows, es_err *err);

@@ -432,7 +432,7 @@ static es_code h5_table_notes(es_h5 *file, const char *path, const es_h5_column 
 }
 
 es_code es_h5_table_create(es_h5_data **out, es_h5 *file, const char *path, const es_h5_column *columns, size_t column_count,
-    size_t row_bytes, es_err *err)
+    size_t row_bytes, uint64_t rows, es_err *err)
 {
     es_h5_data *table = NULL;
     *out = NULL;
@@ -440,6 +440,8 @@ es_code es_h5_table_create(es_h5_data **out, es_h5 *file, const char *path, cons
     if (code)
         return code;
     uint64_t chunk_rows = row_bytes > 0 ? H5_TABLE_CHUNK / row_bytes : 0;
+    if (rows > 0 && rows < chunk_rows)
+        chunk_rows = rows;
     table->type = ES_H5_TEXT;
     code = h5_data_shape(table, row_bytes, 1, &(uint64_t){ 0 }, &chunk_rows, err);
     H5E_BEGIN_TRY {

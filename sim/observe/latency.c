@@ -121,7 +121,8 @@ static es_code latency_save_bins(es_hist *hist, const char *path, es_h5 *file, e
     es_h5_data *table = NULL;
     es_hist_part part;
     size_t at = 0;
-    es_code code = es_h5_table_create(&table, file, path, columns, sizeof columns / sizeof *columns, sizeof part, err);
+    const uint64_t most = hist->count < ES_HIST_BINS ? hist->count : ES_HIST_BINS;
+    es_code code = es_h5_table_create(&table, file, path, columns, sizeof columns / sizeof *columns, sizeof part, most, err);
     while (code == ES_OK && es_hist_next(hist, &at, &part))
         code = es_h5_table_append(table, 1, &part, err);
     es_h5_data_close(table);

@@ -313,7 +313,7 @@ static es_code series_save_column(const series *s, const series_column *column, 
     es_h5_data *table = NULL;
     for (int64_t i = 0; i < s->bins; i++)
         point[i] = (series_point){s->end[i], s->tokens[i], column->bin[i]};
-    es_code code = es_h5_table_create(&table, file, column->path, columns, sizeof columns / sizeof *columns, sizeof *point, err);
+    es_code code = es_h5_table_create(&table, file, column->path, columns, sizeof columns / sizeof *columns, sizeof *point, (uint64_t)s->bins, err);
     if (code == ES_OK)
         code = es_h5_table_append(table, (uint64_t)s->bins, point, err);
     es_h5_data_close(table);

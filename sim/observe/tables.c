@@ -202,7 +202,7 @@ static es_code tables_write(es_h5 *file, const char *path, const char *long_name
     const void *rows, uint64_t count, es_err *err)
 {
     es_h5_data *table = NULL;
-    es_code code = es_h5_table_create(&table, file, path, columns, column_count, row_bytes, err);
+    es_code code = es_h5_table_create(&table, file, path, columns, column_count, row_bytes, count, err);
     if (code == ES_OK && count > 0)
         code = es_h5_table_append(table, count, rows, err);
     if (table)

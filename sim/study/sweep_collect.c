@@ -282,7 +282,7 @@ static es_code collect_all(collect *c, bool some, es_err *err)
     if (code == ES_OK)
         code = collect_head(c, err);
     if (code == ES_OK)
-        code = es_h5_table_create(&c->table, c->h5, "/points", c->column, c->columns, c->row_bytes, err);
+        code = es_h5_table_create(&c->table, c->h5, "/points", c->column, c->columns, c->row_bytes, c->plan->count, err);
     if (code == ES_OK)
         code = sweep_hists_new(&c->hists, c->h5, err);
     if (code == ES_OK)

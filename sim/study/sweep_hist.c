@@ -121,7 +121,7 @@ static es_code hist_write(sweep_hists *h, hist_sum *sum, es_err *err)
     if (!sum->table && sum->count) {
         char path[HIST_NAME + 8];
         snprintf(path, sizeof path, "/hist/%s", sum->name);
-        code = es_h5_table_create(&sum->table, h->to, path, hist_columns, sizeof hist_columns / sizeof *hist_columns, sizeof(hist_bin), err);
+        code = es_h5_table_create(&sum->table, h->to, path, hist_columns, sizeof hist_columns / sizeof *hist_columns, sizeof(hist_bin), 0, err);
         if (code == ES_OK)
             code = es_h5_put_text(h->to, path, "long_name", "bins of every point; replications are added up", err);
     }

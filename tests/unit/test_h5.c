@@ -185,7 +185,7 @@ static void write_sample(const char *name)
     memset(row[2].kind, 'x', 8);
     good(es_h5_create(&file, at(name), &err), &err);
     good(es_h5_put_text(file, "/", "format", "sample", &err), &err);
-    good(es_h5_table_create(&table, file, "/run/steps", sample_columns, 4, sizeof(sample_row), &err), &err);
+    good(es_h5_table_create(&table, file, "/run/steps", sample_columns, 4, sizeof(sample_row), 0, &err), &err);
     good(es_h5_table_append(table, 1, row, &err), &err);
     good(es_h5_table_append(table, 2, row + 1, &err), &err);
     good(es_h5_data_create(&data, file, "/run/x", ES_H5_F32, 2, (const uint64_t[]){ 0, 3 }, 1000, 4, &err), &err);
