@@ -28,6 +28,9 @@ const es_option es_tier_options[] = {
         .help = "Compute unit that reads experts from here: a demand hits when the expert is resident in such a tier."},
     {.name = "demote", .type = ES_OPT_TEXT, .offset = offsetof(es_plan_tier, demote), .help = "Tier to which victims go; absent: they are dropped, the home tier has them."},
     {.name = "exclusive", .type = ES_OPT_BOOL, .offset = offsetof(es_plan_tier, exclusive), .help = "An expert that goes up from here leaves."},
+    {.name = "hold_reads", .type = ES_OPT_BOOL, .offset = offsetof(es_plan_tier, hold_reads), .def = 1,
+        .help = "What is read from here, or waits to be, stays until then; false: it may leave meanwhile, for its reader has it in hand, beside the room of this "
+                "tier (a published prototype does). Of tiers below the serving one."},
     {.name = "grace", .type = ES_OPT_TIME, .offset = offsetof(es_plan_tier, grace), .min = 0, .max = 9e15,
         .help = "For so long after its layer ended a used expert should stay: guesses never take it. Needs clock simulated."},
     {.name = "grace_yields", .type = ES_OPT_BOOL, .offset = offsetof(es_plan_tier, grace_yields), .def = 1,

@@ -318,9 +318,20 @@ static void store_write_in_time(es_run *run, uint32_t t, es_oid object, es_why w
         store_write_back(run, t, to, object);
 }
 
+/* Who was to read the copy from `t` has it in hand. */
+static void store_let_go(es_run *run, uint32_t t, es_oid object)
+{
+    for (uint32_t u = 0; u < run->tiers; u++) {
+        es_xfer *x = &run->tier[u].xfer[object];
+        x->passing |= x->queued && x->kind != ES_CLASS_WRITE && run->link[x->link].from == t;
+    }
+}
+
 void es_store_evict(es_run *run, uint32_t t, const es_oid *victims, size_t count, es_why why)
 {
     const es_tier *tier = &run->tier[t];
+    for (size_t i = 0; i < count && tier->lets_go && run->view.timed; i++)
+        store_let_go(run, t, victims[i]);
     if (run->predictor && tier->serving)
         es_store_waste(run, t, victims, count);
     if (tier->write_back == ES_WRITE_NEVER) {
