@@ -134,6 +134,7 @@ uint32_t es_fetch_near(es_run *run, uint32_t to, es_oid object, es_why why)
             es_store_take(run, next, object);
             es_bus_objects(run, ES_FACT_START, why, &object, 1, from, next);
             if (why == ES_GUESS && run->tier[next].serving) {
+                run->fresh[object >> 6] |= es_bit(object);
                 run->tally.guess_copies++;
                 run->tally.guess_bytes += run->bytes[object >> 6];
             }
