@@ -153,6 +153,7 @@ def check_store(check, a, what):
         got, links, flush = operated(result), result['links'], result['flush']
         want = dict({key: count[key] for key in got}, made=count['created'] + count['reinit'], read=count['read'] + made['read'])
         name = '%s, clock %s' % (what, clock)
+        check.equal(name + ', demotions', result['cache']['demotions'], 0 if a['mode'] == 'v1' else count['d2h'])
         if clock == 'simulated' and a['mode'] == 'v1':
             check.equal(name, dict(got, write=None), dict(want, write=None))
             continue
@@ -202,6 +203,8 @@ GOLDENS = [
 
 
 def check_goldens(check):
+    for clock in ('none', 'simulated'):
+        check.equal('demotions, clock ' + clock, variant('004-bench', 'clock=' + clock)['cache']['demotions'], 302)
     for sets, counts, writes, before, after in GOLDENS:
         result = variant('004-bench', *sets)
         what = ', '.join(sets) or 'as it is'
