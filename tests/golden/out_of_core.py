@@ -244,6 +244,22 @@ def check_train(check):
         check.equal(what + ', updates', result['training']['updates'], store.count['update'])
 
 
+def check_states(check):
+    """Momentum keeps the weights once more beside them, Adam twice: what a link moves weighs as much as the lighter of its ends keeps. The
+    config keeps the state in DRAM and on disk; with state_on_device it goes up and down with the weights. Counts of operations stay."""
+    expert = seed004.expert_bytes(128, 512)
+    for config, rules in (('004-train', {}), ('004-v1', seed004.V1)):
+        a = dict(seed004.README_TRAIN, envs_per_batch=8, episode_len=5, slots=8, cpu=16)
+        store, _ = seed004.run(seed004.train_steps, a, train=True, rates=seed004.FREE, **rules)
+        for optimizer, state in (('none', 0), ('momentum', 1), ('adam', 2)):
+            for device in (False, True) if config == '004-train' else (False,):    # an optimizer on the host has its state there
+                result = variant(config, 'trace.source.envs_per_batch=8', 'trace.source.episode_length=5', 'tiers.hbm.capacity=8slots',
+                                 'tiers.dram.capacity=16slots', 'training.optimizer=' + optimizer, 'training.state_on_device=' + json.dumps(device))
+                got = {key: result['links'][link]['bytes'] + result['flush']['links'][link]['bytes'] for link, key in LINKS.items()}
+                weight = {'h2d': 1 + state * device, 'd2h': 1 + state * device, 'read': 1 + state, 'write': 1 + state}
+                check.equal('%s, %s, on the device: %s' % (config, optimizer, device), got, {key: store.count[key] * expert * weight[key] for key in weight})
+
+
 def variant(config, *sets):
     args = [tool.TOOL, 'run', os.path.join(SEEDS, config + '.json'), '--json', '--quiet', '--set', 'observers=' + json.dumps(OBSERVERS)]
     return json.loads(tool.command(args + [word for one in sets for word in ('--set', one)]))
@@ -280,6 +296,7 @@ def main():
     check_stores(check, random.Random(5))
     check_goldens(check)
     check_train(check)
+    check_states(check)
     check_disks(check)
     check.close()
 
