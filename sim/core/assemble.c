@@ -142,10 +142,11 @@ static es_code assemble_parts(es_run *run, const uint64_t *popularity, es_err *e
 static es_code assemble_clock(es_run *run, es_err *err)
 {
     es_view *view = &run->view;
-    if (!view->timed)
-        return ES_OK;
+    run->in_hand = ES_NO_OBJECT;
     if (run->tiers > 2)
         ES_NEED(run->reading = es_new_mask(run), "tiers");
+    if (!view->timed)
+        return ES_OK;
     if (run->gpu == ES_NONE || !run->chan[run->gpu].timing)
         return es_err_set(err, ES_EINPUT, "tiers.%s.compute: clock \"simulated\" needs a compute unit with a timing", run->tier[run->serving].name);
     for (uint32_t t = 0; t < run->tiers; t++) {

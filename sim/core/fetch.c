@@ -134,6 +134,7 @@ uint32_t es_fetch_near(es_run *run, uint32_t to, es_oid object, es_why why)
             es_store_take(run, next, object);
             es_bus_objects(run, ES_FACT_START, why, &object, 1, from, next);
             if (why == ES_GUESS && run->tier[next].serving) {
+                run->fresh[object >> 6] |= es_bit(object);
                 run->tally.guess_copies++;
                 run->tally.guess_bytes += run->bytes[object >> 6];
             }
@@ -156,10 +157,12 @@ static void fetch_one(es_run *run, es_oid object)
     uint32_t from = es_fetch_near(run, run->serving, object, ES_DEMAND);
     es_link_count(run, run->tier[run->serving].way[from], object);
     es_store_lift(run, from, run->serving, object);
+    run->in_hand = object;
     if (run->contract->overflow == ES_KEEP_BEST)
         run->exceeded = true;
     else if (es_room_make(run, run->serving, object, run->tier[run->serving].unit[object >> 6], ES_DEMAND) != ES_ROOM_OK)
         es_room_exceed(run);
+    run->in_hand = ES_NO_OBJECT;
     es_store_take(run, run->serving, object);
     es_bus_objects(run, ES_FACT_START, ES_DEMAND, &object, 1, from, run->serving);
     es_store_land(run, run->serving, object);

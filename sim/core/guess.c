@@ -270,6 +270,10 @@ static void guess_land(es_run *run, uint32_t t, es_oid object, uint32_t from)
 static es_room guess_start(es_run *run, uint32_t t, es_oid object)
 {
     const size_t w = object >> 6;
+    if (es_mask_has(run->tier_view[t].resident, object)) {      /* it came through here on its way to another serving tier */
+        run->tally.cancelled++;
+        return ES_ROOM_NEVER;
+    }
     /* in time it must not get in the way of copies between the tiers on its way */
     uint32_t source = es_store_source(run, t, object), from = run->view.timed ? source : es_fetch_near(run, t, object, ES_GUESS);
     const bool places = run->tier[t].ground != NULL, lifted = !places && es_store_lift(run, from, t, object);

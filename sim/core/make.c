@@ -68,11 +68,13 @@ uint32_t es_make_count(es_run *run, uint32_t link, es_oid object)
 
 void es_make_left(es_run *run, es_oid object)
 {
-    if (run->plan->tiers[run->home].holds != ES_HOLDS_NOTHING)
+    if (run->plan->tiers[run->home].holds != ES_HOLDS_NOTHING || object == run->in_hand)
         return;
     for (uint32_t t = 0; t < run->tiers; t++) {
         const es_tier_view *tier = &run->tier_view[t];
         if (!tier->home && (tier->resident[object >> 6] | tier->inbound[object >> 6] | tier->outbound[object >> 6]) & es_bit(object))
+            return;
+        if (run->view.timed && run->tier[t].xfer[object].queued && run->tier[t].xfer[object].passing)
             return;
     }
     run->forgotten++;

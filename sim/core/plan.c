@@ -28,13 +28,17 @@ const es_option es_tier_options[] = {
         .help = "Compute unit that reads experts from here: a demand hits when the expert is resident in such a tier."},
     {.name = "demote", .type = ES_OPT_TEXT, .offset = offsetof(es_plan_tier, demote), .help = "Tier to which victims go; absent: they are dropped, the home tier has them."},
     {.name = "exclusive", .type = ES_OPT_BOOL, .offset = offsetof(es_plan_tier, exclusive), .help = "An expert that goes up from here leaves."},
+    {.name = "hold_reads", .type = ES_OPT_BOOL, .offset = offsetof(es_plan_tier, hold_reads), .def = 1,
+        .help = "What is read from here, or waits to be, stays until then; false: it may leave meanwhile, for its reader has it in hand, beside the room of this "
+                "tier (a published prototype does). Of tiers below the serving one."},
     {.name = "grace", .type = ES_OPT_TIME, .offset = offsetof(es_plan_tier, grace), .min = 0, .max = 9e15,
         .help = "For so long after its layer ended a used expert should stay: guesses never take it. Needs clock simulated."},
     {.name = "grace_yields", .type = ES_OPT_BOOL, .offset = offsetof(es_plan_tier, grace_yields), .def = 1,
         .help = "A demand takes an expert in grace when nothing else can leave; otherwise it waits or exceeds the tier."},
     {.name = "write_back", .type = ES_OPT_ENUM, .offset = offsetof(es_plan_tier, write_back), .choices = plan_write_rules,
         .help = "What leaves for the tier of `demote` is a transfer over the link down: never (it costs nothing); when it was changed or the tier below has "
-                "none (absent); when it was changed, and the rest is dropped (dirty); or always, also what is below unchanged."},
+                "none (absent); when it was changed, and the rest is dropped (dirty); or always, also what is below unchanged. With several serving tiers only the first, never or absent: "
+                "what changes copies is training, which one tier serves."},
     {.name = "write_through", .type = ES_OPT_BOOL, .offset = offsetof(es_plan_tier, write_through), .help = "What is changed here is written down at once, and stays."},
     {.name = "write_every", .type = ES_OPT_INT, .offset = offsetof(es_plan_tier, write_every), .min = 0, .max = 9e15, .unit = "steps",
         .help = "Behind so many steps what was changed here is written down, and stays; 0: when it leaves."},

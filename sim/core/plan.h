@@ -33,6 +33,7 @@ typedef struct es_plan_tier {   /* tiers.NAME */
     const char *compute;        /* channel that computes from here; makes it a serving tier (cpu on a host tier: HOST_COMPUTE) */
     const char *demote;         /* tier to which victims go; NULL: dropped (home has them) */
     bool exclusive;             /* a copy that goes up leaves this tier */
+    bool hold_reads;            /* what is being read from here stays until it has been */
     int64_t grace;              /* ns after its layer ended for which a used expert should stay (serving tier) */
     bool grace_yields;          /* a demand may take it all the same when nothing else will do */
     int write_back;             /* es_write_rule: when a demotion is a transfer over the link to `demote` */

@@ -14,9 +14,13 @@ static int64_t *room_used(const es_run *run, uint32_t t, uint32_t bucket)
 }
 
 /* In a lower tier what is read from there, or waits to be, stays too: or two guesses could throw each other out of a small tier
- * for ever. Nobody waits for that: what finds no room there goes through it or is dropped. */
+ * for ever. Nobody waits for that: what finds no room there goes through it or is dropped. A tier that lets go of what is read keeps nobody. */
 static uint64_t *room_reading(es_run *run, uint32_t t)
 {
+    if (run->tier[t].lets_go) {
+        memset(run->reading, 0, run->view.words * sizeof *run->reading);
+        return run->reading;
+    }
     memcpy(run->reading, run->view.guard, run->view.words * sizeof *run->reading);
     for (uint32_t u = 0; run->view.timed && u < run->tiers; u++) {
         const es_tier *tier = &run->tier[u];

@@ -50,7 +50,7 @@ typedef struct es_xfer {
     bool holds_lane;            /* false for all but the last of a batch */
     bool transient;             /* takes no room: read in place, or let through a tier on its way that has none */
     bool via;                   /* a stage of a longer way: another tier asked for it */
-    bool passing;               /* comes from a tier that let it through and does not hold it */
+    bool passing;               /* comes from a tier that let it through, or let it go, and does not hold it */
     bool changed;               /* write-back: of what is newer than below */
     bool gradient;              /* write-back: of a gradient, which new weights answer */
     bool again;                 /* write-back: something newer waits for this one to end */
@@ -172,6 +172,7 @@ typedef struct es_tier {
     es_tier_view *view;
     const char *name;
     bool home, serving, exclusive;
+    bool lets_go;               /* what is being read from here may leave: who reads it has it in hand */
     int write_back;             /* es_write_rule */
     bool write_through;
     int64_t write_every;        /* steps; 0: never */
@@ -447,6 +448,7 @@ struct es_run {
     bool exceeded;              /* the event at hand took more than the room there is */
     bool hides;                 /* lookups of the serving tier may not find what is there (place.c) */
     uint64_t *reading;          /* [words] scratch: what may not leave a lower tier; NULL with two tiers */
+    es_oid in_hand;             /* clock none: on its way to the serving tier, be it still below or not; or ES_NO_OBJECT */
 
     uint32_t guess_tier;        /* where guesses go, with one serving tier */
     es_ahead ahead;

@@ -211,7 +211,6 @@ void es_store_arrive(es_run *run, uint32_t from, uint32_t to, es_oid object)
     low->view->resident[object >> 6] |= es_bit(object);
     low->view->insertions++;
     store_hold(run, low, object, low->unit[object >> 6]);
-    run->tally.demotions++;
     es_bus_objects(run, ES_FACT_ARRIVE_LOW, ES_DEMOTE, &object, 1, from, to);
 }
 
@@ -224,6 +223,7 @@ static void store_demote(es_run *run, uint32_t from, uint32_t to, es_oid object)
     if (es_room_make(run, to, object, low->unit[object >> 6], ES_DEMOTE) != ES_ROOM_OK)
         return;
     es_store_arrive(run, from, to, object);
+    run->tally.demotions++;
     if (run->tier[from].write_back != ES_WRITE_NEVER) {
         es_link_count(run, low->way[from], object);
         run->tier[from].written++;
@@ -296,6 +296,7 @@ static void store_write_now(es_run *run, uint32_t t, es_oid object, es_why why)
         return;
     }
     store_vanish(run, t, &object, 1, why, run->tier[t].demote);
+    run->tally.demotions += !run->tier[run->tier[t].demote].home;
     es_dirty_copied(run, t, object);
 }
 
@@ -318,9 +319,20 @@ static void store_write_in_time(es_run *run, uint32_t t, es_oid object, es_why w
         store_write_back(run, t, to, object);
 }
 
+/* Who was to read the copy from `t` has it in hand. */
+static void store_let_go(es_run *run, uint32_t t, es_oid object)
+{
+    for (uint32_t u = 0; u < run->tiers; u++) {
+        es_xfer *x = &run->tier[u].xfer[object];
+        x->passing |= x->queued && x->kind != ES_CLASS_WRITE && run->link[x->link].from == t;
+    }
+}
+
 void es_store_evict(es_run *run, uint32_t t, const es_oid *victims, size_t count, es_why why)
 {
     const es_tier *tier = &run->tier[t];
+    for (size_t i = 0; i < count && tier->lets_go && run->view.timed; i++)
+        store_let_go(run, t, victims[i]);
     if (run->predictor && tier->serving)
         es_store_waste(run, t, victims, count);
     if (tier->write_back == ES_WRITE_NEVER) {

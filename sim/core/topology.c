@@ -278,6 +278,7 @@ static es_code topology_tiers(es_run *run, es_err *err)
         tier->name = tier->view->name = row->name;
         tier->home = tier->view->home = row->home;
         tier->exclusive = row->exclusive;
+        tier->lets_go = !row->hold_reads;
         tier->write_back = row->write_back;
         tier->write_through = row->write_through;
         tier->write_every = row->write_every;
@@ -293,6 +294,10 @@ static es_code topology_tiers(es_run *run, es_err *err)
     }
     if (run->home == ES_NO_TIER)
         return es_err_set(err, ES_EINPUT, "tiers: none is home; mark the one that holds every expert with \"home\": true");
+    for (uint32_t t = 0; t < run->tiers; t++)
+        if (run->tier[t].lets_go && (run->tier[t].home || run->tier[t].serving))
+            return es_err_set(err, ES_EINPUT, "tiers.%s.hold_reads: false is for a tier between home and the serving ones; %s %s", run->tier[t].name,
+                run->tier[t].name, run->tier[t].home ? "is home, which nothing leaves" : "serves");
     if (run->serving == ES_NO_TIER)
         return es_err_set(err, ES_EINPUT, "tiers: none serves; give the one from which experts are computed a compute unit, for example \"compute\": \"gpu\"");
     for (uint32_t t = 0; t < run->tiers; t++) {

@@ -133,6 +133,8 @@ SETTINGS = [
     ('channels={"link":{"kind":"pcie3_x16","timing":{"name":"affine","rate":"24GB/s"}}}', '--set channels: channels.link.timing.rate: 24GB/s is above 15750MB/s, '
      'the most that pcie3_x16 carries in one direction; "force": true lets it pass'),
     # a room for what has none
+    ('tiers.host.hold_reads=false', '--set: tiers.host.hold_reads: false is for a tier between home and the serving ones; host is home, which nothing leaves'),
+    ('tiers.cache.hold_reads=false', '--set: tiers.cache.hold_reads: false is for a tier between home and the serving ones; cache serves'),
     ('tiers.host.capacity=4GiB', '--set: tiers.host.capacity: found "4GiB", but this tier is home, which holds every expert and has no capacity; leave one of the two out'),
     # what cannot be reached or is not there
     ('links=[{"from":"cache","to":"host"}]', '--set: links: no way leads from the home tier host to cache, so experts could never arrive there'),

@@ -7,7 +7,7 @@ Store:   operations over each link, under both clocks, and under the simulated o
 Goldens: what was found for the seed's commands before this project had any of it, through the config as it is.
 Disks:   where nothing leaves, the time of the variants of the machine follows from how many experts each step lacks.
 
-One place in DRAM is left out: there the seed overwrites the copy that it has just read and not yet sent up, which no machine can. Without
+Of one place in DRAM the seed gives away the copy that it has just read and not yet sent up: it has it in hand (hold_reads false). Without
 any, nobody waits for writes to the disk: under the simulated clock those still queued when the last step ends count with the flush. Nor do training steps that update the host's copy
 wait for writes of it (v1 has workers for them), so there only the other links are compared under that clock: an update that finds its write
 still queued needs no other.
@@ -153,6 +153,7 @@ def check_store(check, a, what):
         got, links, flush = operated(result), result['links'], result['flush']
         want = dict({key: count[key] for key in got}, made=count['created'] + count['reinit'], read=count['read'] + made['read'])
         name = '%s, clock %s' % (what, clock)
+        check.equal(name + ', demotions', result['cache']['demotions'], 0 if a['mode'] == 'v1' else count['d2h'])
         if clock == 'simulated' and a['mode'] == 'v1':
             check.equal(name, dict(got, write=None), dict(want, write=None))
             continue
@@ -172,13 +173,13 @@ def check_store(check, a, what):
 def check_stores(check, rng):
     """On a disk that has every expert, one that has none yet, and without a disk."""
     for case in range(CASES):
-        a = dict(settings(rng), slots=rng.choice([1, 2, 4, 8, 16, 40]), cpu=rng.choice([0, 2, 5, 16, 64]), h=rng.choice([64, 512]),
+        a = dict(settings(rng), slots=rng.choice([1, 2, 4, 8, 16, 40]), cpu=rng.choice([0, 1, 1, 2, 5, 16, 64]), h=rng.choice([64, 512]),
                  disk=rng.choice(['all', 'touched', 'touched', 'nothing']), gpu_evict=rng.choice(['always', 'dirty']), cpu_evict=rng.choice(['always', 'dirty']),
                  rates=dict(seed004.README_RATES, h2d_gbps=rng.choice([7, 12, 25]), read_gbps=rng.choice([3, 5.5])), mode=rng.choice(MODES), period=0)
         if a['mode'] != 'read':         # its training asks for room for all experts of a step
             a['slots'] = max(a['slots'], max(len(set(ids)) for ids in steps(a)))
         if a['mode'] == 'v1':
-            a.update(cpu=max(a['cpu'], 2), disk='all' if a['disk'] == 'nothing' else a['disk'], cpu_evict='dirty', period=rng.choice([0, 1, 7]))
+            a.update(cpu=max(a['cpu'], 1), disk='all' if a['disk'] == 'nothing' else a['disk'], cpu_evict='dirty', period=rng.choice([0, 1, 7]))
         check_store(check, a, 'case %d: %r' % (case, a))
 
 
@@ -188,6 +189,11 @@ GOLDENS = [
           'h2d': 318}, 617, '0.2891', '0.3195'),
     (('tiers.disk.holds=all',), {'read': 316, 'write': 252}, 316, None, '0.2931'),
     (('tiers.dram.capacity=0slots',), {'gpu_miss': 318, 'read': 17, 'write': 603}, 619, None, None),
+    (('tiers.dram.capacity=1slots',), {'gpu_miss': 318, 'cpu_hit': 0, 'made': 301, 'read': 17, 'write': 920, 'cpu_evict': 619}, 937, '0.4600', '0.4685'),
+    (('tiers.dram.capacity=1slots', 'trace.source.experts=256', 'trace.source.episode_length=5'),
+     {'gpu_miss': 2867, 'cpu_hit': 11, 'made': 256, 'read': 2600, 'write': 5962, 'evict': 2851}, 5979, '3.9906', '3.9992'),
+    (('tiers.dram.capacity=1slots', 'trace.source.experts=256', 'trace.source.episode_length=5', 'tiers.dram.hold_reads=true'),
+     {'gpu_miss': 2867, 'cpu_hit': 0}, None, None, None),
     (('trace.source.experts=256', 'trace.source.episode_length=5'), {'read': 2003, 'write': 2451}, None, None, '2.17'),
     (('trace.source.experts=64',), {'read': 0}, None, None, None),
     (('tiers.hbm.capacity=8slots',), {'gpu_miss': 320}, None, None, None),
@@ -197,6 +203,8 @@ GOLDENS = [
 
 
 def check_goldens(check):
+    for clock in ('none', 'simulated'):
+        check.equal('demotions, clock ' + clock, variant('004-bench', 'clock=' + clock)['cache']['demotions'], 302)
     for sets, counts, writes, before, after in GOLDENS:
         result = variant('004-bench', *sets)
         what = ', '.join(sets) or 'as it is'
@@ -236,6 +244,22 @@ def check_train(check):
         check.equal(what + ', updates', result['training']['updates'], store.count['update'])
 
 
+def check_states(check):
+    """Momentum keeps the weights once more beside them, Adam twice: what a link moves weighs as much as the lighter of its ends keeps. The
+    config keeps the state in DRAM and on disk; with state_on_device it goes up and down with the weights. Counts of operations stay."""
+    expert = seed004.expert_bytes(128, 512)
+    for config, rules in (('004-train', {}), ('004-v1', seed004.V1)):
+        a = dict(seed004.README_TRAIN, envs_per_batch=8, episode_len=5, slots=8, cpu=16)
+        store, _ = seed004.run(seed004.train_steps, a, train=True, rates=seed004.FREE, **rules)
+        for optimizer, state in (('none', 0), ('momentum', 1), ('adam', 2)):
+            for device in (False, True) if config == '004-train' else (False,):    # an optimizer on the host has its state there
+                result = variant(config, 'trace.source.envs_per_batch=8', 'trace.source.episode_length=5', 'tiers.hbm.capacity=8slots',
+                                 'tiers.dram.capacity=16slots', 'training.optimizer=' + optimizer, 'training.state_on_device=' + json.dumps(device))
+                got = {key: result['links'][link]['bytes'] + result['flush']['links'][link]['bytes'] for link, key in LINKS.items()}
+                weight = {'h2d': 1 + state * device, 'd2h': 1 + state * device, 'read': 1 + state, 'write': 1 + state}
+                check.equal('%s, %s, on the device: %s' % (config, optimizer, device), got, {key: store.count[key] * expert * weight[key] for key in weight})
+
+
 def variant(config, *sets):
     args = [tool.TOOL, 'run', os.path.join(SEEDS, config + '.json'), '--json', '--quiet', '--set', 'observers=' + json.dumps(OBSERVERS)]
     return json.loads(tool.command(args + [word for one in sets for word in ('--set', one)]))
@@ -272,6 +296,7 @@ def main():
     check_stores(check, random.Random(5))
     check_goldens(check)
     check_train(check)
+    check_states(check)
     check_disks(check)
     check.close()
 

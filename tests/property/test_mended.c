@@ -148,12 +148,55 @@ static void a_protection_ends_at_the_first_gate_of_its_layer(void **state)
     rig_close(&r[1]);
 }
 
+/* ---- a policy that gives nobody up and places the second guess below the first tier ---- */
+
+static size_t keeper_victims(void *self, const es_need *need, es_oid *out, size_t most)
+{
+    (void)self, (void)need, (void)out, (void)most;
+    return 0;
+}
+
+static void keeper_place(void *self, const es_guess *guesses, uint32_t count, uint32_t *tiers)
+{
+    (void)self, (void)guesses;
+    for (uint32_t i = 1; i < count; i++)
+        tiers[i]++;
+}
+
+static const es_policy keeper_policy = {.part = {.abi = ES_ABI, .name = "keeper"}, .victims = keeper_victims, .place = keeper_place};
+
+/* Named for both tiers: on its way to the first, where there is no room, it comes to rest in the second, and is not brought there again. */
+static void a_guess_that_came_by_on_its_way_is_not_brought_again(void **state)
+{
+    foresight f = {.count = 2, .guess = {{1, 1}, {1, 1}}};
+    rig r;
+    (void)state;
+    rig_open(&r, 2, 4, 1, 0, 1);
+    uint16_t *ids = rig_token(&r, 0, ES_DECODE, false);
+    ids[0] = 0;
+    ids[1] = 1;
+    rig_tier(&r, "first", "1slots", "gpu");
+    rig_tier(&r, "second", "2slots", "gpu");
+    rig_tier(&r, "home", NULL, NULL);
+    rig_link(&r, "home", "second", NULL);
+    rig_link(&r, "second", "first", NULL);
+    r.plan.policy = rig_own(&keeper_policy.part, NULL, "policy");
+    r.plan.predictor = rig_own(&foresight_predictor.part, &f, "predictor");
+    rig_observe(&r, "audit");
+    runs_well(&r);
+    assert_int_equal(rig_view(&r)->tally->guess_copies, 1);
+    assert_int_equal(rig_view(&r)->tally->cancelled, 2);
+    assert_int_equal(rig_view(&r)->tally->prefetch_hits, 1);
+    rig_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pins_leave_the_quick_way_no_room),
         cmocka_unit_test(a_reset_wakes_a_guess_that_waits),
         cmocka_unit_test(the_gate_that_ends_a_protection_wakes_who_waits_for_it),
+        cmocka_unit_test(a_guess_that_came_by_on_its_way_is_not_brought_again),
         cmocka_unit_test(a_protection_ends_at_the_first_gate_of_its_layer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -152,6 +152,14 @@ static void scene_draw_machine(scene *s, dice *d)
         scene_alike(s);
 }
 
+/* Lower tiers that let go of what is being read. */
+static void scene_draw_holding(scene *s)
+{
+    dice d = {es_mix(s->seed ^ 0x686f6c64), 0};
+    for (uint32_t t = s->levels; t < s->tiers; t++)
+        s->tier[t].lets_go = dice_chance(&d, 25);
+}
+
 /* Lower tiers that are ordered by a policy of their own, that let everything through, and rules of writing back. From dice of its own. */
 static void scene_draw_writes(scene *s)
 {
@@ -169,6 +177,7 @@ static void scene_draw_writes(scene *s)
         tier->write_through = dice_chance(&d, 15);
         tier->write_every = dice_chance(&d, 20) ? dice_between(&d, 1, 4) : 0;
     }
+    scene_draw_holding(s);
     s->holds = dice_chance(&d, 70) ? ES_HOLDS_ALL : dice_chance(&d, 50) ? ES_HOLDS_TOUCHED : ES_HOLDS_NOTHING;
     s->flush = dice_chance(&d, 50);
     es_options_default(es_training_options, &s->training);
@@ -520,6 +529,7 @@ static void scene_tiers(const scene *s, rig *r)
         tier->demote = !row->demotes ? NULL : t + 1 < s->tiers ? names[t + 1] : "home";
         tier->policy = t >= s->levels ? rig_part(r, ES_KIND_POLICY, row->policy, NULL, rig_text(r, "tiers.%s.policy", names[t])) : tier->policy;
         tier->exclusive = row->exclusive;
+        tier->hold_reads = !row->lets_go;
         tier->write_back = !scene_writes(s, t) ? ES_WRITE_NEVER : s->levels > 1 && t == 0 ? ES_WRITE_ABSENT : row->write_back;
         tier->write_through = tier->write_back != ES_WRITE_NEVER && row->write_through;
         tier->write_every = tier->write_back != ES_WRITE_NEVER ? row->write_every : 0;

@@ -19,6 +19,7 @@ typedef struct scene_tier {     /* those before home, the serving one first */
     int64_t room;               /* bytes or slots */
     int64_t share;              /* percent of all experts, instead of room; 0: not so */
     bool bytes, counted, demotes, exclusive, yields;
+    bool lets_go;               /* hold_reads false */
     int write_back;             /* es_write_rule */
     bool write_through;
     int64_t write_every;

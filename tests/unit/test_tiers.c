@@ -191,6 +191,7 @@ static void tiers_machine(rig *r, const store *s, bool timed)
     hbm->write_back = ES_WRITE_ALWAYS;
     es_plan_tier *dram = rig_tier(r, "dram", rig_text(r, "%uslots", s->states), NULL);
     dram->policy = rig_part(r, ES_KIND_POLICY, "lru", NULL, "tiers.dram.policy");
+    dram->hold_reads = false;   /* of one place the seed gives away what it has just read: it has that in hand */
     dram->demote = disk ? "disk" : NULL;
     dram->write_back = disk ? ES_WRITE_ALWAYS : ES_WRITE_NEVER;
     rig_tier(r, "disk", NULL, NULL)->holds = s->home;
@@ -262,11 +263,13 @@ typedef struct bench_case {
     double seconds, flushed;    /* 0: not known */
 } bench_case;
 
-/* The seed's own command, a second run on what the first has left, and a machine without a DRAM cache. */
+/* The seed's own command, a second run on what the first has left, and a machine without a DRAM cache, one with a single
+ * place: 301 creations; of the 318 experts that come through it and 302 victims all but the last are pushed out. */
 static const bench_case bench_cases[] = {
     {2048, 50, 16, 64, ES_HOLDS_TOUCHED, 6333, 318, 15, 553, 617, .2891, .3195},
     {2048, 50, 16, 64, ES_HOLDS_ALL, 6333, 318, 316, 252, 316, 0, .2931},
     {2048, 50, 16, 0, ES_HOLDS_TOUCHED, 6333, 318, 17, 603, 619, 0, 0},
+    {2048, 50, 16, 1, ES_HOLDS_TOUCHED, 6333, 318, 17, 920, 937, .4600, .4685},
 };
 
 static void tiers_bench(const bench_case *c, bool timed)
@@ -308,7 +311,6 @@ static void every_order_is_that_of_the_lists(void **state)
         rig r;
         s = (store){.slots = 1 + es_draw_below(seed, 6, 0, 0, 0, 0), .states = es_draw_below(seed, 9, 1, 0, 0, 0),
             .home = (int)es_draw_below(seed, 3, 2, 0, 0, 0)};
-        s.states += s.states == 1;      /* of one place the seed gives the expert at hand away, which nothing else has then */
         if (s.states == 0 && s.home == ES_HOLDS_NOTHING)
             s.home = ES_HOLDS_TOUCHED;
         const uint32_t experts = 4 + es_draw_below(seed, 20, 3, 0, 0, 0);
