@@ -6,7 +6,9 @@ import gzip
 import itertools
 import json
 import os
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +23,17 @@ CONFIG = {
     'trace': {'path': 'good.csv'}, 'model': {'expert_bytes': '100B'}, 'bounds': False,
     'tiers': {'cache': {'capacity': '4slots', 'compute': 'gpu'}, 'host': {'home': True}},
 }
+
+# memory pools: (config of configs/seeds, what is set on top of it, what is said)
+MEMORY = [
+    ('000-stream', ['tiers.pool.allocator.distribution={"2":0.5,"4":0.6}'],
+     'tiers.pool.allocator: distribution: the shares add up to 1.1, but the whole capacity is 1'),
+    ('000-stream', ['tiers.pool.capacity=100MiB', 'tiers.pool.allocator.min_pool=0B'],
+     'tiers.pool.allocator: the pool of 2 bits has 26214400 bytes, less than one expert (33816576); give it a larger share or raise min_pool'),
+    ('003-metal-pool', ['tiers.memory.allocator.heap_size=64MiB', 'tiers.memory.allocator.oversize=error'],
+     'tiers.memory.allocator: warm.1: 128MiB is more than heap_size, 67108864 bytes: no heap can ever hold it; raise heap_size, leave the size out, '
+     'or set oversize to skip'),
+]
 
 # (what is set on top of the config, what is said)
 SETTINGS = [
@@ -257,6 +270,12 @@ def files():
     return {'half': len(native) // 2, 'whole': len(native)}
 
 
+def small_disk():
+    """No file may grow beyond 64 KiB: writing more fails as on a full disk."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
+
+
 def tree():
     return sorted(os.path.join(place, name) for place, _, names in os.walk('.') for name in names)
 
@@ -290,6 +309,17 @@ def main():
         for args, text in COMMANDS:
             says(check, args, 2, text)
 
+        for name, settings, text in MEMORY:
+            config = os.path.join(ROOT, 'configs', 'seeds', name + '.json')
+            says(check, ['run', config, '--out', 'out'] + [word for one in settings for word in ('--set', one)], 2, config + ': ' + text)
+        # a disk that is full before the log of events is whole: nothing that looks like a log or a result, and the result of before stays
+        os.makedirs('full')
+        open('full/result.json', 'w').write('before')
+        done = subprocess.run([TOOL, 'run', os.path.join(ROOT, 'configs', 'seeds', '000-stream.json'), '--quiet', '--out', 'full', '--set',
+                               'observers=["summary",{"name":"events","path":"full/events.csv"}]'], capture_output=True, text=True, preexec_fn=small_disk)
+        check.equal('a disk that becomes full: exit', done.returncode, 2)
+        check.equal('what it says: ' + done.stderr, 'full/events.csv' in done.stderr and done.stderr.count('\n') == 1, True)
+        check.equal('what is left', (os.path.exists('full/events.csv'), open('full/result.json').read()), (False, 'before'))
         # found out only when part of the run is done
         for name in ('cut.csv.gz', 'cut.h5'):
             says(check, ['run', 'config.json', '--out', 'out', '--set', 'trace.path=' + name], 2, None)
