@@ -33,6 +33,8 @@ MEMORY = [
     ('003-metal-pool', ['tiers.memory.allocator.heap_size=64MiB', 'tiers.memory.allocator.oversize=error'],
      'tiers.memory.allocator: warm.1: 128MiB is more than heap_size, 67108864 bytes: no heap can ever hold it; raise heap_size, leave the size out, '
      'or set oversize to skip'),
+    ('003-metal-pool', ['trace={"path":"never_asked.csv"}'],
+     '--set trace: trace.path: never_asked.csv: line 3: buffer 2 is released, but it was never asked for'),
 ]
 
 # (what is set on top of the config, what is said)
@@ -251,6 +253,7 @@ def files():
         'cycle.json': '{"include": "again.json"}', 'again.json': '{"include": "cycle.json"}', 'syntax.json': '{"trace":\n', 'twice.json': '{"seed": 1, "seed": 2}',
         'timed.json': json.dumps(TIMED), 'warm_text.csv': 'layer,expert\n0,1\n0;1\n', 'warm_layer.csv': '7,0\n', 'warm_expert.csv': '0,3\n',
         'warm_twice.csv': '1,2\n1, 2\n', 'warm_full.csv': 'layer,expert\n# all of it\n0,0\n0,1\n0,2\n1,0\n1,1\n', 'never.c': STUCK, 'a file': '',
+        'never_asked.csv': 'step,id,bytes,lifetime\n0,1,5,3\n0,2,release,\n',
         'comma.csv': HEAD + '0,0,D,0,0,1\n0,1,D,0,0,',
         'nothing.json': '', 'list.json': '[1, 2]', 'self.json': '{"include": "self.json"}', 'old.c': STUCK.replace('es_plugin_table = {ES_ABI', 'es_plugin_table = {ES_ABI + 1'),
         'links.json': json.dumps(dict(CONFIG, links=[{'from': 'host', 'to': 'cach'}])),
@@ -311,7 +314,7 @@ def main():
 
         for name, settings, text in MEMORY:
             config = os.path.join(ROOT, 'configs', 'seeds', name + '.json')
-            says(check, ['run', config, '--out', 'out'] + [word for one in settings for word in ('--set', one)], 2, config + ': ' + text)
+            says(check, ['run', config, '--out', 'out'] + [word for one in settings for word in ('--set', one)], 2, text if text.startswith('--set') else config + ': ' + text)
         # a disk that is full before the log of events is whole: nothing that looks like a log or a result, and the result of before stays
         os.makedirs('full')
         open('full/result.json', 'w').write('before')
