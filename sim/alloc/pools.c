@@ -14,76 +14,18 @@
  *
  * mode as_coded is what the source of Metal Marlin's enhanced pool does: a victim's slot is given to the newcomer and stays on the
  * stack, so the next newcomer takes it too and two experts lie in one slot; and what has spilled is not found by later lookups, so it is
- * loaded again, into its own pool when that has a place now (the spilled copy stays and takes up a slot) or where it lies. */
+ * loaded again, into its own pool when that has a place now (the spilled copy stays and takes up a slot) or where it lies. It has no grace
+ * where it lies, for locks are kept with its own pool, and leaves by the source's score, which knows each copy apart (pools_names). */
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "sim/alloc/pools_shift.h"
 #include "sim/base/text.h"
-#include "sim/part/allocator.h"
 #include "sim/part/fact.h"
-
-enum { POOLS_MOST = 8 };
-
-typedef struct pools_pool {
-    uint32_t bits, slots;
-    int64_t bytes, tail;        /* its share of the capacity; what its slots left of it */
-    int64_t slot_bytes;
-    int64_t short_bytes;        /* that its one slot has more than its share */
-    uint32_t *free, free_count, free_room;  /* the stack; as coded it may hold a slot twice */
-    uint64_t held, peak;        /* experts in it: as coded there may be more than slots */
-    uint64_t placed, spilled_in, released;
-    int64_t waste;              /* bytes of taken slots that their experts do not need, now */
-} pools_pool;
-
-typedef struct pools_copy {
-    uint32_t pool;              /* `count`: in none */
-    int64_t bytes;              /* what lies there */
-    es_time used;               /* last */
-    uint64_t order;             /* of coming in */
-    bool dropped;               /* by a compaction: its slot is another's */
-} pools_copy;
-
-typedef struct pools_shift {    /* what a defragmentation would do */
-    uint32_t donor, receiver;
-    uint32_t remove, add;       /* slots */
-    int64_t bytes;
-} pools_shift;
-
-typedef struct pools_row {      /* a copy of a pool that is laid out anew */
-    es_oid object;
-    bool fixed;
-    es_time used;
-    uint64_t order;
-} pools_row;
-
-typedef struct pools {
-    const es_json *distribution;
-    int64_t min_pool;
-    int mode, spill;
-    int defrag;
-    double full, idle, free_share, slot_share;
-    int64_t least, cooldown;
-    pools_pool pool[POOLS_MOST];
-    es_pool_view view[POOLS_MOST];
-    uint32_t count;
-    int64_t capacity;
-    pools_copy *copy;           /* [objects] */
-    uint32_t objects;
-    uint64_t order;
-    pools_row *row;             /* [objects] scratch */
-    bool ran;                   /* defragmented before, at ran_at */
-    es_time ran_at;
-    int64_t shifted, lost;      /* bytes that defragmentation took, and of these what rounding lost */
-} pools;
-
-enum { POOLS_DOCUMENTED, POOLS_CODED };
-enum { POOLS_WHEN_LOCKED, POOLS_BEFORE_EVICTION, POOLS_NEVER };
 
 static const char *const pools_modes[] = {"as_documented", "as_coded", NULL};
 static const char *const pools_spills[] = {"when_locked", "before_eviction", "never", NULL};
 
-enum { POOLS_BY_MODE, POOLS_OFF, POOLS_WHEN_FULL, POOLS_LOCKED };
 static const char *const pools_defrags[] = {"by_mode", "off", "when_full", "when_locked", NULL};
 
 static const es_option pools_options[] = {
@@ -234,12 +176,17 @@ static es_code pools_open(void *self, int64_t capacity, uint32_t objects, const 
     if (code)
         return code;
     s->objects = objects;
-    s->copy = ES_NEW_ARRAY(arena, objects, pools_copy);
+    s->copy = ES_NEW_ARRAY(arena, (size_t)s->count * objects, pools_copy);
     s->row = ES_NEW_ARRAY(arena, objects, pools_row);
     if (!s->copy || !s->row)
         return es_err_nomem(err, "the pools");
-    for (uint32_t o = 0; o < objects; o++)
-        s->copy[o].pool = s->count;
+    return ES_OK;
+}
+
+static es_code pools_init(void *self, const es_site *site, es_err *err)
+{
+    (void)err;
+    ((pools *)self)->run = site->view;
     return ES_OK;
 }
 
@@ -263,13 +210,23 @@ static uint32_t pools_choices(const void *self, const es_place_ask *ask, uint32_
     return count;
 }
 
+static es_time pools_now(const pools *s, es_time clock)
+{
+    return s->run && !s->run->timed ? s->now : clock;
+}
+
+static es_block pools_block(const pools *s, uint32_t p, uint32_t slot)
+{
+    return (es_block){.pool = p, .slot = slot, .at = slot * s->pool[p].slot_bytes, .bytes = s->pool[p].slot_bytes};
+}
+
 /* The object lies in this slot from now on. */
 static es_place pools_lie(pools *s, uint32_t p, uint32_t slot, const es_place_ask *ask, es_block *block)
 {
     pools_pool *pool = &s->pool[p];
     const bool native = pool->bits == ask->bits;
-    *block = (es_block){.pool = p, .slot = slot, .at = slot * pool->slot_bytes, .bytes = pool->slot_bytes};
-    s->copy[ask->object] = (pools_copy){p, ask->bytes, ask->now, s->order++, false};
+    *block = pools_block(s, p, slot);
+    *pools_copy_of(s, p, ask->object) = (pools_copy){.held = true, .slot = slot, .bytes = ask->bytes, .used = pools_now(s, ask->now), .uses = 1, .order = s->order++};
     s->view[p].used += pool->slot_bytes;
     pool->held++;
     pool->peak = pool->held > pool->peak ? pool->held : pool->peak;
@@ -281,6 +238,13 @@ static es_place pools_lie(pools *s, uint32_t p, uint32_t slot, const es_place_as
 static es_place pools_reserve_in(pools *s, uint32_t p, const es_place_ask *ask, es_block *block)
 {
     pools_pool *pool = &s->pool[p];
+    pools_copy *copy = pools_copy_of(s, p, ask->object);
+    if (copy->held) {
+        copy->used = pools_now(s, ask->now);
+        copy->uses++;
+        *block = pools_block(s, p, copy->slot);
+        return ES_AGAIN;
+    }
     if (s->mode == POOLS_CODED && ask->freed && ask->freed->pool == p)
         return pools_lie(s, p, ask->freed->slot, ask, block);       /* and it stays on the stack */
     if (pool->free_count == 0)
@@ -301,194 +265,36 @@ static es_place pools_reserve(void *self, const es_place_ask *ask, es_block *blo
     return place;
 }
 
-/* It lies in its pool no longer; its slot is another matter. */
-static void pools_forget(pools *s, es_oid object, uint32_t p)
-{
-    pools_copy *copy = &s->copy[object];
-    pools_pool *pool = &s->pool[p];
-    s->view[p].used -= pool->slot_bytes;
-    pool->held--;
-    pool->released++;
-    pool->waste -= pool->slot_bytes - copy->bytes;
-    if (copy->pool == p)        /* as coded it may have a second copy at home */
-        copy->pool = s->count;
-}
-
 static void pools_release(void *self, es_oid object, const es_block *block)
 {
     pools *s = self;
     pools_pool *pool = &s->pool[block->pool];
-    const bool dropped = s->copy[object].dropped;
-    s->copy[object].dropped = false;
+    pools_copy *copy = pools_copy_of(s, block->pool, object);
+    const bool dropped = copy->dropped;
+    copy->dropped = false;
     if (dropped)
         return;
     pools_forget(s, object, block->pool);
     if (pool->free_count < pool->free_room)
-        pool->free[pool->free_count++] = block->slot;
-}
-
-/* ---- defragmentation ---- */
-
-/* Does defragmentation go the source's way? */
-static bool pools_locked(const pools *s)
-{
-    return s->defrag == POOLS_LOCKED || (s->defrag == POOLS_BY_MODE && s->mode == POOLS_CODED);
-}
-
-static double pools_utilisation(const pools_pool *pool)
-{
-    return (double)pool->held / pool->slots;
-}
-
-/* The fullest that is full enough to receive and the emptiest that is idle enough to give, the first of equals. */
-static bool pools_pair(const pools *s, pools_shift *shift)
-{
-    shift->receiver = shift->donor = s->count;
-    for (uint32_t p = 0; p < s->count; p++) {
-        const double now = pools_utilisation(&s->pool[p]);
-        if (now > s->full && (shift->receiver == s->count || now > pools_utilisation(&s->pool[shift->receiver])))
-            shift->receiver = p;
-        if (now < s->idle && s->view[p].capacity > s->least && (shift->donor == s->count || now < pools_utilisation(&s->pool[shift->donor])))
-            shift->donor = p;
-    }
-    return shift->receiver < s->count && shift->donor < s->count && shift->receiver != shift->donor;
-}
-
-static bool pools_shiftable(const pools *s, pools_shift *shift)
-{
-    if (!pools_pair(s, shift))
-        return false;
-    const pools_pool *donor = &s->pool[shift->donor], *receiver = &s->pool[shift->receiver];
-    const int64_t free_bytes = (int64_t)(s->free_share * (double)((int64_t)donor->free_count * donor->slot_bytes));
-    const int64_t slot_bytes = (int64_t)(s->slot_share * (double)((int64_t)donor->slots * donor->slot_bytes));
-    shift->bytes = free_bytes < slot_bytes ? free_bytes : slot_bytes;
-    shift->remove = (uint32_t)(shift->bytes / donor->slot_bytes);
-    shift->add = (uint32_t)(shift->bytes / receiver->slot_bytes);
-    if (!pools_locked(s) && shift->remove > donor->slots - donor->held)
-        return false;           /* data is kept */
-    return shift->remove > 0 && shift->remove < donor->slots && shift->add > 0;
-}
-
-static bool pools_due(const void *self, const es_place_ask *ask, es_time now)
-{
-    const pools *s = self;
-    pools_shift shift;
-    if (s->defrag == POOLS_OFF || pools_locked(s) != (ask != NULL) || (s->ran && now - s->ran_at < s->cooldown))
-        return false;
-    return pools_shiftable(s, &shift);
-}
-
-static int pools_recent(const void *a, const void *b)
-{
-    const pools_row *x = a, *y = b;
-    if (x->fixed != y->fixed)
-        return x->fixed ? -1 : 1;
-    if (x->used != y->used)
-        return x->used > y->used ? -1 : 1;
-    return x->order < y->order ? -1 : x->order > y->order;
-}
-
-/* The copies of a pool in the order of their new places: what may not be dropped, then the most recently used. */
-static uint32_t pools_rows(pools *s, uint32_t p, const uint64_t *fixed, uint32_t *kept)
-{
-    uint32_t count = 0;
-    *kept = 0;
-    for (es_oid o = 0; o < s->objects; o++)
-        if (s->copy[o].pool == p) {
-            const bool stays = es_mask_has(fixed, o);
-            s->row[count++] = (pools_row){o, stays, s->copy[o].used, s->copy[o].order};
-            *kept += stays;
-        }
-    qsort(s->row, count, sizeof *s->row, pools_recent);
-    return count;
-}
-
-static void pools_move(pools *s, es_oid object, uint32_t slot, es_compaction *c)
-{
-    es_block *block = &c->block[object];
-    if (block->slot == slot)
-        return;
-    block->slot = slot;
-    block->at = slot * s->pool[block->pool].slot_bytes;
-    c->moves++;
-    c->bytes += s->copy[object].bytes;
-}
-
-/* As coded: all copies of a pool of so many slots from now on get new ones, and what finds none is dropped. */
-static void pools_lay_out(pools *s, uint32_t p, uint32_t slots, es_compaction *c)
-{
-    pools_pool *pool = &s->pool[p];
-    uint32_t kept;
-    const uint32_t count = pools_rows(s, p, c->fixed, &kept);
-    for (uint32_t i = 0; i < count; i++) {
-        if (i < slots) {
-            pools_move(s, s->row[i].object, i, c);
-            continue;
-        }
-        pools_forget(s, s->row[i].object, p);
-        s->copy[s->row[i].object].dropped = true;
-        c->dropped[c->drops++] = s->row[i].object;
-    }
-    pool->free_count = 0;
-    for (uint32_t slot = count; slot < slots; slot++)
-        pool->free[pool->free_count++] = slot;
-    pool->slots = slots;
-}
-
-/* As documented: what lies in slots that go moves to free ones. There are enough. */
-static void pools_shrink(pools *s, uint32_t p, uint32_t slots, es_compaction *c)
-{
-    pools_pool *pool = &s->pool[p];
-    uint32_t left = 0;
-    for (uint32_t i = 0; i < pool->free_count; i++)
-        if (pool->free[i] < slots)
-            pool->free[left++] = pool->free[i];
-    pool->free_count = left;
-    for (es_oid o = 0; o < s->objects; o++)
-        if (s->copy[o].pool == p && c->block[o].slot >= slots)
-            pools_move(s, o, pool->free[--pool->free_count], c);
-    pool->slots = slots;
-}
-
-static void pools_grow(pools_pool *pool, uint32_t slots)
-{
-    for (; pool->slots < slots; pool->slots++)
-        pool->free[pool->free_count++] = pool->slots;
-}
-
-static bool pools_compact(void *self, es_compaction *c, es_time now)
-{
-    pools *s = self;
-    pools_shift shift;
-    uint32_t kept;
-    if (!pools_shiftable(s, &shift))
-        return false;
-    pools_pool *donor = &s->pool[shift.donor], *receiver = &s->pool[shift.receiver];
-    const uint32_t less = donor->slots - shift.remove, more = receiver->slots + shift.add;
-    if (pools_locked(s)) {
-        if ((pools_rows(s, shift.donor, c->fixed, &kept), kept > less) || (pools_rows(s, shift.receiver, c->fixed, &kept), kept > more))
-            return false;
-        pools_lay_out(s, shift.donor, less, c);
-        pools_lay_out(s, shift.receiver, more, c);
-    } else {
-        pools_shrink(s, shift.donor, less, c);
-        pools_grow(receiver, more);
-    }
-    s->view[shift.donor].capacity = donor->slots * donor->slot_bytes;
-    s->view[shift.receiver].capacity = receiver->slots * receiver->slot_bytes;
-    s->shifted += shift.bytes;
-    s->lost += shift.remove * donor->slot_bytes - shift.add * receiver->slot_bytes;
-    s->ran = true;
-    s->ran_at = now;
-    return true;
+        pool->free[pool->free_count++] = copy->slot;
 }
 
 static void pools_notify(void *self, const es_fact *fact)
 {
     pools *s = self;
     const es_event *event = fact->event;
-    for (uint32_t i = 0; i < event->count; i++)
-        s->copy[event->base + event->list[i]].used = fact->at;
+    for (uint32_t i = 0; i < event->count; i++) {
+        const es_oid object = event->base + event->list[i];
+        const uint32_t native = pools_native(s, s->run->bits[object >> 6]);
+        for (uint32_t p = 0; p < s->count; p++) {
+            pools_copy *copy = pools_copy_of(s, p, object);
+            if (!copy->held || (s->mode == POOLS_CODED && p != native))
+                continue;
+            copy->used = pools_now(s, fact->at);
+            copy->uses++;
+        }
+    }
+    s->now += POOLS_EVENT;
 }
 
 static uint32_t pools_pools(const void *self, const es_pool_view **pool)
@@ -503,6 +309,33 @@ static bool pools_hides(const void *self, const es_block *block, const es_place_
 {
     const pools *s = self;
     return s->mode == POOLS_CODED && s->pool[block->pool].bits != ask->bits;
+}
+
+/* The source's score, 0.7 * age in seconds + 0.3 / (uses + 1), grows alike for all; in billionths, without what all have: the least leaves. */
+static int64_t pools_key(const pools_copy *copy)
+{
+    return (int64_t)(0.7 * (double)copy->used + 0.5) - (int64_t)(0.3e9 / ((double)copy->uses + 1.0) + 0.5);
+}
+
+/* Of equals the first that came. */
+static es_oid pools_names(const void *self, uint32_t pool, const uint64_t *open, es_block *block)
+{
+    const pools *s = self;
+    const pools_copy *best = NULL;
+    es_oid named = ES_NO_OBJECT;
+    for (es_oid o = 0; o < s->objects; o++) {
+        const pools_copy *copy = pools_copy_of(s, pool, o);
+        if (!copy->held || !es_mask_has(open, o))
+            continue;
+        const int64_t key = pools_key(copy), least = best ? pools_key(best) : INT64_MAX;
+        if (key < least || (key == least && copy->order < best->order)) {
+            best = copy;
+            named = o;
+        }
+    }
+    if (best)
+        *block = pools_block(s, pool, best->slot);
+    return named;
 }
 
 static bool pools_overcommits(const void *self)
@@ -546,7 +379,7 @@ static void pools_report(const void *self, es_json *out)
 
 const es_allocator es_allocator_pools = {
     .part = {.abi = ES_ABI, .name = "pools", .brief = "A pool of equal slots for each precision; what finds none spills into a wider one.", .options = pools_options,
-        .size = sizeof(pools), .notify = pools_notify, .hears = ES_HEARS(ES_FACT_USE)},
+        .size = sizeof(pools), .init = pools_init, .notify = pools_notify, .hears = ES_HEARS(ES_FACT_USE)},
     .unit = pools_unit,
     .counts = "bytes",
     .open = pools_open,
@@ -558,5 +391,6 @@ const es_allocator es_allocator_pools = {
     .pools = pools_pools,
     .overcommits = pools_overcommits,
     .hides = pools_hides,
+    .names = pools_names,
     .report = pools_report,
 };

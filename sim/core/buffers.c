@@ -68,7 +68,7 @@ static es_code buffers_new(buffers *b, const es_plan *plan, es_err *err)
     uint64_t *fixed = ES_NEW_ARRAY(&b->arena, words, uint64_t);
     b->block = ES_NEW_ARRAY(&b->arena, b->slots, es_block);
     b->held = ES_NEW_ARRAY(&b->arena, b->slots, bool);
-    b->compaction = (es_compaction){.block = b->block, .fixed = fixed, .dropped = ES_NEW_ARRAY(&b->arena, b->slots, es_oid)};
+    b->compaction = (es_compaction){.block = b->block, .fixed = fixed, .dropped = ES_NEW_ARRAY(&b->arena, b->slots, es_drop)};
     if (!b->block || !b->held || !fixed || !b->compaction.dropped || !es_hist_init(&b->token, &b->arena, plan->stream ? 0 : BUFFERS_SAMPLES))
         return es_err_nomem(err, "the buffers");
     memset(fixed, 0xff, words * sizeof *fixed);

@@ -151,6 +151,7 @@ bool es_place_exceeds(es_run *run, const es_event *event, const uint64_t *kept);
 void es_place_trim(es_run *run);                                    /* what lies above the room there is leaves */
 void es_place_reset(es_run *run, es_tier *tier);     /* the caches were emptied */
 void es_place_hide(es_run *run);                     /* what the event at hand does not find although it is there */
+bool es_place_hides(const es_run *run, es_oid object);  /* while run->hides: will the next lookup not find it where it lies? */
 void es_place_report(const es_tier *tier, es_json *out);
 
 /* Residents leave until the bucket has its room again, as far as they may (resize.c). */

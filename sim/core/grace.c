@@ -67,8 +67,8 @@ void es_grace_begin(es_run *run, const es_event *event)
         return;
     for (uint32_t i = 0; i < event->count; i++) {
         es_oid object = es_object(event, event->list[i]);
-        if (!es_event_keeps(event, event->list[i]))
-            continue;
+        if (!es_event_keeps(event, event->list[i]) || (run->hides && es_place_hides(run, object)))
+            continue;           /* its lock is on a place where it does not lie */
         grace_unlink(g, object);
         uint32_t last = g->node[g->sentinel].prev;
         g->node[object] = (es_grace_node){.prev = last, .next = g->sentinel, .until = run->now + g->ns};

@@ -8,7 +8,8 @@
  * until its event ends.
  *
  * As some published source has it, lookups may not find a copy where it lies (`hides`). At the gate of an event that wants it such a copy
- * is evicted but keeps its block: the newcomer takes that when it would come to lie there again, others when they want a slot of that pool. */
+ * is evicted but keeps its block: the newcomer takes that when it would come to lie there again, others when the source would evict it
+ * for them (`names`): among what lies there and what lookups find, it does not tell one from the other. */
 #include "sim/core/core.h"
 
 #include <string.h>
@@ -71,15 +72,16 @@ es_code es_place_open(es_run *run, es_tier *tier, const es_allocator *allocator,
     tier->view->pools = allocator->pools(state, &tier->view->pool);
     tier->view->block = g->block;
     if (allocator->hides && allocator->overcommits(state)) {
-        g->hidden = ES_NEW_ARRAY(&run->arena, view->objects, es_block);
-        g->hidden_first = ES_NEW_ARRAY(&run->arena, view->objects, es_oid);
-        ES_NEED(g->hidden && g->hidden_first && (g->hiding = es_new_mask(run)), "an allocator");
+        g->hidden = ES_NEW_ARRAY(&run->arena, (size_t)tier->view->pools * view->words, uint64_t);
+        g->hides = ES_NEW_ARRAY(&run->arena, tier->view->pools, uint32_t);
+        g->missed = ES_NEW_ARRAY(&run->arena, tier->view->pools, bool);
+        ES_NEED(g->hidden && g->hides && g->missed, "an allocator");
     }
     g->choice = ES_NEW_ARRAY(&run->arena, tier->view->pools + 1, uint32_t);
     g->count = ES_NEW_ARRAY(&run->arena, tier->view->pools + 1, int64_t);
     g->member = ES_NEW_ARRAY(&run->arena, (size_t)tier->view->pools * view->words + 1, uint64_t);
     if (allocator->compact)
-        g->dropped = ES_NEW_ARRAY(&run->arena, view->objects, es_oid);
+        g->dropped = ES_NEW_ARRAY(&run->arena, (size_t)tier->view->pools * view->objects, es_drop);
     ES_NEED(g->member && g->choice && g->count && (g->dropped || !allocator->compact), "an allocator");
     tier->uniform = false;
     tier->room[0] = *capacity = place_capacity(tier->view);
@@ -105,12 +107,93 @@ static uint32_t place_choices(es_ground *g, const es_place_ask *ask)
     return 1;
 }
 
-static bool place_reserve(es_ground *g, const es_place_ask *ask)
+/* ---- copies that lookups do not find ---- */
+
+/* Whom the store has in a pool: its words. */
+static uint64_t *place_member(const es_run *run, const es_ground *g, uint32_t pool)
+{
+    return g->member + (size_t)pool * run->view.words;
+}
+
+/* Who lies in a pool unknown to them: its words. */
+static uint64_t *place_hidden(const es_run *run, const es_ground *g, uint32_t pool)
+{
+    return g->hidden + (size_t)pool * run->view.words;
+}
+
+static void place_hide(const es_run *run, es_ground *g, es_oid object, uint32_t pool)
+{
+    place_hidden(run, g, pool)[object >> 6] |= es_bit(object);
+    g->hides[pool]++;
+    g->missed[pool] = true;
+}
+
+/* True: it was hidden there. */
+static bool place_reveal(const es_run *run, es_ground *g, es_oid object, uint32_t pool)
+{
+    if (!g->hidden || pool == ES_NONE_POOL || !es_mask_has(place_hidden(run, g, pool), object))
+        return false;
+    place_hidden(run, g, pool)[object >> 6] &= ~es_bit(object);
+    g->hides[pool]--;
+    return true;
+}
+
+bool es_place_hides(const es_run *run, es_oid object)
+{
+    const es_ground *g = run->tier[run->serving].ground;
+    const es_place_ask ask = place_ask(run, object);
+    return g->block[object].pool != ES_NONE_POOL && g->allocator->hides(g->state, &g->block[object], &ask);
+}
+
+/* They leave although the policy has not named them: it is told as of a lower tier, for its victims it knows itself. */
+static void place_evict(es_run *run, uint32_t t, const es_oid *objects, uint32_t count)
+{
+    es_store_evict(run, t, objects, count, ES_RELEASE);
+    if (t == run->serving && run->policy->part.hears >> ES_FACT_LEAVE_LOW & 1)
+        run->policy->part.notify(run->policy_state, &(es_fact){.kind = ES_FACT_LEAVE_LOW, .why = ES_RELEASE, .at = run->now, .since = run->now, .objects = objects,
+            .count = count, .from = t, .to = ES_NO_TIER, .channel = ES_NONE, .step = run->composer.steps - 1});
+}
+
+void es_place_hide(es_run *run)
+{
+    const uint32_t t = run->serving;
+    es_ground *g = run->tier[t].ground;
+    const es_event *e = &run->composer.event;
+    for (uint32_t w = 0; w < e->words; w++)
+        for (uint64_t left = e->mask[w] & run->tier_view[t].resident[e->word + w]; left; left &= left - 1) {
+            const es_oid object = (e->word + w) * 64 + (es_oid)__builtin_ctzll(left);
+            if (!es_place_hides(run, object))
+                continue;
+            place_hide(run, g, object, g->block[object].pool);
+            g->hidden_hits++;
+            place_evict(run, t, &object, 1);
+        }
+}
+
+void es_place_reset(es_run *run, es_tier *tier)
+{
+    es_ground *g = tier->ground;
+    for (uint32_t p = 0; g->hidden && p < tier->view->pools; p++)
+        for (uint32_t w = 0; w < run->view.words && g->hides[p] > 0; w++)
+            for (uint64_t left = place_hidden(run, g, p)[w]; left; left &= left - 1) {
+                const es_oid object = w * 64 + (es_oid)__builtin_ctzll(left);
+                place_reveal(run, g, object, p);
+                g->allocator->release(g->state, object, &(es_block){.pool = p});
+            }
+}
+
+/* ---- a place ---- */
+
+static bool place_reserve(es_run *run, es_ground *g, const es_place_ask *ask)
 {
     es_place place = g->allocator->reserve(g->state, ask, &g->block[ask->object]);
     if (place == ES_FULL)
         return false;
     g->ready[ask->object >> 6] |= es_bit(ask->object);
+    if (place == ES_AGAIN) {
+        place_reveal(run, g, ask->object, g->block[ask->object].pool);
+        return true;
+    }
     g->placed++;
     g->spills += place == ES_SPILLED;
     g->fallbacks += place == ES_FALLBACK;
@@ -121,21 +204,15 @@ bool es_place_free(es_run *run, uint32_t t, es_oid object)
 {
     es_ground *g = run->tier[t].ground;
     es_place_ask ask = place_ask(run, object);
-    if (es_mask_has(g->ready, object) || place_reserve(g, &ask))
+    if (es_mask_has(g->ready, object) || place_reserve(run, g, &ask))
         return true;
     uint32_t choices = place_choices(g, &ask);
     for (uint32_t i = 0; i < choices; i++) {
         ask.pool = g->choice[i];
-        if (place_reserve(g, &ask))
+        if (place_reserve(run, g, &ask))
             return true;
     }
     return false;
-}
-
-/* Who lies in a pool: its words. */
-static uint64_t *place_member(const es_run *run, const es_ground *g, uint32_t pool)
-{
-    return g->member + (size_t)pool * run->view.words;
 }
 
 /* Of one pool all would help. */
@@ -149,6 +226,7 @@ static bool place_fence_pool(es_run *run, uint32_t t, uint32_t pool, bool *leavi
         g->fence[w] = ~member[w];
         any |= view->resident[w] & member[w];
         goes |= view->outbound[w] & member[w];
+        any |= g->hidden ? place_hidden(run, g, pool)[w] : 0;
     }
     *leaving = goes != 0;
     return (any | goes) != 0;
@@ -178,70 +256,33 @@ static bool place_fence(es_run *run, uint32_t t, const es_place_ask *ask, bool *
     return any;
 }
 
-/* ---- copies that lookups do not find ---- */
+/* ---- victims ---- */
 
-static void place_unlist(es_ground *g, uint32_t i)
+/* Where lookups did not find all that lay in the pool its source names who leaves. Somebody whom they do not find leaves at once (true), from
+ * anybody else the fence is lifted, and raised before all others. */
+static bool place_named(es_run *run, uint32_t t, uint32_t pool)
 {
-    const es_oid object = g->hidden_first[i];
-    g->hiding[object >> 6] &= ~es_bit(object);
-    memmove(g->hidden_first + i, g->hidden_first + i + 1, (--g->hidden_count - i) * sizeof *g->hidden_first);
-}
-
-/* The block of the first that was hidden in this pool (ES_NONE_POOL: in any) is free. */
-static bool place_reveal(es_ground *g, uint32_t pool)
-{
-    for (uint32_t i = 0; i < g->hidden_count; i++) {
-        const es_oid object = g->hidden_first[i];
-        if (pool != ES_NONE_POOL && g->hidden[object].pool != pool)
-            continue;
-        g->freed = g->hidden[object];
-        place_unlist(g, i);
+    es_ground *g = run->tier[t].ground;
+    const es_tier_view *view = &run->tier_view[t];
+    const uint64_t *member = place_member(run, g, pool), *hidden = place_hidden(run, g, pool);
+    es_block block;
+    for (uint32_t w = 0; w < run->view.words; w++) {
+        const uint64_t held = run->view.guard[w] | (run->grace.on && t == run->serving ? run->grace.held[w] : 0);
+        g->guard[w] = hidden[w] | (view->resident[w] & member[w] & ~held);
+    }
+    const es_oid object = g->allocator->names(g->state, pool, g->guard, &block);
+    if (object == ES_NO_OBJECT)
+        return false;           /* grace may yet yield */
+    if (place_reveal(run, g, object, pool)) {
+        g->freed = block;
         g->allocator->release(g->state, object, &g->freed);
         return true;
     }
+    for (uint32_t w = 0; w < run->view.words; w++)
+        g->fence[w] = UINT64_MAX;
+    g->fence[object >> 6] = ~es_bit(object);
     return false;
 }
-
-/* It lies in this pool already, unknown to lookups: that block is its again. */
-static bool place_again(es_ground *g, const es_place_ask *ask)
-{
-    if (!g->hidden || !es_mask_has(g->hiding, ask->object) || g->hidden[ask->object].pool != ask->pool)
-        return false;
-    uint32_t i = 0;
-    while (g->hidden_first[i] != ask->object)
-        i++;
-    place_unlist(g, i);
-    g->block[ask->object] = g->hidden[ask->object];
-    g->ready[ask->object >> 6] |= es_bit(ask->object);
-    return true;
-}
-
-void es_place_hide(es_run *run)
-{
-    const uint32_t t = run->serving;
-    es_ground *g = run->tier[t].ground;
-    const es_event *e = &run->composer.event;
-    for (uint32_t w = 0; w < e->words; w++)
-        for (uint64_t left = e->mask[w] & run->tier_view[t].resident[e->word + w]; left; left &= left - 1) {
-            const es_oid object = (e->word + w) * 64 + (es_oid)__builtin_ctzll(left);
-            const es_place_ask ask = place_ask(run, object);
-            if (g->block[object].pool == ES_NONE_POOL || !g->allocator->hides(g->state, &g->block[object], &ask))
-                continue;
-            g->hidden[object] = g->block[object];
-            g->hiding[object >> 6] |= es_bit(object);
-            g->hidden_first[g->hidden_count++] = object;
-            g->hidden_hits++;
-            es_store_evict(run, t, &object, 1, ES_RELEASE);
-        }
-}
-
-void es_place_reset(es_run *run, es_tier *tier)
-{
-    (void)run;
-    while (tier->ground->hidden && place_reveal(tier->ground, ES_NONE_POOL));
-}
-
-/* ---- victims ---- */
 
 /* Victims leave until there is a place where the ask wants it. Of a pool of slots one is enough. */
 static es_room place_clear(es_run *run, uint32_t t, es_place_ask *ask, es_why why)
@@ -249,18 +290,14 @@ static es_room place_clear(es_run *run, uint32_t t, es_place_ask *ask, es_why wh
     es_ground *g = run->tier[t].ground;
     const bool slots = ask->pool != ES_NONE_POOL && run->tier_view[t].pool[ask->pool].slot_bytes > 0;
     es_need need = {.tier = t, .bucket = run->tier_view[t].first_bucket, .units = slots ? 1 : ask->bytes, .why = why, .all = why != ES_DEMAND};
+    const bool hides = g->hidden && ask->pool != ES_NONE_POOL && g->missed[ask->pool];
     bool leaving;
-    if (g->hidden && place_reveal(g, ask->pool)) {
-        ask->freed = &g->freed;
-        if (place_reserve(g, ask))
-            return ES_ROOM_OK;
-    }
     for (uint32_t round = 0; place_fence(run, t, ask, &leaving) && !leaving; round++) {
         g->freed.pool = ES_NONE_POOL;       /* who has to be written down first has not left yet: nothing is free */
-        if ((round > 0 && why != ES_DEMAND) || es_room_free(run, &need, g->fence) == 0)
+        if (!(hides && place_named(run, t, ask->pool)) && ((round > 0 && why != ES_DEMAND) || es_room_free(run, &need, g->fence) == 0))
             return ES_ROOM_WAIT;
         ask->freed = &g->freed;
-        if (place_reserve(g, ask))
+        if (place_reserve(run, g, ask))
             return ES_ROOM_OK;
         need.units = 1;
     }
@@ -291,6 +328,19 @@ static void place_resize(es_run *run, uint32_t t)
             .step = run->composer.steps - 1});
 }
 
+/* What found no place when the tier was rearranged: what lookups did not find is gone, the rest are victims. How many these are. */
+static uint32_t place_dropped(es_run *run, es_tier *tier, const es_compaction *c)
+{
+    es_ground *g = tier->ground;
+    uint32_t gone = 0;
+    for (uint32_t i = 0; i < c->drops; i++)
+        if (place_reveal(run, g, c->dropped[i].object, c->dropped[i].pool))
+            g->allocator->release(g->state, c->dropped[i].object, &(es_block){.pool = c->dropped[i].pool});
+        else
+            tier->victims[gone++] = c->dropped[i].object;
+    return gone;
+}
+
 /* The allocator rearranges itself when it is to; true: something has changed. */
 static bool place_compact(es_run *run, uint32_t t, const es_place_ask *ask)
 {
@@ -298,10 +348,10 @@ static bool place_compact(es_run *run, uint32_t t, const es_place_ask *ask)
     es_ground *g = tier->ground;
     if (!g->dropped || !g->allocator->due(g->state, ask, run->now))
         return false;
-    es_place_reset(run, tier);
     es_compaction c = {.block = g->block, .fixed = place_fixed(run, t), .dropped = g->dropped};
     if (!g->allocator->compact(g->state, &c, run->now))
         return false;
+    const uint32_t gone = place_dropped(run, tier, &c);
     g->compactions++;
     g->drops += c.drops;
     g->moves += c.moves;
@@ -309,8 +359,8 @@ static bool place_compact(es_run *run, uint32_t t, const es_place_ask *ask)
     g->unpaid += c.moves;
     g->unpaid_bytes += c.bytes;
     place_resize(run, t);
-    if (c.drops > 0)
-        es_store_evict(run, t, g->dropped, c.drops, ES_RELEASE);
+    if (gone > 0)
+        place_evict(run, t, tier->victims, gone);
     return true;
 }
 
@@ -332,17 +382,17 @@ es_room es_place_make(es_run *run, uint32_t t, es_oid object, es_why why)
     if (es_mask_has(g->ready, object))
         return ES_ROOM_OK;
     place_compact(run, t, NULL);
-    if (place_reserve(g, &ask))
+    if (place_reserve(run, g, &ask))
         return ES_ROOM_OK;
     const uint32_t choices = place_choices(g, &ask);
     bool leaving = false;
     for (uint32_t i = 0; i < choices; i++) {
         ask.pool = g->choice[i];
         ask.freed = NULL;
-        if (place_again(g, &ask) || place_reserve(g, &ask))
+        if (place_reserve(run, g, &ask))
             return ES_ROOM_OK;
         es_room room = place_clear(run, t, &ask, why);
-        if (room == ES_ROOM_OK || (room == ES_ROOM_WAIT && i == 0 && place_compact(run, t, &ask) && place_reserve(g, &ask)))
+        if (room == ES_ROOM_OK || (room == ES_ROOM_WAIT && i == 0 && place_compact(run, t, &ask) && place_reserve(run, g, &ask)))
             return ES_ROOM_OK;
         leaving |= room == ES_ROOM_LEAVING;
     }
@@ -358,7 +408,7 @@ int64_t es_place_take(es_run *run, es_tier *tier, es_oid object)
     es_ground *g = tier->ground;
     es_block *block = &g->block[object];
     const es_place_ask ask = place_ask(run, object);
-    if (!es_mask_has(g->ready, object) && !place_reserve(g, &ask)) {
+    if (!es_mask_has(g->ready, object) && !place_reserve(run, g, &ask)) {
         *block = (es_block){.pool = ES_NONE_POOL, .bytes = ask.bytes};
         g->beyond[object >> 6] |= es_bit(object);
         g->overshoots++;
@@ -379,7 +429,7 @@ int64_t es_place_give(es_run *run, es_tier *tier, es_oid object)
     const bool beyond = es_mask_has(g->beyond, object);
     g->freed = g->block[object];
     g->beyond[object >> 6] &= ~es_bit(object);
-    const bool hidden = g->hidden && es_mask_has(g->hiding, object) && g->hidden[object].pool == g->freed.pool && g->hidden[object].slot == g->freed.slot;
+    const bool hidden = g->hidden && g->freed.pool != ES_NONE_POOL && es_mask_has(place_hidden(run, g, g->freed.pool), object);
     if (!beyond && !hidden)
         g->allocator->release(g->state, object, &g->freed);
     if (g->freed.pool != ES_NONE_POOL) {

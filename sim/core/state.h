@@ -140,12 +140,11 @@ typedef struct es_ground {      /* of a tier whose allocator places (place.c) */
     int64_t outside;            /* bytes that lie outside of all pools, and the most there were */
     int64_t outside_peak;
     uint64_t placed, spills, fallbacks, overshoots;
-    es_block *hidden;           /* [objects] where a copy lies that lookups do not find; NULL: they find all */
-    uint64_t *hiding;           /* [words] has such a copy */
-    es_oid *hidden_first;       /* [objects] these, the first to have been hidden first */
-    uint32_t hidden_count;
+    uint64_t *hidden;           /* [pools][words] has a copy there that lookups do not find; NULL: they find all */
+    uint32_t *hides;            /* [pools] how many */
+    bool *missed;               /* [pools] has there ever been one? Then a use of it may be unknown to the policy */
     uint64_t hidden_hits;       /* lookups that did not find what was there */
-    es_oid *dropped;            /* [objects] scratch; NULL: the allocator never rearranges itself */
+    es_drop *dropped;           /* [pools * objects] scratch; NULL: the allocator never rearranges itself */
     uint64_t compactions, drops, moves;
     int64_t moved_bytes;
     const es_timing *moving;    /* what moves cost; NULL: nothing */

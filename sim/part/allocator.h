@@ -20,6 +20,7 @@
 typedef enum es_place {
     ES_PLACED,                  /* where it belongs */
     ES_SPILLED,                 /* in another pool, because its own was full */
+    ES_AGAIN,                   /* where a copy of it lies that lookups did not find: that one is used again */
     ES_FALLBACK,                /* outside of the capacity (a device or host allocation): block.pool is ES_NONE_POOL */
     ES_FULL                     /* nowhere; something must leave first */
 } es_place;
@@ -33,10 +34,15 @@ typedef struct es_place_ask {
     es_time now;
 } es_place_ask;
 
+typedef struct es_drop {        /* a copy that finds no place any more */
+    es_oid object;
+    uint32_t pool;              /* in which it lay */
+} es_drop;
+
 typedef struct es_compaction {
     es_block *block;            /* [objects] where copies lie; compact writes where they lie afterwards */
     const uint64_t *fixed;      /* [words] copies that may not be dropped: pinned, in grace or in flight */
-    es_oid *dropped;            /* [objects] out: what finds no place any more; the core evicts it */
+    es_drop *dropped;           /* [pools * objects] out: the core evicts these, or forgets them where lookups did not find them; both are released */
     uint32_t drops, moves;      /* out: how many; copies whose data moved */
     int64_t bytes;              /* out: they weigh */
 } es_compaction;
@@ -62,8 +68,12 @@ typedef struct es_allocator {
     bool (*compact)(void *self, es_compaction *c, es_time now);         /* false: nothing has changed */
     uint32_t (*pools)(const void *self, const es_pool_view **pool);     /* they stay where they are as long as the run lasts */
     bool (*overcommits)(const void *self);          /* as its published source does, with these options; NULL: never */
-    /* Will lookups not find a copy that lies here, as in a published source? It stays until its slot is wanted; NULL: they find all. */
+    /* Will lookups not find a copy that lies here, as in a published source? It stays until its slot is wanted; NULL: they find all.
+     * An object may then have a copy in every pool, of which they find one at most; `reserve` where one lies already gives that (ES_AGAIN). */
     bool (*hides)(const void *self, const es_block *block, const es_place_ask *ask);
+    /* Whom that source would evict from a pool: of the objects in `open` ([words]) whose copies there, found or not, may leave. Where that one lies
+     * into *block; ES_NO_OBJECT: there is none. Asked once lookups have not found something there. */
+    es_oid (*names)(const void *self, uint32_t pool, const uint64_t *open, es_block *block);
     void (*report)(const void *self, es_json *out); /* members of tiers.NAME.allocator */
 } es_allocator;
 

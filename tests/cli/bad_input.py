@@ -6,7 +6,9 @@ import gzip
 import itertools
 import json
 import os
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +23,19 @@ CONFIG = {
     'trace': {'path': 'good.csv'}, 'model': {'expert_bytes': '100B'}, 'bounds': False,
     'tiers': {'cache': {'capacity': '4slots', 'compute': 'gpu'}, 'host': {'home': True}},
 }
+
+# memory pools: (config of configs/seeds, what is set on top of it, what is said)
+MEMORY = [
+    ('000-stream', ['tiers.pool.allocator.distribution={"2":0.5,"4":0.6}'],
+     'tiers.pool.allocator: distribution: the shares add up to 1.1, but the whole capacity is 1'),
+    ('000-stream', ['tiers.pool.capacity=100MiB', 'tiers.pool.allocator.min_pool=0B'],
+     'tiers.pool.allocator: the pool of 2 bits has 26214400 bytes, less than one expert (33816576); give it a larger share or raise min_pool'),
+    ('003-metal-pool', ['tiers.memory.allocator.heap_size=64MiB', 'tiers.memory.allocator.oversize=error'],
+     'tiers.memory.allocator: warm.1: 128MiB is more than heap_size, 67108864 bytes: no heap can ever hold it; raise heap_size, leave the size out, '
+     'or set oversize to skip'),
+    ('003-metal-pool', ['trace={"path":"never_asked.csv"}'],
+     '--set trace: trace.path: never_asked.csv: line 3: buffer 2 is released, but it was never asked for'),
+]
 
 # (what is set on top of the config, what is said)
 SETTINGS = [
@@ -240,6 +255,7 @@ def files():
         'cycle.json': '{"include": "again.json"}', 'again.json': '{"include": "cycle.json"}', 'syntax.json': '{"trace":\n', 'twice.json': '{"seed": 1, "seed": 2}',
         'timed.json': json.dumps(TIMED), 'warm_text.csv': 'layer,expert\n0,1\n0;1\n', 'warm_layer.csv': '7,0\n', 'warm_expert.csv': '0,3\n',
         'warm_twice.csv': '1,2\n1, 2\n', 'warm_full.csv': 'layer,expert\n# all of it\n0,0\n0,1\n0,2\n1,0\n1,1\n', 'never.c': STUCK, 'a file': '',
+        'never_asked.csv': 'step,id,bytes,lifetime\n0,1,5,3\n0,2,release,\n',
         'comma.csv': HEAD + '0,0,D,0,0,1\n0,1,D,0,0,',
         'nothing.json': '', 'list.json': '[1, 2]', 'self.json': '{"include": "self.json"}', 'old.c': STUCK.replace('es_plugin_table = {ES_ABI', 'es_plugin_table = {ES_ABI + 1'),
         'links.json': json.dumps(dict(CONFIG, links=[{'from': 'host', 'to': 'cach'}])),
@@ -257,6 +273,12 @@ def files():
     open('trace.h5', 'wb').write(native)
     shutil.copy(os.path.join(ROOT, 'models', 'predictors', 'quickstart.h5'), 'weights.h5')
     return {'half': len(native) // 2, 'whole': len(native)}
+
+
+def small_disk():
+    """No file may grow beyond 64 KiB: writing more fails as on a full disk."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
 
 
 def tree():
@@ -292,6 +314,17 @@ def main():
         for args, text in COMMANDS:
             says(check, args, 2, text)
 
+        for name, settings, text in MEMORY:
+            config = os.path.join(ROOT, 'configs', 'seeds', name + '.json')
+            says(check, ['run', config, '--out', 'out'] + [word for one in settings for word in ('--set', one)], 2, text if text.startswith('--set') else config + ': ' + text)
+        # a disk that is full before the log of events is whole: nothing that looks like a log or a result, and the result of before stays
+        os.makedirs('full')
+        open('full/result.json', 'w').write('before')
+        done = subprocess.run([TOOL, 'run', os.path.join(ROOT, 'configs', 'seeds', '000-stream.json'), '--quiet', '--out', 'full', '--set',
+                               'observers=["summary",{"name":"events","path":"full/events.csv"}]'], capture_output=True, text=True, preexec_fn=small_disk)
+        check.equal('a disk that becomes full: exit', done.returncode, 2)
+        check.equal('what it says: ' + done.stderr, 'full/events.csv' in done.stderr and done.stderr.count('\n') == 1, True)
+        check.equal('what is left', (os.path.exists('full/events.csv'), open('full/result.json').read()), (False, 'before'))
         # found out only when part of the run is done
         for name in ('cut.csv.gz', 'cut.h5'):
             says(check, ['run', 'config.json', '--out', 'out', '--set', 'trace.path=' + name], 2, None)

@@ -2,11 +2,14 @@
 claims that have a band, and the arithmetic of its configuration.
 
 A stream is 20,000 accesses, one a millisecond: 64 experts alike, and 2048 by 1 / rank. Compared are hits, misses, who is there at the end
-and every victim in order, with slots handed out twice (as coded) and once (as documented).
+and every victim in order, with slots handed out twice (as coded) and once (as documented). Machines of all pools, with locks, grace, overflow
+and defragmentation as coded, are compared access by access and pool by pool.
 """
+import collections
 import csv
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -27,6 +30,7 @@ BANDS = [
     ('overhead', 'as_coded', .0473, .0001), ('slots', 'as_coded', 69, 0), ('prefetched', 'as_coded', 0, 0), ('four_bits_slots', 'as_coded', 37, 0),
 ]
 MIB = 1 << 20
+MACHINES = 40
 
 
 def run(config, sets):
@@ -62,6 +66,56 @@ def check_stream(check, name, mode, seed, folder):
     check.equal(what + 'hits, experts there, share of slots', (result['cache']['hits'], there['experts'], there['utilisation']),
                 (hits, len(pool.slot), pool.utilization()))
     check.equal(what + 'victims in order', left == pool.evicted or (left[:20], pool.evicted[:20]), True)
+
+
+def machine(folder, widths, keys, total, rate, more):
+    """One layer, so many experts of these widths each second; copies and experts take no time."""
+    trace, bits, log = (os.path.join(folder, name) for name in ('trace.csv', 'bits.csv', 'events.csv'))
+    with open(trace, 'w') as f:
+        f.write('request_id,token_index,phase,layer,e0\n' + ''.join('0,%d,D,0,%d\n' % row for row in enumerate(keys)))
+    with open(bits, 'w') as f:
+        f.writelines('0,%d,%d\n' % row for row in enumerate(widths))
+    result = tool.run({
+        'trace': {'path': trace}, 'model': {'experts': len(widths), 'expert_bytes': '64.5MiB', 'expert_bits': 4}, 'bounds': False,
+        'catalog': {'bits': [2, 4, 8], 'assign': 'file', 'file': bits}, 'contract': {'overflow': 'trim'}, 'policy': 'multi_factor',
+        'tiers': {'pool': {'capacity': '%dMiB' % total, 'compute': 'gpu', 'grace': '2s', 'grace_yields': False, 'allocator': dict({'name': 'pools', 'mode': 'as_coded'}, **more)},
+                  'host': {'home': True}},
+        'channels': {'link': {'timing': {'name': 'constant', 'time': 0}}, 'gpu': {'timing': {'name': 'compute', 'dense': '%dns' % (10 ** 9 // rate), 'expert': 0}}},
+        'links': [{'from': 'host', 'to': 'pool', 'channels': ['link']}], 'observers': ['summary', 'audit', {'name': 'events', 'path': log, 'accesses': True}],
+    })
+    with open(log, newline='') as rows:
+        hits = [row['kind'] == 'hit' for row in csv.DictReader(rows) if row['kind'] in ('hit', 'miss')]
+    return hits, result['tiers']['pool']['allocator']
+
+
+def check_machine(check, seed, folder):
+    """A small one of all widths; every fifth large and of 4 bits but for a few, so that the pool of 2 bits gives to that of 4."""
+    draw, large = random.Random(seed), seed % 5 == 0
+    count, rate, total = (72, 64, 4096) if large else (24, 8, draw.randrange(400, 1400, 50))
+    widths = [draw.choice((2, 4, 4, 4, 4, 4, 4, 4) if large else (2, 4, 8)) for _ in range(count)]
+    weights = [1] * count if large else [1 / (i + 1) for i in draw.sample(range(count), count)]
+    keys, early = draw.choices(range(count), weights, k=1200 if large else 300), seed % 3 == 1
+    hits, there = machine(folder, widths, keys, total, rate, {'spill': 'before_eviction'} if early else {})
+    oracle, want, spilled = seed000.Pool(total=total * MIB, early=early), [], dict.fromkeys(seed000.SHARES, 0)
+    for i, key in enumerate(keys):
+        now = (i + 1) / rate
+        oracle.register(key, widths[key])
+        oracle.lock(key)
+        known = {bits for bits, pool in oracle.pool.items() if key in pool.slot}
+        got = oracle.load(key, now)
+        want.append(bool(got and got[0]))
+        if got and got[1] != widths[key] and got[1] not in known:
+            spilled[got[1]] += 1
+        oracle.unlock(key, now)
+    check.equal('machine %d: the first access that differs' % seed, next((i for i, two in enumerate(zip(hits, want)) if two[0] != two[1]), None), None)
+    check.equal('machine %d: accesses, loads that found no place, defragmentations' % seed, (len(hits), there['overshoots'], there['compactions']),
+                (len(want), oracle.failures, oracle.defragments))
+    found = collections.Counter(defragmented=oracle.defragments > 0, hidden=there['hidden_hits'] > 1)
+    for bits, pool in oracle.pool.items():
+        is_ = there['pools']['%dbit' % bits]
+        check.equal('machine %d, %d bits: slots, experts, spilled into it' % (seed, bits), (is_['slots'], is_['experts'], is_['spilled_in']),
+                    (pool.slots, len(pool.slot), spilled[bits]))
+    return found
 
 
 def check_arithmetic(check):
@@ -105,6 +159,8 @@ def main():
             for mode in ('as_coded', 'as_documented'):
                 for seed in range(2):
                     check_stream(check, name, mode, seed, folder)
+        found = sum((check_machine(check, seed, folder) for seed in range(MACHINES)), collections.Counter())
+        check.equal('machines that defragment and that look for what has spilled: some', found['defragmented'] > 0 and found['hidden'] > 0, True)
     check_arithmetic(check)
     check_grace(check)
     check_claims(check)

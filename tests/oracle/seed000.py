@@ -104,15 +104,17 @@ class SubPool:
 
 
 class Pool:
-    """All sub-pools. `load` gives (hit, bit width of the pool it lies in, slot), or None when memory ran out."""
+    """All sub-pools. `load` gives (hit, bit width of the pool it lies in, slot), or None when memory ran out. With `early` the others are tried
+    before anybody has to leave, which the published class does not do."""
 
-    def __init__(self, aliasing=True, defragment=True, shares=SHARES, total=TOTAL):
+    def __init__(self, aliasing=True, defragment=True, shares=SHARES, total=TOTAL, early=False):
+        self.early = early
         self.pool = {}
         for bits, share in shares.items():
             size = expert_bytes(bits)
             self.pool[bits] = SubPool(max(1, max(int(total * share), MIN_POOL) // size), size, aliasing)
         self.defragment_on, self.last_defragment = defragment, None
-        self.defragments = self.bytes_moved = self.hits = self.misses = self.overflows = 0
+        self.defragments = self.bytes_moved = self.hits = self.misses = self.overflows = self.failures = 0
         self.bits = {}
 
     def register(self, key, bits):
@@ -133,6 +135,11 @@ class Pool:
         hit = key in own.slot                           # an overflow copy is not looked for
         self.hits += hit
         self.misses += not hit
+        if self.early and not hit and not own.free:
+            for other, pool in self.pool.items():
+                if other != bits and pool.slot_bytes >= own.slot_bytes and (key in pool.slot or pool.free):
+                    self.overflows += 1
+                    return False, other, pool.allocate(key, now)
         slot = own.allocate(key, now)
         if slot is None and self.defragment_on and self.defragment(now):
             slot = own.allocate(key, now)
@@ -144,6 +151,7 @@ class Pool:
                 if slot is not None:
                     self.overflows += 1
                     return False, other, slot
+        self.failures += 1
         return None
 
     def defragment(self, now):

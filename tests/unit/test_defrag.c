@@ -26,7 +26,7 @@ typedef struct alone {
     const es_pool_view *pool;
     es_block block[OBJECTS];
     uint64_t fixed[OBJECTS / 64];
-    es_oid dropped[OBJECTS];
+    es_drop dropped[3 * OBJECTS];
     es_compaction last;
 } alone;
 
@@ -239,7 +239,7 @@ static void coded_what_no_longer_fits_is_dropped(void **state)
     assert_true(alone_compact(&a, true, S));
     assert_int_equal(alone_slots(&a, 0), 31 - 10);
     assert_int_equal(a.last.drops, 1);
-    assert_int_equal(a.dropped[0], 0);                          /* the least recent of 22 */
+    assert_int_equal(a.dropped[0].object, 0);                          /* the least recent of 22 */
     assert_int_equal(a.block[22].slot, 0);
     es_allocator_pools.release(a.self, 0, &a.block[0]);         /* the core evicts it; its slot is another's */
     assert_int_equal(a.pool[0].used, 21 * seed_bytes[1]);

@@ -334,6 +334,59 @@ static void as_coded_it_is_loaded_again_where_it_lies(void **state)
     rig_close(&r);
 }
 
+/* One slot of 4 bits, two of 8. 1 spills while 0 is at home, and as coded is not found: it is loaded again where it lies, not into the other slot. */
+static void an_expert_lies_in_a_pool_once(void **state)
+{
+    (void)state;
+    rig r;
+    stage(&r, 5, 1, "{\"distribution\": {\"4\": 0.2, \"8\": 0.8}, \"min_pool\": 0, \"mode\": \"as_coded\", \"defrag\": \"off\", \"spill\": \"before_eviction\"}", 8);
+    r.tier[0].capacity = "5000B";
+    for (uint16_t i = 0; i < 4; i++)
+        *rig_token(&r, 0, ES_DECODE, false) = i > 0;
+    expect_ok(&r);
+    assert_int_equal(rig_count(&r, "cache.misses"), 4);
+    assert_int_equal(rig_count(&r, "tiers.cache.allocator.hidden_hits"), 2);
+    assert_int_equal(rig_count(&r, "tiers.cache.allocator.pools.8bit.experts"), 1);
+    assert_int_equal(rig_count(&r, "tiers.cache.allocator.pools.8bit.spilled_in"), 1);
+    assert_int_equal(rig_count(&r, "tiers.cache.allocator.pools.4bit.experts"), 1);
+    rig_close(&r);
+}
+
+/* Pools of one slot each for 2, 4 and 8 bits. While 0 and 4 are wanted, 2 goes to 8 bits. Then 1 takes the place of 0 and 3 the same once more, but 4
+ * may leave, and 2 lies in its place too. Lookups know of neither, and when all is emptied both slots are free again. */
+static void what_is_not_found_may_lie_in_several_pools(void **state)
+{
+    (void)state;
+    static const int64_t bytes[] = {500, 1000, 2000};
+    static uint8_t variant[] = {0, 0, 0, 0, 1};
+    static const struct { uint16_t expert; bool with; uint32_t request; } want[] = {
+        {0, false, 0}, {4, true, 0}, {2, true, 0},
+        {1, false, 0}, {3, true, 0}, {2, true, 0},
+        {1, false, 0}, {2, true, 0},
+        {3, false, 1},
+    };
+    rig r;
+    stage(&r, 5, 1, "{\"distribution\": {\"2\": 0.1, \"4\": 0.2, \"8\": 0.7}, \"min_pool\": 0, \"mode\": \"as_coded\", \"defrag\": \"off\"}", 9);
+    r.tier[0].capacity = "5000B";
+    r.plan.variants = 3;
+    r.plan.bits[0] = 2;
+    r.plan.bits[1] = 4;
+    r.plan.bits[2] = 8;
+    r.plan.variant_bytes = bytes;
+    r.plan.variant = variant;
+    r.plan.contract.overflow = ES_TRIM;
+    r.plan.contract.reset = 1;
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++)
+        *rig_token(&r, want[i].request, ES_PREFILL, want[i].with) = want[i].expert;
+    expect_ok(&r);
+    assert_int_equal(rig_count(&r, "tiers.cache.allocator.pools.8bit.spilled_in"), 1);
+    assert_int_equal(rig_count(&r, "tiers.cache.allocator.pools.4bit.spilled_in"), 1);
+    assert_int_equal(rig_count(&r, "tiers.cache.allocator.hidden_hits"), 2);
+    for (int p = 0; p < 3; p++)
+        assert_int_equal(rig_count(&r, rig_text(&r, "tiers.cache.allocator.pools.%dbit.experts", 2 << p)), p == 0);
+    rig_close(&r);
+}
+
 /* A policy knows of no pools: lru names the oldest of those who would help. Expert 3 has 8 bits. */
 static void victims_come_from_the_pool_that_is_full(void **state)
 {
@@ -389,6 +442,8 @@ int main(void)
         cmocka_unit_test(what_is_pinned_makes_others_spill),
         cmocka_unit_test(as_coded_what_spilled_is_not_found),
         cmocka_unit_test(as_coded_it_is_loaded_again_where_it_lies),
+        cmocka_unit_test(an_expert_lies_in_a_pool_once),
+        cmocka_unit_test(what_is_not_found_may_lie_in_several_pools),
         cmocka_unit_test(victims_come_from_the_pool_that_is_full),
         cmocka_unit_test(what_does_not_go_with_places_is_refused),
     };
