@@ -24,6 +24,8 @@ typedef struct es_curve_ask {
     const uint64_t *capacity;   /* [sizes] ascending, from 1; NULL: every number of slots up to that which holds everything */
     uint32_t sizes;
     const int64_t *bytes;       /* [layers] of one expert: capacities are bytes; NULL: they are slots */
+    const int64_t *weight;      /* [layers] bytes of one expert: hits are counted in bytes too; NULL: they are not */
+    bool portable;              /* nothing that only some processors have: for tests, results are the same */
 } es_curve_ask;
 
 typedef struct es_curve {
@@ -31,6 +33,8 @@ typedef struct es_curve {
     const uint64_t *capacity;   /* [sizes] ascending, of one cache */
     const uint64_t *hits, *decode_hits; /* [sizes] */
     uint64_t accesses, decode_accesses;
+    const uint64_t *hit_bytes, *decode_hit_bytes;   /* [sizes] what the hits weigh; NULL unless they were asked for */
+    uint64_t access_bytes, decode_access_bytes;
 } es_curve;
 
 /* How many curves a pass gives: 1, or one for each layer. */
@@ -45,7 +49,7 @@ static inline uint64_t es_curve_most(const es_events *events, const es_curve_ask
     return (uint64_t)events->experts * (ask->per_layer ? 1 : events->spaces);
 }
 
-/* The capacities to answer for: those asked, or 1 .. es_curve_most in the arena; NULL: no memory. */
+/* The capacities to answer for: those asked, or 1 .. es_curve_most slots in the arena; NULL: no memory. */
 const uint64_t *es_curve_capacities(const es_events *events, const es_curve_ask *ask, uint32_t *sizes, es_arena *arena);
 /* The layers' curves added up: capacities stay those of one layer. `out` gets arrays of its own; all must have the same capacities. */
 es_code es_curve_sum(const es_curve *curves, uint32_t count, es_curve *out, es_arena *arena, es_err *err);
