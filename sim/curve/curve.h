@@ -25,7 +25,7 @@ typedef struct es_curve_ask {
     uint32_t sizes;
     const int64_t *bytes;       /* [layers] of one expert: capacities are bytes; NULL: they are slots */
     const int64_t *weight;      /* [layers] bytes of one expert: hits are counted in bytes too; NULL: they are not */
-    bool portable;              /* nothing that only some processors have: for tests, results are the same */
+    bool portable;              /* without what is only quicker: for tests, results are the same */
 } es_curve_ask;
 
 typedef struct es_curve {

@@ -2,6 +2,7 @@
 #include "sim/curve/lru.h"
 
 #include "sim/curve/budgets.h"
+#include "sim/curve/narrow.h"
 #include "sim/curve/small.h"
 #include "sim/curve/stack.h"
 
@@ -10,10 +11,11 @@ enum { LRU_KINDS = 3, LRU_IGNORED = 2 };    /* of events: prefill, decode (as ES
 typedef struct lru_cache {
     es_stack stack;
     es_small small;
+    es_narrow narrow;
     uint32_t last;              /* persist: lookups of the event before, all of which are there */
     uint64_t *found;            /* [LRU_KINDS][depths] lookups by distance; distance 0: there at any size */
     uint64_t *bytes;            /* the same, what they weigh; NULL where one cache's experts weigh the same */
-    int64_t *more, *more_bytes; /* [LRU_KINDS][widest] hits of small.h */
+    int64_t *more, *more_bytes; /* [LRU_KINDS][widest] hits of small.h; of narrow.h all hits at these sizes */
 } lru_cache;
 
 typedef struct lru_pass {
@@ -21,7 +23,7 @@ typedef struct lru_pass {
     const es_curve_ask *ask;
     lru_cache *cache;           /* [caches] */
     uint32_t caches, depths;
-    bool small;
+    bool small, narrow;         /* caches that events do not fit into are followed; as bytes of a word */
     uint32_t *depth;            /* [widest] of the event at hand */
 } lru_pass;
 
@@ -94,6 +96,17 @@ static void lru_small(const lru_pass *p, lru_cache *cache, const lru_event *e)
         p->ask->weight ? p->ask->weight[p->events->layer[e->index]] : 0);
 }
 
+static inline void lru_narrow(const lru_pass *p, lru_cache *cache, const lru_event *e)
+{
+    uint64_t hits = es_narrow_event(&cache->narrow, p->depth, e->n);
+    const size_t row = (size_t)e->kind * e->n;
+    for (uint32_t c = 1; c < e->n; c++, hits >>= 8) {
+        cache->more[row + c] += (int64_t)(hits & 0xff);
+        if (cache->more_bytes)
+            cache->more_bytes[row + c] += (int64_t)(hits & 0xff) * p->ask->weight[p->events->layer[e->index]];
+    }
+}
+
 static inline void lru_one(const lru_pass *p, lru_cache *cache, const lru_event *e, es_curve_rule rule, bool flat)
 {
     if (!es_stack_has_room(&cache->stack, e->n))
@@ -108,7 +121,9 @@ static inline void lru_one(const lru_pass *p, lru_cache *cache, const lru_event 
         lru_look(p, cache, e, flat);
     if (cache->bytes)
         lru_weigh(p, cache, e);
-    if (p->small)
+    if (p->narrow)
+        lru_narrow(p, cache, e);
+    else if (p->small)
         lru_small(p, cache, e);
     if (rule != ES_CURVE_SERIALIZED && rule != ES_CURVE_SERIALIZED_PINNED)
         es_stack_use(&cache->stack, e->touch, e->n, e->base, flat);
@@ -119,7 +134,8 @@ static void lru_empty(const lru_pass *p)
     for (uint32_t c = 0; c < p->caches; c++) {
         es_stack_empty(&p->cache[c].stack);
         p->cache[c].last = 0;
-        if (p->small)
+        p->cache[c].narrow = (es_narrow){0};
+        if (p->small && !p->narrow)
             es_small_empty(&p->cache[c].small);
     }
 }
@@ -171,6 +187,7 @@ static es_code lru_make(lru_pass *p, es_arena *arena, es_err *err)
     p->caches = es_curve_count(events, ask);
     p->depths = objects + 2;
     p->small = ask->rule == ES_CURVE_WAVES && events->widest > 1;
+    p->narrow = p->small && es_narrow_fits(events) && !ask->portable;
     p->cache = ES_NEW_ARRAY(arena, p->caches, lru_cache);
     p->depth = ES_NEW_ARRAY(arena, events->widest + 1, uint32_t);
     bool enough = p->cache && p->depth;
@@ -183,7 +200,7 @@ static es_code lru_make(lru_pass *p, es_arena *arena, es_err *err)
             continue;
         cache->more = ES_NEW_ARRAY(arena, small, int64_t);
         cache->more_bytes = weighs ? ES_NEW_ARRAY(arena, small, int64_t) : NULL;
-        enough = es_small_init(&cache->small, events->widest - 1, events->experts, arena) && cache->more && (cache->more_bytes || !weighs);
+        enough = (p->narrow || es_small_init(&cache->small, events->widest - 1, events->experts, arena)) && cache->more && (cache->more_bytes || !weighs);
     }
     return enough ? ES_OK : es_err_nomem(err, "the stack of an LRU curve");
 }
@@ -198,7 +215,9 @@ static void lru_sums(const lru_pass *p, const uint64_t *found, const int64_t *mo
         uint64_t *to = sum + (size_t)kind * p->depths, hits = 0;
         for (uint32_t c = 0; c < p->depths; c++) {
             hits += row[c];
-            to[c] = hits + (more && c < p->events->widest ? (uint64_t)more[(size_t)kind * p->events->widest + c] : 0);
+            to[c] = hits;
+            if (more && c > 0 && c < p->events->widest)
+                to[c] = (p->narrow ? 0 : hits) + (uint64_t)more[(size_t)kind * p->events->widest + c];
         }
     }
 }
