@@ -6,12 +6,10 @@
 #include "sim/core/row.h"
 
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
 
 es_code es_composer_init(es_composer *c, es_run *run, es_err *err)
 {
-    const es_contract *contract = run->contract;
     uint32_t stride = run->view.stride, words = run->view.words_per_layer;
     es_arena *arena = &run->arena;
     c->list = ES_NEW_ARRAY(arena, stride, uint16_t);
@@ -25,20 +23,7 @@ es_code es_composer_init(es_composer *c, es_run *run, es_err *err)
     c->seen = ES_NEW_ARRAY(arena, words, uint64_t);
     if (!c->list || !c->touch || !c->served || !c->repeats || !c->scratch || !c->slot || !c->mask || !c->call || !c->seen)
         return es_err_nomem(err, "events");
-    const char *prefill = contract->prefill;
-    char *end = NULL;
-    if (!strcmp(prefill, "tokens"))
-        c->tile = 1;
-    else if (!strcmp(prefill, "skip"))
-        c->skip_prefill = true;
-    else if (!strncmp(prefill, "tiles:", 6)) {
-        unsigned long tile = strtoul(prefill + 6, &end, 10);
-        if (prefill[6] < '0' || prefill[6] > '9' || *end || tile < 1 || tile > 1000000)
-            return es_err_set(err, ES_EINPUT, "contract.prefill: \"%s\" needs a number of tokens, for example \"tiles:8\"", prefill);
-        c->tile = (uint32_t)tile;
-    } else if (strcmp(prefill, "union") != 0)
-        return es_err_set(err, ES_EINPUT, "contract.prefill: \"%s\" is not one of union, tokens, tiles:N, skip", prefill);
-    return ES_OK;
+    return es_prefill_read(&c->prefill, run->contract->prefill, err);
 }
 
 es_code es_composer_rewind(es_run *run, es_err *err)
@@ -69,23 +54,12 @@ es_code es_composer_step(es_run *run, bool *more, es_err *err)
             if (c->routes && (code = es_route_step(run, err)) != ES_OK)
                 return code;
         }
-        const es_token *token = c->step.token;
-        uint32_t left = c->step.tokens - c->row;
-        if (c->tile == 0 && !c->skip_prefill) {
-            c->rows = left;
-        } else {
-            /* as far as the phase stays the same */
-            uint8_t phase = token[c->row].phase;
-            uint32_t same = 1;
-            while (same < left && token[c->row + same].phase == phase)
-                same++;
-            if (phase == ES_PREFILL && c->skip_prefill) {
-                c->row += same;
-                continue;
-            }
-            c->rows = phase == ES_PREFILL && same > c->tile ? c->tile : same;
-        }
-        break;
+        bool dropped;
+        c->rows = es_prefill_rows(&c->prefill, &c->step.token[c->row], c->step.tokens - c->row, &dropped);
+        if (!dropped)
+            break;
+        c->row += c->rows;
+        c->rows = 0;
     }
     c->request = c->step.token[c->row].request;
     c->fresh_request = !first && c->request != request;

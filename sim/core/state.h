@@ -26,6 +26,7 @@
 #include "sim/core/run.h"
 #include "sim/part/allocator.h"
 #include "sim/part/predictor.h"
+#include "sim/part/prefill.h"
 #include "sim/part/router.h"
 #include "sim/part/scheduler.h"
 #include "sim/part/timing.h"
@@ -215,8 +216,7 @@ typedef struct es_composer {
     const es_trace_info *info;
     es_step step;               /* as the source gave it */
     uint32_t row, rows;         /* of it, the part that runs as one step now: prefill may be cut */
-    uint32_t tile;              /* prompt tokens per step; 0: all */
-    bool skip_prefill;
+    es_prefill prefill;         /* how prompts are cut */
     uint64_t steps, events, positions, tokens;  /* so far */
     uint32_t request;           /* of the step now, for contract.reset */
     bool fresh_request;         /* the step now belongs to another request than the one before */
