@@ -21,8 +21,8 @@ static inline const uint64_t *es_hits_row(const es_hits *hits, uint32_t size, bo
     return hits->count + ((size_t)size * 2 + decode) * hits->rows;
 }
 
-/* One curve, or one for each layer (es_curve_count), with `next` from es_next_use, serialized where the rule is. About 5 ns per lookup and
- * size; with forced admission in slots all sizes that no event exceeds together cost some 200 ns per lookup, being read off one stack.
+/* One curve, or one for each layer (es_curve_count), with `next` from es_next_use, serialized where the rule is. About 8 ns per lookup and
+ * size; with forced admission in slots all sizes that no event exceeds together cost some 300 ns per lookup, being read off one stack.
  * `layers`, unless NULL: the hits of one global cache, layer by layer. */
 es_code es_belady(const es_events *events, const uint32_t *next, const es_curve_ask *ask, bool bypass, es_curve *curves, es_hits *layers, es_arena *arena,
     es_err *err);

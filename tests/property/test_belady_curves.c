@@ -1,5 +1,6 @@
 /* Belady's curves: hit for hit what runs of policy belady count, at random sizes of random traces, under every rule; what the stack says is what
- * sizes say that are gone through one by one; and on tiny traces no sequence of decisions hits more. */
+ * sizes say that are gone through one by one; and on tiny traces no sequence of decisions hits more. Static sets likewise are what runs
+ * count, and no division over layers hits more than the one that is found. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,8 @@
 #include <inttypes.h>
 
 #include "sim/curve/belady.h"
+#include "sim/curve/split.h"
+#include "sim/curve/static.h"
 #include "tests/support/scene.h"
 
 /* ---- runs ---- */
@@ -261,12 +264,102 @@ static void no_sequence_of_decisions_hits_more(void **state)
     printf("bypass with hits pinned: below the most in %" PRIu64 " of %" PRIu64 " cases\n", below, compared);
 }
 
+/* ---- static sets ---- */
+
+static void a_static_set_hits_what_runs_count(void **state)
+{
+    (void)state;
+    scene_cases cases = scene_plan(__func__, 2000);
+    uint64_t compared = 0, some = 0;
+    for (uint64_t i = cases.from; i < cases.to; i++) {
+        curves_case c;
+        rig r;
+        es_arena arena = {0};
+        es_events events;
+        es_curve curves[SCENE_LAYERS], sum;
+        curves_draw(&c, scene_seed(&cases, i));
+        c.s.policy = "static";
+        c.s.policy_options = NULL;
+        scene_build(&c.s, &r);
+        if (rig_run(&r) != ES_OK) {
+            rig_close(&r);
+            continue;
+        }
+        const es_events_ask ask = curves_events(&c.s);
+        assert_int_equal(es_events_read(&events, r.plan.source, r.plan.source_state, &ask, &arena, &r.err), ES_OK);
+        const uint64_t *uses = es_static_uses(&events, &arena);
+        assert_non_null(uses);
+        assert_int_equal(es_static(&events, uses, &c.ask, curves, &arena, &r.err), ES_OK);
+        assert_int_equal(es_curve_sum(curves, es_curve_count(&events, &c.ask), &sum, &arena, &r.err), ES_OK);
+        if (sum.hits[0] != (uint64_t)rig_count(&r, "cache.hits") || sum.decode_hits[0] != (uint64_t)rig_count(&r, "cache.decode.hits"))
+            fail_msg("case %" PRIu64 ": %" PRIu64 " hits, a run has %" PRId64, i, sum.hits[0], rig_count(&r, "cache.hits"));
+        compared++;
+        some += sum.decode_hits[0] > 0 && sum.decode_hits[0] < sum.decode_accesses;
+        es_arena_free(&arena);
+        rig_close(&r);
+    }
+    assert_true(cases.one || (compared > 1500 && some > 500));
+}
+
+/* ---- divisions over layers ---- */
+
+static uint64_t division_hits(const es_curve *curve, uint32_t slots)
+{
+    return slots == 0 ? 0 : curve->decode_hits[slots - 1];
+}
+
+/* The most hits of any division, all of them tried. */
+static uint64_t division_most(const es_curve *curves, uint32_t layers, uint32_t left)
+{
+    uint64_t most = 0;
+    for (uint32_t s = 0; layers > 0 && s <= left && s <= curves->sizes; s++) {
+        const uint64_t hits = division_hits(curves, s) + division_most(curves + 1, layers - 1, left - s);
+        most = hits > most ? hits : most;
+    }
+    return most;
+}
+
+static void no_division_hits_more(void **state)
+{
+    (void)state;
+    scene_cases cases = scene_plan(__func__, 3000);
+    uint64_t gained = 0;
+    for (uint64_t i = cases.from; i < cases.to; i++) {
+        enum { LAYERS = 4, SIZES = 6 };
+        dice d = {scene_seed(&cases, i), 0};
+        es_arena arena = {0};
+        es_split split;
+        es_err err;
+        uint64_t hits[LAYERS][SIZES], used = 0, found = 0;
+        es_curve curves[LAYERS];
+        for (uint32_t l = 0; l < LAYERS; l++) {
+            for (uint32_t s = 0; s < SIZES; s++)
+                hits[l][s] = (s ? hits[l][s - 1] : 0) + (dice_below(&d, 3) ? 0 : dice_below(&d, 100));
+            curves[l] = (es_curve){.sizes = SIZES, .hits = hits[l], .decode_hits = hits[l]};
+        }
+        const uint32_t total = dice_below(&d, LAYERS * SIZES + 4);
+        assert_int_equal(es_split_slots(curves, LAYERS, total, true, &split, &arena, &err), ES_OK);
+        for (uint32_t l = 0; l < LAYERS; l++) {
+            used += split.slots[l];
+            found += division_hits(&curves[l], split.slots[l]);
+        }
+        assert_int_equal(split.best, division_most(curves, LAYERS, total));
+        assert_int_equal(split.best, found);
+        assert_true(used <= total && split.equal <= split.best);
+        gained += split.best > split.equal;
+        es_arena_free(&arena);
+    }
+    assert_true(cases.one || gained > 500);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_curve_is_what_runs_count),
         cmocka_unit_test(many_sizes_are_each_what_one_says),
         cmocka_unit_test(no_sequence_of_decisions_hits_more),
+        cmocka_unit_test(a_static_set_hits_what_runs_count),
+        cmocka_unit_test(no_division_hits_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
