@@ -232,6 +232,25 @@ static es_code bounds_timed(const es_plan *plan, const es_policy *policy, const 
     return code ? code : bounds_run(&bound, progress, found, err);
 }
 
+/* ---- what cannot be had ---- */
+
+/* Belady is best over all uses; hits are counted on the way forward only, and who gives up those of the way back can have more of them. */
+static const char *bounds_why_no_belady(const es_plan *plan)
+{
+    const int steps = plan->training.steps;
+    const bool trains = steps == ES_TRAIN_ALL || (steps == ES_TRAIN_AS_TRACED && plan->source->info(plan->source_state)->has_training);
+    return trains ? "steps train: Belady would be best over forward and backward uses together, hits are counted of forward ones" : NULL;
+}
+
+/* Where home holds nothing there is no store to fetch from, and who keeps nothing makes every use anew. */
+static const char *bounds_why_no_never(const es_plan *plan)
+{
+    for (size_t i = 0; i < plan->tier_count; i++)
+        if (plan->tiers[i].home && plan->tiers[i].holds == ES_HOLDS_NOTHING)
+            return "home holds nothing: what is not kept is lost, and cannot be fetched";
+    return NULL;
+}
+
 /* ---- the report ---- */
 
 static void bounds_null(es_json *out, es_json *reasons, const char *name, const char *why)
@@ -244,6 +263,10 @@ static void bounds_add_belady(const es_plan *plan, const es_progress *progress, 
 {
     es_err err = {0};
     bounds_found found = {.hits = -1.0};
+    if (bounds_why_no_belady(plan)) {
+        bounds_null(out, reasons, "belady_hits", bounds_why_no_belady(plan));
+        return;
+    }
     int64_t smallest = bounds_smallest(plan);
     es_code code = bounds_belady(plan, smallest, progress, &found, arena, &err);
     const char *why = code ? err.text : found.hits < 0 ? "the observer summary reports no hits" : NULL;
@@ -263,8 +286,9 @@ static void bounds_add_time(const es_plan *plan, const es_policy *policy, const 
 {
     es_err err = {0};
     bounds_found found = {0};
-    if (!plan->timed)
-        bounds_null(out, reasons, name, "clock is none");
+    const char *why = !plan->timed ? "clock is none" : policy == &bounds_never_policy ? bounds_why_no_never(plan) : NULL;
+    if (why)
+        bounds_null(out, reasons, name, why);
     else if (bounds_timed(plan, policy, progress, &found, arena, &err) != ES_OK)
         bounds_null(out, reasons, name, err.text);
     else

@@ -77,6 +77,11 @@ def nulls(check):
     check.equal('streaming', (at(stream, 'bounds.belady_hits'), at(stream, 'bounds.reason.belady_hits')), (None, 'the run streams; bounds need the whole trace'))
     check.equal('but hits', isinstance(at(untimed, 'bounds.belady_hits'), int), True)
     mixed = json.loads(call('run', QUICKSTART, '--json', '--set', 'model={"expert_bytes":%s}' % json.dumps([13219200 + i % 2 for i in range(24)])))
+    train = ('run', QUICKSTART, '--json', '--set', 'training.steps=all', '--set', 'bounds=true')
+    trained = json.loads(call(*train))['bounds']
+    check.equal('training', (trained['belady_hits'], 'forward and backward' in trained['reason']['belady_hits'], isinstance(trained['never_cache_s'], float)), (None, True, True))
+    lost = json.loads(call(*train, '--set', 'tiers.host.holds=nothing'))['bounds']
+    check.equal('no store', (lost['never_cache_s'], 'cannot be fetched' in lost['reason']['never_cache_s'], isinstance(lost['all_resident_s'], float)), (None, True, True))
     check.equal('sizes differ', (at(mixed, 'bounds.belady_hits'), isinstance(at(mixed, 'bounds.belady_uniform_hits'), int)), (None, True))
 
 
