@@ -7,6 +7,7 @@
 
 #include "sim/part/allocator.h"
 #include "sim/part/registry.h"
+#include "sim/study/bracket.h"
 
 /* ---- two policies that only serve here ---- */
 
@@ -295,9 +296,26 @@ static void bounds_add_time(const es_plan *plan, const es_policy *policy, const 
         es_json_add_real(out, name, found.total_s);
 }
 
+/* What the best could be, from both sides. */
+static void bounds_add_bracket(const es_plan *plan, es_json *out, es_json *reasons)
+{
+    es_err err = {0};
+    es_bracket bracket = {0};
+    if (!plan->timed || es_bracket_find(&bracket, plan, &err) != ES_OK)
+        bracket.no_bound = bracket.no_schedule = plan->timed ? err.text : "clock is none";
+    if (bracket.no_bound)
+        bounds_null(out, reasons, "lower_bound_s", bracket.no_bound);
+    else
+        es_json_add_real(out, "lower_bound_s", (double)bracket.bound.total_ns / 1e9);
+    if (bracket.no_schedule)
+        bounds_null(out, reasons, "clairvoyant_s", bracket.no_schedule);
+    else
+        es_json_add_real(out, "clairvoyant_s", (double)bracket.least_ns / 1e9);
+}
+
 es_code es_bounds_add(const es_plan *plan, bool on, const char *why_off, const es_progress *progress, es_json *out, es_err *err)
 {
-    static const char *const names[] = {"belady_hits", "never_cache_s", "all_resident_s"};
+    static const char *const names[] = {"belady_hits", "never_cache_s", "all_resident_s", "lower_bound_s", "clairvoyant_s"};
     es_json *bounds = es_json_add_object(out, "bounds"), *reasons = cJSON_CreateObject();
     es_arena arena = {0};
     if (!bounds || !reasons) {
@@ -308,6 +326,7 @@ es_code es_bounds_add(const es_plan *plan, bool on, const char *why_off, const e
         bounds_add_belady(plan, progress, bounds, reasons, &arena);
         bounds_add_time(plan, &bounds_never_policy, "never_cache_s", progress, bounds, reasons, &arena);
         bounds_add_time(plan, &bounds_all_policy, "all_resident_s", progress, bounds, reasons, &arena);
+        bounds_add_bracket(plan, bounds, reasons);
     } else {
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)
             bounds_null(bounds, reasons, names[i], why_off);
