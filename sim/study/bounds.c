@@ -7,6 +7,7 @@
 
 #include "sim/part/allocator.h"
 #include "sim/part/registry.h"
+#include "sim/study/bracket.h"
 
 /* ---- two policies that only serve here ---- */
 
@@ -232,6 +233,25 @@ static es_code bounds_timed(const es_plan *plan, const es_policy *policy, const 
     return code ? code : bounds_run(&bound, progress, found, err);
 }
 
+/* ---- what cannot be had ---- */
+
+/* Belady is best over all uses; hits are counted on the way forward only, and who gives up those of the way back can have more of them. */
+static const char *bounds_why_no_belady(const es_plan *plan)
+{
+    const int steps = plan->training.steps;
+    const bool trains = steps == ES_TRAIN_ALL || (steps == ES_TRAIN_AS_TRACED && plan->source->info(plan->source_state)->has_training);
+    return trains ? "steps train: Belady would be best over forward and backward uses together, hits are counted of forward ones" : NULL;
+}
+
+/* Where home holds nothing there is no store to fetch from, and who keeps nothing makes every use anew. */
+static const char *bounds_why_no_never(const es_plan *plan)
+{
+    for (size_t i = 0; i < plan->tier_count; i++)
+        if (plan->tiers[i].home && plan->tiers[i].holds == ES_HOLDS_NOTHING)
+            return "home holds nothing: what is not kept is lost, and cannot be fetched";
+    return NULL;
+}
+
 /* ---- the report ---- */
 
 static void bounds_null(es_json *out, es_json *reasons, const char *name, const char *why)
@@ -244,6 +264,10 @@ static void bounds_add_belady(const es_plan *plan, const es_progress *progress, 
 {
     es_err err = {0};
     bounds_found found = {.hits = -1.0};
+    if (bounds_why_no_belady(plan)) {
+        bounds_null(out, reasons, "belady_hits", bounds_why_no_belady(plan));
+        return;
+    }
     int64_t smallest = bounds_smallest(plan);
     es_code code = bounds_belady(plan, smallest, progress, &found, arena, &err);
     const char *why = code ? err.text : found.hits < 0 ? "the observer summary reports no hits" : NULL;
@@ -263,17 +287,35 @@ static void bounds_add_time(const es_plan *plan, const es_policy *policy, const 
 {
     es_err err = {0};
     bounds_found found = {0};
-    if (!plan->timed)
-        bounds_null(out, reasons, name, "clock is none");
+    const char *why = !plan->timed ? "clock is none" : policy == &bounds_never_policy ? bounds_why_no_never(plan) : NULL;
+    if (why)
+        bounds_null(out, reasons, name, why);
     else if (bounds_timed(plan, policy, progress, &found, arena, &err) != ES_OK)
         bounds_null(out, reasons, name, err.text);
     else
         es_json_add_real(out, name, found.total_s);
 }
 
+/* What the best could be, from both sides. */
+static void bounds_add_bracket(const es_plan *plan, es_json *out, es_json *reasons)
+{
+    es_err err = {0};
+    es_bracket bracket = {0};
+    if (!plan->timed || es_bracket_find(&bracket, plan, &err) != ES_OK)
+        bracket.no_bound = bracket.no_schedule = plan->timed ? err.text : "clock is none";
+    if (bracket.no_bound)
+        bounds_null(out, reasons, "lower_bound_s", bracket.no_bound);
+    else
+        es_json_add_real(out, "lower_bound_s", (double)bracket.bound.total_ns / 1e9);
+    if (bracket.no_schedule)
+        bounds_null(out, reasons, "clairvoyant_s", bracket.no_schedule);
+    else
+        es_json_add_real(out, "clairvoyant_s", (double)bracket.least_ns / 1e9);
+}
+
 es_code es_bounds_add(const es_plan *plan, bool on, const char *why_off, const es_progress *progress, es_json *out, es_err *err)
 {
-    static const char *const names[] = {"belady_hits", "never_cache_s", "all_resident_s"};
+    static const char *const names[] = {"belady_hits", "never_cache_s", "all_resident_s", "lower_bound_s", "clairvoyant_s"};
     es_json *bounds = es_json_add_object(out, "bounds"), *reasons = cJSON_CreateObject();
     es_arena arena = {0};
     if (!bounds || !reasons) {
@@ -284,6 +326,7 @@ es_code es_bounds_add(const es_plan *plan, bool on, const char *why_off, const e
         bounds_add_belady(plan, progress, bounds, reasons, &arena);
         bounds_add_time(plan, &bounds_never_policy, "never_cache_s", progress, bounds, reasons, &arena);
         bounds_add_time(plan, &bounds_all_policy, "all_resident_s", progress, bounds, reasons, &arena);
+        bounds_add_bracket(plan, bounds, reasons);
     } else {
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)
             bounds_null(bounds, reasons, names[i], why_off);

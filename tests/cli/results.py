@@ -25,6 +25,7 @@ KEYS = {
     'channels.pcie.busy_fraction': NUMBER, 'channels.pcie.bytes': NUMBER, 'channels.pcie.queue_s': NUMBER,
     'capacity.objects': NUMBER, 'capacity.slots_or_bytes': NUMBER, 'capacity.cycle_bytes': NUMBER,
     'bounds.belady_hits': NUMBER, 'bounds.never_cache_s': NUMBER, 'bounds.all_resident_s': NUMBER,
+    'bounds.lower_bound_s': NUMBER, 'bounds.clairvoyant_s': NUMBER,
     'contract.label': TEXT, 'contract.unit': TEXT, 'contract.duplicates': TEXT, 'contract.judge': TEXT, 'contract.overflow': TEXT, 'contract.scope': TEXT,
     'contract.quota': TEXT, 'contract.prefill': TEXT, 'contract.prefill_counts': TEXT, 'contract.start': TEXT, 'contract.reset': TEXT,
     'contract.skip_tokens': NUMBER, 'contract.ties': TEXT, 'contract.pins': TEXT, 'contract.pins_take_room': FLAG,
@@ -66,17 +67,39 @@ def keys(check, result):
     check.equal('nothing volatile in --json', 'volatile' in result, False)
 
 
+BOUNDS = ('belady_hits', 'never_cache_s', 'all_resident_s', 'lower_bound_s', 'clairvoyant_s')
+
+
+def bracket(check):
+    """Nobody is below the lower bound, not those who guess, know the future or bring several copies at a time, and a clairvoyant is between."""
+    lanes = ('channels.pcie={"profile":"pcie.h2d","discipline":"lanes","lanes":3}',)
+    machines = ((), ('compute.overlap=in_order',), ('compute.overlap=barrier',), ('contract.reset=request',), ('contract.scope=layer',), ('contract.overflow=persist',),
+                ('contract.unit=token',), ('contract.prefill=tiles:8',), ('tiers.cache.capacity=300slots',), lanes)
+    for machine in machines:
+        for way in (('policy=lru', 'predictor=none'), ('policy=lfu', 'predictor=noisy_oracle'), ('policy=belady', 'predictor=noisy_oracle')):
+            sets = [word for value in machine + way for word in ('--set', value)]
+            result = json.loads(call('run', QUICKSTART, '--json', *sets))
+            lower, some = at(result, 'bounds.lower_bound_s'), at(result, 'bounds.clairvoyant_s')
+            check.equal('%s: below %s' % (' '.join(machine + way), lower), result['time']['total_s'] >= lower >= at(result, 'bounds.all_resident_s'), True)
+            check.equal('a schedule for %s' % (machine,), some is None if machine == lanes else some >= lower, True)
+
+
 def nulls(check):
     """What cannot be had is null with a reason."""
     off = json.loads(call('run', QUICKSTART, '--json', '--set', 'bounds=false'))['bounds']
-    check.equal('bounds off', [off.get(k) for k in ('belady_hits', 'never_cache_s', 'all_resident_s')], [None] * 3)
-    check.equal('with a reason', off['reason'], dict.fromkeys(('belady_hits', 'never_cache_s', 'all_resident_s'), 'bounds are off'))
+    check.equal('bounds off', [off.get(k) for k in BOUNDS], [None] * len(BOUNDS))
+    check.equal('with a reason', off['reason'], dict.fromkeys(BOUNDS, 'bounds are off'))
     untimed = json.loads(call('run', QUICKSTART, '--json', '--set', 'clock=none'))
     check.equal('no clock, no time', (at(untimed, 'bounds.never_cache_s'), at(untimed, 'bounds.reason.never_cache_s')), (None, 'clock is none'))
     stream = json.loads(call('run', QUICKSTART, '--json', '--set', 'stream=true'))
     check.equal('streaming', (at(stream, 'bounds.belady_hits'), at(stream, 'bounds.reason.belady_hits')), (None, 'the run streams; bounds need the whole trace'))
     check.equal('but hits', isinstance(at(untimed, 'bounds.belady_hits'), int), True)
     mixed = json.loads(call('run', QUICKSTART, '--json', '--set', 'model={"expert_bytes":%s}' % json.dumps([13219200 + i % 2 for i in range(24)])))
+    train = ('run', QUICKSTART, '--json', '--set', 'training.steps=all', '--set', 'bounds=true')
+    trained = json.loads(call(*train))['bounds']
+    check.equal('training', (trained['belady_hits'], 'forward and backward' in trained['reason']['belady_hits'], isinstance(trained['never_cache_s'], float)), (None, True, True))
+    lost = json.loads(call(*train, '--set', 'tiers.host.holds=nothing'))['bounds']
+    check.equal('no store', (lost['never_cache_s'], 'cannot be fetched' in lost['reason']['never_cache_s'], isinstance(lost['all_resident_s'], float)), (None, True, True))
     check.equal('sizes differ', (at(mixed, 'bounds.belady_hits'), isinstance(at(mixed, 'bounds.belady_uniform_hits'), int)), (None, True))
 
 
@@ -440,6 +463,7 @@ def main():
     keys(check, result)
     levels = json.loads(call('run', os.path.join(ROOT, 'configs', 'seeds', '001-coverage.json'), '--json'))
     documented(check, result, {'tiers': levels['tiers']}, *pooled(check), *pools(check), written_back(check))
+    bracket(check)
     nulls(check)
     percentiles(check)
     warm(check)

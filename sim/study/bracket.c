@@ -1,0 +1,119 @@
+/* Bracket: see bracket.h. The core says what its machine costs, the trace is decoded once, and sim/curve does the rest. */
+#include "sim/study/bracket.h"
+
+#include "sim/core/costs.h"
+#include "sim/part/policy.h"
+#include "sim/part/prefill.h"
+
+typedef struct bracket_work {
+    const es_plan *plan;
+    es_events events;
+    es_costs costs;
+    es_machine machine;
+    es_uses uses;
+    es_arena arena;
+} bracket_work;
+
+static es_code bracket_events(bracket_work *w, es_err *err)
+{
+    const es_contract *contract = &w->plan->contract;
+    es_events_ask ask = {.by_token = contract->unit == ES_TOKEN || contract->unit == ES_ID, .ignores_repeats = contract->duplicates == ES_IGNORE,
+        .shared = w->plan->catalog.key == ES_KEY_EXPERT, .skip_tokens = contract->skip_tokens};
+    es_code code = es_prefill_read(&ask.prefill, contract->prefill, err);
+    return code ? code : es_events_read(&w->events, w->plan->source, w->plan->source_state, &ask, &w->arena, err);
+}
+
+static uint32_t bracket_served(const es_events *events)
+{
+    uint32_t most = 0;
+    for (uint64_t p = 0; events->repeats && p < events->lookups; p++)
+        most = events->repeats[p] > most ? events->repeats[p] : most;
+    return most + 1;
+}
+
+static es_code bracket_costs(bracket_work *w, es_err *err)
+{
+    es_run *run = NULL;
+    es_code code = w->plan->source->rewind(w->plan->source_state, err);
+    if (code == ES_OK)
+        code = es_run_new(&run, w->plan, err);
+    if (code == ES_OK)
+        code = es_costs_find(&w->costs, run, bracket_served(&w->events), &w->arena, err);
+    es_run_free(run);
+    return code;
+}
+
+/* Dense compute before the gate of each event: of its layer, and of all since the event before in which nothing was looked up. */
+static es_code bracket_dense(bracket_work *w, es_err *err)
+{
+    const es_events *e = &w->events;
+    es_time *dense = ES_NEW_ARRAY(&w->arena, (size_t)e->count + 1, es_time);
+    if (!dense)
+        return es_err_nomem(err, "bounds on time");
+    if (e->steps != w->costs.steps)
+        return es_err_set(err, ES_EINTERNAL, "bounds on time: %u steps are replayed, %u were decoded", w->costs.steps, e->steps);
+    uint32_t step = 0, layers = 0;      /* of `step` behind which we are */
+    for (uint32_t i = 0; i <= e->count; i++) {
+        const bool behind = i == e->count;
+        const uint32_t to = behind ? e->steps : e->step[i], upto = behind ? 0 : e->layer[i] + 1u;
+        for (; step < to; step++, layers = 0)
+            dense[i] += (e->layers - layers) * w->costs.dense_ns[step];
+        if (upto > layers) {            /* else one more event of the same layer */
+            dense[i] += (upto - layers) * w->costs.dense_ns[step];
+            layers = upto;
+        }
+    }
+    w->machine.dense_ns = dense;
+    return ES_OK;
+}
+
+static void bracket_machine(bracket_work *w)
+{
+    static const es_machine_order orders[] = {
+        [ES_RESIDENT_FIRST] = ES_MACHINE_RESIDENT_FIRST, [ES_IN_ORDER] = ES_MACHINE_IN_ORDER, [ES_BARRIER] = ES_MACHINE_BARRIER};
+    const es_costs *c = &w->costs;
+    const es_policy *policy = (const es_policy *)(const void *)w->plan->policy.part;
+    w->machine = (es_machine){.capacity = c->capacity, .unit = c->unit, .copy_ns = c->copy_ns, .lanes = c->lanes, .expert_ns = c->expert_ns, .served = c->served,
+        .order = orders[w->plan->compute.overlap], .reset = w->plan->contract.reset == 1, .warm = w->plan->start_count > 0 || (policy && policy->initial),
+        .overshoots = w->plan->contract.overflow == ES_PERSIST};
+}
+
+static es_code bracket_schedules(es_bracket *out, bracket_work *w, es_err *err)
+{
+    es_code code = es_clairvoyant_aggressive(&out->aggressive, &w->events, &w->machine, &w->uses, &w->arena, err);
+    if (code == ES_OK)
+        code = es_clairvoyant_conservative(&out->conservative, &w->events, &w->machine, &w->uses, &w->arena, err);
+    if (code == ES_OK && !out->aggressive.fits)
+        out->no_schedule = "an event needs more than the tier holds";
+    out->least_ns = out->aggressive.total_ns < out->conservative.total_ns ? out->aggressive.total_ns : out->conservative.total_ns;
+    return code;
+}
+
+static es_code bracket_go(es_bracket *out, bracket_work *w, es_err *err)
+{
+    es_code code = bracket_events(w, err);
+    if (code == ES_OK)
+        code = bracket_costs(w, err);
+    if (code != ES_OK)
+        return code;
+    out->no_bound = w->costs.no_bound;
+    out->no_schedule = w->costs.no_schedule;
+    if (out->no_bound)
+        return ES_OK;
+    bracket_machine(w);
+    code = bracket_dense(w, err);
+    if (code == ES_OK)
+        code = es_uses_find(&w->uses, &w->events, &w->arena, err);
+    if (code == ES_OK)
+        code = es_bound_find(&out->bound, &w->events, &w->machine, &w->uses, &w->arena, err);
+    return code || out->no_schedule ? code : bracket_schedules(out, w, err);
+}
+
+es_code es_bracket_find(es_bracket *out, const es_plan *plan, es_err *err)
+{
+    bracket_work work = {.plan = plan};
+    *out = (es_bracket){0};
+    es_code code = bracket_go(out, &work, err);
+    es_arena_free(&work.arena);
+    return code;
+}
