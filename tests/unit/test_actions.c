@@ -325,6 +325,47 @@ static void a_machine_that_is_the_model_takes_what_the_model_says(void **state)
         }
 }
 
+/* The machine under the test: every slot holds what the log put there, no row begins before what it waits for has ended. How long it took is
+ * nobody's business here. */
+static void the_host_does_what_the_log_says(void **state)
+{
+    rig r;
+    es_actions log;
+    (void)state;
+    scene_open(&r, &scenes[6], false);
+    observe_actions(&r, at("host.jsonl"));
+    runs(&r);
+    rig_close(&r);
+    load(&log, at("host.jsonl"));
+    es_action_run run = room_for(&log);
+    bool diskless = false;
+    for (int overlapped = 0; overlapped < 2 && !diskless; overlapped++) {
+        es_err err = {0};
+        perform *p = NULL;
+        const es_actions *one = &log;
+        es_json *options = cJSON_CreateObject();
+        es_json_add_text(options, "folder", ".");
+        es_code code = perform_open(&p, &(perform_ask){.backend = "host", .options = options, .logs = &one, .count = 1, .overlapped = overlapped}, &err);
+        if (code == ES_OK)
+            code = perform_run(p, 0, &run, &err);
+        perform_close(p);
+        cJSON_Delete(options);
+        diskless = code == ES_EDEVICE && strstr(err.text, "has no disk");
+        if (code != ES_OK && !diskless)
+            fail_msg("%s", err.text);
+        for (size_t i = 0; i < log.count && !diskless; i++) {
+            assert_true(run.row[i].end >= run.row[i].start);
+            for (uint8_t a = 0; a < log.at[i].afters && log.at[i].op < ES_ACTION_QUEUES; a++)
+                if (log.at[log.at[i].after[a]].step == log.at[i].step)
+                    assert_true(run.row[i].start >= run.row[log.at[i].after[a]].end);
+        }
+    }
+    free_run(&run);
+    es_actions_free(&log);
+    if (diskless)
+        skip();
+}
+
 /* ---- what goes wrong ---- */
 
 static void expect_failure(const es_actions *log, const char *options, bool overlapped, bool pageable, es_code want, const char *said)
@@ -388,6 +429,7 @@ int main(void)
         cmocka_unit_test(a_run_with_a_clock_gives_no_log),
         cmocka_unit_test(the_model_says_what_the_core_says),
         cmocka_unit_test(a_machine_that_is_the_model_takes_what_the_model_says),
+        cmocka_unit_test(the_host_does_what_the_log_says),
         cmocka_unit_test(what_goes_wrong_on_the_machine_is_told),
         cmocka_unit_test(a_slot_with_the_wrong_expert_is_found),
     };
