@@ -48,6 +48,11 @@ typedef struct cuda_gate {      /* what holds the streams; read by a thread of t
     es_time until;
 } cuda_gate;
 
+typedef struct cuda_io {        /* what the disk is to do on its stream */
+    struct cuda *owner;
+    es_probe_io ask;
+} cuda_io;
+
 typedef struct cuda {
     cuda_asked asked;           /* first: the options fill it */
 
@@ -59,6 +64,9 @@ typedef struct cuda {
     cuda_gate gate;
     disk *disk;
     es_err no_disk;
+    cuda_io io[ES_PROBE_EVENTS];
+    unsigned ios;               /* queued since the last sync */
+    es_err disk_failed;         /* the first of them that went wrong; its code is ES_OK when none did */
     unsigned can;
     int64_t cache_bytes, memory_bytes;
     char bus[32];
@@ -308,7 +316,10 @@ static es_code cuda_sync(void *self, es_err *err)
     cuda *c = self;
     for (unsigned s = 0; s < ES_PROBE_STREAMS; s++)
         CUDA_TRY(c, cudaStreamSynchronize(c->stream[s]), "a stream", err);
-    return ES_OK;
+    c->ios = 0;
+    es_code code = c->disk_failed.code ? es_err_set(err, c->disk_failed.code, "%s", c->disk_failed.text) : ES_OK;
+    c->disk_failed.code = ES_OK;
+    return code;
 }
 
 static es_code cuda_elapsed(void *self, unsigned from, unsigned to, es_time *ns, es_err *err)
@@ -323,6 +334,32 @@ static es_code cuda_elapsed(void *self, unsigned from, unsigned to, es_time *ns,
 static es_code cuda_disk(void *self, const es_probe_io *io, es_err *err)
 {
     return disk_io(((cuda *)self)->disk, io, err);
+}
+
+static es_code cuda_stream_wait(void *self, unsigned stream, unsigned event, es_err *err)
+{
+    cuda *c = self;
+    CUDA_TRY(c, cudaStreamWaitEvent(c->stream[stream], c->event[event], 0), "waiting for an event", err);
+    return ES_OK;
+}
+
+/* Runs on a thread of the driver; reading a file is none of CUDA's calls. */
+static void CUDART_CB cuda_perform(void *arg)
+{
+    cuda_io *io = arg;
+    es_err err = {0};
+    if (disk_io(io->owner->disk, &io->ask, &err) != ES_OK && io->owner->disk_failed.code == ES_OK)
+        io->owner->disk_failed = err;
+}
+
+static es_code cuda_queue_disk(void *self, unsigned stream, const es_probe_io *io, es_err *err)
+{
+    cuda *c = self;
+    if (c->ios == ES_PROBE_EVENTS)
+        return es_err_set(err, ES_EINTERNAL, "more than %d reads and writes without a sync", ES_PROBE_EVENTS);
+    c->io[c->ios] = (cuda_io){c, *io};
+    CUDA_TRY(c, cudaLaunchHostFunc(c->stream[stream], cuda_perform, &c->io[c->ios++]), "a read of the disk", err);
+    return ES_OK;
 }
 
 const es_probe es_probe_cuda = {
@@ -347,6 +384,8 @@ const es_probe es_probe_cuda = {
     .sync = cuda_sync,
     .elapsed = cuda_elapsed,
     .disk = cuda_disk,
+    .wait = cuda_stream_wait,
+    .queue_disk = cuda_queue_disk,
 };
 
 #else

@@ -35,14 +35,25 @@ es_time dma_clock(void)
     return (es_time)now.tv_sec * ES_SECOND + now.tv_nsec;
 }
 
-static void job_do(const dma_job *job)
+/* Stamps are written and looked at under the lock: other engines wait for them. */
+static void job_do(dma *d, const dma_job *job)
 {
-    if (job->stamp)
-        *job->stamp = dma_clock();
-    else if (job->call)
+    if (job->stamp) {
+        int64_t now = dma_clock();
+        pthread_mutex_lock(&d->lock);
+        *job->stamp = now;
+        pthread_cond_broadcast(&d->wake);
+        pthread_mutex_unlock(&d->lock);
+    } else if (job->until) {
+        pthread_mutex_lock(&d->lock);
+        while (!d->ends && *job->until == 0)
+            pthread_cond_wait(&d->wake, &d->lock);
+        pthread_mutex_unlock(&d->lock);
+    } else if (job->call) {
         job->call(job->arg);
-    else
+    } else {
         memcpy(job->to, job->from, job->bytes);
+    }
 }
 
 static void *engine_main(void *arg)
@@ -57,7 +68,7 @@ static void *engine_main(void *arg)
             break;
         dma_job job = e->job[e->first];
         pthread_mutex_unlock(&d->lock);
-        job_do(&job);
+        job_do(d, &job);
         pthread_mutex_lock(&d->lock);
         e->first = (e->first + 1) % DMA_JOBS;
         if (--e->count == 0)

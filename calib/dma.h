@@ -14,6 +14,7 @@ typedef struct dma_job {
     const void *from;
     size_t bytes;
     int64_t *stamp;                 /* not NULL: only writes the clock there */
+    const int64_t *until;           /* not NULL: only waits until a stamp was written there */
 } dma_job;
 
 es_time dma_clock(void);            /* ns, not bent by anybody who sets clocks */

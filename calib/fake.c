@@ -14,12 +14,12 @@
 typedef enum fake_failure { FAIL_NEVER, FAIL_NO_DEVICE, FAIL_MEMORY, FAIL_LOST, FAIL_BYTES } fake_failure;
 typedef enum fake_discipline { FAKE_FIFO, FAKE_SHARED } fake_discipline;
 
-enum { FAKE_JOBS = 1024, FAKE_DISK_BYTES = 512 << 20, FAKE_COMPUTE = ES_WAYS, FAKE_ENGINES };
+enum { FAKE_JOBS = 1024, FAKE_DISK_BYTES = 512 << 20, FAKE_COMPUTE = ES_WAYS, FAKE_IO, FAKE_ENGINES };
 
 typedef struct fake_job {
-    int engine;                 /* an es_way, or FAKE_COMPUTE */
+    int engine;                 /* an es_way, FAKE_COMPUTE or FAKE_IO */
     unsigned stream, event;
-    bool stamps, done;          /* stamps: a record, takes no time */
+    bool stamps, waits, done;   /* stamps: a record, waits: for one; both take no time */
     double ready, fixed, work;  /* ns; of the virtual clock, and what is left to do */
 } fake_job;
 
@@ -222,6 +222,11 @@ static es_code fake_go(void *self, es_err *err)
 
 /* ---- time ---- */
 
+static bool fake_marks(const fake_job *job)
+{
+    return job->stamps || job->waits;
+}
+
 /* May the i-th job run at `at`: the first of its stream, ready, and the first of its engine where that has an order. */
 static bool job_runs(const fake *f, size_t i, double at)
 {
@@ -234,7 +239,9 @@ static bool job_runs(const fake *f, size_t i, double at)
             continue;
         if (before->stream == job->stream)
             return false;
-        if (!job->stamps && !before->stamps && before->engine == job->engine && (f->discipline == FAKE_FIFO || job->engine == FAKE_COMPUTE))
+        if (job->waits && before->stamps && before->event == job->event)
+            return false;
+        if (!fake_marks(job) && !fake_marks(before) && before->engine == job->engine && (f->discipline == FAKE_FIFO || job->engine >= FAKE_COMPUTE))
             return false;
     }
     return true;
@@ -242,10 +249,10 @@ static bool job_runs(const fake *f, size_t i, double at)
 
 static double engine_rate(const fake *f, int engine, const unsigned *busy)
 {
-    double rate = engine == FAKE_COMPUTE ? 1.0 : 1.0 / busy[engine];
+    double rate = engine >= FAKE_COMPUTE ? 1.0 : 1.0 / busy[engine];
     if ((engine == ES_WAY_H2D && busy[ES_WAY_D2H]) || (engine == ES_WAY_D2H && busy[ES_WAY_H2D]))
         rate *= f->opposite;
-    return engine != FAKE_COMPUTE && busy[FAKE_COMPUTE] ? rate * f->computing : rate;
+    return engine < FAKE_COMPUTE && busy[FAKE_COMPUTE] ? rate * f->computing : rate;
 }
 
 /* Lets everything that runs at `at` go on until the first of it ends, or the next becomes ready; returns when that is. */
@@ -254,7 +261,7 @@ static double fake_advance(fake *f, double at, const bool *runs)
     unsigned busy[FAKE_ENGINES] = {0};
     double until = INFINITY;
     for (size_t i = 0; i < f->jobs; i++) {
-        busy[f->job[i].engine] += runs[i] && !f->job[i].stamps && f->job[i].fixed <= 0.0;
+        busy[f->job[i].engine] += runs[i] && !fake_marks(&f->job[i]) && f->job[i].fixed <= 0.0;
         if (!f->job[i].done && f->job[i].ready > at)
             until = fmin(until, f->job[i].ready);
     }
@@ -286,8 +293,9 @@ static es_code fake_sync(void *self, es_err *err)
         bool stamped = false;
         for (size_t i = 0; i < f->jobs; i++) {
             runs[i] = job_runs(f, i, at);
-            if (runs[i] && f->job[i].stamps) {
-                f->stamp[f->job[i].event] = at;
+            if (runs[i] && fake_marks(&f->job[i])) {
+                if (f->job[i].stamps)
+                    f->stamp[f->job[i].event] = at;
                 f->job[i].done = stamped = true;
                 runs[i] = false;
             }
@@ -309,10 +317,9 @@ static es_code fake_elapsed(void *self, unsigned from, unsigned to, es_time *ns,
     return ES_OK;
 }
 
-/* One request runs at a quarter of the disk's rate, four at all of it; the disk's rate is a tenth of a copy's. */
-static es_code fake_disk(void *self, const es_probe_io *io, es_err *err)
+/* One request runs at a quarter of the disk's rate, four at all of it; the disk's rate is a tenth of a copy's. The bytes move at once. */
+static es_code fake_io(fake *f, const es_probe_io *io, double *took, es_err *err)
 {
-    fake *f = self;
     es_code code = fake_lost(f, err);
     if (code == ES_OK && !f->disk && !(f->disk = calloc(1, FAKE_DISK_BYTES)))
         code = es_err_nomem(err, "the disk of the fake");
@@ -323,8 +330,32 @@ static es_code fake_disk(void *self, const es_probe_io *io, es_err *err)
     unsigned char *place = f->disk + io->offset;
     memcpy(io->write ? place : io->buffer, io->write ? io->buffer : place, (size_t)io->bytes);
     double rate = f->rate / 10.0 * fmin(1.0, io->depth / 4.0);
-    f->now += fake_noisy(f, 5.0 * (double)f->alpha + (double)io->bytes * 1e9 / rate);
+    *took = fake_noisy(f, 5.0 * (double)f->alpha + (double)io->bytes * 1e9 / rate);
     return ES_OK;
+}
+
+static es_code fake_disk(void *self, const es_probe_io *io, es_err *err)
+{
+    fake *f = self;
+    double took = 0.0;
+    es_code code = fake_io(f, io, &took, err);
+    f->now += took;
+    return code;
+}
+
+static es_code fake_queue_disk(void *self, unsigned stream, const es_probe_io *io, es_err *err)
+{
+    fake *f = self;
+    double took = 0.0;
+    es_code code = fake_io(f, io, &took, err);
+    return code ? code : fake_queue(f, &(fake_job){.engine = FAKE_IO, .stream = stream, .ready = f->now, .work = took}, err);
+}
+
+static es_code fake_wait(void *self, unsigned stream, unsigned event, es_err *err)
+{
+    fake *f = self;
+    es_code code = fake_lost(f, err);
+    return code ? code : fake_queue(f, &(fake_job){.stream = stream, .event = event, .waits = true, .ready = f->now}, err);
 }
 
 const es_probe es_probe_fake = {
@@ -350,4 +381,6 @@ const es_probe es_probe_fake = {
     .sync = fake_sync,
     .elapsed = fake_elapsed,
     .disk = fake_disk,
+    .wait = fake_wait,
+    .queue_disk = fake_queue_disk,
 };

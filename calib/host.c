@@ -17,7 +17,7 @@
 #include "calib/dma.h"
 #include "sim/base/file.h"
 
-enum { HOST_COMPUTE = ES_WAYS, HOST_ENGINES, HOST_BLOCKS = 32, HOST_EXPERTS = 128, HOST_TOKENS = 256, HOST_WIDTH = 8192, HOST_TRIED = 64 << 20 };
+enum { HOST_COMPUTE = ES_WAYS, HOST_DISK, HOST_ENGINES, HOST_WAITING = 64, HOST_BLOCKS = 32, HOST_EXPERTS = 128, HOST_TOKENS = 256, HOST_WIDTH = 8192, HOST_TRIED = 64 << 20 };
 
 typedef struct host_block {     /* memory that is allocated */
     void *at;
@@ -29,6 +29,11 @@ typedef struct host_expert {    /* an expert that is queued */
     struct host *owner;
     es_probe_expert ask;
 } host_expert;
+
+typedef struct host_io {        /* what the disk is to do on its stream */
+    struct host *owner;
+    es_probe_io ask;
+} host_io;
 
 typedef struct host {
     const char *folder;
@@ -45,10 +50,14 @@ typedef struct host {
     host_block block[HOST_BLOCKS];
     host_expert expert[HOST_EXPERTS];
     unsigned experts;           /* queued since the last sync */
+    host_io io[ES_PROBE_EVENTS];
+    unsigned ios;               /* queued since the last sync */
+    es_err disk_failed;         /* the first of them that went wrong; its code is ES_OK when none did */
     int64_t stamp[ES_PROBE_EVENTS];
     struct {
         unsigned engine;        /* of the last that was queued */
-        unsigned waiting[ES_PROBE_EVENTS], count;   /* events recorded before the first of a way: they go to its engine */
+        dma_job waiting[HOST_WAITING];      /* events recorded or waited for before the first of a way: they go to its engine */
+        unsigned count;
         bool fresh;             /* nothing was queued since the last sync */
     } stream[ES_PROBE_STREAMS];
 } host;
@@ -236,7 +245,7 @@ static es_code stream_settle(host *h, unsigned stream, unsigned engine, es_err *
     h->stream[stream].engine = engine;
     h->stream[stream].fresh = false;
     for (unsigned i = 0; i < h->stream[stream].count && code == ES_OK; i++)
-        code = dma_push(h->engines, engine, &(dma_job){.stamp = &h->stamp[h->stream[stream].waiting[i]]}, err);
+        code = dma_push(h->engines, engine, &h->stream[stream].waiting[i], err);
     h->stream[stream].count = 0;
     return code;
 }
@@ -279,13 +288,28 @@ static es_code host_expert_queue(void *self, unsigned stream, const es_probe_exp
     return code ? code : dma_push(h->engines, HOST_COMPUTE, &(dma_job){.call = expert_compute, .arg = e}, err);
 }
 
+/* A job that is none of a way: it goes behind what its stream has, or waits until it is known which engine that is. */
+static es_code stream_mark(host *h, unsigned stream, const dma_job *job, es_err *err)
+{
+    if (!h->stream[stream].fresh)
+        return dma_push(h->engines, h->stream[stream].engine, job, err);
+    if (h->stream[stream].count == HOST_WAITING)
+        return es_err_set(err, ES_EINTERNAL, "more than %d events on a stream before anything else", HOST_WAITING);
+    h->stream[stream].waiting[h->stream[stream].count++] = *job;
+    return ES_OK;
+}
+
 static es_code host_record(void *self, unsigned stream, unsigned event, es_err *err)
 {
     host *h = self;
-    if (!h->stream[stream].fresh)
-        return dma_push(h->engines, h->stream[stream].engine, &(dma_job){.stamp = &h->stamp[event]}, err);
-    h->stream[stream].waiting[h->stream[stream].count++] = event;
-    return ES_OK;
+    h->stamp[event] = 0;
+    return stream_mark(h, stream, &(dma_job){.stamp = &h->stamp[event]}, err);
+}
+
+static es_code host_wait(void *self, unsigned stream, unsigned event, es_err *err)
+{
+    host *h = self;
+    return stream_mark(h, stream, &(dma_job){.until = &h->stamp[event]}, err);
 }
 
 static es_code host_hold(void *self, es_err *err)
@@ -305,16 +329,18 @@ static es_code host_go(void *self, es_err *err)
 static es_code host_sync(void *self, es_err *err)
 {
     host *h = self;
-    (void)err;
     dma_sync(h->engines);
     for (unsigned s = 0; s < ES_PROBE_STREAMS; s++) {
         for (unsigned i = 0; i < h->stream[s].count; i++)
-            h->stamp[h->stream[s].waiting[i]] = dma_clock();
+            if (h->stream[s].waiting[i].stamp)
+                *h->stream[s].waiting[i].stamp = dma_clock();
         h->stream[s].count = 0;
         h->stream[s].fresh = true;
     }
-    h->experts = 0;
-    return ES_OK;
+    h->experts = h->ios = 0;
+    es_code code = h->disk_failed.code ? es_err_set(err, h->disk_failed.code, "%s", h->disk_failed.text) : ES_OK;
+    h->disk_failed.code = ES_OK;
+    return code;
 }
 
 static es_code host_elapsed(void *self, unsigned from, unsigned to, es_time *ns, es_err *err)
@@ -328,6 +354,25 @@ static es_code host_elapsed(void *self, unsigned from, unsigned to, es_time *ns,
 static es_code host_disk(void *self, const es_probe_io *io, es_err *err)
 {
     return disk_io(((host *)self)->disk, io, err);
+}
+
+/* On the engine's thread; nobody else uses the disk until the next sync. */
+static void disk_perform(void *arg)
+{
+    host_io *io = arg;
+    es_err err = {0};
+    if (disk_io(io->owner->disk, &io->ask, &err) != ES_OK && io->owner->disk_failed.code == ES_OK)
+        io->owner->disk_failed = err;
+}
+
+static es_code host_queue_disk(void *self, unsigned stream, const es_probe_io *io, es_err *err)
+{
+    host *h = self;
+    if (h->ios == ES_PROBE_EVENTS)
+        return es_err_set(err, ES_EINTERNAL, "more than %d reads and writes without a sync", ES_PROBE_EVENTS);
+    h->io[h->ios] = (host_io){h, *io};
+    es_code code = stream_settle(h, stream, HOST_DISK, err);
+    return code ? code : dma_push(h->engines, HOST_DISK, &(dma_job){.call = disk_perform, .arg = &h->io[h->ios++]}, err);
 }
 
 const es_probe es_probe_host = {
@@ -353,4 +398,6 @@ const es_probe es_probe_host = {
     .sync = host_sync,
     .elapsed = host_elapsed,
     .disk = host_disk,
+    .wait = host_wait,
+    .queue_disk = host_queue_disk,
 };

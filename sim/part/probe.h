@@ -28,7 +28,7 @@ enum {                          /* what a probe can do */
     ES_PROBE_LOCKS = 16u        /* pinning has a price that can be timed */
 };
 
-enum { ES_PROBE_STREAMS = 4, ES_PROBE_EVENTS = 160, ES_PROBE_DEPTH = 32 };
+enum { ES_PROBE_STREAMS = 6, ES_PROBE_EVENTS = 160, ES_PROBE_DEPTH = 32 };
 
 typedef struct es_probe_facts {
     unsigned can;               /* ES_PROBE_ bits */
@@ -68,6 +68,11 @@ typedef struct es_probe {
     es_code (*sync)(void *self, es_err *err);           /* tells what went wrong on a stream, too */
     es_code (*elapsed)(void *self, unsigned from, unsigned to, es_time *ns, es_err *err);   /* after sync */
     es_code (*disk)(void *self, const es_probe_io *io, es_err *err);                        /* returns when all is read, or safely written */
+    /* What is queued on the stream from now on starts when the event, which was recorded on another stream before, has come. NULL: streams
+     * cannot wait for each other. */
+    es_code (*wait)(void *self, unsigned stream, unsigned event, es_err *err);
+    /* The same as `disk`, but queued on a stream, so that it runs while others do; at most ES_PROBE_EVENTS between two syncs. NULL: cannot. */
+    es_code (*queue_disk)(void *self, unsigned stream, const es_probe_io *io, es_err *err);
 } es_probe;
 
 #endif
