@@ -98,7 +98,9 @@ static void lru_small(const lru_pass *p, lru_cache *cache, const lru_event *e)
 
 static inline void lru_narrow(const lru_pass *p, lru_cache *cache, const lru_event *e)
 {
-    uint64_t hits = es_narrow_event(&cache->narrow, p->depth, e->n);
+    /* with the usual widths as constants the loops fall away */
+    uint64_t hits = e->n == 4 ? es_narrow_event(&cache->narrow, p->depth, 4) : e->n == 8 ? es_narrow_event(&cache->narrow, p->depth, 8)
+        : es_narrow_event(&cache->narrow, p->depth, e->n);
     const size_t row = (size_t)e->kind * e->n;
     for (uint32_t c = 1; c < e->n; c++, hits >>= 8) {
         cache->more[row + c] += (int64_t)(hits & 0xff);
@@ -195,7 +197,7 @@ static es_code lru_make(lru_pass *p, es_arena *arena, es_err *err)
         lru_cache *cache = &p->cache[c];
         cache->found = ES_NEW_ARRAY(arena, (size_t)LRU_KINDS * p->depths, uint64_t);
         cache->bytes = weighs ? ES_NEW_ARRAY(arena, (size_t)LRU_KINDS * p->depths, uint64_t) : NULL;
-        enough = es_stack_init(&cache->stack, objects, arena) && cache->found && (cache->bytes || !weighs);
+        enough = es_stack_init(&cache->stack, objects, es_curve_most(events, ask), arena) && cache->found && (cache->bytes || !weighs);
         if (!enough || !p->small)
             continue;
         cache->more = ES_NEW_ARRAY(arena, small, int64_t);

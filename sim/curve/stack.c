@@ -5,11 +5,11 @@
 
 enum { STACK_FLAT_WORDS = 16 };     /* up to so many words counting them all is as quick as counting blocks */
 
-bool es_stack_init(es_stack *stack, uint32_t objects, es_arena *arena)
+bool es_stack_init(es_stack *stack, uint32_t objects, uint64_t most, es_arena *arena)
 {
     /* numbering anew costs a pass over the objects: with four times as many slots and more that is a third of an object per use, or less */
     uint64_t slots = 256;
-    while (slots < 4 * ((uint64_t)objects + 16))
+    while (slots < 4 * (most + 16))
         slots *= 2;
     if (slots > UINT32_MAX)
         return false;

@@ -25,8 +25,8 @@ typedef struct es_stack {
     uint32_t *below;            /* [slots / 64] scratch of numbering anew */
 } es_stack;
 
-/* false: no memory. */
-bool es_stack_init(es_stack *stack, uint32_t objects, es_arena *arena);
+/* `most`: so many of the objects are ever used. false: no memory. */
+bool es_stack_init(es_stack *stack, uint32_t objects, uint64_t most, es_arena *arena);
 void es_stack_empty(es_stack *stack);
 /* Makes room for at least `objects` uses. */
 void es_stack_renew(es_stack *stack);
