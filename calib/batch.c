@@ -69,6 +69,63 @@ bool batch_fit(const batch_point *point, size_t count, calib_batch *out)
     return true;
 }
 
+/* ---- LogGP ---- */
+
+enum { LOGGP_RESAMPLES = 200, LOGGP_SEED = 1 };
+
+/* (bytes, time) of one more copy. */
+static size_t loggp_gaps(const batch_point *point, size_t count, batch_point *gap)
+{
+    size_t gaps = 0;
+    for (size_t i = 0; i < count && gaps < SOLVE_ROWS; i++) {
+        const batch_point *one = point[i].count > 1.0 ? batch_single(point, count, point[i].bytes) : NULL;
+        double more = one ? (point[i].ns - one->ns) / (point[i].count - 1.0) : 0.0;
+        if (more > 0.0)
+            gap[gaps++] = (batch_point){point[i].count, point[i].bytes, more};
+    }
+    return gaps;
+}
+
+/* theta: g, G. `resample` 0: each point once. */
+static bool loggp_solve(const batch_point *gap, size_t gaps, uint64_t resample, double theta[2])
+{
+    solve_rows rows = {.count = gaps, .terms = 2};
+    solve_answer answer;
+    for (size_t i = 0; i < gaps; i++) {
+        const batch_point *p = &gap[resample ? es_draw_below(LOGGP_SEED, (uint32_t)gaps, resample, i, 0, 0) : i];
+        rows.ns[i] = p->ns;
+        rows.term[i][0] = 1.0;
+        rows.term[i][1] = p->bytes;
+    }
+    if (!solve(&rows, BATCH_PASSES, &answer))
+        return false;
+    theta[0] = answer.theta[0];
+    theta[1] = answer.theta[1];
+    return true;
+}
+
+bool batch_loggp_fit(const batch_point *point, size_t count, double issue_ns, batch_loggp *out)
+{
+    batch_point gap[SOLVE_ROWS];
+    double theta[2], again[2], alpha[SOLVE_ROWS], resampled[LOGGP_RESAMPLES];
+    size_t gaps = loggp_gaps(point, count, gap), singles = 0, n = 0;
+    if (gaps < 3 || !loggp_solve(gap, gaps, 0, theta))
+        return false;
+    for (uint64_t i = 1; i <= LOGGP_RESAMPLES; i++)
+        if (loggp_solve(gap, gaps, i, again))
+            resampled[n++] = again[0];
+    gsl_sort(resampled, 1, n);
+    bool resolved = n > 0 && gsl_stats_quantile_from_sorted_data(resampled, 1, n, 0.025) > 0.0;
+    for (size_t i = 0; i < count && singles < SOLVE_ROWS; i++)
+        if (point[i].count == 1.0)
+            alpha[singles++] = fmax(0.0, point[i].ns - theta[1] * point[i].bytes);
+    gsl_sort(alpha, 1, singles);
+    *out = (batch_loggp){issue_ns, resolved ? theta[0] : 0.0, theta[1], gsl_stats_median_from_sorted_data(alpha, 1, singles), resolved};
+    return true;
+}
+
+/* ---- points ---- */
+
 size_t batch_points(const calib_series *series, batch_point *point, double *issue_ns, es_arena *arena)
 {
     size_t count = 0;

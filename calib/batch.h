@@ -23,6 +23,18 @@ typedef struct calib_batch {
     double error_median;
 } calib_batch;
 
+typedef struct batch_loggp {
+    double o_ns;                /* overhead: the host's, of queueing one copy */
+    double g_ns;                /* gap: the least time between two copies, max(g, o) of LogGP; 0: not told from none */
+    double G_ns;                /* of one more byte */
+    double alpha_ns;            /* of a single copy without its bytes */
+    bool resolved;              /* resampled, the gap stays above 0 in 97.5 of 100 cases */
+} batch_loggp;
+
+/* From (t(k, n) - t(1, n)) / (k - 1) = g + n * G, as netgauge's, fitted robustly (Hoefler et al., "LogGP in theory and practice",
+ * 2009). False: there are not 3 batches beside single copies of their sizes. */
+bool batch_loggp_fit(const batch_point *point, size_t count, double issue_ns, batch_loggp *out);
+
 /* False: fewer than 3 points. `point` in any order. */
 bool batch_fit(const batch_point *point, size_t count, calib_batch *out);
 /* The medians of a series; returns how many. At most SOLVE_ROWS. */

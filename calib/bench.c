@@ -24,10 +24,10 @@ unsigned char *bench_next(bench_pool *pool, int64_t bytes)
     return at;
 }
 
-/* Two random floats, of either sign and between a half and one: bytes that do no harm where they are weights. */
+/* Two random floats, or four halves of them, of either sign and between a half and one: bytes that do no harm where they are weights. */
 static uint64_t bench_word(es_stream random, uint64_t i)
 {
-    return (es_mix(random ^ i) & 0x807fffff807fffffu) | 0x3f0000003f000000u;
+    return (es_mix(random ^ i) & 0x807f807f807f807fu) | 0x3f003f003f003f00u;
 }
 
 static void bench_fill(unsigned char *at, int64_t bytes, es_stream random, uint64_t first)
@@ -48,15 +48,28 @@ static es_code bench_load(calib_bench *b, es_err *err)
     return code ? code : b->probe->sync(b->self, err);
 }
 
+/* The largest copy from or to a kind of memory; of the three that every probe may have, the largest of all. 0: nobody asks for it. */
+static int64_t bench_largest(const calib_bench *b, const calib_plan *plan, es_memory kind)
+{
+    int64_t largest = 0;
+    if (kind <= ES_MEMORY_DEVICE)
+        return kind != ES_MEMORY_PINNED || (b->facts.can & ES_PROBE_PINS) ? plan->most : 0;
+    for (size_t i = 0; i < plan->count; i++)
+        if (calib_rows[plan->at[i].row].memory == kind && plan->at[i].bytes > largest)
+            largest = plan->at[i].bytes;
+    return largest;
+}
+
 /* A pool holds three of the largest copies, so that two that follow each other never overlap where it begins anew. Every kind has a
  * size of its own, so that going round meets other pairs of source and destination each time. */
-static es_code bench_pools(calib_bench *b, int64_t bytes, es_err *err)
+static es_code bench_pools(calib_bench *b, const calib_plan *plan, int64_t cold, es_err *err)
 {
     for (int kind = 0; kind < ES_MEMORIES; kind++) {
-        if (kind == ES_MEMORY_PINNED && !(b->facts.can & ES_PROBE_PINS))
+        int64_t largest = paged(bench_largest(b, plan, (es_memory)kind));
+        if (largest == 0)
             continue;
         bench_pool *pool = &b->pool[kind];
-        pool->bytes = paged(bytes) + (2 * kind + 1) * BENCH_PAGE;
+        pool->bytes = paged(cold > 3 * largest ? cold : 3 * largest) + (2 * kind + 1) * BENCH_PAGE;
         es_code code = b->probe->alloc(b->self, (es_memory)kind, pool->bytes, (void **)&pool->at, err);
         if (code)
             return code;
@@ -95,7 +108,7 @@ es_code calib_bench_open(calib_bench **out, const es_probe *probe, void *self, c
     cold = cold < share ? cold : share;
     b->check_bytes = 2 * largest > BENCH_BLOCK ? 2 * largest : BENCH_BLOCK;     /* of a copy within the device both ends come back */
     b->disk_bytes = b->check_bytes > cold ? b->check_bytes : paged(cold);
-    es_code code = bench_pools(b, cold > 3 * largest ? cold : 3 * largest, err);
+    es_code code = bench_pools(b, plan, cold, err);
     if (code == ES_OK)
         code = probe->alloc(self, ES_MEMORY_PAGEABLE, b->check_bytes, (void **)&b->check, err);
     return code ? code : bench_scratch(b, err);
@@ -159,11 +172,26 @@ static es_code bench_pattern(calib_bench *b, const calib_case *c, int64_t offset
 /* The event pair 0, 1 around what `queue` puts on stream 0; all held until it is queued, where the probe can. */
 typedef es_code bench_queue(calib_bench *b, const calib_case *c, void *ask, es_err *err);
 
+static bool bench_gated(const calib_bench *b, const calib_row *row)
+{
+    /* A staged copy needs the host: held, it would wait for itself. */
+    return b->probe->hold && row->memory != ES_MEMORY_PAGEABLE && row->op != CALIB_SEEN;
+}
+
+/* What was used just before is near: the weights, and the code that reads them. */
+static es_code bench_before(calib_bench *b, const calib_case *c, bench_queue *queue, void *ask, es_err *err)
+{
+    bool warm = calib_rows[c->row].op == CALIB_EXPERT && calib_rows[c->row].part;
+    return warm ? queue(b, c, ask, err) : ES_OK;
+}
+
 static es_code bench_timed(calib_bench *b, const calib_case *c, bench_queue *queue, void *ask, calib_sample *sample, es_err *err)
 {
     const es_probe *p = b->probe;
-    bool gated = p->hold && calib_rows[c->row].memory != ES_MEMORY_PAGEABLE;    /* a staged copy needs the host: it would wait for itself */
+    bool gated = bench_gated(b, &calib_rows[c->row]);
     es_code code = gated ? p->hold(b->self, err) : ES_OK, opened = ES_OK;
+    if (code == ES_OK)
+        code = bench_before(b, c, queue, ask, err);
     es_time start = p->now(b->self);
     if (code == ES_OK)
         code = p->record(b->self, 0, 0, err);
@@ -189,25 +217,57 @@ typedef struct bench_pair {
     unsigned char *to, *from;
 } bench_pair;
 
+static void pair_next(calib_bench *b, const calib_case *c, int64_t bytes, bench_pair *pair)
+{
+    es_way way = calib_rows[c->row].way;
+    bench_pool *host = &b->pool[calib_rows[c->row].memory], *device = &b->pool[ES_MEMORY_DEVICE];
+    pair->from = bench_next(way == ES_WAY_H2D || way == ES_WAY_H2H ? host : device, bytes);
+    pair->to = bench_next(way == ES_WAY_D2H || way == ES_WAY_H2H ? host : device, bytes);
+}
+
 static es_code queue_copies(calib_bench *b, const calib_case *c, void *ask, es_err *err)
 {
     bench_pair *pair = ask;
-    es_way way = calib_rows[c->row].way;
-    bench_pool *host = &b->pool[calib_rows[c->row].memory], *device = &b->pool[ES_MEMORY_DEVICE];
     uint32_t copies = calib_rows[c->row].op == CALIB_BATCH ? c->count : 1;
     es_code code = ES_OK;
     for (uint32_t i = 0; i < copies && code == ES_OK; i++) {
-        pair->from = bench_next(way == ES_WAY_H2D || way == ES_WAY_H2H ? host : device, c->bytes);
-        pair->to = bench_next(way == ES_WAY_D2H || way == ES_WAY_H2H ? host : device, c->bytes);
-        code = b->probe->copy(b->self, 0, way, pair->to, pair->from, c->bytes, err);
+        pair_next(b, c, c->bytes, pair);
+        code = b->probe->copy(b->self, 0, calib_rows[c->row].way, pair->to, pair->from, c->bytes, err);
     }
     return code;
+}
+
+/* All of them as one; the last is what is compared. */
+static es_code queue_whole(calib_bench *b, const calib_case *c, void *ask, es_err *err)
+{
+    bench_pair *pair = ask;
+    int64_t before = c->bytes * (c->count - 1);
+    pair_next(b, c, c->bytes * c->count, pair);
+    es_code code = b->probe->copy(b->self, 0, calib_rows[c->row].way, pair->to, pair->from, c->bytes * c->count, err);
+    pair->to += before;
+    pair->from += before;
+    return code;
+}
+
+static es_code queue_batch(calib_bench *b, const calib_case *c, void *ask, es_err *err)
+{
+    bench_pair *pair = ask;
+    void *to[ES_PROBE_BATCH];
+    const void *from[ES_PROBE_BATCH];
+    for (uint32_t i = 0; i < c->count; i++) {
+        pair_next(b, c, c->bytes, pair);
+        to[i] = pair->to;
+        from[i] = pair->from;
+    }
+    es_probe_batch batch = {calib_rows[c->row].which, calib_rows[c->row].way, to, from, c->bytes, c->count};
+    return b->probe->batch(b->self, 0, &batch, err);
 }
 
 static es_code perform_copy(calib_bench *b, const calib_case *c, bool whole, calib_sample *sample, es_err *err)
 {
     bench_pair last = {0};
-    es_code code = bench_timed(b, c, queue_copies, &last, sample, err);
+    int form = calib_rows[c->row].op == CALIB_BATCH ? calib_rows[c->row].which : ES_FORM_COPIES;
+    es_code code = bench_timed(b, c, form == ES_FORM_COPIES ? queue_copies : form == ES_FORM_WHOLE ? queue_whole : queue_batch, &last, sample, err);
     int64_t bytes = whole || c->bytes < BENCH_TAIL ? c->bytes : BENCH_TAIL;
     return code ? code : bench_compare(b, c, last.to, last.from, bytes, err);
 }
@@ -224,11 +284,32 @@ static es_code perform_alloc(calib_bench *b, const calib_case *c, calib_sample *
     return code;
 }
 
+static es_code perform_price(calib_bench *b, const calib_case *c, calib_sample *sample, es_err *err)
+{
+    const calib_row *row = &calib_rows[c->row];
+    es_time ns[ES_PRICED] = {0};
+    es_code code = b->probe->price(b->self, (es_price)row->which, c->bytes, ns, err);
+    sample->ns = sample->host_ns = ns[row->part] > 0 ? ns[row->part] : 0;
+    return code;
+}
+
+/* The weights are others each time, or always the same. */
 static es_code queue_expert(calib_bench *b, const calib_case *c, void *ask, es_err *err)
 {
+    const calib_row *row = &calib_rows[c->row];
+    bench_pool *pool = &b->pool[ES_MEMORY_DEVICE];
     (void)ask;
-    es_probe_expert expert = {bench_next(&b->pool[ES_MEMORY_DEVICE], c->bytes), CALIB_HIDDEN, CALIB_INTER, c->count};
+    es_probe_expert expert = {row->part ? pool->at : bench_next(pool, c->bytes), CALIB_HIDDEN, CALIB_INTER, c->count, row->which};
     return b->probe->expert(b->self, 0, &expert, err);
+}
+
+/* The first of its kind with nothing held, for what a library loads and chooses then may have to wait for the device. */
+static es_code perform_expert(calib_bench *b, const calib_case *c, bool first, calib_sample *sample, es_err *err)
+{
+    es_code code = first ? queue_expert(b, c, NULL, err) : ES_OK;
+    if (first && code == ES_OK)
+        code = b->probe->sync(b->self, err);
+    return code ? code : bench_timed(b, c, queue_expert, NULL, sample, err);
 }
 
 static es_code perform_disk(calib_bench *b, const calib_case *c, calib_sample *sample, es_err *err)
@@ -260,13 +341,18 @@ es_code bench_perform(calib_bench *b, const calib_case *c, bool whole, calib_sam
     switch (calib_rows[c->row].op) {
     case CALIB_COPY:
     case CALIB_BATCH:
+    case CALIB_SEEN:
         code = perform_copy(b, c, whole, sample, err);
         break;
     case CALIB_ALLOC:
         code = perform_alloc(b, c, sample, err);
         break;
     case CALIB_EXPERT:
-        code = bench_timed(b, c, queue_expert, NULL, sample, err);
+        code = perform_expert(b, c, whole, sample, err);
+        break;
+    case CALIB_PRICE:
+    case CALIB_LAUNCH:
+        code = perform_price(b, c, sample, err);
         break;
     case CALIB_READ:
     case CALIB_WRITE:

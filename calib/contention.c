@@ -38,7 +38,7 @@ static es_code queue_copy(calib_bench *b, unsigned stream, es_way way, int64_t b
 /* One token: what decoding does, and what reads most memory for its arithmetic. */
 static es_code queue_expert(calib_bench *b, unsigned stream, es_err *err)
 {
-    es_probe_expert expert = {bench_next(&b->pool[ES_MEMORY_DEVICE], 8LL * CALIB_HIDDEN * CALIB_INTER), CALIB_HIDDEN, CALIB_INTER, 1};
+    es_probe_expert expert = {bench_next(&b->pool[ES_MEMORY_DEVICE], 8LL * CALIB_HIDDEN * CALIB_INTER), CALIB_HIDDEN, CALIB_INTER, 1, ES_WEIGHTS_FP32};
     return b->probe->expert(b->self, stream, &expert, err);
 }
 
@@ -127,12 +127,23 @@ static es_code contention_ask(contention *m, calib_question question, uint32_t p
     return code;
 }
 
+/* The first expert of a stream with nothing held: what a library makes and loads then may have to wait for the device. */
+static es_code contention_warm(calib_bench *b, es_err *err)
+{
+    es_code code = queue_expert(b, 0, err);
+    if (code == ES_OK)
+        code = queue_expert(b, 1, err);
+    return code ? code : b->probe->sync(b->self, err);
+}
+
 es_code contention_measure(calib_bench *bench, int64_t bytes, uint32_t pairs, calib_samples *samples, es_err *err)
 {
     contention m = {.bench = bench, .bytes = bytes};
     es_code code = ES_OK;
     if (!bench->probe->hold || !(bench->facts.can & ES_PROBE_PINS))
         return ES_OK;
+    if (bench->facts.can & ES_PROBE_EXPERT)
+        code = contention_warm(bench, err);
     for (int q = CALIB_QUESTIONS; q-- > 0 && code == ES_OK;) {      /* experts first: how long one takes is needed by others */
         const contention_case *c = &contention_cases[q];
         if ((c->expert || c->beside == BESIDE_EXPERT) && !(bench->facts.can & ES_PROBE_EXPERT))

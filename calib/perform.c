@@ -232,7 +232,7 @@ static es_code row_gemm(perform *p, const es_action *row, es_err *err)
     int64_t inter = weights / hidden > PERFORM_WIDTH ? PERFORM_WIDTH : weights / hidden;
     for (uint32_t done = 0; done < row->tokens && code == ES_OK; done += PERFORM_TOKENS) {
         uint32_t tokens = row->tokens - done < PERFORM_TOKENS ? row->tokens - done : PERFORM_TOKENS;
-        es_probe_expert ask = {perform_at(p, ES_PLACE_DEVICE, row->slot), (uint32_t)hidden, (uint32_t)(inter ? inter : 1), tokens};
+        es_probe_expert ask = {perform_at(p, ES_PLACE_DEVICE, row->slot), (uint32_t)hidden, (uint32_t)(inter ? inter : 1), tokens, ES_WEIGHTS_FP32};
         code = p->probe->expert(p->self, perform_streams[ES_ACTION_GEMM], &ask, err);
     }
     return code;

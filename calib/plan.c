@@ -7,18 +7,79 @@
 #define KIB 1024LL
 #define MIB (1024 * KIB)
 
+#define PRICE(row, need, text, price, share) \
+    {row, CALIB_PRICE, ES_WAY_H2H, ES_MEMORY_PAGEABLE, need, text, price, share}
+#define LAUNCH(row, text, price, share) \
+    {row, CALIB_LAUNCH, ES_WAY_H2H, ES_MEMORY_PAGEABLE, ES_PROBE_LAUNCHES, text, price, share}
+#define EXPERT(row, need, text, weights, warm) \
+    {row, CALIB_EXPERT, ES_WAY_D2D, ES_MEMORY_DEVICE, need, text, weights, warm}
+
 const calib_row calib_rows[CALIB_ROWS] = {
-    {"pcie.h2d", CALIB_COPY, ES_WAY_H2D, ES_MEMORY_PINNED, ES_PROBE_PINS, "pinned host memory to the device"},
-    {"pcie.d2h", CALIB_COPY, ES_WAY_D2H, ES_MEMORY_PINNED, ES_PROBE_PINS, "the device to pinned host memory"},
-    {"pcie.pageable", CALIB_COPY, ES_WAY_H2D, ES_MEMORY_PAGEABLE, 0, "pageable host memory to the device"},
-    {"pcie.batch", CALIB_BATCH, ES_WAY_H2D, ES_MEMORY_PINNED, ES_PROBE_PINS, "several experts to the device, queued at once"},
-    {"device.read", CALIB_COPY, ES_WAY_D2D, ES_MEMORY_DEVICE, 0, "a copy within the device"},
-    {"device.alloc", CALIB_ALLOC, ES_WAY_D2D, ES_MEMORY_DEVICE, 0, "allocating device memory, first touch included"},
-    {"host.pin", CALIB_ALLOC, ES_WAY_H2H, ES_MEMORY_PINNED, ES_PROBE_LOCKS, "allocating pinned host memory"},
-    {"gpu.expert", CALIB_EXPERT, ES_WAY_D2D, ES_MEMORY_DEVICE, ES_PROBE_EXPERT, "computing one expert"},
-    {"disk.read", CALIB_READ, ES_WAY_H2H, ES_MEMORY_PAGEABLE, ES_PROBE_DISK, "reading the disk past the page cache"},
-    {"disk.write", CALIB_WRITE, ES_WAY_H2H, ES_MEMORY_PAGEABLE, ES_PROBE_DISK, "writing the disk, safe when it returns"},
+    {"pcie.h2d", CALIB_COPY, ES_WAY_H2D, ES_MEMORY_PINNED, ES_PROBE_PINS, "pinned host memory to the device", 0, 0},
+    {"pcie.d2h", CALIB_COPY, ES_WAY_D2H, ES_MEMORY_PINNED, ES_PROBE_PINS, "the device to pinned host memory", 0, 0},
+    {"pcie.pageable", CALIB_COPY, ES_WAY_H2D, ES_MEMORY_PAGEABLE, 0, "pageable host memory to the device", 0, 0},
+    {"pcie.batch", CALIB_BATCH, ES_WAY_H2D, ES_MEMORY_PINNED, ES_PROBE_PINS, "several experts to the device, queued at once", 0, 0},
+    {"device.read", CALIB_COPY, ES_WAY_D2D, ES_MEMORY_DEVICE, 0, "a copy within the device", 0, 0},
+    {"device.alloc", CALIB_ALLOC, ES_WAY_D2D, ES_MEMORY_DEVICE, 0, "allocating device memory, first touch included", 0, 0},
+    {"host.pin", CALIB_ALLOC, ES_WAY_H2H, ES_MEMORY_PINNED, ES_PROBE_LOCKS, "allocating pinned host memory", 0, 0},
+    {"gpu.expert", CALIB_EXPERT, ES_WAY_D2D, ES_MEMORY_DEVICE, ES_PROBE_EXPERT, "computing one expert", 0, 0},
+    {"disk.read", CALIB_READ, ES_WAY_H2H, ES_MEMORY_PAGEABLE, ES_PROBE_DISK, "reading the disk past the page cache", 0, 0},
+    {"disk.write", CALIB_WRITE, ES_WAY_H2H, ES_MEMORY_PAGEABLE, ES_PROBE_DISK, "writing the disk, safe when it returns", 0, 0},
+
+    {"pcie.h2d_portable", CALIB_COPY, ES_WAY_H2D, ES_MEMORY_PORTABLE, ES_PROBE_FLAVOURS, "memory pinned for every device to the device", 0, 0},
+    {"pcie.h2d_combined", CALIB_COPY, ES_WAY_H2D, ES_MEMORY_COMBINED, ES_PROBE_FLAVOURS, "write-combined pinned memory to the device", 0, 0},
+    {"pcie.h2d_registered", CALIB_COPY, ES_WAY_H2D, ES_MEMORY_REGISTERED, ES_PROBE_FLAVOURS, "memory of malloc, registered, to the device", 0, 0},
+    {"pcie.h2d_mapped", CALIB_COPY, ES_WAY_H2D, ES_MEMORY_MAPPED, ES_PROBE_FLAVOURS, "memory of mmap, registered, to the device", 0, 0},
+    {"pcie.d2h_registered", CALIB_COPY, ES_WAY_D2H, ES_MEMORY_REGISTERED, ES_PROBE_FLAVOURS, "the device to memory of malloc, registered", 0, 0},
+    {"pcie.pageable_d2h", CALIB_COPY, ES_WAY_D2H, ES_MEMORY_PAGEABLE, ES_PROBE_FLAVOURS, "the device to pageable host memory", 0, 0},
+    {"pcie.h2d_host", CALIB_SEEN, ES_WAY_H2D, ES_MEMORY_PINNED, ES_PROBE_PINS | ES_PROBE_LAUNCHES, "pinned host memory to the device, from the call until it is known to be done", 0, 0},
+    {"pcie.d2h_host", CALIB_SEEN, ES_WAY_D2H, ES_MEMORY_PINNED, ES_PROBE_PINS | ES_PROBE_LAUNCHES, "the device to pinned host memory, from the call until it is known to be done", 0, 0},
+
+    {"pcie.batch_whole", CALIB_BATCH, ES_WAY_H2D, ES_MEMORY_PINNED, ES_PROBE_PINS, "several experts that lie side by side, as one copy", ES_FORM_WHOLE, 0},
+    {"pcie.batch_call", CALIB_BATCH, ES_WAY_H2D, ES_MEMORY_PINNED, ES_PROBE_PINS | ES_PROBE_BATCH_CALL, "several experts by one call for batches", ES_FORM_CALL, 0},
+    {"pcie.batch_gather", CALIB_BATCH, ES_WAY_H2D, ES_MEMORY_PINNED, ES_PROBE_PINS | ES_PROBE_GATHER, "several experts by a kernel that reads the host's memory", ES_FORM_GATHER, 0},
+
+    PRICE("device.take", ES_PROBE_PRICES, "memory of the device", ES_PRICE_DEVICE, ES_PRICED_TAKE),
+    PRICE("device.give", ES_PROBE_PRICES, "giving back memory of the device", ES_PRICE_DEVICE, ES_PRICED_GIVE),
+    PRICE("device_pending.take", ES_PROBE_PRICES | ES_PROBE_PENDING, "memory of the device while a kernel of 2 ms runs", ES_PRICE_DEVICE_PENDING, ES_PRICED_TAKE),
+    PRICE("device_pending.give", ES_PROBE_PRICES | ES_PROBE_PENDING, "giving it back while a kernel of 2 ms runs", ES_PRICE_DEVICE_PENDING, ES_PRICED_GIVE),
+    PRICE("pool_kept.take", ES_PROBE_POOLS, "memory of a pool that has it", ES_PRICE_POOL_KEPT, ES_PRICED_TAKE),
+    PRICE("pool_kept.give", ES_PROBE_POOLS, "giving it back to the pool, and waiting", ES_PRICE_POOL_KEPT, ES_PRICED_GIVE),
+    PRICE("pool_kept.stream", ES_PROBE_POOLS, "both, on the device", ES_PRICE_POOL_KEPT, ES_PRICED_STREAM),
+    PRICE("pool_returned.take", ES_PROBE_POOLS, "memory of a pool that has to ask for it", ES_PRICE_POOL_RETURNED, ES_PRICED_TAKE),
+    PRICE("pool_returned.give", ES_PROBE_POOLS, "giving it back to a pool that returns it, and waiting", ES_PRICE_POOL_RETURNED, ES_PRICED_GIVE),
+    PRICE("pinned.take", ES_PROBE_PRICES, "pinned memory of the host", ES_PRICE_PINNED, ES_PRICED_TAKE),
+    PRICE("pinned.give", ES_PROBE_PRICES, "giving back pinned memory", ES_PRICE_PINNED, ES_PRICED_GIVE),
+    PRICE("registered.take", ES_PROBE_PRICES | ES_PROBE_FLAVOURS, "registering memory that is there", ES_PRICE_REGISTERED, ES_PRICED_TAKE),
+    PRICE("registered.give", ES_PROBE_PRICES | ES_PROBE_FLAVOURS, "unregistering it", ES_PRICE_REGISTERED, ES_PRICED_GIVE),
+
+    LAUNCH("launch.latency", "a kernel that does nothing, until it is known to be done", ES_PRICE_LAUNCH, ES_PRICED_TAKE),
+    LAUNCH("launch.queued", "one of 1000 such kernels", ES_PRICE_QUEUED, ES_PRICED_TAKE),
+    LAUNCH("launch.issue", "the host's part of one of 1000", ES_PRICE_QUEUED, ES_PRICED_GIVE),
+    LAUNCH("launch.replay", "one of 1000 in a graph", ES_PRICE_REPLAY, ES_PRICED_TAKE),
+
+    EXPERT("gpu_bf16.cold", ES_PROBE_BF16, "an expert in bf16", ES_WEIGHTS_BF16, 0),
+    EXPERT("gpu_bf16.warm", ES_PROBE_BF16, "an expert in bf16 that was used just before", ES_WEIGHTS_BF16, 1),
+    EXPERT("gpu_int8.cold", ES_PROBE_INT8, "an expert in 8 bits", ES_WEIGHTS_INT8, 0),
+    EXPERT("gpu_int8.warm", ES_PROBE_INT8, "an expert in 8 bits that was used just before", ES_WEIGHTS_INT8, 1),
+    EXPERT("gpu_int4.cold", ES_PROBE_INT4, "an expert in 4 bits", ES_WEIGHTS_INT4, 0),
+    EXPERT("gpu_int4.warm", ES_PROBE_INT4, "an expert in 4 bits that was used just before", ES_WEIGHTS_INT4, 1),
 };
+
+int64_t calib_expert_bytes(int precision)
+{
+    int64_t matrix = (int64_t)CALIB_HIDDEN * CALIB_INTER;
+    switch (precision) {
+    case ES_WEIGHTS_BF16:
+        return 3 * matrix * 2;
+    case ES_WEIGHTS_INT8:
+        return 3 * matrix;
+    case ES_WEIGHTS_INT4:
+        return 3 * matrix / 2 + 3 * matrix / 128 * 2;
+    default:
+        return 2 * matrix * 4;
+    }
+}
 
 const calib_row *calib_row_find(const char *name)
 {
@@ -49,13 +110,17 @@ static int sizes_order(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* From `least` to `most`, and the experts between them; ascending, each once, multiples of 4096 where `paged`. */
-static void sizes_make(plan_sizes *sizes, const calib_ask *ask, int64_t least, int64_t most, bool paged)
+typedef enum plan_grid { PLAN_FINE, PLAN_PAGED, PLAN_TWOS, PLAN_FOURS } plan_grid;
+
+/* From `least` to `most`, and the experts between them; ascending, each once. FINE: 2^k and 1.5 * 2^k; PAGED: these, as multiples of
+ * 4096; TWOS: 2^k; FOURS: 4^k, of what is dear. */
+static void sizes_make(plan_sizes *sizes, const calib_ask *ask, int64_t least, int64_t most, plan_grid grid)
 {
+    bool paged = grid == PLAN_PAGED, halves = !ask->quick && grid <= PLAN_PAGED;
     *sizes = (plan_sizes){0};
-    for (int64_t n = least; n <= most; n *= 2) {
+    for (int64_t n = least; n <= most; n *= grid == PLAN_FOURS ? 4 : 2) {
         sizes_add(sizes, n);
-        if (!ask->quick && n + n / 2 <= most)
+        if (halves && n + n / 2 <= most)
             sizes_add(sizes, n + n / 2);
     }
     for (size_t i = 0; i < ask->experts; i++) {
@@ -95,24 +160,28 @@ static void writer_sizes(plan_writer *w, size_t row, uint32_t count, const plan_
         writer_add(w, row, count, sizes->at[i]);
 }
 
-/* One expert in batches, as an engine that fetches all misses of a layer at once would. */
+/* One expert in batches, as an engine that fetches all misses of a layer at once would; and pieces as small as their scales are, where
+ * calls for batches were slow below 28 KiB (github.com/vllm-project/vllm issue 42212). */
 static void writer_batch(plan_writer *w, size_t row, const calib_ask *ask, int64_t most)
 {
-    static const uint32_t counts[] = {1, 4, 10, 20};
-    static const int64_t bytes[] = {64 * KIB, 1 * MIB, 9 * MIB};
+    static const uint32_t counts[] = {1, 4, 10, 20, 64};
+    static const int64_t bytes[] = {4 * KIB, 16 * KIB, 24 * KIB, 32 * KIB, 64 * KIB, 256 * KIB, 1 * MIB, 9 * MIB};
     for (size_t c = 0; c < sizeof counts / sizeof *counts; c++)
-        for (size_t b = 0; b < sizeof bytes / sizeof *bytes; b++)
-            if (counts[c] * bytes[b] <= most && !(ask->quick && counts[c] == 10))
+        for (size_t b = 0; b < sizeof bytes / sizeof *bytes; b++) {
+            bool quick = counts[c] != 10 && counts[c] != 64 && (bytes[b] == 64 * KIB || bytes[b] >= MIB);
+            if (counts[c] * bytes[b] <= most && (quick || !ask->quick))
                 writer_add(w, row, counts[c], bytes[b]);
+        }
 }
 
 static void writer_expert(plan_writer *w, size_t row, const calib_ask *ask)
 {
     uint32_t most = ask->quick ? 64 : 256;
+    int64_t bytes = calib_expert_bytes(calib_rows[row].which);
     for (uint32_t tokens = 1; tokens <= most; tokens *= 2) {
-        writer_add(w, row, tokens, 2LL * CALIB_HIDDEN * CALIB_INTER * 4);
+        writer_add(w, row, tokens, bytes);
         if (tokens > 1 && !ask->quick && tokens + tokens / 2 <= most)
-            writer_add(w, row, tokens + tokens / 2, 2LL * CALIB_HIDDEN * CALIB_INTER * 4);
+            writer_add(w, row, tokens + tokens / 2, bytes);
     }
 }
 
@@ -120,10 +189,16 @@ static void writer_disk(plan_writer *w, size_t row, const calib_ask *ask, bool q
 {
     static const uint32_t depths[] = {1, 2, 4, 8, 16, 32};
     plan_sizes sizes;
-    sizes_make(&sizes, ask, 128 * KIB, most < 32 * MIB ? most : 32 * MIB, true);
+    sizes_make(&sizes, ask, 128 * KIB, most < 32 * MIB ? most : 32 * MIB, PLAN_PAGED);
     for (size_t d = 0; d < (queues ? sizeof depths / sizeof *depths : 1); d++)
         if (!ask->quick || depths[d] == 1 || depths[d] == 8)
             writer_sizes(w, row, depths[d], &sizes);
+}
+
+/* A kind of memory that is compared with plain pinned memory: fewer sizes do, and smaller pools. */
+static bool plan_flavoured(const calib_row *row)
+{
+    return (row->needs & ES_PROBE_FLAVOURS) && row->op == CALIB_COPY;
 }
 
 static void writer_row(plan_writer *w, size_t row, const calib_ask *ask, const es_probe_facts *facts, int64_t most)
@@ -134,14 +209,25 @@ static void writer_row(plan_writer *w, size_t row, const calib_ask *ask, const e
         return;
     switch (r->op) {
     case CALIB_COPY:
-        sizes_make(&sizes, ask, 4 * KIB, most, false);
+        sizes_make(&sizes, ask, 4 * KIB, plan_flavoured(r) ? most / 4 : most, plan_flavoured(r) ? PLAN_TWOS : PLAN_FINE);
         writer_sizes(w, row, 1, &sizes);
+        break;
+    case CALIB_SEEN:
+        sizes_make(&sizes, ask, 4 * KIB, most / 4, PLAN_TWOS);
+        writer_sizes(w, row, 1, &sizes);
+        break;
+    case CALIB_PRICE:
+        sizes_make(&sizes, ask, 64 * KIB, most, PLAN_FOURS);
+        writer_sizes(w, row, 1, &sizes);
+        break;
+    case CALIB_LAUNCH:
+        writer_add(w, row, 1, 1);
         break;
     case CALIB_BATCH:
         writer_batch(w, row, ask, most);
         break;
     case CALIB_ALLOC:
-        sizes_make(&sizes, ask, 64 * KIB, most < 64 * MIB ? most : 64 * MIB, false);
+        sizes_make(&sizes, ask, 64 * KIB, most < 64 * MIB ? most : 64 * MIB, PLAN_FINE);
         writer_sizes(w, row, 1, &sizes);
         break;
     case CALIB_EXPERT:
@@ -156,8 +242,8 @@ static void writer_row(plan_writer *w, size_t row, const calib_ask *ask, const e
 
 es_code calib_plan_make(calib_plan *plan, const calib_ask *ask, const es_probe_facts *facts, es_arena *arena, es_err *err)
 {
-    /* Three pools of three copies each and what is compared have to fit beside each other. */
-    int64_t most = ask->most ? ask->most : ask->quick ? 16 * MIB : 256 * MIB, fits = facts->memory_bytes / 12;
+    /* Three pools of three copies each and what is compared have to fit beside each other, and pools of a quarter for other kinds. */
+    int64_t most = ask->most ? ask->most : ask->quick ? 16 * MIB : 256 * MIB, fits = facts->memory_bytes / (facts->can & ES_PROBE_FLAVOURS ? 16 : 12);
     if (most > fits)
         most = fits;
     if (most < 64 * KIB)

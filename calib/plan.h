@@ -12,7 +12,10 @@ typedef enum calib_op {
     CALIB_BATCH,                /* `count` copies of `bytes` each, queued at once */
     CALIB_ALLOC,                /* allocation and first touch */
     CALIB_EXPERT,               /* `count` tokens through one expert */
-    CALIB_READ, CALIB_WRITE     /* `bytes` from or to the disk, `count` requests at a time */
+    CALIB_READ, CALIB_WRITE,    /* `bytes` from or to the disk, `count` requests at a time */
+    CALIB_SEEN,                 /* one copy, as the host sees it: from the call until it is known to be done */
+    CALIB_PRICE,                /* getting `bytes`, or giving them back */
+    CALIB_LAUNCH                /* starting a kernel */
 } calib_op;
 
 typedef struct calib_row {      /* a constant: plan.c has all of them */
@@ -22,6 +25,8 @@ typedef struct calib_row {      /* a constant: plan.c has all of them */
     es_memory memory;           /* of the host's side of a copy; what is allocated */
     unsigned needs;             /* ES_PROBE_ bits */
     const char *what;           /* for people */
+    int which;                  /* es_form of a batch, es_weights of an expert, es_price */
+    int part;                   /* ES_PRICED_ of a price; of an expert 1: its weights were used just before */
 } calib_row;
 
 typedef struct calib_case {
@@ -45,9 +50,12 @@ typedef struct calib_plan {
     es_stream shuffle;
 } calib_plan;
 
-enum { CALIB_ROWS = 10 };
+enum { CALIB_ROWS = 44 };
 extern const calib_row calib_rows[CALIB_ROWS];
-enum { CALIB_HIDDEN = 2048, CALIB_INTER = 768 };        /* the expert that is computed: Qwen3-30B-A3B's, without its gate */
+enum { CALIB_HIDDEN = 2048, CALIB_INTER = 768 };        /* the expert that is computed: Qwen3-30B-A3B's, in FP32 without its gate */
+
+/* Of that expert's weights in an es_weights, scales included. */
+int64_t calib_expert_bytes(int precision);
 
 /* The row of that name; NULL when there is none. */
 const calib_row *calib_row_find(const char *name);

@@ -9,6 +9,7 @@
 #include "calib/batch.h"
 #include "calib/contention.h"
 #include "calib/fit.h"
+#include "calib/report_tables.h"
 #include "calib/save.h"
 #include "calib/solve.h"
 #include "models/profile.h"
@@ -298,8 +299,8 @@ static es_code report_expert(report *r, size_t row, es_err *err)
     add_quantity(object, "per_token", (double)es_ns_round(each), ES_UNIT_TIME);
     es_json_add_text(object, "provenance", "measured");
     es_json_add_text(object, "source", r->source.at);
-    snprintf(note, sizeof note, "An expert of %d x %d weights, 4 bytes each. Rate: %.0f token; the line through %.0f and %.0f tokens.", CALIB_HIDDEN, 2 * CALIB_INTER,
-        first->bytes, middle->bytes, last->bytes);
+    snprintf(note, sizeof note, "An expert of %d x %d, %s. Rate: %.0f token; the line through %.0f and %.0f tokens.", CALIB_HIDDEN, CALIB_INTER,
+        calib_rows[row].which == ES_WEIGHTS_FP32 ? "up and down, 4 bytes a weight" : "gate, up and down", first->bytes, middle->bytes, last->bytes);
     es_json_add_text(object, "note", note);
     r->kept++;
     return ES_OK;
@@ -352,6 +353,7 @@ static es_code report_row(report *r, size_t row, es_err *err)
     switch (calib_rows[row].op) {
     case CALIB_COPY:
     case CALIB_ALLOC:
+    case CALIB_SEEN:
         return report_copy(r, row, &flow, err);
     case CALIB_READ:
     case CALIB_WRITE:
@@ -359,10 +361,14 @@ static es_code report_row(report *r, size_t row, es_err *err)
             report_depths(r, row, flow);
         return code;
     case CALIB_BATCH:
-        report_batch(r, row);
+        if (calib_rows[row].which == ES_FORM_COPIES)
+            report_batch(r, row);
         return ES_OK;
     case CALIB_EXPERT:
-        return report_expert(r, row, err);
+        return calib_rows[row].part ? ES_OK : report_expert(r, row, err);
+    case CALIB_PRICE:
+    case CALIB_LAUNCH:
+        return ES_OK;           /* tables, of all rows at once */
     }
     return code;
 }
@@ -398,6 +404,7 @@ es_code calib_report(const calib_samples *samples, const report_ask *ask, es_jso
     es_code code = r.links && r.compute && !r.source.failed ? ES_OK : es_err_nomem(err, "a profile");
     for (size_t row = 0; row < CALIB_ROWS && code == ES_OK; row++)
         code = report_row(&r, row, err);
+    report_tables(samples, machine, &r.arena);
     report_sharing(&r);
     if (code == ES_OK && r.kept == 0)
         code = es_err_set(err, ES_ECHECK, "no row could be fitted: %s", told->at ? told->at : "there are no samples");

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "models/profile_tables.h"
 #include "sim/base/text.h"
 
 /* What each kind of link can carry in one direction, after line coding and before protocol.
@@ -27,12 +28,19 @@ static const struct {
 /* A channel of memory is 64 bits wide. */
 #define CHANNEL_BYTES 8.0
 
-static const char *const flow_names[] = { "h2d", "d2h", "pageable", "read", "write", "hot", "alloc", "pin" };
+static const char *const flow_names[] = {
+    "h2d", "d2h", "pageable", "read", "write", "hot", "alloc", "pin", "h2d_portable", "h2d_combined", "h2d_registered", "h2d_mapped",
+    "d2h_registered", "pageable_d2h", "h2d_host", "d2h_host",
+};
 #define FLOWS (sizeof flow_names / sizeof flow_names[0])
+
+static const char *const table_names[] = { "alloc", "batches", "gemm", "launch", "contention" };
+#define PROFILE_TABLES (sizeof table_names / sizeof table_names[0])
 
 typedef struct profile_fields {
     es_profile profile;
-    const es_json *links, *environment, *compute;
+    const es_json *links, *environment, *compute, *skipped;
+    const es_json *table[PROFILE_TABLES];   /* in the order of table_names */
     const char *schema;
 } profile_fields;
 
@@ -48,7 +56,7 @@ typedef struct unit_fields {
 
 typedef struct flow_fields {
     es_flow flow;
-    const es_json *points, *fit, *slowed_by;
+    const es_json *points, *fit, *slowed_by, *waits;
 } flow_fields;
 
 static const char *const provenance_names[] = { "unstated", "measured", "reported", "theoretical", NULL };
@@ -59,6 +67,8 @@ static const char *const discipline_names[] = { "unstated", "fifo", "shared", NU
     { .name = word, .type = ES_OPT_ENUM, .offset = offsetof(owner, field), .choices = provenance_names, .help = text }
 #define TEXT(word, owner, field, text) { .name = word, .type = ES_OPT_TEXT, .offset = offsetof(owner, field), .help = text }
 
+#define TABLE(i, word, text) { .name = word, .type = ES_OPT_JSON, .offset = offsetof(profile_fields, table[i]), .help = text }
+
 const es_option es_profile_options[] = {
     { .name = "name", .type = ES_OPT_TEXT, .offset = offsetof(profile_fields, profile.name), .required = true, .help = "The machine." },
     TEXT("description", profile_fields, profile.description, "What it is and where its numbers come from."),
@@ -66,6 +76,12 @@ const es_option es_profile_options[] = {
     { .name = "compute", .type = ES_OPT_JSON, .offset = offsetof(profile_fields, compute), .help = "What computes experts, by name." },
     TEXT("schema", profile_fields, schema, "Of a calibration: how it was written, \"" ES_PROFILE_SCHEMA "\"."),
     { .name = "environment", .type = ES_OPT_JSON, .offset = offsetof(profile_fields, environment), .help = "Of a calibration: what the machine was like." },
+    TABLE(0, "alloc", "Of a calibration: what memory costs to get and to give back, by kind and size."),
+    TABLE(1, "batches", "Of a calibration: several copies at once, by form, count and size, and the terms of LogGP."),
+    TABLE(2, "gemm", "Of a calibration: an expert's time by precision and tokens, its weights cold or just used."),
+    TABLE(3, "launch", "Of a calibration: what starting kernels costs."),
+    TABLE(4, "contention", "Of a calibration: times of things alone and beside others."),
+    { .name = "skipped", .type = ES_OPT_JSON, .offset = offsetof(profile_fields, skipped), .help = "Of a calibration: what was not measured, and why." },
     { 0 },
 };
 
@@ -91,6 +107,14 @@ const es_option es_profile_link_options[] = {
     FLOW(5, "hot", "Reading once the device is hot and throttles."),
     FLOW(6, "alloc", "Allocating memory, first touch included."),
     FLOW(7, "pin", "Allocating pinned memory."),
+    FLOW(8, "h2d_portable", "Memory pinned for every device to the device."),
+    FLOW(9, "h2d_combined", "Write-combined pinned memory to the device."),
+    FLOW(10, "h2d_registered", "Memory that was pinned after the fact to the device."),
+    FLOW(11, "h2d_mapped", "The same of mapped memory."),
+    FLOW(12, "d2h_registered", "The device to memory that was pinned after the fact."),
+    FLOW(13, "pageable_d2h", "The device to pageable host memory."),
+    FLOW(14, "h2d_host", "As h2d, as the host sees it: from the call until it is known to be done."),
+    FLOW(15, "d2h_host", "As d2h, as the host sees it."),
     { 0 },
 };
 
@@ -119,6 +143,8 @@ const es_option es_flow_options[] = {
     { .name = "fit", .type = ES_OPT_JSON, .offset = offsetof(flow_fields, fit), .help = "Of a calibration: the curve, its errors and the noise around it." },
     { .name = "discipline", .type = ES_OPT_ENUM, .offset = offsetof(flow_fields, flow.discipline), .choices = discipline_names,
       .help = "Copies at once: one after another (fifo) or at a share of the rate each (shared)." },
+    { .name = "waits", .type = ES_OPT_JSON, .offset = offsetof(flow_fields, waits),
+      .help = "Of a calibration: does a small copy wait for a large one {behind: it, first: queued before it, across: it goes the other way, chunked: the large one is in pieces, spaced: with work between them}?" },
     { .name = "slowed_by", .type = ES_OPT_JSON, .offset = offsetof(flow_fields, slowed_by),
       .help = "Rate while something else runs: {\"pcie.d2h\": 0.8, \"gpu\": 0.9}." },
     TEXT("note", flow_fields, flow.note, "What else one should know."),
@@ -277,6 +303,8 @@ static es_code flow_read(es_flow *out, const es_json *object, const es_link *lin
         es_err_at(err, "fit");
     if (code == ES_OK && (code = slowed_read(&flow->slowed, &flow->slowdowns, f.slowed_by, arena, err)) != ES_OK)
         es_err_at(err, "slowed_by");
+    if (code == ES_OK && (code = es_profile_waits_check(f.waits, err)) != ES_OK)
+        es_err_at(err, "waits");
     if (code == ES_OK) {
         *out = *flow;
         return ES_OK;
@@ -387,6 +415,9 @@ es_code es_profile_parse(es_profile *profile, const es_json *machine, const char
         es_err_at(err, "compute");
         return code;
     }
+    for (size_t i = 0; i < PROFILE_TABLES; i++)
+        if ((code = es_profile_table_check(f.table[i], arena, err)) != ES_OK)
+            return es_err_at(err, "%s", table_names[i]);
     *profile = f.profile;
     return ES_OK;
 }

@@ -1,7 +1,7 @@
-/* Probe: a machine that can be measured. It has memory of three kinds, streams on which copies and experts run one after
+/* Probe: a machine that can be measured. It has memory of several kinds, streams on which copies and experts run one after
  * another, events that stamp a stream, a disk, and a clock. What is measured when is decided by calib/; a probe only does it.
  *
- * Streams work by themselves: copy, record and expert only queue, sync waits until all streams are empty. Copies of one
+ * Streams work by themselves: copy, batch, record and expert only queue, sync waits until all streams are empty. Copies of one
  * way share an engine (or not: that is what the discipline probe asks), and a stream is used for one way at a time.
  * `init` opens the machine, `fini` gives everything back, also after an `init` that failed. Exit codes: ES_EDEVICE when the machine, its driver or a library
  * is absent or was lost; what a machine merely cannot do stands in `can`, and nobody asks for it. */
@@ -15,6 +15,10 @@ typedef enum es_memory {
     ES_MEMORY_PAGEABLE,         /* of the host, written once so that its pages are there */
     ES_MEMORY_PINNED,           /* of the host, never paged out: what a copy engine reads by itself */
     ES_MEMORY_DEVICE,
+    ES_MEMORY_PORTABLE,         /* ES_PROBE_FLAVOURS: pinned for every device; */
+    ES_MEMORY_COMBINED,         /* write-combined, slow for the host to read; */
+    ES_MEMORY_REGISTERED,       /* pageable memory of malloc, pinned after the fact; */
+    ES_MEMORY_MAPPED,           /* the same of mmap */
     ES_MEMORIES
 } es_memory;
 
@@ -25,10 +29,19 @@ enum {                          /* what a probe can do */
     ES_PROBE_EXPERT = 2u,       /* computes an expert */
     ES_PROBE_DISK = 4u,         /* reads and writes past the page cache, one block at a time */
     ES_PROBE_DISK_QUEUE = 8u,   /* and several blocks at a time */
-    ES_PROBE_LOCKS = 16u        /* pinning has a price that can be timed */
+    ES_PROBE_LOCKS = 16u,       /* pinning has a price that can be timed */
+    ES_PROBE_FLAVOURS = 32u,    /* the kinds of memory behind ES_MEMORY_DEVICE */
+    ES_PROBE_BATCH_CALL = 64u,  /* `batch` by a call that takes many copies */
+    ES_PROBE_GATHER = 128u,     /* `batch` by a kernel that reads the host's memory */
+    ES_PROBE_PRICES = 256u,     /* `price` of memory */
+    ES_PROBE_POOLS = 512u,      /* `price` of memory from a pool, in the order of a stream */
+    ES_PROBE_PENDING = 1024u,   /* `price` of memory while a kernel runs */
+    ES_PROBE_LAUNCHES = 2048u,  /* `price` of starting kernels */
+    ES_PROBE_BF16 = 4096u, ES_PROBE_INT8 = 8192u, ES_PROBE_INT4 = 16384u,      /* `expert` in these */
+    ES_PROBE_MIXES = 32768u     /* a stream takes copies of any way and experts, in their order */
 };
 
-enum { ES_PROBE_STREAMS = 6, ES_PROBE_EVENTS = 160, ES_PROBE_DEPTH = 32 };
+enum { ES_PROBE_STREAMS = 8, ES_PROBE_EVENTS = 160, ES_PROBE_DEPTH = 32 };
 
 typedef struct es_probe_facts {
     unsigned can;               /* ES_PROBE_ bits */
@@ -37,10 +50,49 @@ typedef struct es_probe_facts {
     const char *device;         /* lives as long as the probe */
 } es_probe_facts;
 
-typedef struct es_probe_expert { /* up and down projection of one expert, or as many weights in another order */
-    const void *weights;        /* device memory, 2 * hidden * inter weights of 4 bytes */
+typedef enum es_weights { ES_WEIGHTS_FP32, ES_WEIGHTS_BF16, ES_WEIGHTS_INT8, ES_WEIGHTS_INT4, ES_WEIGHTS } es_weights;
+
+typedef struct es_probe_expert { /* one expert, or as many weights in another order */
+    /* Device memory. FP32: up and down projection, 2 * hidden * inter weights of 4 bytes. Others: gate, up and down, 3 * hidden * inter
+     * weights of 2, 1 and a half byte; behind those of INT4 a scale of 2 bytes for each 128 of them. */
+    const void *weights;
     uint32_t hidden, inter, tokens;
+    int precision;              /* es_weights; what is not FP32 needs its ES_PROBE_ bit */
 } es_probe_expert;
+
+typedef enum es_form {          /* ways to move several objects at once */
+    ES_FORM_COPIES,             /* a copy each: `copy` does it */
+    ES_FORM_WHOLE,              /* one copy, as they lie side by side: `copy`, too */
+    ES_FORM_CALL,               /* one call that takes them all */
+    ES_FORM_GATHER,             /* a kernel that reads them where they are */
+    ES_FORMS
+} es_form;
+
+enum { ES_PROBE_BATCH = 64 };   /* objects of a batch, at most: a held queue is finite */
+
+typedef struct es_probe_batch {
+    int form;                   /* es_form: CALL or GATHER */
+    es_way way;                 /* GATHER: ES_WAY_H2D */
+    void *const *to;            /* [count], aligned to 16 */
+    const void *const *from;
+    int64_t bytes;              /* of each */
+    uint32_t count;             /* 1 .. ES_PROBE_BATCH */
+} es_probe_batch;
+
+typedef enum es_price {         /* what is timed by the host's clock and has no queue of its own */
+    ES_PRICE_DEVICE,            /* memory of the device, nothing else going on */
+    ES_PRICE_DEVICE_PENDING,    /* the same while a kernel of 2 ms runs */
+    ES_PRICE_POOL_KEPT,         /* from a pool that keeps what is given back */
+    ES_PRICE_POOL_RETURNED,     /* from one that returns it to the system whenever somebody waits */
+    ES_PRICE_PINNED,            /* pinned memory of the host */
+    ES_PRICE_REGISTERED,        /* pinning memory that is there */
+    ES_PRICE_LAUNCH,            /* one kernel, until it is known to be done */
+    ES_PRICE_QUEUED,            /* one of many kernels queued; give: of it, what the host does */
+    ES_PRICE_REPLAY,            /* one of as many kernels of a graph */
+    ES_PRICES
+} es_price;
+
+enum { ES_PRICED_TAKE, ES_PRICED_GIVE, ES_PRICED_STREAM, ES_PRICED };      /* getting, giving back, what both take on the device */
 
 typedef struct es_probe_io {
     bool write;
@@ -73,6 +125,11 @@ typedef struct es_probe {
     es_code (*wait)(void *self, unsigned stream, unsigned event, es_err *err);
     /* The same as `disk`, but queued on a stream, so that it runs while others do; at most ES_PROBE_EVENTS between two syncs. NULL: cannot. */
     es_code (*queue_disk)(void *self, unsigned stream, const es_probe_io *io, es_err *err);
+    es_code (*batch)(void *self, unsigned stream, const es_probe_batch *ask, es_err *err);  /* only queues, as copy does */
+    /* Times it once, streams empty before and after; what does not apply is -1. Not between hold and go. */
+    es_code (*price)(void *self, es_price what, int64_t bytes, es_time ns[ES_PRICED], es_err *err);
+    /* Why a bit of `can` is not set, for people; NULL: such machines never have it. May be NULL itself. Lives as long as the probe. */
+    const char *(*why)(void *self, unsigned bit);
 } es_probe;
 
 #endif

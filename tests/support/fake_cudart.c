@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <cuda_runtime_api.h>
+#define ES_CUDA_DECLARE
+#include "calib/cuda_api.h"
 
 enum { STREAMS = 16, EVENTS = 256, JOBS = 4096 };
 
@@ -17,7 +18,7 @@ typedef struct job {
     enum { COPY, RECORD, WAIT, CALL } kind;
     struct CUstream_st *stream;
     struct CUevent_st *event;
-    enum cudaMemcpyKind way;
+    int way;
     void *to;
     const void *from;
     size_t bytes;
@@ -78,13 +79,13 @@ static void drain(void)
 
 cudaError_t cudaRuntimeGetVersion(int *version)
 {
-    *version = getenv("FAKE_CUDART") && strcmp(getenv("FAKE_CUDART"), "old") == 0 ? 11080 : CUDART_VERSION;
+    *version = getenv("FAKE_CUDART") && strcmp(getenv("FAKE_CUDART"), "old") == 0 ? 11080 : 13000;
     return cudaSuccess;
 }
 
 cudaError_t cudaDriverGetVersion(int *version)
 {
-    *version = fails("driver", 0) ? 0 : CUDART_VERSION;
+    *version = fails("driver", 0) ? 0 : 13000;
     return cudaSuccess;
 }
 
@@ -93,6 +94,8 @@ cudaError_t cudaGetDeviceCount(int *count)
     allocations = copies = 0;
     if (fails("driver", 0))
         return cudaErrorInsufficientDriver;     /* as the real one: the count stays what it was */
+    if (fails("stub", 0))
+        return cudaErrorStubLibrary;
     if (fails("none", 0))
         return cudaErrorNoDevice;
     *count = 1;
@@ -103,6 +106,7 @@ const char *cudaGetErrorString(cudaError_t error)
 {
     switch (error) {
     case cudaErrorInsufficientDriver: return "CUDA driver version is insufficient for CUDA runtime version";
+    case cudaErrorStubLibrary: return "CUDA driver is a stub library";
     case cudaErrorNoDevice: return "no CUDA-capable device is detected";
     case cudaErrorMemoryAllocation: return "out of memory";
     case cudaErrorDevicesUnavailable: return "CUDA-capable device(s) is/are busy or unavailable";
@@ -115,10 +119,10 @@ cudaError_t cudaSetDevice(int device)
     return device == 0 ? cudaSuccess : cudaErrorInvalidDevice;
 }
 
-cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, int device)
+cudaError_t cudaDeviceGetAttribute(int *value, int attribute, int device)
 {
     (void)device;
-    *value = attribute == cudaDevAttrL2CacheSize ? 1 << 20 : 0;
+    *value = attribute == cudaDevAttrL2CacheSize ? 1 << 20 : attribute == cudaDevAttrHostNumaId ? -1 : 1;
     return cudaSuccess;
 }
 
@@ -216,7 +220,7 @@ cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to)
     return cudaSuccess;
 }
 
-cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind way, cudaStream_t stream)
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, int way, cudaStream_t stream)
 {
     if (fails("lost", ++copies))
         return cudaErrorDevicesUnavailable;

@@ -3,17 +3,34 @@
 #include "calib/bench.h"
 #include "calib/contention.h"
 #include "calib/fit.h"
+#include "calib/report_tables.h"
+#include "models/profile_tables.h"
 #include "tests/support/calib_kit.h"
 
 extern const es_probe es_probe_cuda;
 
 /* Without a disk: its times are real ones, and take real time. */
-#define WITH_FAKE "{\"folder\": \"/nowhere\", \"library\": \"" ES_FAKE_CUDART "\"}"
+#define WITH_FAKE "{\"folder\": \"/nowhere\", \"library\": \"" ES_FAKE_CUDART "\", \"blas\": \"" ES_FAKE_CUDART "\"}"
 
 static void near(double found, double right, double share)
 {
     if (!(fabs(found - right) <= share * right))
         fail_msg("found %g, right is %g", found, right);
+}
+
+/* What is no curve: by size, by count, by tokens. */
+static void tables_are_whole(const calib_samples *samples, es_arena *arena)
+{
+    es_json *out = cJSON_CreateObject();
+    es_err err = {0};
+    report_tables(samples, out, arena);
+    for (size_t i = 0; i < 4; i++)
+        fine(es_profile_table_check(cJSON_GetObjectItem(out, (const char *const[]){"alloc", "gemm", "batches", "launch"}[i]), arena, &err), &err);
+    assert_true(cJSON_GetArraySize(es_json_at(out, "alloc.device.take.size_B")) >= 3);
+    assert_int_equal(cJSON_GetArraySize(es_json_at(out, "gemm.bf16.cold.tokens")), 7);
+    near(es_json_at(out, "batches.copies.loggp.alpha_s")->valuedouble, 9e-6, 0.01);
+    near(1.0 / es_json_at(out, "batches.call.loggp.G_spB")->valuedouble, 25e9, 0.01);
+    cJSON_Delete(out);
 }
 
 static void what_the_runtime_was_told_comes_out(void **state)
@@ -33,7 +50,11 @@ static void what_the_runtime_was_told_comes_out(void **state)
         near(fit.curve.fixed[0], rows[i].alpha, 0.01);
         near(1.0 / fit.curve.slope[0], rows[i].gbps, 0.01);
     }
-    assert_int_equal(series_of(&samples, "gpu.expert")->count, 0);
+    unsigned can = m.probe->facts(m.self).can;
+    for (size_t i = 0; i < CALIB_ROWS; i++)
+        assert_int_equal(samples.row[i].count > 0, (calib_rows[i].needs & can) == calib_rows[i].needs);
+    assert_int_equal(can & (ES_PROBE_EXPERT | ES_PROBE_POOLS | ES_PROBE_BATCH_CALL | ES_PROBE_FLAVOURS), ES_PROBE_EXPERT | ES_PROBE_POOLS | ES_PROBE_BATCH_CALL | ES_PROBE_FLAVOURS);
+    tables_are_whole(&samples, &m.arena);
     es_json *environment = samples.environment;
     m.probe->environment(m.self, environment);
     assert_string_equal(es_json_at(environment, "pci_bus")->valuestring, "0000:FA:CE.0");
@@ -81,16 +102,18 @@ static void every_way_to_fail_has_its_message(void **state)
     (void)state;
     failing("driver", WITH_FAKE, "no usable CUDA device: CUDA driver version is insufficient for CUDA runtime version (cudaError 35); no NVIDIA driver is loaded. Try --backend host.");
     failing("none", WITH_FAKE, "no usable CUDA device: no CUDA-capable device is detected (cudaError 100). Try --backend host.");
+    failing("stub", WITH_FAKE, "no usable CUDA device: CUDA driver is a stub library (cudaError 34); the libcuda that was found is NVIDIA's stub");
     failing("old", WITH_FAKE, "this CUDA runtime is of version 11, needs ");
     failing("", "{\"library\": \"no_such_cudart.so\"}", "no CUDA runtime: no_such_cudart.so: cannot open shared object file");
     failing("", "{\"library\": \"libm.so.6\"}", "this CUDA runtime has no cudaRuntimeGetVersion; needs one of version ");
-    failing("memory@1", WITH_FAKE, "pinned memory: out of memory (cudaError 2)");
-    failing("memory@2", WITH_FAKE, "device memory: out of memory (cudaError 2)");
-    failing("memory@9", WITH_FAKE, "memory: out of memory (cudaError 2)");
+    failing("memory@1", WITH_FAKE, "memory: out of memory (cudaError 2)");
+    failing("memory@2", WITH_FAKE, "memory: out of memory (cudaError 2)");
+    failing("memory@9", WITH_FAKE, ": out of memory (cudaError 2)");
+    failing("", "{\"gate\": \"1ns\", \"library\": \"" ES_FAKE_CUDART "\"}", "the streams could not be held until all was queued: the driver's queue is full, or it took more than 1e-09 s");
     for (int n = 1; n < 300; n = 4 * n + 1) {
         char fake[32];
         snprintf(fake, sizeof fake, "lost@%d", n);
-        failing(fake, WITH_FAKE, "a copy: CUDA-capable device(s) is/are busy or unavailable (cudaError 46)");
+        failing(fake, WITH_FAKE, " (cu");       /* "(cudaError 46)", or of a product "(cuBLAS 13)" */
     }
 }
 

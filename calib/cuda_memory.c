@@ -1,0 +1,121 @@
+/* CUDA memory: see cuda_inside.h. The kinds of memory, each whole and touched when it is handed out. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
+
+#include "calib/cuda_inside.h"
+
+/* ---- where it comes from ---- */
+
+/* A node's memory is near the GPU or behind another processor, which cost a P100 two thirds of its rate (github.com/mpicbg-scicomp/
+ * gearshifft pull 82). The policy is this thread's, and cudaHostAlloc takes pages by it. */
+void cuda_bind(cuda *c)
+{
+#if defined(__linux__) && defined(SYS_set_mempolicy)
+    enum { CUDA_MPOL_PREFERRED = 1 };       /* of linux/mempolicy.h, which is not installed everywhere */
+    unsigned long nodes = c->node >= 0 && c->node < 63 ? 1ul << c->node : 0;
+    c->bound = nodes && syscall(SYS_set_mempolicy, CUDA_MPOL_PREFERRED, &nodes, 8 * sizeof nodes) == 0;
+#else
+    (void)c;
+#endif
+}
+
+void cuda_unbind(cuda *c)
+{
+#if defined(__linux__) && defined(SYS_set_mempolicy)
+    if (c->bound)
+        syscall(SYS_set_mempolicy, 0, NULL, 0);
+#endif
+    c->bound = false;
+}
+
+/* ---- kinds ---- */
+
+static es_code memory_pageable(int64_t bytes, void **out, es_err *err)
+{
+    if (posix_memalign(out, 4096, (size_t)bytes) != 0) {
+        *out = NULL;
+        return es_err_nomem(err, "pageable memory");
+    }
+    memset(*out, 1, (size_t)bytes);
+    return ES_OK;
+}
+
+static es_code memory_mapped(int64_t bytes, void **out, es_err *err)
+{
+    void *at = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED)
+        return es_err_set(err, ES_EDEVICE, "mapped memory: %lld bytes: %s", (long long)bytes, strerror(errno));
+    memset(at, 1, (size_t)bytes);
+    *out = at;
+    return ES_OK;
+}
+
+static void memory_plain_free(es_memory kind, void *at, int64_t bytes)
+{
+    if (kind == ES_MEMORY_MAPPED)
+        munmap(at, (size_t)bytes);
+    else
+        free(at);
+}
+
+static es_code memory_registered(cuda *c, es_memory kind, int64_t bytes, void **out, es_err *err)
+{
+    es_code code = kind == ES_MEMORY_MAPPED ? memory_mapped(bytes, out, err) : memory_pageable(bytes, out, err);
+    if (code)
+        return code;
+    cudaError_t error = c->rt.cudaHostRegister(*out, (size_t)bytes, CUDA_REGISTER_DEFAULT);
+    if (error == cudaSuccess)
+        return ES_OK;
+    memory_plain_free(kind, *out, bytes);
+    *out = NULL;
+    return cuda_failed(c, error, "registered memory", err);
+}
+
+es_code cuda_alloc(void *self, es_memory kind, int64_t bytes, void **out, es_err *err)
+{
+    static const unsigned flags[ES_MEMORIES] = {
+        [ES_MEMORY_PINNED] = CUDA_HOST_DEFAULT, [ES_MEMORY_PORTABLE] = CUDA_HOST_PORTABLE, [ES_MEMORY_COMBINED] = CUDA_HOST_WRITE_COMBINED,
+    };
+    cuda *c = self;
+    switch (kind) {
+    case ES_MEMORY_PAGEABLE:
+        return memory_pageable(bytes, out, err);
+    case ES_MEMORY_REGISTERED:
+    case ES_MEMORY_MAPPED:
+        return memory_registered(c, kind, bytes, out, err);
+    case ES_MEMORY_DEVICE:
+        CUDA_TRY(c, cudaMalloc(out, (size_t)bytes), "device memory", err);
+        return ES_OK;
+    default:
+        CUDA_TRY(c, cudaHostAlloc(out, (size_t)bytes, flags[kind]), "pinned memory", err);
+        return ES_OK;
+    }
+}
+
+void cuda_release(void *self, es_memory kind, void *at, int64_t bytes)
+{
+    cuda *c = self;
+    cuda_sync(c, NULL);         /* after an error copies may still be under way that use it */
+    switch (kind) {
+    case ES_MEMORY_REGISTERED:
+    case ES_MEMORY_MAPPED:
+        c->rt.cudaHostUnregister(at);
+        memory_plain_free(kind, at, bytes);
+        break;
+    case ES_MEMORY_PAGEABLE:
+        free(at);
+        break;
+    case ES_MEMORY_DEVICE:
+        c->rt.cudaFree(at);
+        break;
+    default:
+        c->rt.cudaFreeHost(at);
+        break;
+    }
+}
