@@ -45,7 +45,7 @@ typedef struct actions {
     const es_view *view;
     partial out;
     uint64_t lines, ids;
-    int place[ACTIONS_TIERS];   /* es_place of each tier */
+    int place[ACTIONS_TIERS];   /* es_action_place of each tier */
     uint32_t *slot_of[ACTIONS_TIERS];   /* [objects], also of what has just left; NO_SLOT: never there */
     uint64_t *held[ACTIONS_TIERS];      /* [words] */
     actions_slot *slot[ES_PLACES];

@@ -22,11 +22,11 @@ typedef enum es_action_op {
 /* Rows up to ES_ACTION_GEMM have a queue each, in which they are done one after another: the op is its number. */
 enum { ES_ACTION_QUEUES = ES_ACTION_ALLOC, ES_ACTION_AFTER = 12 };
 
-typedef enum es_place { ES_PLACE_DEVICE, ES_PLACE_HOST, ES_PLACE_DISK, ES_PLACES } es_place;
+typedef enum es_action_place { ES_PLACE_DEVICE, ES_PLACE_HOST, ES_PLACE_DISK, ES_PLACES } es_action_place;
 
 static const char *const es_action_names[ES_ACTIONS + 1] = {"disk_read", "disk_write", "h2d", "d2h", "d2d", "h2h", "gemm", "alloc", "free", NULL};
 
-static const struct { int from, to; } es_action_ways[ES_ACTION_QUEUES] = {      /* es_place; a gemm stays where it is */
+static const struct { int from, to; } es_action_ways[ES_ACTION_QUEUES] = {      /* es_action_place; a gemm stays where it is */
     {ES_PLACE_DISK, ES_PLACE_HOST}, {ES_PLACE_HOST, ES_PLACE_DISK}, {ES_PLACE_HOST, ES_PLACE_DEVICE}, {ES_PLACE_DEVICE, ES_PLACE_HOST},
     {ES_PLACE_DEVICE, ES_PLACE_DEVICE}, {ES_PLACE_HOST, ES_PLACE_HOST}, {ES_PLACE_DEVICE, ES_PLACE_DEVICE},
 };
@@ -37,7 +37,7 @@ typedef struct es_action {
     uint32_t layer, expert;     /* the model's own numbers */
     uint32_t slot, source;      /* of the place it goes to, and comes from; a gemm has only a slot */
     uint32_t tokens;            /* that a gemm serves */
-    uint8_t op, place;          /* es_action_op; es_place of the slot */
+    uint8_t op, place;          /* es_action_op; es_action_place of the slot */
     uint8_t afters;
     uint32_t after[ES_ACTION_AFTER];    /* rows of other queues that have to be done before */
 } es_action;
