@@ -16,17 +16,23 @@
 
 /* ---- opening ---- */
 
+/* What a copy takes in the tier: its weights, and the state of the optimizer where the tier keeps it. */
+static int64_t place_bytes(const es_run *run, const es_tier *tier, uint32_t word)
+{
+    return tier->weight * run->bytes[word];
+}
+
 /* The sizes and precisions there are among the objects, each once; how many. */
-static uint32_t place_kinds(const es_run *run, es_place_ask *kind)
+static uint32_t place_kinds(const es_run *run, const es_tier *tier, es_place_ask *kind)
 {
     const es_view *view = &run->view;
     uint32_t count = 0;
     for (uint32_t w = 0; w < view->words; w++) {
         uint32_t k = 0;
-        while (k < count && (kind[k].bytes != run->bytes[w] || kind[k].bits != view->bits[w]))
+        while (k < count && (kind[k].bytes != place_bytes(run, tier, w) || kind[k].bits != view->bits[w]))
             k++;
         if (view->exists[w] && k == count)
-            kind[count++] = (es_place_ask){.bytes = run->bytes[w], .bits = view->bits[w], .pool = ES_NONE_POOL, .object = ES_NO_OBJECT};
+            kind[count++] = (es_place_ask){.bytes = place_bytes(run, tier, w), .bits = view->bits[w], .pool = ES_NONE_POOL, .object = ES_NO_OBJECT};
     }
     return count;
 }
@@ -67,7 +73,7 @@ es_code es_place_open(es_run *run, es_tier *tier, const es_allocator *allocator,
     *g = (es_ground){.allocator = allocator, .state = state, .block = ES_NEW_ARRAY(&run->arena, view->objects, es_block), .ready = es_new_mask(run),
         .beyond = es_new_mask(run), .fence = es_new_mask(run), .guard = es_new_mask(run)};
     ES_NEED(g->block && g->ready && g->beyond && g->fence && g->guard, "an allocator");
-    if ((code = allocator->open(state, *capacity, view->objects, kind, place_kinds(run, kind), &run->arena, err)) != ES_OK)
+    if ((code = allocator->open(state, *capacity, view->objects, kind, place_kinds(run, tier, kind), &run->arena, err)) != ES_OK)
         return es_err_at(err, "tiers.%s.allocator", tier->name), code;
     tier->view->pools = allocator->pools(state, &tier->view->pool);
     tier->view->block = g->block;
@@ -93,9 +99,10 @@ es_code es_place_open(es_run *run, es_tier *tier, const es_allocator *allocator,
 
 static void place_trim(es_run *run, uint32_t t);
 
-static es_place_ask place_ask(const es_run *run, es_oid object)
+static es_place_ask place_ask(const es_run *run, const es_tier *tier, es_oid object)
 {
-    return (es_place_ask){.bytes = run->bytes[object >> 6], .bits = run->view.bits[object >> 6], .pool = ES_NONE_POOL, .object = object, .now = run->now};
+    const uint32_t word = object >> 6;
+    return (es_place_ask){.bytes = place_bytes(run, tier, word), .bits = run->view.bits[word], .pool = ES_NONE_POOL, .object = object, .now = run->now};
 }
 
 /* Where the ask may lie, best first: how many. */
@@ -140,8 +147,9 @@ static bool place_reveal(const es_run *run, es_ground *g, es_oid object, uint32_
 
 bool es_place_hides(const es_run *run, es_oid object)
 {
-    const es_ground *g = run->tier[run->serving].ground;
-    const es_place_ask ask = place_ask(run, object);
+    const es_tier *tier = &run->tier[run->serving];
+    const es_ground *g = tier->ground;
+    const es_place_ask ask = place_ask(run, tier, object);
     return g->block[object].pool != ES_NONE_POOL && g->allocator->hides(g->state, &g->block[object], &ask);
 }
 
@@ -203,7 +211,7 @@ static bool place_reserve(es_run *run, es_ground *g, const es_place_ask *ask)
 bool es_place_free(es_run *run, uint32_t t, es_oid object)
 {
     es_ground *g = run->tier[t].ground;
-    es_place_ask ask = place_ask(run, object);
+    es_place_ask ask = place_ask(run, &run->tier[t], object);
     if (es_mask_has(g->ready, object) || place_reserve(run, g, &ask))
         return true;
     uint32_t choices = place_choices(g, &ask);
@@ -376,7 +384,7 @@ static bool place_hopes(const es_run *run, uint32_t t)
 es_room es_place_make(es_run *run, uint32_t t, es_oid object, es_why why)
 {
     es_ground *g = run->tier[t].ground;
-    es_place_ask ask = place_ask(run, object);
+    es_place_ask ask = place_ask(run, &run->tier[t], object);
     if (t != run->serving && g->outside > 0)
         place_trim(run, t);                 /* nobody else would */
     if (es_mask_has(g->ready, object))
@@ -407,7 +415,7 @@ int64_t es_place_take(es_run *run, es_tier *tier, es_oid object)
 {
     es_ground *g = tier->ground;
     es_block *block = &g->block[object];
-    const es_place_ask ask = place_ask(run, object);
+    const es_place_ask ask = place_ask(run, tier, object);
     if (!es_mask_has(g->ready, object) && !place_reserve(run, g, &ask)) {
         *block = (es_block){.pool = ES_NONE_POOL, .bytes = ask.bytes};
         g->beyond[object >> 6] |= es_bit(object);
@@ -446,7 +454,7 @@ int64_t es_place_give(es_run *run, es_tier *tier, es_oid object)
 static bool place_counts(const es_run *run, es_ground *g, es_oid object)
 {
     const es_tier_view *view = &run->tier_view[run->serving];
-    const es_place_ask ask = place_ask(run, object);
+    const es_place_ask ask = place_ask(run, &run->tier[run->serving], object);
     if (!g->allocator->choices)
         return (g->count[0] -= ask.bytes) >= 0;
     uint32_t choices = g->allocator->choices(g->state, &ask, g->choice);

@@ -385,7 +385,7 @@ static void audit_block(audit *s, uint32_t t, es_oid object, es_oid before)
     const es_block *b = &tier->block[object], *last = before == ES_NO_OBJECT ? NULL : &tier->block[before];
     const es_pool_view *pool = &tier->pool[b->pool];
     s->checks++;
-    if (b->at < 0 || b->bytes < s->view->bytes[object >> 6] || b->at + b->bytes > pool->capacity)
+    if (b->at < 0 || b->bytes < tier->unit[object >> 6] || b->at + b->bytes > pool->capacity)
         audit_fault(s, "layer %u expert %u in tier %s lies at %" PRId64 " with %" PRId64 " bytes, expected inside the %" PRId64 " of pool %s",
             s->view->layer_number[s->view->layer_of[object >> 6]], es_expert_of(s->view, object), tier->name, b->at, b->bytes, pool->capacity, pool->name);
     if (!last || last->pool != b->pool || last->at + last->bytes <= b->at)

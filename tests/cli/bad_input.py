@@ -300,6 +300,20 @@ def says(check, args, code, text):
     shutil.rmtree('out', ignore_errors=True)
 
 
+def unwritable(check):
+    """A result or a log that has no place is refused before the run, and the result of before is still there (root writes anywhere, so no place is one inside a file)."""
+    bench = os.path.join(ROOT, 'configs', 'seeds', '004-bench.json')
+    says(check, ['run', bench, '--out', 'a file', '--quiet'], 2, 'a file: cannot make the folder: File exists')
+    os.makedirs('earlier', exist_ok=True)
+    open('earlier/result.json', 'w').write('before')
+    for observer in ('events', 'actions', 'log'):
+        for path, why in (('a file/e.csv', 'Not a directory'), ('none/e.csv', 'No such file or directory')):
+            observers = 'observers=["summary",{"name":"%s","path":"%s"}]' % (observer, path)
+            clock = 'clock=none' if observer == 'actions' else 'clock=simulated'
+            says(check, ['run', bench, '--out', 'earlier', '--set', clock, '--set', observers], 2, '--set observers: observers.1: path: cannot write "%s.tmp": %s' % (path, why))
+    check.equal('the result of before', (open('earlier/result.json').read(), os.listdir('earlier'), os.path.getsize('a file')), ('before', ['result.json'], 0))
+
+
 def main():
     global TOOL
     TOOL = os.path.abspath(tool.TOOL)
@@ -330,6 +344,7 @@ def main():
             says(check, ['run', 'config.json', '--out', 'out', '--set', 'trace.path=' + name], 2, None)
         # what cannot be written
         says(check, ['run', 'config.json', '--out', 'a file/x'], 2, 'a file: cannot make the folder: File exists')
+        unwritable(check)
         os.makedirs('half/result.json')
         says(check, ['run', 'config.json', '--out', 'half', '--quiet'], 2, 'half/result.json: cannot replace: Is a directory')
         # and then what was there before is there as it was

@@ -284,6 +284,26 @@ static void an_allocation_takes_a_time_of_its_range(void **state)
     bench_free(&b);
 }
 
+/* 15 us and 2 % of it; what the device or the host gives is not the pool's to count. A share of the same draw, to the nanosecond. */
+static void counting_takes_its_share_of_an_allocation_from_the_pool(void **state)
+{
+    (void)state;
+    bench b = bench_new(&es_timing_alloc, "{\"statistics\": 0.02, \"pool\": \"15us\", \"pool_most\": 0, \"device_most\": 0, \"host_most\": 0}", 1);
+    expect_cost(&b, (es_op){ .kind = ES_OP_ALLOC, .bytes = 100 }, 15300, 0);
+    expect_cost(&b, (es_op){ .kind = ES_OP_ALLOC_DEVICE, .bytes = 100 }, 200000, 0);
+    expect_cost(&b, (es_op){ .kind = ES_OP_ALLOC_HOST, .bytes = 100 }, 50000, 0);
+    expect_cost(&b, (es_op){ .kind = ES_OP_WARM, .count = 8 }, 80000000, 0);
+    bench_free(&b);
+    bench bare = bench_new(&es_timing_alloc, "{}", 1), counts = bench_new(&es_timing_alloc, "{\"statistics\": 0.25}", 1);
+    for (uint64_t n = 0; n < 1000; n++) {
+        const es_op op = { .kind = ES_OP_ALLOC, .bytes = 100, .occurrence = n };
+        const es_time was = bench_cost(&bare, op).fixed;
+        assert_in_range(4 * bench_cost(&counts, op).fixed, 5 * was - 2, 5 * was + 2);
+    }
+    bench_free(&counts);
+    bench_free(&bare);
+}
+
 static void paging_maps_whole_pages_and_reads_those_that_are_not_there(void **state)
 {
     (void)state;
@@ -317,6 +337,7 @@ int main(void)
         cmocka_unit_test(jitter_depends_on_seed_and_coordinates_only),
         cmocka_unit_test(jitter_of_no_variation_is_the_affine_cost),
         cmocka_unit_test(an_allocation_takes_a_time_of_its_range),
+        cmocka_unit_test(counting_takes_its_share_of_an_allocation_from_the_pool),
         cmocka_unit_test(paging_maps_whole_pages_and_reads_those_that_are_not_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

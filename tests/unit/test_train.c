@@ -183,6 +183,32 @@ static void the_state_of_the_optimizer_weighs(void **state)
     }
 }
 
+/* On the device three sizes of the weights need a block of three: what an allocator says is used is what the tier holds. Room for 6000 bytes is
+ * two such copies, so the third step evicts; with the state on the host it is six. */
+static void the_state_of_the_optimizer_takes_a_block(void **state)
+{
+    static const struct { const char *name, *options, *pool; } rows[] = {
+        {"heaps", "{\"heaps\": 1, \"heap_size\": \"6000B\", \"alignment\": \"1B\", \"fallback\": false}", "tiers.hbm.allocator.pools.heap0.used_bytes"},
+        {"pools", "{\"distribution\": {\"8\": 1}, \"min_pool\": \"0B\"}", "tiers.hbm.allocator.pools.8bit.used_bytes"},
+    };
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        const bool device = i & 1;
+        rig r;
+        train_open(&r, 1, "6000B", "24000B", true);
+        r.plan.bits[0] = 8;
+        r.tier[0].allocator = rig_part(&r, ES_KIND_ALLOCATOR, rows[i / 2].name, rows[i / 2].options, "tiers.hbm.allocator");
+        train_steps(&r, (uint16_t[]){0, 1, 2}, 3);
+        r.plan.training.optimizer = 2;
+        r.plan.training.state_on_device = device;
+        train_run(&r);
+        assert_int_equal(rig_count(&r, "tiers.hbm.held"), device ? 6000 : 3000);
+        assert_int_equal(rig_count(&r, rows[i / 2].pool), device ? 6000 : 3000);
+        assert_int_equal(rig_count(&r, "tiers.hbm.allocator.overshoots"), 0);
+        rig_close(&r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +218,7 @@ int main(void)
         cmocka_unit_test(changes_are_written_before_they_leave),
         cmocka_unit_test(the_optimizer_on_the_host),
         cmocka_unit_test(the_state_of_the_optimizer_weighs),
+        cmocka_unit_test(the_state_of_the_optimizer_takes_a_block),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
