@@ -50,8 +50,8 @@ es_acceptance es_agreement_judge(const es_agreement *a, char criterion, bool vir
 /* ---- ranking ---- */
 
 typedef struct es_ranked {
-    double measured, model;     /* totals */
-    double spread;              /* of the measured totals: what one differs from another, as a share */
+    double measured, model;     /* totals; of several runs the median */
+    double spread;              /* of the measured totals: what one differs from another in the median, as a share */
 } es_ranked;
 
 typedef struct es_ranking {

@@ -167,7 +167,7 @@ static es_code score_operations(const validate_candidate *c, es_json *out, es_er
     return code;
 }
 
-/* Of the totals: what one run differs from another. */
+/* Of the totals: their median, which a stall of one run does not move, and what one run differs from another. */
 static es_code score_totals(const columns *c, es_ranked *ranked, es_spread *floor, es_err *err)
 {
     int64_t *total = malloc((c->measured.runs + 1) * sizeof *total);
@@ -175,10 +175,14 @@ static es_code score_totals(const columns *c, es_ranked *ranked, es_spread *floo
         return es_err_nomem(err, "the totals");
     for (size_t r = 0; r < c->measured.runs; r++)
         total[r] = (int64_t)total_of(c->measured.ns + r * c->measured.steps, c->measured.steps);
-    ranked->measured = total_of(total, c->measured.runs) / (double)c->measured.runs;
+    double *sorted = malloc((c->measured.runs + 1) * sizeof *sorted);
+    for (size_t r = 0; sorted && r < c->measured.runs; r++)
+        sorted[r] = (double)total[r];
+    ranked->measured = sorted ? es_agreement_spread(sorted, c->measured.runs).median : 0.0;
     ranked->model = total_of(c->model, c->measured.steps);
-    const bool fine = es_agreement_floor(&(es_repeats){total, c->measured.runs, 1}, floor);
-    ranked->spread = floor->p95;
+    const bool fine = sorted && es_agreement_floor(&(es_repeats){total, c->measured.runs, 1}, floor);
+    ranked->spread = floor->median;
+    free(sorted);
     free(total);
     return fine ? ES_OK : es_err_nomem(err, "the totals");
 }

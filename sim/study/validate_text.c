@@ -49,7 +49,7 @@ static void text_part(const char *policy, const es_json *part, es_text *out)
     es_text_add(out, "\n");
 }
 
-/* Of the first candidate, and of the one with the largest bias when that is another: the lines are few. */
+/* Of the first candidate alone: the lines are few, and JSON has the others. */
 static void text_parts(const es_json *candidates, es_text *out)
 {
     const es_json *first = candidates->child, *part;
@@ -100,12 +100,16 @@ es_code es_validate_verdict(const es_json *result, es_err *err)
     const es_json *mode, *one, *criterion;
     es_text failed = {0};
     cJSON_ArrayForEach(mode, es_json_at(result, "modes")) {
-        cJSON_ArrayForEach(one, es_json_at(mode, "candidates"))
+        cJSON_ArrayForEach(one, es_json_at(mode, "candidates")) {
+            int of = 0;
             cJSON_ArrayForEach(criterion, es_json_at(one, "acceptance"))
                 if (strcmp(criterion->valuestring, "fail") == 0)
-                    es_text_add(&failed, "%s%s of %s %s", failed.at ? ", " : "", criterion->string, text_at(one, "policy"), text_at(mode, "mode"));
+                    es_text_add(&failed, "%s%s", of++ ? ", " : failed.at ? "; " : "", criterion->string);
+            if (of)
+                es_text_add(&failed, " of %s %s", text_at(one, "policy"), text_at(mode, "mode"));
+        }
         if (strcmp(text_at(mode, "ranking.acceptance"), "fail") == 0)
-            es_text_add(&failed, "%sE %s", failed.at ? ", " : "", text_at(mode, "mode"));
+            es_text_add(&failed, "%sE %s", failed.at ? "; " : "", text_at(mode, "mode"));
     }
     es_code code = failed.failed ? es_err_nomem(err, "a verdict") : ES_OK;
     if (code == ES_OK && failed.at)
