@@ -112,7 +112,7 @@ def known(check, folder):
 
 def host(check, folder):
     """LRU, and experts that are pinned though the working set moves away from them."""
-    done = run(folder, 'validate', 'h.json', '--backend', 'host', '--policies', 'lru,static', '--json', '--option', 'folder=' + folder)
+    done = run(folder, 'validate', 'h.json', '--backend', 'host', '--policies', 'lru,static', '--json', '--option', 'threads=1', '--option', 'folder=' + folder)
     check.equal('the host performs it: ' + done.stderr[:300], done.returncode in (0, 5) and bool(done.stdout), True)
     for mode in json.loads(done.stdout or '{"modes": []}')['modes']:
         lru, bad = mode['candidates']
