@@ -34,6 +34,8 @@ static void environment_line(es_json *out, const char *key, const char *path)
 static void environment_cpu(es_json *out)
 {
     char *text = environment_file("/proc/cpuinfo"), *at = text ? strstr(text, "model name") : NULL;
+    if (text)
+        es_json_add_bool(out, "virtual_machine", strstr(text, " hypervisor") != NULL);
     if (at && (at = strchr(at, ':')) != NULL) {
         at += 2;
         at[strcspn(at, "\n")] = '\0';

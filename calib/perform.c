@@ -146,9 +146,9 @@ static es_code perform_able(perform *p, es_err *err)
         return code;
     }
     if (p->ask.overlapped && p->ask.pageable)
-        return es_err_set(err, ES_EINPUT, "copies of pageable memory hold the thread that asks for them, so nothing overlaps; needs --serial");
+        return es_err_set(err, ES_EINPUT, "copies of pageable memory hold the thread that asks for them, so nothing overlaps; needs --mode serial");
     if (p->ask.overlapped && (!p->probe->wait || !p->probe->queue_disk))
-        return es_err_set(err, ES_EDEVICE, "its streams cannot wait for each other; needs --serial");
+        return es_err_set(err, ES_EDEVICE, "its streams cannot wait for each other; needs --mode serial");
     return ES_OK;
 }
 

@@ -3,7 +3,7 @@
 _expertsim()
 {
     local tool="${COMP_WORDS[0]}" word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" verb="${COMP_WORDS[1]}"
-    local commands="run rerun list describe trace sweep reproduce selftest calibrate schema help" words=""
+    local commands="run rerun list describe trace sweep reproduce selftest calibrate validate schema help" words=""
     COMPREPLY=()
 
     if [ "$COMP_CWORD" -eq 1 ]; then
@@ -18,6 +18,12 @@ _expertsim()
     --backend)
         COMPREPLY=($(compgen -W "$("$tool" list probe --names 2>/dev/null)" -- "$word"))
         return ;;
+    --mode)
+        COMPREPLY=($(compgen -W "serial overlapped both" -- "$word"))
+        return ;;
+    --policies)
+        COMPREPLY=($(compgen -W "$("$tool" list policy --names 2>/dev/null)" -- "$word"))
+        return ;;
     --set|-s)
         compopt -o nospace 2>/dev/null
         COMPREPLY=($(compgen -S = -W "$("$tool" describe --names 2>/dev/null)" -- "$word"))
@@ -30,6 +36,7 @@ _expertsim()
     calibrate)
         words="--backend --budget --quick --out --expert --model --most --kind --set --name --seed --json --quiet"
         [ "$COMP_CWORD" -eq 2 ] && words="fit show $words" ;;
+    validate)   words="--backend --policies --repeat --mode --scale --set --option --out --json --quiet" ;;
     list)       words="policy predictor dispatcher router scheduler allocator timing tuner observer source probe --names" ;;
     describe)   words="$("$tool" describe --names 2>/dev/null)" ;;
     help)       words="$commands" ;;

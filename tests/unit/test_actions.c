@@ -402,7 +402,7 @@ static void what_goes_wrong_on_the_machine_is_told(void **state)
     expect_failure(&log, "{\"fail\": \"lost\", \"fail_at\": 300}", false, false, ES_EDEVICE, "fake: the device was lost at call 300");
     expect_failure(&log, "{\"memory\": \"1MiB\"}", true, false, ES_EINPUT,
         "fake: the experts need 2.34 MiB (9 slots of the device and 21 of the host of 80 KiB), and 1 MiB may be taken; with --scale 0.38 they would fit");
-    expect_failure(&log, "{}", true, true, ES_EINPUT, "fake: copies of pageable memory hold the thread that asks for them, so nothing overlaps; needs --serial");
+    expect_failure(&log, "{}", true, true, ES_EINPUT, "fake: copies of pageable memory hold the thread that asks for them, so nothing overlaps; needs --mode serial");
     es_actions_scale(&log, 400);
     expect_failure(&log, "{\"memory\": \"1TiB\"}", true, false, ES_EINPUT, "fake: the disk of the fake has 536870912 bytes");
     es_actions_free(&log);

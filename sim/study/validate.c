@@ -1,0 +1,257 @@
+/* Validate: see validate.h. Freezes, performs, times; what it all comes to is validate_score.c's. */
+#include "sim/study/validate.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/core/run.h"
+#include "sim/study/actions.h"
+#include "sim/study/config.h"
+#include "sim/study/retime.h"
+#include "sim/study/validate_inside.h"
+
+typedef struct validate {
+    const es_validate_ask *ask;
+    validate_candidate candidate[ES_VALIDATE_POLICIES];
+    size_t count;
+} validate;
+
+/* ---- freezing ---- */
+
+/* The name of its log: of a policy that is an object, only what a file may be called. */
+static void log_path(const es_validate_ask *ask, size_t number, const char *policy, es_text *out)
+{
+    es_text_add(out, "%s/%zu-", ask->folder, number + 1);
+    for (const char *c = policy; *c && c - policy < 40; c++)
+        es_text_add(out, "%c", strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", *c) ? *c : '_');
+    es_text_add(out, ".jsonl");
+}
+
+static es_code observers_set(const char *path, es_text *out, es_err *err)
+{
+    es_json *list = cJSON_CreateArray(), *one = cJSON_CreateObject();
+    cJSON_AddItemToArray(list, one);
+    es_json_add_text(one, "name", "actions");
+    es_json_add_text(one, "path", path);
+    char *text = cJSON_PrintUnformatted(list);
+    if (text)
+        es_text_add(out, "observers=%s", text);
+    cJSON_free(text);
+    cJSON_Delete(list);
+    return text && !out->failed ? ES_OK : es_err_nomem(err, "a setting");
+}
+
+static es_code candidate_config(validate_candidate *c, const es_validate_ask *ask, const char *policy, const char *path, es_err *err)
+{
+    es_text observers = {0}, chosen = {0};
+    const char **sets = calloc(ask->set_count + 3, sizeof *sets);
+    size_t count = 0;
+    es_code code = sets ? observers_set(path, &observers, err) : es_err_nomem(err, "the settings");
+    if (code == ES_OK) {
+        for (; count < ask->set_count; count++)
+            sets[count] = ask->sets[count];
+        if (policy) {
+            es_text_add(&chosen, "policy=%s", policy);
+            sets[count++] = chosen.at;
+        }
+        sets[count++] = "clock=none";
+        sets[count++] = observers.at;
+        code = chosen.failed ? es_err_nomem(err, "a setting") : es_config_load(&c->config, ask->config, sets, count, err);
+    }
+    free(sets);
+    es_text_free(&observers);
+    es_text_free(&chosen);
+    return code;
+}
+
+static es_code candidate_decide(validate_candidate *c, es_err *err)
+{
+    es_run *run = NULL;
+    es_code code = es_config_plan(c->config, &c->plan, err);
+    if (code == ES_OK && !es_config_bytes_known(c->config))
+        return es_err_set(err, ES_EINPUT, "model: a machine has to know how many bytes an expert has, and the config does not say; give shape or expert_bytes");
+    if (code == ES_OK)
+        code = es_run_new(&run, c->plan, err);
+    if (code == ES_OK)
+        code = es_run_go(run, NULL, err);
+    if (code == ES_OK) {
+        es_json *report = cJSON_CreateObject();
+        code = report ? es_run_report(run, report, err) : es_err_nomem(err, "a report");
+        cJSON_Delete(report);
+    }
+    es_run_free(run);               /* closes the log */
+    return code ? es_config_blame(c->config, err), code : ES_OK;
+}
+
+static es_code candidate_room(validate_candidate *c, size_t repeat, es_err *err)
+{
+    const size_t rows = c->log.count, steps = (size_t)c->log.steps;
+    c->runs = repeat;
+    c->row = calloc((repeat + 1) * rows, sizeof *c->row);
+    c->step_ns = calloc((repeat + 1) * steps + 1, sizeof *c->step_ns);
+    c->host_ns = calloc(steps + 1, sizeof *c->host_ns);
+    if (!c->row || !c->step_ns || !c->host_ns)
+        return es_err_nomem(err, "the times of a log");
+    return steps > 0 ? ES_OK : es_err_set(err, ES_EINPUT, "trace: the log has no step that could be performed");
+}
+
+static es_code candidate_open(validate *v, size_t i, es_err *err)
+{
+    const es_validate_ask *ask = v->ask;
+    validate_candidate *c = &v->candidate[i];
+    const char *policy = ask->policy_count ? ask->policies[i] : NULL;
+    es_text path = {0};
+    log_path(ask, i, policy ? policy : "own", &path);
+    v->count = i + 1;
+    es_code code = path.failed ? es_err_nomem(err, "a path") : candidate_config(c, ask, policy, path.at, err);
+    if (code == ES_OK)
+        code = candidate_decide(c, err);
+    if (code == ES_OK)
+        code = es_actions_load(&c->log, path.at, err);
+    if (code == ES_OK) {
+        const es_json *named = es_json_at(es_config_resolved(c->config), "policy.name");
+        c->policy = policy ? policy : cJSON_IsString(named) ? named->valuestring : "own";
+        es_actions_scale(&c->log, ask->scale > 0.0 ? ask->scale : 1.0);
+        code = candidate_room(c, ask->repeat, err);
+    }
+    es_text_free(&path);
+    return code;
+}
+
+static void validate_close(validate *v)
+{
+    for (size_t i = 0; i < v->count; i++) {
+        validate_candidate *c = &v->candidate[i];
+        es_actions_free(&c->log);
+        es_config_free(c->config);
+        free(c->row);
+        free(c->step_ns);
+        free(c->host_ns);
+    }
+}
+
+/* ---- performing and timing ---- */
+
+/* Run 0 is the model's place: the rehearsal is put there, and then what the model says. */
+static es_action_run candidate_run(validate_candidate *c, size_t run)
+{
+    return (es_action_run){c->row + run * c->log.count, c->step_ns + run * (size_t)c->log.steps, c->host_ns};
+}
+
+static es_code mode_perform(validate *v, const char *mode, es_err *err)
+{
+    const es_validate_machine *m = v->ask->machine;
+    for (size_t r = 0; r <= v->ask->repeat; r++)
+        for (size_t i = 0; i < v->count; i++) {
+            if (v->ask->tell)
+                v->ask->tell(v->ask->tell_self, mode, r * v->count + i, (v->ask->repeat + 1) * v->count);
+            es_action_run run = candidate_run(&v->candidate[i], r);
+            memset(run.row, 0, v->candidate[i].log.count * sizeof *run.row);
+            es_code code = m->run(m->self, i, &run, err);
+            if (code)
+                return code;
+        }
+    return ES_OK;
+}
+
+static es_code candidate_time(validate_candidate *c, bool overlapped, bool computes, es_err *err)
+{
+    es_retime *model = NULL;
+    es_action_run run = candidate_run(c, 0);
+    memset(run.step_ns, 0, (size_t)c->log.steps * sizeof *run.step_ns);
+    es_code code = es_retime_open(&model, c->plan, 0, err);
+    if (code == ES_OK)
+        code = es_retime_run(model, &c->log, &(es_retime_ask){.overlapped = overlapped, .computes = computes}, &run, err);
+    es_retime_free(model);
+    return code;
+}
+
+/* What the config cannot time is known before the machine has worked for it. */
+static es_code mode_go(validate *v, bool overlapped, es_json *result, es_err *err)
+{
+    const es_validate_machine *m = v->ask->machine;
+    const char *mode = overlapped ? "overlapped" : "serial";
+    const es_actions *logs[ES_VALIDATE_POLICIES];
+    es_code code = ES_OK;
+    for (size_t i = 0; i < v->count && code == ES_OK; i++) {
+        logs[i] = &v->candidate[i].log;
+        code = candidate_time(&v->candidate[i], overlapped, true, err);
+    }
+    if (code)
+        return code;
+    code = m->open(m->self, logs, v->count, overlapped, err);
+    const bool computes = code == ES_OK && m->computes(m->self);
+    if (code == ES_OK)
+        code = mode_perform(v, mode, err);
+    if (code == ES_OK && !es_json_at(result, "environment"))
+        m->environment(m->self, es_json_add_object(result, "environment"));
+    m->close(m->self);
+    for (size_t i = 0; i < v->count && code == ES_OK; i++)
+        code = candidate_time(&v->candidate[i], overlapped, computes, err);
+    if (code == ES_OK) {
+        es_json *out = cJSON_CreateObject();
+        cJSON_AddItemToArray(es_json_at(result, "modes"), out);
+        es_json_add_text(out, "mode", mode);
+        es_json_add_bool(out, "computes", computes);
+        const es_json *virtual_machine = es_json_at(result, "environment.virtual_machine");
+        code = validate_score(v->candidate, v->count, cJSON_IsTrue(virtual_machine), out, err);
+    }
+    return code;
+}
+
+/* ---- all of it ---- */
+
+/* A profile may say on which trace, policy and expert size it was calibrated: "environment": {"calibrated_on": {"trace": ...}}. */
+static void held_out(const validate *v, es_json *result)
+{
+    static const char *const keys[] = {"trace", "policy", "size"};
+    const es_json *machine = es_json_at(es_config_resolved(v->candidate[0].config), "machine"), *on = es_json_at(machine, "environment.calibrated_on");
+    const char *trace = es_config_trace_path(v->candidate[0].config);
+    es_json *out = es_json_add_object(result, "held_out");
+    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
+        const es_json *said = cJSON_GetObjectItemCaseSensitive(on, keys[k]);
+        bool seen = false;
+        if (cJSON_IsString(said) && k == 0)
+            seen = trace && strcmp(trace, said->valuestring) == 0;
+        for (size_t i = 0; cJSON_IsString(said) && k == 1 && i < v->count; i++)
+            seen |= strcmp(v->candidate[i].policy, said->valuestring) == 0;
+        if (k == 2 && cJSON_IsNumber(said))
+            seen = said->valuedouble == (double)v->candidate[0].log.most[ES_PLACE_DEVICE];
+        es_json_add_text(out, keys[k], !(k == 2 ? cJSON_IsNumber(said) : cJSON_IsString(said)) ? "unknown" : seen ? "no" : "yes");
+    }
+}
+
+es_code es_validate(const es_validate_ask *ask, es_json **out, es_err *err)
+{
+    validate *v = calloc(1, sizeof *v);
+    es_json *result = cJSON_CreateObject();
+    const size_t count = ask->policy_count ? ask->policy_count : 1;
+    es_code code = v && result ? ES_OK : es_err_nomem(err, "a validation");
+    *out = NULL;
+    if (code == ES_OK && (count > ES_VALIDATE_POLICIES || ask->repeat < 2 || ask->repeat > ES_VALIDATE_REPEATS))
+        code = es_err_set(err, ES_EINPUT, "found %zu policies and %zu repeats, needs at most %d policies and 2 to %d repeats", count, ask->repeat, ES_VALIDATE_POLICIES,
+            ES_VALIDATE_REPEATS);
+    if (code == ES_OK)
+        v->ask = ask;
+    for (size_t i = 0; i < count && code == ES_OK; i++)
+        code = candidate_open(v, i, err);
+    if (code == ES_OK) {
+        es_json_add_int(result, "repeat", (int64_t)ask->repeat);
+        es_json_add_real(result, "scale", ask->scale > 0.0 ? ask->scale : 1.0);
+        held_out(v, result);
+        es_json_add_array(result, "modes");
+    }
+    if (code == ES_OK && ask->serial)
+        code = mode_go(v, false, result, err);
+    if (code == ES_OK && ask->overlapped)
+        code = mode_go(v, true, result, err);
+    if (v)
+        validate_close(v);
+    free(v);
+    if (code == ES_OK)
+        *out = result;
+    else
+        cJSON_Delete(result);
+    return code;
+}

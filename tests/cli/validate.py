@@ -1,0 +1,144 @@
+"""expertsim validate: a machine that is the model agrees with it to the nanosecond; a real one ranks as the model does; errors and exit codes.
+
+How fast the machine under the test is, and how near the model comes to it, is printed and nobody's business here.
+"""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..'))
+sys.path.insert(0, os.path.join(ROOT, 'tests', 'support'))
+import tool
+
+TOOL = os.path.abspath(tool.TOOL)
+FAKE = ['validate', 'c.json', '--backend', 'fake', '--option', 'alpha=10us', '--option', 'rate=1GB/s']
+
+
+def config(source, cache, bytes, host=None):
+    """Channels that are the fake's formula for experts of 80 KiB: alpha 10 us, 1 GB/s, five alphas and a fortieth of the rate from disk."""
+    tree = {
+        'bounds': False, 'policy': 'lru', 'model': {'expert_bytes': bytes},
+        'trace': {'source': dict({'name': 'synthetic', 'layers': 2, 'top_k': 2, 'requests': 1}, **source)},
+        'tiers': {'cache': {'capacity': cache, 'compute': 'gpu'}, 'home': {'home': True}},
+        'channels': {'pcie': {'timing': {'name': 'affine', 'latency': '10us', 'rate': '1GB/s'}}, 'gpu': {'timing': {'name': 'compute', 'expert': '18192ns'}}},
+        'links': [{'from': 'home', 'to': 'cache', 'channels': ['pcie']}],
+    }
+    if host:
+        tree['tiers'] = {'cache': tree['tiers']['cache'], 'host': {'capacity': host}, 'home': {'home': True}}
+        tree['channels']['nvme'] = {'timing': {'name': 'affine', 'latency': '50us', 'rate': '25MB/s'}}
+        tree['links'] = [{'from': 'host', 'to': 'cache', 'channels': ['pcie']}, {'from': 'home', 'to': 'host', 'channels': ['nvme']}]
+    return tree
+
+
+def run(folder, *args):
+    return subprocess.run([TOOL, *args], cwd=folder, capture_output=True, text=True, env=dict(os.environ, TMPDIR=os.path.join(folder, 'tmp')))
+
+
+# (arguments, exit code, what is said)
+WRONG = [
+    (['validate', '--backend', 'fake'], 2, 'validate: which file?; usage: '),
+    (['validate', 'c.json'], 2, 'validate: --backend is missing: host, cuda or fake; usage: '),
+    (['validate', 'c.json', '--backend', 'hosst'], 2, 'hosst: there is no probe "hosst"; did you mean "host"?'),
+    (['validate', 'none.json', '--backend', 'fake'], 2, 'none.json: cannot open: No such file or directory'),
+    (FAKE + ['--policies', 'lru,,fifo'], 2, '--policies: found "lru,,fifo", needs names with commas between, such as lru,random'),
+    (FAKE + ['--policies', 'lrru'], 2, 'there is no policy "lrru"; did you mean "lru"?'),
+    (FAKE + ['--policies', 'a,b,c,d,e,f,g,h,i'], 2, '--policies: more than 8 of them'),
+    (FAKE + ['--repeat', '1'], 2, '--repeat: found "1", needs a number from 2 to 100'),
+    (FAKE + ['--repeat', '2.5'], 2, '--repeat: found "2.5", needs a whole number'),
+    (FAKE + ['--mode', 'parallel'], 2, '--mode: found "parallel", needs serial, overlapped or both'),
+    (FAKE + ['--scale', '0'], 2, '--scale: found "0", needs a number from '),
+    (FAKE + ['--scale', '1000'], 2, 'with --scale '),
+    (FAKE + ['--option', 'folder'], 2, '--option: found "folder", needs KEY=VALUE, such as folder=/data'),
+    (FAKE + ['--set', 'model.expert_bytes=null'], 2, 'model: a machine has to know how many bytes an expert has'),
+    (FAKE + ['--out', ''], 2, '--out: the name of a folder is empty'),
+    (FAKE + ['--option', 'fail=no_device'], 3, 'fake: no usable device: the fake was told to have none. Try --backend host.'),
+    (FAKE + ['--option', 'fail=lost', '--option', 'fail_at=300'], 3, 'the device was lost at call 300; nothing more can be measured'),
+    (FAKE + ['--option', 'rate=2GB/s', '--mode', 'serial', '--quiet'], 5, 'validate: the model is not as near to this machine as it should be: A, B, C, D, F of lru serial'),
+]
+
+
+def wrong(check, folder):
+    for args, code, said in WRONG:
+        done = run(folder, *args)
+        check.equal(' '.join(args) + ': exit code', done.returncode, code)
+        check.equal(' '.join(args) + ': is one line', done.stderr.count('\n'), 1)
+        check.equal(' '.join(args) + ': "%s"' % done.stderr.strip(), said in done.stderr and done.stderr.startswith('expertsim: '), True)
+        check.equal(' '.join(args) + ': prints nothing', done.stdout, '')
+    check.equal('no log is left behind', os.listdir(os.path.join(folder, 'tmp')), [])
+
+
+def exact(check, folder):
+    """The fake is the model: every error of every part is 0, in both modes."""
+    done = run(folder, *FAKE, '--policies', 'lru,fifo,random', '--repeat', '3', '--json', '--out', 'kept')
+    check.equal('it agrees: ' + done.stderr, done.returncode, 0)
+    result = json.loads(done.stdout or '{"modes": []}')
+    check.equal('modes', [m['mode'] for m in result['modes']], ['serial', 'overlapped'])
+    check.equal('held out', result.get('held_out'), {'trace': 'unknown', 'policy': 'unknown', 'size': 'unknown'})
+    for mode in result['modes']:
+        for one in mode['candidates']:
+            name = mode['mode'] + ' ' + one['policy']
+            parts = dict({'all': one}, **one['classes'], **one['operations'])
+            check.equal(name + ': parts', set(parts) >= {'all_hit', 'dram_miss', 'disk_miss', 'disk_read', 'h2d', 'gemm'}, True)
+            for key, part in parts.items():
+                zero = {'median': 0, 'p95': 0}
+                check.equal('%s %s' % (name, key), (part['bias'], part['error'], part['floor'], part['count'] > 0), (0, zero, zero, True))
+            check.equal(name + ': steps are of one class each', sum(c['count'] for c in one['classes'].values()), one['count'])
+            check.equal(name + ': acceptance', one['acceptance'], {k: 'pass' for k in 'ABCDF'})
+        ranking = mode['ranking']
+        check.equal(mode['mode'] + ': ranking', (ranking['acceptance'], ranking['tau'], ranking['pairs'], ranking['inversions']), ('pass', 1, 3, []))
+    check.equal('kept', sorted(os.listdir(os.path.join(folder, 'kept'))), ['1-lru.jsonl', '2-fifo.jsonl', '3-random.jsonl', 'validate.json'])
+    with open(os.path.join(folder, 'kept', 'validate.json')) as f:
+        check.equal('as printed', f.read() == done.stdout, True)
+    text = run(folder, *FAKE, '--policies', 'lru,fifo,random', '--mode', 'overlapped')
+    check.equal('text for people: ' + text.stderr, (text.returncode, text.stdout.count('\n') <= 24, 'Kendall tau 1.00 of 3 pairs' in text.stdout), (0, True, True))
+    check.equal('no line is too long', max(len(line) for line in text.stdout.splitlines()) <= 130, True)
+    scaled = json.loads(run(folder, *FAKE, '--mode', 'serial', '--scale', '0.5', '--json', '--repeat', '2').stdout)
+    h2d = scaled['modes'][0]['candidates'][0]['operations']['h2d']
+    check.equal('half as large', round(1e9 * h2d['measured_s'] / h2d['count']), 10000 + 40960)
+
+
+def known(check, folder):
+    """What a profile says it was calibrated on is not held out."""
+    with open(os.path.join(folder, 'c.json')) as f:
+        tree = json.load(f)
+    tree['machine'] = {'name': 'm', 'links': {}, 'environment': {'calibrated_on': {'trace': 'other.csv', 'policy': 'lru', 'size': 81920}}}
+    with open(os.path.join(folder, 'known.json'), 'w') as f:
+        json.dump(tree, f)
+    done = run(folder, 'validate', 'known.json', *FAKE[2:], '--json', '--mode', 'serial')
+    check.equal('held out by the profile: ' + done.stderr, json.loads(done.stdout or '{}').get('held_out'), {'trace': 'yes', 'policy': 'no', 'size': 'no'})
+
+
+def host(check, folder):
+    """LRU, and experts that are pinned though the working set moves away from them."""
+    done = run(folder, 'validate', 'h.json', '--backend', 'host', '--policies', 'lru,static', '--json', '--option', 'threads=1', '--option', 'folder=' + folder)
+    check.equal('the host performs it: ' + done.stderr[:300], done.returncode in (0, 5) and bool(done.stdout), True)
+    for mode in json.loads(done.stdout or '{"modes": []}')['modes']:
+        lru, bad = mode['candidates']
+        check.equal(mode['mode'] + ': LRU copies far less', lru['operations']['h2d']['count'] * 4 < bad['operations']['h2d']['count'], True)
+        check.equal(mode['mode'] + ': the model says so', lru['simulated_s'] < bad['simulated_s'], True)
+        check.equal(mode['mode'] + ': no inversion', (mode['ranking']['inverted'], mode['ranking']['acceptance'] != 'fail'), (0, True))
+        for one in (lru, bad):
+            print('validate: %s %s: bias %+.1f %%, error %.1f %%, floor %.1f %%, %s' % (mode['mode'], one['policy'], 100 * one['bias'], 100 * one['error']['median'],
+                                                                                   100 * one['floor']['median'], one['acceptance']))
+        print('validate: %s: %s' % (mode['mode'], mode['ranking']))
+
+
+def main():
+    check = tool.Check('validate')
+    with tempfile.TemporaryDirectory(dir=os.getcwd()) as folder:
+        os.mkdir(os.path.join(folder, 'tmp'))
+        with open(os.path.join(folder, 'c.json'), 'w') as f:
+            json.dump(config({'experts': 16, 'prompt_tokens': 4, 'decode_tokens': 40}, '12slots', '80KiB', '40slots'), f)
+        with open(os.path.join(folder, 'h.json'), 'w') as f:
+            json.dump(config({'experts': 64, 'decode_tokens': 80, 'sampler': 'episode', 'working_set': 4, 'topic_length': 20}, '8slots', '2MiB'), f)
+        wrong(check, folder)
+        exact(check, folder)
+        known(check, folder)
+        host(check, folder)
+    check.close()
+
+
+if __name__ == '__main__':
+    main()
