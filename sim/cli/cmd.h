@@ -17,7 +17,7 @@ typedef struct cmd_entry {
     bool hidden;                /* for ourselves, not in `help` */
 } cmd_entry;
 
-extern const cmd_entry cmd_run, cmd_rerun, cmd_list, cmd_describe, cmd_schema, cmd_selftest, cmd_trace, cmd_reproduce, cmd_sweep, cmd_calibrate, cmd_options,
+extern const cmd_entry cmd_run, cmd_rerun, cmd_list, cmd_describe, cmd_schema, cmd_selftest, cmd_trace, cmd_reproduce, cmd_sweep, cmd_calibrate, cmd_options, cmd_mrc,
     cmd_man;
 
 extern const cmd_entry *const cmd_table[];      /* all of them; ends with NULL */
