@@ -55,7 +55,8 @@ static void mrc_text(const es_mrc *mrc, const char *dir, es_text *out)
         es_text_add(out, "  warning: %s\n", mrc->warning);
     if (mrc->events.lookups > 0) {
         mrc_table(mrc, out);
-        mrc_facts(mrc, out);
+        if (mrc->statistics.lookups > 0)
+            mrc_facts(mrc, out);
     }
     if (dir)
         es_text_add(out, "  all sizes: %s/mrc.json and mrc.csv\n", dir);

@@ -186,7 +186,7 @@ static es_code mrc_lru_facts(es_mrc *mrc, const es_curve_ask *asked, es_err *err
     ask.per_layer = asked->per_layer;
     if (code == ES_OK)
         code = mrc->per_layer ? es_curve_sum(curves, layers, &whole, &mrc->arena, err) : es_curve_lru(&mrc->events, &ask, &whole, &mrc->arena, err);
-    mrc->cliff = code == ES_OK ? es_curve_cliff(&whole, 0.0) : 0;
+    mrc->cliff = code == ES_OK && mrc->events.decode_accesses > 0 ? es_curve_cliff(&whole, 0.0) : 0;
     for (uint32_t i = 0; i < mrc->shown_count && code == ES_OK; i++)
         code = es_split_slots(curves, layers, mrc->shown[i].capacity * (mrc->per_layer ? layers : 1), true, &mrc->shown[i].split, &mrc->arena, err);
     return code;
@@ -226,6 +226,8 @@ es_code es_mrc_make(es_mrc *mrc, const es_mrc_ask *ask, es_err *err)
     mrc->info = mrc->feed.source->info(mrc->feed.state);
     if (mrc->events.lookups == 0)
         mrc->warning = "the trace has no lookups; there is nothing to cache";
+    else if (mrc->events.decode_accesses == 0)
+        mrc->warning = "the trace has no decode lookups, of which the statistics are; --phase all counts those of prompts";
     else if (mrc->events.tokens < ES_MRC_SHORT)
         mrc->warning = "the trace has fewer than 64 tokens: most misses are first uses (cold start), and hit rates say little about longer runs";
     return mrc_all(mrc, ask->sizes, &curve, err);

@@ -78,6 +78,14 @@ def short(check, folder):
     said = rows(path, '--policies', 'lru')
     check.equal('short', (said['tokens'] < 64, 'cold start' in (said['warning'] or ''), len(said['rows']) > 0), (True, True, True))
     check.equal('the warning is printed', 'warning: ' in call(path).stdout, True)
+    prompt = os.path.join(folder, 'prompt.h5')
+    subprocess.run([TOOL, 'trace', 'generate', 'synthetic', '-o', prompt, '--set', 'decode_tokens=0', '--set', 'prompt_tokens=80'], check=True,
+                   capture_output=True)
+    said = rows(prompt, '--phase', 'all', '--sizes', '96', '--policies', 'lru')
+    check.equal('without decode', ('no decode' in (said['warning'] or ''), said['statistics']['cliff_slots'], said['rows'][0]['accesses'] > 0), (True, 0, True))
+    check.equal('nothing is said of decode', 'cliff' in call(prompt).stdout, False)
+    said = rows(prompt, '--prefill', 'skip')
+    check.equal('empty', ('no lookups' in (said['warning'] or ''), said['rows'], call(prompt, '--prefill', 'skip').returncode), (True, [], 0))
     check.equal('no warning', rows(SAMPLE, '--sizes', '8')['warning'], None)
 
 
