@@ -59,7 +59,7 @@ static void mrc_text(const es_mrc *mrc, const char *dir, es_text *out)
             mrc_facts(mrc, out);
     }
     if (dir)
-        es_text_add(out, "  all sizes: %s/mrc.json and mrc.csv\n", dir);
+        es_text_add(out, "  all sizes: %s/mrc.json, mrc.csv and mrc.h5\n", dir);
 }
 
 static es_code mrc_save(const char *dir, const char *name, const char *text, size_t length, es_err *err)
@@ -81,6 +81,11 @@ static es_code mrc_keep(const es_mrc *mrc, const char *dir, const es_text *json,
     if (code == ES_OK)
         code = mrc_save(dir, "mrc.csv", csv.at, csv.length, err);
     es_text_free(&csv);
+    es_text path = {0};
+    es_text_add(&path, "%s/mrc.h5", dir);
+    if (code == ES_OK)
+        code = path.failed ? es_err_nomem(err, "a path") : es_mrc_h5(mrc, path.at, err);
+    es_text_free(&path);
     return code;
 }
 
@@ -138,7 +143,7 @@ const cmd_entry cmd_mrc = {
     .help = "--policies lru,belady,belady_bypass,static (default: lru,belady,static)   --scope global: one cache; layer: one for each layer\n"
             "--contract event_atomic, serialized, keep_best, after_batch   --prefill union, tokens, tiles:N, skip\n"
             "--sizes 8,16,50%: slots of one cache or a share of its experts (default: every size)   --phase: which lookups hits count\n"
-            "--reset request empties caches at each request. --out writes mrc.json and mrc.csv; docs/curves.md says what is in them.\n"
+            "--reset request empties caches at each request. --out writes mrc.json, mrc.csv and mrc.h5; docs/curves.md says what is in them.\n"
             "Counts are those of `expertsim run` with clock none.\n",
     .exec = mrc_exec,
 };

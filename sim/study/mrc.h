@@ -64,4 +64,7 @@ es_json *es_mrc_json(const es_mrc *mrc);
 /* The rows as CSV, with a header. */
 void es_mrc_csv(const es_mrc *mrc, es_text *out);
 
+/* The rows as table /rows of a new HDF5 file; scope, contract and phase are attributes of it. */
+es_code es_mrc_h5(const es_mrc *mrc, const char *path, es_err *err);
+
 #endif

@@ -95,6 +95,8 @@ def files(check, folder):
     for name in ('mrc.json', 'mrc.csv'):
         one, two = (open(os.path.join(folder, at, name)).read() for at in 'ab')
         check.equal('same bytes ' + name, one == two and len(one) > 1000, True)
+    one, two = (open(os.path.join(folder, at, 'mrc.h5'), 'rb').read() for at in 'ab')
+    check.equal('same bytes mrc.h5', one == two and one[1:4] == b'HDF', True)
     said = json.load(open(os.path.join(folder, 'a', 'mrc.json')))
     check.equal('--out is --json', said, dict(rows(SAMPLE), trace=said['trace']))
     lines = open(os.path.join(folder, 'a', 'mrc.csv')).read().split()
