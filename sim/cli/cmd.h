@@ -17,8 +17,8 @@ typedef struct cmd_entry {
     bool hidden;                /* for ourselves, not in `help` */
 } cmd_entry;
 
-extern const cmd_entry cmd_run, cmd_rerun, cmd_list, cmd_describe, cmd_schema, cmd_selftest, cmd_trace, cmd_reproduce, cmd_sweep, cmd_calibrate, cmd_options,
-    cmd_validate,
+extern const cmd_entry cmd_run, cmd_rerun, cmd_list, cmd_describe, cmd_trace, cmd_mrc, cmd_sweep, cmd_reproduce, cmd_selftest, cmd_calibrate, cmd_validate,
+    cmd_schema, cmd_options,
     cmd_man;
 
 extern const cmd_entry *const cmd_table[];      /* all of them; ends with NULL */
