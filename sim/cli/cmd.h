@@ -19,6 +19,7 @@ typedef struct cmd_entry {
 
 extern const cmd_entry cmd_run, cmd_rerun, cmd_list, cmd_describe, cmd_schema, cmd_selftest, cmd_trace, cmd_reproduce, cmd_sweep, cmd_calibrate, cmd_options,
     cmd_man;
+extern const cmd_entry cmd_verdict;
 
 extern const cmd_entry *const cmd_table[];      /* all of them; ends with NULL */
 extern const char *const cmd_exits[];           /* [exit code] what it means; ends with NULL */

@@ -4,6 +4,7 @@ _expertsim()
 {
     local tool="${COMP_WORDS[0]}" word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" verb="${COMP_WORDS[1]}"
     local commands="run rerun list describe trace sweep reproduce selftest calibrate schema help" words=""
+    commands+=" verdict"
     COMPREPLY=()
 
     if [ "$COMP_CWORD" -eq 1 ]; then
@@ -25,6 +26,7 @@ _expertsim()
     esac
     case "$verb" in
     run|rerun)  words="--set --out --json --quiet --volatile" ;;
+    verdict)    words="--set --out --json --quiet" ;;
     selftest)   words="--set --json" ;;
     reproduce)  words="--json --markdown --replications --claims" ;;
     calibrate)
