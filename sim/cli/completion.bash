@@ -3,8 +3,7 @@
 _expertsim()
 {
     local tool="${COMP_WORDS[0]}" word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" verb="${COMP_WORDS[1]}"
-    local commands="run rerun list describe trace sweep reproduce selftest calibrate schema help" words=""
-    commands+=" verdict"
+    local commands="run rerun list describe trace sweep reproduce selftest calibrate schema verdict help" words=""
     COMPREPLY=()
 
     if [ "$COMP_CWORD" -eq 1 ]; then

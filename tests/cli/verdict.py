@@ -30,7 +30,7 @@ def config(trace, expert='1GiB', capacity='8slots', clock='simulated', copy='10m
         'tiers': {'cache': {'capacity': capacity, 'compute': 'gpu'}, 'host': {'home': True}}, 'contract': 'event_atomic',
     }
     if clock == 'simulated':
-        value['channels'] = {'pcie': {'timing': {'name': 'fixed', 'time': copy}}, 'gpu': {'timing': {'name': 'fixed', 'time': compute}}}
+        value['channels'] = {'pcie': {'timing': {'name': 'constant', 'time': copy}}, 'gpu': {'timing': {'name': 'compute', 'expert': compute}}}
         value['links'] = [{'from': 'host', 'to': 'cache', 'channels': ['pcie']}]
     value.update(more)
     return value
