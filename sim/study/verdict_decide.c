@@ -48,7 +48,8 @@ static const char *verdict_lever(const verdict *v, bool timed)
 
 void verdict_decide(verdict *v)
 {
-    const bool timed = !v->no_bracket && v->now.total_s > 0.0;
+    /* The schedules know no quotas of layers: there their gain would be that of a policy and of a division together. */
+    const bool timed = !v->no_bracket && v->now.total_s > 0.0 && !v->per_layer;
     const double total = v->now.total_s, clairvoyant = verdict_seconds(v->bracket.least_ns), compute = verdict_seconds(v->bracket.bound.compute_ns);
     v->by = timed ? "time" : "hit rate";
     v->hopeless = v->slots / v->demand < VERDICT_RATIO;
@@ -74,9 +75,9 @@ static void verdict_say_main(const verdict *v, es_json *sentences)
         const char *name, *text;
     } said[] = {
         {"policy", "a better policy or predictor is what could win most; the machine and the size allow it"},
-        {"size", "one more GiB wins more than any policy could"},
+        {"size", "of what can be measured, one more GiB wins most"},
         {"layer split", "the capacity is divided badly over the layers; contract.quota can give each its own"},
-        {"link", "even who knows the future waits for copies; only a faster link or smaller experts help"},
+        {"link", "what remains is waiting for copies; only a faster link or smaller experts help"},
         {"compute", "nearly all of the time is compute; no cache can make that shorter"},
         {"nothing helps", "no policy, no further GiB and no division over layers wins enough to be worth it"},
     };
@@ -106,7 +107,7 @@ static void verdict_say_time(const verdict *v, es_json *sentences)
     es_text_duration(&text, (double)v->bracket.bound.total_ns);
     es_text_add(&text, ".");
     verdict_line(sentences, &text);
-    es_text_add(&text, "So a better policy or predictor could still win up to %.1f %% of the time.", 100.0 * fmax(v->gain_policy, 0.0));
+    es_text_add(&text, "So a better policy or predictor could still win up to %.1f %% of the time.", 100.0 * fmax(1.0 - verdict_seconds(v->bracket.least_ns) / v->now.total_s, 0.0));
     verdict_line(sentences, &text);
     es_text_add(&text, "Compute alone takes ");
     es_text_duration(&text, (double)v->bracket.bound.compute_ns);

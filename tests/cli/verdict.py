@@ -70,6 +70,7 @@ def main():
             ('size', 'hit rate', config('cycle9.csv', clock='none')),
             ('nothing helps', 'hit rate', config('walk.csv', clock='none')),
             ('layer split', 'hit rate', config('layers.csv', expert='8GiB', capacity='6slots', clock='none', contract={'preset': 'event_atomic', 'scope': 'layer'})),
+            ('layer split', 'hit rate', config('layers.csv', expert='8GiB', capacity='6slots', contract={'preset': 'event_atomic', 'scope': 'layer'})),
         ]
         for want, by, value in cases:
             what = '%s by %s' % (want, by)
