@@ -3,7 +3,7 @@
 _expertsim()
 {
     local tool="${COMP_WORDS[0]}" word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" verb="${COMP_WORDS[1]}"
-    local commands="run rerun list describe trace mrc sweep reproduce selftest calibrate validate schema help" words=""
+    local commands="run rerun list describe trace mrc verdict sweep reproduce selftest calibrate validate schema help" words=""
     COMPREPLY=()
 
     if [ "$COMP_CWORD" -eq 1 ]; then
@@ -32,6 +32,7 @@ _expertsim()
     case "$verb" in
     run|rerun)  words="--set --out --json --quiet --volatile" ;;
     mrc)        words="--policies --scope --contract --sizes --phase --reset --prefill --json --out" ;;
+    verdict)    words="--set --out --json --quiet" ;;
     selftest)   words="--set --json" ;;
     reproduce)  words="--json --markdown --replications --claims" ;;
     calibrate)
