@@ -3,13 +3,17 @@
 
 #include "sim/curve/budgets.h"
 #include "sim/curve/narrow.h"
+#include "sim/curve/ranks.h"
 #include "sim/curve/small.h"
 #include "sim/curve/stack.h"
 
 enum { LRU_KINDS = 3, LRU_IGNORED = 2 };    /* of events: prefill, decode (as ES_EVENT_DECODE), not counted */
 
+typedef enum lru_order { LRU_BLOCKS, LRU_FLAT, LRU_RANKS } lru_order;  /* who keeps recency: a stack with blocks or without, or ranks */
+
 typedef struct lru_cache {
     es_stack stack;
+    es_ranks ranks;             /* instead, where the order is LRU_RANKS */
     es_small small;
     es_narrow narrow;
     uint32_t last;              /* persist: lookups of the event before, all of which are there */
@@ -23,9 +27,23 @@ typedef struct lru_pass {
     const es_curve_ask *ask;
     lru_cache *cache;           /* [caches] */
     uint32_t caches, depths;
+    lru_order order;
     bool small, narrow;         /* caches that events do not fit into are followed; as bytes of a word */
     uint32_t *depth;            /* [widest] of the event at hand */
 } lru_pass;
+
+static inline uint32_t lru_depth(const lru_cache *cache, uint32_t object, lru_order order)
+{
+    return order == LRU_RANKS ? es_ranks_depth(&cache->ranks, object) : es_stack_depth(&cache->stack, object, order == LRU_FLAT);
+}
+
+static inline void lru_use(lru_cache *cache, const uint16_t *index, uint32_t count, uint32_t base, lru_order order)
+{
+    if (order == LRU_RANKS)
+        es_ranks_use(&cache->ranks, index, count);
+    else
+        es_stack_use(&cache->stack, index, count, base, order == LRU_FLAT);
+}
 
 /* ---- one event ---- */
 
@@ -35,20 +53,20 @@ typedef struct lru_event {
     uint64_t *found;
 } lru_event;
 
-static inline void lru_look(const lru_pass *p, lru_cache *cache, const lru_event *e, bool flat)
+static inline void lru_look(const lru_pass *p, lru_cache *cache, const lru_event *e, lru_order order)
 {
     for (uint32_t i = 0; i < e->n; i++) {
-        const uint32_t depth = es_stack_depth(&cache->stack, e->base + e->id[i], flat);
+        const uint32_t depth = lru_depth(cache, e->base + e->id[i], order);
         p->depth[i] = depth;
         e->found[depth]++;
     }
 }
 
 /* What the event before touched overshoots and is there at any size. */
-static inline void lru_look_persist(const lru_pass *p, lru_cache *cache, const lru_event *e, bool flat)
+static inline void lru_look_persist(const lru_pass *p, lru_cache *cache, const lru_event *e, lru_order order)
 {
     for (uint32_t i = 0; i < e->n; i++) {
-        const uint32_t depth = es_stack_depth(&cache->stack, e->base + e->id[i], flat);
+        const uint32_t depth = lru_depth(cache, e->base + e->id[i], order);
         p->depth[i] = depth <= cache->last ? 0 : depth;
         e->found[p->depth[i]]++;
     }
@@ -56,29 +74,29 @@ static inline void lru_look_persist(const lru_pass *p, lru_cache *cache, const l
 }
 
 /* One by one. */
-static inline void lru_look_serial(const lru_pass *p, lru_cache *cache, const lru_event *e, bool flat)
+static inline void lru_look_serial(const lru_pass *p, lru_cache *cache, const lru_event *e, lru_order order)
 {
     for (uint32_t i = 0; i < e->n; i++) {
-        const uint32_t depth = es_stack_depth(&cache->stack, e->base + e->id[i], flat);
+        const uint32_t depth = lru_depth(cache, e->base + e->id[i], order);
         p->depth[i] = depth;
         e->found[depth]++;
-        es_stack_use(&cache->stack, e->id + i, 1, e->base, flat);
+        lru_use(cache, e->id + i, 1, e->base, order);
     }
 }
 
 /* Where the event fits it is judged as a whole; a cache of fewer slots goes through it one by one. */
-static inline void lru_look_pinned(const lru_pass *p, lru_cache *cache, const lru_event *e, bool flat)
+static inline void lru_look_pinned(const lru_pass *p, lru_cache *cache, const lru_event *e, lru_order order)
 {
     for (uint32_t i = 0; i < e->n; i++)
-        p->depth[i] = es_stack_depth(&cache->stack, e->base + e->id[i], flat);
+        p->depth[i] = lru_depth(cache, e->base + e->id[i], order);
     for (uint32_t i = 0; i < e->n; i++) {
-        const uint32_t alone = es_stack_depth(&cache->stack, e->base + e->id[i], flat);
+        const uint32_t alone = lru_depth(cache, e->base + e->id[i], order);
         if (alone < e->n)
             p->depth[i] = alone;
         else if (p->depth[i] < e->n)
             p->depth[i] = e->n;
         e->found[p->depth[i]]++;
-        es_stack_use(&cache->stack, e->id + i, 1, e->base, flat);
+        lru_use(cache, e->id + i, 1, e->base, order);
     }
 }
 
@@ -109,18 +127,18 @@ static inline void lru_narrow(const lru_pass *p, lru_cache *cache, const lru_eve
     }
 }
 
-static inline void lru_one(const lru_pass *p, lru_cache *cache, const lru_event *e, es_curve_rule rule, bool flat)
+static inline __attribute__((always_inline)) void lru_one(const lru_pass *p, lru_cache *cache, const lru_event *e, es_curve_rule rule, lru_order order)
 {
-    if (!es_stack_has_room(&cache->stack, e->n))
+    if (order != LRU_RANKS && !es_stack_has_room(&cache->stack, e->n))
         es_stack_renew(&cache->stack);
     if (rule == ES_CURVE_SERIALIZED)
-        lru_look_serial(p, cache, e, flat);
+        lru_look_serial(p, cache, e, order);
     else if (rule == ES_CURVE_SERIALIZED_PINNED)
-        lru_look_pinned(p, cache, e, flat);
+        lru_look_pinned(p, cache, e, order);
     else if (rule == ES_CURVE_PERSIST)
-        lru_look_persist(p, cache, e, flat);
+        lru_look_persist(p, cache, e, order);
     else
-        lru_look(p, cache, e, flat);
+        lru_look(p, cache, e, order);
     if (cache->bytes)
         lru_weigh(p, cache, e);
     if (p->narrow)
@@ -128,13 +146,16 @@ static inline void lru_one(const lru_pass *p, lru_cache *cache, const lru_event 
     else if (p->small)
         lru_small(p, cache, e);
     if (rule != ES_CURVE_SERIALIZED && rule != ES_CURVE_SERIALIZED_PINNED)
-        es_stack_use(&cache->stack, e->touch, e->n, e->base, flat);
+        lru_use(cache, e->touch, e->n, e->base, order);
 }
 
 static void lru_empty(const lru_pass *p)
 {
     for (uint32_t c = 0; c < p->caches; c++) {
-        es_stack_empty(&p->cache[c].stack);
+        if (p->order == LRU_RANKS)
+            es_ranks_empty(&p->cache[c].ranks);
+        else
+            es_stack_empty(&p->cache[c].stack);
         p->cache[c].last = 0;
         p->cache[c].narrow = (es_narrow){0};
         if (p->small && !p->narrow)
@@ -150,7 +171,7 @@ static inline uint32_t lru_kind(uint8_t flags)
 }
 
 /* Inlined for each way that most traces go, so that nothing is asked twice. */
-static inline __attribute__((always_inline)) void lru_walk(const lru_pass *p, es_curve_rule rule, bool per_layer, bool flat)
+static inline __attribute__((always_inline)) void lru_walk(const lru_pass *p, es_curve_rule rule, bool per_layer, lru_order order)
 {
     const es_events *events = p->events;
     for (uint32_t i = 0; i < events->count; i++) {
@@ -162,21 +183,32 @@ static inline __attribute__((always_inline)) void lru_walk(const lru_pass *p, es
         e.found = cache->found + (size_t)e.kind * p->depths;
         if (p->ask->reset && flags & ES_EVENT_FRESH && i > 0)
             lru_empty(p);
-        lru_one(p, cache, &e, rule, flat);
+        lru_one(p, cache, &e, rule, order);
     }
 }
 
 static void lru_walk_any(const lru_pass *p)
 {
-    const bool flat = !p->cache[0].stack.block, per_layer = p->ask->per_layer;
+    const bool per_layer = p->ask->per_layer;
     const es_curve_rule rule = p->ask->rule;
     const bool plain = rule == ES_CURVE_WAVES || rule == ES_CURVE_TRIM || rule == ES_CURVE_KEEP_BEST;
-    if (plain && flat && per_layer)
-        lru_walk(p, ES_CURVE_WAVES, true, true);
-    else if (plain && !flat && !per_layer)
-        lru_walk(p, ES_CURVE_WAVES, false, false);
+    if (plain && p->order == LRU_RANKS)
+        lru_walk(p, ES_CURVE_WAVES, true, LRU_RANKS);
+    else if (plain && p->order == LRU_BLOCKS && !per_layer)
+        lru_walk(p, ES_CURVE_WAVES, false, LRU_BLOCKS);
     else
-        lru_walk(p, rule, per_layer, flat);
+        lru_walk(p, rule, per_layer, p->order);
+}
+
+/* Recency of one cache for so many objects. false: no memory. */
+static bool lru_make_order(lru_pass *p, lru_cache *cache, uint32_t objects, es_arena *arena)
+{
+    if (p->order == LRU_RANKS)
+        return es_ranks_init(&cache->ranks, objects, arena);
+    if (!es_stack_init(&cache->stack, objects, es_curve_most(p->events, p->ask), arena))
+        return false;
+    p->order = cache->stack.block ? LRU_BLOCKS : LRU_FLAT;
+    return true;
 }
 
 static es_code lru_make(lru_pass *p, es_arena *arena, es_err *err)
@@ -187,7 +219,8 @@ static es_code lru_make(lru_pass *p, es_arena *arena, es_err *err)
     const size_t small = (size_t)LRU_KINDS * events->widest;
     const bool weighs = ask->weight && !ask->per_layer;
     p->caches = es_curve_count(events, ask);
-    p->depths = objects + 2;
+    p->order = ask->per_layer && objects <= ES_RANKS_MOST && !ask->portable ? LRU_RANKS : LRU_BLOCKS;
+    p->depths = (p->order == LRU_RANKS ? ES_RANKS_MOST : objects) + 2;
     p->small = ask->rule == ES_CURVE_WAVES && events->widest > 1;
     p->narrow = p->small && es_narrow_fits(events) && !ask->portable;
     p->cache = ES_NEW_ARRAY(arena, p->caches, lru_cache);
@@ -197,7 +230,7 @@ static es_code lru_make(lru_pass *p, es_arena *arena, es_err *err)
         lru_cache *cache = &p->cache[c];
         cache->found = ES_NEW_ARRAY(arena, (size_t)LRU_KINDS * p->depths, uint64_t);
         cache->bytes = weighs ? ES_NEW_ARRAY(arena, (size_t)LRU_KINDS * p->depths, uint64_t) : NULL;
-        enough = es_stack_init(&cache->stack, objects, es_curve_most(events, ask), arena) && cache->found && (cache->bytes || !weighs);
+        enough = lru_make_order(p, cache, objects, arena) && cache->found && (cache->bytes || !weighs);
         if (!enough || !p->small)
             continue;
         cache->more = ES_NEW_ARRAY(arena, small, int64_t);

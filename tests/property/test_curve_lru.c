@@ -98,6 +98,24 @@ static void sum_of(const es_curve *curves, uint32_t count, es_curve *all, es_are
     assert_int_equal(es_curve_sum(curves, count, all, arena, &err), ES_OK);
 }
 
+/* What is only quicker gives the same: every number of every curve. */
+static void check_portable(uint64_t number, const es_events *events, const es_curve_ask *ask, const es_curve *curves, es_arena *arena)
+{
+    es_err err;
+    es_curve other[SCENE_LAYERS];
+    es_curve_ask turned = *ask;
+    turned.portable = !ask->portable;
+    assert_int_equal(es_curve_lru(events, &turned, other, arena, &err), ES_OK);
+    for (uint32_t c = 0; c < es_curve_count(events, ask); c++) {
+        const es_curve *a = &curves[c], *b = &other[c];
+        const size_t size = a->sizes * sizeof *a->hits;
+        if (a->sizes != b->sizes || memcmp(a->hits, b->hits, size) != 0 || memcmp(a->decode_hits, b->decode_hits, size) != 0 ||
+            memcmp(a->hit_bytes, b->hit_bytes, size) != 0 || memcmp(a->decode_hit_bytes, b->decode_hit_bytes, size) != 0 || a->accesses != b->accesses ||
+            a->decode_accesses != b->decode_accesses || a->access_bytes != b->access_bytes || a->decode_access_bytes != b->decode_access_bytes)
+            fail_msg("case %" PRIu64 ": curve %u differs between portable and quick", number, c);
+    }
+}
+
 /* ---- slots ---- */
 
 static void every_number_of_slots(void **state)
@@ -118,6 +136,7 @@ static void every_number_of_slots(void **state)
         const bool per_layer = s.contract.scope == ES_PER_LAYER;
         const es_curve_ask ask = {.rule = rule->rule, .per_layer = per_layer, .reset = s.contract.reset, .weight = s.bytes, .portable = number & 1};
         assert_int_equal(es_curve_lru(&events, &ask, curves, &arena, &r.err), ES_OK);
+        check_portable(number, &events, &ask, curves, &arena);
         sum_of(curves, es_curve_count(&events, &ask), &all, &arena);
         assert_int_equal(all.sizes, es_curve_most(&events, &ask));
         const uint32_t lots = per_layer ? s.layers : 1, step = all.sizes > 24 ? all.sizes / 24 : 1;
@@ -166,6 +185,7 @@ static void random_budgets(void **state)
         const es_curve_ask ask = {.rule = rule->rule, .per_layer = per_layer, .reset = s.contract.reset, .bytes = s.bytes, .weight = s.bytes,
             .capacity = capacity, .sizes = BUDGETS, .portable = number & 1};
         assert_int_equal(es_curve_lru(&events, &ask, curves, &arena, &r.err), ES_OK);
+        check_portable(number, &events, &ask, curves, &arena);
         sum_of(curves, es_curve_count(&events, &ask), &all, &arena);
         for (uint32_t i = 0; i < BUDGETS; i++)
             check_point(number, &s, &all, i, (int64_t)capacity[i] * lots, true);
