@@ -17,44 +17,14 @@
  * Under clock none a copy starts without having been queued and is resident at once.
  * The first fault is kept as a sentence and fails the run. Space exceeded by a part that overcommits as its published source does
  * (as_coded) is counted and reported instead. */
+#include "sim/observe/audit_inside.h"
 #include "sim/observe/observe.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-typedef enum audit_state { ABSENT, QUEUED, INBOUND, RESIDENT, OUTBOUND, AUDIT_STATES } audit_state;
-
 static const char *const audit_states[] = {"absent", "queued", "inbound", "resident", "outbound"};
-
-typedef struct audit_tier {
-    uint64_t *mask[AUDIT_STATES];        /* [words] by audit_state, none for ABSENT */
-    uint64_t *down;             /* [words] what left for another tier and may arrive there */
-} audit_tier;
-
-typedef struct audit {
-    const es_view *view;
-    audit_tier *tier;
-    int64_t *used;              /* [buckets] units */
-    uint64_t *room, *most;      /* [buckets] as told; what may be held while it is above a room that has become smaller */
-    bool *above;                /* [buckets] it was so at the begin of the event at hand or later: what leaves for that is not yet gone */
-    bool shrank;                /* any room at all became smaller so far */
-    bool shrinking;             /* a room is smaller than what is held: residents are about to leave */
-    int64_t came;               /* units that came into the serving tier, or back, since then */
-    uint64_t *pin, *keep, *here;/* [words] of the event at hand: wanted; to stay; there at the gate or landed since */
-    es_oid *placed;             /* [words * 64] scratch: what has a block, in the order of blocks; NULL: no allocator places */
-    es_time *computed;          /* [words * 64] end of its compute in this event; 0: not known */
-    es_fact_kind kind;          /* of the fact at hand, its time */
-    es_time at;
-    bool begun, pinned, counted, exceeded;
-    uint64_t event;             /* index */
-    uint32_t word, words;
-    uint64_t overflows;         /* tally.overflow_events at the last release */
-    es_time steps_ns, stall_ns;
-    int64_t started_bytes, guess_bytes, transient_bytes;
-    uint64_t checks, faults, overcommitted;
-    char first[512];
-} audit;
 
 static const char *const audit_kinds[ES_FACTS] = {
     [ES_FACT_STEP] = "step", [ES_FACT_USE] = "use", [ES_FACT_QUEUE] = "queue", [ES_FACT_START] = "start", [ES_FACT_START_GUESS] = "start_guess",
@@ -108,9 +78,7 @@ static es_code audit_init(void *self, const es_site *site, es_err *err)
 
 /* ---- faults ---- */
 
-static void audit_fault(audit *s, const char *fmt, ...) ES_PRINTF(2, 3);
-
-static void audit_fault(audit *s, const char *fmt, ...)
+void audit_fault(audit *s, const char *fmt, ...)
 {
     if (s->faults++ != 0)
         return;
@@ -121,8 +89,7 @@ static void audit_fault(audit *s, const char *fmt, ...)
     va_end(args);
 }
 
-/* "layer 3 expert 17 in tier cache is absent, expected resident" */
-static void audit_copy_fault(audit *s, uint32_t tier, es_oid object, const char *found, const char *expected)
+void audit_copy_fault(audit *s, uint32_t tier, es_oid object, const char *found, const char *expected)
 {
     const es_view *view = s->view;
     audit_fault(s, "layer %u expert %u in tier %s %s, expected %s", view->layer_number[view->layer_of[object >> 6]], es_expert_of(view, object),
@@ -344,77 +311,6 @@ static void audit_masks(audit *s)
     }
 }
 
-/* ---- places ---- */
-
-/* Moves a block to its place among those before it, by pool and address. */
-static void audit_sort(es_oid *placed, uint32_t count, const es_block *block)
-{
-    const es_oid object = placed[count];
-    const es_block *b = &block[object];
-    uint32_t low = 0, high = count;
-    while (low < high) {
-        const uint32_t middle = (low + high) / 2;
-        const es_block *m = &block[placed[middle]];
-        if (m->pool < b->pool || (m->pool == b->pool && m->at <= b->at))
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    memmove(placed + low + 1, placed + low, (count - low) * sizeof *placed);
-    placed[low] = object;
-}
-
-/* What lies in the pools of a tier, in order; how much. */
-static uint32_t audit_placed(audit *s, const es_tier_view *tier)
-{
-    uint32_t count = 0;
-    for (uint32_t w = 0; w < s->view->words; w++)
-        for (uint64_t left = tier->resident[w] | tier->inbound[w] | tier->outbound[w]; left; left &= left - 1) {
-            const es_oid object = w * 64 + (es_oid)__builtin_ctzll(left);
-            if (tier->block[object].pool == ES_NONE_POOL)
-                continue;
-            s->placed[count] = object;
-            audit_sort(s->placed, count++, tier->block);
-        }
-    return count;
-}
-
-static void audit_block(audit *s, uint32_t t, es_oid object, es_oid before)
-{
-    const es_tier_view *tier = &s->view->tier[t];
-    const es_block *b = &tier->block[object], *last = before == ES_NO_OBJECT ? NULL : &tier->block[before];
-    const es_pool_view *pool = &tier->pool[b->pool];
-    s->checks++;
-    if (b->at < 0 || b->bytes < tier->unit[object >> 6] || b->at + b->bytes > pool->capacity)
-        audit_fault(s, "layer %u expert %u in tier %s lies at %" PRId64 " with %" PRId64 " bytes, expected inside the %" PRId64 " of pool %s",
-            s->view->layer_number[s->view->layer_of[object >> 6]], es_expert_of(s->view, object), tier->name, b->at, b->bytes, pool->capacity, pool->name);
-    if (!last || last->pool != b->pool || last->at + last->bytes <= b->at)
-        return;
-    if (s->view->as_coded)
-        s->overcommitted++;
-    else
-        audit_copy_fault(s, t, object, "lies where another copy does", "a block of its own");
-}
-
-static void audit_blocks(audit *s)
-{
-    for (uint32_t t = 0; t < s->view->tiers; t++) {
-        const es_tier_view *tier = &s->view->tier[t];
-        if (!tier->block)
-            continue;
-        const uint32_t count = audit_placed(s, tier);
-        for (uint32_t p = 0, i = 0; p < tier->pools; p++) {
-            int64_t used = 0;
-            for (; i < count && tier->block[s->placed[i]].pool == p; i++) {
-                audit_block(s, t, s->placed[i], i > 0 ? s->placed[i - 1] : ES_NO_OBJECT);
-                used += tier->block[s->placed[i]].bytes;
-            }
-            if (used != tier->pool[p].used && !s->view->as_coded)
-                audit_fault(s, "pool %s of tier %s says that %" PRId64 " bytes are used, expected %" PRId64, tier->pool[p].name, tier->name, tier->pool[p].used, used);
-        }
-    }
-}
-
 /* A channel counts the whole time of a copy when it starts, so its load is known when it is idle. */
 static void audit_load(audit *s)
 {
@@ -432,81 +328,6 @@ static void audit_load(audit *s)
         if (channel->active == 0 && (double)channel->busy_ns > most)
             audit_fault(s, "channel %s was busy for %" PRId64 " ns, expected at most %u lanes of %" PRId64 " ns", channel->name, channel->busy_ns,
                 channel->lanes, s->at);
-    }
-}
-
-/* Units of what is resident in the bucket and not held back. */
-static int64_t audit_resident(const audit *s, uint32_t tier, uint32_t bucket)
-{
-    const es_view *view = s->view;
-    int64_t units = 0;
-    for (uint32_t w = 0; w < view->words; w++)
-        if (es_bucket_of(view, tier, w * 64) == bucket)
-            units += __builtin_popcountll(s->tier[tier].mask[RESIDENT][w] & ~view->guard[w]) * view->tier[tier].unit[w];
-    return units;
-}
-
-/* Nobody's room changes untold. What is still above a room that has become smaller is to leave now; what once fitted may not be above it again. */
-static void audit_rooms(audit *s)
-{
-    const es_view *view = s->view;
-    for (uint32_t t = 0; t < view->tiers; t++)
-        for (uint32_t b = view->tier[t].first_bucket; !view->tier[t].home && b < view->tier[t].first_bucket + (view->per_layer ? view->layers : 1); b++) {
-            s->checks++;
-            if (view->bucket_room[b] != s->room[b])
-                audit_fault(s, "tier %s has room for %" PRIu64 " units, expected %" PRIu64 ", for no change was told", view->tier[t].name, view->bucket_room[b], s->room[b]);
-            s->most[b] = s->most[b] > s->room[b] && (uint64_t)s->used[b] > s->room[b] ? (uint64_t)s->used[b] : s->room[b];
-            s->above[b] = s->most[b] > s->room[b];
-            s->shrinking |= s->above[b];
-        }
-    s->came = 0;
-}
-
-static void audit_room(audit *s, const es_fact *fact)
-{
-    const es_tier_view *tier = &s->view->tier[fact->to];
-    if (tier->block) {          /* its allocator rearranges itself at once: what lies where is looked at block by block */
-        s->room[tier->first_bucket] = s->most[tier->first_bucket] = s->view->bucket_room[tier->first_bucket];
-        return;
-    }
-    if (s->pinned)
-        audit_fault(s, "tier %s changes while event %" PRIu64 " is at hand, expected it to wait for the release", tier->name, s->event);
-    for (uint32_t b = tier->first_bucket; b < tier->first_bucket + (s->view->per_layer ? s->view->layers : 1); b++) {
-        const bool shrinks = s->most[b] > s->room[b] || s->view->bucket_room[b] < s->room[b];
-        s->room[b] = s->view->bucket_room[b];
-        s->most[b] = shrinks && (uint64_t)s->used[b] > s->room[b] ? (uint64_t)s->used[b] : s->room[b];
-        s->above[b] = s->most[b] > s->room[b];
-        s->shrank |= s->above[b];
-    }
-    s->shrinking = true;
-    s->came = 0;
-}
-
-/* Whoever had to leave the serving tier for a smaller room has left, or is on its way out. */
-static void audit_shrunk(audit *s)
-{
-    const uint32_t t = s->view->serving, first = s->view->tier[t].first_bucket;
-    s->shrinking = false;
-    for (uint32_t b = first; !s->view->tier[t].home && b < first + (s->view->per_layer ? s->view->layers : 1); b++) {
-        int64_t stay = audit_resident(s, t, b) - s->came;
-        s->checks++;
-        if (s->most[b] > s->room[b] && stay > (int64_t)s->room[b] && !s->view->as_coded)
-            audit_fault(s, "%" PRId64 " units stay in tier %s, expected at most the %" PRIu64 " of its new room", stay, s->view->tier[t].name, s->room[b]);
-        if ((uint64_t)s->used[b] <= s->room[b])
-            s->most[b] = s->room[b];
-    }
-}
-
-/* An event that exceeded its room and does not count as an overflow must have given all of it back. */
-static void audit_settled(audit *s)
-{
-    const es_view *view = s->view;
-    for (uint32_t w = s->word; w < s->word + s->words; w++) {
-        uint32_t bucket = es_bucket_of(view, view->serving, w * 64);
-        if ((uint64_t)s->used[bucket] > s->room[bucket] && !s->above[bucket] && !view->tier[view->serving].block &&
-            (!s->shrank || (uint64_t)audit_resident(s, view->serving, bucket) > s->room[bucket]))     /* or others are on their way out for it */
-            audit_fault(s, "event %" PRIu64 " leaves %" PRId64 " units in tier %s, expected at most %" PRIu64 " or an overflow that is counted", s->event,
-                s->used[bucket], view->tier[view->serving].name, s->room[bucket]);
     }
 }
 
