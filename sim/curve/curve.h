@@ -17,6 +17,13 @@ typedef enum es_curve_rule {
     ES_CURVE_SERIALIZED_PINNED  /* judge serialized_pinned, overflow waves */
 } es_curve_rule;
 
+/* What a pass may make use of; results are the same, so that only tests and benchmarks ask for less. */
+typedef enum es_curve_means {
+    ES_CURVE_QUICKEST,          /* what the processor has, found out when the program runs */
+    ES_CURVE_COMPILED,          /* what the compiler was told that every processor has */
+    ES_CURVE_SCALAR             /* no vectors, and nothing that is only quicker */
+} es_curve_means;
+
 typedef struct es_curve_ask {
     es_curve_rule rule;
     bool per_layer;             /* a cache for each layer */
@@ -25,7 +32,7 @@ typedef struct es_curve_ask {
     uint32_t sizes;
     const int64_t *bytes;       /* [layers] of one expert: capacities are bytes; NULL: they are slots */
     const int64_t *weight;      /* [layers] bytes of one expert: hits are counted in bytes too; NULL: they are not */
-    bool portable;              /* without what is only quicker: for tests, results are the same */
+    es_curve_means means;
 } es_curve_ask;
 
 typedef struct es_curve {

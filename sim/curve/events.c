@@ -104,6 +104,58 @@ static inline es_code events_one(events_reader *r, const es_step *step, uint32_t
     return ES_OK;
 }
 
+/* Has each of the layers `n` experts, all different? Nearly every step of a real run is such a one. Numbers that differ in their last six bits
+ * differ, which is quick to see; what is left is looked at more closely. */
+static inline __attribute__((always_inline)) bool events_full_of(const events_reader *r, const uint16_t *ids, uint32_t n)
+{
+    const uint32_t layers = r->info->layers;
+    for (uint32_t layer = 0; layer < layers; layer++, ids += n) {
+        uint64_t word = 0;
+        for (uint32_t i = 0; i < n; i++)
+            word |= 1ull << (ids[i] & 63);
+        if (ids[n - 1] == ES_NO_EXPERT || ((uint32_t)__builtin_popcountll(word) != n && !events_differ(r, ids, n)))
+            return false;
+    }
+    return true;
+}
+
+static bool events_full(const events_reader *r, const uint16_t *ids)
+{
+    /* with the usual numbers as constants the inner loops fall away */
+    switch (r->info->top_k) {
+    case 4: return events_full_of(r, ids, 4);
+    case 6: return events_full_of(r, ids, 6);
+    case 8: return events_full_of(r, ids, 8);
+    default: return events_full_of(r, ids, r->info->top_k);
+    }
+}
+
+/* The events of one row, which has top_k experts in every layer. */
+static void events_block(events_reader *r, const uint16_t *ids, uint32_t request, uint8_t flags)
+{
+    es_events *out = r->out;
+    const uint32_t top_k = r->info->top_k, layers = r->info->layers, step = out->steps;
+    uint64_t *begin = r->begin + r->count;
+    uint32_t *steps = r->step + r->count, *requests = r->request + r->count;
+    uint16_t *layer = r->layer + r->count;
+    memcpy(r->id + r->lookups, ids, (size_t)layers * top_k * sizeof *ids);
+    for (uint32_t l = 0; l < layers; l++)
+        begin[l] = r->lookups + (uint64_t)l * top_k;
+    for (uint32_t l = 0; l < layers; l++)
+        layer[l] = (uint16_t)l;
+    for (uint32_t l = 0; l < layers; l++)
+        steps[l] = step;
+    for (uint32_t l = 0; l < layers; l++)
+        requests[l] = request;
+    memset(r->flags + r->count, flags, layers);
+    r->flags[r->count] |= r->fresh;
+    r->fresh = 0;
+    r->count += layers;
+    r->lookups += (uint64_t)layers * top_k;
+    out->widest = top_k > out->widest ? top_k : out->widest;
+    out->least = top_k < out->least ? top_k : out->least;
+}
+
 /* The events of one row, layer after layer. */
 static es_code events_plain(events_reader *r, const es_step *step, uint32_t row, uint8_t flags)
 {
@@ -111,8 +163,11 @@ static es_code events_plain(events_reader *r, const es_step *step, uint32_t row,
     const uint16_t *ids = step->ids + (size_t)row * layers * top_k;
     const uint64_t first = r->lookups;
     es_code code = events_fit(r) ? ES_OK : events_long(r);
-    for (uint32_t layer = 0; layer < layers && code == ES_OK; layer++, ids += top_k)
-        code = events_one(r, step, row, layer, ids, request, flags);
+    if (code == ES_OK && events_full(r, ids))
+        events_block(r, ids, request, flags);
+    else
+        for (uint32_t layer = 0; layer < layers && code == ES_OK; layer++, ids += top_k)
+            code = events_one(r, step, row, layer, ids, request, flags);
     if (r->touch)
         memcpy(r->touch + first, r->id + first, (r->lookups - first) * sizeof *r->id);
     return code;

@@ -54,6 +54,12 @@ static inline uint32_t es_events_base(const es_events *events, uint32_t event)
     return events->spaces == 1 ? 0 : events->layer[event] * events->stride;
 }
 
+/* ES_EVENT_DECODE where it is a decode event and counted; 0: a counted one of a prompt; else it is not counted. */
+static inline uint32_t es_events_kind(const es_events *events, uint32_t event)
+{
+    return events->flags[event] & (ES_EVENT_DECODE | ES_EVENT_SKIPPED);
+}
+
 static inline uint32_t es_events_width(const es_events *events, uint32_t event)
 {
     return (uint32_t)(events->begin[event + 1] - events->begin[event]);

@@ -3,11 +3,12 @@
 
 #include "sim/curve/budgets.h"
 #include "sim/curve/narrow.h"
+#include "sim/curve/quick.h"
 #include "sim/curve/ranks.h"
 #include "sim/curve/small.h"
 #include "sim/curve/stack.h"
 
-enum { LRU_KINDS = 3, LRU_IGNORED = 2 };    /* of events: prefill, decode (as ES_EVENT_DECODE), not counted */
+enum { LRU_KINDS = ES_QUICK_KINDS, LRU_IGNORED = 2 };    /* of events: prefill, decode (as ES_EVENT_DECODE), not counted */
 
 typedef enum lru_order { LRU_BLOCKS, LRU_FLAT, LRU_RANKS } lru_order;  /* who keeps recency: a stack with blocks or without, or ranks */
 
@@ -29,6 +30,7 @@ typedef struct lru_pass {
     uint32_t caches, depths;
     lru_order order;
     bool small, narrow;         /* caches that events do not fit into are followed; as bytes of a word */
+    bool quick;
     uint32_t *depth;            /* [widest] of the event at hand */
 } lru_pass;
 
@@ -200,9 +202,22 @@ static void lru_walk_any(const lru_pass *p)
         lru_walk(p, rule, per_layer, p->order);
 }
 
+/* The same counts by quick.h. */
+static es_code lru_quick(const lru_pass *p, es_arena *arena, es_err *err)
+{
+    es_quick_cache *caches = ES_NEW_ARRAY(arena, p->caches, es_quick_cache);
+    for (uint32_t c = 0; caches && c < p->caches; c++) {
+        const lru_cache *cache = &p->cache[c];
+        caches[c] = (es_quick_cache){.found = cache->found, .bytes = cache->bytes, .more = cache->more, .more_bytes = cache->more_bytes};
+    }
+    return caches ? es_quick_lru(p->events, p->ask, caches, p->depths, arena, err) : es_err_nomem(err, "an LRU curve");
+}
+
 /* Recency of one cache for so many objects. false: no memory. */
 static bool lru_make_order(lru_pass *p, lru_cache *cache, uint32_t objects, es_arena *arena)
 {
+    if (p->quick)
+        return true;
     if (p->order == LRU_RANKS)
         return es_ranks_init(&cache->ranks, objects, arena);
     if (!es_stack_init(&cache->stack, objects, es_curve_most(p->events, p->ask), arena))
@@ -211,18 +226,29 @@ static bool lru_make_order(lru_pass *p, lru_cache *cache, uint32_t objects, es_a
     return true;
 }
 
+/* Do the experts of one cache weigh differently? */
+static bool lru_weighs(const lru_pass *p)
+{
+    const int64_t *weight = p->ask->weight;
+    for (uint32_t l = 1; weight && !p->ask->per_layer && l < p->events->layers; l++)
+        if (weight[l] != weight[0])
+            return true;
+    return false;
+}
+
 static es_code lru_make(lru_pass *p, es_arena *arena, es_err *err)
 {
     const es_events *events = p->events;
     const es_curve_ask *ask = p->ask;
     const uint32_t objects = ask->per_layer ? events->experts : events->objects;
     const size_t small = (size_t)LRU_KINDS * events->widest;
-    const bool weighs = ask->weight && !ask->per_layer;
+    const bool weighs = lru_weighs(p);
     p->caches = es_curve_count(events, ask);
-    p->order = ask->per_layer && objects <= ES_RANKS_MOST && !ask->portable ? LRU_RANKS : LRU_BLOCKS;
+    p->order = ask->per_layer && objects <= ES_RANKS_MOST && ask->means != ES_CURVE_SCALAR ? LRU_RANKS : LRU_BLOCKS;
     p->depths = (p->order == LRU_RANKS ? ES_RANKS_MOST : objects) + 2;
     p->small = ask->rule == ES_CURVE_WAVES && events->widest > 1;
-    p->narrow = p->small && es_narrow_fits(events) && !ask->portable;
+    p->narrow = p->small && es_narrow_fits(events) && ask->means != ES_CURVE_SCALAR;
+    p->quick = es_quick_fits(events, ask);
     p->cache = ES_NEW_ARRAY(arena, p->caches, lru_cache);
     p->depth = ES_NEW_ARRAY(arena, events->widest + 1, uint32_t);
     bool enough = p->cache && p->depth;
@@ -318,7 +344,10 @@ es_code es_curve_lru(const es_events *events, const es_curve_ask *ask, es_curve 
     uint64_t *sum = code == ES_OK ? ES_NEW_ARRAY(arena, 2 * (size_t)p.depths, uint64_t) : NULL;
     if (code != ES_OK || !sum)
         return code != ES_OK ? code : es_err_nomem(err, "a curve");
-    lru_walk_any(&p);
+    if (p.quick)
+        code = lru_quick(&p, arena, err);
+    else
+        lru_walk_any(&p);
     for (uint32_t c = 0; c < p.caches && code == ES_OK; c++)
         code = lru_curve(&p, c, capacity, sizes, sum, &out[c], arena, err);
     return code;

@@ -4,9 +4,11 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "sim/curve/lru.h"
+
 static bool statistics_counts(const es_events *events, uint32_t e)
 {
-    return (events->flags[e] & (ES_EVENT_DECODE | ES_EVENT_SKIPPED)) == ES_EVENT_DECODE;
+    return es_events_kind(events, e) == ES_EVENT_DECODE;
 }
 
 static int statistics_order(const void *a, const void *b)
@@ -121,6 +123,54 @@ es_code es_working_set(const es_events *events, uint32_t windows, double *distin
         distinct[w - 1] = w <= steps ? (double)used - missed / (double)(steps - w + 1) : 0.0;
     }
     return ES_OK;
+}
+
+es_code es_layer_overlap(const es_events *events, double *share, double *whole, es_arena *arena, es_err *err)
+{
+    uint32_t *last = ES_NEW_ARRAY(arena, (size_t)events->layers * events->stride, uint32_t);     /* step + 1 of the last use in this layer */
+    uint64_t *same = ES_NEW_ARRAY(arena, events->layers, uint64_t), *of = ES_NEW_ARRAY(arena, events->layers, uint64_t), all = 0, all_same = 0;
+    if (!last || !same || !of)
+        return es_err_nomem(err, "the overlap of layers");
+    for (uint32_t e = 0; e < events->count; e++) {
+        const uint32_t layer = events->layer[e], now = events->step[e] + 1;
+        uint32_t *row = last + (size_t)layer * events->stride;
+        const uint32_t *before = layer > 0 ? row - events->stride : NULL;
+        for (uint64_t i = events->begin[e]; statistics_counts(events, e) && i < events->begin[e + 1]; i++) {
+            row[events->id[i]] = now;
+            of[layer] += before != NULL;
+            same[layer] += before && before[events->id[i]] == now;
+        }
+    }
+    for (uint32_t l = 0; l < events->layers; l++) {
+        share[l] = of[l] > 0 ? (double)same[l] / (double)of[l] : 0.0;
+        all += of[l];
+        all_same += same[l];
+    }
+    *whole = all > 0 ? (double)all_same / (double)all : 0.0;
+    return ES_OK;
+}
+
+/* An LRU curve over powers of two, read off as what lies between two of them. */
+es_code es_reuse_read(const es_events *events, bool per_layer, es_reuse *out, es_arena *arena, es_err *err)
+{
+    es_curve_ask ask = {.rule = ES_CURVE_SERIALIZED, .per_layer = per_layer};
+    const uint32_t count = es_curve_count(events, &ask);
+    const uint64_t most = es_curve_most(events, &ask);
+    uint64_t capacity[ES_REUSE_BUCKETS];
+    es_curve *curves = ES_NEW_ARRAY(arena, count, es_curve);
+    if (!curves)
+        return es_err_nomem(err, "reuse distances");
+    do
+        capacity[ask.sizes] = 1ull << ask.sizes;
+    while (capacity[ask.sizes++] < most);
+    ask.capacity = capacity;
+    es_code code = es_curve_lru(events, &ask, curves, arena, err);
+    for (uint32_t c = 0; c < count && code == ES_OK; c++) {
+        out[c] = (es_reuse){.buckets = ask.sizes, .first = curves[c].decode_accesses - curves[c].decode_hits[ask.sizes - 1]};
+        for (uint32_t b = 0; b < ask.sizes; b++)
+            out[c].count[b] = curves[c].decode_hits[b] - (b > 0 ? curves[c].decode_hits[b - 1] : 0);
+    }
+    return code;
 }
 
 uint64_t es_curve_cliff(const es_curve *curve, double share)

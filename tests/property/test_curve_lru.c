@@ -10,6 +10,7 @@
 #include <inttypes.h>
 
 #include "sim/curve/lru.h"
+#include "sim/curve/quick.h"
 #include "tests/support/scene.h"
 
 /* ---- a random trace under a contract that has a curve ---- */
@@ -99,20 +100,21 @@ static void sum_of(const es_curve *curves, uint32_t count, es_curve *all, es_are
 }
 
 /* What is only quicker gives the same: every number of every curve. */
-static void check_portable(uint64_t number, const es_events *events, const es_curve_ask *ask, const es_curve *curves, es_arena *arena)
+static void check_means(uint64_t number, const es_events *events, const es_curve_ask *ask, const es_curve *curves, es_arena *arena)
 {
     es_err err;
     es_curve other[SCENE_LAYERS];
     es_curve_ask turned = *ask;
-    turned.portable = !ask->portable;
-    assert_int_equal(es_curve_lru(events, &turned, other, arena, &err), ES_OK);
-    for (uint32_t c = 0; c < es_curve_count(events, ask); c++) {
-        const es_curve *a = &curves[c], *b = &other[c];
-        const size_t size = a->sizes * sizeof *a->hits;
-        if (a->sizes != b->sizes || memcmp(a->hits, b->hits, size) != 0 || memcmp(a->decode_hits, b->decode_hits, size) != 0 ||
-            memcmp(a->hit_bytes, b->hit_bytes, size) != 0 || memcmp(a->decode_hit_bytes, b->decode_hit_bytes, size) != 0 || a->accesses != b->accesses ||
-            a->decode_accesses != b->decode_accesses || a->access_bytes != b->access_bytes || a->decode_access_bytes != b->decode_access_bytes)
-            fail_msg("case %" PRIu64 ": curve %u differs between portable and quick", number, c);
+    for (turned.means = ES_CURVE_QUICKEST; turned.means <= ES_CURVE_SCALAR; turned.means++) {
+        assert_int_equal(es_curve_lru(events, &turned, other, arena, &err), ES_OK);
+        for (uint32_t c = 0; c < es_curve_count(events, ask); c++) {
+            const es_curve *a = &curves[c], *b = &other[c];
+            const size_t size = a->sizes * sizeof *a->hits;
+            if (a->sizes != b->sizes || memcmp(a->hits, b->hits, size) != 0 || memcmp(a->decode_hits, b->decode_hits, size) != 0 ||
+                memcmp(a->hit_bytes, b->hit_bytes, size) != 0 || memcmp(a->decode_hit_bytes, b->decode_hit_bytes, size) != 0 || a->accesses != b->accesses ||
+                a->decode_accesses != b->decode_accesses || a->access_bytes != b->access_bytes || a->decode_access_bytes != b->decode_access_bytes)
+                fail_msg("case %" PRIu64 ": curve %u differs between means %d and %d", number, c, (int)ask->means, (int)turned.means);
+        }
     }
 }
 
@@ -134,9 +136,9 @@ static void every_number_of_slots(void **state)
         scene_build(&s, &r);
         read_events(&s, &r, &events, &arena);
         const bool per_layer = s.contract.scope == ES_PER_LAYER;
-        const es_curve_ask ask = {.rule = rule->rule, .per_layer = per_layer, .reset = s.contract.reset, .weight = s.bytes, .portable = number & 1};
+        const es_curve_ask ask = {.rule = rule->rule, .per_layer = per_layer, .reset = s.contract.reset, .weight = s.bytes, .means = number % 3};
         assert_int_equal(es_curve_lru(&events, &ask, curves, &arena, &r.err), ES_OK);
-        check_portable(number, &events, &ask, curves, &arena);
+        check_means(number, &events, &ask, curves, &arena);
         sum_of(curves, es_curve_count(&events, &ask), &all, &arena);
         assert_int_equal(all.sizes, es_curve_most(&events, &ask));
         const uint32_t lots = per_layer ? s.layers : 1, step = all.sizes > 24 ? all.sizes / 24 : 1;
@@ -145,6 +147,74 @@ static void every_number_of_slots(void **state)
         es_arena_free(&arena);
         rig_close(&r);
     }
+}
+
+/* ---- events that are all alike, as quick.h has them ---- */
+
+enum { ALIKE_LAYERS = 5, ALIKE_EXPERTS = 300, ALIKE_EVENTS = 600, ALIKE_WIDTH = 9 };
+
+typedef struct alike {
+    uint16_t id[ALIKE_EVENTS * ALIKE_WIDTH], layer[ALIKE_EVENTS];
+    uint64_t begin[ALIKE_EVENTS + 1];
+    uint32_t step[ALIKE_EVENTS];
+    uint8_t flags[ALIKE_EVENTS];
+    int64_t weight[ALIKE_LAYERS];
+    es_events events;
+} alike;
+
+/* Layers mostly in turn; experts mostly those of the layer's event before. */
+static void alike_draw(alike *a, dice *d)
+{
+    static const uint32_t widths[] = {1, 2, 3, 4, 4, 5, 6, 7, 8, 8, 9}, experts[] = {9, 31, 32, 33, 64, 128, 255, 256, 300};
+    const uint32_t layers = 1 + dice_below(d, ALIKE_LAYERS), of = experts[dice_below(d, 9)], n = widths[dice_below(d, 11)], spaces = dice_below(d, 5) ? layers : 1;
+    uint16_t before[ALIKE_LAYERS][ALIKE_WIDTH] = {0};
+    for (uint32_t e = 0; e < ALIKE_EVENTS; e++) {
+        const uint32_t layer = dice_below(d, 10) ? e % layers : dice_below(d, layers);
+        bool used[ALIKE_EXPERTS] = {0};
+        for (uint32_t i = 0; i < n; i++) {
+            uint16_t expert = dice_below(d, 3) ? before[layer][dice_below(d, n)] : (uint16_t)dice_below(d, of);
+            while (used[expert])
+                expert = (uint16_t)dice_below(d, of);
+            used[expert] = true;
+            a->id[e * n + i] = expert;
+        }
+        memcpy(before[layer], a->id + e * n, n * sizeof *a->id);
+        a->layer[e] = (uint16_t)layer;
+        a->step[e] = e / layers;
+        a->begin[e] = (uint64_t)e * n;
+        a->flags[e] = (uint8_t)((dice_below(d, 4) ? ES_EVENT_DECODE : 0) | (dice_below(d, 100) ? 0 : ES_EVENT_FRESH) | (dice_below(d, 6) ? 0 : ES_EVENT_SKIPPED));
+    }
+    a->begin[ALIKE_EVENTS] = (uint64_t)ALIKE_EVENTS * n;
+    for (uint32_t l = 0; l < layers; l++)
+        a->weight[l] = dice_below(d, 2) ? 100 : 100 + dice_below(d, 50);
+    a->events = (es_events){.layers = layers, .experts = of, .spaces = spaces, .stride = (of + 63) / 64 * 64, .objects = spaces * ((of + 63) / 64 * 64),
+        .count = ALIKE_EVENTS, .lookups = a->begin[ALIKE_EVENTS], .id = a->id, .touch = a->id, .begin = a->begin, .layer = a->layer, .step = a->step,
+        .request = a->step, .flags = a->flags, .least = n, .widest = n};
+}
+
+static void all_means_count_the_same(void **state)
+{
+    (void)state;
+    static alike a;
+    scene_cases cases = scene_plan(__func__, 600);
+    uint64_t quick = 0;
+    for (uint64_t number = cases.from; number < cases.to; number++) {
+        dice d = {scene_seed(&cases, number), 0};
+        es_arena arena = {0};
+        es_curve curves[ALIKE_LAYERS];
+        es_err err;
+        alike_draw(&a, &d);
+        const es_curve_ask ask = {.rule = rules[dice_below(&d, dice_below(&d, 4) ? 3 : RULES)].rule, .per_layer = dice_below(&d, 2), .reset = dice_below(&d, 2), .weight = a.weight,
+            .means = ES_CURVE_SCALAR};
+        assert_int_equal(es_curve_lru(&a.events, &ask, curves, &arena, &err), ES_OK);
+        check_means(number, &a.events, &ask, curves, &arena);
+        quick += es_quick_fits(&a.events, &(es_curve_ask){.rule = ask.rule, .per_layer = ask.per_layer});
+        es_arena_free(&arena);
+    }
+    if (quick == 0 && !cases.one)
+        printf("not on this processor: the quick walk\n");
+    else
+        assert_true(cases.one || quick * 2 > cases.to - cases.from);
 }
 
 /* ---- bytes ---- */
@@ -183,9 +253,9 @@ static void random_budgets(void **state)
         scene_build(&s, &r);
         read_events(&s, &r, &events, &arena);
         const es_curve_ask ask = {.rule = rule->rule, .per_layer = per_layer, .reset = s.contract.reset, .bytes = s.bytes, .weight = s.bytes,
-            .capacity = capacity, .sizes = BUDGETS, .portable = number & 1};
+            .capacity = capacity, .sizes = BUDGETS, .means = number % 3};
         assert_int_equal(es_curve_lru(&events, &ask, curves, &arena, &r.err), ES_OK);
-        check_portable(number, &events, &ask, curves, &arena);
+        check_means(number, &events, &ask, curves, &arena);
         sum_of(curves, es_curve_count(&events, &ask), &all, &arena);
         for (uint32_t i = 0; i < BUDGETS; i++)
             check_point(number, &s, &all, i, (int64_t)capacity[i] * lots, true);
@@ -211,6 +281,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_number_of_slots),
+        cmocka_unit_test(all_means_count_the_same),
         cmocka_unit_test(random_budgets),
         cmocka_unit_test(all_budgets_of_unequal_sizes_are_refused),
     };
