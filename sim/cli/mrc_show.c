@@ -109,6 +109,26 @@ static void show_hopeless(const es_mrc *mrc, es_text *out)
     es_text_add(out, "\n");
 }
 
+/* Half of the lookups that come back do so within so many experts. */
+static void show_reuse(const es_mrc *mrc, es_text *out)
+{
+    uint64_t all = 0, sum = 0;
+    uint32_t half = 0;
+    for (uint32_t b = 0; b < mrc->reuse.buckets; b++)
+        all += mrc->reuse.count[b];
+    while (half < mrc->reuse.buckets && 2 * (sum += mrc->reuse.count[half]) < all)
+        half++;
+    if (all > 0)
+        es_text_add(out, "  half of the experts that come back do so within %llu experts of %s\n", 1ull << half, mrc->per_layer ? "their layer" : "all layers");
+}
+
+static void show_segments(const es_mrc *mrc, es_text *out)
+{
+    const es_segments *s = &mrc->segments[1];
+    if (s->windows > 0)
+        es_text_add(out, "  the best fixed choice of experts for %u steps in a row agrees with what they use by F1 %.2f (SRP)\n", s->length, s->srp);
+}
+
 static void show_facts(const es_mrc *mrc, es_text *out)
 {
     const es_statistics *s = &mrc->statistics;
@@ -130,6 +150,8 @@ static void show_facts(const es_mrc *mrc, es_text *out)
     }
     es_text_add(out, "  the most used 10, 20, 30 and 40 %% of the experts get %.0f, %.0f, %.0f and %.0f %% of decode lookups\n", 100.0 * s->share[0],
         100.0 * s->share[1], 100.0 * s->share[2], 100.0 * s->share[3]);
+    show_reuse(mrc, out);
+    show_segments(mrc, out);
     show_hopeless(mrc, out);
 }
 

@@ -249,17 +249,6 @@ static es_code mrc_lru_facts(es_mrc *mrc, es_err *err)
     return code;
 }
 
-static es_code mrc_statistics(es_mrc *mrc, es_err *err)
-{
-    es_code code = es_statistics_read(&mrc->events, mrc->bytes, &mrc->statistics, &mrc->arena, err);
-    return code ? code : es_working_set(&mrc->events, ES_MRC_WINDOWS, mrc->working_set, &mrc->arena, err);
-}
-
-double es_mrc_ratio(const es_mrc *mrc, const es_mrc_size *size)
-{
-    return mrc->statistics.demand > 0.0 ? size->slots / mrc->statistics.demand : (double)NAN;
-}
-
 /* ---- all of it ---- */
 
 static es_code mrc_all(es_mrc *mrc, const char *sizes, const es_progress *progress, es_err *err)

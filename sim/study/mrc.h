@@ -16,6 +16,7 @@ enum {
     ES_MRC_LINES = 24,          /* policies at a time, the config's own included */
     ES_MRC_WINDOWS = 64,
     ES_MRC_SHOWN = 8,           /* sizes of the text, beside the config's own */
+    ES_MRC_SEGMENTS = 4,        /* lengths of windows of which consistency is told: 4, 16, 64 and 256 steps */
     ES_MRC_SHORT = 64           /* tokens; fewer are mostly the cold start */
 };
 
@@ -73,6 +74,9 @@ typedef struct es_mrc {         /* {0} is empty */
     uint64_t *own_at;           /* capacity of its line's only point */
     es_statistics statistics;
     double working_set[ES_MRC_WINDOWS];
+    es_reuse reuse;             /* of one cache over all layers; with scope layer the sum over layers, each alone */
+    double *layer_overlap, overlap;     /* [layers]; of all of them */
+    es_segments segments[ES_MRC_SEGMENTS];
     const es_curve *layer;      /* [layers] LRU with a cache for each layer, every number of slots */
     uint64_t cliff;             /* slots: the most at which LRU hits nothing in decode; 0: none */
     es_mrc_size shown[ES_MRC_SHOWN + 1];    /* the sizes asked, at most these many of them evenly, or halvings of the whole; the config's own */
@@ -92,6 +96,8 @@ uint64_t es_mrc_accesses(const es_mrc *mrc, const es_curve *curve);
 /* Slots of one cache for each expert that an event asks it for; below ES_MRC_HOPELESS no policy helps. NaN without decode events. */
 double es_mrc_ratio(const es_mrc *mrc, const es_mrc_size *size);
 #define ES_MRC_HOPELESS 0.25
+/* Segment cache best hit rate (statistics.h) of a cache of that size; with scope layer of one for each layer. NaN without a window. */
+double es_mrc_sch(const es_mrc *mrc, const es_segments *segments, const es_mrc_size *size);
 
 /* The whole as JSON (docs/curves.md); `rows` false: without them. NULL: no memory. The caller deletes it. */
 es_json *es_mrc_json(const es_mrc *mrc, bool rows);

@@ -2,7 +2,7 @@
  *
  *     mrc_ask.c   options into a config and a list of policies      mrc_sizes.c  the text of --sizes into capacities
  *     mrc.c       the passes, the cliff, the splits                 mrc_runs.c   policies without a curve
- *     mrc_report.c, mrc_h5.c   what is told */
+ *     mrc_statistics.c   what decode steps ask                      mrc_report.c, mrc_h5.c   what is told */
 #ifndef ES_STUDY_MRC_INSIDE_H
 #define ES_STUDY_MRC_INSIDE_H
 
@@ -28,6 +28,10 @@ const uint64_t *mrc_grid(es_mrc *mrc, uint32_t *count);
 es_code mrc_own(es_mrc *mrc, bool *in_bytes, const es_progress *progress, es_err *err);
 /* `named`: the sizes were, and the config is run at each of them, else at its own alone. */
 es_code mrc_run(es_mrc *mrc, es_mrc_line *line, bool named, const es_progress *progress, es_err *err);
+
+/* ---- mrc_statistics.c ---- */
+
+es_code mrc_statistics(es_mrc *mrc, es_err *err);
 
 /* ---- mrc_report.c ---- */
 

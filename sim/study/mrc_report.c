@@ -47,6 +47,56 @@ static void report_row(es_json *rows, const es_mrc *mrc, const es_mrc_line *line
 
 /* ---- what is said beside them ---- */
 
+static void report_reals(es_json *to, const char *key, const double *value, uint32_t count)
+{
+    es_json *list = es_json_add_array(to, key);
+    for (uint32_t i = 0; i < count; i++)
+        cJSON_AddItemToArray(list, isfinite(value[i]) ? cJSON_CreateNumber(value[i]) : cJSON_CreateNull());
+}
+
+static void report_reuse(es_json *to, const es_mrc *mrc)
+{
+    es_json *reuse = es_json_add_object(to, "reuse_distance");
+    es_json_add_int(reuse, "first_uses", (int64_t)mrc->reuse.first);
+    es_json *buckets = es_json_add_array(reuse, "buckets");
+    for (uint32_t b = 0; b < mrc->reuse.buckets; b++) {
+        es_json *one = cJSON_CreateObject();
+        es_json_add_int(one, "up_to_slots", (int64_t)1 << b);
+        es_json_add_int(one, "lookups", (int64_t)mrc->reuse.count[b]);
+        if (!cJSON_AddItemToArray(buckets, one))
+            cJSON_Delete(one);
+    }
+}
+
+static void report_consistency(es_json *to, const es_mrc *mrc)
+{
+    es_json *all = es_json_add_array(to, "consistency");
+    for (uint32_t i = 0; i < ES_MRC_SEGMENTS; i++) {
+        const es_segments *s = &mrc->segments[i];
+        double sch[ES_MRC_SHOWN + 1];
+        if (s->windows == 0)
+            continue;
+        es_json *one = cJSON_CreateObject();
+        es_json_add_int(one, "window_steps", s->length);
+        es_json_add_int(one, "windows", (int64_t)s->windows);
+        es_json_add_real(one, "srp", s->srp);
+        report_reals(one, "layer_srp", s->layer_srp, mrc->events.layers);
+        for (uint32_t c = 0; c < mrc->shown_count; c++)
+            sch[c] = es_mrc_sch(mrc, s, &mrc->shown[c]);
+        report_reals(one, "sch", sch, mrc->shown_count);
+        if (!cJSON_AddItemToArray(all, one))
+            cJSON_Delete(one);
+    }
+}
+
+static bool report_differ(const es_mrc *mrc)
+{
+    for (uint32_t l = 1; l < mrc->events.layers; l++)
+        if (mrc->bytes[l] != mrc->bytes[0])
+            return true;
+    return false;
+}
+
 static void report_statistics(es_json *out, const es_mrc *mrc)
 {
     const es_statistics *s = &mrc->statistics;
@@ -69,6 +119,11 @@ static void report_statistics(es_json *out, const es_mrc *mrc)
             cJSON_Delete(one);
     }
     es_json_add_int(to, "cliff_slots", (int64_t)mrc->cliff);
+    es_json_add_real(to, "cliff_bytes", mrc->bytes && !report_differ(mrc) ? (double)mrc->cliff * (double)mrc->bytes[0] : (double)NAN);
+    es_json_add_real(to, "layer_overlap", mrc->overlap);
+    report_reals(to, "layer_overlap_by_layer", mrc->layer_overlap, mrc->layer_overlap ? mrc->events.layers : 0);
+    report_reuse(to, mrc);
+    report_consistency(to, mrc);
 }
 
 static void report_sizes(es_json *out, const es_mrc *mrc)
