@@ -1,5 +1,5 @@
 /* Plot: see plot.h. Figures as data and script; draw.c runs what is written here. */
-#include "plots/plot.h"
+#include "plots/plot_inside.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "sim/base/file.h"
-#include "sim/base/text.h"
 
 enum { PLOT_COLUMNS = 4 };      /* x y low high */
 
@@ -25,7 +24,7 @@ static const int plot_fills[] = {4, 0, 5, 1, 2, 6, 7, 3};
 
 /* In single quotes gnuplot takes everything as it is: no commands in back quotes, no escapes. Only a quote would end it, and doubled
  * it does so at the beginning: it becomes an apostrophe. A line stays a line. */
-static void put_quoted(es_text *out, const char *text)
+void plot_put_quoted(es_text *out, const char *text)
 {
     es_text_add(out, "'");
     for (; *text; text++) {
@@ -44,12 +43,12 @@ static void put_tick(es_text *out, const char *text)
     es_text_add(&doubled, "%s", "");
     for (; *text; text++)
         es_text_add(&doubled, *text == '%' ? "%%%%" : "%c", *text);
-    put_quoted(out, doubled.failed ? "" : doubled.at);
+    plot_put_quoted(out, doubled.failed ? "" : doubled.at);
     out->failed = out->failed || doubled.failed;
     es_text_free(&doubled);
 }
 
-static bool name_is_sound(const char *name)
+bool plot_name_is_sound(const char *name)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
     size_t length = name ? strlen(name) : 0;
@@ -91,7 +90,7 @@ static bool figure_has(const plot_figure *f)
 
 /* ---- data ---- */
 
-static void data_number(es_text *out, double value)
+void plot_put_number(es_text *out, double value)
 {
     if (isfinite(value))
         es_text_add(out, " %.9g", value);
@@ -107,12 +106,12 @@ static void data_series(es_text *out, const plot_figure *f, const plot_series *s
     es_text_add(out, "\n# x%s%s\n", style_has_y(s->style) ? " y" : "", style_has_range(s) ? " low high" : "");
     for (size_t i = 0; i < s->count; i++) {
         bool has = series_has(f, s, i);
-        data_number(out, s->x[i]);
+        plot_put_number(out, s->x[i]);
         if (style_has_y(s->style))
-            data_number(out, has ? s->y[i] : NAN);
+            plot_put_number(out, has ? s->y[i] : NAN);
         if (style_has_range(s)) {
-            data_number(out, has ? s->low[i] : NAN);
-            data_number(out, has ? s->high[i] : NAN);
+            plot_put_number(out, has ? s->low[i] : NAN);
+            plot_put_number(out, has ? s->high[i] : NAN);
         }
         es_text_add(out, "\n");
     }
@@ -220,7 +219,7 @@ static void axis_script(es_text *out, const plot_figure *f, bool upright)
     char which = upright ? 'y' : 'x', label[256];
     snprintf(label, sizeof label, "%.200s%s%s", axis->label ? axis->label : "", scale.unit[0] ? ", " : "", scale.unit);
     es_text_add(out, "set %clabel ", which);
-    put_quoted(out, label);
+    plot_put_quoted(out, label);
     es_text_add(out, "\n");
     axis_ticks(out, which, f, axis);
     if (axis->low != 0.0 || axis->high != 0.0)
@@ -336,7 +335,7 @@ static void figure_series(es_text *out, const plot_figure *f, const series_place
         series_look(out, series, &places[s]);
         if (series->label) {
             es_text_add(out, " title ");
-            put_quoted(out, series->label);
+            plot_put_quoted(out, series->label);
         } else {
             es_text_add(out, " notitle");
         }
@@ -351,12 +350,12 @@ static void figure_script(es_text *out, const plot_figure *f)
     es_text_add(out, "# Draws %s.svg and %s.png from %s.dat: gnuplot %s.gp, in this folder.\n", f->name, f->name, f->name, f->name);
     es_text_add(out, "reset\nset encoding utf8\nset termoption noenhanced\n");
     es_text_add(out, "set title ");
-    put_quoted(out, f->title ? f->title : f->name);
+    plot_put_quoted(out, f->title ? f->title : f->name);
     es_text_add(out, "\nset grid lc rgb '#dddddd' lt 1 lw 0.5\nset border 3\nset tics nomirror\nset errorbars small lw 1.5\nset rmargin 6\n"
         "set key outside below center horizontal Left reverse samplen 3 spacing 1.2 height 1\n");
     if (f->note) {
         es_text_add(out, "set title offset 0, 1\nset tmargin 5\nset label 1 ");
-        put_quoted(out, f->note);
+        plot_put_quoted(out, f->note);
         es_text_add(out, " at graph 0.5, graph 1.03 center font ',10' tc rgb '#555555'\n");
     }
     category_script(out, f);
@@ -372,7 +371,7 @@ static void figure_script(es_text *out, const plot_figure *f)
 
 /* ---- files ---- */
 
-static es_code plot_save(const es_text *text, const char *folder, const char *name, const char *ending, es_err *err)
+es_code plot_save(const es_text *text, const char *folder, const char *name, const char *ending, es_err *err)
 {
     es_text path = {0};
     es_text_add(&path, "%s/%s.%s", folder, name, ending);
@@ -384,7 +383,7 @@ static es_code plot_save(const es_text *text, const char *folder, const char *na
 es_code plot_write(const plot_figure *f, const char *folder, es_err *err)
 {
     es_text data = {0}, script = {0};
-    if (!name_is_sound(f->name))
+    if (!plot_name_is_sound(f->name))
         return es_err_set(err, ES_EINTERNAL, "a figure cannot be called \"%s\": needs letters, digits, \"-\", \"_\" and \".\"", f->name ? f->name : "");
     if (f->count > PLOT_SERIES || !figure_has(f))
         return es_err_set(err, ES_EINTERNAL, "figure %s: has %zu series, needs at least one with a point to draw, and at most %d", f->name, f->count, PLOT_SERIES);

@@ -62,6 +62,16 @@ enum { PLOT_SERIES = 32 };
 /* Writes NAME.dat and NAME.gp into the folder, and makes the folder. ES_EINPUT: the folder cannot be written. A figure without any
  * point to draw, or with a name that is none, is ES_EINTERNAL: whoever made it should have known. */
 es_code plot_write(const plot_figure *figure, const char *folder, es_err *err);
+typedef struct plot_heat {      /* a rectangle of cells, each the darker the greater its value */
+    const char *name, *title, *note;    /* as of a figure */
+    const char *x_label, *y_label, *value_label;
+    const double *x, *y;        /* [columns], [rows]: where cells are, evenly spaced and ascending */
+    const double *value;        /* [rows][columns], shares: 0.25 is 25 %; NaN: blank */
+    size_t columns, rows;
+} plot_heat;
+
+/* As plot_write; a heat map without a cell, or of a value that is no share, is ES_EINTERNAL. */
+es_code plot_write_heat(const plot_heat *heat, const char *folder, es_err *err);
 /* Runs gnuplot on NAME.gp in the folder. *drawn is false, and all else is well, where there is no gnuplot on the PATH.
  * ES_EDEVICE: gnuplot failed; the message has what it said. */
 es_code plot_draw(const char *name, const char *folder, bool *drawn, es_err *err);

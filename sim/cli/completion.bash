@@ -31,7 +31,7 @@ _expertsim()
     esac
     case "$verb" in
     run|rerun)  words="--set --out --json --quiet --volatile" ;;
-    mrc)        words="--policies --scope --contract --sizes --phase --reset --prefill --json --out" ;;
+    mrc)        words="--policies --scope --contract --sizes --phase --reset --prefill --config --set --model --precision --calibrate-on --json --csv --h5 --out --quiet" ;;
     verdict)    words="--set --out --json --quiet" ;;
     selftest)   words="--set --json" ;;
     reproduce)  words="--json --markdown --replications --claims" ;;

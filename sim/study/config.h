@@ -42,6 +42,10 @@ const es_trace_info *es_config_trace(const es_config *config);  /* after the pla
 const char *es_config_trace_path(const es_config *config);      /* NULL for a generator */
 bool es_config_bytes_known(const es_config *config);            /* after the plan: objects weigh what the plan says, not 1 */
 
+/* Decode uses of every expert in another trace of the same model, [layers][experts] of this one's, layers matched by the model's numbers; with
+ * catalog.key expert all in the first row. The config's arena has it. After the plan. ES_EINPUT: it is of another shape, or has no decode steps. */
+es_code es_config_uses(es_config *config, const char *path, uint64_t **uses, es_err *err);
+
 /* "after_batch", or "event_atomic, scope layer, quota round": the preset that says most of a resolved contract, and what differs. */
 void es_config_contract_label(const es_json *contract, es_text *out);
 

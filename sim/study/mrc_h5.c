@@ -1,43 +1,55 @@
 /* Mrc as HDF5: the rows as a table that pandas and h5py read; see mrc.h. */
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "sim/base/h5.h"
-#include "sim/study/mrc.h"
-
-typedef struct mrc_row {
-    char policy[16];
-    int64_t capacity, accesses, hits, all_accesses, all_hits, decode_accesses, decode_hits;
-} mrc_row;
+#include "sim/study/mrc_inside.h"
 
 #define MRC_COUNT(member, text) \
     {.name = #member, .type = ES_H5_I64, .offset = offsetof(mrc_row, member), .units = "1", .long_name = text}
 
 static const es_h5_column mrc_columns[] = {
     {.name = "policy", .type = ES_H5_TEXT, .offset = offsetof(mrc_row, policy), .width = sizeof((mrc_row *)0)->policy, .units = "", .long_name = "policy"},
-    {.name = "capacity", .type = ES_H5_I64, .offset = offsetof(mrc_row, capacity), .units = "slots", .long_name = "capacity of one cache"},
+    {.name = "made", .type = ES_H5_TEXT, .offset = offsetof(mrc_row, made), .width = sizeof((mrc_row *)0)->made, .units = "", .long_name = "curve, run, or as the config has it"},
+    {.name = "capacity", .type = ES_H5_I64, .offset = offsetof(mrc_row, capacity), .units = "1", .long_name = "capacity of one cache, in what attribute counts says"},
     MRC_COUNT(accesses, "lookups of the phase asked"),
     MRC_COUNT(hits, "hits of the phase asked"),
     MRC_COUNT(all_accesses, "lookups, with prefill"),
     MRC_COUNT(all_hits, "hits, with prefill"),
     MRC_COUNT(decode_accesses, "lookups of decode events"),
     MRC_COUNT(decode_hits, "hits of decode events"),
+    {.name = "access_bytes", .type = ES_H5_I64, .offset = offsetof(mrc_row, access_bytes), .units = "B", .long_name = "what the lookups of the phase asked weigh; -1: not known"},
+    {.name = "hit_bytes", .type = ES_H5_I64, .offset = offsetof(mrc_row, hit_bytes), .units = "B", .long_name = "what the hits of the phase asked weigh; -1: not known"},
 };
 
 static es_code mrc_rows(const es_mrc *mrc, es_h5_data *table, es_err *err)
 {
     es_code code = ES_OK;
-    for (int p = 0; p < ES_MRC_POLICIES; p++) {
-        const es_curve *c = &mrc->curve[p];
-        for (uint32_t i = 0; i < c->sizes && code == ES_OK; i++) {
-            mrc_row row = {.capacity = (int64_t)c->capacity[i], .accesses = (int64_t)es_mrc_accesses(mrc, (es_mrc_policy)p),
-                .hits = (int64_t)es_mrc_hits(mrc, (es_mrc_policy)p, i), .all_accesses = (int64_t)c->accesses, .all_hits = (int64_t)c->hits[i],
-                .decode_accesses = (int64_t)c->decode_accesses, .decode_hits = (int64_t)c->decode_hits[i]};
-            const char *name = es_mrc_policy_name((es_mrc_policy)p);
-            memcpy(row.policy, name, strlen(name));
+    for (uint32_t l = 0; l < mrc->lines; l++)
+        for (uint32_t i = 0; i < mrc->line[l].curve.sizes && code == ES_OK; i++) {
+            mrc_row row = mrc_row_at(mrc, &mrc->line[l], i);
+            snprintf(row.policy, sizeof row.policy, "%s", mrc->line[l].policy);
+            snprintf(row.made, sizeof row.made, "%s", mrc->line[l].made);
             code = es_h5_table_append(table, 1, &row, err);
         }
-    }
+    return code;
+}
+
+static es_code mrc_attributes(const es_mrc *mrc, es_h5 *file, es_err *err)
+{
+    es_json *tree = es_mrc_json(mrc, false);
+    char *report = tree ? es_json_text(tree) : NULL;
+    const struct {
+        const char *name, *value;
+    } texts[] = {{"scope", mrc->scope}, {"contract", mrc->contract}, {"phase", mrc->decode ? "decode" : "all"}, {"counts", mrc->in_bytes ? "bytes" : "slots"},
+        {"report", report}};
+    es_code code = report ? ES_OK : es_err_nomem(err, "the report");
+    for (size_t i = 0; i < sizeof texts / sizeof *texts && code == ES_OK; i++)
+        code = es_h5_put_text(file, "/", texts[i].name, texts[i].value, err);
+    free(report);
+    cJSON_Delete(tree);
     return code;
 }
 
@@ -46,8 +58,8 @@ es_code es_mrc_h5(const es_mrc *mrc, const char *path, es_err *err)
     es_h5 *file = NULL;
     es_h5_data *table = NULL;
     uint64_t rows = 0;
-    for (int p = 0; p < ES_MRC_POLICIES; p++)
-        rows += mrc->curve[p].sizes;
+    for (uint32_t l = 0; l < mrc->lines; l++)
+        rows += mrc->line[l].curve.sizes;
     es_code code = es_h5_create(&file, path, err);
     if (code == ES_OK)
         code = es_h5_table_create(&table, file, "/rows", mrc_columns, sizeof mrc_columns / sizeof *mrc_columns, sizeof(mrc_row), rows, err);
@@ -56,11 +68,7 @@ es_code es_mrc_h5(const es_mrc *mrc, const char *path, es_err *err)
     if (table)
         es_h5_data_close(table);
     if (code == ES_OK)
-        code = es_h5_put_text(file, "/", "scope", mrc->scope, err);
-    if (code == ES_OK)
-        code = es_h5_put_text(file, "/", "contract", mrc->contract, err);
-    if (code == ES_OK)
-        code = es_h5_put_text(file, "/", "phase", mrc->decode ? "decode" : "all", err);
+        code = mrc_attributes(mrc, file, err);
     const es_code closed = file ? es_h5_close(file, code == ES_OK ? err : NULL) : ES_OK;
     return code ? code : closed;
 }

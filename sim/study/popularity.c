@@ -84,6 +84,31 @@ es_code config_uses(es_config *config, const char *path, uint64_t **uses, es_err
     return code;
 }
 
+es_code es_config_uses(es_config *config, const char *path, uint64_t **uses, es_err *err)
+{
+    const es_trace_info *info = es_config_trace(config);
+    es_feed other = {0};
+    es_code code = es_feed_open_file(&other, &config->plugins, path, NULL, &(es_source_ask){.path = path, .experts = info->experts}, err);
+    if (code)
+        return code;
+    const es_trace_info *from = other.source->info(other.state);
+    uint32_t common = 0;
+    for (uint32_t i = 0; i < from->layers; i++)
+        common += popularity_ordinal(info, from->layer_number[i]) < info->layers;
+    if (from->experts != info->experts || common < info->layers)
+        code = es_err_set(err, ES_EINPUT, "%s: has %u layers x %u experts, of which %u layers are in the trace; needs one of the same model, %u x %u", path,
+            from->layers, from->experts, common, info->layers, info->experts);
+    es_feed_close(&other);
+    if (code == ES_OK)
+        code = config_uses(config, path, uses, err);
+    uint64_t sum = 0;
+    for (size_t i = 0; code == ES_OK && i < (size_t)info->layers * info->experts; i++)
+        sum += (*uses)[i];
+    if (code == ES_OK && sum == 0)
+        code = es_err_set(err, ES_EINPUT, "%s: has no decode steps by whose uses experts could be chosen", path);
+    return code;
+}
+
 /* Uses of experts become those of their objects, at the precision that each has. */
 static es_code popularity_objects(es_config *config, const uint64_t *uses, const uint64_t **out, es_err *err)
 {

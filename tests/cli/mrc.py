@@ -62,9 +62,9 @@ def bad(check):
     for args, says in [
         (['--policies', 'lruu'], 'did you mean "lru"?'), (['--scope', 'layers'], 'did you mean "layer"?'), (['--contract', 'serialised'], 'did you mean "serialized"?'),
         (['--phase', 'decod'], 'did you mean "decode"?'), (['--reset', 'requests'], 'did you mean "request"?'), (['--prefill', 'whole'], 'union, tokens, tiles:N, skip'),
-        (['--sizes', '8,x'], 'found "x"'), (['--sizes', '0'], 'from 1 on'), (['--sizes', '101%'], 'from 1 on'), (['--sizes', '1.5'], 'from 1 on'),
+        (['--sizes', '8,x'], 'found "x"'), (['--sizes', '0'], 'from 1 on'), (['--sizes', '101%'], 'from 0% to 100%'), (['--sizes', '1.5'], 'from 1 on'),
         (['--sizes', ''], 'found ""'), (['--sizes', '0x10'], 'found "0x10"'), (['--sizes', '1e2'], 'found "1e2"'),
-        (['--sizes', '4GiB'], 'found "4GiB"'), (['--size', '4'], 'did you mean --sizes?'), ([SAMPLE], 'one trace at a time'),
+        (['--sizes', '4GiB'], 'does not say what an expert weighs'), (['--size', '4'], 'did you mean --sizes?'), ([SAMPLE], 'one trace at a time'),
     ]:
         done = call(SAMPLE, *args)
         check.equal('exit of %s' % args, (done.returncode, done.stdout), (2, ''))
@@ -101,11 +101,12 @@ def files(check, folder):
     said = json.load(open(os.path.join(folder, 'a', 'mrc.json')))
     check.equal('--out is --json', said, dict(rows(SAMPLE), trace=said['trace']))
     lines = open(os.path.join(folder, 'a', 'mrc.csv')).read().split()
-    check.equal('rows of the CSV', lines[1:], [','.join(str(v) for v in row.values()) for row in said['rows']])
+    check.equal('rows of the CSV', lines[1:] == [','.join('' if v is None else str(v) for v in row.values()) for row in said['rows']], True)
     text = call(SAMPLE).stdout
     check.equal('a short text', len(text.split('\n')) <= 24, True)
     page = open(os.path.join(ROOT, 'docs', 'curves.md')).read()
-    for part in (said, said['statistics'], said['splits'][0], said['rows'][0], said['statistics']['working_set'][0]):
+    for part in (said, said['statistics'], said['splits'][0], said['rows'][0], said['statistics']['working_set'][0], said['sizes'][0],
+                 said['statistics']['reuse_distance'], said['statistics']['reuse_distance']['buckets'][0], said['statistics']['consistency'][0]):
         for key in part:
             check.equal('docs/curves.md has ' + key, '`%s`' % key in page, True)
 
