@@ -67,15 +67,26 @@ static es_code bracket_dense(bracket_work *w, es_err *err)
     return ES_OK;
 }
 
-static void bracket_machine(bracket_work *w)
+static es_code bracket_machine(bracket_work *w, es_err *err)
 {
     static const es_machine_order orders[] = {
         [ES_RESIDENT_FIRST] = ES_MACHINE_RESIDENT_FIRST, [ES_IN_ORDER] = ES_MACHINE_IN_ORDER, [ES_BARRIER] = ES_MACHINE_BARRIER};
     const es_costs *c = &w->costs;
     const es_policy *policy = (const es_policy *)(const void *)w->plan->policy.part;
-    w->machine = (es_machine){.capacity = c->capacity, .unit = c->unit, .copy_ns = c->copy_ns, .lanes = c->lanes, .expert_ns = c->expert_ns, .served = c->served,
-        .order = orders[w->plan->compute.overlap], .reset = w->plan->contract.reset == 1, .warm = w->plan->start_count > 0 || (policy && policy->initial),
-        .overshoots = w->plan->contract.overflow == ES_PERSIST};
+    es_cut *cut = ES_NEW_ARRAY(&w->arena, c->cuts, es_cut);
+    if (!cut)
+        return es_err_nomem(err, "bounds on time");
+    if (c->stride != w->events.stride)
+        return es_err_set(err, ES_EINTERNAL, "bounds on time: layers are %u experts apart, decoded ones %u", c->stride, w->events.stride);
+    for (uint32_t i = 0; i < c->cuts; i++) {
+        const es_costs_cut *of = &c->cut[i];
+        cut[i] = (es_cut){.capacity = of->capacity, .unit = of->unit, .copy_ns = of->copy_ns, .lanes = of->lanes, .piece_ns = of->piece_ns, .piece_units = of->piece_units,
+            .passes = of->passes, .overshoots = of->overshoots};
+    }
+    w->machine = (es_machine){.cut = cut, .cuts = c->cuts, .per_layer = w->plan->contract.scope == ES_PER_LAYER, .expert_ns = c->expert_ns, .host_ns = c->host_ns,
+        .served = c->served, .kinds = c->kinds, .kind = c->kind, .order = orders[w->plan->compute.overlap], .reset = w->plan->contract.reset == 1,
+        .warm = w->plan->start_count > 0 || (policy && policy->initial)};
+    return ES_OK;
 }
 
 static es_code bracket_schedules(es_bracket *out, bracket_work *w, es_err *err)
@@ -100,12 +111,17 @@ static es_code bracket_go(es_bracket *out, bracket_work *w, es_err *err)
     out->no_schedule = w->costs.no_schedule;
     if (out->no_bound)
         return ES_OK;
-    bracket_machine(w);
-    code = bracket_dense(w, err);
+    code = bracket_machine(w, err);
+    if (code == ES_OK)
+        code = bracket_dense(w, err);
     if (code == ES_OK)
         code = es_uses_find(&w->uses, &w->events, &w->arena, err);
     if (code == ES_OK)
         code = es_bound_find(&out->bound, &w->events, &w->machine, &w->uses, &w->arena, err);
+    if (w->costs.cuts > 0) {
+        out->from = w->costs.cut[out->bound.slowest].from;
+        out->to = w->costs.cut[out->bound.slowest].to;
+    }
     return code || out->no_schedule ? code : bracket_schedules(out, w, err);
 }
 

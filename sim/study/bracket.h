@@ -12,6 +12,7 @@
 typedef struct es_bracket {
     const char *no_bound, *no_schedule; /* why there is none; NULL: there is */
     es_bound bound;
+    const char *from, *to;      /* tiers of the first link of the cut that bound.link_ns is of, as the plan names them; NULL: nothing need be copied */
     es_schedule aggressive, conservative;
     es_time least_ns;           /* of both schedules */
 } es_bracket;
