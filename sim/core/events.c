@@ -216,7 +216,8 @@ static void events_cut(es_composer *c)
     memset(c->mask, 0, e->words * sizeof *c->mask);
     c->mask[*one >> 6] = 1ull << (*one & 63);
     e->list = e->touch = one;
-    e->served = e->repeats = NULL;
+    e->served = c->cut_served ? c->cut_served++ : NULL;
+    e->repeats = NULL;
     e->count = e->assignments = 1;
 }
 
@@ -250,6 +251,7 @@ bool es_composer_event(es_run *run)
         if (contract->unit == ES_ID || contract->judge != ES_JUDGE_EVENT) {
             c->cut = 0;
             c->cut_count = e->count;
+            c->cut_served = e->served;
             memcpy(c->scratch, e->list, e->count * sizeof *c->scratch);
             memcpy(c->call, c->mask, e->words * sizeof *c->call);
         }

@@ -230,6 +230,7 @@ typedef struct es_composer {
     /* the union of the rows at hand; sub-events are cut from it */
     uint32_t unit_row;          /* unit token, id: next row */
     uint32_t cut, cut_count;    /* judge serialized, unit id: next element of the list */
+    const uint16_t *cut_served; /* tokens that it serves; NULL: one */
     uint16_t *list, *touch, *served, *repeats, *scratch;
     uint64_t *mask;             /* [words_per_layer] of the event */
     uint64_t *call;             /* [words_per_layer] of the whole call: what serialized_pinned protects */

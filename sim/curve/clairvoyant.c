@@ -38,7 +38,7 @@ static es_code clair_open(clair *c, es_schedule *out, es_arena *arena, es_err *e
 
 static int64_t clair_units(const clair *c, uint32_t object)
 {
-    return c->machine->unit[es_machine_space(c->events, object)];
+    return c->machine->cut->unit[object];
 }
 
 /* ---- time ---- */
@@ -78,7 +78,7 @@ static es_time clair_end(const clair *c)
 /* The copy starts; its room is taken. */
 static void clair_copy(clair *c, uint32_t object, es_time at)
 {
-    const es_time took = c->machine->copy_ns[es_machine_space(c->events, object)];
+    const es_time took = c->machine->cut->copy_ns[object];
     c->here[object] = true;
     c->used += clair_units(c, object);
     c->link = c->arrive[object] = at + took;
@@ -134,7 +134,7 @@ static void clair_next(clair *c, es_time end)
 /* Makes room for an object of an event that ends before position `behind`. false: too little could leave without harm; all stays. */
 static bool clair_room(clair *c, uint32_t object, uint64_t behind)
 {
-    int64_t lack = c->used + clair_units(c, object) - c->machine->capacity;
+    int64_t lack = c->used + clair_units(c, object) - c->machine->cut->capacity;
     size_t count = 0;
     for (; lack > 0 && !es_farthest_empty(&c->set); count++) {
         const uint64_t position = es_farthest_top(&c->set);
@@ -208,7 +208,7 @@ es_code es_clairvoyant_aggressive(es_schedule *out, const es_events *events, con
 static bool clair_replace(clair *c, uint32_t object, es_time *from)
 {
     const int64_t units = clair_units(c, object);
-    while (c->used + units > c->machine->capacity) {
+    while (c->used + units > c->machine->cut->capacity) {
         if (es_farthest_empty(&c->set))
             return false;
         const uint64_t position = es_farthest_top(&c->set);

@@ -25,7 +25,7 @@ typedef struct es_schedule {
     uint64_t copies;
 } es_schedule;
 
-/* What follows about `machine`: one lane, not warm; `overshoots` makes no use of itself. */
+/* What follows about `machine`: one cut of one lane and whole objects, no host unit, not warm; `overshoots` makes no use of itself. */
 es_code es_clairvoyant_aggressive(es_schedule *out, const es_events *events, const es_machine *machine, const es_uses *uses, es_arena *arena, es_err *err);
 es_code es_clairvoyant_conservative(es_schedule *out, const es_events *events, const es_machine *machine, const es_uses *uses, es_arena *arena, es_err *err);
 

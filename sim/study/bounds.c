@@ -8,6 +8,7 @@
 #include "sim/part/allocator.h"
 #include "sim/part/registry.h"
 #include "sim/study/bracket.h"
+#include "sim/study/foresight.h"
 
 /* ---- two policies that only serve here ---- */
 
@@ -196,23 +197,13 @@ static es_code bounds_slots(es_plan *bound, int64_t smallest, es_arena *arena, e
 static es_code bounds_belady(const es_plan *plan, int64_t smallest, const es_progress *progress, bounds_found *found, es_arena *arena, es_err *err)
 {
     es_plan bound;
-    const es_part *belady = NULL;
     es_code code = bounds_plan(plan, &bound, arena, err);
-    if (code == ES_OK)
-        code = es_part_find(ES_KIND_POLICY, "belady", &belady, err);
     if (code == ES_OK && smallest)
         code = bounds_slots(&bound, smallest, arena, err);
+    if (code == ES_OK)                  /* being forced to keep what comes in costs hits: only with bypass it is a bound */
+        code = es_foresight_belady(&bound.policy, arena, err);
     if (code)
         return code;
-    void *state = es_arena_alloc(arena, 1, belady->size);
-    if (!state)
-        return es_err_nomem(err, "a bound");
-    es_options_default(belady->options, state);
-    /* Only with bypass it is a bound: being forced to keep what comes in costs hits. */
-    const es_option *bypass = es_options_find(belady->options, "bypass");
-    if (bypass && bypass->type == ES_OPT_BOOL)
-        *(bool *)((char *)state + bypass->offset) = true;
-    bound.policy = (es_plan_part){.part = belady, .state = state, .path = "policy"};
     bound.timed = false;
     return bounds_run(&bound, progress, found, err);
 }
@@ -300,21 +291,22 @@ static void bounds_add_time(const es_plan *plan, const es_policy *policy, const 
         es_json_add_real(out, name, found.total_s);
 }
 
-/* What the best could be, from both sides. */
-static void bounds_add_bracket(const es_plan *plan, es_json *out, es_json *reasons)
+/* What the best could be, from both sides. Who knows the future could also do as this run did. */
+static void bounds_add_bracket(const es_plan *plan, const es_progress *progress, es_json *out, es_json *reasons, double achieved_s)
 {
     es_err err = {0};
     es_bracket bracket = {0};
-    if (!plan->timed || es_bracket_find(&bracket, plan, &err) != ES_OK)
+    if (!plan->timed || es_bracket_find(&bracket, plan, NULL, progress, &err) != ES_OK)
         bracket.no_bound = bracket.no_schedule = plan->timed ? err.text : "clock is none";
     if (bracket.no_bound)
         bounds_null(out, reasons, "lower_bound_s", bracket.no_bound);
     else
         es_json_add_real(out, "lower_bound_s", (double)bracket.bound.total_ns / 1e9);
+    const double found_s = (double)bracket.least_ns / 1e9;
     if (bracket.no_schedule)
         bounds_null(out, reasons, "clairvoyant_s", bracket.no_schedule);
     else
-        es_json_add_real(out, "clairvoyant_s", (double)bracket.least_ns / 1e9);
+        es_json_add_real(out, "clairvoyant_s", achieved_s >= 0.0 && achieved_s < found_s ? achieved_s : found_s);
 }
 
 es_code es_bounds_add(const es_plan *plan, bool on, const char *why_off, const es_progress *progress, es_json *out, es_err *err)
@@ -330,7 +322,7 @@ es_code es_bounds_add(const es_plan *plan, bool on, const char *why_off, const e
         bounds_add_belady(plan, progress, bounds, reasons, &arena);
         bounds_add_time(plan, &bounds_never_policy, "never_cache_s", progress, bounds, reasons, &arena);
         bounds_add_time(plan, &bounds_all_policy, "all_resident_s", progress, bounds, reasons, &arena);
-        bounds_add_bracket(plan, bounds, reasons);
+        bounds_add_bracket(plan, progress, bounds, reasons, bounds_number(out, "time.total_s"));
     } else {
         for (size_t i = 0; i < sizeof names / sizeof *names; i++)
             bounds_null(bounds, reasons, names[i], why_off);

@@ -4,6 +4,7 @@
 #include "sim/core/costs.h"
 #include "sim/part/policy.h"
 #include "sim/part/prefill.h"
+#include "sim/study/foresight.h"
 
 typedef struct bracket_work {
     const es_plan *plan;
@@ -14,13 +15,13 @@ typedef struct bracket_work {
     es_arena arena;
 } bracket_work;
 
-static es_code bracket_events(bracket_work *w, es_err *err)
+es_code es_bracket_events(es_events *out, const es_plan *plan, es_arena *arena, es_err *err)
 {
-    const es_contract *contract = &w->plan->contract;
+    const es_contract *contract = &plan->contract;
     es_events_ask ask = {.by_token = contract->unit == ES_TOKEN || contract->unit == ES_ID, .ignores_repeats = contract->duplicates == ES_IGNORE,
-        .shared = w->plan->catalog.key == ES_KEY_EXPERT, .skip_tokens = contract->skip_tokens};
+        .shared = plan->catalog.key == ES_KEY_EXPERT, .skip_tokens = contract->skip_tokens};
     es_code code = es_prefill_read(&ask.prefill, contract->prefill, err);
-    return code ? code : es_events_read(&w->events, w->plan->source, w->plan->source_state, &ask, &w->arena, err);
+    return code ? code : es_events_read(out, plan->source, plan->source_state, &ask, arena, err);
 }
 
 static uint32_t bracket_served(const es_events *events)
@@ -67,53 +68,77 @@ static es_code bracket_dense(bracket_work *w, es_err *err)
     return ES_OK;
 }
 
-static void bracket_machine(bracket_work *w)
+static es_code bracket_machine(bracket_work *w, es_err *err)
 {
     static const es_machine_order orders[] = {
         [ES_RESIDENT_FIRST] = ES_MACHINE_RESIDENT_FIRST, [ES_IN_ORDER] = ES_MACHINE_IN_ORDER, [ES_BARRIER] = ES_MACHINE_BARRIER};
     const es_costs *c = &w->costs;
     const es_policy *policy = (const es_policy *)(const void *)w->plan->policy.part;
-    w->machine = (es_machine){.capacity = c->capacity, .unit = c->unit, .copy_ns = c->copy_ns, .lanes = c->lanes, .expert_ns = c->expert_ns, .served = c->served,
-        .order = orders[w->plan->compute.overlap], .reset = w->plan->contract.reset == 1, .warm = w->plan->start_count > 0 || (policy && policy->initial),
-        .overshoots = w->plan->contract.overflow == ES_PERSIST};
+    es_cut *cut = ES_NEW_ARRAY(&w->arena, c->cuts, es_cut);
+    if (!cut)
+        return es_err_nomem(err, "bounds on time");
+    if (c->stride != w->events.stride)
+        return es_err_set(err, ES_EINTERNAL, "bounds on time: layers are %u experts apart, decoded ones %u", c->stride, w->events.stride);
+    for (uint32_t i = 0; i < c->cuts; i++) {
+        const es_costs_cut *of = &c->cut[i];
+        cut[i] = (es_cut){.capacity = of->capacity, .unit = of->unit, .copy_ns = of->copy_ns, .lanes = of->lanes, .piece_ns = of->piece_ns, .piece_units = of->piece_units,
+            .passes = of->passes, .overshoots = of->overshoots};
+    }
+    w->machine = (es_machine){.cut = cut, .cuts = c->cuts, .per_layer = w->plan->contract.scope == ES_PER_LAYER, .expert_ns = c->expert_ns, .host_ns = c->host_ns,
+        .served = c->served, .kinds = c->kinds, .kind = c->kind, .order = orders[w->plan->compute.overlap], .reset = w->plan->contract.reset == 1,
+        .warm = w->plan->start_count > 0 || (policy && policy->initial)};
+    return ES_OK;
 }
 
-static es_code bracket_schedules(es_bracket *out, bracket_work *w, es_err *err)
+/* By arithmetic where that is possible, else by the core. */
+static es_code bracket_schedules(es_bracket *out, bracket_work *w, const es_progress *progress, es_err *err)
 {
-    es_code code = es_clairvoyant_aggressive(&out->aggressive, &w->events, &w->machine, &w->uses, &w->arena, err);
-    if (code == ES_OK)
-        code = es_clairvoyant_conservative(&out->conservative, &w->events, &w->machine, &w->uses, &w->arena, err);
-    if (code == ES_OK && !out->aggressive.fits)
-        out->no_schedule = "an event needs more than the tier holds";
-    out->least_ns = out->aggressive.total_ns < out->conservative.total_ns ? out->aggressive.total_ns : out->conservative.total_ns;
-    return code;
+    es_code code = ES_OK;
+    if (!w->costs.no_schedule) {
+        code = es_clairvoyant_aggressive(&out->aggressive, &w->events, &w->machine, &w->uses, &w->arena, err);
+        if (code == ES_OK)
+            code = es_clairvoyant_conservative(&out->conservative, &w->events, &w->machine, &w->uses, &w->arena, err);
+        out->least_ns = out->aggressive.total_ns < out->conservative.total_ns ? out->aggressive.total_ns : out->conservative.total_ns;
+        if (code != ES_OK || out->aggressive.fits)
+            return code;
+    }
+    out->foreseen = true;
+    if (es_foresight_find(&out->least_ns, w->plan, progress, &out->why) != ES_OK)
+        out->no_schedule = out->why.text;
+    return ES_OK;
 }
 
-static es_code bracket_go(es_bracket *out, bracket_work *w, es_err *err)
+static es_code bracket_go(es_bracket *out, bracket_work *w, const es_progress *progress, es_err *err)
 {
-    es_code code = bracket_events(w, err);
+    es_code code = w->events.begin ? ES_OK : es_bracket_events(&w->events, w->plan, &w->arena, err);
     if (code == ES_OK)
         code = bracket_costs(w, err);
     if (code != ES_OK)
         return code;
-    out->no_bound = w->costs.no_bound;
-    out->no_schedule = w->costs.no_schedule;
+    out->no_bound = out->no_schedule = w->costs.no_bound;
     if (out->no_bound)
         return ES_OK;
-    bracket_machine(w);
-    code = bracket_dense(w, err);
+    code = bracket_machine(w, err);
+    if (code == ES_OK)
+        code = bracket_dense(w, err);
     if (code == ES_OK)
         code = es_uses_find(&w->uses, &w->events, &w->arena, err);
     if (code == ES_OK)
         code = es_bound_find(&out->bound, &w->events, &w->machine, &w->uses, &w->arena, err);
-    return code || out->no_schedule ? code : bracket_schedules(out, w, err);
+    if (w->costs.cuts > 0) {
+        out->from = w->costs.cut[out->bound.slowest].from;
+        out->to = w->costs.cut[out->bound.slowest].to;
+    }
+    return code ? code : bracket_schedules(out, w, progress, err);
 }
 
-es_code es_bracket_find(es_bracket *out, const es_plan *plan, es_err *err)
+es_code es_bracket_find(es_bracket *out, const es_plan *plan, const es_events *events, const es_progress *progress, es_err *err)
 {
     bracket_work work = {.plan = plan};
+    if (events)
+        work.events = *events;
     *out = (es_bracket){0};
-    es_code code = bracket_go(out, &work, err);
+    es_code code = bracket_go(out, &work, progress, err);
     es_arena_free(&work.arena);
     return code;
 }

@@ -39,7 +39,7 @@ static const es_option config_options[] = {
     {.name = "clock", .type = ES_OPT_ENUM, .offset = TOP(clock), .choices = config_clocks,
         .help = "none: copies take no time, for hit rates and bytes; simulated: for speed; auto: simulated when links have channels and a compute unit has a timing."},
     {.name = "observers", .type = ES_OPT_JSON, .offset = TOP(observers), .help = "What is reported: a list of observers; absent: summary, coverage, latency, traffic, memory, tables, series."},
-    {.name = "bounds", .type = ES_OPT_BOOL, .offset = TOP(bounds), .def = 1, .help = "Report what the best policy, no cache and an unlimited cache would do; it takes three more runs."},
+    {.name = "bounds", .type = ES_OPT_BOOL, .offset = TOP(bounds), .def = 1, .help = "Report what the best policy, no cache and an unlimited cache would do; it takes three more runs, or six where there are several tiers or links."},
     {.name = "stream", .type = ES_OPT_BOOL, .offset = TOP(stream), .help = "Keep no samples: memory does not grow with the trace, quantiles are within 1 percent."},
     {.name = "seed", .type = ES_OPT_INT, .offset = TOP(seed), .def = 1, .min = 0, .max = 0x1p53 - 1, .help = "Of every draw."},
     {.name = "replication", .type = ES_OPT_INT, .offset = TOP(replication), .min = 0, .max = 0x1p53 - 1, .help = "Another set of draws from the same seed."},

@@ -110,15 +110,6 @@ static es_code verdict_more(verdict_work *w, const es_plan *plan, es_err *err)
 
 /* ---- curves ---- */
 
-static es_code verdict_events(verdict_work *w, es_err *err)
-{
-    const es_contract *contract = &w->plan->contract;
-    es_events_ask ask = {.by_token = contract->unit == ES_TOKEN || contract->unit == ES_ID, .ignores_repeats = contract->duplicates == ES_IGNORE,
-        .shared = w->plan->catalog.key == ES_KEY_EXPERT, .skip_tokens = contract->skip_tokens};
-    es_code code = es_prefill_read(&ask.prefill, contract->prefill, err);
-    return code ? code : es_events_read(&w->events, w->plan->source, w->plan->source_state, &ask, &w->arena, err);
-}
-
 static const char *verdict_why_no_curves(const verdict_work *w)
 {
     const es_plan *plan = w->plan;
@@ -248,7 +239,7 @@ static es_code verdict_bracket(verdict_work *w, es_err *err)
         v->no_bracket = "clock is none";
         return ES_OK;
     }
-    es_code code = es_bracket_find(&v->bracket, w->plan, err);
+    es_code code = es_bracket_find(&v->bracket, w->plan, &w->events, w->progress, err);
     v->no_bracket = v->bracket.no_bound ? v->bracket.no_bound : v->bracket.no_schedule;
     return code;
 }
@@ -345,7 +336,7 @@ static es_code verdict_measure(verdict_work *w, es_err *err)
     if (code == ES_OK)
         code = verdict_run(w, &plan, &v->now, true, err);
     if (code == ES_OK)
-        code = verdict_events(w, err);
+        code = es_bracket_events(&w->events, w->plan, &w->arena, err);
     if (code == ES_OK)
         code = verdict_demand(w, err);
     if (code == ES_OK)

@@ -1,4 +1,5 @@
-"""Random small machines and traces, to the nanosecond against the oracles of the timed core (ref_timed.py, ref_prefetch.py).
+"""Random small machines and traces, to the nanosecond against the oracles of the timed core (ref_timed.py, ref_prefetch.py), and their
+lower bounds against another algorithm (bound_reference.py): no oracle is faster, and who knows the future is between.
 
 Times, sizes and rates are round, so that much happens at one instant: copies land while gates are passed and layers end. Each case is
 one trace and one machine, run by the tool and by the oracle. ES_SEED and ES_CASES as for the other property tests; ES_CASE runs one
@@ -13,7 +14,8 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [os.path.join(HERE, '..', 'support'), os.path.join(HERE, '..', 'golden')]
+sys.path[:0] = [HERE, os.path.join(HERE, '..', 'support'), os.path.join(HERE, '..', 'golden')]
+import bound_reference
 import timed
 import tool
 
@@ -104,12 +106,37 @@ def oracle(module, args):
     return json.loads(said.getvalue())
 
 
+def reference_bound(trace, layers, sizes, a, ref_timed):
+    size = dict(zip(layers, sizes))
+    steps = []
+    for _, step in ref_timed.steps_of(trace):
+        tokens = {}
+        for layer, rows in step.items():
+            for _, ids in rows:
+                for expert in ids:
+                    served = tokens.setdefault(layer, {})
+                    served[expert] = served.get(expert, 0) + 1
+        steps.append(tokens)
+    copy = {layer: int(a['latency-ns']) + ref_timed.rnd(b * 1e9 / float(a['rate'])) for layer, b in size.items()}
+    return bound_reference.lower_bound(steps, layers, size, int(a['capacity-bytes']), copy, int(a['dense-ns']), int(a['expert-ns']), int(a['token-ns']))
+
+
+def bounded(check, number, trace, a, guess, want, reference):
+    config = timed.machine(trace, a, guess, ['summary'])
+    config['bounds'] = True
+    bounds = tool.run(config)['bounds']
+    lower, some = timed.ns(bounds['lower_bound_s']), timed.ns(bounds['clairvoyant_s'])
+    check.equal('case %d: lower bound' % number, lower, reference)
+    check.equal('case %d: %s <= %s <= %s' % (number, lower, some, want['total_ns']), lower <= some <= want['total_ns'], True)
+    return lower > timed.ns(bounds['all_resident_s'])
+
+
 def case(check, number, seed, folder, modules):
     dice = Dice(seed * MULTIPLE + number)
     guess = number % 2 == 1
     rows, layers, experts, k = draw_trace(dice)
     if not rows:
-        return
+        return False
     a, sizes = draw_machine(dice, layers, experts, k, guess)
     trace, layer_bytes = os.path.join(folder, 'case%d.csv' % number), os.path.join(folder, 'case%d.txt' % number)
     write_trace(trace, rows, k)
@@ -124,8 +151,10 @@ def case(check, number, seed, folder, modules):
     before = check.different
     for way, observers in timed.WAYS.items():
         timed.compare(check, 'case %d, %s' % (number, way), tool.run(timed.machine(trace, timed.arguments(args), guess, observers)), want)
+    above = bounded(check, number, trace, timed.arguments(args), guess, want, reference_bound(trace, layers, sizes, timed.arguments(args), modules[0]))
     if check.different > before:
         print('case %d: %s' % (number, ' '.join(args)))
+    return above
 
 
 def main():
@@ -138,8 +167,9 @@ def main():
     print('random_timed: %d cases, seed %d' % (1 if only else cases, seed))
     check = tool.Check('random_timed')
     with tempfile.TemporaryDirectory() as folder:
-        for number in [int(only)] if only else range(cases):
-            case(check, number, seed, os.getcwd() if only else folder, (ref_timed, ref_prefetch))
+        above = [case(check, number, seed, os.getcwd() if only else folder, (ref_timed, ref_prefetch)) for number in ([int(only)] if only else range(cases))]
+    if not only:
+        check.equal('bounds above compute are %d of %d, more than a third' % (sum(above), len(above)), 3 * sum(above) > len(above), True)
     check.close()
 
 

@@ -19,11 +19,12 @@ enum { MOST_EVENTS = 400, MOST_WIDTH = 4, MOST_LAYERS = 3, STRIDE = 64, MOST_SER
 typedef struct instance {
     es_events events;
     es_machine machine;
+    es_cut cut;
     uint16_t id[MOST_EVENTS * MOST_WIDTH], repeats[MOST_EVENTS * MOST_WIDTH], layer[MOST_EVENTS];
     uint64_t begin[MOST_EVENTS + 1];
     uint8_t flags[MOST_EVENTS];
-    int64_t unit[MOST_LAYERS];
-    es_time copy_ns[MOST_LAYERS], dense_ns[MOST_EVENTS + 1], expert_ns[MOST_LAYERS * MOST_SERVED];
+    int64_t unit[MOST_LAYERS * STRIDE];
+    es_time copy_ns[MOST_LAYERS * STRIDE], dense_ns[MOST_EVENTS + 1], expert_ns[MOST_LAYERS * MOST_SERVED];
 } instance;
 
 typedef struct found {
@@ -68,15 +69,24 @@ static void instance_events(instance *in, draw *d, size s)
     in->begin[e->count] = e->lookups;
 }
 
+static void instance_layer(instance *in, uint32_t layer, int64_t unit, es_time copy)
+{
+    for (uint32_t i = layer * STRIDE; i < (layer + 1) * STRIDE; i++) {
+        in->unit[i] = unit;
+        in->copy_ns[i] = copy;
+    }
+}
+
 static void instance_machine(instance *in, draw *d, int64_t capacity)
 {
     const bool alike = draw_between(d, 0, 1);
     es_machine *m = &in->machine;
-    *m = (es_machine){.capacity = capacity, .unit = in->unit, .copy_ns = in->copy_ns, .lanes = 1, .dense_ns = in->dense_ns, .expert_ns = in->expert_ns,
-        .served = MOST_SERVED, .order = (es_machine_order)draw_between(d, 0, 2), .reset = draw_between(d, 0, 3) == 0};
+    in->cut = (es_cut){.capacity = capacity, .unit = in->unit, .copy_ns = in->copy_ns, .lanes = 1};
+    *m = (es_machine){.cut = &in->cut, .cuts = 1, .dense_ns = in->dense_ns, .expert_ns = in->expert_ns, .served = MOST_SERVED, .kinds = 1, .order = (es_machine_order)draw_between(d, 0, 2), .reset = draw_between(d, 0, 3) == 0};
     for (uint32_t l = 0; l < in->events.layers; l++) {
-        in->unit[l] = l == 0 || !alike ? draw_between(d, 1, alike ? 1 : 3) : in->unit[0];
-        in->copy_ns[l] = l == 0 || !alike ? draw_between(d, 1, 12) : in->copy_ns[0];
+        const int64_t unit = l == 0 || !alike ? draw_between(d, 1, alike ? 1 : 3) : in->unit[0];
+        const es_time copy = l == 0 || !alike ? draw_between(d, 1, 12) : in->copy_ns[0];
+        instance_layer(in, l, unit, copy);
         for (uint32_t s = 0; s < MOST_SERVED; s++)
             in->expert_ns[l * MOST_SERVED + s] = draw_between(d, 0, 4);
     }
@@ -88,11 +98,10 @@ static void instance_machine(instance *in, draw *d, int64_t capacity)
 static void instance_paper(instance *in, draw *d, size s, int64_t blocks, int64_t fetch)
 {
     instance_events(in, d, s);
-    in->machine = (es_machine){.capacity = blocks, .unit = in->unit, .copy_ns = in->copy_ns, .lanes = 1, .dense_ns = in->dense_ns,
-        .expert_ns = in->expert_ns, .served = MOST_SERVED};
+    in->cut = (es_cut){.capacity = blocks, .unit = in->unit, .copy_ns = in->copy_ns, .lanes = 1};
+    in->machine = (es_machine){.cut = &in->cut, .cuts = 1, .dense_ns = in->dense_ns, .expert_ns = in->expert_ns, .served = MOST_SERVED, .kinds = 1};
     memset(in->dense_ns, 0, sizeof in->dense_ns);
-    in->unit[0] = 1;
-    in->copy_ns[0] = fetch;
+    instance_layer(in, 0, 1, fetch);
     for (uint32_t k = 0; k < MOST_SERVED; k++)
         in->expert_ns[k] = 1;
 }
@@ -144,8 +153,8 @@ static void search_open(search *s, const instance *in)
     *s = (search){.in = in, .objects = e->layers * e->experts};
     assert_true(s->objects <= SMALL);
     for (uint32_t o = 0; o < s->objects; o++) {
-        s->unit[o] = in->unit[o / e->experts];
-        s->copy[o] = in->copy_ns[o / e->experts];
+        s->unit[o] = in->unit[o / e->experts * STRIDE];
+        s->copy[o] = in->copy_ns[o / e->experts * STRIDE];
     }
     s->rest[e->count] = in->dense_ns[e->count];
     for (uint32_t i = e->count; i-- > 0;) {
@@ -214,7 +223,7 @@ static void search_go(search *s, state at);
 /* May object o come when those of `out` leave, and must all of them? */
 static bool search_needs(const search *s, const state *at, uint32_t o, uint32_t out)
 {
-    const int64_t lack = search_units(s, at->here | 1u << o) - s->in->machine.capacity, freed = search_units(s, out);
+    const int64_t lack = search_units(s, at->here | 1u << o) - s->in->cut.capacity, freed = search_units(s, out);
     bool all = freed >= lack;
     for (uint32_t v = 0; v < s->objects && all; v++)
         all = !(out >> v & 1) || freed - s->unit[v] < lack;
