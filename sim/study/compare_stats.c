@@ -1,7 +1,7 @@
 /* Statistics of a paired comparison: see compare_stats.h.
  *
  * The interval. Let M be a block's mean, m that of the whole series, k the blocks that fit into it.
- *   1. se^2 = mean over all circular blocks of (M - m)^2, over k - 1.
+ *   1. se^2 = mean over all circular blocks of (M - m)^2, times block / n, times k / (k - 1) for what m takes from it.
  *   2. A resample draws k blocks; m* is the mean of their means, se*^2 their sample variance over k; t* = (m* - m) / se*.
  *   3. |m - true mean| / se is taken to be distributed as |t*| is: its quantile gives the interval, the share beyond |m| / se the p-value.
  * Dividing by the resample's own error makes up for few blocks, as Student's t does (Goetze and Kuensch 1996; symmetric: Hall 1988). */
@@ -109,7 +109,8 @@ static es_code stats_interval(es_interval *out, const stats_blocks *b, es_err *e
         return es_err_nomem(err, "the resamples");
     for (size_t i = 0; i < b->count; i++)
         squares += b->mean[i] * b->mean[i];
-    const double error = sqrt(squares / (double)b->count / ((double)b->blocks - 1.0)), found = stats_ratio(out->mean, error);
+    const double n = (double)b->count, k = (double)b->blocks;
+    const double error = sqrt(squares / n * (double)out->block / n * k / (k - 1.0)), found = stats_ratio(out->mean, error);
     size_t beyond = 0;
     for (size_t r = 0; r < b->how->times; r++) {
         t[r] = stats_draw(b, r);
@@ -145,11 +146,11 @@ es_code es_block_interval(es_interval *out, const double *d, size_t count, const
     out->mean = gsl_stats_mean(d, 1, count);
     if (count < ES_BLOCKS_LEAST)
         return out->none = "there are fewer than 10 units", ES_OK;
-    const size_t shortest = (count + ES_BLOCKS_MOST - 1) / ES_BLOCKS_MOST, best = es_block_length(d, count), wanted = best > 1 ? 2 * best : 1;
-    const size_t longest = count / ES_BLOCKS_LEAST;
-    out->block = wanted > longest ? longest : wanted > shortest ? wanted : shortest;
+    const size_t wanted = 2 * es_block_length(d, count), longest = count / ES_BLOCKS_LEAST;
+    const size_t many = (count + ES_BLOCKS_MOST - 1) / ES_BLOCKS_MOST, root = (size_t)ceil(cbrt((double)count)), shortest = root > many ? root : many;
+    out->block = wanted > longest || shortest > longest ? longest : wanted > shortest ? wanted : shortest;
     out->blocks = count / out->block;
-    if (wanted > longest && !stats_steady(d, out))
+    if (wanted > longest && wanted > 2 && !stats_steady(d, out))
         return out->none = "units are alike over spans of more than a tenth of them", ES_OK;
     double *mean = malloc(count * sizeof *mean);
     if (!mean)

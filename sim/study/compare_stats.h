@@ -25,7 +25,7 @@ typedef struct es_interval {
 } es_interval;
 
 /* The interval of the mean of `d` by a studentised circular block bootstrap, symmetric about the mean. Blocks are twice as long as
- * es_block_length says: that length is best for the variance, and coverage wants longer ones (tests/property/test_compare.c). */
+ * es_block_length says: that length is best for the variance, and coverage wants longer ones (tests/property/test_compare_stats.c). */
 es_code es_block_interval(es_interval *out, const double *d, size_t count, const es_resample *how, es_err *err);
 
 /* The block length that estimates the variance of the mean best: Politis and White 2004 for circular blocks, with the correction of
