@@ -3,7 +3,7 @@
 _expertsim()
 {
     local tool="${COMP_WORDS[0]}" word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" verb="${COMP_WORDS[1]}"
-    local commands="run rerun list describe trace mrc verdict sweep reproduce selftest calibrate validate schema help" words=""
+    local commands="run rerun list describe trace mrc verdict sweep compare reproduce selftest calibrate validate schema help" words=""
     COMPREPLY=()
 
     if [ "$COMP_CWORD" -eq 1 ]; then
@@ -21,6 +21,12 @@ _expertsim()
     --mode)
         COMPREPLY=($(compgen -W "serial overlapped both" -- "$word"))
         return ;;
+    --metric|-m)
+        COMPREPLY=($(compgen -W "latency hit_rate tokens_per_s ttft stall fetched" -- "$word"))
+        return ;;
+    --unit)
+        COMPREPLY=($(compgen -W "token request run" -- "$word"))
+        return ;;
     --policies)
         COMPREPLY=($(compgen -W "$("$tool" list policy --names 2>/dev/null)" -- "$word"))
         return ;;
@@ -32,6 +38,7 @@ _expertsim()
     case "$verb" in
     run|rerun)  words="--set --out --json --quiet --volatile" ;;
     mrc)        words="--policies --scope --contract --sizes --phase --reset --prefill --config --set --model --precision --calibrate-on --json --csv --h5 --out --quiet" ;;
+    compare)    words="--policies --set --metric --unit --by --confidence --resamples --seed --out --json --quiet" ;;
     verdict)    words="--set --out --json --quiet" ;;
     selftest)   words="--set --json" ;;
     reproduce)  words="--json --markdown --replications --claims" ;;

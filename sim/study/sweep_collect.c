@@ -135,7 +135,7 @@ static void collect_values(collect *c, const es_json *cells)
     }
 }
 
-static es_code collect_summary(es_h5 *result, es_json **report, es_err *err)
+es_code sweep_summary(es_h5 *result, es_json **report, es_err *err)
 {
     es_h5_data *data = NULL;
     es_code code = es_h5_data_open(&data, result, "/summary", err);
@@ -236,7 +236,7 @@ static es_code collect_point(collect *c, const es_json *cells, es_err *err)
     es_code code = es_h5_open(&result, path, false, err);
     if (code)
         return code;
-    code = collect_summary(result, &report, err);
+    code = sweep_summary(result, &report, err);
     collect_values(c, cells);
     if (code == ES_OK)
         code = collect_metrics(c, report, err);

@@ -119,9 +119,13 @@ const char *sweep_row_id(const es_json *row);
 /* "DIR/points/ID.h5" */
 void sweep_point_path(const char *dir, const char *id, const char *suffix, char *path, size_t room);
 
+/* ---- sweep_collect.c ---- */
+struct es_h5;
+/* The report in a result.h5. */
+es_code sweep_summary(struct es_h5 *result, es_json **report, es_err *err);
+
 /* ---- sweep_hist.c ---- */
 typedef struct sweep_hists sweep_hists;
-struct es_h5;
 es_code sweep_hists_new(sweep_hists **out, struct es_h5 *to, es_err *err);
 /* Adds what a result has under /hist to that of the point with this number; numbers come in ascending order. */
 es_code sweep_hists_add(sweep_hists *h, struct es_h5 *result, int64_t number, es_err *err);

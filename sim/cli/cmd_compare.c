@@ -1,0 +1,327 @@
+/* expertsim compare: which of several configs, results or points of a sweep is better, and what is noise. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "sim/base/file.h"
+#include "sim/base/h5.h"
+#include "sim/cli/cmd.h"
+#include "sim/cli/compare_plot.h"
+#include "sim/cli/progress.h"
+#include "sim/study/result.h"
+
+typedef struct compare_args {
+    cmd_words words, sets;
+    const char *metric, *unit, *by, *policies, *out, *confidence, *resamples, *seed;
+    bool json, quiet;
+    es_compare *compare;
+    const char *dir;            /* of the results of configs that are run here */
+    size_t ran;
+} compare_args;
+
+/* ---- what a word is ---- */
+
+static bool compare_has(const char *dir, const char *name, es_text *path)
+{
+    es_text_add(path, "%s/%s", dir, name);
+    return !path->failed && access(path->at, F_OK) == 0;
+}
+
+/* "NAME=PATH", where PATH is there and the whole is not. */
+static const char *compare_named(const char *word, es_text *name)
+{
+    const char *sign = strchr(word, '=');
+    if (!sign || sign == word || access(word, F_OK) == 0)
+        return word;
+    es_text_put(name, word, (size_t)(sign - word));
+    return sign + 1;
+}
+
+/* What a result is called that nobody named: its folder, or for other files than result.h5 the file without its end. */
+static void compare_stem(const char *path, es_text *name)
+{
+    const char *end = path + strlen(path), *slash = strrchr(path, '/'), *file = slash ? slash + 1 : path;
+    if (strcmp(file, "result.h5") == 0 && slash && slash != path)
+        for (end = slash, file = slash; file > path && file[-1] != '/';)
+            file--;
+    else if (strrchr(file, '.') && strrchr(file, '.') != file)
+        end = strrchr(file, '.');
+    es_text_put(name, file, (size_t)(end - file));
+}
+
+static es_code compare_saved(compare_args *a, const char *path, es_text *name, es_err *err)
+{
+    if (!name->length)
+        compare_stem(path, name);
+    return name->failed ? es_err_nomem(err, "the names") : es_compare_result(a->compare, "", name->at, "", path, err);
+}
+
+/* ---- configs, which are run ---- */
+
+/* Observers are those of a sweep and the tables; they change nothing of what is simulated. */
+static es_code compare_load(const compare_args *a, const char *file, const char *policy, es_config **config, es_err *err)
+{
+    const char **sets = calloc(a->sets.count + 2, sizeof *sets);
+    es_text text = {0};
+    size_t count = 0;
+    if (!sets)
+        return es_err_nomem(err, "the settings");
+    for (; count < a->sets.count; count++)
+        sets[count] = a->sets.at[count];
+    if (policy) {
+        es_text_add(&text, "policy=%s", policy);
+        sets[count++] = text.at;
+    }
+    sets[count++] = "observers=[\"summary\",\"coverage\",\"latency\",\"traffic\",\"memory\",{\"name\":\"tables\",\"rows\":1e9}]";
+    es_code code = text.failed ? es_err_nomem(err, "the settings") : es_config_load(config, file, sets, count, err);
+    es_text_free(&text);
+    free(sets);
+    return code;
+}
+
+static es_code compare_run(compare_args *a, es_config *config, const char *name, es_err *err)
+{
+    progress p;
+    es_run *kept = NULL;
+    es_json *result = NULL;
+    es_text dir = {0}, path = {0};
+    es_text_add(&dir, "%s/%zu", a->dir, ++a->ran);
+    es_text_add(&path, "%s/result.h5", dir.at ? dir.at : "");
+    es_code code = dir.failed || path.failed ? es_err_nomem(err, "the names") : es_file_make_dirs(dir.at, err);
+    const es_progress *told = progress_begin(&p, name, a->quiet || a->json);
+    if (code == ES_OK)
+        code = es_result_run(config, told, &kept, &result, err);
+    progress_end(&p);
+    if (code == ES_OK) {
+        es_result_add_volatile(result, progress_seconds(&p));
+        code = es_result_save(result, kept, dir.at, err);
+    }
+    if (code == ES_OK)
+        code = es_compare_result(a->compare, "", name, "", path.at, err);
+    es_run_free(kept);
+    cJSON_Delete(result);
+    es_text_free(&dir);
+    es_text_free(&path);
+    return code;
+}
+
+static es_code compare_config(compare_args *a, const char *file, const char *given, const char *policy, es_err *err)
+{
+    es_config *config = NULL;
+    es_text name = {0};
+    es_code code = compare_load(a, file, policy, &config, err);
+    if (code)
+        return code;
+    if (policy && a->words.count == 1 && !*given)
+        es_text_add(&name, "%s", policy);
+    else
+        es_text_add(&name, "%s%s%s", *given ? given : es_config_name(config), policy ? " " : "", policy ? policy : "");
+    code = name.failed ? es_err_nomem(err, "the names") : compare_run(a, config, name.at, err);
+    es_text_free(&name);
+    es_config_free(config);
+    return code;
+}
+
+/* A config by itself, or with each of --policies. */
+static es_code compare_configs(compare_args *a, const char *file, const char *given, es_err *err)
+{
+    if (!a->policies)
+        return compare_config(a, file, given, NULL, err);
+    es_code code = ES_OK;
+    for (const char *word = a->policies; code == ES_OK && *word;) {
+        size_t length = strcspn(word, ",");
+        es_text policy = {0};
+        es_text_put(&policy, word, length);
+        if (length)
+            code = policy.failed ? es_err_nomem(err, "the policies") : compare_config(a, file, given, policy.at, err);
+        es_text_free(&policy);
+        word += length + (word[length] == ',');
+    }
+    return code;
+}
+
+static es_code compare_word(compare_args *a, const char *word, es_err *err)
+{
+    es_text name = {0}, plan = {0}, result = {0};
+    const char *path = compare_named(word, &name);
+    const bool sweep = compare_has(path, "plan.json", &plan), saved = compare_has(path, "result.h5", &result);
+    es_code code;
+    if (name.failed || plan.failed || result.failed)
+        code = es_err_nomem(err, "the names");
+    else if (sweep)
+        code = es_compare_folder(a->compare, path, a->by, err);
+    else if (saved)
+        code = compare_saved(a, result.at, &name, err);
+    else if (es_h5_is(path))
+        code = compare_saved(a, path, &name, err);
+    else
+        code = compare_configs(a, path, name.at ? name.at : "", err);
+    es_text_free(&name);
+    es_text_free(&plan);
+    es_text_free(&result);
+    return code;
+}
+
+/* ---- what is told ---- */
+
+static es_code compare_keep(compare_args *a, const es_json *compared, const char *text, es_err *err)
+{
+    es_text path = {0}, csv = {0};
+    bool drawn = true;
+    es_text_add(&path, "%s/compare.json", a->out);
+    es_code code = path.failed ? es_err_nomem(err, "the names") : es_file_make_dirs(a->out, err);
+    if (code == ES_OK)
+        code = es_file_save(path.at, text, strlen(text), err);
+    es_compare_units(a->compare, &csv);
+    es_text_free(&path);
+    es_text_add(&path, "%s/units.csv", a->out);
+    if (code == ES_OK)
+        code = csv.failed || path.failed ? es_err_nomem(err, "the units") : es_file_save(path.at, csv.at, csv.length, err);
+    if (code == ES_OK)
+        code = compare_plot(a->compare, compared, a->out, &drawn, err);
+    if (code == ES_OK && !drawn && !a->quiet)
+        fprintf(stderr, "there is no gnuplot; to draw the figures: cd %s && gnuplot *.gp\n", a->out);
+    es_text_free(&path);
+    es_text_free(&csv);
+    return code;
+}
+
+static es_code compare_tell(compare_args *a, es_err *err)
+{
+    es_json *compared = NULL;
+    es_text text = {0};
+    es_code code = es_compare_decide(a->compare, &compared, err);
+    char *json = code == ES_OK ? es_json_text(compared) : NULL;
+    if (code == ES_OK && !json)
+        code = es_err_nomem(err, "the comparison");
+    if (code == ES_OK && a->out)
+        code = compare_keep(a, compared, json, err);
+    if (code == ES_OK && a->json)
+        fputs(json, stdout);
+    else if (code == ES_OK && !a->quiet)
+        es_compare_text(compared, &text);
+    free(json);
+    cJSON_Delete(compared);
+    return cmd_print(code, &text, err);
+}
+
+/* ---- the command ---- */
+
+static es_code compare_count(const char *text, const char *flag, unsigned long long *value, es_err *err)
+{
+    char *end = NULL;
+    if (!text)
+        return ES_OK;
+    *value = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end)
+        return es_err_set(err, ES_EINPUT, "%s: \"%s\" is no whole number", flag, text);
+    return ES_OK;
+}
+
+static es_code compare_new(compare_args *a, es_err *err)
+{
+    unsigned long long resamples = 0, seed = 1;
+    char *end = NULL;
+    double confidence = a->confidence ? strtod(a->confidence, &end) : 0.0;
+    es_code code = compare_count(a->resamples, "--resamples", &resamples, err);
+    if (code == ES_OK)
+        code = compare_count(a->seed, "--seed", &seed, err);
+    if (code == ES_OK && a->confidence && (end == a->confidence || *end))
+        code = es_err_set(err, ES_EINPUT, "--confidence: \"%s\" is no number; write for example 0.95", a->confidence);
+    if (code)
+        return code;
+    if (a->resamples && resamples == 0)
+        return es_err_set(err, ES_EINPUT, "--resamples: 0 are too few");
+    return es_compare_new(&a->compare, &(es_compare_ask){.metric = a->metric, .unit = a->unit, .confidence = a->confidence && confidence == 0.0 ? -1.0 : confidence,
+        .resamples = (size_t)resamples, .seed = seed}, err);
+}
+
+/* Results of configs that nobody wants to keep lie in a folder of their own for a while. */
+static void compare_sweep_up(const compare_args *a)
+{
+    static const char *const names[] = {"result.json", "result.h5"};
+    es_text path = {0};
+    for (size_t i = 1; i <= a->ran; i++) {
+        for (size_t n = 0; n <= sizeof names / sizeof *names; n++) {
+            es_text_free(&path);
+            es_text_add(&path, "%s/%zu%s%s", a->dir, i, n < 2 ? "/" : "", n < 2 ? names[n] : "");
+            if (!path.failed)
+                remove(path.at);
+        }
+    }
+    es_text_free(&path);
+    rmdir(a->dir);
+}
+
+static es_code compare_go(compare_args *a, es_err *err)
+{
+    char folder[4096];
+    es_text kept = {0};
+    const char *tmp = getenv("TMPDIR");
+    snprintf(folder, sizeof folder, "%s/expertsim-compare-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+    if (a->out)
+        es_text_add(&kept, "%s/runs", a->out);
+    a->dir = a->out ? kept.at : mkdtemp(folder);
+    es_code code = a->dir ? compare_new(a, err) : es_err_set(err, ES_EINPUT, "%s: cannot be made; say with --out where results may lie", folder);
+    for (size_t i = 0; i < a->words.count && code == ES_OK; i++)
+        code = compare_word(a, a->words.at[i], err);
+    if (code == ES_OK)
+        code = compare_tell(a, err);
+    es_compare_free(a->compare);
+    if (!a->out && a->dir)
+        compare_sweep_up(a);
+    es_text_free(&kept);
+    return code;
+}
+
+static es_code compare_exec(int count, char **args, es_err *err)
+{
+    compare_args a = {0};
+    const cmd_flag flags[] = {
+        {.name = "--metric", .letter = "-m", .value = &a.metric},
+        {.name = "--unit", .value = &a.unit},
+        {.name = "--by", .value = &a.by},
+        {.name = "--policies", .value = &a.policies},
+        {.name = "--set", .letter = "-s", .values = &a.sets},
+        {.name = "--confidence", .value = &a.confidence},
+        {.name = "--resamples", .value = &a.resamples},
+        {.name = "--seed", .value = &a.seed},
+        {.name = "--out", .letter = "-o", .value = &a.out},
+        {.name = "--json", .on = &a.json},
+        {.name = "--quiet", .letter = "-q", .on = &a.quiet},
+        {0},
+    };
+    es_code code = cmd_parse(flags, count, args, &a.words, err);
+    if (code == ES_OK && a.words.count == 0)
+        code = cmd_misused(&cmd_compare, err, "what is to be compared?");
+    if (code == ES_OK && a.out && !*a.out)
+        code = es_err_set(err, ES_EINPUT, "--out: the name of a folder is empty");
+    if (code == ES_OK)
+        code = compare_go(&a, err);
+    free(a.words.at);
+    free(a.sets.at);
+    return code;
+}
+
+const cmd_entry cmd_compare = {
+    .name = "compare",
+    .usage = "CONFIG...|RESULT...|DIR [options]",
+    .brief = "Say which policy, machine or size is better, and what is noise.",
+    .help = "A CONFIG is run; a RESULT is what `run --out` wrote (its folder or result.h5); DIR is the folder of a sweep.\n"
+            "All replay the same requests, so they are compared unit by unit; what could be noise is a tie and is not ranked.\n"
+            "NAME=CONFIG and NAME=RESULT name them. docs/compare.md says what the numbers mean.\n"
+            "\n"
+            "  --policies LIST   run each config with each of these: lru,lfu,belady\n"
+            "  --set PATH=VALUE  change an option of the configs for this time, as for run\n"
+            "  --metric NAME     latency (absent: this, or hit_rate under clock none), hit_rate, tokens_per_s, ttft, stall, fetched\n"
+            "  --unit UNIT       token, request or run; absent: runs or requests where there are 20, otherwise tokens\n"
+            "  --by AXIS         of a sweep: whose values are compared, for each combination of the others; absent: the first\n"
+            "  --confidence C    of intervals, and of all pairs together; absent: 0.95\n"
+            "  --resamples N     of the bootstrap; absent: 4999\n"
+            "  --seed N          of the resamples; absent: 1\n"
+            "  --out DIR         keep compare.json, units.csv, the pictures, and the results of configs in DIR/runs\n"
+            "  --json            print all numbers as JSON instead of tables\n"
+            "  --quiet           print nothing but errors\n",
+    .exec = compare_exec,
+};
