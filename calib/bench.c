@@ -193,12 +193,12 @@ static es_code queue_copies(calib_bench *b, const calib_case *c, void *ask, es_e
 {
     bench_pair *pair = ask;
     es_way way = calib_rows[c->row].way;
-    bench_pool *host = &b->pool[calib_rows[c->row].memory], *device = &b->pool[ES_MEMORY_DEVICE];
+    bench_pool *host = &b->pool[calib_rows[c->row].memory], *device = &b->pool[way == ES_WAY_H2H ? ES_MEMORY_PINNED : ES_MEMORY_DEVICE];
     uint32_t copies = calib_rows[c->row].op == CALIB_BATCH ? c->count : 1;
     es_code code = ES_OK;
     for (uint32_t i = 0; i < copies && code == ES_OK; i++) {
         pair->from = bench_next(way == ES_WAY_H2D || way == ES_WAY_H2H ? host : device, c->bytes);
-        pair->to = bench_next(way == ES_WAY_D2H || way == ES_WAY_H2H ? host : device, c->bytes);
+        pair->to = bench_next(way == ES_WAY_D2H ? host : device, c->bytes);
         code = b->probe->copy(b->self, 0, way, pair->to, pair->from, c->bytes, err);
     }
     return code;
@@ -221,6 +221,23 @@ static es_code perform_alloc(calib_bench *b, const calib_case *c, calib_sample *
     sample->ns = sample->host_ns = b->probe->now(b->self) - start;
     if (code == ES_OK)
         b->probe->release(b->self, kind, at, c->bytes);
+    return code;
+}
+
+static es_code perform_get(calib_bench *b, const calib_case *c, calib_sample *sample, es_err *err)
+{
+    es_got got = {0};
+    es_code code = b->probe->get(b->self, (es_get)calib_rows[c->row].how, c->bytes, &got, err);
+    sample->ns = got.call;
+    sample->issue_ns = got.first;
+    sample->host_ns = got.again;
+    return code;
+}
+
+static es_code perform_reside(calib_bench *b, const calib_case *c, calib_sample *sample, es_err *err)
+{
+    es_code code = b->probe->reside(b->self, (es_reside)calib_rows[c->row].how, c->count, c->bytes, &sample->ns, err);
+    sample->host_ns = sample->ns;
     return code;
 }
 
@@ -271,6 +288,12 @@ es_code bench_perform(calib_bench *b, const calib_case *c, bool whole, calib_sam
     case CALIB_READ:
     case CALIB_WRITE:
         code = perform_disk(b, c, sample, err);
+        break;
+    case CALIB_GET:
+        code = perform_get(b, c, sample, err);
+        break;
+    case CALIB_RESIDE:
+        code = perform_reside(b, c, sample, err);
         break;
     }
     getrusage(RUSAGE_SELF, &after);

@@ -12,7 +12,9 @@ typedef enum calib_op {
     CALIB_BATCH,                /* `count` copies of `bytes` each, queued at once */
     CALIB_ALLOC,                /* allocation and first touch */
     CALIB_EXPERT,               /* `count` tokens through one expert */
-    CALIB_READ, CALIB_WRITE     /* `bytes` from or to the disk, `count` requests at a time */
+    CALIB_READ, CALIB_WRITE,    /* `bytes` from or to the disk, `count` requests at a time */
+    CALIB_GET,                  /* memory of the device, by calib_row.how: the call, the first use, the second */
+    CALIB_RESIDE                /* `count` buffers of `bytes` each resident, by calib_row.how */
 } calib_op;
 
 typedef struct calib_row {      /* a constant: plan.c has all of them */
@@ -22,6 +24,7 @@ typedef struct calib_row {      /* a constant: plan.c has all of them */
     es_memory memory;           /* of the host's side of a copy; what is allocated */
     unsigned needs;             /* ES_PROBE_ bits */
     const char *what;           /* for people */
+    int how;                    /* es_get, es_reside */
 } calib_row;
 
 typedef struct calib_case {
@@ -45,7 +48,7 @@ typedef struct calib_plan {
     es_stream shuffle;
 } calib_plan;
 
-enum { CALIB_ROWS = 10 };
+enum { CALIB_ROWS = 22 };
 extern const calib_row calib_rows[CALIB_ROWS];
 enum { CALIB_HIDDEN = 2048, CALIB_INTER = 768 };        /* the expert that is computed: Qwen3-30B-A3B's, without its gate */
 

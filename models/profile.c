@@ -32,7 +32,7 @@ static const char *const flow_names[] = { "h2d", "d2h", "pageable", "read", "wri
 
 typedef struct profile_fields {
     es_profile profile;
-    const es_json *links, *environment, *compute;
+    const es_json *links, *environment, *compute, *memory;
     const char *schema;
 } profile_fields;
 
@@ -64,6 +64,8 @@ const es_option es_profile_options[] = {
     TEXT("description", profile_fields, profile.description, "What it is and where its numbers come from."),
     { .name = "links", .type = ES_OPT_JSON, .offset = offsetof(profile_fields, links), .required = true, .help = "Its links, by name." },
     { .name = "compute", .type = ES_OPT_JSON, .offset = offsetof(profile_fields, compute), .help = "What computes experts, by name." },
+    { .name = "memory", .type = ES_OPT_JSON, .offset = offsetof(profile_fields, memory), .help = "What getting memory costs there and keeping it resident, by name." },
+    TEXT("unverified", profile_fields, profile.unverified, "Why its numbers should not be believed yet."),
     TEXT("schema", profile_fields, schema, "Of a calibration: how it was written, \"" ES_PROFILE_SCHEMA "\"."),
     { .name = "environment", .type = ES_OPT_JSON, .offset = offsetof(profile_fields, environment), .help = "Of a calibration: what the machine was like." },
     { 0 },
@@ -385,6 +387,10 @@ es_code es_profile_parse(es_profile *profile, const es_json *machine, const char
     f.profile.link = link;
     if ((code = units_read(&f.profile, f.compute, arena, err)) != ES_OK) {
         es_err_at(err, "compute");
+        return code;
+    }
+    if ((code = es_profile_memory_parse(&f.profile.memory, &f.profile.memories, f.memory, arena, err)) != ES_OK) {
+        es_err_at(err, "memory");
         return code;
     }
     *profile = f.profile;
