@@ -1,5 +1,7 @@
-/* Uses: see machine.h. One walk backwards; `last` holds where each object is used next of all that lies behind. */
+/* Uses: see machine.h. */
 #include "sim/curve/machine.h"
+
+#include "sim/curve/next_use.h"
 
 es_code es_uses_find(es_uses *uses, const es_events *events, es_arena *arena, es_err *err)
 {
@@ -8,20 +10,18 @@ es_code es_uses_find(es_uses *uses, const es_events *events, es_arena *arena, es
     if (lookups + objects > UINT32_MAX)
         return es_err_set(err, ES_EINPUT, "the trace has %llu lookups; bounds on time look ahead over fewer than %u", (unsigned long long)lookups,
             UINT32_MAX - objects);
-    uint32_t *last = ES_NEW_ARRAY(arena, objects, uint32_t);
-    uses->next = ES_NEW_ARRAY(arena, lookups + 1, uint32_t);
+    es_code code = es_next_use(events, true, &uses->next, arena, err);
+    if (code)
+        return code;
     uses->object = ES_NEW_ARRAY(arena, lookups + 1, uint32_t);
-    if (!last || !uses->next || !uses->object)
+    if (!uses->object)
         return es_err_nomem(err, "the next uses of the trace");
-    for (uint32_t o = 0; o < objects; o++)
-        last[o] = (uint32_t)lookups + o;
-    for (uint32_t e = events->count; e-- > 0;) {
+    for (uint32_t e = 0; e < events->count; e++) {
         const uint32_t base = es_events_base(events, e);
-        for (uint64_t p = events->begin[e + 1]; p-- > events->begin[e];) {
-            const uint32_t object = base + events->id[p];
-            uses->object[p] = object;
-            uses->next[p] = last[object];
-            last[object] = (uint32_t)p;
+        for (uint64_t p = events->begin[e]; p < events->begin[e + 1]; p++) {
+            uses->object[p] = base + events->id[p];
+            if (uses->next[p] == ES_NEVER_USED)
+                uses->next[p] = (uint32_t)lookups + uses->object[p];
         }
     }
     return ES_OK;

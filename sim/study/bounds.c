@@ -93,8 +93,25 @@ static es_code bounds_run(const es_plan *plan, const es_progress *progress, boun
     return code;
 }
 
+es_code es_bounds_summary(es_plan *plan, const char *path, es_arena *arena, es_err *err)
+{
+    es_plan_part *summary = ES_NEW(arena, es_plan_part);
+    es_code code = summary ? es_part_find(ES_KIND_OBSERVER, "summary", &summary->part, err) : es_err_nomem(err, path);
+    if (code)
+        return code;
+    void *state = es_arena_alloc(arena, 1, summary->part->size);
+    if (!state)
+        return es_err_nomem(err, path);
+    es_options_default(summary->part->options, state);
+    summary->state = state;
+    summary->path = path;
+    plan->observers = summary;
+    plan->observer_count = 1;
+    return ES_OK;
+}
+
 /* The plan with what all bounds have in common: no guesses, every miss fetched, only hits counted. */
-static es_code bounds_plan(const es_plan *plan, es_plan *bound, es_plan_part *summary, es_arena *arena, es_err *err)
+static es_code bounds_plan(const es_plan *plan, es_plan *bound, es_arena *arena, es_err *err)
 {
     *bound = *plan;
     bound->predictor = bound->dispatcher = (es_plan_part){0};
@@ -112,18 +129,7 @@ static es_code bounds_plan(const es_plan *plan, es_plan *bound, es_plan_part *su
             tiers[i].allocator = tiers[i].moves = (es_plan_part){0};
     }
     bound->tiers = tiers;
-    es_code code = es_part_find(ES_KIND_OBSERVER, "summary", &summary->part, err);
-    if (code)
-        return code;
-    void *state = es_arena_alloc(arena, 1, summary->part->size);
-    if (!state)
-        return es_err_nomem(err, "a bound");
-    es_options_default(summary->part->options, state);
-    summary->state = state;
-    summary->path = "bounds.summary";
-    bound->observers = summary;
-    bound->observer_count = 1;
-    return ES_OK;
+    return es_bounds_summary(bound, "bounds.summary", arena, err);
 }
 
 /* The tier from which demands are served: the first that computes and is not home. */
@@ -190,9 +196,8 @@ static es_code bounds_slots(es_plan *bound, int64_t smallest, es_arena *arena, e
 static es_code bounds_belady(const es_plan *plan, int64_t smallest, const es_progress *progress, bounds_found *found, es_arena *arena, es_err *err)
 {
     es_plan bound;
-    es_plan_part summary = {0};
     const es_part *belady = NULL;
-    es_code code = bounds_plan(plan, &bound, &summary, arena, err);
+    es_code code = bounds_plan(plan, &bound, arena, err);
     if (code == ES_OK)
         code = es_part_find(ES_KIND_POLICY, "belady", &belady, err);
     if (code == ES_OK && smallest)
@@ -217,8 +222,7 @@ static es_code bounds_belady(const es_plan *plan, int64_t smallest, const es_pro
 static es_code bounds_timed(const es_plan *plan, const es_policy *policy, const es_progress *progress, bounds_found *found, es_arena *arena, es_err *err)
 {
     es_plan bound;
-    es_plan_part summary = {0};
-    es_code code = bounds_plan(plan, &bound, &summary, arena, err);
+    es_code code = bounds_plan(plan, &bound, arena, err);
     if (code == ES_OK && policy->initial) {
         bound.contract.pins = 1;        /* it is there; how it came is not part of the bound */
         bound.contract.scope = ES_GLOBAL;

@@ -12,5 +12,7 @@
 
 /* Adds the bounds to `out`. What cannot be had is null with a reason. `on` false: all of them are, because of `why_off`. */
 es_code es_bounds_add(const es_plan *plan, bool on, const char *why_off, const es_progress *progress, es_json *out, es_err *err);
+/* The plan is watched by the observer summary and by no other; its state lies in `arena`, `path` names it in errors. */
+es_code es_bounds_summary(es_plan *plan, const char *path, es_arena *arena, es_err *err);
 
 #endif

@@ -93,7 +93,10 @@ static es_code mrc_size(const char *word, uint64_t most, uint64_t *out, es_err *
 {
     const int length = (int)strcspn(word, ",");
     char *end = NULL;
-    double value = *word >= '0' && *word <= '9' ? strtod(word, &end) : NAN;
+    const size_t digits = strspn(word, "0123456789.");
+    double value = digits > 0 ? strtod(word, &end) : NAN;
+    if (end != word + digits)
+        end = NULL;         /* hexadecimal, or with an exponent */
     const size_t left = end ? (size_t)(word + length - end) : 0;
     const bool share = end && left == 1 && *end == '%', slots = end && (left == 0 || (left == 5 && memcmp(end, "slots", 5) == 0));
     if (!share && !slots)

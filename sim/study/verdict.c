@@ -11,6 +11,7 @@
 #include "sim/curve/split.h"
 #include "sim/curve/statistics.h"
 #include "sim/part/registry.h"
+#include "sim/study/bounds.h"
 #include "sim/study/verdict_inside.h"
 
 #define VERDICT_GIB ((int64_t)1 << 30)
@@ -38,25 +39,6 @@ static size_t verdict_serving(const es_plan *plan)
         if (plan->tiers[i].compute && !plan->tiers[i].home)
             return i;
     return plan->tier_count;
-}
-
-/* The configured plan, with the observer whose numbers are needed and no other. */
-static es_code verdict_plan(verdict_work *w, es_plan *plan, es_err *err)
-{
-    es_plan_part *summary = ES_NEW(&w->arena, es_plan_part);
-    es_code code = summary ? es_part_find(ES_KIND_OBSERVER, "summary", &summary->part, err) : es_err_nomem(err, "a verdict");
-    if (code)
-        return code;
-    void *state = es_arena_alloc(&w->arena, 1, summary->part->size);
-    if (!state)
-        return es_err_nomem(err, "a verdict");
-    es_options_default(summary->part->options, state);
-    summary->state = state;
-    summary->path = "verdict.summary";
-    *plan = *w->plan;
-    plan->observers = summary;
-    plan->observer_count = 1;
-    return ES_OK;
 }
 
 static void verdict_facts(verdict *v, const es_json *report)
@@ -358,8 +340,8 @@ static es_json *verdict_json(const verdict_work *w)
 static es_code verdict_measure(verdict_work *w, es_err *err)
 {
     verdict *v = &w->v;
-    es_plan plan;
-    es_code code = verdict_plan(w, &plan, err);
+    es_plan plan = *w->plan;
+    es_code code = es_bounds_summary(&plan, "verdict.summary", &w->arena, err);
     if (code == ES_OK)
         code = verdict_run(w, &plan, &v->now, true, err);
     if (code == ES_OK)

@@ -63,7 +63,8 @@ def bad(check):
         (['--policies', 'lruu'], 'did you mean "lru"?'), (['--scope', 'layers'], 'did you mean "layer"?'), (['--contract', 'serialised'], 'did you mean "serialized"?'),
         (['--phase', 'decod'], 'did you mean "decode"?'), (['--reset', 'requests'], 'did you mean "request"?'), (['--prefill', 'whole'], 'union, tokens, tiles:N, skip'),
         (['--sizes', '8,x'], 'found "x"'), (['--sizes', '0'], 'from 1 on'), (['--sizes', '101%'], 'from 1 on'), (['--sizes', '1.5'], 'from 1 on'),
-        (['--sizes', ''], 'found ""'), (['--sizes', '4GiB'], 'found "4GiB"'), (['--size', '4'], 'did you mean --sizes?'), ([SAMPLE], 'one trace at a time'),
+        (['--sizes', ''], 'found ""'), (['--sizes', '0x10'], 'found "0x10"'), (['--sizes', '1e2'], 'found "1e2"'),
+        (['--sizes', '4GiB'], 'found "4GiB"'), (['--size', '4'], 'did you mean --sizes?'), ([SAMPLE], 'one trace at a time'),
     ]:
         done = call(SAMPLE, *args)
         check.equal('exit of %s' % args, (done.returncode, done.stdout), (2, ''))

@@ -132,7 +132,7 @@ static void a_curve_is_what_runs_count(void **state)
         rig_close(&r);
     }
     assert_int_equal(failed, 0);
-    assert_true(cases.one || exceeded > 300);
+    assert_true(cases.one || exceeded * 20 > cases.to - cases.from);
 }
 
 /* ---- many sizes ---- */
@@ -177,7 +177,7 @@ static void many_sizes_are_each_what_one_says(void **state)
         es_arena_free(&arena);
         rig_close(&r);
     }
-    assert_true(cases.one || stacked > 100);
+    assert_true(cases.one || stacked * 15 > cases.to - cases.from);
 }
 
 /* ---- the optimum ---- */
@@ -298,7 +298,7 @@ static void a_static_set_hits_what_runs_count(void **state)
         es_arena_free(&arena);
         rig_close(&r);
     }
-    assert_true(cases.one || (compared > 1500 && some > 500));
+    assert_true(cases.one || (compared * 4 > 3 * (cases.to - cases.from) && some * 4 > cases.to - cases.from));
 }
 
 /* ---- divisions over layers ---- */
@@ -349,7 +349,7 @@ static void no_division_hits_more(void **state)
         gained += split.best > split.equal;
         es_arena_free(&arena);
     }
-    assert_true(cases.one || gained > 500);
+    assert_true(cases.one || gained * 6 > cases.to - cases.from);
 }
 
 int main(void)

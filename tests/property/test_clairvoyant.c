@@ -49,8 +49,8 @@ typedef struct size {
 static void instance_events(instance *in, draw *d, size s)
 {
     es_events *e = &in->events;
-    *e = (es_events){.layers = (uint32_t)s.layers, .experts = (uint32_t)s.experts, .spaces = (uint32_t)s.layers, .stride = STRIDE, .id = in->id,
-        .touch = in->id, .repeats = in->repeats, .begin = in->begin, .layer = in->layer, .flags = in->flags, .count = (uint32_t)s.events};
+    *e = (es_events){.layers = (uint32_t)s.layers, .experts = (uint32_t)s.experts, .spaces = (uint32_t)s.layers, .stride = STRIDE,
+        .objects = (uint32_t)s.layers * STRIDE, .id = in->id, .touch = in->id, .repeats = in->repeats, .begin = in->begin, .layer = in->layer, .flags = in->flags, .count = (uint32_t)s.events};
     for (uint32_t i = 0; i < e->count; i++) {
         uint64_t mask = 0;
         in->begin[i] = e->lookups;
