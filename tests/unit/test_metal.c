@@ -161,18 +161,26 @@ static void failing(const char *fake, const char *text)
     says(&err, text);
 }
 
+/* "nil@N": the device comes first, then the buffer to copy through, a queue for each stream, and what is asked for. */
+static const char *nil_at(char fake[32], int n)
+{
+    snprintf(fake, 32, "nil@%d", n);
+    return fake;
+}
+
 static void every_way_to_fail_has_its_message(void **state)
 {
     (void)state;
+    char fake[32];
     failing("none", "no usable Metal device. Try --backend host.");
     failing("nil@1", "no usable Metal device. Try --backend host.");
     failing("nil@2", "a buffer to copy through: Metal gave none");
     failing("nil@3", "a command queue: Metal gave none");
-    failing("nil@7", "out of memory: a shared buffer of ");
-    failing("nil@8", "out of memory: a private buffer of ");
-    failing("nil@9", "an encoder of copies: Metal gave none");
+    failing(nil_at(fake, 2 + ES_PROBE_STREAMS), "a command queue: Metal gave none");
+    failing(nil_at(fake, 3 + ES_PROBE_STREAMS), "out of memory: a shared buffer of ");
+    failing(nil_at(fake, 4 + ES_PROBE_STREAMS), "out of memory: a private buffer of ");
+    failing(nil_at(fake, 5 + ES_PROBE_STREAMS), "an encoder of copies: Metal gave none");
     for (int n = 1; n < 400; n = 3 * n + 1) {
-        char fake[32];
         snprintf(fake, sizeof fake, "error@%d", n);
         failing(fake, "the device failed: Caused GPU Timeout Error (made up)");
     }
@@ -183,11 +191,10 @@ static void every_object_may_be_missing(void **state)
 {
     (void)state;
     int failed = 0;
-    for (int n = 10; n < 6000; n += n < 200 ? 1 : 37) {
+    for (int n = 6 + ES_PROBE_STREAMS; n < 6000; n += n < 200 ? 1 : 37) {
         char fake[32];
         es_err err = {0};
-        snprintf(fake, sizeof fake, "nil@%d", n);
-        es_code code = tried(fake, &err);
+        es_code code = tried(nil_at(fake, n), &err);
         assert_true(code == ES_OK || code == ES_EDEVICE);
         failed += code != ES_OK;
     }
