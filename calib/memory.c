@@ -8,6 +8,7 @@
 #include <gsl/gsl_statistics_double.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "calib/solve.h"
 #include "models/profile_fit.h"
@@ -203,4 +204,58 @@ es_code memory_report(const calib_samples *samples, const char *source, es_json 
         return es_err_nomem(err, "a profile");
     }
     return ES_OK;
+}
+
+/* ---- for people ---- */
+
+enum { TABLE_TERMS = 4 };
+
+typedef struct table_line {     /* LEAD WHAT TIME to TIME, WHAT TIME ... */
+    const char *lead;
+    struct { const char *key, *most, *what; } term[TABLE_TERMS];
+} table_line;
+
+static const table_line table_lines[] = {
+    {"getting ", {{"pool", "pool_most", "a piece of a heap"}, {"device", "device_most", "a buffer"}, {"shared", "shared_most", "one that the host can write"}, {"heap", NULL, "a heap"}}},
+    {"at its first use ", {{"touch", NULL, "each page"}}},
+    {"wrapping what the host has ", {{"wire", NULL, "a buffer"}, {"fault", NULL, "each page"}}},
+    {"in every step, for each buffer ", {{"resident", NULL, "by itself"}, {"resident_heap", NULL, "in a heap"}, {"resident_set", NULL, "in a residency set"}}},
+};
+
+static const char *table_text(const es_json *memory, const char *key)
+{
+    const es_json *value = key ? cJSON_GetObjectItemCaseSensitive(memory, key) : NULL;
+    return cJSON_IsString(value) ? value->valuestring : NULL;
+}
+
+/* Nothing where none of its terms is known. */
+static void table_line_add(const table_line *line, const es_json *memory, es_text *out)
+{
+    size_t known = 0;
+    for (size_t i = 0; i < TABLE_TERMS; i++) {
+        const char *least = table_text(memory, line->term[i].key), *most = table_text(memory, line->term[i].most);
+        if (!least)
+            continue;
+        if (known++ == 0)
+            es_text_add(out, "  %-14s %s", "", line->lead);
+        es_text_add(out, "%s%s %s", known > 1 ? ", " : "", line->term[i].what, least);
+        if (most && strcmp(most, least) != 0)
+            es_text_add(out, " to %s", most);
+    }
+    if (known > 0)
+        es_text_add(out, "\n");
+}
+
+void memory_table(const es_json *machine, es_text *out)
+{
+    const char *unverified = table_text(machine, "unverified");
+    const es_json *memory;
+    cJSON_ArrayForEach(memory, cJSON_GetObjectItemCaseSensitive(machine, "memory")) {
+        const char *page = table_text(memory, "page");
+        es_text_add(out, "  %-14s memory in pages of %s\n", memory->string, page ? page : "16KiB");
+        for (size_t i = 0; i < sizeof table_lines / sizeof *table_lines; i++)
+            table_line_add(&table_lines[i], memory, out);
+    }
+    if (unverified)
+        es_text_add(out, "unverified: %s\n", unverified);
 }

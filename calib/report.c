@@ -514,5 +514,6 @@ es_code calib_report_table(const es_json *profile, es_text *out, es_err *err)
             report_text(unit, "per_token", "?"));
         table_sharing(unit, out);
     }
+    memory_table(machine, out);
     return ES_OK;
 }
