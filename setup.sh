@@ -10,7 +10,7 @@ sh setup.sh VERB
     test          the same, then the tests
     deps          install what is missing, nothing else
     build [DIR]   build into DIR (default: build/ beside this script); the tool is DIR/expertsim
-    deps-ci       what .ci/run needs besides: clang with its sanitizers
+    deps-ci       what .ci/run needs besides: clang with its sanitizers, an Objective-C runtime
 END
 }
 
@@ -54,6 +54,7 @@ python3               python3     program:python3
 needs_ci='
 clang                 llvm        program:clang
 libclang-rt-14-dev    -           has_sanitizers
+gobjc                 -           has_objc
 '
 
 has_compiler() {
@@ -76,6 +77,11 @@ has_openblas() {
 has_sanitizers() {
     printf 'int LLVMFuzzerTestOneInput(void) { return 0; }\n' |
         clang -fsanitize=fuzzer,address,undefined -x c -o /dev/null - 2>/dev/null
+}
+
+# The runtime that the Metal probe is tried on where there is no Mac.
+has_objc() {
+    [ "$(uname -s)" = Darwin ] || printf 'int main(void) { return 0; }\n' | cc -x c -o /dev/null - -lobjc 2>/dev/null
 }
 
 is_there() {

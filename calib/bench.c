@@ -220,9 +220,9 @@ typedef struct bench_pair {
 static void pair_next(calib_bench *b, const calib_case *c, int64_t bytes, bench_pair *pair)
 {
     es_way way = calib_rows[c->row].way;
-    bench_pool *host = &b->pool[calib_rows[c->row].memory], *device = &b->pool[ES_MEMORY_DEVICE];
+    bench_pool *host = &b->pool[calib_rows[c->row].memory], *device = &b->pool[way == ES_WAY_H2H ? ES_MEMORY_PINNED : ES_MEMORY_DEVICE];
     pair->from = bench_next(way == ES_WAY_H2D || way == ES_WAY_H2H ? host : device, bytes);
-    pair->to = bench_next(way == ES_WAY_D2H || way == ES_WAY_H2H ? host : device, bytes);
+    pair->to = bench_next(way == ES_WAY_D2H ? host : device, bytes);
 }
 
 static es_code queue_copies(calib_bench *b, const calib_case *c, void *ask, es_err *err)
@@ -293,6 +293,23 @@ static es_code perform_price(calib_bench *b, const calib_case *c, calib_sample *
     return code;
 }
 
+static es_code perform_get(calib_bench *b, const calib_case *c, calib_sample *sample, es_err *err)
+{
+    es_got got = {0};
+    es_code code = b->probe->get(b->self, (es_get)calib_rows[c->row].which, c->bytes, &got, err);
+    sample->ns = got.call;
+    sample->issue_ns = got.first;
+    sample->host_ns = got.again;
+    return code;
+}
+
+static es_code perform_reside(calib_bench *b, const calib_case *c, calib_sample *sample, es_err *err)
+{
+    es_code code = b->probe->reside(b->self, (es_reside)calib_rows[c->row].which, c->count, c->bytes, &sample->ns, err);
+    sample->host_ns = sample->ns;
+    return code;
+}
+
 /* The weights are others each time, or always the same. */
 static es_code queue_expert(calib_bench *b, const calib_case *c, void *ask, es_err *err)
 {
@@ -357,6 +374,12 @@ es_code bench_perform(calib_bench *b, const calib_case *c, bool whole, calib_sam
     case CALIB_READ:
     case CALIB_WRITE:
         code = perform_disk(b, c, sample, err);
+        break;
+    case CALIB_GET:
+        code = perform_get(b, c, sample, err);
+        break;
+    case CALIB_RESIDE:
+        code = perform_reside(b, c, sample, err);
         break;
     }
     getrusage(RUSAGE_SELF, &after);

@@ -82,7 +82,8 @@ static void fake_fini(void *self)
 static es_probe_facts fake_facts(void *self)
 {
     const fake *f = self;
-    return (es_probe_facts){ES_PROBE_PINS | ES_PROBE_EXPERT | ES_PROBE_DISK | ES_PROBE_DISK_QUEUE | ES_PROBE_LOCKS, 64 << 10, f->memory, "fake"};
+    return (es_probe_facts){ES_PROBE_PINS | ES_PROBE_EXPERT | ES_PROBE_DISK | ES_PROBE_DISK_QUEUE | ES_PROBE_LOCKS | ES_PROBE_GETS | ES_PROBE_RESIDES, 64 << 10, f->memory,
+        "fake"};
 }
 
 static void fake_environment(void *self, es_json *out)
@@ -358,6 +359,28 @@ static es_code fake_wait(void *self, unsigned stream, unsigned event, es_err *er
     return code ? code : fake_queue(f, &(fake_job){.stream = stream, .event = event, .waits = true, .ready = f->now}, err);
 }
 
+/* A buffer costs twenty fixed times of a copy, a heap forty, a piece one; a page comes at a tenth of a copy's rate. */
+static es_code fake_get(void *self, es_get how, int64_t bytes, es_got *out, es_err *err)
+{
+    static const double times[ES_GETS] = {20.0, 20.0, 40.0, 1.0, 5.0};
+    fake *f = self;
+    double write = (double)bytes * 1e9 / f->rate, pages = how == ES_GET_PIECE ? 0.0 : 10.0 * write;
+    es_code code = fake_lost(f, err);
+    *out = (es_got){es_ns_round(fake_noisy(f, times[how] * (double)f->alpha)), es_ns_round(fake_noisy(f, pages + write)), es_ns_round(fake_noisy(f, write))};
+    f->now += (double)(out->call + out->first + out->again);
+    return code;
+}
+
+/* A hundredth of a copy's fixed time for each buffer, nothing for those of a heap. */
+static es_code fake_reside(void *self, es_reside how, uint32_t count, int64_t bytes, es_time *ns, es_err *err)
+{
+    fake *f = self;
+    (void)bytes;
+    *ns = es_ns_round(fake_noisy(f, (double)f->alpha * (1.0 + (how == ES_RESIDE_BUFFERS ? 0.01 * count : 0.0))));
+    f->now += (double)*ns;
+    return fake_lost(f, err);
+}
+
 const es_probe es_probe_fake = {
     .part = {
         .abi = ES_ABI,
@@ -383,4 +406,6 @@ const es_probe es_probe_fake = {
     .disk = fake_disk,
     .wait = fake_wait,
     .queue_disk = fake_queue_disk,
+    .get = fake_get,
+    .reside = fake_reside,
 };

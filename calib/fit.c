@@ -203,5 +203,6 @@ es_code calib_fit_series(calib_fit *fit, const calib_series *series, const fit_a
 
 double calib_fit_half(const calib_fit *fit)
 {
-    return fit->curve.slope[0] > 0.0 ? fit->curve.fixed[0] / fit->curve.slope[0] : 0.0;
+    /* A time that hardly grows has no half: what is beyond 2^53 bytes is beyond what a profile takes. */
+    return fit->curve.slope[0] > 0.0 ? fmin(fit->curve.fixed[0] / fit->curve.slope[0], 0x1p53) : 0.0;
 }

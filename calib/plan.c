@@ -64,6 +64,19 @@ const calib_row calib_rows[CALIB_ROWS] = {
     EXPERT("gpu_int8.warm", ES_PROBE_INT8, "an expert in 8 bits that was used just before", ES_WEIGHTS_INT8, 1),
     EXPERT("gpu_int4.cold", ES_PROBE_INT4, "an expert in 4 bits", ES_WEIGHTS_INT4, 0),
     EXPERT("gpu_int4.warm", ES_PROBE_INT4, "an expert in 4 bits that was used just before", ES_WEIGHTS_INT4, 1),
+
+    {"memory.h2d", CALIB_COPY, ES_WAY_H2D, ES_MEMORY_PINNED, ES_PROBE_UNIFIED, "a shared buffer to a private one, by the device", 0, 0},
+    {"memory.d2h", CALIB_COPY, ES_WAY_D2H, ES_MEMORY_PINNED, ES_PROBE_UNIFIED, "a private buffer to a shared one, by the device", 0, 0},
+    {"memory.write", CALIB_COPY, ES_WAY_H2H, ES_MEMORY_PAGEABLE, ES_PROBE_UNIFIED, "a shared buffer written by the processor", 0, 0},
+    {"memory.batch", CALIB_BATCH, ES_WAY_H2D, ES_MEMORY_PINNED, ES_PROBE_UNIFIED, "several experts to private buffers, in one command buffer", 0, 0},
+    {.name = "get.buffer", .op = CALIB_GET, .needs = ES_PROBE_GETS, .what = "a buffer of the device", .which = ES_GET_BUFFER},
+    {.name = "get.shared", .op = CALIB_GET, .needs = ES_PROBE_WRAPS, .what = "a buffer that the host can write, too", .which = ES_GET_SHARED},
+    {.name = "get.heap", .op = CALIB_GET, .needs = ES_PROBE_GETS, .what = "a heap", .which = ES_GET_HEAP},
+    {.name = "get.piece", .op = CALIB_GET, .needs = ES_PROBE_GETS, .what = "a piece of a heap that is there", .which = ES_GET_PIECE},
+    {.name = "get.wrap", .op = CALIB_GET, .needs = ES_PROBE_WRAPS, .what = "host memory made a buffer where it lies", .which = ES_GET_WRAP},
+    {.name = "reside.buffers", .op = CALIB_RESIDE, .needs = ES_PROBE_RESIDES, .what = "a kernel that may read so many buffers", .which = ES_RESIDE_BUFFERS},
+    {.name = "reside.heap", .op = CALIB_RESIDE, .needs = ES_PROBE_RESIDES, .what = "the same, in one heap", .which = ES_RESIDE_HEAP},
+    {.name = "reside.set", .op = CALIB_RESIDE, .needs = ES_PROBE_SETS, .what = "the same, in a residency set", .which = ES_RESIDE_SET},
 };
 
 int64_t calib_expert_bytes(int precision)
@@ -201,11 +214,28 @@ static bool plan_flavoured(const calib_row *row)
     return (row->needs & ES_PROBE_FLAVOURS) && row->op == CALIB_COPY;
 }
 
+/* Powers of four: what one buffer more costs is a slope, and it needs many of them to be seen. */
+static void writer_reside(plan_writer *w, size_t row, const calib_ask *ask, int64_t memory)
+{
+    const int64_t bytes = 16 * KIB;
+    for (uint32_t count = 1; count <= (ask->quick ? 1024 : 4096) && count * bytes <= memory / 12; count *= 4) {
+        writer_add(w, row, count, bytes);
+        if (!ask->quick && count > 1)
+            writer_add(w, row, count / 2, bytes);
+    }
+}
+
+/* Where host and device share their memory nothing goes through PCIe: the rows of `memory` stand for it. */
+static bool row_is_of(const calib_row *row, const es_probe_facts *facts)
+{
+    return (row->needs & facts->can) == row->needs && !((facts->can & ES_PROBE_UNIFIED) && strncmp(row->name, "pcie.", 5) == 0);
+}
+
 static void writer_row(plan_writer *w, size_t row, const calib_ask *ask, const es_probe_facts *facts, int64_t most)
 {
     plan_sizes sizes;
     const calib_row *r = &calib_rows[row];
-    if ((r->needs & facts->can) != r->needs)
+    if (!row_is_of(r, facts))
         return;
     switch (r->op) {
     case CALIB_COPY:
@@ -227,6 +257,7 @@ static void writer_row(plan_writer *w, size_t row, const calib_ask *ask, const e
         writer_batch(w, row, ask, most);
         break;
     case CALIB_ALLOC:
+    case CALIB_GET:
         sizes_make(&sizes, ask, 64 * KIB, most < 64 * MIB ? most : 64 * MIB, PLAN_FINE);
         writer_sizes(w, row, 1, &sizes);
         break;
@@ -236,6 +267,9 @@ static void writer_row(plan_writer *w, size_t row, const calib_ask *ask, const e
     case CALIB_READ:
     case CALIB_WRITE:
         writer_disk(w, row, ask, (facts->can & ES_PROBE_DISK_QUEUE) && r->op == CALIB_READ, most);
+        break;
+    case CALIB_RESIDE:
+        writer_reside(w, row, ask, facts->memory_bytes);
         break;
     }
 }

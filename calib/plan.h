@@ -15,7 +15,9 @@ typedef enum calib_op {
     CALIB_READ, CALIB_WRITE,    /* `bytes` from or to the disk, `count` requests at a time */
     CALIB_SEEN,                 /* one copy, as the host sees it: from the call until it is known to be done */
     CALIB_PRICE,                /* getting `bytes`, or giving them back */
-    CALIB_LAUNCH                /* starting a kernel */
+    CALIB_LAUNCH,               /* starting a kernel */
+    CALIB_GET,                  /* memory of the device, by calib_row.which: the call, the first use, the second */
+    CALIB_RESIDE                /* `count` buffers of `bytes` each resident, by calib_row.which */
 } calib_op;
 
 typedef struct calib_row {      /* a constant: plan.c has all of them */
@@ -25,7 +27,7 @@ typedef struct calib_row {      /* a constant: plan.c has all of them */
     es_memory memory;           /* of the host's side of a copy; what is allocated */
     unsigned needs;             /* ES_PROBE_ bits */
     const char *what;           /* for people */
-    int which;                  /* es_form of a batch, es_weights of an expert, es_price */
+    int which;                  /* es_form of a batch, es_weights of an expert, es_price, es_get, es_reside */
     int part;                   /* ES_PRICED_ of a price; of an expert 1: its weights were used just before */
 } calib_row;
 
@@ -50,7 +52,7 @@ typedef struct calib_plan {
     es_stream shuffle;
 } calib_plan;
 
-enum { CALIB_ROWS = 44 };
+enum { CALIB_ROWS = 56 };
 extern const calib_row calib_rows[CALIB_ROWS];
 enum { CALIB_HIDDEN = 2048, CALIB_INTER = 768 };        /* the expert that is computed: Qwen3-30B-A3B's, in FP32 without its gate */
 

@@ -9,6 +9,7 @@
 #include "calib/batch.h"
 #include "calib/contention.h"
 #include "calib/fit.h"
+#include "calib/memory.h"
 #include "calib/report_tables.h"
 #include "calib/save.h"
 #include "calib/solve.h"
@@ -58,7 +59,7 @@ static void add_interval(es_json *list, const fit_interval *interval)
 
 static double rate_of(double ns_per_byte)
 {
-    return ns_per_byte > 0.0 ? 1e9 / ns_per_byte : 1e18;
+    return ns_per_byte > 0.0 ? fmin(1e9 / ns_per_byte, 1e18) : 1e18;       /* the most a profile takes */
 }
 
 /* "pcie.h2d" -> "pcie", "h2d" */
@@ -75,7 +76,7 @@ static const char *report_kind_of(const report *r, const char *link)
     for (size_t i = 0; i < r->ask->kinds; i++)
         if (strcmp(r->ask->kind[i].link, link) == 0)
             return r->ask->kind[i].kind;
-    return "other";
+    return strcmp(link, "memory") == 0 ? "unified" : "other";
 }
 
 /* ---- a fit ---- */
@@ -266,7 +267,10 @@ static void report_batch(report *r, size_t row)
     calib_batch batch;
     double issue;
     size_t count = batch_points(&r->samples->row[row], point, &issue, &r->arena);
-    es_json *fit = es_json_at(r->links, "pcie.h2d.fit");
+    char link[32], path[64];
+    row_split(&calib_rows[row], link);
+    snprintf(path, sizeof path, "%s.h2d.fit", link);
+    es_json *fit = es_json_at(r->links, path);
     if (!fit || !batch_fit(point, count, &batch))
         return;
     es_json *out = es_json_add_object(fit, "batch");
@@ -327,19 +331,23 @@ static void sharing_discipline(const report *r, es_json *flow, calib_question qu
         es_json_add_text(flow, "discipline", contention_waits(&answer) ? "fifo" : "shared");
 }
 
+/* On unified memory the link between host and device is the memory itself. */
 static void report_sharing(report *r)
 {
-    es_json *h2d = es_json_at(r->links, "pcie.h2d"), *d2h = es_json_at(r->links, "pcie.d2h"), *gpu = es_json_at(r->compute, "gpu");
+    bool unified = es_json_at(r->links, "memory.h2d") || es_json_at(r->links, "memory.d2h");
+    const char *to_device = unified ? "memory.h2d" : "pcie.h2d", *to_host = unified ? "memory.d2h" : "pcie.d2h";
+    es_json *h2d = es_json_at(r->links, to_device), *d2h = es_json_at(r->links, to_host), *gpu = es_json_at(r->compute, "gpu");
     contention_answer across = contention_of(r->samples, CALIB_D2H_ACROSS);
     sharing_discipline(r, h2d, CALIB_H2D_BEHIND);
     sharing_discipline(r, d2h, CALIB_D2H_BEHIND);
-    sharing_slowed(r, h2d, "pcie.d2h", CALIB_H2D_OPPOSITE);
-    sharing_slowed(r, d2h, "pcie.h2d", CALIB_D2H_OPPOSITE);
+    sharing_slowed(r, h2d, to_host, CALIB_H2D_OPPOSITE);
+    sharing_slowed(r, d2h, to_device, CALIB_D2H_OPPOSITE);
     sharing_slowed(r, h2d, "gpu", CALIB_H2D_COMPUTING);
     sharing_slowed(r, d2h, "gpu", CALIB_D2H_COMPUTING);
-    sharing_slowed(r, gpu, "pcie.h2d", CALIB_EXPERT_COPYING);
+    sharing_slowed(r, gpu, to_device, CALIB_EXPERT_COPYING);
     if (across.asked && contention_waits(&across))
-        es_text_add(r->told, "pcie: a small copy to the host waits for a large one to the device: both ways have one engine; give them one channel\n");
+        es_text_add(r->told, "%s: a small copy to the host waits for a large one to the device: both ways have one engine; give them one channel\n",
+            unified ? "memory" : "pcie");
 }
 
 /* ---- all of it ---- */
@@ -366,10 +374,21 @@ static es_code report_row(report *r, size_t row, es_err *err)
         return ES_OK;
     case CALIB_EXPERT:
         return calib_rows[row].part ? ES_OK : report_expert(r, row, err);
+    case CALIB_GET:
+    case CALIB_RESIDE:          /* all of them together: memory.h */
+        return ES_OK;
     case CALIB_PRICE:
     case CALIB_LAUNCH:
         return ES_OK;           /* tables, of all rows at once */
     }
+    return code;
+}
+
+static es_code report_memory(report *r, es_json *machine, es_err *err)
+{
+    bool kept = false;
+    es_code code = memory_report(r->samples, r->source.at, machine, r->told, &kept, err);
+    r->kept += kept;
     return code;
 }
 
@@ -397,6 +416,11 @@ es_code calib_report(const calib_samples *samples, const report_ask *ask, es_jso
     es_json_add_text(machine, "name", ask->name ? ask->name : report_text(environment, strcmp(backend, "host") == 0 ? "cpu" : "device", backend));
     es_json_add_text(machine, "description", "Measured by `expertsim calibrate`; the raw samples are beside it. Seconds, bytes and bytes per second.");
     es_json_add_text(machine, "schema", CALIB_SCHEMA);
+    const char *unverified = report_text(environment, "unverified", NULL);
+    if (unverified) {
+        es_json_add_text(machine, "unverified", unverified);
+        es_text_add(told, "unverified: %s\n", unverified);
+    }
     cJSON_AddItemToObject(machine, "environment", cJSON_Duplicate(environment, true));
     es_text_add(&r.source, "expertsim calibrate --backend %s, %s", backend, report_text(environment, "date", "date unknown"));
     r.links = es_json_add_object(machine, "links");
@@ -406,6 +430,8 @@ es_code calib_report(const calib_samples *samples, const report_ask *ask, es_jso
         code = report_row(&r, row, err);
     report_tables(samples, machine, &r.arena);
     report_sharing(&r);
+    if (code == ES_OK)
+        code = report_memory(&r, machine, err);
     if (code == ES_OK && r.kept == 0)
         code = es_err_set(err, ES_ECHECK, "no row could be fitted: %s", told->at ? told->at : "there are no samples");
     if (code == ES_OK)
@@ -488,5 +514,6 @@ es_code calib_report_table(const es_json *profile, es_text *out, es_err *err)
             report_text(unit, "per_token", "?"));
         table_sharing(unit, out);
     }
+    memory_table(machine, out);
     return ES_OK;
 }

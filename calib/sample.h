@@ -10,7 +10,7 @@
 typedef struct calib_sample {
     int64_t bytes;              /* of one copy */
     int64_t ns;                 /* what it took: by events where the probe has them, else as the host saw it */
-    int64_t issue_ns, host_ns;  /* of the host: queueing it; from then until it was known to be done */
+    int64_t issue_ns, host_ns;  /* of the host: queueing it; from then until it was known to be done. CALIB_GET: the first use, the second */
     uint32_t count;             /* copies of the batch, tokens, requests at a time */
     uint32_t round, order;      /* when: the order-th of its round */
     uint32_t switches;          /* how often the kernel took the processor away meanwhile */

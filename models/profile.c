@@ -39,7 +39,7 @@ static const char *const table_names[] = { "alloc", "batches", "gemm", "launch",
 
 typedef struct profile_fields {
     es_profile profile;
-    const es_json *links, *environment, *compute, *skipped;
+    const es_json *links, *environment, *compute, *memory, *skipped;
     const es_json *table[PROFILE_TABLES];   /* in the order of table_names */
     const char *schema;
 } profile_fields;
@@ -74,6 +74,8 @@ const es_option es_profile_options[] = {
     TEXT("description", profile_fields, profile.description, "What it is and where its numbers come from."),
     { .name = "links", .type = ES_OPT_JSON, .offset = offsetof(profile_fields, links), .required = true, .help = "Its links, by name." },
     { .name = "compute", .type = ES_OPT_JSON, .offset = offsetof(profile_fields, compute), .help = "What computes experts, by name." },
+    { .name = "memory", .type = ES_OPT_JSON, .offset = offsetof(profile_fields, memory), .help = "What getting memory costs there and keeping it resident, by name." },
+    TEXT("unverified", profile_fields, profile.unverified, "Why its numbers should not be believed yet."),
     TEXT("schema", profile_fields, schema, "Of a calibration: how it was written, \"" ES_PROFILE_SCHEMA "\"."),
     { .name = "environment", .type = ES_OPT_JSON, .offset = offsetof(profile_fields, environment), .help = "Of a calibration: what the machine was like." },
     TABLE(0, "alloc", "Of a calibration: what memory costs to get and to give back, by kind and size."),
@@ -418,6 +420,10 @@ es_code es_profile_parse(es_profile *profile, const es_json *machine, const char
     for (size_t i = 0; i < PROFILE_TABLES; i++)
         if ((code = es_profile_table_check(f.table[i], arena, err)) != ES_OK)
             return es_err_at(err, "%s", table_names[i]);
+    if ((code = es_profile_memory_parse(&f.profile.memory, &f.profile.memories, f.memory, arena, err)) != ES_OK) {
+        es_err_at(err, "memory");
+        return code;
+    }
     *profile = f.profile;
     return ES_OK;
 }

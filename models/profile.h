@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "models/profile_fit.h"
+#include "models/profile_memory.h"
 #include "sim/base/arena.h"
 #include "sim/base/err.h"
 #include "sim/base/json.h"
@@ -92,6 +93,9 @@ typedef struct es_profile {
     size_t links;
     const es_profile_unit *unit;
     size_t units;
+    const es_profile_memory *memory;
+    size_t memories;
+    const char *unverified;     /* why its numbers should not be believed yet; NULL: nothing is against them */
 } es_profile;
 
 #define ES_PROFILE_SCHEMA "calib/1"     /* of what calibration writes; a profile without a schema is one of numbers found elsewhere */

@@ -282,7 +282,7 @@ const cmd_entry cmd_calibrate = {
     .usage = "[--backend NAME] [--budget 60s] [--quick] -o PROFILE.json | fit SAMPLES.h5 [-o PROFILE.json] | show PROFILE.json",
     .brief = "Measure this machine and write the profile that configs include.",
     .help = "  --backend NAME    what is measured: host (default: this machine's memory, processor and disk), cuda (its\n"
-            "                    first NVIDIA GPU) or fake (a formula);\n"
+            "                    first NVIDIA GPU), metal (the GPU of this Mac) or fake (a formula);\n"
             "                    `expertsim list probe` shows all, `expertsim describe host` their options\n"
             "  --budget TIME     no longer than this, 60s by default, 20s with --quick; what is not stable by then is named\n"
             "  --quick           fewer and smaller sizes\n"
@@ -297,7 +297,7 @@ const cmd_entry cmd_calibrate = {
             "  --json, --quiet   print the profile, or nothing\n"
             "\n"
             "  fit SAMPLES.h5    fits raw samples again, writes -o PROFILE.json when it is given\n"
-            "  show PROFILE.json the flows of a profile as a table\n"
+            "  show PROFILE.json its flows, compute units and memories, as a table\n"
             "\n"
             "Sizes that the fit did not see tell its error: above 8 % there is a warning, above 15 % the flow is left out.\n"
             "Exit code 3 when the device or its library is absent, 5 when copied bytes were wrong or nothing could be fitted.\n",

@@ -38,7 +38,12 @@ enum {                          /* what a probe can do */
     ES_PROBE_PENDING = 1024u,   /* `price` of memory while a kernel runs */
     ES_PROBE_LAUNCHES = 2048u,  /* `price` of starting kernels */
     ES_PROBE_BF16 = 4096u, ES_PROBE_INT8 = 8192u, ES_PROBE_INT4 = 16384u,      /* `expert` in these */
-    ES_PROBE_MIXES = 32768u     /* a stream takes copies of any way and experts, in their order */
+    ES_PROBE_MIXES = 32768u,    /* a stream takes copies of any way and experts, in their order */
+    ES_PROBE_UNIFIED = 1u << 16, /* host and device share the memory: nothing crosses a link */
+    ES_PROBE_GETS = 1u << 17,   /* `get`: buffers, heaps, and pieces of these */
+    ES_PROBE_WRAPS = 1u << 18,  /* and shared buffers, and wrapping what the host has */
+    ES_PROBE_RESIDES = 1u << 19, /* `reside`: buffers one by one, or in a heap */
+    ES_PROBE_SETS = 1u << 20    /* and as a set */
 };
 
 enum { ES_PROBE_STREAMS = 8, ES_PROBE_EVENTS = 160, ES_PROBE_DEPTH = 32 };
@@ -102,6 +107,22 @@ typedef struct es_probe_io {
     uint32_t depth;             /* requests under way at a time, 1 .. ES_PROBE_DEPTH */
 } es_probe_io;
 
+typedef enum es_get {           /* ways to get memory of the device */
+    ES_GET_BUFFER,              /* a buffer of its own, from the system */
+    ES_GET_SHARED,              /* the same, and the host can write it */
+    ES_GET_HEAP,                /* a heap for pieces of that size altogether */
+    ES_GET_PIECE,               /* a piece of a heap that is there and was used before */
+    ES_GET_WRAP,                /* what the host has already, where it lies */
+    ES_GETS
+} es_get;
+
+typedef struct es_got {
+    es_time call;               /* until the memory is given */
+    es_time first, again;       /* the device writes it from end to end, for the first time (its pages come now) and for the second */
+} es_got;
+
+typedef enum es_reside { ES_RESIDE_BUFFERS, ES_RESIDE_HEAP, ES_RESIDE_SET, ES_RESIDES } es_reside;
+
 typedef struct es_probe {
     es_part part;
     es_probe_facts (*facts)(void *self);
@@ -130,6 +151,10 @@ typedef struct es_probe {
     es_code (*price)(void *self, es_price what, int64_t bytes, es_time ns[ES_PRICED], es_err *err);
     /* Why a bit of `can` is not set, for people; NULL: such machines never have it. May be NULL itself. Lives as long as the probe. */
     const char *(*why)(void *self, unsigned bit);
+    /* Gets memory of the device in one way, has the device write it twice, gives it back. */
+    es_code (*get)(void *self, es_get how, int64_t bytes, es_got *out, es_err *err);
+    /* What the host waits for a tiny kernel that may read `count` buffers of `bytes` each, beyond what the device worked. */
+    es_code (*reside)(void *self, es_reside how, uint32_t count, int64_t bytes, es_time *ns, es_err *err);
 } es_probe;
 
 #endif

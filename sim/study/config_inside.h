@@ -4,7 +4,7 @@
  *     model.c    bytes of the objects                                   feed.c     the trace
  *     start.c    what is there before the first step                    precision.c  bits of the experts
  *     popularity.c  uses of experts in a calibration trace
- *     profiled.c what channels take from a machine's profile */
+ *     profiled.c what channels and tiers take from a machine's profile */
 #ifndef ES_STUDY_CONFIG_INSIDE_H
 #define ES_STUDY_CONFIG_INSIDE_H
 
@@ -74,8 +74,10 @@ es_code config_channels(es_config *config, es_json *echo, es_err *err);
 es_code config_links(es_config *config, es_json *echo, es_err *err);
 es_code config_catalog(es_config *config, es_json *echo, es_err *err);
 es_code config_compute(es_config *config, es_json *echo, es_err *err);
-/* Fills in what a channel that names a flow or a compute unit of the profile takes from it (profiled.c). */
+/* Fills in what a channel that names a flow, a compute unit or a memory of the profile takes from it (profiled.c). */
 es_code config_profiled(es_config *config, es_json *given, config_channel *extra, es_err *err);
+/* The same of a tier that names a memory: the price of its allocations. */
+es_code config_profiled_tier(es_config *config, es_json *given, const char *name, es_err *err);
 es_code config_training(es_config *config, es_json *echo, es_err *err);
 es_code config_observers(es_config *config, es_json *echo, es_err *err);
 

@@ -9,6 +9,7 @@ const es_option config_tier_more[] = {
     {.name = "allocator", .type = ES_OPT_JSON, .help = "How capacity is counted: an allocator; absent: slots or bytes, as the capacity is written."},
     {.name = "policy", .type = ES_OPT_JSON, .help = "Orders this lower tier alone, by what is read from it and put into it: a policy; absent: the run's policy, by last use."},
     {.name = "allocation", .type = ES_OPT_JSON, .help = "What an allocation of a trace of buffers costs: a timing such as alloc; absent: nothing."},
+    {.name = "profile", .type = ES_OPT_TEXT, .help = "Memory of the machine's profile that gives the allocation: \"device\"."},
     {.name = "access", .type = ES_OPT_JSON, .help = "What an event pays for reading what it finds here, beside computing it: a timing; absent: nothing."},
     {.name = "moves", .type = ES_OPT_JSON, .help = "What moving copies inside the tier costs when its allocator rearranges itself (defragmentation): a timing; absent: nothing."},
     {0},
@@ -17,7 +18,7 @@ const es_option config_tier_more[] = {
 const es_option config_channel_more[] = {
     {.name = "timing", .type = ES_OPT_JSON, .help = "What an operation costs here: a timing; absent: of the profile, or compute for a compute unit."},
     {.name = "scheduler", .type = ES_OPT_JSON, .help = "Which queued copy starts next: a scheduler; absent: demand_first."},
-    {.name = "profile", .type = ES_OPT_TEXT, .help = "Flow of the machine's profile that gives the timing: \"pcie.h2d\"."},
+    {.name = "profile", .type = ES_OPT_TEXT, .help = "Flow, compute unit or (of a channel that only maps pages) memory of the machine's profile that gives the timing: \"pcie.h2d\"."},
     {.name = "kind", .type = ES_OPT_TEXT,
         .help = "What it is physically: pcie4_x16, nvme_gen4_x4, ufs_4 ...; a rate above what that can carry is refused unless force is set."},
     {0},
@@ -152,6 +153,18 @@ static es_code machine_names(const es_json *section, const char *key, es_err *er
     return ES_OK;
 }
 
+/* A text that only the config knows; the tree keeps it. */
+static es_code machine_text(const es_json *given, const char *name, const char **text, es_err *err)
+{
+    const es_json *member = cJSON_GetObjectItemCaseSensitive(given, name);
+    if (!member || cJSON_IsNull(member))
+        return ES_OK;
+    if (!cJSON_IsString(member))
+        return es_err_set(err, ES_EINPUT, "%s: found %s, needs a text", name, es_json_kind(member));
+    *text = member->valuestring;
+    return ES_OK;
+}
+
 static es_code machine_home(const es_config *config, es_err *err)
 {
     const es_plan_tier *home = NULL;
@@ -174,9 +187,49 @@ static es_code machine_home(const es_config *config, es_err *err)
 
 #define MACHINE_ROOM "write it as \"24GiB\", \"192slots\" or \"25%%\" of all experts"
 
+/* The parts of a tier, each at a key of its name. */
+static es_code tier_parts(es_config *config, const es_json *given, es_plan_tier *tier, es_json *row, es_err *err)
+{
+    const struct { const char *name; es_kind kind; es_plan_part *part; } parts[] = {
+        {"allocator", ES_KIND_ALLOCATOR, &tier->allocator}, {"policy", ES_KIND_POLICY, &tier->policy}, {"allocation", ES_KIND_TIMING, &tier->allocation},
+        {"access", ES_KIND_TIMING, &tier->access}, {"moves", ES_KIND_TIMING, &tier->moves},
+    };
+    es_code code = ES_OK;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && code == ES_OK; i++) {
+        char key[ES_KEY];
+        snprintf(key, sizeof key, "tiers.%.200s.%s", given->string, parts[i].name);
+        code = config_part(config, parts[i].kind, cJSON_GetObjectItemCaseSensitive(given, parts[i].name), key, NULL, parts[i].part, row, parts[i].name, err);
+    }
+    return code;
+}
+
+static es_code tier_read(es_config *config, es_json *given, es_plan_tier *tier, es_json *row, es_err *err)
+{
+    const char *allow[16], *profile = NULL;
+    machine_allow(config_tier_more, allow);
+    if (cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(given, "capacity")))
+        return es_err_set(err, ES_EINPUT, "tiers.%s.capacity: found a number without a unit; " MACHINE_ROOM, given->string);
+    es_code code = machine_text(given, "profile", &profile, err);
+    if (code == ES_OK && profile)
+        code = config_profiled_tier(config, given, profile, err);       /* first: it adds what the parts below read */
+    if (code == ES_OK)
+        code = es_options_parse(es_tier_options, tier, given, allow, &config->arena, err);
+    if (code)
+        return es_key_at(err, "tiers.%s", given->string), code;
+    if (!row || !(tier->name = es_arena_text(&config->arena, given->string)))
+        return es_err_nomem(err, "the tiers");
+    es_options_echo(es_tier_options, tier, row);
+    if ((code = tier_parts(config, given, tier, row, err)) != ES_OK)
+        return code;
+    es_json_add_text(row, "profile", profile);
+    if (!tier->home && !tier->capacity)
+        return es_err_set(err, ES_EINPUT, "tiers.%s.capacity: is missing; " MACHINE_ROOM, tier->name);
+    return ES_OK;
+}
+
 es_code config_tiers(es_config *config, es_json *echo, es_err *err)
 {
-    const es_json *section = config->top.tiers, *given;
+    const es_json *section = config->top.tiers;
     es_code code = machine_names(section, "tiers", err);
     if (code)
         return code;
@@ -184,47 +237,12 @@ es_code config_tiers(es_config *config, es_json *echo, es_err *err)
     es_json *out = es_json_add_object(echo, "tiers");
     if (!config->tiers || !out)
         return es_err_nomem(err, "the tiers");
-    const char *allow[16];
-    machine_allow(config_tier_more, allow);
     size_t count = 0;
-    cJSON_ArrayForEach(given, section) {
-        es_plan_tier *tier = &config->tiers[count++];
-        char key[ES_KEY];
-        snprintf(key, sizeof key, "tiers.%.200s.allocator", given->string);
-        if (cJSON_IsNumber(cJSON_GetObjectItemCaseSensitive(given, "capacity")))
-            return es_err_set(err, ES_EINPUT, "tiers.%s.capacity: found a number without a unit; " MACHINE_ROOM, given->string);
-        code = es_options_parse(es_tier_options, tier, given, allow, &config->arena, err);
-        if (code)
-            return es_key_at(err, "tiers.%s", given->string), code;
-        es_json *row = es_json_add_object(out, given->string);
-        if (!row || !(tier->name = es_arena_text(&config->arena, given->string)))
-            return es_err_nomem(err, "the tiers");
-        es_options_echo(es_tier_options, tier, row);
-        code = config_part(config, ES_KIND_ALLOCATOR, cJSON_GetObjectItemCaseSensitive(given, "allocator"), key, NULL, &tier->allocator, row, "allocator", err);
-        if (code)
-            return code;
-        snprintf(key, sizeof key, "tiers.%.200s.policy", given->string);
-        code = config_part(config, ES_KIND_POLICY, cJSON_GetObjectItemCaseSensitive(given, "policy"), key, NULL, &tier->policy, row, "policy", err);
-        if (code)
-            return code;
-        snprintf(key, sizeof key, "tiers.%.200s.allocation", given->string);
-        code = config_part(config, ES_KIND_TIMING, cJSON_GetObjectItemCaseSensitive(given, "allocation"), key, NULL, &tier->allocation, row, "allocation", err);
-        if (code)
-            return code;
-        snprintf(key, sizeof key, "tiers.%.200s.access", given->string);
-        code = config_part(config, ES_KIND_TIMING, cJSON_GetObjectItemCaseSensitive(given, "access"), key, NULL, &tier->access, row, "access", err);
-        if (code)
-            return code;
-        snprintf(key, sizeof key, "tiers.%.200s.moves", given->string);
-        code = config_part(config, ES_KIND_TIMING, cJSON_GetObjectItemCaseSensitive(given, "moves"), key, NULL, &tier->moves, row, "moves", err);
-        if (code)
-            return code;
-        if (!tier->home && !tier->capacity)
-            return es_err_set(err, ES_EINPUT, "tiers.%s.capacity: is missing; " MACHINE_ROOM, tier->name);
-    }
+    for (es_json *given = section ? section->child : NULL; given && code == ES_OK; given = given->next, count++)
+        code = tier_read(config, given, &config->tiers[count], es_json_add_object(out, given->string), err);
     config->plan.tiers = config->tiers;
     config->plan.tier_count = count;
-    return machine_home(config, err);
+    return code ? code : machine_home(config, err);
 }
 
 /* ---- channels ---- */
@@ -272,25 +290,13 @@ static es_code channel_parts(es_config *config, es_json *given, es_plan_channel 
         "scheduler", err);
 }
 
-/* A text that only the config knows; the tree keeps it. */
-static es_code channel_text(const es_json *given, const char *name, const char **text, es_err *err)
-{
-    const es_json *member = cJSON_GetObjectItemCaseSensitive(given, name);
-    if (!member || cJSON_IsNull(member))
-        return ES_OK;
-    if (!cJSON_IsString(member))
-        return es_err_set(err, ES_EINPUT, "%s: found %s, needs a text", name, es_json_kind(member));
-    *text = member->valuestring;
-    return ES_OK;
-}
-
 static es_code channel_read(es_config *config, es_json *given, es_plan_channel *channel, config_channel *extra, es_json *row, es_err *err)
 {
     const char *allow[16];
     machine_allow(config_channel_more, allow);
-    es_code code = channel_text(given, "profile", &extra->profile, err);
+    es_code code = machine_text(given, "profile", &extra->profile, err);
     if (code == ES_OK)
-        code = channel_text(given, "kind", &extra->kind, err);
+        code = machine_text(given, "kind", &extra->kind, err);
     if (code == ES_OK)
         code = config_profiled(config, given, extra, err);     /* first: it adds what the rows below read */
     if (code == ES_OK)

@@ -1,5 +1,6 @@
 /* Profiled: what a channel takes from the machine's profile: its timing, its kind, and, where the machine was calibrated, how copies
- * share it and what slows them. What the config says itself goes before. The made values join the tree, whose life they share. */
+ * share it and what slows them; and what a tier takes: the price of its allocations. What the config says itself goes before. The made
+ * values join the tree, whose life they share. */
 #include <string.h>
 
 #include "sim/study/config_inside.h"
@@ -91,13 +92,13 @@ static bool timing_is(const es_json *own, const char *name)
 }
 
 /* A timing without a name changes the profile's; one with a name replaces it, but for empirical, which is the profile's with its noise. */
-static es_code timing_put(es_json *given, es_json *timing, es_err *err)
+static es_code timing_put(es_json *given, const char *key, es_json *timing, es_err *err)
 {
-    es_json *own = cJSON_GetObjectItemCaseSensitive(given, "timing");
+    es_json *own = cJSON_GetObjectItemCaseSensitive(given, key);
     es_code code = timing ? ES_OK : es_err_nomem(err, "a timing");
     if (code == ES_OK && cJSON_IsObject(own))
         code = es_json_merge(timing, own, err);
-    if (code == ES_OK && !(own ? cJSON_ReplaceItemInObjectCaseSensitive(given, "timing", timing) : cJSON_AddItemToObject(given, "timing", timing)))
+    if (code == ES_OK && !(own ? cJSON_ReplaceItemInObjectCaseSensitive(given, key, timing) : cJSON_AddItemToObject(given, key, timing)))
         code = es_err_nomem(err, "a timing");
     if (code)
         cJSON_Delete(timing);
@@ -128,7 +129,71 @@ static es_code profiled_timing(const es_config *config, es_json *given, const es
         timing_fitted(flow, profiled_noise(config, link, flow), timing_is(own, "empirical"), timing);
     else if (timing)
         timing_reported(flow, timing);
-    return timing_put(given, timing, err);
+    return timing_put(given, "timing", timing, err);
+}
+
+/* ---- memory ---- */
+
+/* The prices of an allocator. What a calibration does not measure (malloc beside a buffer, warming a heap up for a size) costs nothing
+ * here: the defaults are other machines' figures, and would stand beside these as if they belonged to them. */
+static es_json *timing_alloc(const es_profile_memory *memory)
+{
+    const struct { const char *key; es_time ns; } terms[] = {
+        {"pool", memory->pool}, {"pool_most", memory->pool_most}, {"device", memory->device}, {"device_most", memory->device_most}, {"host", 0}, {"host_most", 0},
+        {"heap", memory->heap}, {"warm", 0}, {"touch", memory->touch}, {"resident", memory->resident},
+    };
+    es_json *timing = cJSON_CreateObject();
+    es_json_add_text(timing, "name", "alloc");
+    for (size_t i = 0; i < sizeof terms / sizeof *terms; i++)
+        timing_quantity(timing, terms[i].key, (double)terms[i].ns, ES_UNIT_TIME);
+    timing_quantity(timing, "page", (double)memory->page, ES_UNIT_BYTES);
+    return timing;
+}
+
+/* Pages that are in memory already: a disk's rate is the config's to add. */
+static es_json *timing_paging(const es_profile_memory *memory)
+{
+    es_json *timing = cJSON_CreateObject();
+    es_json_add_text(timing, "name", "paging");
+    timing_quantity(timing, "page", (double)memory->page, ES_UNIT_BYTES);
+    timing_quantity(timing, "wire", (double)memory->wire, ES_UNIT_TIME);
+    timing_quantity(timing, "fault", (double)memory->fault, ES_UNIT_TIME);
+    return timing;
+}
+
+static es_code profiled_paging(es_json *given, const es_profile_memory *memory, es_err *err)
+{
+    if (timing_is_own(cJSON_GetObjectItemCaseSensitive(given, "timing"), false))
+        return ES_OK;
+    if (memory->wire == 0 && memory->fault == 0)
+        return es_err_set(err, ES_EINPUT, "profile: memory \"%s\" of the machine has neither wire nor fault: it does not say what mapping costs", memory->name);
+    return timing_put(given, "timing", timing_paging(memory), err);
+}
+
+static es_code memory_unknown(const es_profile *machine, const char *name, es_err *err)
+{
+    const char *known[16];
+    size_t count = 0;
+    for (; count < machine->memories && count < sizeof known / sizeof *known; count++)
+        known[count] = machine->memory[count].name;
+    if (count == 0)
+        return es_err_set(err, ES_EINPUT, "profile: the machine %s does not say what its memory costs; a calibration of it would, by --backend metal", machine->name);
+    const char *near = es_text_nearest(name, known, count);
+    return es_err_set(err, ES_EINPUT, "profile: the machine %s has no memory \"%s\"%s%s%s", machine->name, name, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+}
+
+es_code config_profiled_tier(es_config *config, es_json *given, const char *name, es_err *err)
+{
+    if (!config->has_machine)
+        return es_err_set(err, ES_EINPUT, "profile: there is no machine to take \"%s\" from; include what `expertsim calibrate` wrote or write \"machine\"", name);
+    const es_profile_memory *memory = es_profile_memory_find(config->machine.memory, config->machine.memories, name);
+    if (!memory)
+        return memory_unknown(&config->machine, name, err);
+    if (timing_is_own(cJSON_GetObjectItemCaseSensitive(given, "allocation"), false))
+        return ES_OK;
+    if (memory->pool == 0 && memory->device == 0)
+        return es_err_set(err, ES_EINPUT, "profile: memory \"%s\" of the machine has neither pool nor device: it does not say what allocations cost", name);
+    return timing_put(given, "allocation", timing_alloc(memory), err);
 }
 
 /* ---- sharing ---- */
@@ -169,7 +234,7 @@ static es_code profiled_unit(const es_config *config, es_json *given, const es_p
 {
     es_code code = ES_OK;
     if (!timing_is_own(cJSON_GetObjectItemCaseSensitive(given, "timing"), false))
-        code = timing_put(given, timing_unit(unit), err);
+        code = timing_put(given, "timing", timing_unit(unit), err);
     return code ? code : profiled_slowed(config, given, unit->slowed, unit->slowdowns, err);
 }
 
@@ -191,6 +256,9 @@ es_code config_profiled(es_config *config, es_json *given, config_channel *extra
     const es_profile_unit *unit = es_profile_unit_find(&config->machine, extra->profile);
     if (unit)
         return profiled_unit(config, given, unit, err);
+    const es_profile_memory *memory = es_profile_memory_find(config->machine.memory, config->machine.memories, extra->profile);
+    if (memory)
+        return profiled_paging(given, memory, err);
     es_code code = es_profile_flow(&config->machine, extra->profile, &flow, err);
     if (code)
         return es_key_at(err, "profile"), code;

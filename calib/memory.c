@@ -1,0 +1,261 @@
+/* Memory: see memory.h.
+ *
+ * The device's pages come when they are first written. What they cost is the first use less the second, or a part of the call where
+ * the system gives them at once: both grow with the bytes, so each is a line, and the two slopes add up to one price of a page. */
+#include "calib/memory.h"
+
+#include <gsl/gsl_sort.h>
+#include <gsl/gsl_statistics_double.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "calib/solve.h"
+#include "models/profile_fit.h"
+
+enum { MEMORY_PASSES = 40, MEMORY_SIZES = 96, MEMORY_LEAST = 3 };
+
+/* ---- medians by size ---- */
+
+typedef struct memory_size {
+    double x, call, pages;      /* bytes or buffers; medians, ns */
+} memory_size;
+
+static double sample_pages(const calib_sample *s)
+{
+    return fmax(0.0, (double)s->issue_ns - (double)s->host_ns);
+}
+
+/* The median of what was sampled at x; `value` has room for all samples. */
+static void size_median(const calib_series *series, bool counts, memory_size *size, double *value)
+{
+    for (int what = 0; what < 2; what++) {
+        size_t n = 0;
+        for (size_t i = 0; i < series->count; i++) {
+            const calib_sample *s = &series->at[i];
+            if ((counts ? (double)s->count : (double)s->bytes) == size->x)
+                value[n++] = what ? sample_pages(s) : (double)s->ns;
+        }
+        *(what ? &size->pages : &size->call) = gsl_stats_median(value, 1, n);
+    }
+}
+
+static size_t memory_sizes(const calib_series *series, bool counts, memory_size *size, double *value)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < series->count; i++) {
+        double x = counts ? (double)series->at[i].count : (double)series->at[i].bytes;
+        bool known = false;
+        for (size_t k = 0; k < count && !known; k++)
+            known = size[k].x == x;
+        if (!known && count < MEMORY_SIZES)
+            size[count++].x = x;
+    }
+    for (size_t k = 0; k < count; k++)
+        size_median(series, counts, &size[k], value);
+    return count;
+}
+
+/* fixed + slope * x through medians above 0; both 0 where there are fewer than three of them. */
+static void memory_line(const memory_size *size, size_t count, bool pages, double *fixed, double *slope)
+{
+    solve_rows rows = {.terms = 2};
+    solve_answer answer;
+    *fixed = *slope = 0.0;
+    for (size_t i = 0; i < count && rows.count < SOLVE_ROWS; i++) {
+        double ns = pages ? size[i].pages : size[i].call;
+        if (!(ns > 0.0))
+            continue;
+        rows.ns[rows.count] = ns;
+        rows.term[rows.count][0] = 1.0;
+        rows.term[rows.count++][1] = size[i].x;
+    }
+    if (rows.count >= MEMORY_LEAST && solve(&rows, MEMORY_PASSES, &answer)) {
+        *fixed = answer.theta[0];
+        *slope = answer.theta[1];
+    }
+}
+
+/* ---- terms ---- */
+
+static void fit_get(const calib_series *series, memory_get *out, double *value)
+{
+    memory_size size[MEMORY_SIZES];
+    double call, call_slope, pages, pages_slope, off[MEMORY_SIZES];
+    size_t count = memory_sizes(series, false, size, value);
+    if (count < MEMORY_LEAST)
+        return;
+    memory_line(size, count, false, &call, &call_slope);
+    memory_line(size, count, true, &pages, &pages_slope);
+    for (size_t i = 0; i < series->count; i++)
+        value[i] = (double)series->at[i].ns - call_slope * (double)series->at[i].bytes;
+    gsl_sort(value, 1, series->count);
+    double low = gsl_stats_quantile_from_sorted_data(value, 1, series->count, 0.25), high = gsl_stats_quantile_from_sorted_data(value, 1, series->count, 0.75);
+    *out = (memory_get){true, fmax(0.0, low - 0.5 * (high - low)) + pages, fmax(0.0, high + 0.5 * (high - low)) + pages, call_slope + pages_slope, 0.0};
+    for (size_t i = 0; i < count; i++)
+        off[i] = fabs((0.5 * (out->least_ns + out->most_ns) + out->ns_per_byte * size[i].x) / fmax(1.0, size[i].call + size[i].pages) - 1.0);
+    out->error_median = gsl_stats_median(off, 1, count);
+}
+
+static void fit_reside(const calib_series *series, memory_reside *out, double *value)
+{
+    memory_size size[MEMORY_SIZES];
+    size_t count = memory_sizes(series, true, size, value);
+    out->known = count >= MEMORY_LEAST;
+    if (out->known)
+        memory_line(size, count, false, &out->fixed_ns, &out->each_ns);
+}
+
+es_code memory_fit(const calib_samples *samples, memory_terms *terms, es_err *err)
+{
+    *terms = (memory_terms){0};
+    for (size_t row = 0; row < CALIB_ROWS; row++) {
+        const calib_series *series = &samples->row[row];
+        bool get = calib_rows[row].op == CALIB_GET;
+        if (series->count == 0 || (!get && calib_rows[row].op != CALIB_RESIDE))
+            continue;
+        double *value = malloc(series->count * sizeof *value);
+        if (!value)
+            return es_err_nomem(err, "samples of memory");
+        if (get)
+            fit_get(series, &terms->get[calib_rows[row].which], value);
+        else
+            fit_reside(series, &terms->reside[calib_rows[row].which], value);
+        free(value);
+    }
+    return ES_OK;
+}
+
+/* ---- the profile ---- */
+
+static void add_ns(es_json *out, const char *key, double ns)
+{
+    es_text text = {0};
+    es_text_unit(&text, (double)es_ns_round(ns), ES_UNIT_TIME);
+    es_json_add_text(out, key, text.at);
+    es_text_free(&text);
+}
+
+static bool get_takes(const memory_terms *terms, es_get how, es_text *told)
+{
+    static const char *const names[ES_GETS] = {"get.buffer", "get.shared", "get.heap", "get.piece", "get.wrap"};
+    const memory_get *get = &terms->get[how];
+    if (get->known && get->error_median > ES_FIT_REFUSED)
+        es_text_add(told, "%s: left out: a fixed time and one for each page are off by %.1f %% (median), and above %.0f %% nothing should be simulated with it\n", names[how],
+            100.0 * get->error_median, 100.0 * ES_FIT_REFUSED);
+    else if (get->known && get->error_median > ES_FIT_WARNED)
+        es_text_add(told, "%s: a fixed time and one for each page are off by %.1f %% (median), above %.0f %%: use it with care\n", names[how], 100.0 * get->error_median,
+            100.0 * ES_FIT_WARNED);
+    return get->known && get->error_median <= ES_FIT_REFUSED;
+}
+
+static void add_range(const memory_terms *terms, es_get how, const char *least, const char *most, es_json *out)
+{
+    add_ns(out, least, terms->get[how].least_ns);
+    add_ns(out, most, terms->get[how].most_ns);
+}
+
+static void memory_json(const memory_terms *terms, double page, es_json *out, es_text *told)
+{
+    if (get_takes(terms, ES_GET_PIECE, told))
+        add_range(terms, ES_GET_PIECE, "pool", "pool_most", out);
+    if (get_takes(terms, ES_GET_BUFFER, told)) {
+        add_range(terms, ES_GET_BUFFER, "device", "device_most", out);
+        add_ns(out, "touch", terms->get[ES_GET_BUFFER].ns_per_byte * page);
+    }
+    if (get_takes(terms, ES_GET_SHARED, told))
+        add_range(terms, ES_GET_SHARED, "shared", "shared_most", out);
+    if (get_takes(terms, ES_GET_HEAP, told))
+        add_ns(out, "heap", 0.5 * (terms->get[ES_GET_HEAP].least_ns + terms->get[ES_GET_HEAP].most_ns));
+    if (get_takes(terms, ES_GET_WRAP, told)) {
+        add_ns(out, "wire", 0.5 * (terms->get[ES_GET_WRAP].least_ns + terms->get[ES_GET_WRAP].most_ns));
+        add_ns(out, "fault", terms->get[ES_GET_WRAP].ns_per_byte * page);
+    }
+    static const char *const keys[ES_RESIDES] = {"resident", "resident_heap", "resident_set"};
+    for (int how = 0; how < ES_RESIDES; how++)
+        if (terms->reside[how].known)
+            add_ns(out, keys[how], terms->reside[how].each_ns);
+}
+
+es_code memory_report(const calib_samples *samples, const char *source, es_json *machine, es_text *told, bool *kept, es_err *err)
+{
+    memory_terms terms;
+    es_code code = memory_fit(samples, &terms, err);
+    const es_json *page = cJSON_GetObjectItemCaseSensitive(samples->environment, "page_B");
+    es_json *device = code == ES_OK ? cJSON_CreateObject() : NULL;
+    *kept = false;
+    if (code == ES_OK && !device)
+        return es_err_nomem(err, "a profile");
+    memory_json(&terms, cJSON_IsNumber(page) ? page->valuedouble : 4096.0, device, told);
+    if (code || !device->child) {
+        cJSON_Delete(device);
+        return code;
+    }
+    es_text bytes = {0};
+    es_text_unit(&bytes, cJSON_IsNumber(page) ? page->valuedouble : 4096.0, ES_UNIT_BYTES);
+    es_json_add_text(device, "page", bytes.at);
+    es_text_free(&bytes);
+    es_json_add_text(device, "provenance", "measured");
+    es_json_add_text(device, "source", source);
+    es_json *memory = es_json_add_object(machine, "memory");
+    *kept = memory && cJSON_AddItemToObject(memory, "device", device);
+    if (!*kept) {
+        cJSON_Delete(device);
+        return es_err_nomem(err, "a profile");
+    }
+    return ES_OK;
+}
+
+/* ---- for people ---- */
+
+enum { TABLE_TERMS = 4 };
+
+typedef struct table_line {     /* LEAD WHAT TIME to TIME, WHAT TIME ... */
+    const char *lead;
+    struct { const char *key, *most, *what; } term[TABLE_TERMS];
+} table_line;
+
+static const table_line table_lines[] = {
+    {"getting ", {{"pool", "pool_most", "a piece of a heap"}, {"device", "device_most", "a buffer"}, {"shared", "shared_most", "one that the host can write"}, {"heap", NULL, "a heap"}}},
+    {"at its first use ", {{"touch", NULL, "each page"}}},
+    {"wrapping what the host has ", {{"wire", NULL, "a buffer"}, {"fault", NULL, "each page"}}},
+    {"in every step, for each buffer ", {{"resident", NULL, "by itself"}, {"resident_heap", NULL, "in a heap"}, {"resident_set", NULL, "in a residency set"}}},
+};
+
+static const char *table_text(const es_json *memory, const char *key)
+{
+    const es_json *value = key ? cJSON_GetObjectItemCaseSensitive(memory, key) : NULL;
+    return cJSON_IsString(value) ? value->valuestring : NULL;
+}
+
+/* Nothing where none of its terms is known. */
+static void table_line_add(const table_line *line, const es_json *memory, es_text *out)
+{
+    size_t known = 0;
+    for (size_t i = 0; i < TABLE_TERMS; i++) {
+        const char *least = table_text(memory, line->term[i].key), *most = table_text(memory, line->term[i].most);
+        if (!least)
+            continue;
+        if (known++ == 0)
+            es_text_add(out, "  %-14s %s", "", line->lead);
+        es_text_add(out, "%s%s %s", known > 1 ? ", " : "", line->term[i].what, least);
+        if (most && strcmp(most, least) != 0)
+            es_text_add(out, " to %s", most);
+    }
+    if (known > 0)
+        es_text_add(out, "\n");
+}
+
+void memory_table(const es_json *machine, es_text *out)
+{
+    const char *unverified = table_text(machine, "unverified");
+    const es_json *memory;
+    cJSON_ArrayForEach(memory, cJSON_GetObjectItemCaseSensitive(machine, "memory")) {
+        const char *page = table_text(memory, "page");
+        es_text_add(out, "  %-14s memory in pages of %s\n", memory->string, page ? page : "16KiB");
+        for (size_t i = 0; i < sizeof table_lines / sizeof *table_lines; i++)
+            table_line_add(&table_lines[i], memory, out);
+    }
+    if (unverified)
+        es_text_add(out, "unverified: %s\n", unverified);
+}
