@@ -99,6 +99,24 @@ def exact(check, folder):
     check.equal('half as large', round(1e9 * h2d['measured_s'] / h2d['count']), 10000 + 40960)
 
 
+def fitted(check, folder):
+    """A profile of the fake, made in an earlier process: what it says of experts of other sizes than any it measured is what they take."""
+    made = run(folder, 'calibrate', '--backend', 'fake', '--quick', '--set', 'alpha=10us', '--set', 'rate=1GB/s', '-o', 'fake.json')
+    check.equal('it is calibrated: ' + made.stderr, made.returncode, 0)
+    for size in ('80KiB', '2MiB', '14MiB'):
+        with open(os.path.join(folder, 'c.json')) as f:
+            tree = dict(json.load(f), include='fake.json', model={'expert_bytes': size},
+                        channels={'pcie': {'profile': 'pcie.h2d'}, 'nvme': {'profile': 'disk.read'}, 'gpu': {'profile': 'gpu'}})
+        with open(os.path.join(folder, 'fitted.json'), 'w') as f:
+            json.dump(tree, f)
+        done = run(folder, 'validate', 'fitted.json', *FAKE[2:], '--option', 'memory=8GiB', '--json', '--repeat', '2')
+        check.equal('%s: the fit is the machine: %s' % (size, done.stderr), done.returncode, 0)
+        for mode in json.loads(done.stdout or '{"modes": []}')['modes']:
+            one = mode['candidates'][0]
+            for key, part in dict({'all': one}, **one['classes'], **one['operations']).items():
+                check.equal('%s %s %s: bias %g, p95 %g' % (size, mode['mode'], key, part['bias'], part['error']['p95']), abs(part['bias']) < 1e-3 and part['error']['p95'] < 1e-2, True)
+
+
 def known(check, folder):
     """What a profile says it was calibrated on is not held out."""
     with open(os.path.join(folder, 'c.json')) as f:
@@ -135,6 +153,7 @@ def main():
             json.dump(config({'experts': 64, 'decode_tokens': 80, 'sampler': 'episode', 'working_set': 4, 'topic_length': 20}, '8slots', '2MiB'), f)
         wrong(check, folder)
         exact(check, folder)
+        fitted(check, folder)
         known(check, folder)
         host(check, folder)
     check.close()
