@@ -55,6 +55,8 @@ WRONG = [
     (FAKE + ['--out', ''], 2, '--out: the name of a folder is empty'),
     (FAKE + ['--option', 'fail=no_device'], 3, 'fake: no usable device: the fake was told to have none. Try --backend host.'),
     (FAKE + ['--option', 'fail=lost', '--option', 'fail_at=300'], 3, 'the device was lost at call 300; nothing more can be measured'),
+    (FAKE + ['--option', 'fail=bytes', '--mode', 'serial'], 5, 'came there with other bytes than were sent, from byte 81912 of 81920 on'),
+    (FAKE + ['--option', 'fail=bytes', '--option', 'fail_at=5000'], 5, ' with other bytes than were sent, from byte '),
     (FAKE + ['--option', 'rate=2GB/s', '--mode', 'serial', '--quiet'], 5, 'validate: the model is not as near to this machine as it should be: A, B, C, D, F of lru serial'),
 ]
 
