@@ -84,7 +84,8 @@ void es_validate_text(const es_json *result, es_text *out)
     cJSON_ArrayForEach(mode, es_json_at(result, "modes")) {
         es_text_add(out, "%s: %.0f steps, %.0f times in turns, on %s%s\n", text_at(mode, "mode"), number_at(mode, "candidates.0.count"), number_at(result, "repeat"),
             text_at(result, "environment.device"), cJSON_IsTrue(es_json_at(mode, "computes")) ? "" : ", which computes no experts");
-        es_text_add(out, "  held out: trace %s, policy %s, size %s\n", text_at(result, "held_out.trace"), text_at(result, "held_out.policy"), text_at(result, "held_out.size"));
+        es_text_add(out, "  held out: trace %s, policy %s, size %s, cache %s\n", text_at(result, "held_out.trace"), text_at(result, "held_out.policy"),
+            text_at(result, "held_out.size"), text_at(result, "held_out.cache"));
         es_text_add(out, "  policy       measured   +- %%  simulated   bias %%  error %% p95     floor %% p95     KS  + met, - not, ? floor too high\n");
         cJSON_ArrayForEach(one, es_json_at(mode, "candidates"))
             text_candidate(one, out);
