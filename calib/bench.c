@@ -316,7 +316,7 @@ static es_code queue_expert(calib_bench *b, const calib_case *c, void *ask, es_e
     const calib_row *row = &calib_rows[c->row];
     bench_pool *pool = &b->pool[ES_MEMORY_DEVICE];
     (void)ask;
-    es_probe_expert expert = {row->part ? pool->at : bench_next(pool, c->bytes), CALIB_HIDDEN, CALIB_INTER, c->count, row->which};
+    es_probe_expert expert = {row->part ? pool->at : bench_next(pool, c->bytes), CALIB_HIDDEN, calib_expert_inter(row->which, c->bytes), c->count, row->which};
     return b->probe->expert(b->self, 0, &expert, err);
 }
 

@@ -1,6 +1,8 @@
 /* Calibrate: see calibrate.h. */
 #include "calib/calibrate.h"
 
+#include <stdlib.h>
+
 #include "calib/bench.h"
 #include "calib/contention.h"
 #include "calib/environment.h"
@@ -17,6 +19,32 @@ static es_code calibrate_contention(calib_bench *bench, const calibrate_ask *ask
     return code;
 }
 
+static int sizes_order(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* What the profile has seen, so that a validation can say what it has not: no trace, no policy, no cache, and these sizes. */
+static es_code calibrate_seen(const calib_plan *plan, es_json *environment, es_arena *arena, es_err *err)
+{
+    es_json *seen = es_json_add_object(environment, "calibrated_on");
+    int64_t *bytes = ES_NEW_ARRAY(arena, plan->count, int64_t);
+    static const char *const nothing[] = {"trace", "policy", "cache"};
+    for (size_t i = 0; seen && i < sizeof nothing / sizeof *nothing; i++)
+        es_json_add_text(seen, nothing[i], "none");
+    es_json *sizes = bytes && seen ? es_json_add_array(seen, "size") : NULL;
+    if (!sizes)
+        return es_err_nomem(err, "the environment");
+    for (size_t i = 0; i < plan->count; i++)
+        bytes[i] = plan->at[i].bytes;
+    qsort(bytes, plan->count, sizeof *bytes, sizes_order);
+    for (size_t i = 0; i < plan->count; i++)
+        if (i == 0 || bytes[i] != bytes[i - 1])
+            cJSON_AddItemToArray(sizes, cJSON_CreateNumber((double)bytes[i]));
+    return ES_OK;
+}
+
 static es_code calibrate_on(const es_probe *probe, void *self, const calibrate_ask *ask, const calib_tell *tell, calib_samples *samples, es_arena *arena, es_err *err)
 {
     calib_plan plan = {0};
@@ -25,6 +53,8 @@ static es_code calibrate_on(const es_probe *probe, void *self, const calibrate_a
     es_time left = ask->budget;
     double steal = environment_steal_s();
     es_code code = calib_plan_make(&plan, &ask->plan, &facts, arena, err);
+    if (code == ES_OK)
+        code = calibrate_seen(&plan, samples->environment, arena, err);
     if (code == ES_OK)
         code = calib_bench_open(&bench, probe, self, &plan, ask->plan.seed, err);
     if (code == ES_OK)

@@ -180,7 +180,7 @@ static es_code fake_copy(void *self, unsigned stream, es_way way, void *to, cons
         return code;
     memcpy(to, from, (size_t)bytes);
     if (f->fail == FAIL_BYTES && f->calls >= (uint64_t)f->fail_at)
-        ((unsigned char *)to)[bytes - 1] ^= 1;
+        ((unsigned char *)to)[bytes - 1] += 1;      /* so that bringing it back does not mend it */
     /* Without a gate around it the copy is one of pageable memory. */
     double ns = fake_noisy(f, fake_scale(way, !f->held) * fake_model(f, (double)bytes));
     double fixed = fmin(ns, fake_scale(way, !f->held) * (double)f->alpha);

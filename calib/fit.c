@@ -11,14 +11,9 @@ enum { FIT_HOLD = 4, FIT_HOLD_LEAST = 8 };      /* every fourth size is held out
 
 /* ---- samples by size ---- */
 
-static double fit_x(const calib_sample *sample, const fit_ask *ask)
-{
-    return ask->by_count ? (double)sample->count : (double)sample->bytes;
-}
-
 static bool fit_takes(const calib_sample *sample, const fit_ask *ask)
 {
-    return (ask->count == 0 || sample->count == ask->count) && sample->ns > 0 && fit_x(sample, ask) > 0.0;
+    return (ask->count == 0 || sample->count == ask->count) && sample->ns > 0 && sample->bytes > 0;
 }
 
 static fit_size *fit_size_of(calib_fit *fit, double bytes)
@@ -38,7 +33,7 @@ static fit_size *fit_size_of(calib_fit *fit, double bytes)
 static es_code fit_group(calib_fit *fit, const calib_series *series, const fit_ask *ask, es_arena *arena, es_err *err)
 {
     for (size_t i = 0; i < series->count; i++) {
-        fit_size *size = fit_takes(&series->at[i], ask) ? fit_size_of(fit, fit_x(&series->at[i], ask)) : NULL;
+        fit_size *size = fit_takes(&series->at[i], ask) ? fit_size_of(fit, (double)series->at[i].bytes) : NULL;
         if (size)
             size->count++;
     }
@@ -49,7 +44,7 @@ static es_code fit_group(calib_fit *fit, const calib_series *series, const fit_a
         fit->size[s].count = 0;
     }
     for (size_t i = 0; i < series->count; i++) {
-        fit_size *size = fit_takes(&series->at[i], ask) ? fit_size_of(fit, fit_x(&series->at[i], ask)) : NULL;
+        fit_size *size = fit_takes(&series->at[i], ask) ? fit_size_of(fit, (double)series->at[i].bytes) : NULL;
         if (size)
             size->ns[size->count++] = (double)series->at[i].ns;
     }
@@ -186,13 +181,17 @@ static es_code fit_noise(calib_fit *fit, es_arena *arena, es_err *err)
     return noise_fit(&fit->noise, sample, count, arena, err);
 }
 
+es_code calib_fit_medians(calib_fit *fit, const calib_series *series, const fit_ask *ask, es_arena *arena, es_err *err)
+{
+    *fit = (calib_fit){.error_holdout = NAN};
+    es_code code = fit_group(fit, series, ask, arena, err);
+    return code ? code : fit_medians(fit, arena, err);
+}
+
 es_code calib_fit_series(calib_fit *fit, const calib_series *series, const fit_ask *ask, es_arena *arena, es_err *err)
 {
     curve_point point[FIT_SIZES];
-    *fit = (calib_fit){.error_holdout = NAN};
-    es_code code = fit_group(fit, series, ask, arena, err);
-    if (code == ES_OK)
-        code = fit_medians(fit, arena, err);
+    es_code code = calib_fit_medians(fit, series, ask, arena, err);
     if (code || !(fit->fitted = curve_fit(point, fit_points(fit, point), &fit->curve)))
         return code;
     fit_errors(fit);

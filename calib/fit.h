@@ -36,13 +36,14 @@ typedef struct calib_fit {
 
 typedef struct fit_ask {
     uint32_t count;             /* only the samples with this count; 0: all */
-    bool by_count;              /* count instead of bytes: tokens */
     size_t resamples;           /* of the rounds, for the intervals; 0: none */
     uint64_t seed;
 } fit_ask;
 
 /* Memory comes from the arena. The only error is that there is none. */
 es_code calib_fit_series(calib_fit *fit, const calib_series *series, const fit_ask *ask, es_arena *arena, es_err *err);
+/* Only the sizes with their samples and medians, nothing fitted. */
+es_code calib_fit_medians(calib_fit *fit, const calib_series *series, const fit_ask *ask, es_arena *arena, es_err *err);
 /* Bytes at which half the rate is reached. */
 double calib_fit_half(const calib_fit *fit);
 

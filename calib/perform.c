@@ -23,6 +23,8 @@ struct perform {
     int64_t slots[ES_PLACES];
     unsigned char *at[ES_PLACES];       /* of the disk: room for one slot, through which it is filled */
     uint64_t *lies[ES_PLACES];          /* [slots] name of what lies there; 0: nothing that anybody asked for */
+    unsigned char *check;               /* one slot of host memory, for what comes back */
+    bool *rehearsed;                    /* [logs] was performed once, and every copy of it compared */
     es_stream random;
 };
 
@@ -49,12 +51,12 @@ static void bytes_text(es_text *out, const char *what, int64_t bytes)
 
 static es_code perform_fits(const perform *p, es_err *err)
 {
-    int64_t device = p->slots[ES_PLACE_DEVICE] * p->stride, host = (p->slots[ES_PLACE_HOST] + 1) * p->stride, most = p->facts.memory_bytes;
+    int64_t device = p->slots[ES_PLACE_DEVICE] * p->stride, host = (p->slots[ES_PLACE_HOST] + 2) * p->stride, most = p->facts.memory_bytes;
     if (device + host <= most)
         return ES_OK;
     es_text text = {0};
     bytes_text(&text, "the experts need ", device + host);
-    es_text_add(&text, " (%lld slots of the device and %lld of the host of ", (long long)p->slots[ES_PLACE_DEVICE], (long long)p->slots[ES_PLACE_HOST] + 1);
+    es_text_add(&text, " (%lld slots of the device and %lld of the host of ", (long long)p->slots[ES_PLACE_DEVICE], (long long)p->slots[ES_PLACE_HOST] + 2);
     bytes_text(&text, "", p->stride);
     bytes_text(&text, "), and ", most);
     es_text_add(&text, " may be taken; with --scale %.2g they would fit", 0.9 * (double)most / (double)(device + host));
@@ -74,14 +76,22 @@ static es_code perform_memory(perform *p, es_err *err)
         else if (p->slots[place] > 0)
             code = p->probe->alloc(p->self, kinds[place], place == ES_PLACE_DISK ? p->stride : p->slots[place] * p->stride, (void **)&p->at[place], err);
     }
-    return code;
+    p->rehearsed = ES_NEW_ARRAY(&p->arena, p->ask.count + 1, bool);
+    if (code == ES_OK && !p->rehearsed)
+        code = es_err_nomem(err, "the logs");
+    return code ? code : p->probe->alloc(p->self, p->kind, p->stride, (void **)&p->check, err);
 }
 
 /* Two random floats of either sign between a half and one, over and over; in front the name. */
+static uint64_t perform_word(const perform *p, uint64_t name, int64_t at)
+{
+    return at ? (es_mix(p->random ^ (name + (uint64_t)at)) & 0x807fffff807fffffu) | 0x3f0000003f000000u : name;
+}
+
 static void perform_fill(const perform *p, unsigned char *at, uint64_t name)
 {
     for (int64_t i = 0; i + 8 <= p->stride; i += 8) {
-        uint64_t word = i ? (es_mix(p->random ^ (name + (uint64_t)i)) & 0x807fffff807fffffu) | 0x3f0000003f000000u : name;
+        uint64_t word = perform_word(p, name, i);
         memcpy(at + i, &word, sizeof word);
     }
 }
@@ -194,6 +204,8 @@ void perform_close(perform *p)
     for (int place = 0; place < ES_PLACES; place++)
         if (p->at[place])
             p->probe->release(p->self, kinds[place], p->at[place], place == ES_PLACE_DISK ? p->stride : p->slots[place] * p->stride);
+    if (p->check)
+        p->probe->release(p->self, p->kind, p->check, p->stride);
     if (p->self && p->probe->part.fini)
         p->probe->part.fini(p->self);
     es_arena_free(&p->arena);
@@ -208,6 +220,8 @@ bool perform_computes(const perform *p)
 void perform_environment(perform *p, es_json *out)
 {
     es_json_add_text(out, "device", p->facts.device);
+    es_json_add_real(out, "cache_B", (double)p->facts.cache_bytes);
+    es_json_add_real(out, "slots_B", (double)(p->slots[ES_PLACE_DEVICE] * p->stride));
     p->probe->environment(p->self, out);
 }
 
@@ -420,37 +434,76 @@ static es_code perform_overlapped(perform *p, const es_actions *log, size_t firs
     return code;
 }
 
-/* ---- a run ---- */
+/* ---- what arrived ---- */
 
-/* The slots of the device, brought back: a copy that did not wait for what it needed shows here. */
-static es_code perform_verify(perform *p, const es_actions *log, es_err *err)
+/* Brings the first and the last page of a slot, or all of it, to where it can be read. */
+static es_code verify_fetch(perform *p, int place, uint32_t slot, int64_t bytes, bool whole, const unsigned char **out, es_err *err)
 {
-    uint64_t *want = calloc((size_t)p->slots[ES_PLACE_DEVICE] + 1, sizeof *want);
-    unsigned char *page = NULL;
-    es_code code = want ? p->probe->alloc(p->self, p->kind, PERFORM_PAGE, (void **)&page, err) : es_err_nomem(err, "the slots");
-    for (size_t i = 0; code == ES_OK && i < log->count; i++)
-        if (log->at[i].op < ES_ACTION_GEMM && log->at[i].place == ES_PLACE_DEVICE)
-            want[log->at[i].slot] = row_name(&log->at[i]);
-    for (uint32_t slot = 0; code == ES_OK && slot < p->slots[ES_PLACE_DEVICE]; slot++) {
-        uint64_t got = 0;
-        if (!want[slot])
-            continue;
-        code = p->probe->copy(p->self, perform_streams[ES_ACTION_D2H], ES_WAY_D2H, page, perform_at(p, ES_PLACE_DEVICE, slot), PERFORM_PAGE, err);
-        if (code == ES_OK)
-            code = p->probe->sync(p->self, err);
-        memcpy(&got, page, sizeof got);
-        if (code == ES_OK && (uint32_t)got != (uint32_t)want[slot])
-            code = es_err_set(err, ES_ECHECK, "slot %u of the device holds expert %u, and the log put expert %u there", slot, (uint32_t)got, (uint32_t)want[slot]);
+    int64_t tail = bytes > PERFORM_PAGE && !whole ? (bytes - 1) / PERFORM_PAGE * PERFORM_PAGE : 0, head = tail ? PERFORM_PAGE : bytes;
+    const unsigned stream = perform_streams[ES_ACTION_D2H];
+    *out = place == ES_PLACE_DEVICE ? p->check : perform_at(p, place, slot);
+    if (place == ES_PLACE_DISK) {
+        *out = p->at[place];
+        return p->probe->disk(p->self, &(es_probe_io){false, p->at[place], (int64_t)slot * p->stride, p->stride, p->stride, 1}, err);
     }
-    if (page)
-        p->probe->release(p->self, p->kind, page, PERFORM_PAGE);
-    free(want);
+    if (place == ES_PLACE_HOST)
+        return ES_OK;
+    es_code code = p->probe->copy(p->self, stream, ES_WAY_D2H, p->check, perform_at(p, place, slot), head, err);
+    if (code == ES_OK && tail)
+        code = p->probe->copy(p->self, stream, ES_WAY_D2H, p->check + tail, perform_at(p, place, slot) + tail, bytes - tail, err);
+    return code ? code : p->probe->sync(p->self, err);
+}
+
+/* A slot that was copied to: the expert that the row names, byte for byte. Its layer may be another where layers share experts. */
+static es_code verify_slot(perform *p, const es_action *row, bool whole, es_err *err)
+{
+    static const char *const places[ES_PLACES] = {"device", "host", "disk"};
+    const unsigned char *at = NULL;
+    uint64_t name = 0, word;
+    es_code code = verify_fetch(p, row->place, row->slot, row->bytes, whole, &at, err);
+    if (code)
+        return code;
+    memcpy(&name, at, sizeof name);
+    if ((uint32_t)name != row->expert)
+        return es_err_set(err, ES_ECHECK, "slot %u of the %s holds expert %u, and the log put expert %u there", row->slot, places[row->place], (uint32_t)name, row->expert);
+    for (int64_t i = 0; i + 8 <= row->bytes; i += 8) {
+        if (!whole && i == PERFORM_PAGE && row->bytes > 2 * PERFORM_PAGE)
+            i = (row->bytes - 1) / PERFORM_PAGE * PERFORM_PAGE;
+        memcpy(&word, at + i, sizeof word);
+        if (word != perform_word(p, name, i))
+            return es_err_set(err, ES_ECHECK, "slot %u of the %s: expert %u came there with other bytes than were sent, from byte %lld of %lld on", row->slot,
+                places[row->place], row->expert, (long long)i, (long long)row->bytes);
+    }
+    return ES_OK;
+}
+
+/* What the rows of [first, end) brought, if nothing came over it: a copy that did not wait for what it needed shows here, too. */
+static es_code perform_verify(perform *p, const es_actions *log, size_t first, size_t end, bool whole, es_err *err)
+{
+    es_code code = ES_OK;
+    bool *seen[ES_PLACES];
+    for (int place = 0; place < ES_PLACES; place++)
+        seen[place] = calloc((size_t)p->slots[place] + 1, sizeof(bool));
+    if (!seen[0] || !seen[1] || !seen[2])
+        code = es_err_nomem(err, "the slots");
+    for (size_t i = end; i-- > first && code == ES_OK;) {
+        const es_action *row = &log->at[i];
+        if (row->op >= ES_ACTION_GEMM || seen[row->place][row->slot])
+            continue;
+        seen[row->place][row->slot] = true;
+        code = verify_slot(p, row, whole, err);
+    }
+    for (int place = 0; place < ES_PLACES; place++)
+        free(seen[place]);
     return code;
 }
+
+/* ---- a run ---- */
 
 es_code perform_run(perform *p, size_t which, es_action_run *run, es_err *err)
 {
     const es_actions *log = p->ask.logs[which];
+    bool rehearsal = !p->rehearsed[which];
     memset(run->row, 0, log->count * sizeof *run->row);
     es_code code = perform_load(p, log, err);
     for (size_t first = 0, end; first < log->count && code == ES_OK; first = end) {
@@ -461,8 +514,11 @@ es_code perform_run(perform *p, size_t which, es_action_run *run, es_err *err)
         code = (p->ask.overlapped ? perform_overlapped : perform_serial)(p, log, first, end, run, err);
         if (step >= 0 && run->host_ns)
             run->host_ns[step] = p->probe->now(p->self) - before;
+        if (code == ES_OK && rehearsal)
+            code = perform_verify(p, log, first, end, true, err);
     }
     if (code == ES_OK)
-        code = perform_verify(p, log, err);
+        code = perform_verify(p, log, 0, log->count, false, err);
+    p->rehearsed[which] = true;
     return code ? (es_err_at(err, "%s", p->ask.backend), code) : ES_OK;
 }

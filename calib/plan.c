@@ -94,6 +94,11 @@ int64_t calib_expert_bytes(int precision)
     }
 }
 
+uint32_t calib_expert_inter(int precision, int64_t bytes)
+{
+    return precision == ES_WEIGHTS_FP32 ? (uint32_t)(bytes / (8 * CALIB_HIDDEN)) : CALIB_INTER;
+}
+
 const calib_row *calib_row_find(const char *name)
 {
     for (size_t i = 0; i < CALIB_ROWS; i++)
@@ -105,6 +110,7 @@ const calib_row *calib_row_find(const char *name)
 /* ---- sizes ---- */
 
 enum { PLAN_SIZES = 96 };
+#define EXPERT_MOST (64 * MIB)  /* no expert that is computed is larger: 4096 wide inside */
 
 typedef struct plan_sizes {
     int64_t at[PLAN_SIZES];
@@ -125,6 +131,17 @@ static int sizes_order(const void *a, const void *b)
 
 typedef enum plan_grid { PLAN_FINE, PLAN_PAGED, PLAN_TWOS, PLAN_FOURS } plan_grid;
 
+/* Ascending, each once. */
+static void sizes_settle(plan_sizes *sizes)
+{
+    qsort(sizes->at, sizes->count, sizeof *sizes->at, sizes_order);
+    size_t kept = 0;
+    for (size_t i = 0; i < sizes->count; i++)
+        if (kept == 0 || sizes->at[i] != sizes->at[kept - 1])
+            sizes->at[kept++] = sizes->at[i];
+    sizes->count = kept;
+}
+
 /* From `least` to `most`, and the experts between them; ascending, each once. FINE: 2^k and 1.5 * 2^k; PAGED: these, as multiples of
  * 4096; TWOS: 2^k; FOURS: 4^k, of what is dear. */
 static void sizes_make(plan_sizes *sizes, const calib_ask *ask, int64_t least, int64_t most, plan_grid grid)
@@ -141,12 +158,7 @@ static void sizes_make(plan_sizes *sizes, const calib_ask *ask, int64_t least, i
         if (bytes >= least && bytes <= most)
             sizes_add(sizes, bytes);
     }
-    qsort(sizes->at, sizes->count, sizeof *sizes->at, sizes_order);
-    size_t kept = 0;
-    for (size_t i = 0; i < sizes->count; i++)
-        if (kept == 0 || sizes->at[i] != sizes->at[kept - 1])
-            sizes->at[kept++] = sizes->at[i];
-    sizes->count = kept;
+    sizes_settle(sizes);
 }
 
 /* ---- cases ---- */
@@ -187,14 +199,36 @@ static void writer_batch(plan_writer *w, size_t row, const calib_ask *ask, int64
         }
 }
 
-static void writer_expert(plan_writer *w, size_t row, const calib_ask *ask)
+/* In FP32 several sizes, so that what does not grow with the size is told apart: down to a sixteenth, and those asked for, as far as a probe
+ * can compute them. The other precisions are compared at one size. */
+static void expert_sizes(plan_sizes *sizes, size_t row, const calib_ask *ask, int64_t most)
+{
+    enum { UNIT = 16 * 8 * CALIB_HIDDEN };      /* kernels want widths that are multiples of 16 */
+    int64_t whole = calib_expert_bytes(calib_rows[row].which);
+    *sizes = (plan_sizes){0};
+    sizes_add(sizes, whole);
+    if (calib_rows[row].which != ES_WEIGHTS_FP32)
+        return;
+    for (int part = 2; part <= 16; part *= 2)
+        if (!ask->quick || part == 4 || part == 16)
+            sizes_add(sizes, whole / part);
+    for (size_t i = 0; i < ask->experts; i++) {
+        int64_t bytes = (ask->expert[i] + UNIT - 1) / UNIT * UNIT;
+        if (bytes <= most)
+            sizes_add(sizes, bytes);
+    }
+    sizes_settle(sizes);
+}
+
+static void writer_expert(plan_writer *w, size_t row, const calib_ask *ask, int64_t largest)
 {
     uint32_t most = ask->quick ? 64 : 256;
-    int64_t bytes = calib_expert_bytes(calib_rows[row].which);
+    plan_sizes sizes;
+    expert_sizes(&sizes, row, ask, largest);
     for (uint32_t tokens = 1; tokens <= most; tokens *= 2) {
-        writer_add(w, row, tokens, bytes);
+        writer_sizes(w, row, tokens, &sizes);
         if (tokens > 1 && !ask->quick && tokens + tokens / 2 <= most)
-            writer_add(w, row, tokens + tokens / 2, bytes);
+            writer_sizes(w, row, tokens + tokens / 2, &sizes);
     }
 }
 
@@ -262,7 +296,7 @@ static void writer_row(plan_writer *w, size_t row, const calib_ask *ask, const e
         writer_sizes(w, row, 1, &sizes);
         break;
     case CALIB_EXPERT:
-        writer_expert(w, row, ask);
+        writer_expert(w, row, ask, most < EXPERT_MOST ? most : EXPERT_MOST);
         break;
     case CALIB_READ:
     case CALIB_WRITE:

@@ -54,10 +54,13 @@ typedef struct calib_plan {
 
 enum { CALIB_ROWS = 56 };
 extern const calib_row calib_rows[CALIB_ROWS];
-enum { CALIB_HIDDEN = 2048, CALIB_INTER = 768 };        /* the expert that is computed: Qwen3-30B-A3B's, in FP32 without its gate */
+/* The expert that is computed: Qwen3-30B-A3B's, in FP32 without its gate; other sizes of it are narrower or wider inside. */
+enum { CALIB_HIDDEN = 2048, CALIB_INTER = 768 };
 
 /* Of that expert's weights in an es_weights, scales included. */
 int64_t calib_expert_bytes(int precision);
+/* The inner width of the expert that has so many bytes. */
+uint32_t calib_expert_inter(int precision, int64_t bytes);
 
 /* The row of that name; NULL when there is none. */
 const calib_row *calib_row_find(const char *name);

@@ -8,6 +8,7 @@
 
 #include "calib/batch.h"
 #include "calib/contention.h"
+#include "calib/expert.h"
 #include "calib/fit.h"
 #include "calib/memory.h"
 #include "calib/report_tables.h"
@@ -119,6 +120,14 @@ static void fit_noise_json(const calib_noise *noise, es_json *out)
     add_reals(stall, "quantiles_s", seconds, NOISE_QUANTILES);
 }
 
+static void report_error(es_json *out, double median, double p95, double holdout)
+{
+    es_json *error = es_json_add_object(out, "error");
+    es_json_add_real(error, "median", median);
+    es_json_add_real(error, "p95", p95);
+    es_json_add_real(error, "holdout_median", isnan(holdout) ? 0.0 : holdout);
+}
+
 static es_json *fit_json(const calib_fit *fit, const calib_series *series, es_json *flow)
 {
     es_json *out = es_json_add_object(flow, "fit");
@@ -132,10 +141,7 @@ static es_json *fit_json(const calib_fit *fit, const calib_series *series, es_js
     add_reals(out, "beta_Bps", rate, fit->curve.pieces);
     add_reals(out, "knee_B", fit->curve.from + 1, fit->curve.pieces - 1);
     es_json_add_real(out, "n_half_B", calib_fit_half(fit));
-    es_json *error = es_json_add_object(out, "error");
-    es_json_add_real(error, "median", fit->error_median);
-    es_json_add_real(error, "p95", fit->error_p95);
-    es_json_add_real(error, "holdout_median", isnan(fit->error_holdout) ? 0.0 : fit->error_holdout);
+    report_error(out, fit->error_median, fit->error_p95, fit->error_holdout);
     if (fit->resampled)
         fit_ci(fit, out);
     fit_noise_json(&fit->noise, out);
@@ -149,17 +155,19 @@ static es_json *fit_json(const calib_fit *fit, const calib_series *series, es_js
 
 /* ---- what is said ---- */
 
-/* May the row be used? Says why not, and what is to be known of it if so. */
-static bool report_takes(report *r, const calib_row *row, const calib_fit *fit, const calib_series *series)
+typedef struct row_told {       /* what decides whether a row may be used */
+    const char *name;
+    double error, holdout;      /* medians; holdout NaN: nothing was held out */
+    uint32_t open;
+} row_told;
+
+/* Says why not, and what is to be known of it if so. */
+static bool report_takes(report *r, const row_told *row)
 {
-    double error = isnan(fit->error_holdout) ? fit->error_median : fit->error_holdout;
-    const char *what = isnan(fit->error_holdout) ? "the sizes" : "sizes held out of the fit";
-    if (series->open)
-        es_text_add(r->told, "%s: unstable: the budget ended before %u of its sizes were known to 2 %%; a larger --budget helps, or a quieter machine\n", row->name, series->open);
-    if (!fit->fitted) {
-        es_text_add(r->told, "%s: left out: %zu sizes are too few for a fit, 3 are the least\n", row->name, fit->sizes);
-        return false;
-    }
+    double error = isnan(row->holdout) ? row->error : row->holdout;
+    const char *what = isnan(row->holdout) ? "the sizes" : "sizes held out of the fit";
+    if (row->open)
+        es_text_add(r->told, "%s: unstable: the budget ended before %u of its sizes were known to 2 %%; a larger --budget helps, or a quieter machine\n", row->name, row->open);
     if (error > ES_FIT_REFUSED) {
         es_text_add(r->told, "%s: left out: %s are off by %.1f %% (median), and above %.0f %% nothing should be simulated with it\n", row->name, what, 100.0 * error,
             100.0 * ES_FIT_REFUSED);
@@ -168,6 +176,14 @@ static bool report_takes(report *r, const calib_row *row, const calib_fit *fit, 
     if (error > ES_FIT_WARNED)
         es_text_add(r->told, "%s: %s are off by %.1f %% (median), above %.0f %%: use it with care\n", row->name, what, 100.0 * error, 100.0 * ES_FIT_WARNED);
     return true;
+}
+
+static bool report_takes_fit(report *r, const calib_row *row, const calib_fit *fit, const calib_series *series)
+{
+    if (fit->fitted)
+        return report_takes(r, &(row_told){row->name, fit->error_median, fit->error_holdout, series->open});
+    es_text_add(r->told, "%s: left out: %zu sizes are too few for a fit, 3 are the least\n", row->name, fit->sizes);
+    return false;
 }
 
 /* ---- flows ---- */
@@ -203,7 +219,7 @@ static es_code report_copy(report *r, size_t row, es_json **flow, es_err *err)
     calib_fit *fit;
     *flow = NULL;
     es_code code = report_fit(r, row, &(fit_ask){.count = 1, .resamples = r->ask->resamples, .seed = r->ask->seed}, &fit, err);
-    if (code == ES_OK && report_takes(r, &calib_rows[row], fit, &r->samples->row[row]))
+    if (code == ES_OK && report_takes_fit(r, &calib_rows[row], fit, &r->samples->row[row]))
         *flow = report_flow(r, &calib_rows[row], &r->samples->row[row], fit);
     return code;
 }
@@ -284,27 +300,50 @@ static void report_batch(report *r, size_t row)
         es_text_add(r->told, "%s: batching is slower than single copies (efficiency %.2f)\n", calib_rows[row].name, batch.efficiency);
 }
 
-/* With few tokens reading the weights is the limit, with many arithmetic: a rate from one token, a line from the upper half. */
+static void expert_points(const calib_expert *expert, es_json *object)
+{
+    es_json *points = es_json_add_array(object, "points");
+    for (size_t i = 0; i < expert->points; i++) {
+        const expert_point *p = &expert->point[i];
+        es_json *point = cJSON_CreateObject();
+        cJSON_AddItemToArray(points, point);
+        es_json_add_int(point, "tokens", (int64_t)p->tokens);
+        add_quantity(point, "fixed", (double)es_ns_round(p->fixed_ns), ES_UNIT_TIME);
+        add_quantity(point, "rate", rounded(rate_of(p->ns_per_byte)), ES_UNIT_RATE);
+    }
+}
+
+/* Rate and fixed time of one token, and what a token more costs of the largest expert, for those who want three numbers. */
+static void expert_summary(const calib_expert *expert, es_json *object)
+{
+    const expert_point *first = &expert->point[0], *middle = &expert->point[expert->points / 2], *last = &expert->point[expert->points - 1];
+    double rise = calib_expert_ns(last, expert->most_bytes) - calib_expert_ns(middle, expert->most_bytes);
+    add_quantity(object, "expert_bytes", expert->most_bytes, ES_UNIT_BYTES);
+    add_quantity(object, "rate", rounded(rate_of(first->ns_per_byte)), ES_UNIT_RATE);
+    add_quantity(object, "fixed", (double)es_ns_round(first->fixed_ns), ES_UNIT_TIME);
+    add_quantity(object, "per_token", (double)es_ns_round(last > middle ? fmax(0.0, rise / (last->tokens - middle->tokens)) : 0.0), ES_UNIT_TIME);
+}
+
 static es_code report_expert(report *r, size_t row, es_err *err)
 {
-    calib_fit *fit;
     const calib_series *series = &r->samples->row[row];
-    es_code code = report_fit(r, row, &(fit_ask){.by_count = true}, &fit, err);
-    if (code || !fit->fitted || series->count == 0)
+    calib_expert *expert = ES_NEW(&r->arena, calib_expert);
+    es_code code = expert ? calib_expert_fit(expert, series, &r->arena, err) : es_err_nomem(err, "the fit of an expert");
+    if (code || expert->points == 0)
         return code;
-    char unit[32], note[160];
+    row_told told = {calib_rows[row].name, expert->error_median, expert->error_holdout, series->open};
+    if (!report_takes(r, &told))
+        return ES_OK;
+    char unit[32], note[192];
     row_split(&calib_rows[row], unit);
     es_json *object = es_json_add_object(r->compute, unit);
-    const fit_size *first = &fit->size[0], *middle = &fit->size[fit->sizes / 2], *last = &fit->size[fit->sizes - 1];
-    double bytes = (double)series->at[0].bytes, each = fmax(0.0, (last->median - middle->median) / (last->bytes - middle->bytes));
-    add_quantity(object, "expert_bytes", bytes, ES_UNIT_BYTES);
-    add_quantity(object, "rate", rounded(bytes * 1e9 / first->median), ES_UNIT_RATE);
-    add_quantity(object, "fixed", (double)es_ns_round(fmax(0.0, last->median - each * last->bytes)), ES_UNIT_TIME);
-    add_quantity(object, "per_token", (double)es_ns_round(each), ES_UNIT_TIME);
+    expert_summary(expert, object);
+    expert_points(expert, object);
+    report_error(object, expert->error_median, expert->error_p95, expert->error_holdout);
     es_json_add_text(object, "provenance", "measured");
     es_json_add_text(object, "source", r->source.at);
-    snprintf(note, sizeof note, "An expert of %d x %d, %s. Rate: %.0f token; the line through %.0f and %.0f tokens.", CALIB_HIDDEN, CALIB_INTER,
-        calib_rows[row].which == ES_WEIGHTS_FP32 ? "up and down, 4 bytes a weight" : "gate, up and down", first->bytes, middle->bytes, last->bytes);
+    snprintf(note, sizeof note, "Experts of %.3g to %.3g MiB, %d wide, %s. Rate and fixed time: %.0f token.", expert->least_bytes / 0x1p20, expert->most_bytes / 0x1p20,
+        CALIB_HIDDEN, calib_rows[row].which == ES_WEIGHTS_FP32 ? "up and down, 4 bytes a weight" : "gate, up and down", expert->point[0].tokens);
     es_json_add_text(object, "note", note);
     r->kept++;
     return ES_OK;
@@ -494,6 +533,25 @@ static void table_flow(const char *link, const es_json *flow, es_text *out)
     table_sharing(flow, out);
 }
 
+static void table_unit(const es_json *unit, es_text *out)
+{
+    const es_json *points = cJSON_GetObjectItemCaseSensitive(unit, "points"), *point;
+    double holdout = table_number(unit, "error.holdout_median");
+    if (!points) {
+        es_text_add(out, "  %-14s an expert of %s takes %s and %s for each token\n", unit->string, report_text(unit, "expert_bytes", "?"), report_text(unit, "fixed", "?"),
+            report_text(unit, "per_token", "?"));
+        return;
+    }
+    es_text_add(out, "  %-14s an expert takes", unit->string);
+    cJSON_ArrayForEach(point, points)
+        if (point == points->child || !point->next)
+            es_text_add(out, "%s %s and its bytes at %s for %.0f token%s", point == points->child ? "" : ",", report_text(point, "fixed", "?"), report_text(point, "rate", "?"),
+                table_number(point, "tokens"), table_number(point, "tokens") == 1.0 ? "" : "s");
+    if (holdout > 0.0)
+        es_text_add(out, "; held-out %.1f %%", 100.0 * holdout);
+    es_text_add(out, "\n");
+}
+
 es_code calib_report_table(const es_json *profile, es_text *out, es_err *err)
 {
     const es_json *machine = cJSON_GetObjectItemCaseSensitive(profile, "machine"), *link, *flow, *unit;
@@ -510,8 +568,7 @@ es_code calib_report_table(const es_json *profile, es_text *out, es_err *err)
             if (cJSON_IsObject(flow))
                 table_flow(link->string, flow, out);
     cJSON_ArrayForEach(unit, cJSON_GetObjectItemCaseSensitive(machine, "compute")) {
-        es_text_add(out, "  %-14s an expert of %s takes %s and %s for each token\n", unit->string, report_text(unit, "expert_bytes", "?"), report_text(unit, "fixed", "?"),
-            report_text(unit, "per_token", "?"));
+        table_unit(unit, out);
         table_sharing(unit, out);
     }
     memory_table(machine, out);

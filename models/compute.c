@@ -1,13 +1,25 @@
 /* Compute: what a layer costs on a gpu or cpu, and managing the cache of its experts. dense + dense_token * (tokens - 1) + context * position for the dense part,
  * expert + token * tokens served for an expert, or its bytes over a memory rate where that takes longer (a small batch reads all
  * weights of the expert: it is bound by memory, not by arithmetic; see Roofline, Williams et al. 2009). A backward pass takes `backward`
- * times its forward pass: it computes gradients of activations and of weights, two products for one. */
+ * times its forward pass: it computes gradients of activations and of weights, two products for one.
+ *
+ * A measured unit says more: `points`, for some numbers of tokens each a fixed part and a rate at which the expert's bytes go by then.
+ * Between them time is a straight line in the tokens, which is exact while either reading or arithmetic is the limit, and follows the
+ * steps that kernels make; beyond the last the line goes on. */
 #include "sim/part/timing.h"
+
+typedef struct compute_point {
+    int64_t tokens, fixed;
+    double rate;
+} compute_point;
 
 typedef struct compute {
     int64_t dense, dense_token, expert, token, predict, lookup, evict;
     int64_t update;
     double context, rate, backward;
+    const es_json *list;
+    const compute_point *point; /* [points], ascending by tokens; 0: the formula */
+    size_t points;
 } compute;
 
 static const es_option compute_options[] = {
@@ -17,6 +29,7 @@ static const es_option compute_options[] = {
     {.name = "expert", .type = ES_OPT_TIME, .offset = offsetof(compute, expert), .min = 0, .max = 9e15, .help = "Fixed part of computing one expert."},
     {.name = "token", .type = ES_OPT_TIME, .offset = offsetof(compute, token), .min = 0, .max = 9e15, .help = "Added for each token that the expert serves."},
     {.name = "rate", .type = ES_OPT_RATE, .offset = offsetof(compute, rate), .min = 0, .max = 1e15, .help = "Memory rate at which an expert's weights are read: its compute takes at least bytes / rate; 0: no such bound."},
+    {.name = "points", .type = ES_OPT_JSON, .offset = offsetof(compute, list), .help = "Measured, instead of expert, token and rate: [{tokens, fixed, rate}, ...], ascending by tokens."},
     {.name = "predict", .type = ES_OPT_TIME, .offset = offsetof(compute, predict), .min = 0, .max = 9e15, .help = "One question to the predictor; compute stands still."},
     {.name = "lookup", .type = ES_OPT_TIME, .offset = offsetof(compute, lookup), .min = 0, .max = 9e15, .help = "Looking up one expert; compute stands still."},
     {.name = "backward", .type = ES_OPT_REAL, .offset = offsetof(compute, backward), .def = 2, .min = 0, .max = 100, .help = "Times of the forward pass that a backward pass of the dense part or of an expert takes."},
@@ -24,6 +37,68 @@ static const es_option compute_options[] = {
     {.name = "evict", .type = ES_OPT_TIME, .offset = offsetof(compute, evict), .min = 0, .max = 9e15, .help = "Giving up one expert; paid before the next expert is computed."},
     {0},
 };
+
+static const es_option point_options[] = {
+    {.name = "tokens", .type = ES_OPT_INT, .offset = offsetof(compute_point, tokens), .min = 1, .max = 0x1p32, .required = true, .help = "That the expert serves."},
+    {.name = "fixed", .type = ES_OPT_TIME, .offset = offsetof(compute_point, fixed), .min = 0, .max = 9e15, .help = "However large the expert is."},
+    {.name = "rate", .type = ES_OPT_RATE, .offset = offsetof(compute_point, rate), .min = 1, .max = 1e18, .required = true, .help = "Of the expert's bytes."},
+    {0},
+};
+
+static es_code compute_init(void *self, const es_site *site, es_err *err)
+{
+    compute *s = self;
+    const es_json *item;
+    if (!s->list || cJSON_IsNull(s->list))
+        return ES_OK;
+    if (!cJSON_IsArray(s->list) || !s->list->child)
+        return es_err_set(err, ES_EINPUT, "points: needs a list of at least one point, found %s", cJSON_IsArray(s->list) ? "an empty one" : es_json_kind(s->list));
+    if (s->expert || s->token || s->rate > 0.0)
+        return es_err_set(err, ES_EINPUT, "points: found beside expert, token or rate, needs to be alone; null takes away what a profile says");
+    compute_point *point = ES_NEW_ARRAY(site->arena, cJSON_GetArraySize(s->list), compute_point);
+    if (!point)
+        return es_err_nomem(err, "the points of a compute unit");
+    s->points = 0;
+    cJSON_ArrayForEach(item, s->list) {
+        es_code code = es_options_parse(point_options, &point[s->points], item, NULL, site->arena, err);
+        if (code == ES_OK && s->points && point[s->points].tokens <= point[s->points - 1].tokens)
+            code = es_err_set(err, ES_EINPUT, "tokens: %lld comes after %lld; points ascend", (long long)point[s->points].tokens, (long long)point[s->points - 1].tokens);
+        if (code)
+            return es_err_at(err, "points.%zu", s->points), code;
+        s->points++;
+    }
+    s->point = point;
+    return ES_OK;
+}
+
+static double point_ns(const compute_point *point, double bytes)
+{
+    return (double)point->fixed + bytes * 1e9 / point->rate;
+}
+
+/* One expert by its points; of fewer tokens than the first has, as of these. */
+static es_time compute_measured(const compute *s, const es_op *op)
+{
+    double bytes = (double)op->bytes, tokens = (double)op->tokens;
+    size_t high = 1;
+    while (high + 1 < s->points && (double)s->point[high].tokens < tokens)
+        high++;
+    const compute_point *a = &s->point[high - 1], *b = &s->point[high];
+    if (s->points == 1 || tokens <= (double)a->tokens)
+        return es_ns_round(point_ns(a, bytes));
+    double low = point_ns(a, bytes), rise = (point_ns(b, bytes) - low) / (double)(b->tokens - a->tokens);
+    if (tokens > (double)b->tokens && rise < 0.0)   /* more is not faster, whatever the noise of the last two says */
+        return es_ns_round(point_ns(b, bytes));
+    return es_ns_round(low + rise * (tokens - (double)a->tokens));
+}
+
+static es_time compute_expert(const compute *s, const es_op *op)
+{
+    if (s->points)
+        return compute_measured(s, op);
+    es_time work = s->expert + s->token * op->tokens, read = s->rate > 0 ? es_ns_round((double)op->bytes * 1e9 / s->rate) : 0;
+    return read > work ? read : work;
+}
 
 static es_cost compute_cost(void *self, const es_op *op)
 {
@@ -34,10 +109,7 @@ static es_cost compute_cost(void *self, const es_op *op)
     } else if (op->kind == ES_OP_DENSE) {
         cost.work = s->dense + s->dense_token * (int64_t)(op->tokens ? op->tokens - 1 : 0) + es_ns_round(s->context * op->context);
     } else if (op->kind == ES_OP_EXPERT) {
-        cost.work = s->expert + s->token * op->tokens;
-        es_time read = s->rate > 0 ? es_ns_round((double)op->bytes * 1e9 / s->rate) : 0;
-        if (read > cost.work)
-            cost.work = read;
+        cost.work = compute_expert(s, op);
     } else if (op->kind == ES_OP_UPDATE) {
         cost.work = s->update;
     }
@@ -48,6 +120,6 @@ static es_cost compute_cost(void *self, const es_op *op)
 
 const es_timing es_timing_compute = {
     .part = {.abi = ES_ABI, .name = "compute", .brief = "Compute unit: dense part per layer, experts by tokens served and bytes read.",
-        .options = compute_options, .size = sizeof(compute), .flags = ES_TIMING_CONTEXT | ES_TIMING_MANAGES},
+        .options = compute_options, .size = sizeof(compute), .init = compute_init, .flags = ES_TIMING_CONTEXT | ES_TIMING_MANAGES},
     .cost = compute_cost,
 };

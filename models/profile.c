@@ -51,7 +51,7 @@ typedef struct link_fields {
 
 typedef struct unit_fields {
     es_profile_unit unit;
-    const es_json *slowed_by;
+    const es_json *slowed_by, *points, *error;
 } unit_fields;
 
 typedef struct flow_fields {
@@ -158,10 +158,19 @@ const es_option es_profile_unit_options[] = {
     { .name = "rate", .type = ES_OPT_RATE, .offset = offsetof(unit_fields, unit.rate), .max = 1e18, .help = "Of reading its weights, for one token." },
     { .name = "fixed", .type = ES_OPT_TIME, .offset = offsetof(unit_fields, unit.fixed_ns), .max = 9e15, .help = "Fixed time of one expert." },
     { .name = "per_token", .type = ES_OPT_TIME, .offset = offsetof(unit_fields, unit.token_ns), .max = 9e15, .help = "Added for each token that it serves." },
+    { .name = "points", .type = ES_OPT_JSON, .offset = offsetof(unit_fields, points), .help = "By tokens served: [{tokens, fixed, rate}, ...]; an expert takes fixed and its bytes at the rate." },
+    { .name = "error", .type = ES_OPT_JSON, .offset = offsetof(unit_fields, error), .help = "Of the points, relative: {median, p95, holdout_median}." },
     PROVENANCE("provenance", unit_fields, unit.origin.provenance, "How these are known."),
     { .name = "source", .type = ES_OPT_TEXT, .offset = offsetof(unit_fields, unit.origin.source), .required = true, .help = "Who says so, under which conditions." },
     { .name = "slowed_by", .type = ES_OPT_JSON, .offset = offsetof(unit_fields, slowed_by), .help = "Rate while something else runs: {\"pcie.h2d\": 0.9}." },
     TEXT("note", unit_fields, unit.note, "What else one should know."),
+    { 0 },
+};
+
+const es_option es_unit_point_options[] = {
+    { .name = "tokens", .type = ES_OPT_INT, .offset = offsetof(es_unit_point, tokens), .min = 1, .max = 0x1p32, .required = true, .help = "That an expert serves." },
+    { .name = "fixed", .type = ES_OPT_TIME, .offset = offsetof(es_unit_point, fixed_ns), .max = 9e15, .help = "However large the expert is." },
+    { .name = "rate", .type = ES_OPT_RATE, .offset = offsetof(es_unit_point, rate), .min = 1, .max = 1e18, .required = true, .help = "Of the expert's bytes." },
     { 0 },
 };
 
@@ -360,6 +369,29 @@ static es_code link_read(es_link *out, const es_json *object, es_arena *arena, e
     return ES_OK;
 }
 
+static es_code unit_points_read(es_profile_unit *unit, const es_json *list, es_arena *arena, es_err *err)
+{
+    if (!list)
+        return ES_OK;
+    if (!cJSON_IsArray(list))
+        return es_err_set(err, ES_EINPUT, "needs a list, found %s", es_json_kind(list));
+    es_unit_point *point = ES_NEW_ARRAY(arena, cJSON_GetArraySize(list), es_unit_point);
+    if (!point)
+        return es_err_nomem(err, "the points of a compute unit");
+    const es_json *item;
+    cJSON_ArrayForEach(item, list) {
+        es_unit_point *p = &point[unit->points];
+        es_code code = es_options_parse(es_unit_point_options, p, item, NULL, arena, err);
+        if (code == ES_OK && unit->points && p->tokens <= p[-1].tokens)
+            code = es_err_set(err, ES_EINPUT, "tokens: %lld comes after %lld; points ascend", (long long)p->tokens, (long long)p[-1].tokens);
+        if (code)
+            return es_err_at(err, "%zu", unit->points), code;
+        unit->points++;
+    }
+    unit->point = point;
+    return ES_OK;
+}
+
 static es_code units_read(es_profile *profile, const es_json *section, es_arena *arena, es_err *err)
 {
     if (section && !cJSON_IsObject(section))
@@ -376,6 +408,10 @@ static es_code units_read(es_profile *profile, const es_json *section, es_arena 
             code = origin_settle(&u->origin, &u->origin, "a compute unit", err);
         if (code == ES_OK && (code = slowed_read(&u->slowed, &u->slowdowns, f.slowed_by, arena, err)) != ES_OK)
             es_err_at(err, "slowed_by");
+        if (code == ES_OK && (code = unit_points_read(u, f.points, arena, err)) != ES_OK)
+            es_err_at(err, "points");
+        if (code == ES_OK && f.error && (code = es_fit_parse_error(f.error, arena, err)) != ES_OK)
+            es_err_at(err, "error");
         if (code != ES_OK) {
             es_err_at(err, "%s", item->string);
             return code;

@@ -76,8 +76,16 @@ typedef struct es_link {
     size_t flows;
 } es_link;
 
-typedef struct es_profile_unit {    /* what computes experts; measured with one of expert_bytes */
+typedef struct es_unit_point {  /* an expert that serves so many tokens takes fixed_ns and its bytes at the rate */
+    int64_t tokens;
+    es_time fixed_ns;
+    double rate;                /* bytes per second */
+} es_unit_point;
+
+typedef struct es_profile_unit {    /* what computes experts; measured with experts of up to expert_bytes */
     const char *name;           /* "gpu" */
+    const es_unit_point *point; /* ascending by tokens */
+    size_t points;              /* 0: not calibrated over sizes; rate, fixed_ns and token_ns are all there is */
     int64_t expert_bytes;
     double rate;                /* of its weights, when only they are the limit: bytes per second */
     es_time fixed_ns, token_ns; /* of one expert; added for each token it serves */
@@ -111,6 +119,6 @@ es_code es_profile_ceiling(const char *kind, double *rate, es_err *err);
 /* Refuses a rate above the ceiling of its kind and names both, unless forced. */
 es_code es_profile_check_rate(const char *kind, double rate, bool forced, es_err *err);
 
-extern const es_option es_profile_options[], es_profile_link_options[], es_flow_options[], es_point_options[], es_profile_unit_options[];
+extern const es_option es_profile_options[], es_profile_link_options[], es_flow_options[], es_point_options[], es_profile_unit_options[], es_unit_point_options[];
 
 #endif

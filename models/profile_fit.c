@@ -163,6 +163,12 @@ static es_code error_read(es_fit *fit, const es_json *object, bool forced, es_ar
     return code;
 }
 
+es_code es_fit_parse_error(const es_json *object, es_arena *arena, es_err *err)
+{
+    es_fit fit = {0};
+    return error_read(&fit, object, false, arena, err);
+}
+
 es_code es_fit_parse(es_fit *fit, const es_json *object, bool forced, es_arena *arena, es_err *err)
 {
     fit_fields f = {0};

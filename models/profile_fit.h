@@ -47,6 +47,8 @@ typedef struct es_fit {
 es_code es_fit_parse(es_fit *fit, const es_json *object, bool forced, es_arena *arena, es_err *err);
 /* Only `noise` and `stall_hz`, `stall_s`. */
 es_code es_fit_parse_noise(es_fit *fit, const es_json *object, es_arena *arena, es_err *err);
+/* {median, p95, holdout_median} of something else that was fitted. */
+es_code es_fit_parse_error(const es_json *object, es_arena *arena, es_err *err);
 
 /* What a fit says of a copy, in seconds. */
 double es_fit_seconds(const es_fit *fit, double bytes);

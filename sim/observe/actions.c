@@ -307,6 +307,19 @@ static void actions_copy(actions *s, es_oid object, int from, uint32_t source, i
     memset(taken->reader, 0xff, sizeof taken->reader);
 }
 
+/* Between a disk and the device through host memory, beside the tiers: what is pinned at the start comes so. */
+static void actions_bring(actions *s, es_oid object, int from, uint32_t source, int to, uint32_t slot)
+{
+    if (from != ES_PLACE_DISK || to != ES_PLACE_DEVICE) {
+        actions_copy(s, object, from, source, to, slot);
+        return;
+    }
+    uint32_t staged = slot_take(s, ES_PLACE_HOST, object);
+    actions_copy(s, object, from, source, ES_PLACE_HOST, staged);
+    actions_copy(s, object, ES_PLACE_HOST, staged, to, slot);
+    slot_give(s, ES_PLACE_HOST, staged, object);
+}
+
 /* Where it lies in the home tier; it has always been there. */
 static uint32_t actions_home(actions *s, uint32_t tier, es_oid object)
 {
@@ -326,7 +339,7 @@ static void actions_move(actions *s, es_oid object, uint32_t from, uint32_t to)
     uint32_t slot = slot_take(s, s->place[to], object);
     s->slot_of[to][object] = slot;
     s->held[to][object >> 6] |= 1ull << (object & 63);
-    actions_copy(s, object, s->place[from], source, s->place[to], slot);
+    actions_bring(s, object, s->place[from], source, s->place[to], slot);
 }
 
 static void actions_leave(actions *s, es_oid object, uint32_t tier)
@@ -378,26 +391,16 @@ static void actions_compute(actions *s, const uint64_t *only, es_oid object)
 static void actions_pass(actions *s, uint32_t i)
 {
     const es_oid object = s->event->base + s->event->list[i];
-    uint32_t from = 0, home = 0, staged = NO_SLOT;
+    uint32_t from = 0, home = 0;
     for (uint32_t t = 0; t < s->view->tiers; t++)
         home = s->view->tier[t].home ? t : home;
     from = home;
     for (uint32_t t = 0; t < s->view->tiers; t++)
         from = !s->view->tier[t].serving && es_mask_has(s->held[t], object) ? t : from;
-    int place = s->place[from];
-    uint32_t source = s->view->tier[from].home ? actions_home(s, from, object) : s->slot_of[from][object];
-    if (place == ES_PLACE_DISK) {
-        staged = slot_take(s, ES_PLACE_HOST, object);
-        actions_copy(s, object, place, source, ES_PLACE_HOST, staged);
-        place = ES_PLACE_HOST;
-        source = staged;
-    }
-    uint32_t slot = slot_take(s, ES_PLACE_DEVICE, object);
-    actions_copy(s, object, place, source, ES_PLACE_DEVICE, slot);
+    uint32_t source = s->view->tier[from].home ? actions_home(s, from, object) : s->slot_of[from][object], slot = slot_take(s, ES_PLACE_DEVICE, object);
+    actions_bring(s, object, s->place[from], source, ES_PLACE_DEVICE, slot);
     actions_gemm(s, i, slot);
     slot_give(s, ES_PLACE_DEVICE, slot, object);
-    if (staged != NO_SLOT)
-        slot_give(s, ES_PLACE_HOST, staged, object);
 }
 
 /* ---- facts ---- */

@@ -75,10 +75,26 @@ static void timing_fitted(const es_flow *flow, const es_json *noise, bool empiri
         cJSON_AddItemToObject(timing, "noise", cJSON_Duplicate(noise, true));
 }
 
+static void timing_unit_points(const es_profile_unit *unit, es_json *timing)
+{
+    es_json *points = es_json_add_array(timing, "points");
+    for (size_t i = 0; i < unit->points; i++) {
+        es_json *point = cJSON_CreateObject();
+        es_json_add_int(point, "tokens", unit->point[i].tokens);
+        timing_quantity(point, "fixed", (double)unit->point[i].fixed_ns, ES_UNIT_TIME);
+        timing_quantity(point, "rate", unit->point[i].rate, ES_UNIT_RATE);
+        cJSON_AddItemToArray(points, point);
+    }
+}
+
 static es_json *timing_unit(const es_profile_unit *unit)
 {
     es_json *timing = cJSON_CreateObject();
     es_json_add_text(timing, "name", "compute");
+    if (unit->points) {
+        timing_unit_points(unit, timing);
+        return timing;
+    }
     timing_quantity(timing, "expert", (double)unit->fixed_ns, ES_UNIT_TIME);
     timing_quantity(timing, "token", (double)unit->token_ns, ES_UNIT_TIME);
     timing_quantity(timing, "rate", unit->rate, ES_UNIT_RATE);

@@ -200,27 +200,61 @@ static es_code mode_go(validate *v, bool overlapped, es_json *result, es_err *er
     return code;
 }
 
-/* ---- all of it ---- */
+/* ---- held out ---- */
 
-/* A profile may say on which trace, policy and expert size it was calibrated: "environment": {"calibrated_on": {"trace": ...}}. */
+/* A text that names what was seen, "none" where nothing was, or numbers of what was. */
+static bool held_known(const es_json *said)
+{
+    const es_json *one;
+    bool numbers = cJSON_IsArray(said) && said->child;
+    cJSON_ArrayForEach(one, said)
+        numbers &= cJSON_IsNumber(one);
+    return cJSON_IsString(said) || cJSON_IsNumber(said) || numbers;
+}
+
+static bool held_says(const es_json *said, const char *text)
+{
+    return text && cJSON_IsString(said) && strcmp(said->valuestring, text) == 0;
+}
+
+static bool held_counts(const es_json *said, double number)
+{
+    const es_json *one;
+    bool counts = cJSON_IsNumber(said) && said->valuedouble == number;
+    cJSON_ArrayForEach(one, said)
+        counts |= one->valuedouble == number;
+    return counts;
+}
+
+static bool held_seen(const validate *v, const char *key, const es_json *said)
+{
+    bool seen = false;
+    if (strcmp(key, "trace") == 0)
+        return held_says(said, es_config_trace_path(v->candidate[0].config));
+    for (size_t i = 0; i < v->count; i++) {
+        const validate_candidate *c = &v->candidate[i];
+        if (strcmp(key, "policy") == 0)
+            seen |= held_says(said, c->policy);
+        else
+            seen |= held_counts(said, strcmp(key, "size") == 0 ? (double)c->log.most[ES_PLACE_DEVICE] : (double)c->log.slots[ES_PLACE_DEVICE]);
+    }
+    return seen;
+}
+
+/* A profile may say on what it was calibrated: "environment": {"calibrated_on": {"trace": ...}}. */
 static void held_out(const validate *v, es_json *result)
 {
-    static const char *const keys[] = {"trace", "policy", "size"};
+    static const char *const keys[] = {"trace", "policy", "size", "cache"};
     const es_json *machine = es_json_at(es_config_resolved(v->candidate[0].config), "machine"), *on = es_json_at(machine, "environment.calibrated_on");
-    const char *trace = es_config_trace_path(v->candidate[0].config);
     es_json *out = es_json_add_object(result, "held_out");
     for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
         const es_json *said = cJSON_GetObjectItemCaseSensitive(on, keys[k]);
-        bool seen = false;
-        if (cJSON_IsString(said) && k == 0)
-            seen = trace && strcmp(trace, said->valuestring) == 0;
-        for (size_t i = 0; cJSON_IsString(said) && k == 1 && i < v->count; i++)
-            seen |= strcmp(v->candidate[i].policy, said->valuestring) == 0;
-        if (k == 2 && cJSON_IsNumber(said))
-            seen = said->valuedouble == (double)v->candidate[0].log.most[ES_PLACE_DEVICE];
-        es_json_add_text(out, keys[k], !(k == 2 ? cJSON_IsNumber(said) : cJSON_IsString(said)) ? "unknown" : seen ? "no" : "yes");
+        const bool known = held_known(said) && (k < 2 ? cJSON_IsString(said) : !cJSON_IsString(said) || held_says(said, "none"));
+        es_json_add_text(out, keys[k], !known ? "unknown" : held_seen(v, keys[k], said) ? "no" : "yes");
     }
 }
+
+/* ---- all of it ---- */
 
 es_code es_validate(const es_validate_ask *ask, es_json **out, es_err *err)
 {

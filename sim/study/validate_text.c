@@ -4,7 +4,7 @@
 
 #include "sim/study/validate.h"
 
-enum { TEXT_OPERATIONS = 5, TEXT_INVERSIONS = 3 };
+enum { TEXT_OPERATIONS = 5, TEXT_INVERSIONS = 3, TEXT_COLD = 4 };
 
 static double number_at(const es_json *object, const char *path)
 {
@@ -78,13 +78,28 @@ static void text_ranking(const es_json *ranking, es_text *out)
             es_text_add(out, "    %s is faster than %s, and the model says the contrary\n", text_at(one, "faster"), text_at(one, "slower"));
 }
 
+/* A profile is of memory that nothing has read lately. */
+static void text_cache(const es_json *environment, es_text *out)
+{
+    double cache = number_at(environment, "cache_B"), slots = number_at(environment, "slots_B");
+    if (!(slots < TEXT_COLD * cache))
+        return;
+    es_text_add(out, "  the slots of the device, ");
+    es_text_bytes(out, slots);
+    es_text_add(out, ", are within %d times the last-level cache, ", TEXT_COLD);
+    es_text_bytes(out, cache);
+    es_text_add(out, ": they are read faster than a profile of cold memory says\n");
+}
+
 void es_validate_text(const es_json *result, es_text *out)
 {
     const es_json *mode, *one;
     cJSON_ArrayForEach(mode, es_json_at(result, "modes")) {
         es_text_add(out, "%s: %.0f steps, %.0f times in turns, on %s%s\n", text_at(mode, "mode"), number_at(mode, "candidates.0.count"), number_at(result, "repeat"),
             text_at(result, "environment.device"), cJSON_IsTrue(es_json_at(mode, "computes")) ? "" : ", which computes no experts");
-        es_text_add(out, "  held out: trace %s, policy %s, size %s\n", text_at(result, "held_out.trace"), text_at(result, "held_out.policy"), text_at(result, "held_out.size"));
+        es_text_add(out, "  held out: trace %s, policy %s, size %s, cache %s\n", text_at(result, "held_out.trace"), text_at(result, "held_out.policy"),
+            text_at(result, "held_out.size"), text_at(result, "held_out.cache"));
+        text_cache(es_json_at(result, "environment"), out);
         es_text_add(out, "  policy       measured   +- %%  simulated   bias %%  error %% p95     floor %% p95     KS  + met, - not, ? floor too high\n");
         cJSON_ArrayForEach(one, es_json_at(mode, "candidates"))
             text_candidate(one, out);

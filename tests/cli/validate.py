@@ -55,6 +55,8 @@ WRONG = [
     (FAKE + ['--out', ''], 2, '--out: the name of a folder is empty'),
     (FAKE + ['--option', 'fail=no_device'], 3, 'fake: no usable device: the fake was told to have none. Try --backend host.'),
     (FAKE + ['--option', 'fail=lost', '--option', 'fail_at=300'], 3, 'the device was lost at call 300; nothing more can be measured'),
+    (FAKE + ['--option', 'fail=bytes', '--mode', 'serial'], 5, 'came there with other bytes than were sent, from byte 81912 of 81920 on'),
+    (FAKE + ['--option', 'fail=bytes', '--option', 'fail_at=5000'], 5, ' with other bytes than were sent, from byte '),
     (FAKE + ['--option', 'rate=2GB/s', '--mode', 'serial', '--quiet'], 5, 'validate: the model is not as near to this machine as it should be: A, B, C, D, F of lru serial'),
 ]
 
@@ -75,7 +77,7 @@ def exact(check, folder):
     check.equal('it agrees: ' + done.stderr, done.returncode, 0)
     result = json.loads(done.stdout or '{"modes": []}')
     check.equal('modes', [m['mode'] for m in result['modes']], ['serial', 'overlapped'])
-    check.equal('held out', result.get('held_out'), {'trace': 'unknown', 'policy': 'unknown', 'size': 'unknown'})
+    check.equal('held out', result.get('held_out'), {'trace': 'unknown', 'policy': 'unknown', 'size': 'unknown', 'cache': 'unknown'})
     for mode in result['modes']:
         for one in mode['candidates']:
             name = mode['mode'] + ' ' + one['policy']
@@ -99,22 +101,70 @@ def exact(check, folder):
     check.equal('half as large', round(1e9 * h2d['measured_s'] / h2d['count']), 10000 + 40960)
 
 
+def pinned(check, folder):
+    """Experts that are pinned on the device at the start come from the disk through host memory; what is not kept does, too."""
+    done = run(folder, *FAKE, '--policies', 'lru,static', '--json', '--out', 'pinned')
+    check.equal('static with a disk: ' + done.stderr, done.returncode, 0)
+    with open(os.path.join(folder, 'pinned', '2-static.jsonl')) as f:
+        rows = [json.loads(line) for line in f][1:]
+    start = [r['op'] for r in rows if r['step'] < 0]
+    check.equal('12 pins are read and copied before the first step', [start.count(op) for op in ('disk_read', 'h2d', 'gemm')], [12, 12, 0])
+    check.equal('and no other stays', len({(r['layer'], r['expert']) for r in rows if r['op'] == 'alloc' and r['place'] == 'device' and r['step'] < 0}), 12)
+    for mode in json.loads(done.stdout or '{"modes": []}')['modes']:
+        check.equal(mode['mode'] + ': it is timed as performed', [(c['bias'], c['error']['p95']) for c in mode['candidates']], [(0, 0), (0, 0)])
+
+
+def fitted(check, folder):
+    """A profile of the fake, made in an earlier process: what it says of experts of other sizes than any it measured is what they take."""
+    made = run(folder, 'calibrate', '--backend', 'fake', '--quick', '--set', 'alpha=10us', '--set', 'rate=1GB/s', '-o', 'fake.json')
+    check.equal('it is calibrated: ' + made.stderr, made.returncode, 0)
+    for size in ('80KiB', '2MiB', '14MiB'):
+        with open(os.path.join(folder, 'c.json')) as f:
+            tree = dict(json.load(f), include='fake.json', model={'expert_bytes': size},
+                        channels={'pcie': {'profile': 'pcie.h2d'}, 'nvme': {'profile': 'disk.read'}, 'gpu': {'profile': 'gpu'}})
+        with open(os.path.join(folder, 'fitted.json'), 'w') as f:
+            json.dump(tree, f)
+        done = run(folder, 'validate', 'fitted.json', *FAKE[2:], '--option', 'memory=8GiB', '--json', '--repeat', '2')
+        check.equal('%s: the fit is the machine: %s' % (size, done.stderr), done.returncode, 0)
+        for mode in json.loads(done.stdout or '{"modes": []}')['modes']:
+            check.equal('no trace, policy or cache was seen, nor an expert of 80 KiB or 14 MiB', json.loads(done.stdout)['held_out'],
+                        {'trace': 'yes', 'policy': 'yes', 'size': 'no' if size == '2MiB' else 'yes', 'cache': 'yes'})
+            one = mode['candidates'][0]
+            for key, part in dict({'all': one}, **one['classes'], **one['operations']).items():
+                check.equal('%s %s %s: bias %g, p95 %g' % (size, mode['mode'], key, part['bias'], part['error']['p95']), abs(part['bias']) < 1e-3 and part['error']['p95'] < 1e-2, True)
+
+
 def known(check, folder):
     """What a profile says it was calibrated on is not held out."""
     with open(os.path.join(folder, 'c.json')) as f:
         tree = json.load(f)
-    tree['machine'] = {'name': 'm', 'links': {}, 'environment': {'calibrated_on': {'trace': 'other.csv', 'policy': 'lru', 'size': 81920}}}
-    with open(os.path.join(folder, 'known.json'), 'w') as f:
-        json.dump(tree, f)
-    done = run(folder, 'validate', 'known.json', *FAKE[2:], '--json', '--mode', 'serial')
-    check.equal('held out by the profile: ' + done.stderr, json.loads(done.stdout or '{}').get('held_out'), {'trace': 'yes', 'policy': 'no', 'size': 'no'})
+    unknown = {'trace': 'unknown', 'policy': 'unknown', 'size': 'unknown', 'cache': 'unknown'}
+    cases = [
+        ({'trace': 'other.csv', 'policy': 'lru', 'size': 81920, 'cache': 12}, {'trace': 'yes', 'policy': 'no', 'size': 'no', 'cache': 'no'}),
+        ({'trace': 'none', 'policy': 'none', 'size': [4096, 81920], 'cache': 'none'}, {'trace': 'yes', 'policy': 'yes', 'size': 'no', 'cache': 'yes'}),
+        ({'trace': 'none', 'policy': 'fifo', 'size': [4096, 65536], 'cache': 16}, {'trace': 'yes', 'policy': 'yes', 'size': 'yes', 'cache': 'yes'}),
+        ({'trace': 3, 'policy': None, 'size': 'x', 'cache': []}, unknown),
+    ]
+    for on, want in cases:
+        tree['machine'] = {'name': 'm', 'links': {}, 'environment': {'calibrated_on': on}}
+        with open(os.path.join(folder, 'known.json'), 'w') as f:
+            json.dump(tree, f)
+        done = run(folder, 'validate', 'known.json', *FAKE[2:], '--json', '--mode', 'serial', '--repeat', '2')
+        check.equal('held out by the profile: ' + done.stderr, json.loads(done.stdout or '{}').get('held_out'), want)
 
 
 def host(check, folder):
-    """LRU, and experts that are pinned though the working set moves away from them."""
-    done = run(folder, 'validate', 'h.json', '--backend', 'host', '--policies', 'lru,static', '--json', '--option', 'threads=1', '--option', 'folder=' + folder)
-    check.equal('the host performs it: ' + done.stderr[:300], done.returncode in (0, 5) and bool(done.stdout), True)
-    for mode in json.loads(done.stdout or '{"modes": []}')['modes']:
+    """LRU, and experts that are pinned though the working set moves away from them. They take more than twice as long, so only a machine that stands
+    still in most of five performances of LRU and in none of the others inverts them: a model that does so would in all of four attempts."""
+    command = ['validate', 'h.json', '--backend', 'host', '--policies', 'lru,static', '--json', '--option', 'threads=1', '--option', 'folder=' + folder]
+    for attempt in range(4):
+        done = run(folder, *command)
+        check.equal('the host performs it: ' + done.stderr[:300], done.returncode in (0, 5) and bool(done.stdout), True)
+        result = json.loads(done.stdout or '{"modes": []}')
+        if not any(mode['ranking']['inverted'] for mode in result['modes']):
+            break
+    check.equal('eight slots and the one beside them are named with the cache', result['environment']['slots_B'], 9 * 2 ** 21)
+    for mode in result['modes']:
         lru, bad = mode['candidates']
         check.equal(mode['mode'] + ': LRU copies far less', lru['operations']['h2d']['count'] * 4 < bad['operations']['h2d']['count'], True)
         check.equal(mode['mode'] + ': the model says so', lru['simulated_s'] < bad['simulated_s'], True)
@@ -135,6 +185,8 @@ def main():
             json.dump(config({'experts': 64, 'decode_tokens': 80, 'sampler': 'episode', 'working_set': 4, 'topic_length': 20}, '8slots', '2MiB'), f)
         wrong(check, folder)
         exact(check, folder)
+        pinned(check, folder)
+        fitted(check, folder)
         known(check, folder)
         host(check, folder)
     check.close()

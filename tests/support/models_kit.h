@@ -20,7 +20,7 @@
 #include "sim/base/text.h"
 #include "sim/part/timing.h"
 
-extern const es_timing es_timing_constant, es_timing_affine, es_timing_table, es_timing_jitter, es_timing_alloc, es_timing_paging;
+extern const es_timing es_timing_constant, es_timing_compute, es_timing_affine, es_timing_table, es_timing_jitter, es_timing_alloc, es_timing_paging;
 
 #define MIB 1048576.0
 #define GIB 1073741824.0

@@ -56,7 +56,11 @@ static void what_the_fake_was_told_is_what_the_profile_says(void **state)
     assert_int_equal(flow->lanes, 4);       /* four requests take all of the fake's disk */
     const es_profile_unit *gpu = es_profile_unit_find(&read, "gpu");
     assert_non_null(gpu);
-    assert_true(gpu->token_ns > 0 && gpu->rate > 0.0);
+    assert_true(gpu->token_ns > 0 && gpu->rate > 0.0 && gpu->points == 16 && gpu->point[0].tokens == 1);
+    for (size_t i = 0; i < gpu->points; i++) {      /* reading at 250 GB/s, or two operations for each weight and token */
+        double right = 9000.0 + fmax(2097152.0 / 250.0, 2097152.0 * (double)gpu->point[i].tokens / 1000.0);
+        assert_true(fabs(((double)gpu->point[i].fixed_ns + 2097152.0 * 1e9 / gpu->point[i].rate) / right - 1.0) < 0.002);
+    }
     if (told.at)
         fail_msg("%s", told.at);
     es_text_free(&told);
@@ -102,6 +106,8 @@ static void a_link_faster_than_its_kind_is_refused_with_both_numbers(void **stat
     "\"provenance\": \"measured\", \"source\": \"s\", \"fit\": " fit "}}}}"
 #define FIT(more) MACHINE("{\"model\": \"affine\", \"alpha_s\": 1e-6, \"beta_Bps\": [9e9]" more "}")
 
+#define UNIT(more) "{\"name\": \"m\", \"links\": {}, \"compute\": {\"gpu\": {\"source\": \"s\", \"provenance\": \"measured\", " more "}}}"
+
 static void a_profile_that_cannot_be_is_refused_by_its_key(void **state)
 {
     (void)state;
@@ -122,6 +128,10 @@ static void a_profile_that_cannot_be_is_refused_by_its_key(void **state)
         {MACHINE("{\"model\": \"affine\", \"alpha_s\": 1e-6, \"beta_Bps\": [9e9]}, \"slowed_by\": {\"pcie.d2h\": 1.5}"), "h2d: slowed_by: pcie.d2h: needs a factor above 0 and at most 1"},
         {MACHINE("{\"model\": \"affine\", \"alpha_s\": 1e-6, \"beta_Bps\": [9e9]}, \"discipline\": \"fair\""), "h2d: discipline: \"fair\" is not one of unstated, fifo, shared"},
         {"{\"name\": \"m\", \"schema\": \"calib/2\", \"links\": {}}", "schema: \"calib/2\" is unknown, needs \"calib/1\""},
+        {UNIT("\"points\": 3"), "compute: gpu: points: needs a list, found a number"},
+        {UNIT("\"points\": [{\"tokens\": 2, \"rate\": \"1GB/s\"}, {\"tokens\": 2, \"rate\": \"1GB/s\"}]"), "compute: gpu: points: 1: tokens: 2 comes after 2; points ascend"},
+        {UNIT("\"points\": [{\"tokens\": 1, \"rate\": \"0\"}]"), "compute: gpu: points: 0: rate"},
+        {UNIT("\"error\": {\"holdout_median\": 0.2}"), "compute: gpu: error: holdout_median: 0.2 is above 0.15"},
         {"{\"name\": \"m\", \"links\": {}, \"compute\": {\"gpu\": {\"source\": \"s\"}}}", "compute: gpu: a compute unit needs both a source and a provenance"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

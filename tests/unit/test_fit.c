@@ -2,6 +2,7 @@
 #include <gsl/gsl_cdf.h>
 
 #include "calib/batch.h"
+#include "calib/expert.h"
 #include "calib/fit.h"
 #include "tests/support/calib_kit.h"
 
@@ -184,6 +185,55 @@ static void a_batch_tells_its_gap_from_its_bytes(void **state)
     assert_true(batch.efficiency > 1.0);
 }
 
+/* ---- experts ---- */
+
+/* The fake's: a fixed time, and the larger of reading the weights and two operations for each of them and token. */
+static double expert_right(double bytes, double tokens)
+{
+    return 20000 + fmax(bytes / 100.0, bytes * tokens / 400.0);
+}
+
+static void an_expert_is_known_at_sizes_that_were_not_measured(void **state)
+{
+    (void)state;
+    static const char *const options[] = {"{\"alpha\": \"20us\", \"rate\": \"10GB/s\"}", "{\"alpha\": \"20us\", \"rate\": \"10GB/s\", \"noise\": 0.05}"};
+    for (int noise = 0; noise < 2; noise++) {
+        machine m;
+        calib_samples samples;
+        calib_expert expert;
+        es_err err = {0};
+        fine(machine_open(&m, &es_probe_fake, options[noise], &(calib_ask){.most = 16 * MIB}, &err), &err);
+        machine_only(&m, "gpu.expert");
+        fine(machine_measure(&m, 60 * ES_SECOND, &samples, &err), &err);
+        fine(calib_expert_fit(&expert, series_of(&samples, "gpu.expert"), &m.arena, &err), &err);
+        assert_int_equal(expert.points, 16);
+        assert_true(expert.most_bytes == 12.0 * MIB && expert.least_bytes == 0.75 * MIB);
+        for (size_t i = 0; i < expert.points; i++)
+            for (double bytes = (noise ? 0.75 : 0.25) * MIB; bytes <= (noise ? 18.0 : 64.0) * MIB; bytes *= 1.5)
+                near(calib_expert_ns(&expert.point[i], bytes), expert_right(bytes, expert.point[i].tokens), noise ? 0.05 : 1e-4, "an expert");
+        assert_true(expert.error_holdout < (noise ? 0.03 : 1e-4) && expert.error_p95 < (noise ? 0.03 : 1e-4));
+        calib_samples_free(&samples);
+        machine_close(&m);
+    }
+}
+
+/* What was measured before there were several sizes: all of it grows with the bytes, for nothing else is known. */
+static void of_one_size_nothing_is_fixed(void **state)
+{
+    (void)state;
+    calib_sample sample[] = {{.bytes = 4000, .count = 1, .ns = 3000}, {.bytes = 4000, .count = 1, .ns = 5000}, {.bytes = 4000, .count = 2, .ns = 6000}};
+    calib_series series = {.at = sample, .count = 3};
+    calib_expert expert;
+    es_arena arena = {0};
+    es_err err = {0};
+    fine(calib_expert_fit(&expert, &series, &arena, &err), &err);
+    assert_int_equal(expert.points, 2);
+    assert_true(expert.point[0].fixed_ns == 0.0 && isnan(expert.error_holdout));
+    near(calib_expert_ns(&expert.point[0], 1000), 1000, 1e-9, "a quarter of it");
+    near(calib_expert_ns(&expert.point[1], 1000), 1500, 1e-9, "a quarter of it");
+    es_arena_free(&arena);
+}
+
 /* ---- sureness and noise ---- */
 
 static void the_intervals_hold_the_truth_and_the_noise_its_quantiles(void **state)
@@ -242,6 +292,8 @@ int main(void)
         cmocka_unit_test(nothing_is_negative),
         cmocka_unit_test(the_batches_of_a_seed_are_slower_than_single_copies),
         cmocka_unit_test(a_batch_tells_its_gap_from_its_bytes),
+        cmocka_unit_test(an_expert_is_known_at_sizes_that_were_not_measured),
+        cmocka_unit_test(of_one_size_nothing_is_fixed),
         cmocka_unit_test(the_intervals_hold_the_truth_and_the_noise_its_quantiles),
         cmocka_unit_test(without_noise_there_are_no_stalls),
     };

@@ -322,6 +322,58 @@ static void paging_maps_whole_pages_and_reads_those_that_are_not_there(void **st
     bench_free(&b);
 }
 
+/* ---- compute ---- */
+
+static es_op expert_of(int64_t bytes, uint32_t tokens)
+{
+    return (es_op){.kind = ES_OP_EXPERT, .bytes = bytes, .tokens = tokens, .count = 1};
+}
+
+static void measured_experts_are_exact_at_their_points_and_lines_between(void **state)
+{
+    (void)state;
+    bench b = bench_new(&es_timing_compute, "{\"dense\": \"7us\", \"points\": [{\"tokens\": 2, \"fixed\": \"1us\", \"rate\": \"1GB/s\"}, "
+        "{\"tokens\": 4, \"fixed\": \"3us\", \"rate\": \"1GB/s\"}, {\"tokens\": 8, \"rate\": \"500MB/s\"}]}", 1);
+    expect_cost(&b, expert_of(1000, 2), 0, 2000);
+    expect_cost(&b, expert_of(1000, 1), 0, 2000);           /* fewer than were measured are not faster */
+    expect_cost(&b, expert_of(1000, 4), 0, 4000);
+    expect_cost(&b, expert_of(1000, 3), 0, 3000);
+    expect_cost(&b, expert_of(10000, 8), 0, 20000);
+    expect_cost(&b, expert_of(10000, 6), 0, 16500);         /* between 13 us and 20 us */
+    expect_cost(&b, expert_of(10000, 16), 0, 34000);        /* 1.75 us for each token more */
+    expect_cost(&b, expert_of(1000, 16), 0, 2000);          /* the last two fall: it stays where it is */
+    expect_cost(&b, (es_op){.kind = ES_OP_EXPERT, .bytes = 1000, .tokens = 4, .count = 1, .backward = true}, 0, 8000);
+    expect_cost(&b, (es_op){.kind = ES_OP_DENSE, .tokens = 1}, 0, 7000);
+    bench_free(&b);
+    b = bench_new(&es_timing_compute, "{\"points\": [{\"tokens\": 2, \"fixed\": \"1us\", \"rate\": \"1GB/s\"}]}", 1);
+    expect_cost(&b, expert_of(1000, 64), 0, 2000);
+    bench_free(&b);
+    b = bench_new(&es_timing_compute, "{\"expert\": \"1us\", \"token\": \"1us\", \"rate\": \"1GB/s\", \"points\": null}", 1);
+    expect_cost(&b, expert_of(1000, 1), 0, 2000);
+    expect_cost(&b, expert_of(9000, 1), 0, 9000);
+    bench_free(&b);
+}
+
+static void points_that_measure_nothing_are_refused(void **state)
+{
+    (void)state;
+    static const struct { const char *options, *says; } cases[] = {
+        {"{\"points\": []}", "points: needs a list of at least one point, found an empty one"},
+        {"{\"points\": \"x\"}", "points: needs a list of at least one point, found a text"},
+        {"{\"points\": [{\"rate\": \"1GB/s\"}]}", "points.0: tokens"},
+        {"{\"points\": [{\"tokens\": 1}]}", "points.0: rate"},
+        {"{\"points\": [{\"tokens\": 4, \"rate\": \"1GB/s\"}, {\"tokens\": 2, \"rate\": \"1GB/s\"}]}", "points.1: tokens: 2 comes after 4; points ascend"},
+        {"{\"token\": \"1us\", \"points\": [{\"tokens\": 4, \"rate\": \"1GB/s\"}]}", "points: found beside expert, token or rate, needs to be alone; null takes away what a profile says"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        bench b;
+        es_err err = {0};
+        assert_int_equal(bench_try(&b, &es_timing_compute, cases[i].options, 1, &err), ES_EINPUT);
+        says(&err, cases[i].says);
+        bench_free(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -338,6 +390,8 @@ int main(void)
         cmocka_unit_test(jitter_of_no_variation_is_the_affine_cost),
         cmocka_unit_test(an_allocation_takes_a_time_of_its_range),
         cmocka_unit_test(counting_takes_its_share_of_an_allocation_from_the_pool),
+        cmocka_unit_test(measured_experts_are_exact_at_their_points_and_lines_between),
+        cmocka_unit_test(points_that_measure_nothing_are_refused),
         cmocka_unit_test(paging_maps_whole_pages_and_reads_those_that_are_not_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
