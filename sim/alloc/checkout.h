@@ -67,6 +67,18 @@ static inline void checkout_reset(checkout *c)
     c->acquired = c->released = c->exhausted = c->fallback = 0;
 }
 
+/* Adds up what is reported. */
+static inline void checkout_add(checkout *sum, const checkout *c)
+{
+    sum->heaps += c->heaps;
+    sum->count += c->count;
+    sum->acquired += c->acquired;
+    sum->released += c->released;
+    sum->exhausted += c->exhausted;
+    sum->fallback += c->fallback;
+    sum->shared += c->shared;
+}
+
 static inline void checkout_report(const checkout *c, es_json *out)
 {
     es_json_add_int(out, "acquired", (int64_t)c->acquired);

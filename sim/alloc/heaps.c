@@ -174,10 +174,12 @@ static es_code heaps_experts(const heaps *h, const es_place_ask *kind, uint32_t 
     return ES_OK;
 }
 
-static es_code heaps_open(void *self, int64_t capacity, uint32_t objects, const es_place_ask *kind, uint32_t kinds, es_arena *arena, es_err *err)
+static es_code heaps_open(void *self, int64_t capacity, es_oid first, uint32_t objects, const es_place_ask *kind, uint32_t kinds, es_arena *arena, es_err *err)
 {
     heaps *h = self;
-    (void)objects;
+    (void)first;
+    if (kinds > 0 && h->buffers > objects)
+        h->buffers = objects;               /* an expert is one piece */
     es_code code = heaps_check(h, capacity, err);
     if (code == ES_OK)
         code = heaps_experts(h, kind, kinds, err);
@@ -401,24 +403,45 @@ static uint32_t heaps_pools(const void *self, const es_pool_view **pool)
     return h->count;
 }
 
-static void heaps_report(const void *self, es_json *out)
+/* Of heap i in all states. */
+static void heaps_report_heap(const void *const *self, uint32_t states, uint32_t i, es_json *asked, es_json *placed)
 {
-    const heaps *h = self;
-    es_json_add_text(out, "mode", heaps_modes[h->mode]);
-    es_json_add_text(out, "choose", h->mode == HEAPS_SUBALLOCATE ? heaps_chooses[h->choose] : NULL);
-    es_json_add_int(out, "heap_bytes", h->mode == HEAPS_NONE ? 0 : h->size);
-    es_json_add_int(out, "heaps_made", (int64_t)h->grown);
-    es_json_add_int(out, "compactions", (int64_t)h->compacted);
-    es_json_add_int(out, "warm_skipped", (int64_t)h->skipped);
-    es_json_add_int(out, "beside_bytes", h->outside);
-    es_json_add_int(out, "table_full", (int64_t)h->tabled);
-    es_json *asked = es_json_add_array(out, "heap_asked"), *placed = es_json_add_array(out, "heap_placed");
-    for (uint32_t i = 0; i < h->count; i++) {
-        cJSON_AddItemToArray(asked, cJSON_CreateNumber((double)h->heap[i].asked));
-        cJSON_AddItemToArray(placed, cJSON_CreateNumber((double)h->heap[i].placed));
+    uint64_t asks = 0, places = 0;
+    for (uint32_t k = 0; k < states; k++) {
+        const heaps *h = self[k];
+        asks += h->heap[i].asked;
+        places += h->heap[i].placed;
     }
-    if (h->mode == HEAPS_CHECKOUT)
-        checkout_report(&h->checkout, es_json_add_object(out, "checkout"));
+    cJSON_AddItemToArray(asked, cJSON_CreateNumber((double)asks));
+    cJSON_AddItemToArray(placed, cJSON_CreateNumber((double)places));
+}
+
+static void heaps_report(const void *const *self, uint32_t states, es_json *out)
+{
+    const heaps *one = self[0];
+    heaps all = {0};
+    for (uint32_t k = 0; k < states; k++) {
+        const heaps *h = self[k];
+        all.grown += h->grown;
+        all.compacted += h->compacted;
+        all.skipped += h->skipped;
+        all.outside += h->outside;
+        all.tabled += h->tabled;
+        checkout_add(&all.checkout, &h->checkout);
+    }
+    es_json_add_text(out, "mode", heaps_modes[one->mode]);
+    es_json_add_text(out, "choose", one->mode == HEAPS_SUBALLOCATE ? heaps_chooses[one->choose] : NULL);
+    es_json_add_int(out, "heap_bytes", one->mode == HEAPS_NONE ? 0 : one->size);
+    es_json_add_int(out, "heaps_made", (int64_t)all.grown);
+    es_json_add_int(out, "compactions", (int64_t)all.compacted);
+    es_json_add_int(out, "warm_skipped", (int64_t)all.skipped);
+    es_json_add_int(out, "beside_bytes", all.outside);
+    es_json_add_int(out, "table_full", (int64_t)all.tabled);
+    es_json *asked = es_json_add_array(out, "heap_asked"), *placed = es_json_add_array(out, "heap_placed");
+    for (uint32_t i = 0; i < one->count; i++)
+        heaps_report_heap(self, states, i, asked, placed);
+    if (one->mode == HEAPS_CHECKOUT)
+        checkout_report(&all.checkout, es_json_add_object(out, "checkout"));
 }
 
 const es_allocator es_allocator_heaps = {

@@ -155,7 +155,7 @@ static es_code pools_kinds(const pools *s, const es_place_ask *kind, uint32_t ki
     return ES_OK;
 }
 
-static es_code pools_open(void *self, int64_t capacity, uint32_t objects, const es_place_ask *kind, uint32_t kinds, es_arena *arena, es_err *err)
+static es_code pools_open(void *self, int64_t capacity, es_oid first, uint32_t objects, const es_place_ask *kind, uint32_t kinds, es_arena *arena, es_err *err)
 {
     pools *s = self;
     s->capacity = capacity;
@@ -175,6 +175,7 @@ static es_code pools_open(void *self, int64_t capacity, uint32_t objects, const 
     }
     if (code)
         return code;
+    s->first = first;
     s->objects = objects;
     s->copy = ES_NEW_ARRAY(arena, (size_t)s->count * objects, pools_copy);
     s->row = ES_NEW_ARRAY(arena, objects, pools_row);
@@ -283,7 +284,8 @@ static void pools_notify(void *self, const es_fact *fact)
 {
     pools *s = self;
     const es_event *event = fact->event;
-    for (uint32_t i = 0; i < event->count; i++) {
+    const bool own = event->base >= s->first && event->base < s->first + s->objects;
+    for (uint32_t i = 0; own && i < event->count; i++) {
         const es_oid object = event->base + event->list[i];
         const uint32_t native = pools_native(s, s->run->bits[object >> 6]);
         for (uint32_t p = 0; p < s->count; p++) {
@@ -323,7 +325,7 @@ static es_oid pools_names(const void *self, uint32_t pool, const uint64_t *open,
     const pools *s = self;
     const pools_copy *best = NULL;
     es_oid named = ES_NO_OBJECT;
-    for (es_oid o = 0; o < s->objects; o++) {
+    for (es_oid o = s->first; o < s->first + s->objects; o++) {
         const pools_copy *copy = pools_copy_of(s, pool, o);
         if (!copy->held || !es_mask_has(open, o))
             continue;
@@ -345,36 +347,61 @@ static bool pools_overcommits(const void *self)
 
 /* ---- the report ---- */
 
-static void pools_report(const void *self, es_json *out)
+/* What the states have of a pool. */
+static void pools_report_pool(const void *const *self, uint32_t states, uint32_t p, es_json *row)
 {
-    const pools *s = self;
-    int64_t tail = 0, waste = 0, sum = 0;
-    es_json *rows = cJSON_GetObjectItemCaseSensitive(out, "pools");
-    for (uint32_t p = 0; p < s->count; p++) {
-        const pools_pool *pool = &s->pool[p];
-        es_json *row = cJSON_GetObjectItemCaseSensitive(rows, s->view[p].name);
-        es_json_add_int(row, "bits", pool->bits);
-        es_json_add_int(row, "share_bytes", pool->bytes);
-        es_json_add_int(row, "tail_bytes", pool->tail);
-        es_json_add_int(row, "short_bytes", pool->short_bytes);
-        es_json_add_int(row, "experts", (int64_t)pool->held);
-        es_json_add_int(row, "peak_experts", (int64_t)pool->peak);
-        es_json_add_real(row, "utilisation", pools_utilisation(pool));
-        es_json_add_int(row, "allocations", (int64_t)pool->placed);
-        es_json_add_int(row, "spilled_in", (int64_t)pool->spilled_in);
-        es_json_add_int(row, "released", (int64_t)pool->released);
-        es_json_add_int(row, "slot_waste_bytes", pool->waste);
-        tail += pool->tail;
-        waste += pool->waste;
-        sum += pool->bytes;
+    pools_pool all = {0};
+    for (uint32_t i = 0; i < states; i++) {
+        const pools_pool *pool = &((const pools *)self[i])->pool[p];
+        all.bytes += pool->bytes;
+        all.tail += pool->tail;
+        all.short_bytes += pool->short_bytes;
+        all.held += pool->held;
+        all.peak += pool->peak;
+        all.slots += pool->slots;
+        all.placed += pool->placed;
+        all.spilled_in += pool->spilled_in;
+        all.released += pool->released;
+        all.waste += pool->waste;
     }
-    es_json_add_int(out, "configured_bytes", s->capacity);
+    es_json_add_int(row, "bits", ((const pools *)self[0])->pool[p].bits);
+    es_json_add_int(row, "share_bytes", all.bytes);
+    es_json_add_int(row, "tail_bytes", all.tail);
+    es_json_add_int(row, "short_bytes", all.short_bytes);
+    es_json_add_int(row, "experts", (int64_t)all.held);
+    es_json_add_int(row, "peak_experts", (int64_t)all.peak);
+    es_json_add_real(row, "utilisation", pools_utilisation(&all));
+    es_json_add_int(row, "allocations", (int64_t)all.placed);
+    es_json_add_int(row, "spilled_in", (int64_t)all.spilled_in);
+    es_json_add_int(row, "released", (int64_t)all.released);
+    es_json_add_int(row, "slot_waste_bytes", all.waste);
+}
+
+static void pools_report(const void *const *self, uint32_t states, es_json *out)
+{
+    int64_t configured = 0, tail = 0, waste = 0, sum = 0, shifted = 0, lost = 0;
+    const pools *one = self[0];
+    es_json *rows = cJSON_GetObjectItemCaseSensitive(out, "pools");
+    for (uint32_t p = 0; p < one->count; p++)
+        pools_report_pool(self, states, p, cJSON_GetObjectItemCaseSensitive(rows, one->view[p].name));
+    for (uint32_t i = 0; i < states; i++) {
+        const pools *s = self[i];
+        configured += s->capacity;
+        shifted += s->shifted;
+        lost += s->lost;
+        for (uint32_t p = 0; p < s->count; p++) {
+            tail += s->pool[p].tail;
+            waste += s->pool[p].waste;
+            sum += s->pool[p].bytes;
+        }
+    }
+    es_json_add_int(out, "configured_bytes", configured);
     es_json_add_int(out, "pool_bytes", sum);
     es_json_add_int(out, "tail_bytes", tail);
     es_json_add_real(out, "tail_share", sum > 0 ? (double)tail / (double)sum : 0.0);
     es_json_add_int(out, "slot_waste_bytes", waste);
-    es_json_add_int(out, "shifted_bytes", s->shifted);
-    es_json_add_int(out, "lost_bytes", s->lost);
+    es_json_add_int(out, "shifted_bytes", shifted);
+    es_json_add_int(out, "lost_bytes", lost);
 }
 
 const es_allocator es_allocator_pools = {

@@ -54,6 +54,7 @@ typedef struct pools {
     uint32_t count;
     int64_t capacity;
     pools_copy *copy;           /* [pools][objects] */
+    es_oid first;               /* whose ids begin here */
     uint32_t objects;
     uint64_t order;
     es_time now;                /* without a clock an event takes a millisecond */
@@ -69,7 +70,7 @@ enum { POOLS_BY_MODE, POOLS_OFF, POOLS_WHEN_FULL, POOLS_LOCKED };
 
 static inline pools_copy *pools_copy_of(const pools *s, uint32_t p, es_oid object)
 {
-    return s->copy + (size_t)p * s->objects + object;
+    return s->copy + (size_t)p * s->objects + (object - s->first);
 }
 
 static inline double pools_utilisation(const pools_pool *pool)

@@ -65,7 +65,7 @@ static uint32_t pools_rows(pools *s, uint32_t p, const es_compaction *c, uint32_
 {
     uint32_t count = 0;
     *kept = 0;
-    for (es_oid o = 0; o < s->objects; o++) {
+    for (es_oid o = s->first; o < s->first + s->objects; o++) {
         const pools_copy *copy = pools_copy_of(s, p, o);
         const bool stays = copy->held && c->block[o].pool == p && es_mask_has(c->fixed, o);
         if (copy->held)
@@ -122,7 +122,7 @@ static void pools_shrink(pools *s, uint32_t p, uint32_t slots, es_compaction *c)
         if (pool->free[i] < slots)
             pool->free[left++] = pool->free[i];
     pool->free_count = left;
-    for (es_oid o = 0; o < s->objects; o++)
+    for (es_oid o = s->first; o < s->first + s->objects; o++)
         if (pools_copy_of(s, p, o)->held && pools_copy_of(s, p, o)->slot >= slots)
             pools_move(s, p, o, pool->free[--pool->free_count], c);
     pool->slots = slots;

@@ -104,8 +104,8 @@ static es_code assemble_parts(es_run *run, const uint64_t *popularity, es_err *e
     run->pending_to = ES_NEW_ARRAY(&run->arena, (size_t)run->levels * run->view.objects, uint8_t);
     ES_NEED(run->listener && run->observer && run->observer_state && run->guesses && run->places && run->pending && run->pending_to, "parts");
     for (uint32_t t = 0; t < run->tiers; t++)
-        if (run->tier[t].ground)
-            assemble_listen(run, plan->tiers[t].allocator.part, run->tier[t].ground->state);
+        for (uint32_t b = 0; run->tier[t].ground && b < run->tier[t].ground->buckets; b++)
+            assemble_listen(run, plan->tiers[t].allocator.part, run->tier[t].ground->state[b]);
     run->policy = (const es_policy *)(const void *)plan->policy.part;
     if ((code = es_assemble_part(run, &plan->policy, popularity, &run->policy_state, err)) != ES_OK)
         return code;

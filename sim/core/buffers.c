@@ -27,7 +27,7 @@ static es_code buffers_allocator(buffers *b, const es_plan_tier *tier, es_err *e
     if (!b->allocator->open || !b->allocator->reserve || !b->allocator->release || !b->allocator->pools)
         return es_err_set(err, ES_EINPUT, "tiers.%s.allocator: %s only counts; a trace of buffers needs one that places them, such as heaps", tier->name, row->part->name);
     es_code code = buffers_part(b, row, row->path, &b->allocator_state, err);
-    if (code == ES_OK && (code = b->allocator->open(b->allocator_state, INT64_MAX, b->slots, NULL, 0, &b->arena, err)) != ES_OK)
+    if (code == ES_OK && (code = b->allocator->open(b->allocator_state, INT64_MAX, 0, b->slots, NULL, 0, &b->arena, err)) != ES_OK)
         es_err_at(err, "%s", row->path);
     return code;
 }

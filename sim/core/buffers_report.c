@@ -165,5 +165,5 @@ void buffers_report(buffers *b, es_json *out)
     es_json *said = es_json_add_object(own, "allocator");
     es_json_add_text(said, "name", b->allocator->part.name);
     if (b->allocator->report)
-        b->allocator->report(b->allocator_state, said);
+        b->allocator->report((const void *const[]){b->allocator_state}, 1, said);
 }

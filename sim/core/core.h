@@ -117,6 +117,7 @@ void es_store_recall_at(es_run *run, uint32_t tier, es_oid object);     /* of th
 void es_store_put_back(es_run *run, uint32_t tier, uint32_t to, es_oid object);
 void es_store_arrive(es_run *run, uint32_t from, uint32_t to, es_oid object);   /* by demotion, in an instant, when there is room */
 /* The event wants these objects of a word: what a guess brought is used now, as a hit or late. */
+void es_store_widen(es_run *run, es_tier *tier, es_oid object, int64_t units);   /* what lay outside of the capacity takes so much of it from now on */
 void es_store_used_guess(es_run *run, uint32_t word, uint64_t wanted, uint64_t hits);
 void es_store_waste(es_run *run, uint32_t tier, const es_oid *victims, size_t count);    /* guesses that leave without having been used */
 es_code es_store_initial(es_run *run, es_err *err);
@@ -142,13 +143,15 @@ bool es_room_exceeds(es_run *run, const es_event *event, const uint64_t *kept);
 int64_t es_room_free(es_run *run, const es_need *need, const uint64_t *fenced);
 
 /* ---- place: tiers whose allocator places ---- */
-es_code es_place_open(es_run *run, es_tier *tier, const es_allocator *allocator, void *state, int64_t *capacity, es_err *err);
+es_code es_place_open(es_run *run, es_tier *tier, const es_plan_tier *row, void *state, es_err *err);  /* capacity of each bucket: tier->full */
 bool es_place_free(es_run *run, uint32_t tier, es_oid object);      /* is there a place without anybody leaving? Then it is kept for it */
 es_room es_place_make(es_run *run, uint32_t tier, es_oid object, es_why why);
 int64_t es_place_take(es_run *run, es_tier *tier, es_oid object);   /* a copy begins: what it takes of the capacity */
 int64_t es_place_give(es_run *run, es_tier *tier, es_oid object);   /* it has left */
 bool es_place_exceeds(es_run *run, const es_event *event, const uint64_t *kept);
-void es_place_trim(es_run *run);                                    /* what lies above the room there is leaves */
+void es_place_trim(es_run *run);                                    /* what lies above the room there is leaves, or who is worth less */
+void es_place_bypass(es_run *run, const es_event *event, uint32_t misses);  /* which of run->missing find a place: the rest is not kept */
+bool es_place_beside(es_run *run, uint32_t tier, es_oid object);    /* a pin: true when it brings its own room */
 void es_place_reset(es_run *run, es_tier *tier);     /* the caches were emptied */
 void es_place_hide(es_run *run);                     /* what the event at hand does not find although it is there */
 bool es_place_hides(const es_run *run, es_oid object);  /* while run->hides: will the next lookup not find it where it lies? */

@@ -53,6 +53,29 @@ static void fetch_dispatch(es_run *run, uint32_t n)
     }
 }
 
+static bool fetch_pinned(const es_run *run, es_oid object)
+{
+    return run->settled && es_mask_has(run->settled, object);
+}
+
+/* What fits beside the event's hits and the pins, whose room is kept whether the event wants them or not. */
+static void fetch_bypass(es_run *run, uint32_t n)
+{
+    const es_event *e = &run->composer.event;
+    const es_tier *tier = &run->tier[run->serving];
+    const uint32_t b = run->view.per_layer ? e->layer : 0;
+    int64_t fits = tier->room[b] - tier->settled[b];
+    for (uint32_t i = 0; i < e->count; i++)
+        if (!fetch_pinned(run, es_object(e, e->list[i])))
+            fits -= tier->unit[e->word + e->list[i] / 64];
+    for (uint32_t i = 0; i < n; i++)
+        if (!fetch_pinned(run, es_object(e, run->missing[i])))
+            fits += tier->unit[e->word + run->missing[i] / 64];
+    for (uint32_t i = 0; i < n; i++)
+        if (run->keep[i] && !fetch_pinned(run, es_object(e, run->missing[i])) && (fits -= tier->unit[e->word + run->missing[i] / 64]) < 0)
+            run->keep[i] = false;
+}
+
 void es_fetch_decide(es_run *run, uint32_t misses)
 {
     es_event *e = &run->composer.event;
@@ -71,15 +94,11 @@ void es_fetch_decide(es_run *run, uint32_t misses)
         es_admit_ask ask = {.event = e, .missing = run->missing, .count = n, .tier = run->serving, .free_units = tier->room[b] - tier->used[b]};
         run->policy->admit(run->policy_state, &ask, run->keep);
     }
-    if (bypass) {
-        int64_t fits = tier->room[b] - es_event_sum(e, e->mask, tier->unit);
-        for (uint32_t i = 0; i < n; i++)
-            fits += tier->unit[e->word + run->missing[i] / 64];
-        for (uint32_t i = 0; i < n; i++)
-            if (run->keep[i] && (fits -= tier->unit[e->word + run->missing[i] / 64]) < 0)
-                run->keep[i] = false;
-        run->tally.overflow_events++;
-    }
+    if (bypass && tier->ground)
+        es_place_bypass(run, e, n);
+    else if (bypass)
+        fetch_bypass(run, n);
+    run->tally.overflow_events += bypass;
     memcpy(run->kept, e->mask, e->words * sizeof *run->kept);
     for (uint32_t i = 0; i < n; i++) {
         if (run->verdicts[i] != ES_FETCH)

@@ -65,7 +65,7 @@ static int64_t run_room(const es_run *run, const es_tier *tier)
 {
     int64_t room = 0;
     for (uint32_t b = 0; b < (run->view.per_layer ? run->view.layers : 1); b++)
-        room += es_resize_room(run, tier, b, run->plan->tiers[tier - run->tier].share) - (run->view.pins_beside ? tier->settled[b] : 0);
+        room += es_resize_room(run, tier, b, run->plan->tiers[tier - run->tier].share) - (run->view.pins_beside && !tier->ground ? tier->settled[b] : 0);
     return room;
 }
 

@@ -7,7 +7,7 @@
 void es_start_beside(es_run *run)
 {
     es_tier *tier = &run->tier[run->serving];
-    if (!run->view.pins_beside)
+    if (!run->view.pins_beside || tier->ground)         /* what is laid out has no more room for it: they lie outside */
         return;
     for (uint32_t b = 0; b < (run->view.per_layer ? run->view.layers : 1); b++) {
         tier->room[b] += tier->settled[b];      /* as es_resize_room has it */

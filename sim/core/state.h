@@ -15,7 +15,8 @@
  *   levels.c    several serving tiers          rank.c     a lower tier's own policy
  *   dirty.c     what was changed is written    make.c     experts that home does not hold yet
  *   flush.c     behind the last step           resize.c   tiers whose room changes
- *   train.c     the way back, and updates      place.c    where copies lie in a tier whose allocator places
+ *   train.c     the way back, and updates      place.c    where copies lie in a tier whose allocator places, with
+ *                                              place_hidden.c, place_over.c and place_report.c
  *   ahead.c     guesses into a lower tier
  *   quick.c     the plainest run in fewer instructions, quick_timed.c with a clock */
 #ifndef ES_CORE_STATE_H
@@ -129,12 +130,16 @@ typedef struct es_link {
 
 typedef struct es_ground {      /* of a tier whose allocator places (place.c) */
     const es_allocator *allocator;
-    void *state;
+    void **state;               /* [buckets] of the allocator */
+    uint32_t buckets, pools;    /* pools: of a bucket */
+    const es_pool_view **pool;  /* [buckets][pools] */
     es_block *block;            /* [objects] of what is held, or about to be */
     es_block freed;             /* given back last */
     uint64_t *ready;            /* [words] room was made: the block waits for the copy to begin, which it does at once */
-    uint64_t *member;           /* [pools][words] what lies there */
+    uint64_t *member;           /* [pools][words] what lies there; a word has its bucket's pool */
     uint64_t *beyond;           /* [words] above the room there is, until the event ends */
+    uint64_t *beside;           /* [words] pins that bring their own room, outside of all pools; NULL: they take room like others */
+    int64_t beside_bytes;       /* of these, held now */
     uint64_t *fence, *guard;    /* [words] scratch */
     uint32_t *choice;           /* [pools] scratch */
     int64_t *count;             /* [pools] scratch: slots */
@@ -142,8 +147,7 @@ typedef struct es_ground {      /* of a tier whose allocator places (place.c) */
     int64_t outside_peak;
     uint64_t placed, spills, fallbacks, overshoots;
     uint64_t *hidden;           /* [pools][words] has a copy there that lookups do not find; NULL: they find all */
-    uint32_t *hides;            /* [pools] how many */
-    bool *missed;               /* [pools] has there ever been one? Then a use of it may be unknown to the policy */
+    bool *missed;               /* [buckets * pools] has there ever been one? Then a use of it may be unknown to the policy */
     uint64_t hidden_hits;       /* lookups that did not find what was there */
     es_drop *dropped;           /* [pools * objects] scratch; NULL: the allocator never rearranges itself */
     uint64_t compactions, drops, moves;

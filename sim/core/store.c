@@ -32,6 +32,13 @@ static void store_give(es_run *run, es_tier *tier, es_oid object)
     tier->held -= units;
 }
 
+void es_store_widen(es_run *run, es_tier *tier, es_oid object, int64_t units)
+{
+    *store_used(run, tier, object) += units;
+    tier->held += units;
+    tier->peak = tier->held > tier->peak ? tier->held : tier->peak;
+}
+
 void es_store_take(es_run *run, uint32_t t, es_oid object)
 {
     es_tier *tier = &run->tier[t];
@@ -409,7 +416,7 @@ es_code es_store_initial(es_run *run, es_err *err)
         es_oid object = tier->victims[i];
         if (object >= run->view.objects || !es_mask_has(run->view.exists, object) || es_mask_has(tier->view->resident, object))
             return es_err_set(err, ES_EINTERNAL, "policy %s: initial names object %u twice or out of range", run->policy->part.name, object);
-        if (tier->ground && !es_place_free(run, run->serving, object))
+        if (tier->ground && !es_place_beside(run, run->serving, object) && !es_place_free(run, run->serving, object))
             continue;           /* its pool is full: it comes when it is wanted */
         tier->victims[n++] = object;
         store_place(run, run->serving, object);

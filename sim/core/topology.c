@@ -194,8 +194,6 @@ static es_code topology_room(es_run *run, es_tier *tier, const es_plan_tier *row
     if (places && row->share < 1)
         return es_err_set(err, ES_EINPUT, "tiers.%s.share: found %g, but allocator %s has laid out all of the capacity; give it less", row->name, row->share,
             allocator->part.name);
-    if (places)
-        return es_place_open(run, tier, allocator, state, &total, err);
     if (view->per_layer) {
         es_code code = topology_quota(run, row, total, tier->full, err);
         if (code != ES_OK)
@@ -203,6 +201,8 @@ static es_code topology_room(es_run *run, es_tier *tier, const es_plan_tier *row
     } else {
         tier->full[0] = total;
     }
+    if (places)
+        return es_place_open(run, tier, row, state, err);
     for (uint32_t w = 0; w < view->words; w++) {
         int64_t room = tier->full[view->per_layer ? view->layer_of[w] : 0];
         if (total == 0 && !tier->serving)

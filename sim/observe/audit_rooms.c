@@ -24,12 +24,13 @@ static void audit_sort(es_oid *placed, uint32_t count, const es_block *block)
     placed[low] = object;
 }
 
-/* What lies in the pools of a tier, in order; how much. */
-static uint32_t audit_placed(audit *s, const es_tier_view *tier)
+/* What lies in the pools of a bucket, in order; how much. */
+static uint32_t audit_placed(audit *s, uint32_t t, uint32_t bucket)
 {
+    const es_tier_view *tier = &s->view->tier[t];
     uint32_t count = 0;
     for (uint32_t w = 0; w < s->view->words; w++)
-        for (uint64_t left = tier->resident[w] | tier->inbound[w] | tier->outbound[w]; left; left &= left - 1) {
+        for (uint64_t left = es_bucket_of(s->view, t, w * 64) != bucket ? 0 : tier->resident[w] | tier->inbound[w] | tier->outbound[w]; left; left &= left - 1) {
             const es_oid object = w * 64 + (es_oid)__builtin_ctzll(left);
             if (tier->block[object].pool == ES_NONE_POOL)
                 continue;
@@ -43,7 +44,7 @@ static void audit_block(audit *s, uint32_t t, es_oid object, es_oid before)
 {
     const es_tier_view *tier = &s->view->tier[t];
     const es_block *b = &tier->block[object], *last = before == ES_NO_OBJECT ? NULL : &tier->block[before];
-    const es_pool_view *pool = &tier->pool[b->pool];
+    const es_pool_view *pool = &tier->pool[es_bucket_of(s->view, t, object) - tier->first_bucket][b->pool];
     s->checks++;
     if (b->at < 0 || b->bytes < tier->unit[object >> 6] || b->at + b->bytes > pool->capacity)
         audit_fault(s, "layer %u expert %u in tier %s lies at %" PRId64 " with %" PRId64 " bytes, expected inside the %" PRId64 " of pool %s",
@@ -56,23 +57,27 @@ static void audit_block(audit *s, uint32_t t, es_oid object, es_oid before)
         audit_copy_fault(s, t, object, "lies where another copy does", "a block of its own");
 }
 
+static void audit_pools(audit *s, uint32_t t, uint32_t b)
+{
+    const es_tier_view *tier = &s->view->tier[t];
+    const uint32_t count = audit_placed(s, t, tier->first_bucket + b);
+    for (uint32_t p = 0, i = 0; p < tier->pools; p++) {
+        const es_pool_view *pool = &tier->pool[b][p];
+        int64_t used = 0;
+        for (; i < count && tier->block[s->placed[i]].pool == p; i++) {
+            audit_block(s, t, s->placed[i], i > 0 ? s->placed[i - 1] : ES_NO_OBJECT);
+            used += tier->block[s->placed[i]].bytes;
+        }
+        if (used != pool->used && !s->view->as_coded)
+            audit_fault(s, "pool %s of tier %s says that %" PRId64 " bytes are used, expected %" PRId64, pool->name, tier->name, pool->used, used);
+    }
+}
+
 void audit_blocks(audit *s)
 {
-    for (uint32_t t = 0; t < s->view->tiers; t++) {
-        const es_tier_view *tier = &s->view->tier[t];
-        if (!tier->block)
-            continue;
-        const uint32_t count = audit_placed(s, tier);
-        for (uint32_t p = 0, i = 0; p < tier->pools; p++) {
-            int64_t used = 0;
-            for (; i < count && tier->block[s->placed[i]].pool == p; i++) {
-                audit_block(s, t, s->placed[i], i > 0 ? s->placed[i - 1] : ES_NO_OBJECT);
-                used += tier->block[s->placed[i]].bytes;
-            }
-            if (used != tier->pool[p].used && !s->view->as_coded)
-                audit_fault(s, "pool %s of tier %s says that %" PRId64 " bytes are used, expected %" PRId64, tier->pool[p].name, tier->name, tier->pool[p].used, used);
-        }
-    }
+    for (uint32_t t = 0; t < s->view->tiers; t++)
+        for (uint32_t b = 0; s->view->tier[t].block && b < (s->view->per_layer ? s->view->layers : 1); b++)
+            audit_pools(s, t, b);
 }
 
 /* ---- rooms ---- */
@@ -107,7 +112,8 @@ void audit_room(audit *s, const es_fact *fact)
 {
     const es_tier_view *tier = &s->view->tier[fact->to];
     if (tier->block) {          /* its allocator rearranges itself at once: what lies where is looked at block by block */
-        s->room[tier->first_bucket] = s->most[tier->first_bucket] = s->view->bucket_room[tier->first_bucket];
+        for (uint32_t b = tier->first_bucket; b < tier->first_bucket + (s->view->per_layer ? s->view->layers : 1); b++)
+            s->room[b] = s->most[b] = s->view->bucket_room[b];
         return;
     }
     if (s->pinned)

@@ -40,7 +40,7 @@ static void log_head(const logged *s)
         if (!tier->home)
             fprintf(s->out.file, ",%s.resident", tier->name);
         for (uint32_t p = 0; p < tier->pools; p++) {
-            const char *pool = tier->pool[p].name;
+            const char *pool = tier->pool[0][p].name;
             fprintf(s->out.file, ",%s.%s.experts,%s.%s.used_bytes,%s.%s.capacity_bytes", tier->name, pool, tier->name, pool, tier->name, pool);
         }
     }
@@ -60,7 +60,7 @@ static es_code log_init(void *self, const es_site *site, es_err *err)
     return ES_OK;
 }
 
-/* Experts that are resident in this pool. */
+/* Experts that are resident in this pool, of all layers. */
 static uint64_t log_experts(const es_view *view, const es_tier_view *tier, uint32_t pool)
 {
     uint64_t count = 0;
@@ -76,8 +76,10 @@ static void log_tier(const logged *s, const es_tier_view *tier)
     for (uint32_t w = 0; w < s->view->words; w++)
         resident += (uint64_t)__builtin_popcountll(tier->resident[w]);
     fprintf(s->out.file, ",%" PRIu64, resident);
-    for (uint32_t p = 0; p < tier->pools; p++)
-        fprintf(s->out.file, ",%" PRIu64 ",%" PRId64 ",%" PRId64, log_experts(s->view, tier, p), tier->pool[p].used, tier->pool[p].capacity);
+    for (uint32_t p = 0; p < tier->pools; p++) {
+        const es_pool_view pool = es_pool_of(s->view, tier, p);
+        fprintf(s->out.file, ",%" PRIu64 ",%" PRId64 ",%" PRId64, log_experts(s->view, tier, p), pool.used, pool.capacity);
+    }
 }
 
 static void log_row(logged *s, es_time at)

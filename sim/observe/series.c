@@ -93,11 +93,11 @@ static void series_tier_now(const es_view *view, const es_tier_view *tier, int64
     }
 }
 
-/* What a pool has and what is taken of it, and the experts in it. */
+/* What a pool has and what is taken of it, and the experts in it; where layers have pools of their own, in all of them. */
 static void series_pool_now(const es_view *view, const es_tier_view *tier, uint32_t p, int64_t now[SERIES_POOL])
 {
     now[0] = now[1] = 0;
-    now[2] = tier->pool[p].capacity;
+    now[2] = es_pool_of(view, tier, p).capacity;
     for (uint32_t w = 0; w < view->words; w++)
         for (uint64_t left = tier->resident[w]; left; left &= left - 1) {
             const es_block *block = &tier->block[w * 64 + (es_oid)__builtin_ctzll(left)];
@@ -146,7 +146,7 @@ static bool series_pool_columns(series *s, const es_site *site, const es_tier_vi
     bool fine = true;
     for (uint32_t p = 0; fine && p < tier->pools; p++) {
         char of[256];
-        snprintf(of, sizeof of, "%.120s/pools/%.100s", tier->name, tier->pool[p].name);
+        snprintf(of, sizeof of, "%.120s/pools/%.100s", tier->name, tier->pool[0][p].name);
         fine = series_column_add(s, site, "tiers", of, "resident", "1", "experts that are there when the bin ends", true)
             && series_column_add(s, site, "tiers", of, "resident_bytes", "B", "bytes of their blocks", true)
             && series_column_add(s, site, "tiers", of, "capacity_bytes", "B", "what the pool has when the bin ends", true);

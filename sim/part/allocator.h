@@ -52,9 +52,10 @@ typedef struct es_allocator {
     int64_t (*unit)(void *self, int64_t bytes);     /* what an object of so many bytes takes of the capacity */
     const char *counts;                             /* "slots" or "bytes": the unit of capacity and of the report */
 
-    /* Only where it places. `open` follows init: capacity in bytes, objects that may be asked for (ids are below), and what differs
-     * among them in size or precision ([kinds]; 0 when that is not known beforehand). */
-    es_code (*open)(void *self, int64_t capacity, uint32_t objects, const es_place_ask *kind, uint32_t kinds, es_arena *arena, es_err *err);
+    /* Only where it places. `open` follows init: capacity in bytes, objects that may be asked for (so many ids from `first` on), and what
+     * differs among them in size or precision ([kinds]; 0 when that is not known beforehand). Under contract.scope layer every layer has
+     * a state of its own, opened with its share of the capacity and its objects, each with as many pools; arrays by object are of all. */
+    es_code (*open)(void *self, int64_t capacity, es_oid first, uint32_t objects, const es_place_ask *kind, uint32_t kinds, es_arena *arena, es_err *err);
     es_place (*reserve)(void *self, const es_place_ask *ask, es_block *block);
     void (*release)(void *self, es_oid object, const es_block *block);
     /* What a source does that does not check: the block is given back a second time. NULL: nothing comes of it. */
@@ -74,7 +75,7 @@ typedef struct es_allocator {
     /* Whom that source would evict from a pool: of the objects in `open` ([words]) whose copies there, found or not, may leave. Where that one lies
      * into *block; ES_NO_OBJECT: there is none. Asked once lookups have not found something there. */
     es_oid (*names)(const void *self, uint32_t pool, const uint64_t *open, es_block *block);
-    void (*report)(const void *self, es_json *out); /* members of tiers.NAME.allocator */
+    void (*report)(const void *const *self, uint32_t states, es_json *out); /* members of tiers.NAME.allocator; of several states added up */
 } es_allocator;
 
 #endif

@@ -8,7 +8,7 @@
 #include "sim/part/part.h"
 
 typedef struct es_block {       /* where a copy lies in a tier whose allocator places */
-    uint32_t pool;              /* below es_tier_view.pools; ES_NONE_POOL: outside of all */
+    uint32_t pool;              /* of its bucket, below es_tier_view.pools; ES_NONE_POOL: outside of all */
     uint32_t slot;              /* of a pool of equal slots */
     int64_t at, bytes;          /* address in the pool, and what it takes there (alignment, tail of a slot) */
 } es_block;
@@ -32,7 +32,7 @@ typedef struct es_tier_view {
     uint64_t *queued;           /* [words]: a copy is asked for, nothing has moved */
     uint64_t *outbound;         /* [words]: a write-back is asked for or running, space is held until it has landed */
     const int64_t *unit;        /* [words]: what one object takes of the capacity (1 for slots, its bytes for bytes) */
-    const es_pool_view *pool;   /* [pools] of an allocator that places; NULL: it only counts */
+    const es_pool_view *const *pool; /* [buckets of the tier][pools] of an allocator that places; NULL: it only counts */
     uint32_t pools;
     const es_block *block;      /* [objects] of what is inbound, resident or outbound; NULL: the same */
     uint64_t found, guessed;    /* misses of the serving tier that were found here; guesses that were copied from here */
@@ -171,6 +171,19 @@ static inline uint64_t es_room_of(const es_view *view, uint32_t tier)
     for (uint32_t b = 0; b < (view->per_layer ? view->layers : 1); b++)
         room += view->bucket_room[view->tier[tier].first_bucket + b];
     return room;
+}
+
+/* What all buckets of the tier have of a pool together. */
+static inline es_pool_view es_pool_of(const es_view *view, const es_tier_view *tier, uint32_t index)
+{
+    es_pool_view all = tier->pool[0][index];
+    for (uint32_t b = 1; b < (view->per_layer ? view->layers : 1); b++) {
+        all.capacity += tier->pool[b][index].capacity;
+        all.used += tier->pool[b][index].used;
+        all.largest = tier->pool[b][index].largest > all.largest ? tier->pool[b][index].largest : all.largest;
+        all.warmed += tier->pool[b][index].warmed;
+    }
+    return all;
 }
 
 /* May this object leave the tier now? Resident, not pinned, not in grace. */

@@ -212,6 +212,14 @@ def pooled(check):
                             '--set', 'tiers.cache.allocator={"name":"pools","min_pool":"16MiB","mode":"as_coded"}', '--set', 'tiers.cache.capacity=1GiB'))
     pools = coded['tiers']['cache']['allocator']['pools']
     check.equal('as coded there are more experts than slots', pools['8bit']['utilisation'] > 1, True)
+    layered = json.loads(call('run', QUICKSTART, '--json', '--set', 'catalog={"bits":{"4":0.5,"8":0.5},"assign":"popularity"}', '--set', 'contract={"scope":"layer","pins_take_room":false}',
+                              '--set', 'policy={"name":"hybrid","pins":24}', '--set', 'tiers.cache.capacity=4GiB',
+                              '--set', 'tiers.cache.allocator={"name":"pools","min_pool":0,"distribution":{"4":0.4,"8":0.6}}', '--set', 'observers=["summary","audit"]'))
+    own = layered['tiers']['cache']['allocator']
+    check.equal('pools of every layer: audited', layered['audit']['faults'], 0)
+    check.equal('pools of every layer: used', sum(p['used_bytes'] for p in own['pools'].values()), layered['tiers']['cache']['held'])
+    check.equal('pools of every layer: capacity', sum(p['capacity_bytes'] for p in own['pools'].values()), layered['tiers']['cache']['capacity'])
+    check.equal('pins beside them', own['pinned_bytes'] > 0, True)
     changed = json.loads(call('run', QUICKSTART, '--json', '--set', 'catalog.bits={"4":0.75,"8":0.25}', '--set', 'bounds=false', '--set', 'tuner={"name":"importance","interval":"50ms"}',
                               '--set', 'observers=["summary","audit","precision"]'))
     precision = changed['precision']
@@ -220,7 +228,7 @@ def pooled(check):
     check.equal('hits by precision', sum(precision[bits]['hits'] for bits in ('4bit', '8bit')), changed['cache']['hits'])
     check.equal('numbers of experts stay', (precision['4bit']['objects'], precision['8bit']['objects']), (24 * 24, 24 * 8))
     check.equal('the important ones get more bits', (precision['reassigned'] > 0, precision['mean_bits'] > 5.0), (True, True))
-    return [{'tiers': part['tiers']} for part in (result, coded)] + [{'precision': precision}, {'log': logged(check)}]
+    return [{'tiers': part['tiers']} for part in (result, coded, layered)] + [{'precision': precision}, {'log': logged(check)}]
 
 
 def logged(check):

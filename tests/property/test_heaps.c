@@ -41,7 +41,7 @@ static es_code pool_open_limited(pool *p, const char *options, int64_t capacity,
     if (code == ES_OK)
         code = es_options_parse(es_allocator_heaps.part.options, p->self, json, NULL, &p->arena, err);
     if (code == ES_OK)
-        code = es_allocator_heaps.open(p->self, capacity, 0, NULL, 0, &p->arena, err);
+        code = es_allocator_heaps.open(p->self, capacity, 0, 0, NULL, 0, &p->arena, err);
     cJSON_Delete(json);
     return code;
 }
@@ -56,7 +56,7 @@ static void pool_open(pool *p, const char *options)
 static es_json *pool_report(const pool *p)
 {
     es_json *out = cJSON_CreateObject();
-    es_allocator_heaps.report(p->self, out);
+    es_allocator_heaps.report((const void *const[]){p->self}, 1, out);
     return out;
 }
 

@@ -334,10 +334,9 @@ void scene_pools(scene *s)
     static const char *const shares[] = {", \"distribution\": {\"4\": 0.5, \"8\": 0.25, \"16\": 0.25}", ", \"distribution\": {\"16\": 0.5, \"8\": 0.3, \"4\": 0.2}"};
     dice d = {es_mix(s->seed ^ 0x706f6f6c73), 0};
     scene_precisions(s);
-    s->contract.scope = ES_GLOBAL;
-    s->contract.pins_take_room = true;
-    if (s->contract.overflow == ES_KEEP_BEST || s->contract.overflow == ES_BYPASS)
-        s->contract.overflow = (int)PICK(&d, ES_WAVES, ES_TRIM, ES_PERSIST);
+    if (s->quota[0] == '[')
+        snprintf(s->quota, sizeof s->quota, "\"floor\"");       /* its numbers may be slots */
+    s->contract.pins_take_room = dice_chance(&d, 70);
     for (uint32_t t = 0; t < s->tiers; t++) {
         scene_tier *tier = &s->tier[t];
         if (t > 0 && dice_chance(&d, 50))
@@ -504,7 +503,7 @@ static es_plan_part scene_places(const scene *s, const scene_tier *row, rig *r, 
         "{\"heap_size\": \"6KB\", \"heaps\": 1, \"alignment\": \"1B\", \"choose\": \"least_used\", \"compaction\": true, \"compaction_interval\": \"1ns\","
         " \"compaction_threshold\": 0.1}", "{\"heap_size\": 0, \"heaps\": 2, \"alignment\": \"1B\", \"try_all\": true}"};
     dice d = {es_mix(s->seed ^ 0x6865617073), 0};
-    if (dice_chance(&d, 50))
+    if (!s->heapless && dice_chance(&d, 50))
         return rig_part(r, ES_KIND_ALLOCATOR, "heaps", heaps[dice_below(&d, 5)], path);
     return rig_part(r, ES_KIND_ALLOCATOR, "pools", rig_text(r, "{%s%s%s}", row->pools, s->shares, s->defrag), path);
 }

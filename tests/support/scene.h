@@ -72,6 +72,7 @@ typedef struct scene {
     uint32_t variants;          /* precisions; 0: one, of which nothing is known */
     const char *importance;     /* options of the tuner that gives them to other experts; NULL: none does */
     const char *shares, *defrag;        /* of the pools of those tiers that have pools */
+    bool heapless;              /* never heaps instead of pools */
     int64_t moves;              /* what a defragmentation costs there */
     uint32_t levels;            /* serving tiers, of `tiers` the first */
     bool shared;                /* catalog.key expert */

@@ -39,7 +39,7 @@ static void alone_open(alone *a, const char *options)
     a->self = es_arena_alloc(&a->arena, 1, es_allocator_pools.part.size);
     assert_int_equal(es_json_parse(&json, options, strlen(options), &err), ES_OK);
     assert_int_equal(es_options_parse(es_allocator_pools.part.options, a->self, json, NULL, &a->arena, &err), ES_OK);
-    if (es_allocator_pools.open(a->self, 4096ll << 20, OBJECTS, &kind, 1, &a->arena, &err) != ES_OK)
+    if (es_allocator_pools.open(a->self, 4096ll << 20, 0, OBJECTS, &kind, 1, &a->arena, &err) != ES_OK)
         fail_msg("%s", err.text);
     cJSON_Delete(json);
     es_allocator_pools.pools(a->self, &a->pool);
@@ -78,7 +78,7 @@ static double alone_reported(const alone *a, const char *path)
     es_json *report = cJSON_CreateObject(), *pools = cJSON_AddObjectToObject(report, "pools");
     for (int p = 0; p < 3; p++)
         cJSON_AddObjectToObject(pools, a->pool[p].name);
-    es_allocator_pools.report(a->self, report);
+    es_allocator_pools.report((const void *const[]){a->self}, 1, report);
     double value = es_json_at(report, path)->valuedouble;
     cJSON_Delete(report);
     return value;

@@ -36,7 +36,7 @@ static es_code alone_try(alone *a, const char *options, int64_t capacity, const 
     assert_int_equal(es_json_parse(&json, options, strlen(options), &a->err), ES_OK);
     es_code code = es_options_parse(es_allocator_pools.part.options, a->self, json, NULL, &a->arena, &a->err);
     if (code == ES_OK)
-        code = es_allocator_pools.open(a->self, capacity, OBJECTS, kind, kinds, &a->arena, &a->err);
+        code = es_allocator_pools.open(a->self, capacity, 0, OBJECTS, kind, kinds, &a->arena, &a->err);
     cJSON_Delete(json);
     es_allocator_pools.pools(a->self, &a->pool);
     return code;
@@ -66,7 +66,7 @@ static void the_seeds_shares_give_its_slots(void **state)
     es_json *report = cJSON_CreateObject();
     for (int p = 0; p < 3; p++)
         cJSON_AddObjectToObject(p ? cJSON_GetObjectItem(report, "pools") : cJSON_AddObjectToObject(report, "pools"), a.pool[p].name);
-    es_allocator_pools.report(a.self, report);
+    es_allocator_pools.report((const void *const[]){a.self}, 1, report);
     for (int p = 0; p < 3; p++) {
         assert_int_equal(a.pool[p].slot_bytes, seed_bytes[p]);
         assert_int_equal(a.pool[p].capacity, slots[p] * seed_bytes[p]);
@@ -409,20 +409,120 @@ static void victims_come_from_the_pool_that_is_full(void **state)
     rig_close(&r);
 }
 
-static void what_does_not_go_with_places_is_refused(void **state)
+/* Two layers of two slots each. Layer 0 wants 0, 1, 2 in turn and keeps two; layer 1 wants 0 alone, which nobody drives out. */
+static void each_layer_has_pools_of_its_own(void **state)
 {
     (void)state;
-    for (int c = 0; c < 4; c++) {
-        static const char *const says[] = {"contract.scope: layer", "contract.overflow: bypass", "contract.overflow: keep_best", "contract.pins_take_room: false"};
+    static uint8_t variant[8];
+    static const int64_t bytes[] = {1000, 1000, 2000, 2000};
+    for (int layer = 0; layer <= 1; layer++) {
         rig r;
-        stage(&r, 5, 2, "{\"min_pool\": \"2000B\"}", 1);
-        *rig_token(&r, 0, ES_DECODE, false) = 0;
-        r.plan.contract.scope = c == 0 ? ES_PER_LAYER : ES_GLOBAL;
-        r.plan.contract.overflow = c == 1 ? ES_BYPASS : c == 2 ? ES_KEEP_BEST : ES_WAVES;
-        r.plan.contract.pins_take_room = c != 3;
-        assert_int_equal(rig_run(&r), ES_EINPUT);
-        if (!strstr(r.err.text, says[c]) || !strstr(r.err.text, "tiers.cache.allocator: pools does not go with"))
-            fail_msg("%s", r.err.text);
+        stage(&r, 4, 2, "{\"distribution\": {\"4\": 1}, \"min_pool\": 0}", 0);
+        rig_close(&r);
+        rig_open(&r, 2, 4, 1, 0, 6);
+        rig_plain(&r, false, "4000B", NULL, NULL);
+        r.tier[0].allocator = rig_part(&r, ES_KIND_ALLOCATOR, "pools", "{\"distribution\": {\"4\": 1}, \"min_pool\": 0}", "tiers.cache.allocator");
+        r.plan.variants = 1;
+        r.plan.bits[0] = 4;
+        r.plan.variant = variant;
+        r.plan.variant_bytes = bytes;
+        r.plan.contract.scope = layer ? ES_PER_LAYER : ES_GLOBAL;
+        rig_observe(&r, "summary");
+        rig_observe(&r, "audit");
+        for (uint16_t i = 0; i < 6; i++) {
+            uint16_t *ids = rig_token(&r, 0, ES_DECODE, false);
+            ids[0] = i % 3;
+            ids[1] = 0;
+        }
+        expect_ok(&r);
+        assert_int_equal(rig_count(&r, "cache.hits"), layer ? 5 : 8);       /* alone all four find room; shares of two thrash under LRU */
+        assert_int_equal(rig_count(&r, "tiers.cache.held"), layer ? 3000 : 4000);
+        assert_int_equal(rig_count(&r, "tiers.cache.allocator.pools.4bit.slots"), 4);
+        assert_int_equal(rig_count(&r, "tiers.cache.allocator.pools.4bit.experts"), layer ? 3 : 4);
+        assert_int_equal(rig_count(&r, "tiers.cache.allocator.configured_bytes"), 4000);
+        const es_view *view = rig_view(&r);
+        assert_int_equal(view->tier[0].pool[0][0].used, layer ? 2000 : 4000);
+        assert_int_equal(es_pool_of(view, &view->tier[0], 0).used, layer ? 3000 : 4000);
+        rig_close(&r);
+    }
+}
+
+/* A share that holds no expert of some bits says whose it is. */
+static void a_share_too_small_names_its_layer(void **state)
+{
+    (void)state;
+    rig r;
+    stage(&r, 5, 2, "{\"min_pool\": 0}", 1);
+    *rig_token(&r, 0, ES_DECODE, false) = 0;
+    r.plan.contract.scope = ES_PER_LAYER;
+    r.tier[0].capacity = "3000B";
+    assert_int_equal(rig_run(&r), ES_EINPUT);
+    if (!strstr(r.err.text, "tiers.cache.allocator (the share of layer 0): the pool of 8 bits"))
+        fail_msg("%s", r.err.text);
+    rig_close(&r);
+}
+
+/* Two slots, an event of three. Bypass reads the third in place: it never had a slot. */
+static void what_bypasses_the_pools_is_read_in_place(void **state)
+{
+    (void)state;
+    rig r;
+    stage(&r, 5, 2, "{\"distribution\": {\"4\": 1}, \"min_pool\": 0}", 4);
+    r.tier[0].capacity = "2000B";
+    r.plan.contract.overflow = ES_BYPASS;
+    for (uint16_t i = 0; i < 3; i++)
+        *rig_token(&r, 0, ES_PREFILL, i > 0) = i;
+    *rig_token(&r, 0, ES_DECODE, false) = 0;
+    expect_ok(&r);
+    assert_int_equal(rig_count(&r, "cache.misses_refused"), 1);
+    assert_int_equal(rig_count(&r, "cache.overflow_events"), 1);
+    assert_int_equal(rig_count(&r, "tiers.cache.insertions"), 2);
+    assert_int_equal(rig_count(&r, "cache.decode.hits"), 1);
+    assert_int_equal(rig_count(&r, "tiers.cache.allocator.overshoots"), 0);
+    rig_close(&r);
+}
+
+/* Two slots, 0 used three times, 1 once; then 2 and 3 at once, each a use. The least used leave, here 1 and, of the newcomers, the one that came first; the
+ * other moves into the slot of 1. */
+static void the_best_of_residents_and_newcomers_stay(void **state)
+{
+    (void)state;
+    rig r;
+    stage(&r, 5, 2, "{\"distribution\": {\"4\": 1}, \"min_pool\": 0}", 6);
+    r.tier[0].capacity = "2000B";
+    r.plan.contract.overflow = ES_KEEP_BEST;
+    r.plan.policy = rig_part(&r, ES_KIND_POLICY, "lfu", NULL, "policy");
+    static const uint16_t ids[] = {0, 0, 0, 1, 2, 3};
+    for (uint16_t i = 0; i < 6; i++)
+        *rig_token(&r, 0, ES_DECODE, i == 5) = ids[i];
+    expect_ok(&r);
+    assert_int_equal(rig_count(&r, "tiers.cache.allocator.overshoots"), 2);
+    assert_int_equal(rig_count(&r, "tiers.cache.allocator.compaction_moves"), 1);
+    assert_int_equal(rig_count(&r, "tiers.cache.held"), 2000);
+    assert_int_equal(rig_view(&r)->tier[0].resident[0], 1ull << 0 | 1ull << 3);
+    assert_int_equal(rig_view(&r)->tier[0].block[3].slot, 0);       /* that of 1: the stack gives the highest first */
+    rig_close(&r);
+}
+
+/* One pin and two slots: beside them it leaves both to others, else one. */
+static void pins_may_stand_beside_the_pools(void **state)
+{
+    (void)state;
+    for (int beside = 0; beside <= 1; beside++) {
+        rig r;
+        stage(&r, 5, 2, "{\"distribution\": {\"4\": 1}, \"min_pool\": 0}", 8);
+        r.tier[0].capacity = "2000B";
+        r.plan.contract.pins_take_room = !beside;
+        r.plan.policy = rig_part(&r, ES_KIND_POLICY, "hybrid", "{\"pins\": 1}", "policy");
+        static const uint16_t ids[] = {4, 4, 4, 4, 0, 1, 0, 1};
+        for (uint16_t i = 0; i < 8; i++)
+            *rig_token(&r, 0, ES_DECODE, false) = ids[i];
+        expect_ok(&r);
+        assert_int_equal(rig_count(&r, "cache.hits"), beside ? 6 : 4);
+        assert_int_equal(rig_count(&r, "tiers.cache.capacity"), 2000);
+        assert_int_equal(rig_count(&r, "tiers.cache.held"), 2000);
+        if (beside)
+            assert_int_equal(rig_count(&r, "tiers.cache.allocator.pinned_bytes"), 1000);
         rig_close(&r);
     }
 }
@@ -445,7 +545,11 @@ int main(void)
         cmocka_unit_test(an_expert_lies_in_a_pool_once),
         cmocka_unit_test(what_is_not_found_may_lie_in_several_pools),
         cmocka_unit_test(victims_come_from_the_pool_that_is_full),
-        cmocka_unit_test(what_does_not_go_with_places_is_refused),
+        cmocka_unit_test(each_layer_has_pools_of_its_own),
+        cmocka_unit_test(a_share_too_small_names_its_layer),
+        cmocka_unit_test(what_bypasses_the_pools_is_read_in_place),
+        cmocka_unit_test(the_best_of_residents_and_newcomers_stay),
+        cmocka_unit_test(pins_may_stand_beside_the_pools),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
