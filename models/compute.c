@@ -33,7 +33,7 @@ static const es_option compute_options[] = {
     {.name = "predict", .type = ES_OPT_TIME, .offset = offsetof(compute, predict), .min = 0, .max = 9e15, .help = "One question to the predictor; compute stands still."},
     {.name = "lookup", .type = ES_OPT_TIME, .offset = offsetof(compute, lookup), .min = 0, .max = 9e15, .help = "Looking up one expert; compute stands still."},
     {.name = "backward", .type = ES_OPT_REAL, .offset = offsetof(compute, backward), .def = 2, .min = 0, .max = 100, .help = "Times of the forward pass that a backward pass of the dense part or of an expert takes."},
-    {.name = "update", .type = ES_OPT_TIME, .offset = offsetof(compute, update), .min = 0, .max = 9e15, .help = "One optimizer step of one expert."},
+    {.name = "update", .type = ES_OPT_TIME, .offset = offsetof(compute, update), .min = 0, .max = 9e15, .help = "One optimizer step of one expert, by the unit that makes it."},
     {.name = "evict", .type = ES_OPT_TIME, .offset = offsetof(compute, evict), .min = 0, .max = 9e15, .help = "Giving up one expert; paid before the next expert is computed."},
     {0},
 };

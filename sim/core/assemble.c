@@ -157,7 +157,7 @@ static es_code assemble_clock(es_run *run, es_err *err)
         if (!run->chan[run->link[i].channel[0]].scheduler)
             return es_err_set(err, ES_EINPUT, "channels.%s.scheduler: is missing", run->chan_view[run->link[i].channel[0]].name);
     ES_NEED(run->wanted.computed = ES_NEW_ARRAY(&run->arena, view->stride, es_computed), "compute times");
-    if (!es_calendar_init(&run->calendar, &run->arena, run->tiers * view->objects + view->stride + run->wakes + 8))
+    if (!es_calendar_init(&run->calendar, &run->arena, run->tiers * view->objects + 2 * view->stride + run->wakes + 8))
         return es_err_nomem(err, "the calendar");
     if (!run->chan[run->gpu].timing_varies && view->variants == 1)
         ES_NEED(run->expert_ns = ES_NEW_ARRAY(&run->arena, view->layers, es_time), "compute times");

@@ -192,7 +192,8 @@ void es_train_ended(es_run *run);
 es_time es_train_expert_ns(es_run *run, es_oid object, uint32_t tokens);    /* of the event at hand, on its way back */
 void es_train_update(es_run *run, es_oid object);   /* its backward pass is computed: once in a step it is updated */
 void es_train_update_event(es_run *run, bool hits); /* clock none: all of the event, or its hits */
-void es_train_resync(es_run *run, es_oid object);   /* its gradient has come: the new weights go up */
+void es_train_gradient(es_run *run, es_oid object); /* it has come to the host, which makes the optimizer step */
+void es_train_computed(es_run *run, es_oid object, es_time since);      /* a unit that is slowed has made one */
 void es_train_report(const es_run *run, es_json *out);
 
 /* ---- dirty: what was changed is written down ---- */

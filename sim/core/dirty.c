@@ -251,7 +251,7 @@ void es_dirty_landed(es_run *run, es_xfer *x)
     if (again)
         es_channel_write_back(run, from, x->tier, x->object, true);
     if (gradient)
-        es_train_resync(run, x->object);
+        es_train_gradient(run, x->object);
 }
 
 bool es_dirty_comes(const es_run *run, es_oid object)

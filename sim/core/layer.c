@@ -139,6 +139,10 @@ void es_layer_computed(es_run *run, uint32_t unit, es_oid object, es_time since)
         es_charge_worked(run, object, run->now - since);
         return;
     }
+    if (run->train.stepping && unit == run->train.unit) {   /* no step that trains computes experts there */
+        es_train_computed(run, object, since);
+        return;
+    }
     layer_span(run, ES_FACT_COMPUTE, unit, object, since, run->now);
     if (object == ES_NO_OBJECT) {
         run->times.dense += run->now - since;

@@ -106,7 +106,8 @@ const es_option es_training_options[] = {
         .help = "Which steps train, that is go forward through the layers, backward through them and update what they used: those that the trace says, all, or none."},
     {.name = "update", .type = ES_OPT_ENUM, .offset = offsetof(es_plan_training, update), .choices = plan_updates,
         .help = "Each expert that a step used is updated once: on the device, whose copy is newer then than those below; or on the host, to which gradients "
-                "go down and from which the new weights come up, before the layer ends."},
+                "go down, where its compute unit makes the step (tiers.NAME.compute, its timing's `update`; without one it costs nothing), and from which "
+                "the new weights come up, before the layer ends."},
     {.name = "optimizer", .type = ES_OPT_ENUM, .offset = offsetof(es_plan_training, optimizer), .choices = plan_optimizers,
         .help = "Its state beside the weights, which takes room and transfers below the device: none, once (momentum) or twice their size (adam)."},
     {.name = "state_on_device", .type = ES_OPT_BOOL, .offset = offsetof(es_plan_training, state_on_device), .help = "The state of the optimizer goes up to the device with the weights."},

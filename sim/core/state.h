@@ -346,6 +346,8 @@ typedef struct es_ahead {       /* ahead.c */
 typedef struct es_training {    /* train.c */
     uint64_t *updated, *used;   /* [words] in the step at hand; scratch */
     uint32_t host;              /* tier that the serving one is filled from */
+    uint32_t unit;              /* its compute unit, which makes the optimizer steps there; ES_NONE: they cost nothing */
+    es_computed *stepping;      /* [stride] ends of these */
     uint64_t steps, updates, again, gradients, resyncs;
 } es_training;
 

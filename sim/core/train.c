@@ -7,9 +7,11 @@
  *
  *   device   the copy there becomes dirty; one that was only read in place is written down at once
  *   host     its gradient, as large as its weights, goes down to the tier that the device is served from and makes the copy there
- *            dirty; where there is none any more the whole expert goes. Then the new weights come up. The layer waits for both */
+ *            dirty; where there is none any more the whole expert goes. There the tier's compute unit, if it has one, makes the optimizer
+ *            step, one after another; then the new weights come up. The layer waits for all three */
 #include "sim/core/core.h"
 
+#include <assert.h>
 #include <string.h>
 
 static const es_plan_training *train_plan(const es_run *run)
@@ -33,6 +35,24 @@ bool es_train_any(const es_run *run)
     return plan->steps == ES_TRAIN_ALL || (plan->steps == ES_TRAIN_AS_TRACED && run->composer.info->has_training);
 }
 
+/* Gradients go down, and the unit of the tier they come to makes the step; one that is the gpu itself would compute the way back meanwhile. */
+static es_code train_open_host(es_run *run, es_err *err)
+{
+    const es_tier *serving = &run->tier[run->serving], *host = &run->tier[run->train.host];
+    if (serving->home || host->hops[run->serving] != 1)
+        return es_err_set(err, ES_EINPUT, "training.update: host needs a link from %s to %s for the gradients", serving->name, host->name);
+    if (!run->view.timed || host->compute == ES_NONE)
+        return ES_OK;
+    if (host->compute == run->gpu || host->compute != run->cpu)
+        return es_err_set(err, ES_EINPUT, "training.update: host updates in tier %s, whose compute unit %s %s; give it one of its own", host->name,
+            run->chan_view[host->compute].name, host->compute == run->gpu ? "is that of the device" : "is not the host's");
+    if (!run->chan[host->compute].timing)
+        return es_err_set(err, ES_EINPUT, "channels.%s.timing: is missing; it says what an optimizer step costs", run->chan_view[host->compute].name);
+    run->train.unit = host->compute;
+    ES_NEED(run->train.stepping = ES_NEW_ARRAY(&run->arena, run->view.stride, es_computed), "training");
+    return ES_OK;
+}
+
 es_code es_train_open(es_run *run, es_err *err)
 {
     if (!run->trains)
@@ -44,8 +64,12 @@ es_code es_train_open(es_run *run, es_err *err)
     if (run->levels > 1)
         return es_err_set(err, ES_EINPUT, "training.steps: one tier serves a step that trains, here are several (%s, %s)", serving->name, run->tier[run->level[1]].name);
     run->train.host = train_host(run);
-    if (train_plan(run)->update == ES_UPDATE_HOST && (serving->home || run->tier[run->train.host].hops[run->serving] != 1))
-        return es_err_set(err, ES_EINPUT, "training.update: host needs a link from %s to %s for the gradients", serving->name, run->tier[run->train.host].name);
+    run->train.unit = ES_NONE;
+    if (train_plan(run)->update == ES_UPDATE_HOST) {
+        es_code code = train_open_host(run, err);
+        if (code != ES_OK)
+            return code;
+    }
     run->train.updated = es_new_mask(run);
     run->train.used = es_new_mask(run);
     ES_NEED(run->train.updated && run->train.used, "training");
@@ -100,13 +124,13 @@ void es_train_ended(es_run *run)
 
 /* ---- an expert on the way back ---- */
 
-static es_time train_op_ns(es_run *run, es_op op)
+static es_time train_op_ns(es_run *run, uint32_t unit, es_op op)
 {
-    es_chan *gpu = &run->chan[run->gpu];
+    es_chan *chan = &run->chan[unit];
     op.count = 1;
     op.step = run->composer.steps;
     op.occurrence = run->composer.events;
-    return es_channel_op_ns(run, gpu->timing, gpu->timing_state, "channel", gpu->view->name, &op);
+    return es_channel_op_ns(run, chan->timing, chan->timing_state, "channel", chan->view->name, &op);
 }
 
 es_time es_train_expert_ns(es_run *run, es_oid object, uint32_t tokens)
@@ -114,12 +138,12 @@ es_time es_train_expert_ns(es_run *run, es_oid object, uint32_t tokens)
     const es_event *e = &run->composer.event;
     const int64_t bytes = run->bytes[object >> 6];
     es_op op = {.kind = ES_OP_EXPERT, .bytes = bytes, .tokens = tokens, .object = object, .backward = true};
-    es_time cost = train_op_ns(run, op);
+    es_time cost = train_op_ns(run, run->gpu, op);
     op.backward = false;
     if (!es_mask_has(e->hit, object - e->base))
-        cost += train_op_ns(run, op);
+        cost += train_op_ns(run, run->gpu, op);
     if (train_plan(run)->update == ES_UPDATE_DEVICE && !es_mask_has(run->train.updated, object))
-        cost += train_op_ns(run, (es_op){.kind = ES_OP_UPDATE, .bytes = bytes, .object = object});
+        cost += train_op_ns(run, run->gpu, (es_op){.kind = ES_OP_UPDATE, .bytes = bytes, .object = object});
     return cost;
 }
 
@@ -151,7 +175,10 @@ static void train_on_host(es_run *run, es_oid object)
     run->train.resyncs++;
 }
 
-void es_train_resync(es_run *run, es_oid object)
+/* ---- the optimizer on the host ---- */
+
+/* The new weights go up, unless the device has given the expert up meanwhile. */
+static void train_resync(es_run *run, es_oid object)
 {
     es_xfer *x = &run->tier[run->serving].xfer[object];
     if (x->queued || x->running || x->hopping || !es_mask_has(run->tier_view[run->serving].resident, object))
@@ -159,6 +186,65 @@ void es_train_resync(es_run *run, es_oid object)
     run->train.resyncs++;
     es_channel_write_back(run, run->train.host, run->serving, object, false);
     es_charge_await(run, x);
+}
+
+/* The layer stood still for this update; where the gpu has no work either, that is time of the host. */
+static void train_stepped(es_run *run, es_oid object)
+{
+    es_chan *gpu = &run->chan[run->gpu];
+    if (run->now > gpu->free_at) {
+        run->times.expert_cpu += run->now - gpu->free_at;
+        gpu->free_at = run->now;
+    }
+    train_resync(run, object);
+    run->charge.awaited--;
+    es_layer_go_on(run);
+}
+
+static void train_step_ends(es_run *run, es_due *due)
+{
+    train_stepped(run, ((const es_computed *)(const void *)due)->object);
+}
+
+static void train_span(es_run *run, es_oid object, es_time since, es_time at)
+{
+    if (es_bus_heard(run, ES_FACT_COMPUTE))
+        es_bus_deliver(run, &(es_fact){.kind = ES_FACT_COMPUTE, .at = at, .since = since, .event = &run->composer.event, .objects = &object, .count = 1,
+            .from = ES_NO_TIER, .to = run->train.host, .channel = run->train.unit, .step = run->composer.steps - 1});
+}
+
+void es_train_computed(es_run *run, es_oid object, es_time since)
+{
+    train_span(run, object, since, run->now);
+    train_stepped(run, object);
+}
+
+void es_train_gradient(es_run *run, es_oid object)
+{
+    const es_event *e = &run->composer.event;
+    es_chan *cpu = run->train.unit == ES_NONE ? NULL : &run->chan[run->train.unit];
+    const es_time cost = cpu ? train_op_ns(run, run->train.unit, (es_op){.kind = ES_OP_UPDATE, .bytes = run->bytes[object >> 6], .object = object}) : 0;
+    if (cost == 0) {
+        train_resync(run, object);
+        return;
+    }
+    cpu->view->busy_ns += cost;
+    cpu->view->transfers++;
+    run->charge.awaited++;
+    if (es_unit_slowed(run->cpu_unit)) {
+        es_unit_ask(run, run->cpu_unit, object, cost);
+        return;
+    }
+    const es_time start = run->now > cpu->free_at ? run->now : cpu->free_at;
+    es_computed *c = &run->train.stepping[object - e->base];
+    assert(object - e->base < run->view.stride);     /* the layer waits, so all that are pending are of the event at hand */
+    cpu->free_at = start + cost;
+    if (run->cpu_unit)
+        es_unit_until(run, run->cpu_unit, cpu->free_at);
+    train_span(run, object, start, cpu->free_at);
+    c->object = object;
+    c->due.fire = train_step_ends;
+    es_calendar_add(&run->calendar, &c->due, cpu->free_at, ES_PHASE_RELEASE);
 }
 
 void es_train_update(es_run *run, es_oid object)

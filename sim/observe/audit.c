@@ -415,7 +415,7 @@ static void audit_span(audit *s, const es_fact *fact)
         s->stall_ns += fact->at - fact->since;
     else if (fact->kind == ES_FACT_STEP_END)
         s->steps_ns += fact->at - fact->since;
-    else if (fact->objects && fact->count == 1 && audit_within(s, fact->objects[0]))
+    else if (fact->objects && fact->count == 1 && fact->to == s->view->serving && audit_within(s, fact->objects[0]))
         s->computed[fact->objects[0]] = fact->at;
 }
 

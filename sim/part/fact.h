@@ -23,7 +23,8 @@ typedef enum es_fact_kind {
     ES_FACT_CANCEL,             /* queued guesses objects[count] for tier `to` died */
     ES_FACT_RELEASE,            /* the event's layer ended: event; its pins are gone */
     ES_FACT_STALL,              /* compute waited from `since` to `at` only for weights, delivered by channel */
-    ES_FACT_COMPUTE,            /* unit `channel` computes from `since` to `at`: object, or ES_NO_OBJECT for the dense part */
+    ES_FACT_COMPUTE,            /* unit `channel` computes from `since` to `at`: object, or ES_NO_OBJECT for the dense part; `to` the serving tier, or the one
+                                 * where the host makes an optimizer step of it */
     ES_FACT_STEP_END,           /* it ended: the same, since = its start */
     ES_FACT_RESET,              /* the caches were emptied (contract.reset) */
     ES_FACT_END,                /* the run ended */

@@ -185,6 +185,8 @@ static void scene_draw_writes(scene *s)
     s->training.update = (int)dice_below(&d, 2);
     s->training.optimizer = (int)dice_below(&d, 3);
     s->training.state_on_device = dice_chance(&d, 20);
+    s->host_update = PICK(&d, 0, 300, 1000, 4000);
+    s->cpu_slowed = dice_chance(&d, 30);
     s->compute.guess_tier = s->tiers > 1 && s->levels == 1 && dice_chance(&d, 30) ? "dram" : NULL;
     s->training.exceed = dice_chance(&d, 97) ? ES_EXCEED_RECOMPUTE : ES_EXCEED_REFUSE;
 }
@@ -479,8 +481,12 @@ static void scene_channels(const scene *s, rig *r)
     }
     rig_channel(r, "gpu", "compute", rig_text(r, "{\"dense\": \"%" PRId64 "ns\", \"expert\": \"%" PRId64 "ns\", \"token\": \"%" PRId64 "ns\", \"predict\": \"%" PRId64
         "ns\", \"lookup\": \"%" PRId64 "ns\", \"evict\": \"%" PRId64 "ns\"}", s->dense, s->expert, s->token, s->predict, s->lookup, s->evict));
-    if (s->cpu)
-        rig_channel(r, "cpu", "compute", rig_text(r, "{\"expert\": \"%" PRId64 "ns\"}", s->host_expert));
+    if (!s->cpu)
+        return;
+    es_plan_channel *cpu = rig_channel(r, "cpu", "compute", rig_text(r, "{\"expert\": \"%" PRId64 "ns\", \"update\": \"%" PRId64 "ns\"}", s->host_expert,
+        s->host_update));
+    if (s->cpu_slowed)
+        cpu->slowed_by = rig_json(r, "{\"a\": 0.5}");
 }
 
 /* Link number i goes over channel i (mod their number), and over the limit where there is one. */
@@ -536,6 +542,8 @@ static void scene_tiers(const scene *s, rig *r)
         tier->grace = row->grace;
         tier->grace_yields = row->yields;
     }
+    if (s->tiers > 1 && s->levels == 1 && s->cpu && s->training.update == ES_UPDATE_HOST)
+        r->tier[1].compute = "cpu";     /* whichever the device is filled from makes the optimizer steps */
     es_plan_tier *home = rig_tier(r, "home", NULL, s->tiers == 0 ? "gpu" : s->cpu ? "cpu" : NULL);
     if (s->tiers == 0)
         return;

@@ -62,7 +62,8 @@ typedef struct scene {
     scene_channel channel[SCENE_CHANNELS];
     uint32_t limit;             /* channel that limits every link besides its own; SCENE_CHANNELS: none */
     bool free_links;            /* no channels at all */
-    int64_t dense, expert, token, host_expert;
+    int64_t dense, expert, token, host_expert, host_update;
+    bool cpu_slowed;            /* by the first channel */
     int64_t access, predict, lookup, evict;         /* 0: costs nothing */
     es_plan_compute compute;
     es_contract contract;

@@ -164,6 +164,47 @@ static void the_optimizer_on_the_host(void **state)
     }
 }
 
+/* The host's optimizer step takes 600 ns on its cpu, one after another, and the layer waits for it. Two experts of one event: forward until 3110,
+ * back until 3530. Gradients land at 4330 and 5330, new weights go up behind the steps at 4930 and 5930. The cpu's own share is what nothing
+ * else hides: from 4330 to 4930, for then the second gradient and the first weights are under way. */
+static void a_step_on_the_host_takes_time(void **state)
+{
+    (void)state;
+    for (int slowed = 0; slowed < 2; slowed++) {
+        rig r;
+        train_open(&r, 1, "2slots", "4slots", true);
+        es_plan_channel *cpu = rig_channel(&r, "cpu", "compute", "{\"expert\": \"9us\", \"update\": \"600ns\"}");
+        if (slowed)         /* by the second gradient to half its rate: 500 of the first 600 ns until 5330, its end at 5430, the next from then to 6030 */
+            cpu->slowed_by = rig_json(&r, "{\"down\": 0.5}");
+        r.tier[1].compute = "cpu";
+        rig_token(&r, 0, ES_DECODE, false)[0] = 0;
+        rig_token(&r, 1, ES_DECODE, true)[0] = 1;
+        r.plan.training.update = ES_UPDATE_HOST;
+        train_run(&r);
+        assert_int_equal(rig_view(&r)->times->total, slowed ? 7430 : 6930);
+        assert_int_equal(rig_view(&r)->times->expert_cpu, slowed ? 700 : 600);
+        assert_int_equal(rig_count(&r, "training.weights_up"), 2);
+        rig_close(&r);
+    }
+}
+
+/* Whose cpu it is must be known. */
+static void a_step_on_the_host_needs_a_cpu_of_its_own(void **state)
+{
+    rig r;
+    (void)state;
+    train_open(&r, 1, "2slots", "4slots", true);
+    train_steps(&r, (uint16_t[]){0}, 1);
+    rig_channel(&r, "cpu", "compute", "{\"update\": \"600ns\"}");
+    rig_channel(&r, "other", "compute", "{\"update\": \"600ns\"}");
+    r.tier[1].compute = "cpu";
+    r.tier[2].compute = "other";
+    r.plan.training.update = ES_UPDATE_HOST;
+    assert_int_equal(rig_run(&r), ES_EINPUT);
+    assert_string_equal(r.err.text, "training.update: host updates in tier dram, whose compute unit cpu is not the host's; give it one of its own");
+    rig_close(&r);
+}
+
 /* Adam keeps twice the weights beside them: not on the device, so what goes there weighs once, what goes to disk three times. */
 static void the_state_of_the_optimizer_weighs(void **state)
 {
@@ -217,6 +258,8 @@ int main(void)
         cmocka_unit_test(what_was_changed_reaches_the_disk),
         cmocka_unit_test(changes_are_written_before_they_leave),
         cmocka_unit_test(the_optimizer_on_the_host),
+        cmocka_unit_test(a_step_on_the_host_takes_time),
+        cmocka_unit_test(a_step_on_the_host_needs_a_cpu_of_its_own),
         cmocka_unit_test(the_state_of_the_optimizer_weighs),
         cmocka_unit_test(the_state_of_the_optimizer_takes_a_block),
     };
