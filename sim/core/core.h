@@ -109,6 +109,12 @@ void es_store_recall(es_run *run, const es_event *event);
 void es_store_abandon(es_run *run, uint32_t tier, es_oid object);
 /* The copy in an exclusive lower tier leaves it, because the tier `to` above takes it; put back when there was no room there. */
 bool es_store_lift(es_run *run, uint32_t from, uint32_t to, es_oid object);
+/* Only when there is room in `to`, for else its place in `from` might be taken meanwhile: where copies have places some may leave and there is none
+ * all the same, and what is wanted again comes back from a write buffer. */
+static inline bool es_store_lifts_last(const es_run *run, uint32_t from, uint32_t to)
+{
+    return run->tier[to].ground || run->tier[from].spool.holds;
+}
 /* A write-back finds no room below: the copy in `tier` leaves all the same, home has another. */
 void es_store_give_up(es_run *run, uint32_t tier, es_oid object);
 /* A copy on its way out of a lower tier is wanted there or above after all. */
@@ -226,6 +232,16 @@ static inline void es_link_count(es_run *run, uint32_t link, es_oid object)
 }
 uint64_t es_dirty_held(const es_run *run, const es_tier *tier);     /* copies that are dirty now */
 void es_dirty_report(const es_run *run, const es_tier *tier, es_json *out);
+
+/* ---- spool: write-backs that hold no room of their tier ---- */
+es_code es_spool_open(es_run *run, es_err *err);
+static inline bool es_spool_has(const es_tier *tier, es_oid object)
+{
+    return tier->spool.holds && es_mask_has(tier->spool.holds, object);
+}
+bool es_spool_enter(es_run *run, es_tier *tier, es_oid object);     /* false: there is no buffer, or no room in it */
+void es_spool_leave(es_run *run, es_tier *tier, es_oid object);     /* it has landed below, or is in the tier again */
+void es_spool_report(const es_tier *tier, es_json *out);
 
 /* ---- rank: a lower tier's own policy ---- */
 es_code es_rank_open(es_run *run, es_err *err);     /* when the run's policy is placed */

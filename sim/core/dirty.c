@@ -8,7 +8,7 @@
  *   onward  it has neither: what must not be lost goes through, over the next link down
  *   join    a copy is on its way up into that tier just now: it brings the newer version when it lands
  *
- * While a version is held by no tier, because it goes through one, who wants it waits until it has landed (es_dirty_comes). */
+ * While a version is held by no tier, because it goes through one or finds no room to come back from a write buffer, who wants it waits until it has landed (es_dirty_comes). */
 #include "sim/core/core.h"
 
 #include <assert.h>
@@ -258,7 +258,8 @@ bool es_dirty_comes(const es_run *run, es_oid object)
 {
     for (uint32_t t = 0; run->writes && t < run->tiers; t++) {
         const es_xfer *x = &run->tier[t].xfer[object];
-        if ((x->queued || x->running) && x->kind == ES_CLASS_WRITE && x->transient && !es_mask_has(run->tier_view[run->link[x->link].from].resident, object))
+        const es_tier *from = &run->tier[run->link[x->link].from];
+        if ((x->queued || x->running) && x->kind == ES_CLASS_WRITE && (x->transient || es_spool_has(from, object)) && !es_mask_has(from->view->resident, object))
             return true;
     }
     return false;
@@ -283,4 +284,5 @@ void es_dirty_report(const es_run *run, const es_tier *tier, es_json *out)
     es_json_add_int(out, "cleaned", (int64_t)tier->cleaned);
     es_json_add_int(out, "lost_changes", (int64_t)tier->lost);
     es_json_add_int(out, "dirty", (int64_t)(run->flush ? tier->unsaved : es_dirty_held(run, tier)));
+    es_spool_report(tier, out);
 }

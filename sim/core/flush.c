@@ -77,6 +77,7 @@ static void flush_end(es_run *run, es_flush *f)
         tier->cleaned = before->cleaned;
         tier->lost = before->lost;
         tier->written = before->written;
+        tier->spool = before->spool;
     }
 }
 

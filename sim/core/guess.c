@@ -276,9 +276,9 @@ static es_room guess_start(es_run *run, uint32_t t, es_oid object)
     }
     /* in time it must not get in the way of copies between the tiers on its way */
     uint32_t source = es_store_source(run, t, object), from = run->view.timed ? source : es_fetch_near(run, t, object, ES_GUESS);
-    const bool places = run->tier[t].ground != NULL, lifted = !places && es_store_lift(run, from, t, object);
+    const bool last = es_store_lifts_last(run, from, t), lifted = !last && es_store_lift(run, from, t, object);
     es_room room = es_room_make(run, t, object, run->tier[t].unit[w], ES_GUESS);
-    if (room == ES_ROOM_OK && places)   /* see levels_lift */
+    if (room == ES_ROOM_OK && last)
         es_store_lift(run, from, t, object);
     if (room != ES_ROOM_OK && lifted)
         es_store_put_back(run, from, t, object);

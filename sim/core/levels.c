@@ -47,14 +47,13 @@ uint32_t es_levels_lookup(es_run *run)
 static bool levels_lift(es_run *run, uint32_t from, es_oid object)
 {
     const uint32_t first = run->serving;
-    /* Where copies have places, some may leave and there is none all the same: their new places below may then be this one's, so it goes last. */
-    const bool places = run->tier[first].ground != NULL, lifted = !places && es_store_lift(run, from, first, object);
+    const bool last = es_store_lifts_last(run, from, first), lifted = !last && es_store_lift(run, from, first, object);
     if (es_room_make(run, first, object, run->tier[first].unit[object >> 6], ES_TOUCH) != ES_ROOM_OK) {
         if (lifted)
             es_store_put_back(run, from, first, object);
         return false;
     }
-    if (places)
+    if (last)
         es_store_lift(run, from, first, object);
     es_store_take(run, first, object);
     es_bus_objects(run, ES_FACT_START, ES_TOUCH, &object, 1, from, first);

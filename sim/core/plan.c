@@ -42,6 +42,9 @@ const es_option es_tier_options[] = {
     {.name = "write_through", .type = ES_OPT_BOOL, .offset = offsetof(es_plan_tier, write_through), .help = "What is changed here is written down at once, and stays."},
     {.name = "write_every", .type = ES_OPT_INT, .offset = offsetof(es_plan_tier, write_every), .min = 0, .max = 9e15, .unit = "steps",
         .help = "Behind so many steps what was changed here is written down, and stays; 0: when it leaves."},
+    {.name = "write_buffer", .type = ES_OPT_TEXT, .offset = offsetof(es_plan_tier, write_buffer), .def_text = "none",
+        .help = "What leaves by a transfer gives its room at once and is in a buffer until it has been written: unbounded, or so many bytes (\"4GiB\"), beyond "
+                "which it keeps its room; none: all do. Wanted meanwhile, it comes back from there. Of tiers between home and the serving ones."},
     {0},
 };
 

@@ -39,6 +39,7 @@ typedef struct es_plan_tier {   /* tiers.NAME */
     int write_back;             /* es_write_rule: when a demotion is a transfer over the link to `demote` */
     bool write_through;         /* a change is written down at once */
     int64_t write_every;        /* steps after which changes are written down; 0: when they leave */
+    const char *write_buffer;   /* "none", "unbounded" or a size: what is being written holds room there, not here; NULL: none */
     es_plan_part allocator;     /* NULL part: chosen by the unit of capacity */
     es_plan_part policy;        /* orders this tier alone; NULL part: the run's policy does (not for serving tiers) */
     es_plan_part allocation;    /* timing of allocations here (traces of buffers); NULL part: they cost nothing */

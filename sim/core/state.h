@@ -14,6 +14,7 @@
  *   bus.c       delivers facts                 run.c      begins, ends, reports
  *   levels.c    several serving tiers          rank.c     a lower tier's own policy
  *   dirty.c     what was changed is written    make.c     experts that home does not hold yet
+ *   spool.c     writes that hold no room
  *   flush.c     behind the last step           resize.c   tiers whose room changes
  *   train.c     the way back, and updates      place.c    where copies lie in a tier whose allocator places, with
  *                                              place_hidden.c, place_over.c and place_report.c
@@ -172,6 +173,13 @@ typedef struct es_rank {        /* a tier's own policy (rank.c) */
 struct es_flush;
 typedef struct es_flush es_flush;
 
+typedef struct es_spool {       /* write-backs that hold no room of their tier (spool.c) */
+    uint64_t *holds;            /* [words] of OUTBOUND; NULL: what is written back keeps its room until then */
+    int64_t most;               /* bytes it may hold */
+    int64_t bytes, peak;
+    uint64_t entered, refused, recalled;
+} es_spool;
+
 typedef struct es_tier {
     es_tier_view *view;
     const char *name;
@@ -185,6 +193,7 @@ typedef struct es_tier {
     uint64_t dirtied, cleaned, lost;    /* copies that became dirty, were written down, left without having been */
     uint64_t written;           /* write-backs out of here */
     uint64_t unsaved;           /* dirty before the flush */
+    es_spool spool;
     es_rank *rank;              /* NULL: the run's policy orders it */
     uint32_t compute;           /* channel, or ES_NONE */
     uint32_t demote;            /* tier, or ES_NO_TIER */

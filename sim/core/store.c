@@ -104,25 +104,47 @@ void es_store_put_back(es_run *run, uint32_t t, uint32_t to, es_oid object)
     es_bus_objects(run, ES_FACT_ARRIVE_LOW, ES_TOUCH, &object, 1, t, t);
 }
 
+/* What is OUTBOUND holds its room until it has left, unless it is in the tier's write buffer. */
+static int64_t *store_leaving(es_run *run, es_tier *tier, es_oid object)
+{
+    return &tier->leaving[run->view.per_layer ? run->view.layer_of[object >> 6] : 0];
+}
+
+/* Out of the write buffer into the tier again, if that can make room. */
+static bool store_unspool(es_run *run, uint32_t t, es_oid object)
+{
+    es_tier *tier = &run->tier[t];
+    if (es_room_make(run, t, object, tier->unit[object >> 6], ES_DEMOTE) != ES_ROOM_OK)
+        return false;
+    es_spool_leave(run, tier, object);
+    tier->spool.recalled++;
+    store_hold(run, tier, object, tier->unit[object >> 6]);
+    return true;
+}
+
 /* The copy on its way out of `t` stays after all; a write-back that has begun goes on, and then it is in both. */
-static void store_stay(es_run *run, uint32_t t, es_oid object)
+static bool store_stay(es_run *run, uint32_t t, es_oid object)
 {
     es_tier *tier = &run->tier[t];
     size_t w = object >> 6;
+    if (!es_spool_has(tier, object))
+        *store_leaving(run, tier, object) -= tier->unit[w];
+    else if (!store_unspool(run, t, object))
+        return false;
     tier->view->outbound[w] &= ~es_bit(object);
-    tier->leaving[run->view.per_layer ? run->view.layer_of[w] : 0] -= tier->unit[w];
     tier->view->resident[w] |= es_bit(object);
     es_channel_stop_write(run, tier->demote, object);
     es_bus_objects(run, ES_FACT_RECALL, ES_DEMAND, &object, 1, t, tier->demote);
     es_channels_unblock(run);               /* who counted on its space asks again */
+    return true;
 }
 
 void es_store_recall_at(es_run *run, uint32_t t, es_oid object)
 {
     if (!es_mask_has(run->tier_view[t].outbound, object))
         return;
-    store_stay(run, t, object);
-    es_bus_objects(run, ES_FACT_ARRIVE_LOW, ES_TOUCH, &object, 1, t, t);
+    if (store_stay(run, t, object))
+        es_bus_objects(run, ES_FACT_ARRIVE_LOW, ES_TOUCH, &object, 1, t, t);
 }
 
 void es_store_recall_low(es_run *run, es_oid object)
@@ -132,14 +154,17 @@ void es_store_recall_low(es_run *run, es_oid object)
             es_store_recall_at(run, t, object);
 }
 
-/* The victim's data must move before its space is free. */
+/* The victim's data must move before its space is free, or go into the write buffer. */
 static void store_write_back(es_run *run, uint32_t from, uint32_t to, es_oid object)
 {
     es_tier *tier = &run->tier[from];
     size_t w = object >> 6;
     tier->view->resident[w] &= ~es_bit(object);
     tier->view->outbound[w] |= es_bit(object);
-    tier->leaving[run->view.per_layer ? run->view.layer_of[w] : 0] += tier->unit[w];
+    if (es_spool_enter(run, tier, object))
+        store_give(run, tier, object);
+    else
+        *store_leaving(run, tier, object) += tier->unit[w];
     es_bus_objects(run, ES_FACT_OUTBOUND, ES_DEMAND, &object, 1, from, to);
     es_channel_write_back(run, from, to, object, false);
 }
@@ -149,9 +174,12 @@ static void store_gone(es_run *run, uint32_t t, es_oid object, uint32_t to)
     es_tier *tier = &run->tier[t];
     size_t w = object >> 6;
     tier->view->outbound[w] &= ~es_bit(object);
-    tier->leaving[run->view.per_layer ? run->view.layer_of[w] : 0] -= tier->unit[w];
-    tier->view->resident[w] |= es_bit(object);
-    store_drop(run, tier, object);
+    if (es_spool_has(tier, object)) {
+        es_spool_leave(run, tier, object);
+    } else {
+        *store_leaving(run, tier, object) -= tier->unit[w];
+        store_give(run, tier, object);
+    }
     tier->view->evictions++;
     run->tally.evictions++;
     run->tally.demotions += to != ES_NO_TIER && !run->tier[to].home;

@@ -464,5 +464,7 @@ es_code es_topology_open(es_run *run, es_err *err)
         code = topology_links(run, err);
     if (code == ES_OK)
         code = es_ahead_open(run, err);
-    return code == ES_OK ? es_dirty_open(run, err) : code;
+    if (code == ES_OK)
+        code = es_dirty_open(run, err);
+    return code == ES_OK ? es_spool_open(run, err) : code;
 }

@@ -213,8 +213,9 @@ static transfer_may transfer_room(es_run *run, es_xfer *x)
     if (x->transient || x->begun)
         return TRANSFER_GO;
     es_tier *tier = &run->tier[x->tier];
-    const bool lifts = run->tiers > 2 && x->kind != ES_CLASS_WRITE, places = tier->ground != NULL;
-    const bool lifted = lifts && !places && es_store_lift(run, run->link[x->link].from, x->tier, x->object);
+    const uint32_t from = run->link[x->link].from;
+    const bool lifts = run->tiers > 2 && x->kind != ES_CLASS_WRITE, last = lifts && es_store_lifts_last(run, from, x->tier);
+    const bool lifted = lifts && !last && es_store_lift(run, from, x->tier, x->object);
     bool demand = x->kind == ES_CLASS_DEMAND && x->tier == run->serving;
     if (demand && run->contract->overflow == ES_KEEP_BEST) {
         run->exceeded = true;
@@ -223,12 +224,12 @@ static transfer_may transfer_room(es_run *run, es_xfer *x)
     es_why why = demand ? ES_DEMAND : x->kind == ES_CLASS_GUESS ? ES_GUESS : ES_DEMOTE;
     es_room room = es_room_make(run, x->tier, x->object, tier->unit[x->object >> 6], why);
     bool waits = room != ES_ROOM_OK && (room == ES_ROOM_LEAVING || !demand || (run->contract->overflow == ES_WAVES && room != ES_ROOM_NEVER));
-    if (lifts && places && !waits)          /* see levels_lift */
-        es_store_lift(run, run->link[x->link].from, x->tier, x->object);
+    if (last && !waits)
+        es_store_lift(run, from, x->tier, x->object);
     if (room == ES_ROOM_OK)
         return TRANSFER_GO;
     if (waits && lifted)
-        es_store_put_back(run, run->link[x->link].from, x->tier, x->object);
+        es_store_put_back(run, from, x->tier, x->object);
     bool destined = tier->serving && !x->via && x->kind != ES_CLASS_WRITE;     /* not on its way further up, nor down */
     if (!destined)
         return transfer_low(run, x, room);

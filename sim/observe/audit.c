@@ -69,8 +69,9 @@ static es_code audit_init(void *self, const es_site *site, es_err *err)
     for (uint32_t t = 0; t < view->tiers; t++) {
         audit_tier *tier = &s->tier[t];
         tier->down = ES_NEW_ARRAY(site->arena, view->words, uint64_t);
+        tier->spooled = ES_NEW_ARRAY(site->arena, view->words, uint64_t);
         for (audit_state k = QUEUED; k < AUDIT_STATES; k++)
-            if (!(tier->mask[k] = ES_NEW_ARRAY(site->arena, view->words, uint64_t)) || !tier->down)
+            if (!(tier->mask[k] = ES_NEW_ARRAY(site->arena, view->words, uint64_t)) || !tier->down || !tier->spooled)
                 return es_err_nomem(err, "the audit's shadow");
     }
     return ES_OK;
@@ -185,7 +186,10 @@ static void audit_copy(audit *s, const es_fact *fact, uint32_t tier, es_oid obje
         t->mask[next][w] |= bit;
     else if (audit_leaves(fact) && fact->to < view->tiers)
         t->down[w] |= bit;
-    int64_t before = now >= INBOUND || audit_leaves(fact), after = next >= INBOUND;     /* what leaves gives its space back, legal or not */
+    const bool spooled = next == OUTBOUND && view->tier[tier].spooled && es_mask_has(view->tier[tier].spooled, object);
+    /* what leaves gives its space back, legal or not; what is in a write buffer has */
+    int64_t before = (now >= INBOUND || audit_leaves(fact)) && !es_mask_has(t->spooled, object), after = next >= INBOUND && !spooled;
+    t->spooled[w] = (t->spooled[w] & ~bit) | (spooled ? bit : 0);
     if (before != after)
         audit_hold(s, tier, object, (after - before) * view->tier[tier].unit[w]);
     if (next == RESIDENT && tier == view->serving)
@@ -366,8 +370,11 @@ static void audit_adopt(audit *s)
         const uint64_t *const theirs[AUDIT_STATES] = {NULL, tier->queued, tier->inbound, tier->resident, tier->outbound};
         for (audit_state k = QUEUED; k < AUDIT_STATES; k++)
             memcpy(s->tier[t].mask[k], theirs[k], view->words * sizeof(uint64_t));
+        if (tier->spooled)
+            memcpy(s->tier[t].spooled, tier->spooled, view->words * sizeof(uint64_t));
         for (uint32_t w = 0; w < view->words; w++)
-            s->used[es_bucket_of(view, t, w * 64)] += __builtin_popcountll(tier->resident[w] | tier->inbound[w] | tier->outbound[w]) * tier->unit[w];
+            s->used[es_bucket_of(view, t, w * 64)] +=
+                __builtin_popcountll(tier->resident[w] | tier->inbound[w] | (tier->outbound[w] & ~s->tier[t].spooled[w])) * tier->unit[w];
     }
     for (uint32_t b = 0; b < view->buckets; b++) {
         s->room[b] = view->bucket_room[b];

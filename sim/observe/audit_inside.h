@@ -11,6 +11,7 @@ typedef enum audit_state { ABSENT, QUEUED, INBOUND, RESIDENT, OUTBOUND, AUDIT_ST
 typedef struct audit_tier {
     uint64_t *mask[AUDIT_STATES];        /* [words] by audit_state, none for ABSENT */
     uint64_t *down;             /* [words] what left for another tier and may arrive there */
+    uint64_t *spooled;          /* [words] of OUTBOUND, in a write buffer: holds no space */
 } audit_tier;
 
 typedef struct audit {

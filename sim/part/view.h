@@ -31,6 +31,7 @@ typedef struct es_tier_view {
     uint64_t *inbound;          /* [words]: a copy is on its way, space is held */
     uint64_t *queued;           /* [words]: a copy is asked for, nothing has moved */
     uint64_t *outbound;         /* [words]: a write-back is asked for or running, space is held until it has landed */
+    const uint64_t *spooled;    /* [words] of these, those in a write buffer, which hold none; NULL: there is no buffer */
     const int64_t *unit;        /* [words]: what one object takes of the capacity (1 for slots, its bytes for bytes) */
     const es_pool_view *const *pool; /* [buckets of the tier][pools] of an allocator that places; NULL: it only counts */
     uint32_t pools;

@@ -78,7 +78,8 @@ static void audited_scene(scene *s, uint64_t seed, uint64_t number)
         scene_tune(s);
 }
 
-/* What tiers with pools went through, over all cases. */
+/* What tiers with write buffers and with pools went through, over all cases. */
+static struct audited_buffers { uint64_t entered, recalled, refused, flushed; } audited_buffers_sum;
 static struct audited_pools { uint64_t spills, overshoots, compactions, moves, drops, hidden, reassigned; } audited_pools_sum;
 
 static void audited_count(const rig *r)
@@ -86,7 +87,13 @@ static void audited_count(const rig *r)
     const es_json *tier;
     audited_pools_sum.reassigned += rig_view(r)->tally->reassigned > 0;
     cJSON_ArrayForEach(tier, es_json_at(r->report, "tiers")) {
-        const es_json *allocator = es_json_at(tier, "allocator");
+        const es_json *allocator = es_json_at(tier, "allocator"), *buffer = es_json_at(tier, "write_buffer");
+        if (buffer) {
+            audited_buffers_sum.entered += es_json_at(buffer, "entered")->valuedouble > 0;
+            audited_buffers_sum.recalled += es_json_at(buffer, "recalled")->valuedouble > 0;
+            audited_buffers_sum.refused += es_json_at(buffer, "refused")->valuedouble > 0;
+            audited_buffers_sum.flushed += r->plan.contract.flush && es_json_at(buffer, "bytes")->valuedouble > 0;
+        }
         struct audited_pools *sum = &audited_pools_sum;
         if (!allocator)
             continue;
@@ -132,6 +139,10 @@ static void every_random_run_ends_without_a_fault_of_the_audit(void **state)
     const struct audited_pools *sum = &audited_pools_sum;
     printf("  of runs with pools %" PRIu64 " spilled, %" PRIu64 " overshot, %" PRIu64 " compacted, %" PRIu64 " moved copies, %" PRIu64 " dropped and %" PRIu64 " hid some; %" PRIu64 " runs changed precisions\n", sum->spills,
         sum->overshoots, sum->compactions, sum->moves, sum->drops, sum->hidden, sum->reassigned);
+    const struct audited_buffers *written = &audited_buffers_sum;
+    printf("  of runs with write buffers %" PRIu64 " used them, %" PRIu64 " took some back, %" PRIu64 " filled them, %" PRIu64 " had some in them when the flush began\n",
+        written->entered, written->recalled, written->refused, written->flushed);
+    assert_true(cases.to - cases.from < 1000 || (written->entered > 0 && written->recalled > 0 && written->refused > 0));
     assert_true(cases.to - cases.from < 1000 || (sum->spills > 0 && sum->overshoots > 0 && sum->compactions > 0 && sum->moves > 0 && sum->hidden > 0 && sum->reassigned > 0));
 }
 

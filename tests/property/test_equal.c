@@ -227,7 +227,7 @@ static bool pair_written(scene *none, scene *timed)
     for (uint32_t t = 0; t < 2; t++) {
         const uint64_t drawn = none->seed >> 16 * t & 0xffff;
         none->tier[t] = (scene_tier){.room = 1 + t + (int64_t)(drawn % 12), .demotes = true, .write_back = ES_WRITE_ABSENT + (int)(drawn / 12 % 3),
-            .policy = t > 0 ? "lru" : NULL, .yields = true};
+            .policy = t > 0 ? "lru" : NULL, .yields = true, .write_buffer = t > 0 && drawn & 0x8000 ? "unbounded" : NULL};
     }
     *timed = *none;
     none->timed = false;

@@ -160,6 +160,15 @@ static void scene_draw_holding(scene *s)
         s->tier[t].lets_go = dice_chance(&d, 25);
 }
 
+/* What is written down from lower tiers does so beside their room: all of it, or as much as one or two experts weigh. */
+static void scene_draw_buffers(scene *s)
+{
+    static const char *const buffers[] = {"unbounded", "unbounded", "3KB", "0B"};
+    dice d = {es_mix(s->seed ^ 0x73706f6f6c), 0};
+    for (uint32_t t = s->levels; t < s->tiers; t++)
+        s->tier[t].write_buffer = t > 0 && dice_chance(&d, 40) ? buffers[dice_below(&d, 4)] : NULL;
+}
+
 /* Lower tiers that are ordered by a policy of their own, that let everything through, and rules of writing back. From dice of its own. */
 static void scene_draw_writes(scene *s)
 {
@@ -178,6 +187,7 @@ static void scene_draw_writes(scene *s)
         tier->write_every = dice_chance(&d, 20) ? dice_between(&d, 1, 4) : 0;
     }
     scene_draw_holding(s);
+    scene_draw_buffers(s);
     s->holds = dice_chance(&d, 70) ? ES_HOLDS_ALL : dice_chance(&d, 50) ? ES_HOLDS_TOUCHED : ES_HOLDS_NOTHING;
     s->flush = dice_chance(&d, 50);
     es_options_default(es_training_options, &s->training);
@@ -538,6 +548,7 @@ static void scene_tiers(const scene *s, rig *r)
         tier->write_back = !scene_writes(s, t) ? ES_WRITE_NEVER : s->levels > 1 && t == 0 ? ES_WRITE_ABSENT : row->write_back;
         tier->write_through = tier->write_back != ES_WRITE_NEVER && row->write_through;
         tier->write_every = tier->write_back != ES_WRITE_NEVER ? row->write_every : 0;
+        tier->write_buffer = tier->write_back != ES_WRITE_NEVER && t >= s->levels && t > 0 && !row->pools ? row->write_buffer : NULL;
         r->plan.contract.flush |= s->flush && scene_writes(s, t);
         tier->grace = row->grace;
         tier->grace_yields = row->yields;

@@ -23,6 +23,7 @@ typedef struct scene_tier {     /* those before home, the serving one first */
     int write_back;             /* es_write_rule */
     bool write_through;
     int64_t write_every;
+    const char *write_buffer;   /* of a tier below the serving ones that writes back */
     const char *policy;         /* of its own; NULL: the run's */
     const char *pools;          /* options of allocator pools; NULL: another allocator */
     int64_t granularity;        /* of allocator bytes; 0: allocator left out, or slots when `counted` */

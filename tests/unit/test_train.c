@@ -205,6 +205,56 @@ static void a_step_on_the_host_needs_a_cpu_of_its_own(void **state)
     rig_close(&r);
 }
 
+/* Steps use 0 1 2 0; DRAM holds two, both changed by the host when 2 comes, and a write takes 10 us. Two steps of 4330 ns, then
+ *   none       2 waits for the write of 0, until 18670; that step ends at 22990; 0 waits for the write of 1, begun at 23000
+ *   unbounded  2 waits for nothing and its step ends at 12990. 0 is in the buffer, its write running: it comes back at once, 1 makes room
+ *   1000B      at 13000 there is no room for 1 beside 0, so neither is there for 0 in DRAM: it waits for both writes, until 28670 */
+static void what_is_written_holds_no_room_in_dram(void **state)
+{
+    static const struct { const char *buffer; int64_t total, entered, refused, recalled, peak, reads; } rows[] = {
+        {"none", 37320, 0, 0, 0, 0, 4}, {"unbounded", 16320, 2, 0, 1, 2000, 3}, {"1000B", 32990, 1, 1, 0, 1000, 4}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        rig r;
+        train_open(&r, 1, "1slots", "2slots", true);
+        r.channel[3].timing = rig_part(&r, ES_KIND_TIMING, "affine", "{\"rate\": \"100MB/s\"}", "channels.write.timing");
+        train_steps(&r, (uint16_t[]){0, 1, 2, 0}, 4);
+        r.tier[1].write_buffer = rows[i].buffer;
+        r.plan.training.update = ES_UPDATE_HOST;
+        train_run(&r);
+        assert_int_equal(rig_view(&r)->times->total, rows[i].total);
+        assert_int_equal(rig_count(&r, "links.disk-dram.operations"), rows[i].reads);
+        assert_int_equal(rig_count(&r, "tiers.dram.dirty"), i == 1 ? 3 : 2);
+        if (i > 0) {
+            assert_int_equal(rig_count(&r, "tiers.dram.write_buffer.entered"), rows[i].entered);
+            assert_int_equal(rig_count(&r, "tiers.dram.write_buffer.refused"), rows[i].refused);
+            assert_int_equal(rig_count(&r, "tiers.dram.write_buffer.recalled"), rows[i].recalled);
+            assert_int_equal(rig_count(&r, "tiers.dram.write_buffer.peak_bytes"), rows[i].peak);
+            assert_int_equal(rig_count(&r, "tiers.dram.write_buffer.bytes"), i == 1 ? 1000 : 0);
+        }
+        rig_close(&r);
+    }
+}
+
+static void where_no_write_buffer_can_be(void **state)
+{
+    static const struct { size_t tier; const char *buffer, *says; } rows[] = {
+        {0, "unbounded", "tiers.hbm.write_buffer: is for tiers between home and the serving ones; the copy down reads what is to leave, in its place"},
+        {2, "4GiB", "tiers.disk.write_buffer: is for tiers between home and the serving ones; nothing leaves home"},
+        {1, "much", "tiers.dram.write_buffer: \"much\" is none of none, unbounded or a size (\"4GiB\")"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        rig r;
+        train_open(&r, 1, "1slots", "2slots", true);
+        train_steps(&r, (uint16_t[]){0}, 1);
+        r.tier[rows[i].tier].write_buffer = rows[i].buffer;
+        assert_int_equal(rig_run(&r), ES_EINPUT);
+        assert_string_equal(r.err.text, rows[i].says);
+        rig_close(&r);
+    }
+}
+
 /* Adam keeps twice the weights beside them: not on the device, so what goes there weighs once, what goes to disk three times. */
 static void the_state_of_the_optimizer_weighs(void **state)
 {
@@ -260,6 +310,8 @@ int main(void)
         cmocka_unit_test(the_optimizer_on_the_host),
         cmocka_unit_test(a_step_on_the_host_takes_time),
         cmocka_unit_test(a_step_on_the_host_needs_a_cpu_of_its_own),
+        cmocka_unit_test(what_is_written_holds_no_room_in_dram),
+        cmocka_unit_test(where_no_write_buffer_can_be),
         cmocka_unit_test(the_state_of_the_optimizer_weighs),
         cmocka_unit_test(the_state_of_the_optimizer_takes_a_block),
     };
