@@ -46,3 +46,62 @@ es_code es_split_slots(const es_curve *curves, uint32_t layers, uint64_t total, 
         chosen[l] = taken[l * width + left];
     return ES_OK;
 }
+
+/* ---- in bytes ---- */
+
+enum { SPLIT_TRIES = 4000000 };         /* of groups.h: some tenths of a second, for experts of three sizes and more */
+
+typedef struct split_size {     /* the layers whose experts are of one size */
+    uint32_t layers, width;     /* width: slots of all of them, and one */
+    uint32_t *layer;            /* [layers] */
+    uint64_t *most;             /* [width] hits of the best division of so many slots among them */
+    uint32_t *taken;            /* [layers][width] */
+} split_size;
+
+/* The layers of the size of layer `first`, none where an earlier layer has that size. */
+static bool split_size_make(split_size *size, const es_curve *curves, uint32_t layers, const int64_t *bytes, uint32_t first, bool decode, es_arena *arena)
+{
+    *size = (split_size){.layer = ES_NEW_ARRAY(arena, layers, uint32_t)};
+    for (uint32_t l = 0; size->layer && l < layers; l++)
+        if (bytes[l] == bytes[first] && l < first)
+            return true;
+        else if (bytes[l] == bytes[first])
+            size->layer[size->layers++] = l;
+    size->width = size->layers * curves[0].sizes + 1;
+    uint64_t *before = ES_NEW_ARRAY(arena, size->width, uint64_t);
+    size->most = ES_NEW_ARRAY(arena, size->width, uint64_t);
+    size->taken = ES_NEW_ARRAY(arena, (size_t)size->width * size->layers, uint32_t);
+    if (!size->layer || !before || !size->most || !size->taken)
+        return false;
+    for (uint32_t i = 0; i < size->layers; i++) {
+        split_layer(&curves[size->layer[i]], decode, size->width - 1, before, size->most, size->taken + (size_t)i * size->width);
+        memcpy(before, size->most, size->width * sizeof *before);
+    }
+    return true;
+}
+
+es_code es_split_in_bytes(const es_curve *curves, uint32_t layers, const int64_t *bytes, uint64_t total, bool decode, es_split_bytes *out, es_arena *arena,
+    es_err *err)
+{
+    split_size *size = ES_NEW_ARRAY(arena, layers, split_size);
+    es_group *group = ES_NEW_ARRAY(arena, layers, es_group);
+    uint32_t *slots = ES_NEW_ARRAY(arena, layers, uint32_t), count = 0;
+    bool enough = size && group && slots;
+    *out = (es_split_bytes){.slots = slots};
+    for (uint32_t l = 0; enough && l < layers; l++) {
+        enough = split_size_make(&size[count], curves, layers, bytes, l, decode, arena);
+        group[count] = (es_group){.cost = (uint64_t)bytes[l], .most = size[count].width - 1, .value = size[count].most};
+        count += size[count].layers > 0;
+        out->equal += split_hits(&curves[l], decode, (uint32_t)(total / layers / (uint64_t)bytes[l] < UINT32_MAX ? total / layers / (uint64_t)bytes[l] : UINT32_MAX));
+    }
+    if (!enough)
+        return es_err_nomem(err, "the division over layers");
+    es_groups best;
+    es_code code = es_groups_best(group, count, total, SPLIT_TRIES, &best, arena, err);
+    for (uint32_t g = 0; g < count && code == ES_OK; g++)
+        for (uint32_t i = size[g].layers, left = best.taken[g]; i-- > 0; left -= slots[size[g].layer[i]])
+            slots[size[g].layer[i]] = size[g].taken[(size_t)i * size[g].width + left];
+    out->best = best.value;
+    out->bound = best.bound;
+    return code;
+}

@@ -90,3 +90,55 @@ es_code es_static(const es_events *events, const uint64_t *uses, const es_curve_
     }
     return code;
 }
+
+/* ---- in bytes ---- */
+
+enum { STATIC_TRIES = 4000000 };        /* of groups.h: some tenths of a second, for experts of three sizes and more */
+
+static int static_more(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x > y ? -1 : x < y;
+}
+
+/* The used objects that cost as much as those of layer `first`, as sums of the most used; a size that an earlier layer has has none of its own. */
+static bool static_group(const es_events *events, const uint64_t *uses, const int64_t *bytes, uint32_t first, es_group *group, es_arena *arena)
+{
+    uint64_t *value = ES_NEW_ARRAY(arena, (size_t)events->spaces * events->experts + 1, uint64_t);
+    *group = (es_group){.cost = (uint64_t)bytes[first], .value = value};
+    for (uint32_t l = 0; value && l < events->spaces; l++)
+        for (uint32_t i = 0; bytes[l] == bytes[first] && i < events->experts; i++)
+            if (l < first)
+                return true;
+            else if (uses[(size_t)l * events->stride + i] > 0)
+                value[++group->most] = uses[(size_t)l * events->stride + i];
+    if (!value)
+        return false;
+    qsort(value + 1, group->most, sizeof *value, static_more);
+    for (uint32_t n = 1; n <= group->most; n++)
+        value[n] += value[n - 1];
+    return true;
+}
+
+es_code es_static_bytes(const es_events *events, const uint64_t *uses, const int64_t *bytes, const uint64_t *capacity, uint32_t sizes, es_static_best *out,
+    es_arena *arena, es_err *err)
+{
+    es_group *groups = ES_NEW_ARRAY(arena, events->spaces, es_group);
+    uint32_t count = 0;
+    for (uint32_t l = 0; groups && l < events->spaces; l++) {
+        if (!static_group(events, uses, bytes, l, &groups[count], arena))
+            return es_err_nomem(err, "the best static set");
+        count += groups[count].most > 0;
+    }
+    es_code code = groups ? ES_OK : es_err_nomem(err, "the best static set");
+    for (uint32_t c = 0; c < sizes && code == ES_OK; c++) {
+        es_groups best;
+        code = es_groups_best(groups, count, capacity[c], STATIC_TRIES, &best, arena, err);
+        out[c] = (es_static_best){.uses = best.value, .bound = best.bound};
+        for (uint32_t g = 0; g < count && code == ES_OK; g++) {
+            out[c].objects += best.taken[g];
+            out[c].bytes += best.taken[g] * groups[g].cost;
+        }
+    }
+    return code;
+}

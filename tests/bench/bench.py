@@ -10,7 +10,8 @@ Instructions per access are a slope: the same run over a trace and over a longer
 them, so that start-up cancels. Wall times are medians of ratios, in turns with the reference loop (reference.c), for a machine does
 other things too. No time ever fails this script; a hit too many or too few does.
 
-Environment, beside that of tests/support/tool.py: BENCH_PROGRAMS is the folder of bench_reference, bench_measure and bench_calendar,
+Environment, beside that of tests/support/tool.py: BENCH_PROGRAMS is the folder of bench_reference, bench_curves, bench_measure and
+bench_calendar,
 BENCH_FOLDER where the traces it makes are kept (absent: nowhere), BENCH_COMPILER what built the tool.
 """
 import collections
@@ -76,9 +77,10 @@ def decode_rows():
         return list(csv.reader(file))
 
 
-def decode(path, times):
-    """The recorded trace, `times` times in a row: the requests of each round have numbers of their own."""
+def decode(path, times, tokens=None):
+    """The recorded trace, `times` times in a row: the requests of each round have numbers of their own. Or its first tokens."""
     head, *rows = decode_rows()
+    rows = rows if tokens is None else rows[:tokens * len({row[3] for row in rows})]
     requests = 1 + max(int(row[0]) for row in rows)
     text = io.StringIO()
     out = csv.writer(text, lineterminator='\n')
@@ -94,6 +96,8 @@ def decode(path, times):
 MAKE = {
     'decode': lambda path: decode(path, 1),
     'decode-twice': lambda path: decode(path, 2),
+    'decode-500': lambda path: decode(path, 1, 500),
+    'decode-1000': lambda path: decode(path, 1, 1000),
     'generated-2M': lambda path: generate(path, 12500),
     'generated-4M': lambda path: generate(path, 25000),
     'generated-3M': lambda path: generate(path, 20000),
@@ -162,7 +166,23 @@ def counted(*command):
     return int(re.search(r'Collected : (\d+)', done.stderr).group(1)), done.stdout
 
 
-Slope = collections.namedtuple('Slope', 'bar what short long limit config')      # config: of a trace's path; a text: slots of the reference loop
+# config: of a trace's path; a text: slots of the reference loop; a list: what bench_curves shall do with it
+Slope = collections.namedtuple('Slope', 'bar what short long limit config')
+
+
+def curves():
+    """Reading the trace is in all of them."""
+    decode, few = ('decode', 'decode-twice'), ('decode-500', 'decode-1000')
+    lru = 'lru curves, hits and bytes at every size, gpt-oss-20b-decode, '
+    return [
+        Slope('', 'gpt-oss-20b-decode as events, for curves', *decode, None, ['read']),
+        Slope('2', lru + 'per layer', *decode, 60, ['lru_layer']),
+        Slope('2', lru + 'global', *decode, 200, ['lru']),
+        Slope('2', lru + 'per layer, compiled without AVX2', *decode, None, ['lru_layer', 'compiled']),
+        Slope('2', lru + 'global, compiled without AVX2', *decode, None, ['lru', 'compiled']),
+        Slope('', 'belady curve, all 768 sizes, first 1000 tokens, global', *few, None, ['belady']),
+        Slope('', 'belady curve with bypass, all 768 sizes, first 1000 tokens, global', *few, None, ['bypass']),
+    ]
 
 
 def slopes(policies):
@@ -181,11 +201,14 @@ def slopes(policies):
         # what the last token used is still there at 192 slots, so the first asks and copies nothing; the second copies one in four
         Slope('3', 'timed, lru, guesses of previous_token', *decode, 450, lambda t: timed(t, '192slots', predictor='previous_token')),
         Slope('3', 'timed, lru, guesses of noisy_oracle, 80 % right', *decode, None, lambda t: timed(t, '192slots', predictor={'name': 'noisy_oracle', 'accuracy': 0.8})),
-    ]
+    ] + curves()
 
 
 def slope_side(traces, slope, name, tag):
     path = traces.path(name)
+    if isinstance(slope.config, list):
+        count, said = counted(program('curves'), path, *slope.config)
+        return count, json.loads(said)
     if isinstance(slope.config, str):
         count, said = counted(program('reference'), path, slope.config)
         return count, json.loads(said)
@@ -201,7 +224,9 @@ def slope_row(traces, slope, tag):
         return Row(slope.bar, slope.what, 'not measured: %s' % why, limit_text(slope.limit), None)
     lookups, hits = many['lookups'] - few['lookups'], many['hits'] - few['hits']
     each = (long - short) / lookups
-    text = '%.1f instructions per access at %.1f %% misses' % (each, 100.0 * (lookups - hits) / lookups)
+    text = '%.1f instructions per access' % each
+    if not isinstance(slope.config, list):
+        text += ' at %.1f %% misses' % (100.0 * (lookups - hits) / lookups)
     return Row(slope.bar, slope.what, text, limit_text(slope.limit), None if slope.limit is None else each <= slope.limit)
 
 
