@@ -305,7 +305,11 @@ static void verdict_add_split(const verdict *v, es_json *out)
     es_json *slots = why ? NULL : es_json_add_array(split, "slots");
     for (uint32_t i = 0; slots && i < v->layers; i++)
         cJSON_AddItemToArray(slots, cJSON_CreateNumber(v->split[i]));
-    verdict_reason(split, why);
+    const bool ran = !v->no_divided;
+    es_json_add_real(split, "hit_rate", ran ? v->divided.hit_rate : (double)NAN);
+    es_json_add_real(split, "total_s", ran ? v->divided.total_s : (double)NAN);
+    es_json_add_real(split, "tokens_per_s", ran ? v->divided.tokens_per_s : (double)NAN);
+    verdict_reason(split, v->no_divided);
 }
 
 static es_json *verdict_json(const verdict_work *w)
@@ -345,6 +349,8 @@ static es_code verdict_measure(verdict_work *w, es_err *err)
         code = verdict_run_more(w, &plan, err);
     if (code == ES_OK && !(v->no_curves = verdict_why_no_curves(w)))
         code = verdict_curves(w, err);
+    if (code == ES_OK)
+        code = verdict_run_divided(w, &plan, err);
     return code ? code : verdict_bracket(w, err);
 }
 

@@ -12,14 +12,16 @@ static void verdict_gains(verdict *v, bool timed)
             v->gain_policy = 1.0 - v->clairvoyant_s / v->now.total_s;
         if (!v->no_more)
             v->gain_size = 1.0 - v->more[v->most].ran.total_s / v->now.total_s;
+        if (!v->no_divided)
+            v->gain_split = 1.0 - v->divided.total_s / v->now.total_s;
         return;
     }
     if (!v->no_curves)
         v->gain_policy = v->belady - v->now.hit_rate;
     if (!v->no_more)
         v->gain_size = v->more[v->most].ran.hit_rate - v->now.hit_rate;
-    if (!v->no_curves && !v->no_split && v->per_layer)
-        v->gain_split = v->split_best - v->lru;
+    if (!v->no_divided)
+        v->gain_split = v->divided.hit_rate - v->now.hit_rate;
 }
 
 /* The greatest gain of those that reach their thresholds; of equal ones the first, for it costs nothing to buy. */
@@ -29,7 +31,7 @@ static const char *verdict_lever(const verdict *v, bool timed)
         const char *name;
         double gain, least;
     } levers[] = {
-        {"layer split", v->gain_split, VERDICT_HITS_SURE},
+        {"layer split", v->gain_split, timed ? VERDICT_SIZE : VERDICT_HITS_SURE},
         {"policy", v->hopeless ? (double)NAN : v->gain_policy, timed ? VERDICT_POLICY : VERDICT_HITS},
         {"size", v->gain_size, timed ? VERDICT_SIZE : VERDICT_HITS_SURE},
     };
@@ -45,8 +47,7 @@ static const char *verdict_lever(const verdict *v, bool timed)
 
 void verdict_decide(verdict *v)
 {
-    /* The schedules know no quotas of layers: there their gain would be that of a policy and of a division together. */
-    const bool timed = v->now.total_s > 0.0 && !v->per_layer, known = timed && !v->no_bracket;
+    const bool timed = v->now.total_s > 0.0, known = timed && !v->no_bracket;
     const double total = v->now.total_s, compute = verdict_seconds(v->bracket.bound.compute_ns);
     v->by = timed ? "time" : "hit rate";
     v->hopeless = v->slots / v->demand < VERDICT_RATIO;

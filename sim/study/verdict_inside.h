@@ -48,10 +48,12 @@ typedef struct verdict {
     double split_equal, split_best;     /* hit rates of LRU with a cache for each layer */
     uint64_t split_total;       /* slots of all layers */
     const uint32_t *split;      /* [layers] slots of the best */
+    verdict_ran divided;        /* the run under that division, where the layers have rooms of their own */
     uint32_t layers;
     es_bracket bracket;
     double clairvoyant_s;       /* the best that is known: of the bracket, or the run itself */
     const char *no_curves, *no_more, *no_split, *no_bracket;    /* why there are none; NULL: there are */
+    const char *no_divided;     /* why it was not run */
 
     const char *verdict, *by;   /* decided by "time" or "hit rate" */
     bool hopeless;              /* ratio below VERDICT_RATIO */
@@ -80,6 +82,8 @@ size_t verdict_serving(const es_plan *plan);
 es_code verdict_run_now(verdict_work *w, const es_plan *plan, es_err *err);
 /* One run more for each tier that has a capacity. */
 es_code verdict_run_more(verdict_work *w, const es_plan *plan, es_err *err);
+/* One under the best division over layers, which is known. */
+es_code verdict_run_divided(verdict_work *w, const es_plan *plan, es_err *err);
 void verdict_decide(verdict *v);
 /* Sentences for people into an array of texts. */
 void verdict_say(const verdict *v, es_json *sentences);

@@ -182,3 +182,33 @@ es_code verdict_run_more(verdict_work *w, const es_plan *plan, es_err *err)
     v->no_more = more[v->most].why;
     return code;
 }
+
+/* ---- another division ---- */
+
+static const char *verdict_undivided(const verdict_work *w, const es_plan *plan)
+{
+    uint32_t rooms = 0;
+    for (size_t t = 0; t < plan->tier_count; t++)
+        rooms += !plan->tiers[t].home;
+    return w->v.no_curves ? w->v.no_curves
+        : w->v.no_split   ? w->v.no_split
+        : !w->v.per_layer ? "the layers share their room"
+        : rooms > 1       ? "contract.quota goes for all tiers, and the best division is that of one"
+                          : NULL;
+}
+
+es_code verdict_run_divided(verdict_work *w, const es_plan *plan, es_err *err)
+{
+    verdict *v = &w->v;
+    v->no_divided = verdict_undivided(w, plan);
+    if (v->no_divided)
+        return ES_OK;
+    es_plan divided = *plan;
+    es_json *quota = cJSON_CreateArray();
+    for (uint32_t l = 0; quota && l < v->layers; l++)
+        cJSON_AddItemToArray(quota, cJSON_CreateNumber((double)v->split[l] * (double)w->unit[l]));
+    divided.contract.quota = quota;
+    es_code code = quota ? verdict_run(w, &divided, &v->divided, false, err) : es_err_nomem(err, "a verdict");
+    cJSON_Delete(quota);
+    return code;
+}

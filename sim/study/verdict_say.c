@@ -55,6 +55,15 @@ static void say_link(const verdict *v, es_text *text)
         100.0 * v->waits, b->from ? " from " : "", b->from ? b->from : "", b->from ? " to " : "", b->from ? b->to : "");
 }
 
+static void say_divided(const verdict *v, es_text *text)
+{
+    es_text_add(text, "the same capacity divided over the layers as is best for LRU (contract.quota, layer_split.slots of --json) ");
+    if (say_timed(v))
+        es_text_add(text, "saves %.1f %% of the time", 100.0 * v->gain_split);
+    else
+        es_text_add(text, "raises the hit rate from %.1f to %.1f %%", 100.0 * v->now.hit_rate, 100.0 * v->divided.hit_rate);
+}
+
 /* What each could win, in per cent of what decides. */
 static void say_nothing(const verdict *v, es_text *text)
 {
@@ -83,8 +92,7 @@ static void say_main(const verdict *v, es_json *sentences)
     else if (!strcmp(v->verdict, "size"))
         say_size(v, &text);
     else if (!strcmp(v->verdict, "layer split"))
-        es_text_add(&text, "LRU hits %.1f %% with the best division of the same capacity over the layers, and %.1f %% with the one it has; contract.quota can give each its own",
-            100.0 * v->split_best, 100.0 * v->lru);
+        say_divided(v, &text);
     else if (!strcmp(v->verdict, "link"))
         say_link(v, &text);
     else if (!strcmp(v->verdict, "compute"))
@@ -110,7 +118,7 @@ static void say_time(const verdict *v, es_json *sentences)
     if (v->no_bracket) {
         es_text_add(&text, "; how fast it could be is not known: %s.", v->no_bracket);
     } else if (v->clairvoyant_s < v->now.total_s) {
-        es_text_add(&text, "; who knows the future%s takes ", v->per_layer && !v->bracket.foreseen ? " and divides nothing over layers" : "");
+        es_text_add(&text, "; who knows the future takes ");
         say_seconds(&text, v->clairvoyant_s);
     } else {
         es_text_add(&text, "; no faster schedule was found");
@@ -151,9 +159,12 @@ static void say_hits(const verdict *v, es_json *sentences)
         es_text_add(&text, "; at this size LRU without a predictor hits %.1f %% and %s %.1f %%.", 100.0 * v->lru,
             v->unequal ? "Belady's rule, which is not the best where sizes differ," : "Belady, which knows the future,", 100.0 * v->belady);
     say(sentences, &text);
-    if (v->no_curves || v->no_split || !v->per_layer || !strcmp(v->verdict, "layer split"))
+    if (v->no_divided)
         return;
-    es_text_add(&text, "LRU with the best division over layers hits %.1f %%, with equal shares %.1f %%.", 100.0 * v->split_best, 100.0 * v->split_equal);
+    es_text_add(&text, "With the best division over layers: hit rate %.1f %% instead of %.1f %%", 100.0 * v->divided.hit_rate, 100.0 * v->now.hit_rate);
+    if (isfinite(v->divided.tokens_per_s))
+        es_text_add(&text, ", %.4g tokens/s instead of %.4g", v->divided.tokens_per_s, v->now.tokens_per_s);
+    es_text_add(&text, ".");
     say(sentences, &text);
 }
 
