@@ -68,8 +68,8 @@ const cmd_entry cmd_verdict = {
     .name = "verdict",
     .usage = "CONFIG [--set PATH=VALUE]... [--out DIR] [--json] [--quiet]",
     .brief = "Say what is to be changed: policy, size, layer split, link, compute, or nothing.",
-    .help = "Runs the config, runs it once more with one GiB more, and compares both with who knows the future.\n"
-            "docs/verdict.md has the rule that decides and the numbers of --json.\n"
+    .help = "Runs the config, runs it once more for each tier with one GiB more of it, and compares these\n"
+            "with who knows the future. docs/verdict.md has the rule that decides and the numbers of --json.\n"
             "\n"
             "  --set PATH=VALUE  change an option for this time, as for run\n"
             "  --out DIR         keep the verdict: DIR/verdict.json\n"

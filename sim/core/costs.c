@@ -46,6 +46,8 @@ static const char *costs_unscheduled(const es_costs *out, const es_run *run)
         return "what leaves is written back";
     if (plan->contract.judge != ES_JUDGE_EVENT || plan->contract.unit == ES_ID || out->cut->piece_units)
         return "experts are looked up one by one or in pieces";
+    if (run->view.per_layer)
+        return "each layer has a room of its own";
     if (costs_hosts(run) || run->view.pins_beside)
         return "there is more than one cache and one unit that computes";
     return plan->tuner_count > 0 ? "a tuner may change the machine" : NULL;

@@ -5,7 +5,10 @@
 #include "sim/core/channel.h"
 #include "sim/core/costs.h"
 
-enum { CUTS_MOST = 64 };        /* of six tiers between home and the serving ones; of more tiers the first sets are looked at */
+enum {
+    CUTS_MOST = 64,             /* of six tiers between home and the serving ones; of more tiers the first sets are looked at */
+    CUTS_FINE = 1024            /* lanes of several ways as one, so that times are kept to a part of a nanosecond */
+};
 
 typedef struct cuts_way {       /* what a copy, or a host unit in place of one, may hold */
     es_chan *chan;              /* NULL: the host unit */
@@ -149,9 +152,9 @@ static bool cuts_weigh(cuts *c)
         c->way[i].weight = 1.0 / cost;
         sum += c->way[i].lanes / cost;
     }
-    c->cut->lanes = c->ways == 1 ? c->way[0].lanes : 1;
+    c->cut->lanes = c->ways == 1 ? c->way[0].lanes : CUTS_FINE;
     for (uint32_t i = 0; i < c->ways; i++)
-        c->way[i].weight *= (1.0 - 1e-12) / sum;        /* so that rounding leaves it below */
+        c->way[i].weight *= CUTS_FINE * (1.0 - 1e-12) / sum;        /* so that rounding leaves it below */
     return true;
 }
 

@@ -1,8 +1,8 @@
-/* Verdict: see verdict.h. Measures; verdict_decide.c judges. */
+/* Verdict: see verdict.h. What verdict_runs.c has run beside curves and bounds, and all of it as JSON. */
 #include "sim/study/verdict.h"
 
 #include <math.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "sim/base/text.h"
@@ -10,119 +10,24 @@
 #include "sim/curve/lru.h"
 #include "sim/curve/split.h"
 #include "sim/curve/statistics.h"
-#include "sim/part/registry.h"
 #include "sim/study/bounds.h"
 #include "sim/study/verdict_inside.h"
-
-#define VERDICT_GIB ((int64_t)1 << 30)
-
-typedef struct verdict_work {
-    es_config *config;
-    const es_plan *plan;
-    const es_progress *progress;
-    es_events events;
-    es_arena arena;
-    verdict v;
-} verdict_work;
-
-/* ---- runs ---- */
-
-static double verdict_number(const es_json *report, const char *path)
-{
-    const es_json *value = es_json_at(report, path);
-    return cJSON_IsNumber(value) ? value->valuedouble : (double)NAN;
-}
-
-static size_t verdict_serving(const es_plan *plan)
-{
-    for (size_t i = 0; i < plan->tier_count; i++)
-        if (plan->tiers[i].compute && !plan->tiers[i].home)
-            return i;
-    return plan->tier_count;
-}
-
-static void verdict_facts(verdict *v, const es_json *report)
-{
-    const es_json *counts = es_json_at(report, "capacity.counts");
-    v->in_bytes = cJSON_IsString(counts) && strcmp(counts->valuestring, "bytes") == 0;
-    const double capacity = verdict_number(report, "capacity.slots_or_bytes");
-    v->capacity = capacity > 0.0 ? (int64_t)capacity : 0;
-}
-
-/* `facts`: the first run, which says what the machine is too. */
-static es_code verdict_run(verdict_work *w, const es_plan *plan, verdict_ran *ran, bool facts, es_err *err)
-{
-    es_run *run = NULL;
-    es_json *report = cJSON_CreateObject();
-    es_code code = report ? plan->source->rewind(plan->source_state, err) : es_err_nomem(err, "a report");
-    if (code == ES_OK)
-        code = es_run_new(&run, plan, err);
-    if (code == ES_OK)
-        code = es_run_go(run, w->progress, err);
-    if (code == ES_OK)
-        code = es_run_report(run, report, err);
-    if (code == ES_OK) {
-        *ran = (verdict_ran){.hit_rate = verdict_number(report, "cache.hit_rate"), .total_s = verdict_number(report, "time.total_s"),
-            .stall_s = verdict_number(report, "time.stall_s"), .tokens_per_s = verdict_number(report, "time.tokens_per_s")};
-        if (facts)
-            verdict_facts(&w->v, report);
-        if (facts && es_run_closed_loop(run))
-            w->v.no_curves = "the router decides by what is resident";
-    }
-    es_run_free(run);
-    cJSON_Delete(report);
-    return code;
-}
-
-/* ---- one more GiB ---- */
-
-static int64_t verdict_largest(const es_plan *plan, uint32_t layers)
-{
-    int64_t most = 0;
-    for (uint32_t i = 0; plan->expert_bytes && i < layers; i++)
-        most = plan->expert_bytes[i] > most ? plan->expert_bytes[i] : most;
-    return most;
-}
-
-static es_code verdict_more(verdict_work *w, const es_plan *plan, es_err *err)
-{
-    verdict *v = &w->v;
-    const size_t serving = verdict_serving(plan);
-    const int64_t largest = verdict_largest(plan, w->events.layers);
-    v->no_more = serving == plan->tier_count || v->capacity == 0 ? "no tier serves within a capacity"
-        : !v->in_bytes && (!largest || !es_config_bytes_known(w->config)) ? "nobody says what an expert weighs"
-        : !v->in_bytes && plan->slices ? "slots hold matrices of experts" : NULL;
-    if (v->no_more)
-        return ES_OK;
-    v->capacity_more = v->capacity + (v->in_bytes ? VERDICT_GIB : VERDICT_GIB / largest);
-    es_plan_tier *tiers = ES_NEW_ARRAY(&w->arena, plan->tier_count, es_plan_tier);
-    char text[48];
-    snprintf(text, sizeof text, "%lld%s", (long long)v->capacity_more, v->in_bytes ? "B" : "slots");
-    es_plan bigger = *plan;
-    const char *capacity = es_arena_text(&w->arena, text);
-    if (!tiers || !capacity)
-        return es_err_nomem(err, "a verdict");
-    memcpy(tiers, plan->tiers, plan->tier_count * sizeof *tiers);
-    tiers[serving].capacity = capacity;
-    bigger.tiers = tiers;
-    return verdict_run(w, &bigger, &v->more, false, err);
-}
 
 /* ---- curves ---- */
 
 static const char *verdict_why_no_curves(const verdict_work *w)
 {
     const es_plan *plan = w->plan;
-    const es_contract *contract = &plan->contract;
     const bool trains = plan->training.steps == ES_TRAIN_ALL ||
         (plan->training.steps == ES_TRAIN_AS_TRACED && plan->source->info(plan->source_state)->has_training);
-    return w->v.no_curves             ? w->v.no_curves
+    return w->routes                  ? "the router decides by what is resident"
         : w->v.capacity == 0          ? "no tier serves within a capacity"
         : w->events.count == 0        ? "nothing is looked up"
         : trains                      ? "steps train"
         : plan->slices || plan->variants > 1 ? "experts come in slices or in several precisions"
-        : contract->overflow == ES_BYPASS ? "the contract reads in place what does not fit"
-        : cJSON_IsArray(contract->quota)  ? "the layers have quotas of their own"
+        : w->levels > 1               ? "several tiers serve"
+        : w->placed                   ? "its allocator divides the capacity"
+        : plan->contract.overflow == ES_BYPASS ? "the contract reads in place what does not fit"
                                       : NULL;
 }
 
@@ -133,53 +38,115 @@ static es_curve_rule verdict_rule(const es_contract *contract)
     return contract->judge == ES_SERIALIZED ? ES_CURVE_SERIALIZED : contract->judge == ES_SERIALIZED_PINNED ? ES_CURVE_SERIALIZED_PINNED : rules[contract->overflow];
 }
 
-static double verdict_rate(const es_curve *curves, uint32_t count, uint32_t size)
+/* Each layer's curve at the capacity of its own cache. */
+static double verdict_rate(const es_curve *curves, uint32_t count, const uint64_t *room)
 {
     uint64_t hits = 0, accesses = 0;
     for (uint32_t i = 0; i < count; i++) {
+        uint32_t size = 0;
+        while (curves[i].capacity[size] != room[i])
+            size++;
         hits += curves[i].hits[size];
         accesses += curves[i].accesses;
     }
     return accesses ? (double)hits / (double)accesses : (double)NAN;
 }
 
+static int verdict_order(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* The capacities of all caches, as they are and with one GiB more, each once, ascending. */
+static es_code verdict_capacities(verdict_work *w, es_curve_ask *ask, const uint64_t *room, const uint64_t *room_more, uint32_t count, es_err *err)
+{
+    uint64_t *all = ES_NEW_ARRAY(&w->arena, 2 * (size_t)count, uint64_t);
+    if (!all)
+        return es_err_nomem(err, "a verdict");
+    memcpy(all, room, count * sizeof *all);
+    memcpy(all + count, room_more, count * sizeof *all);
+    qsort(all, 2 * (size_t)count, sizeof *all, verdict_order);
+    ask->capacity = all;
+    for (uint32_t i = 0; i < 2 * count; i++)
+        if (ask->sizes == 0 || all[i] != all[ask->sizes - 1])
+            all[ask->sizes++] = all[i];
+    if (all[0] == 0)
+        w->v.no_curves = "a layer has less than one unit of capacity";
+    return ES_OK;
+}
+
 /* LRU and Belady at the size that is, and with one GiB more. */
 static es_code verdict_two_sizes(verdict_work *w, const es_curve_ask *form, es_err *err)
 {
     verdict *v = &w->v;
-    const uint32_t share = v->per_layer ? w->events.layers : 1;
-    const uint64_t capacity[2] = {(uint64_t)v->capacity / share, (uint64_t)(v->no_more ? v->capacity : v->capacity_more) / share};
+    const bool more = v->mores > 0 && !v->more[0].why;
+    const uint64_t *room = v->now.room, *room_more = more ? v->more[0].ran.room : room;
     es_curve_ask ask = *form;
-    ask.capacity = capacity;
-    ask.sizes = capacity[1] > capacity[0] ? 2 : 1;
-    if (capacity[0] == 0) {
-        v->no_curves = "a layer has less than one unit of capacity";
-        return ES_OK;
-    }
     const uint32_t count = es_curve_count(&w->events, &ask);
     es_curve *curves = ES_NEW_ARRAY(&w->arena, count, es_curve);
     uint32_t *next = NULL;
-    es_code code = curves ? es_curve_lru(&w->events, &ask, curves, &w->arena, err) : es_err_nomem(err, "a verdict");
+    es_code code = curves ? verdict_capacities(w, &ask, room, room_more, count, err) : es_err_nomem(err, "a verdict");
+    if (code || v->no_curves)
+        return code;
+    code = es_curve_lru(&w->events, &ask, curves, &w->arena, err);
     if (code)
         return code;
-    v->lru = verdict_rate(curves, count, 0);
-    v->lru_more = verdict_rate(curves, count, ask.sizes - 1);
+    v->lru = verdict_rate(curves, count, room);
+    v->lru_more = more ? verdict_rate(curves, count, room_more) : (double)NAN;
     code = es_next_use(&w->events, es_curve_serial(&ask), &next, &w->arena, err);
     if (code == ES_OK)
         code = es_belady(&w->events, next, &ask, true, curves, NULL, &w->arena, err);
     if (code)
         return code;
-    v->belady = verdict_rate(curves, count, 0);
-    v->belady_more = verdict_rate(curves, count, ask.sizes - 1);
+    v->belady = verdict_rate(curves, count, room);
+    v->belady_more = more ? verdict_rate(curves, count, room_more) : (double)NAN;
     return ES_OK;
+}
+
+/* The best division in which each layer gets a slot or more, or no run could have it: what further slots add to the first one is divided. */
+static es_code verdict_divide(verdict_work *w, const es_curve *curves, uint64_t total, es_split *split, es_err *err)
+{
+    const uint32_t layers = w->events.layers, further = curves[0].sizes - 1;
+    es_curve *rest = ES_NEW_ARRAY(&w->arena, layers, es_curve);
+    uint64_t *hits = ES_NEW_ARRAY(&w->arena, (size_t)layers * further, uint64_t);
+    uint32_t *slots = ES_NEW_ARRAY(&w->arena, layers, uint32_t);
+    uint64_t first = 0;
+    if (!rest || !hits || !slots)
+        return es_err_nomem(err, "a verdict");
+    for (uint32_t l = 0; l < layers; l++, hits += further) {
+        for (uint32_t s = 0; s < further; s++)
+            hits[s] = curves[l].hits[s + 1] > curves[l].hits[0] ? curves[l].hits[s + 1] - curves[l].hits[0] : 0;
+        rest[l] = (es_curve){.sizes = further, .capacity = curves[l].capacity, .hits = hits};
+        first += curves[l].hits[0];
+    }
+    es_code code = further ? es_split_slots(rest, layers, total - layers, false, split, &w->arena, err) : ES_OK;
+    for (uint32_t l = 0; l < layers && code == ES_OK; l++)
+        slots[l] = 1 + (further ? split->slots[l] : 0);
+    split->best += first;
+    split->slots = slots;
+    return code;
+}
+
+/* Hits when each layer gets the same, what is left over going to the first. */
+static uint64_t verdict_equal(const es_curve *curves, uint32_t layers, uint64_t total)
+{
+    uint64_t hits = 0;
+    for (uint32_t l = 0; l < layers; l++) {
+        const uint64_t slots = total / layers + (l < total % layers);
+        hits += curves[l].hits[(slots < curves[l].sizes ? slots : curves[l].sizes) - 1];
+    }
+    return hits;
 }
 
 /* The capacity divided over layers, each with an LRU cache of its own. */
 static es_code verdict_split(verdict_work *w, const es_curve_ask *form, es_err *err)
 {
     verdict *v = &w->v;
-    const int64_t largest = verdict_largest(w->plan, w->events.layers);
-    const uint64_t total = (uint64_t)(v->in_bytes ? v->capacity / (largest ? largest : 1) : v->capacity);
+    uint64_t total = 0;
+    for (uint32_t b = 0; b < (v->per_layer ? w->events.layers : 1); b++)
+        total += v->now.room[b];
+    total /= (uint64_t)w->unit[0];
     v->no_split = v->unequal ? "experts differ in size" : w->events.spaces == 1 ? "all layers use the same experts"
         : total < w->events.layers ? "there is less than a slot for each layer" : NULL;
     if (v->no_split)
@@ -188,16 +155,17 @@ static es_code verdict_split(verdict_work *w, const es_curve_ask *form, es_err *
     ask.per_layer = true;
     ask.bytes = NULL;
     es_curve *curves = ES_NEW_ARRAY(&w->arena, w->events.layers, es_curve);
-    es_split split = {0};
+    es_split best = {0};
     es_code code = curves ? es_curve_lru(&w->events, &ask, curves, &w->arena, err) : es_err_nomem(err, "a verdict");
     if (code == ES_OK)
-        code = es_split_slots(curves, w->events.layers, total, false, &split, &w->arena, err);
+        code = verdict_divide(w, curves, total, &best, err);
     if (code)
         return code;
     const double accesses = w->events.accesses ? (double)w->events.accesses : (double)NAN;
-    v->split_equal = (double)split.equal / accesses;
-    v->split_best = (double)split.best / accesses;
-    v->split = split.slots;
+    v->split_equal = (double)verdict_equal(curves, w->events.layers, total) / accesses;
+    v->split_best = (double)best.best / accesses;
+    v->split = best.slots;
+    v->split_total = total;
     return ES_OK;
 }
 
@@ -205,10 +173,10 @@ static es_code verdict_curves(verdict_work *w, es_err *err)
 {
     verdict *v = &w->v;
     const es_plan *plan = w->plan;
-    for (uint32_t i = 1; plan->expert_bytes && i < w->events.layers; i++)
-        v->unequal = v->unequal || (v->in_bytes && plan->expert_bytes[i] != plan->expert_bytes[0]);
+    for (uint32_t i = 1; i < w->events.layers; i++)
+        v->unequal = v->unequal || w->unit[i] != w->unit[0];
     const es_curve_ask ask = {.rule = verdict_rule(&plan->contract), .per_layer = v->per_layer, .reset = plan->contract.reset == 1,
-        .bytes = v->in_bytes ? plan->expert_bytes : NULL};
+        .bytes = v->in_bytes ? w->unit : NULL};
     es_code code = verdict_two_sizes(w, &ask, err);
     return code || v->no_curves ? code : verdict_split(w, &ask, err);
 }
@@ -227,7 +195,8 @@ static es_code verdict_demand(verdict_work *w, es_err *err)
     const double units = v->in_bytes ? weight : 1.0;
     v->layers = w->events.layers;
     v->tokens = w->events.tokens;
-    v->demand = statistics.demand > 0.0 ? statistics.demand : w->events.count ? (double)w->events.lookups / w->events.count : (double)NAN;
+    v->demand = w->routes ? (double)NAN : statistics.demand > 0.0 ? statistics.demand : w->events.count ? (double)w->events.lookups / w->events.count : (double)NAN;
+    v->cycle = w->routes ? (double)NAN : statistics.cycle;
     v->slots = units > 0.0 ? floor((double)v->capacity / units) / (v->per_layer ? w->events.layers : 1) : (double)NAN;
     return ES_OK;
 }
@@ -241,6 +210,7 @@ static es_code verdict_bracket(verdict_work *w, es_err *err)
     }
     es_code code = es_bracket_find(&v->bracket, w->plan, &w->events, w->progress, err);
     v->no_bracket = v->bracket.no_bound ? v->bracket.no_bound : v->bracket.no_schedule;
+    v->clairvoyant_s = fmin(verdict_seconds(v->bracket.least_ns), v->now.total_s);      /* who knows the future could also do as the run did */
     return code;
 }
 
@@ -260,10 +230,12 @@ static void verdict_add_time(const verdict *v, es_json *out)
     es_json_add_real(time, "stall_s", v->now.stall_s);
     es_json_add_real(time, "tokens_per_s", v->now.tokens_per_s);
     es_json_add_real(time, "lower_bound_s", none ? (double)NAN : verdict_seconds(v->bracket.bound.total_ns));
-    es_json_add_real(time, "clairvoyant_s", none ? (double)NAN : verdict_seconds(v->bracket.least_ns));
+    es_json_add_real(time, "clairvoyant_s", none ? (double)NAN : v->clairvoyant_s);
     es_json_add_real(time, "compute_s", none ? (double)NAN : verdict_seconds(v->bracket.bound.compute_ns));
     es_json_add_real(time, "link_s", none ? (double)NAN : verdict_seconds(v->bracket.bound.link_ns));
-    es_json_add_real(time, "gap", none ? (double)NAN : 1.0 - verdict_seconds(v->bracket.least_ns) / v->now.total_s);
+    es_json_add_text(time, "link_from", v->bracket.from);
+    es_json_add_text(time, "link_to", v->bracket.to);
+    es_json_add_real(time, "gap", none ? (double)NAN : 1.0 - v->clairvoyant_s / v->now.total_s);
     verdict_reason(time, v->no_bracket);
 }
 
@@ -277,21 +249,50 @@ static void verdict_add_hits(const verdict *v, es_json *out)
     verdict_reason(hits, v->no_curves);
 }
 
+static void verdict_add_ran(const verdict_more *more, es_json *out)
+{
+    const bool none = more->why != NULL;
+    es_json_add_text(out, "tier", more->tier);
+    if (none)
+        cJSON_AddNullToObject(out, "capacity");
+    else
+        es_json_add_int(out, "capacity", more->capacity);
+    es_json_add_real(out, "hit_rate", none ? (double)NAN : more->ran.hit_rate);
+    es_json_add_real(out, "total_s", none ? (double)NAN : more->ran.total_s);
+    es_json_add_real(out, "tokens_per_s", none ? (double)NAN : more->ran.tokens_per_s);
+    verdict_reason(out, more->why);
+}
+
+/* One more GiB where it serves, and in each of the other tiers. */
+static void verdict_add_more(const verdict *v, es_json *out)
+{
+    es_json *more = es_json_add_object(out, "one_more_gib");
+    if (v->mores == 0) {
+        verdict_add_ran(&(verdict_more){.why = v->no_more}, more);
+        return;
+    }
+    const bool curves = !v->more[0].why && !v->no_curves;
+    verdict_add_ran(&v->more[0], more);
+    es_json_add_real(more, "lru", curves ? v->lru_more : (double)NAN);
+    es_json_add_real(more, v->unequal ? "belady_uniform" : "belady", curves ? v->belady_more : (double)NAN);
+    es_json *others = es_json_add_array(more, "others");
+    for (uint32_t i = 1; i < v->mores; i++) {
+        es_json *one = cJSON_CreateObject();
+        verdict_add_ran(&v->more[i], one);
+        cJSON_AddItemToArray(others, one);
+    }
+}
+
 static void verdict_add_size(const verdict *v, es_json *out)
 {
-    es_json *size = es_json_add_object(out, "size"), *more = es_json_add_object(out, "one_more_gib");
+    es_json *size = es_json_add_object(out, "size");
     es_json_add_int(size, "capacity", v->capacity);
     es_json_add_text(size, "counts", v->in_bytes ? "bytes" : "slots");
     es_json_add_real(size, "slots", v->slots);
     es_json_add_real(size, "demand", v->demand);
     es_json_add_real(size, "ratio", v->slots / v->demand);
-    const bool none = v->no_more != NULL, curves = !none && !v->no_curves;
-    es_json_add_real(more, "hit_rate", none ? (double)NAN : v->more.hit_rate);
-    es_json_add_real(more, "lru", curves ? v->lru_more : (double)NAN);
-    es_json_add_real(more, v->unequal ? "belady_uniform" : "belady", curves ? v->belady_more : (double)NAN);
-    es_json_add_real(more, "total_s", none ? (double)NAN : v->more.total_s);
-    es_json_add_real(more, "tokens_per_s", none ? (double)NAN : v->more.tokens_per_s);
-    verdict_reason(more, v->no_more);
+    es_json_add_real(size, "cycle", v->cycle);
+    verdict_add_more(v, out);
 }
 
 static void verdict_add_split(const verdict *v, es_json *out)
@@ -300,10 +301,15 @@ static void verdict_add_split(const verdict *v, es_json *out)
     const char *why = v->no_curves ? v->no_curves : v->no_split;
     es_json_add_real(split, "equal", why ? (double)NAN : v->split_equal);
     es_json_add_real(split, "best", why ? (double)NAN : v->split_best);
+    es_json_add_int(split, "total", why ? 0 : (int64_t)v->split_total);
     es_json *slots = why ? NULL : es_json_add_array(split, "slots");
     for (uint32_t i = 0; slots && i < v->layers; i++)
         cJSON_AddItemToArray(slots, cJSON_CreateNumber(v->split[i]));
-    verdict_reason(split, why);
+    const bool ran = !v->no_divided;
+    es_json_add_real(split, "hit_rate", ran ? v->divided.hit_rate : (double)NAN);
+    es_json_add_real(split, "total_s", ran ? v->divided.total_s : (double)NAN);
+    es_json_add_real(split, "tokens_per_s", ran ? v->divided.tokens_per_s : (double)NAN);
+    verdict_reason(split, v->no_divided);
 }
 
 static es_json *verdict_json(const verdict_work *w)
@@ -334,15 +340,17 @@ static es_code verdict_measure(verdict_work *w, es_err *err)
     es_plan plan = *w->plan;
     es_code code = es_bounds_summary(&plan, "verdict.summary", &w->arena, err);
     if (code == ES_OK)
-        code = verdict_run(w, &plan, &v->now, true, err);
+        code = verdict_run_now(w, &plan, err);
     if (code == ES_OK)
         code = es_bracket_events(&w->events, w->plan, &w->arena, err);
     if (code == ES_OK)
         code = verdict_demand(w, err);
     if (code == ES_OK)
-        code = verdict_more(w, &plan, err);
+        code = verdict_run_more(w, &plan, err);
     if (code == ES_OK && !(v->no_curves = verdict_why_no_curves(w)))
         code = verdict_curves(w, err);
+    if (code == ES_OK)
+        code = verdict_run_divided(w, &plan, err);
     return code ? code : verdict_bracket(w, err);
 }
 

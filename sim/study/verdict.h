@@ -6,8 +6,8 @@
 #include "sim/core/run.h"
 #include "sim/study/config.h"
 
-/* Runs the config, once more with one GiB more, and compares both with what knows the future. `out`: the verdict, its numbers and
- * `sentences`, at most 20; delete it. ES_EINPUT as a run has it, and for a trace of buffers. */
+/* Runs the config, once more for each tier with one GiB more, and compares these with what knows the future. `out`: the verdict, its numbers and
+ * `sentences`, at most 24; delete it. ES_EINPUT as a run has it, and for a trace of buffers. */
 es_code es_verdict_find(es_config *config, const es_progress *progress, es_json **out, es_err *err);
 
 #endif

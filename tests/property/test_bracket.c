@@ -182,6 +182,42 @@ static void a_cycle_that_fits_both_tiers_is_bound_by_the_link_between(void **sta
     rig_close(&r);
 }
 
+/* 40 experts, each used once, that a link brings in 3 us or the host computes in 1 us: both at once take 3/4 us for each. */
+static void a_host_unit_is_one_more_way_in(void **state)
+{
+    (void)state;
+    rig r;
+    rig_open(&r, 1, 40, 1, 0, 40);
+    for (uint16_t i = 0; i < 40; i++)
+        *rig_token(&r, 0, ES_DECODE, false) = i;
+    rig_plain(&r, true, "4slots", "{\"rate\": \"333333334B/s\"}", "{\"expert\": \"100ns\"}");
+    r.tier[1].compute = "cpu";
+    rig_channel(&r, "cpu", "compute", "{\"expert\": \"1us\"}");
+    r.plan.dispatcher = rig_part(&r, ES_KIND_DISPATCHER, "host_compute", "{\"rule\": \"always\"}", "dispatcher");
+    const es_bracket b = disk_bracket(&r);
+    assert_in_range(b.bound.link_ns, 40 * 750 - 1, 40 * 750);
+    assert_true(b.bound.total_ns <= b.least_ns && b.least_ns <= 40 * 1000);
+    rig_close(&r);
+}
+
+/* Matrices of 600 and 400 bytes in 1000: a cache with room for one expert keeps what it can of each of two that take turns. */
+static void matrices_are_kept_in_pieces(void **state)
+{
+    (void)state;
+    rig r;
+    static const int64_t matrix[] = {600, 400};
+    rig_open(&r, 1, 2, 1, 0, 20);
+    for (uint16_t i = 0; i < 20; i++)
+        *rig_token(&r, 0, ES_DECODE, false) = i % 2;
+    rig_plain(&r, true, "1000B", "{\"rate\": \"1GB/s\"}", "{\"expert\": \"100ns\"}");
+    r.plan.slices = 2;
+    r.plan.matrix_bytes = matrix;
+    r.plan.contract.unit = ES_SLICE;
+    const es_bracket b = disk_bracket(&r);
+    assert_int_equal(b.bound.link_ns, 2000 + 9 * 1000);     /* 18 further uses, of each pair one expert's worth is kept */
+    rig_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +225,8 @@ int main(void)
         cmocka_unit_test(a_union_that_is_judged_one_by_one_computes_as_many_tokens),
         cmocka_unit_test(a_walk_is_bound_by_the_disk),
         cmocka_unit_test(a_cycle_that_fits_both_tiers_is_bound_by_the_link_between),
+        cmocka_unit_test(a_host_unit_is_one_more_way_in),
+        cmocka_unit_test(matrices_are_kept_in_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
