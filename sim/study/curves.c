@@ -11,14 +11,14 @@ const char *es_curves_none(const es_plan *plan)
     const es_contract *contract = &plan->contract;
     const bool trains = plan->training.steps == ES_TRAIN_ALL ||
         (plan->training.steps == ES_TRAIN_AS_TRACED && plan->source->info(plan->source_state)->has_training);
-    return trains                             ? "steps train"
-        : plan->slices || plan->variants > 1  ? "experts come in slices or in several precisions"
-        : plan->router.part && strcmp(plan->router.part->name, "trace") != 0 ? "the router decides what is used while the run goes on"
-        : contract->overflow == ES_BYPASS     ? "the contract reads in place what does not fit"
-        : contract->duplicates == ES_HIT      ? "the contract counts repeats inside an event as hits"
-        : contract->judge == ES_SERIALIZED_PINNED && contract->overflow != ES_WAVES ? "the contract pins a call that may exceed its room"
-        : plan->start_count > 0               ? "the contract begins with caches that hold something"
-        : cJSON_IsArray(contract->quota)      ? "the layers have quotas of their own"
+    return trains                             ? "steps train (training.steps)"
+        : plan->slices || plan->variants > 1  ? "experts come in slices or in several precisions (contract.unit slice, catalog.bits)"
+        : plan->router.part && strcmp(plan->router.part->name, "trace") != 0 ? "a router decides what is used while the run goes on (router)"
+        : contract->overflow == ES_BYPASS     ? "what does not fit is read in place (contract.overflow bypass)"
+        : contract->duplicates == ES_HIT      ? "repeats inside an event count as hits (contract.duplicates hit)"
+        : contract->judge == ES_SERIALIZED_PINNED && contract->overflow != ES_WAVES ? "what is pinned may exceed its room (contract.judge serialized_pinned without waves)"
+        : plan->start_count > 0               ? "caches hold something from the start (contract.start)"
+        : cJSON_IsArray(contract->quota)      ? "layers have quotas of their own (contract.quota)"
                                               : NULL;
 }
 

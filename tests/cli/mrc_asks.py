@@ -266,8 +266,30 @@ def figures(check, folder):
                     [(r['policy'], r['made'], r['capacity'], r['hits']) for r in rows])
 
 
+def engine(check):
+    """BigMoeOnEdge at all its budgets: experts of unequal size, after_batch; nothing hits below one cycle."""
+    config = os.path.join(ROOT, 'configs', 'engines', 'bigmoeonedge.json')
+    for folder in ('bigmoeonedge-qwen3-30b-k6', 'bigmoeonedge-gpt-oss-120b-k2'):
+        if not os.path.isdir(os.path.join(tool.TRACES, folder)):
+            print('mrc_asks: no budgets of an engine: there is no real trace', folder)
+            continue
+        rows = [r for r in json.load(open(tool.trace(folder, 'expected.json')))['rows'] if r['policy'] in ('lru', 'lfu', 'belady')]
+        budgets = ','.join(sorted({'%dMiB' % r['budget_mib'] for r in rows}))
+        report = said(tool.trace(folder, 'route.csv.gz'), '--config', config, '--sizes', budgets, '--policies', 'lru,lfu,belady', '--phase', 'all')
+        check.equal(folder + ' budgets', len([r for r in rows if r['policy'] == 'lru']), 11)
+        for want in rows:
+            row = of(report, want['policy'], 'run' if want['policy'] == 'lfu' else 'curve')[want['budget_mib'] << 20]
+            name = '%s %s %d MiB' % (folder, want['policy'], want['budget_mib'])
+            check.equal(name, (row['accesses'], row['hits'], row['decode_accesses'], row['decode_hits']),
+                        (want['lookups'], want['hits'], want['dec_lookups'], want['dec_hits']))
+            if want['policy'] == 'lru':
+                check.equal(name + ' read', row['access_bytes'] - row['hit_bytes'], want['read_bytes'])
+                check.equal(name + ' cycle', row['decode_hits'] > 0, row['capacity'] > report['statistics']['cycle_bytes'] * 0.99)
+
+
 def main():
     check = tool.Check('mrc_asks')
+    engine(check)
     by_runs(check)
     equal_bytes(check)
     unequal_bytes(check)
