@@ -74,6 +74,7 @@ static void show_own(const es_mrc *mrc, es_text *out)
 static void show_table(const es_mrc *mrc, es_text *out)
 {
     bool split = false;
+    uint32_t runs = 0;
     for (uint32_t i = 0; i < mrc->shown_count; i++)
         split = split || mrc->shown[i].has_split;
     show_head(mrc, split, out);
@@ -83,8 +84,10 @@ static void show_table(const es_mrc *mrc, es_text *out)
         es_text_add(out, "  %u more policies are in --json, --csv and --out\n", mrc->lines - SHOW_COLUMNS);
     if (mrc->own)
         show_own(mrc, out);
-    if (mrc->runs > (mrc->own > 0))
-        es_text_add(out, "  policies without a curve took %u runs; --sizes says at which capacities\n", mrc->runs - (mrc->own > 0));
+    for (uint32_t l = 0; l < mrc->lines; l++)
+        runs += strcmp(mrc->line[l].made, "run") == 0 ? mrc->line[l].curve.sizes : 0;
+    if (runs > 0)
+        es_text_add(out, "  policies without a curve took %u runs; --sizes says at which capacities\n", runs);
     if (mrc->calibrate)
         es_text_add(out, "  static_frozen: the set that %s would choose\n", mrc->calibrate);
     if (split)
