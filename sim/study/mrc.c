@@ -228,6 +228,15 @@ static void mrc_show(es_mrc *mrc)
         mrc_show_one(mrc, mrc->own);
 }
 
+/* The LRU curve of every size, where it was asked for. */
+static const es_curve *mrc_every_lru(const es_mrc *mrc)
+{
+    for (uint32_t i = 0; i < mrc->lines && !mrc->capacity; i++)
+        if (strcmp(mrc->line[i].policy, "lru") == 0 && strcmp(mrc->line[i].made, "curve") == 0)
+            return &mrc->line[i].curve;
+    return NULL;
+}
+
 /* Read off LRU curves at every number of slots: of the cache asked, and of each layer. */
 static es_code mrc_lru_facts(es_mrc *mrc, es_err *err)
 {
@@ -237,10 +246,12 @@ static es_code mrc_lru_facts(es_mrc *mrc, es_err *err)
     ask.per_layer = true;
     es_code code = curves ? es_curve_lru(&mrc->events, &ask, curves, &mrc->arena, err) : es_err_nomem(err, "a curve");
     ask.per_layer = mrc->per_layer;
-    if (code == ES_OK)
+    if (code == ES_OK && mrc_every_lru(mrc))
+        whole = *mrc_every_lru(mrc);
+    else if (code == ES_OK)
         code = mrc->per_layer ? es_curve_sum(curves, layers, &whole, &mrc->arena, err) : es_curve_lru(&mrc->events, &ask, &whole, &mrc->arena, err);
     mrc->layer = curves;
-    mrc->cliff = code == ES_OK && mrc->events.decode_accesses > 0 ? es_curve_cliff(&whole, 0.0) : 0;
+    mrc->cliff = code == ES_OK && mrc->events.decode_accesses > 0 ? es_curve_cliff(&whole, 0.0) / (mrc_every_lru(mrc) ? mrc->unit : 1) : 0;
     for (uint32_t i = 0; i < mrc->shown_count && code == ES_OK && !mrc->unequal && mrc->events.spaces > 1; i++) {
         es_mrc_size *size = &mrc->shown[i];
         code = es_split_slots(curves, layers, (uint64_t)size->slots * (mrc->per_layer ? layers : 1), true, &size->split, &mrc->arena, err);
