@@ -1,4 +1,5 @@
-/* Curves of recorded routing: LRU at the sizes of every oracle-*.json, and BigMoeOnEdge's at all its budgets, whose experts differ in size. */
+/* Curves of recorded routing: LRU and Belady at the sizes of every oracle-*.json, BigMoeOnEdge's at all its budgets, whose experts differ in size, and
+ * granite's optimum at all its budgets. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,10 +9,11 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "sim/base/file.h"
-#include "sim/base/json.h"
+#include <math.h>
+
+#include "sim/curve/belady.h"
 #include "sim/curve/lru.h"
-#include "sim/study/feed.h"
+#include "tests/support/recorded.h"
 
 static es_json *read_json(const char *folder, const char *name)
 {
@@ -46,51 +48,64 @@ static void open_trace(es_feed *feed, const char *folder, const char *name, uint
         fail_msg("%s", err.text);
 }
 
-static uint32_t check_oracle(const char *folder, const char *name)
+/* One curve of all layers, by LRU or by forced Belady. */
+static void curve_of(const es_events *events, const es_curve_ask *ask, bool lru, es_curve *all, es_arena *arena)
+{
+    es_err err = {0};
+    uint32_t *next;
+    es_curve *curves = ES_NEW_ARRAY(arena, events->layers, es_curve);
+    assert_non_null(curves);
+    es_code code = lru ? es_curve_lru(events, ask, curves, arena, &err) : es_next_use(events, es_curve_serial(ask), &next, arena, &err);
+    if (code == ES_OK && !lru)
+        code = es_belady(events, next, ask, false, curves, NULL, arena, &err);
+    if (code == ES_OK)
+        code = es_curve_sum(curves, es_curve_count(events, ask), all, arena, &err);
+    if (code != ES_OK)
+        fail_msg("%s", err.text);
+}
+
+static void check_oracle(const char *folder, const char *name, uint32_t checked[2])
 {
     es_json *oracle = read_json(folder, name);
     const es_json *row;
-    uint32_t checked = 0;
     es_feed feed = {0};
     es_err err = {0};
     if (!oracle)
-        return 0;
+        return;
     open_trace(&feed, folder, "trace.csv.gz", (uint32_t)number(cJSON_GetObjectItem(oracle, "check"), "experts"));
     cJSON_ArrayForEach(row, cJSON_GetObjectItem(oracle, "runs"))
     {
         es_arena arena = {0};
         es_events events;
-        if (!is(row, "policy", "lru") || number(row, "capacity") < 1)
+        es_curve all;
+        const bool lru = is(row, "policy", "lru");
+        if ((!lru && !is(row, "policy", "opt")) || number(row, "capacity") < 1)
             continue;
         const es_events_ask ask = {.by_token = true, .prefill.tile = 1, .skip_tokens = (int64_t)number(row, "skip")};
         assert_int_equal(es_events_read(&events, feed.source, feed.state, &ask, &arena, &err), ES_OK);
         const es_curve_ask curve = {.rule = is(row, "mode", "set") ? ES_CURVE_TRIM : ES_CURVE_SERIALIZED, .per_layer = is(row, "scope", "layer"),
             .reset = number(row, "reset") != 0};
-        es_curve *curves = calloc(events.layers, sizeof *curves), all;
-        assert_non_null(curves);
-        assert_int_equal(es_curve_lru(&events, &curve, curves, &arena, &err), ES_OK);
-        assert_int_equal(es_curve_sum(curves, es_curve_count(&events, &curve), &all, &arena, &err), ES_OK);
+        curve_of(&events, &curve, lru, &all, &arena);
         assert_int_equal(all.accesses, (uint64_t)number(row, "accesses"));
         assert_int_equal(all.hits[(uint32_t)number(row, "capacity") - 1], (uint64_t)number(row, "hits"));
-        checked++;
-        free(curves);
+        checked[lru]++;
         es_arena_free(&arena);
     }
     es_feed_close(&feed);
     cJSON_Delete(oracle);
-    return checked;
 }
 
-static void lru_of_every_oracle(void **state)
+static void every_oracle(void **state)
 {
     (void)state;
-    static const char *const folders[] = {"gpt-oss-20b-decode", "bigmoeonedge-qwen3-30b-k6", "bigmoeonedge-gpt-oss-120b-k2", "deepseek-moe-16b-prefill"};
+    static const char *const folders[] = {"gpt-oss-20b-decode", "bigmoeonedge-qwen3-30b-k6", "bigmoeonedge-gpt-oss-120b-k2", "deepseek-moe-16b-prefill",
+        "switch-base-8-encoder"};
     static const char *const names[] = {"oracle-access.json", "oracle-set.json", "oracle-reset.json"};
-    uint32_t checked = 0;
+    uint32_t checked[2] = {0};
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
         for (size_t j = 0; j < sizeof names / sizeof *names; j++)
-            checked += check_oracle(folders[i], names[j]);
-    assert_true(checked >= 30);
+            check_oracle(folders[i], names[j], checked);
+    assert_true(checked[true] >= 30 && checked[false] >= 30);
 }
 
 static void bigmoeonedge_at_all_budgets(void **state)
@@ -112,27 +127,66 @@ static void bigmoeonedge_at_all_budgets(void **state)
         cJSON_ArrayForEach(row, cJSON_GetObjectItem(expected, "rows"))
         {
             es_curve curve;
+            const bool lru = is(row, "policy", "lru");
             const uint64_t capacity = (uint64_t)(number(row, "budget_mib") * 1048576);
-            if (!is(row, "policy", "lru"))
+            if (!lru && !is(row, "policy", "belady"))
                 continue;
             const es_curve_ask ask = {.rule = ES_CURVE_PERSIST, .bytes = bytes, .weight = bytes, .capacity = &capacity, .sizes = 1};
-            assert_int_equal(es_curve_lru(&events, &ask, &curve, &arena, &err), ES_OK);
+            curve_of(&events, &ask, lru, &curve, &arena);
             assert_int_equal(curve.hits[0], (uint64_t)number(row, "hits"));
             assert_int_equal(curve.accesses, (uint64_t)number(row, "lookups"));
             assert_int_equal(curve.decode_hits[0], (uint64_t)number(row, "dec_hits"));
-            assert_int_equal(curve.access_bytes - curve.hit_bytes[0], (uint64_t)number(row, "read_bytes"));
+            if (lru)
+                assert_int_equal(curve.access_bytes - curve.hit_bytes[0], (uint64_t)number(row, "read_bytes"));
             checked++;
         }
-        assert_int_equal(checked, 11);
+        assert_int_equal(checked, 22);
         es_feed_close(&feed);
         es_arena_free(&arena);
         cJSON_Delete(expected);
     }
 }
 
+/* Page-ins are misses: of one cache, and of a cache for each layer with its share of the slots, which is rounded (halves to even). */
+static void granite_at_all_budgets(void **state)
+{
+    (void)state;
+    recorded trace;
+    char path[1024];
+    es_arena arena = {0};
+    es_events events;
+    es_err err = {0};
+    es_json *expected = read_json("granite-3.0-1b-prompts", "expected-english_prose.json");
+    const es_json *row;
+    snprintf(path, sizeof path, "%s/granite-3.0-1b-prompts/moe_expert_trace.json.gz", getenv("EXPERTSIM_TRACES"));
+    if (!expected || recorded_granite(&trace, path, "english_prose", 32, &err) != ES_OK)
+        fail_msg("%s", err.text);
+    assert_int_equal(es_events_read(&events, &recorded_source, &trace, &(es_events_ask){.prefill.skip = true}, &arena, &err), ES_OK);
+    uint32_t checked = 0;
+    cJSON_ArrayForEach(row, cJSON_GetObjectItem(expected, "ratios"))
+    {
+        static const struct { const char *name; bool lru, layer; } columns[] = {{"lru", true, false}, {"oracle", false, false}, {"equal_lru", true, true},
+            {"equal_oracle", false, true}};
+        for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
+            es_curve curve;
+            const double layer = rint(strtod(row->string, NULL) * 32.0);
+            const uint64_t capacity = columns[i].layer ? (uint64_t)(layer > 1.0 ? layer : 1.0) : (uint64_t)number(row, "budget");
+            const es_curve_ask ask = {.rule = ES_CURVE_TRIM, .per_layer = columns[i].layer, .capacity = &capacity, .sizes = 1};
+            curve_of(&events, &ask, columns[i].lru, &curve, &arena);
+            assert_int_equal(curve.accesses, (uint64_t)number(row, "accesses"));
+            assert_int_equal(curve.accesses - curve.hits[0], (uint64_t)number(cJSON_GetObjectItem(row, "page_ins"), columns[i].name));
+            checked++;
+        }
+    }
+    assert_int_equal(checked, 20);
+    es_arena_free(&arena);
+    es_arena_free(&trace.arena);
+    cJSON_Delete(expected);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(lru_of_every_oracle), cmocka_unit_test(bigmoeonedge_at_all_budgets)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_oracle), cmocka_unit_test(bigmoeonedge_at_all_budgets), cmocka_unit_test(granite_at_all_budgets)};
     es_json *there = getenv("EXPERTSIM_TRACES") ? read_json("gpt-oss-20b-decode", "oracle-set.json") : NULL;
     if (!there) {
         puts("SKIP: there are no real traces");
