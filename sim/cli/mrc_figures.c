@@ -38,7 +38,7 @@ static const es_mrc_line *figures_line(const es_mrc *mrc, const char *policy)
 static void figures_size(const es_mrc *mrc, uint64_t capacity, es_text *out)
 {
     mrc_show_capacity(mrc, capacity, out);
-    es_text_add(out, "%s%s", mrc->in_bytes ? "" : " slots", mrc->per_layer ? " per layer" : "");
+    es_text_add(out, "%s%s", mrc->in_bytes ? "" : capacity == 1 ? " slot" : " slots", mrc->per_layer ? " per layer" : "");
 }
 
 static const char *figures_note(figures *f, const char *scope)
@@ -172,7 +172,7 @@ static es_code figures_curves(figures *f, const char *dir, es_err *err)
         enough = figures_series(f, &mrc->line[(i + own) % mrc->lines], &series[count++]);
     if (enough && isfinite(cliff))
         enough = figures_mark(f, cliff, "cliff of LRU", &series[count++]);
-    if (enough && cycle > 0.0 && !(mrc->per_layer && mrc->unequal))
+    if (enough && cycle > 0.0 && cycle <= (double)mrc->most && !(mrc->per_layer && mrc->unequal))
         enough = figures_mark(f, cycle, mrc->per_layer ? "one event" : "one cycle", &series[count++]);
     if (!enough)
         return es_err_nomem(err, "a figure");

@@ -162,6 +162,23 @@ static void report_splits(es_json *out, const es_mrc *mrc)
     }
 }
 
+/* LRU with a cache for each layer, every number of slots, by the phase asked. */
+static void report_layers(es_json *out, const es_mrc *mrc)
+{
+    es_json *layers = es_json_add_array(out, "layer_lru");
+    for (uint32_t l = 0; mrc->layer && l < mrc->events.layers; l++) {
+        const es_curve *curve = &mrc->layer[l];
+        es_json *one = cJSON_CreateObject();
+        es_json_add_int(one, "layer", mrc->events.layer_number[l]);
+        es_json_add_int(one, "accesses", (int64_t)es_mrc_accesses(mrc, curve));
+        es_json *hits = es_json_add_array(one, "hits");
+        for (uint32_t i = 0; i < curve->sizes; i++)
+            cJSON_AddItemToArray(hits, cJSON_CreateNumber((double)es_mrc_hits(mrc, curve, i)));
+        if (!cJSON_AddItemToArray(layers, one))
+            cJSON_Delete(one);
+    }
+}
+
 static void report_expert_bytes(es_json *out, const es_mrc *mrc)
 {
     es_json *bytes = mrc->bytes ? es_json_add_array(out, "expert_bytes") : cJSON_AddNullToObject(out, "expert_bytes");
@@ -192,6 +209,8 @@ es_json *es_mrc_json(const es_mrc *mrc, bool rows)
     report_statistics(out, mrc);
     report_sizes(out, mrc);
     report_splits(out, mrc);
+    if (rows)
+        report_layers(out, mrc);
     es_json *all = rows ? es_json_add_array(out, "rows") : NULL;
     for (uint32_t l = 0; all && l < mrc->lines; l++)
         for (uint32_t i = 0; i < mrc->line[l].curve.sizes; i++)
@@ -221,4 +240,13 @@ void es_mrc_csv(const es_mrc *mrc, es_text *out)
             csv_known(out, r.hit_bytes);
             es_text_add(out, "\n");
         }
+}
+
+void es_mrc_layers_csv(const es_mrc *mrc, es_text *out)
+{
+    es_text_add(out, "layer,capacity,accesses,hits\n");
+    for (uint32_t l = 0; mrc->layer && l < mrc->events.layers; l++)
+        for (uint32_t i = 0; i < mrc->layer[l].sizes; i++)
+            es_text_add(out, "%u,%llu,%llu,%llu\n", mrc->events.layer_number[l], (unsigned long long)mrc->layer[l].capacity[i],
+                (unsigned long long)es_mrc_accesses(mrc, &mrc->layer[l]), (unsigned long long)es_mrc_hits(mrc, &mrc->layer[l], i));
 }

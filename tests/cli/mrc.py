@@ -124,7 +124,7 @@ def files(check, folder):
     text = call(SAMPLE).stdout
     check.equal('a short text', len(text.split('\n')) <= 24, True)
     page = open(os.path.join(ROOT, 'docs', 'curves.md')).read()
-    for part in (said, said['statistics'], said['splits'][0], said['rows'][0], said['statistics']['working_set'][0], said['sizes'][0],
+    for part in (said, said['statistics'], said['splits'][0], said['rows'][0], said['layer_lru'][0], said['statistics']['working_set'][0], said['sizes'][0],
                  said['statistics']['reuse_distance'], said['statistics']['reuse_distance']['buckets'][0], said['statistics']['consistency'][0]):
         for key in part:
             check.equal('docs/curves.md has ' + key, '`%s`' % key in page, True)

@@ -227,7 +227,7 @@ def figures(check, folder):
     drawn = call(*args, '--out', paths[0]).stdout
     call(*args, '--out', paths[1])
     have = shutil.which('gnuplot') is not None
-    names = ['mrc.json', 'mrc.csv', 'mrc.h5', 'mrc.gp', 'mrc.dat', 'mrc-layers.gp', 'mrc-layers.dat'] + ['mrc.svg', 'mrc-layers.svg'] * have
+    names = ['mrc.json', 'mrc.csv', 'mrc-layers.csv', 'mrc.h5', 'mrc.gp', 'mrc.dat', 'mrc-layers.gp', 'mrc-layers.dat'] + ['mrc.svg', 'mrc-layers.svg'] * have
     for name in names:
         one, two = (open(os.path.join(path, name), 'rb').read() for path in paths[:2])
         check.equal('same bytes ' + name, one == two and len(one) > 200, True)
@@ -250,6 +250,11 @@ def figures(check, folder):
         got = sum(cell[2] for cell in cells if cell[0] == slots) / LAYERS
         want = 1 - layer[slots]['hits'] / layer[slots]['accesses']
         check.equal('its cells at %d slots are the curve (%g, %g)' % (slots, got, want), abs(got - want) < 1e-6, True)
+    by_layer = json.load(open(os.path.join(paths[0], 'mrc.json')))['layer_lru']
+    check.equal('layers add up', [sum(l['hits'][slots - 1] for l in by_layer) for slots in layer], [r['hits'] for r in layer.values()])
+    table = list(csv.DictReader(open(os.path.join(paths[0], 'mrc-layers.csv'))))
+    check.equal('layers in the CSV', [(int(r['layer']), int(r['accesses']), int(r['hits'])) for r in table],
+                [(l['layer'], l['accesses'], hits) for l in by_layer for hits in l['hits']])
     alone = os.path.join(folder, 'alone.h5')
     check.equal('--h5', (call(*args, '--h5', alone, '--quiet').stdout, open(alone, 'rb').read()), ('', open(os.path.join(paths[0], 'mrc.h5'), 'rb').read()))
     check.equal('--csv', call(*args, '--csv').stdout, open(os.path.join(paths[0], 'mrc.csv')).read())
@@ -260,7 +265,8 @@ def figures(check, folder):
         return
     with h5py.File(alone) as f:
         report = json.load(open(os.path.join(paths[0], 'mrc.json')))
-        rows = report.pop('rows')
+        rows, layers = report.pop('rows'), report.pop('layer_lru')
+        check.equal('layers of the table', [(int(r['layer']), int(r['hits'])) for r in f['layers'][:]], [(l['layer'], hits) for l in layers for hits in l['hits']])
         check.equal('the attribute report', json.loads(f.attrs['report']), report)
         check.equal('rows of the table', [(r['policy'].decode(), r['made'].decode(), int(r['capacity']), int(r['hits'])) for r in f['rows'][:]],
                     [(r['policy'], r['made'], r['capacity'], r['hits']) for r in rows])
