@@ -25,7 +25,7 @@ typedef struct row {
     int64_t capacity, accesses, hits, hit_bytes;
 } row;
 
-#define COLUMN(type, member) {.name = #member, .type = ES_H5_I64, .offset = offsetof(type, member)}
+#define COLUMN(of, member) {.name = #member, .type = ES_H5_I64, .offset = offsetof(of, member)}
 
 static void check_rows(es_h5 *file, const es_mrc *mrc)
 {
