@@ -135,7 +135,8 @@ static double figures_cycle(const es_mrc *mrc)
 
 static double figures_cliff(const es_mrc *mrc)
 {
-    return mrc->cliff && !mrc->unequal ? (double)mrc->cliff * (double)mrc->unit : (double)NAN;
+    const double cliff = mrc->in_bytes ? mrc->cliff_bytes : (double)mrc->cliff;
+    return cliff > 0.0 ? cliff : (double)NAN;
 }
 
 static bool figures_mark(figures *f, double at, const char *what, plot_series *out)

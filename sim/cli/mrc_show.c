@@ -143,9 +143,10 @@ static void show_facts(const es_mrc *mrc, es_text *out)
     es_text_add(out, "; of one layer it uses %.1f, %.0f %% of them those of the step before\n", s->demand, 100.0 * s->overlap);
     if (mrc->cliff) {
         es_text_add(out, "  cliff: up to %llu slots%s", (unsigned long long)mrc->cliff, mrc->per_layer ? " per layer" : "");
-        if (mrc->in_bytes && !mrc->unequal) {
+        if (mrc->in_bytes && mrc->cliff_bytes > 0.0) {
             es_text_add(out, ", ");
-            es_text_bytes(out, (double)mrc->cliff * (double)mrc->unit);
+            es_text_bytes(out, mrc->cliff_bytes);
+            es_text_add(out, ",");
         }
         es_text_add(out, " LRU hits nothing in decode\n");
     } else {

@@ -79,6 +79,7 @@ typedef struct es_mrc {         /* {0} is empty */
     es_segments segments[ES_MRC_SEGMENTS];
     const es_curve *layer;      /* [layers] LRU with a cache for each layer, every number of slots */
     uint64_t cliff;             /* slots: the most at which LRU hits nothing in decode; 0: none */
+    double cliff_bytes;         /* the same in bytes; where experts differ in size the largest of the capacities that have a row; NaN: not known */
     es_mrc_size shown[ES_MRC_SHOWN + 1];    /* the sizes asked, at most these many of them evenly, or halvings of the whole; the config's own */
     uint32_t shown_count;
     const char *warning;        /* NULL: none */

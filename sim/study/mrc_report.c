@@ -89,14 +89,6 @@ static void report_consistency(es_json *to, const es_mrc *mrc)
     }
 }
 
-static bool report_differ(const es_mrc *mrc)
-{
-    for (uint32_t l = 1; l < mrc->events.layers; l++)
-        if (mrc->bytes[l] != mrc->bytes[0])
-            return true;
-    return false;
-}
-
 static void report_statistics(es_json *out, const es_mrc *mrc)
 {
     const es_statistics *s = &mrc->statistics;
@@ -119,7 +111,7 @@ static void report_statistics(es_json *out, const es_mrc *mrc)
             cJSON_Delete(one);
     }
     es_json_add_int(to, "cliff_slots", (int64_t)mrc->cliff);
-    es_json_add_real(to, "cliff_bytes", mrc->bytes && !report_differ(mrc) ? (double)mrc->cliff * (double)mrc->bytes[0] : (double)NAN);
+    es_json_add_real(to, "cliff_bytes", mrc->statistics.lookups > 0 ? mrc->cliff_bytes : (double)NAN);
     es_json_add_real(to, "layer_overlap", mrc->overlap);
     report_reals(to, "layer_overlap_by_layer", mrc->layer_overlap, mrc->layer_overlap ? mrc->events.layers : 0);
     report_reuse(to, mrc);

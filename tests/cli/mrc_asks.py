@@ -85,6 +85,9 @@ def unequal_bytes(check):
     for scope, contract, budgets in (('global', 'event_atomic', ['300MiB', '800MiB', '2GiB']), ('layer', 'event_atomic', ['45MiB', '100MiB']),
                                      ('global', 'serialized', ['300MiB']), ('global', 'after_batch', ['500MiB']), ('global', 'keep_best', ['600MiB'])):
         report = said(SAMPLE, *sets, '--scope', scope, '--contract', contract, '--sizes', ','.join(budgets), '--policies', ','.join(policies))
+        if 'lru' in policies and scope == 'global':
+            zero = [r['capacity'] for r in report['rows'] if r['policy'] == 'lru' and r['decode_hits'] == 0]
+            check.equal('cliff in bytes', report['statistics']['cliff_bytes'], max(zero, default=0))
         check.equal('no optimum', (report['counts'], report['belady'], report['splits']), ('bytes', 'uniform-size optimum', []))
         for row in report['rows']:
             total = row['capacity'] * (LAYERS if scope == 'layer' else 1)
