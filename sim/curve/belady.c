@@ -18,6 +18,7 @@ typedef struct belady_cache {   /* one size */
     uint64_t *resident;         /* [spaces][words] */
     uint64_t *reach;            /* [spaces] of its farthest: next use << 32 | what became resident first is greater; 0: none, or only of the event at hand */
     uint32_t *farthest;         /* [spaces] object */
+    uint32_t top;               /* space of the greatest reach; UINT32_MAX: to be looked for */
     uint32_t *entered;          /* [objects] when it became resident: between equals the first leaves first */
     uint32_t clock;
     uint64_t *count;            /* [2][rows] */
@@ -42,6 +43,7 @@ typedef struct belady {
     uint32_t last;              /* object of the event that is used last */
     uint32_t last_use;
     bool tied;                  /* another one is used as late */
+    uint16_t *order;            /* [stride] its lookups, the soonest used first; equals as they come */
     uint16_t *rank;             /* [stride] scratch */
     uint32_t *claimed;          /* [objects] scratch */
 } belady;
@@ -62,7 +64,18 @@ static inline void belady_offer(const belady *b, belady_cache *c, uint32_t space
     if (reach > c->reach[space]) {
         c->reach[space] = reach;
         c->farthest[space] = object;
+        if (c->top != UINT32_MAX && reach > c->reach[c->top])
+            c->top = space;
     }
+}
+
+/* The reach of a space was looked for anew. */
+static inline void belady_retop(belady_cache *c, uint32_t space)
+{
+    if (c->top == space)
+        c->top = UINT32_MAX;
+    else if (c->top != UINT32_MAX && c->reach[space] > c->reach[c->top])
+        c->top = space;
 }
 
 /* Looks a space through, but for the experts in `except`. */
@@ -80,21 +93,19 @@ static void belady_look(const belady *b, belady_cache *c, uint32_t space, const 
             use = coming[bit] > use ? coming[bit] : use;
         }
     }
-    c->reach[space] = 0;
     c->farthest[space] = space * b->stride + best;
-    if (use == 0)
-        return;
-    c->reach[space] = belady_reach(b, c, c->farthest[space]);
-    if (!equal)
+    c->reach[space] = use == 0 ? 0 : belady_reach(b, c, c->farthest[space]);
+    belady_retop(c, space);
+    if (use == 0 || !equal)
         return;
     for (uint32_t w = 0; w < b->words; w++)
         for (uint64_t left = except ? resident[w] & ~except[w] : resident[w]; left; left &= left - 1)
             belady_offer(b, c, space, space * b->stride + w * 64 + (uint32_t)__builtin_ctzll(left));
 }
 
-static inline void belady_set(const belady *b, belady_cache *c, uint32_t object, bool there)
+static inline void belady_set(const belady *b, belady_cache *c, uint32_t space, uint32_t object, bool there)
 {
-    const uint32_t space = object / b->stride, at = object % b->stride;
+    const uint32_t at = object - space * b->stride;
     uint64_t *word = &c->resident[(size_t)space * b->words + at / 64], bit = 1ull << (at & 63);
     *word = there ? *word | bit : *word & ~bit;
     c->used[b->bucket] += there ? belady_unit(b, space) : -belady_unit(b, space);
@@ -102,17 +113,16 @@ static inline void belady_set(const belady *b, belady_cache *c, uint32_t object,
 
 /* The space whose farthest is the farthest of all that may leave; `spaces` where none has any. What is left of a farthest that is
  * used now does not count: it is of the event at hand. */
-static inline uint32_t belady_space(const belady *b, const belady_cache *c, uint64_t least)
+static inline uint32_t belady_space(const belady *b, belady_cache *c, uint64_t least)
 {
     if (b->buckets > 1)
         return c->reach[b->space] >= least ? b->space : b->spaces;
-    uint64_t best = least;
-    uint32_t space = b->spaces;
-    for (uint32_t s = 0; s < b->spaces; s++) {
-        space = c->reach[s] >= best ? s : space;
-        best = c->reach[s] >= best ? c->reach[s] : best;
+    if (c->top == UINT32_MAX) {
+        c->top = 0;
+        for (uint32_t s = 1; s < b->spaces; s++)
+            c->top = c->reach[s] > c->reach[c->top] ? s : c->top;
     }
-    return space;
+    return c->reach[c->top] >= least ? c->top : b->spaces;
 }
 
 /* The farthest leaves, but none in `except` of the event's space; `least`: none whose reach is below. UINT32_MAX: there is none. */
@@ -122,7 +132,7 @@ static inline uint32_t belady_leave(const belady *b, belady_cache *c, const uint
     if (space == b->spaces)
         return UINT32_MAX;
     const uint32_t object = c->farthest[space];
-    belady_set(b, c, object, false);
+    belady_set(b, c, space, object, false);
     belady_look(b, c, space, space == b->space ? except : NULL);
     return object;
 }
@@ -139,10 +149,19 @@ static void belady_make(const belady *b, belady_cache *c, int64_t most)
         ;
 }
 
-/* What is resident of the event counts from now on. */
-static void belady_count_in(const belady *b, belady_cache *c)
+/* What is resident of the event counts from now on: with bypass those used last first, until what is left cannot be the farthest. */
+static inline void belady_count_in(const belady *b, belady_cache *c)
 {
     const uint64_t *resident = c->resident + (size_t)b->space * b->words;
+    for (uint32_t m = b->bypass ? b->count : 0; m-- > 0;) {
+        const uint32_t i = b->order[m], id = b->id[i];
+        if (b->next[i] < c->reach[b->space] >> 32)
+            return;
+        if (resident[id >> 6] >> (id & 63) & 1)
+            belady_offer(b, c, b->space, b->space * b->stride + id);
+    }
+    if (b->bypass)
+        return;
     for (uint32_t w = 0; w < b->words; w++)
         for (uint64_t left = resident[w] & b->mask[w]; left; left &= left - 1)
             belady_offer(b, c, b->space, b->space * b->stride + w * 64 + (uint32_t)__builtin_ctzll(left));
@@ -175,7 +194,7 @@ static inline void belady_enter(const belady *b, belady_cache *c, int64_t units)
 /* It stays after all. */
 static void belady_return(const belady *b, belady_cache *c, uint32_t object)
 {
-    belady_set(b, c, object, true);
+    belady_set(b, c, object / b->stride, object, true);
     belady_offer(b, c, object / b->stride, object);
 }
 
@@ -185,18 +204,12 @@ static int64_t belady_admit(belady *b, belady_cache *c, const uint64_t *resident
 {
     const int64_t unit = belady_unit(b, b->space);
     int64_t kept = 0;
-    uint32_t misses = 0, claims = 0;
-    for (uint32_t i = 0; i < b->count; i++) {
+    uint32_t claims = 0;
+    memset(b->stay, 0, b->words * sizeof *b->stay);
+    for (uint32_t m = 0; m < b->count; m++) {
+        const uint32_t i = b->order[m];
         if (resident[b->id[i] >> 6] >> (b->id[i] & 63) & 1)
             continue;
-        uint32_t j = misses++;
-        for (; j > 0 && b->next[b->rank[j - 1]] > b->next[i]; j--)
-            b->rank[j] = b->rank[j - 1];
-        b->rank[j] = (uint16_t)i;
-    }
-    memset(b->stay, 0, b->words * sizeof *b->stay);
-    for (uint32_t m = 0; m < misses; m++) {
-        const uint32_t i = b->rank[m];
         while (b->next[i] != ES_NEVER_USED && c->used[b->bucket] + kept + unit > c->room) {
             const uint32_t left = belady_leave(b, c, b->pinned, ((uint64_t)b->next[i] + 1) << 32);
             if (left == UINT32_MAX)
@@ -211,6 +224,25 @@ static int64_t belady_admit(belady *b, belady_cache *c, const uint64_t *resident
     while (claims > 0 && (b->ask->rule == ES_CURVE_KEEP_BEST ||
         c->used[b->bucket] + kept + belady_unit(b, b->claimed[claims - 1] / b->stride) <= c->room))
         belady_return(b, c, b->claimed[--claims]);
+    return kept;
+}
+
+/* The same by slots, where what leaves is what comes: who finds no place ends it, for the others are used later. */
+static int64_t belady_admit_slots(belady *b, belady_cache *c, const uint64_t *resident)
+{
+    int64_t free = c->room - c->used[b->bucket], kept = 0;
+    memset(b->stay, 0, b->words * sizeof *b->stay);
+    for (uint32_t m = 0; m < b->count; m++) {
+        const uint32_t i = b->order[m], id = b->id[i];
+        if (resident[id >> 6] >> (id & 63) & 1)
+            continue;
+        if (free > 0)
+            free--;
+        else if (b->next[i] == ES_NEVER_USED || belady_leave(b, c, b->pinned, ((uint64_t)b->next[i] + 1) << 32) == UINT32_MAX)
+            break;
+        b->stay[id >> 6] |= 1ull << (id & 63);
+        kept++;
+    }
     return kept;
 }
 
@@ -250,7 +282,7 @@ static void belady_waves(const belady *b, belady_cache *c)
             continue;
         for (; !belady_room(b, c, unit) && freed < count; freed++)
             b->guard[computed[freed] >> 6] &= ~(1ull << (computed[freed] & 63));
-        belady_set(b, c, b->space * b->stride + id, true);
+        belady_set(b, c, b->space, b->space * b->stride + id, true);
         computed[count++] = id;
     }
     belady_look(b, c, b->space, b->mask);
@@ -284,8 +316,9 @@ static void belady_misses(belady *b, belady_cache *c, uint32_t hits)
     for (uint32_t w = 0; w < b->words; w++)
         b->stay[w] = b->mask[w] & ~resident[w];
     if (b->bypass)
-        units = belady_admit(b, c, resident);
-    belady_note(b, c);
+        units = b->ask->bytes || rule == ES_CURVE_KEEP_BEST ? belady_admit(b, c, resident) : belady_admit_slots(b, c, resident);
+    if (units > 0)
+        belady_note(b, c);
     if (rule == ES_CURVE_WAVES && hits * unit + units > c->room) {
         belady_waves(b, c);
         belady_count_in(b, c);
@@ -339,6 +372,12 @@ static void belady_begin(belady *b, const uint16_t *id, const uint32_t *next, ui
         b->last = next[i] > b->last_use ? space * b->stride + id[i] : b->last;
         b->last_use = next[i] > b->last_use ? next[i] : b->last_use;
     }
+    for (uint32_t i = 0; b->bypass && i < count; i++) {
+        uint32_t j = i;
+        for (; j > 0 && next[b->order[j - 1]] > next[i]; j--)
+            b->order[j] = b->order[j - 1];
+        b->order[j] = (uint16_t)i;
+    }
 }
 
 static void belady_empty(const belady *b, belady_cache *c)
@@ -346,6 +385,7 @@ static void belady_empty(const belady *b, belady_cache *c)
     memset(c->used, 0, b->buckets * sizeof *c->used);
     memset(c->resident, 0, (size_t)b->spaces * b->words * sizeof *c->resident);
     memset(c->reach, 0, b->spaces * sizeof *c->reach);
+    c->top = UINT32_MAX;
 }
 
 typedef struct belady_group {
@@ -413,9 +453,10 @@ static bool belady_new(belady *b, const belady_job *job)
     b->call = ES_NEW_ARRAY(job->arena, b->words, uint64_t);
     b->stay = ES_NEW_ARRAY(job->arena, b->words, uint64_t);
     b->guard = ES_NEW_ARRAY(job->arena, b->words, uint64_t);
+    b->order = ES_NEW_ARRAY(job->arena, b->stride, uint16_t);
     b->rank = ES_NEW_ARRAY(job->arena, b->stride, uint16_t);
     b->claimed = ES_NEW_ARRAY(job->arena, events->objects, uint32_t);
-    return b->coming && b->mask && b->call && b->stay && b->guard && b->rank && b->claimed;
+    return b->coming && b->mask && b->call && b->stay && b->guard && b->order && b->rank && b->claimed;
 }
 
 static bool belady_new_cache(const belady *b, belady_cache *c, es_arena *arena)
