@@ -254,7 +254,7 @@ static void series_look(es_text *out, const plot_series *s, const series_place *
         es_text_add(out, "with lines lc rgb '%s' lw 2 dt %s", colour, dash);
         break;
     case PLOT_POINTS:
-        es_text_add(out, "with points lc rgb '%s' pt %d ps 1", colour, point);
+        es_text_add(out, "with points lc rgb '%s' pt %d ps %d", colour, point, s->large ? 2 : 1);
         break;
     case PLOT_BOTH:
         es_text_add(out, "with linespoints lc rgb '%s' lw 2 dt %s pt %d ps 1", colour, dash, point);

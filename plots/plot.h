@@ -42,6 +42,7 @@ typedef struct plot_axis {
 typedef struct plot_series {
     const char *label;          /* NULL: not in the legend */
     plot_style style;
+    bool large;                 /* points of twice the size, to be found among lines */
     const double *x, *y;        /* [count]; in the unit of the axis, SI. NaN: a gap */
     const double *low, *high;   /* [count], where the style has them */
     size_t count;

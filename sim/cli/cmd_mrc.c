@@ -25,17 +25,21 @@ static es_code mrc_save(const char *dir, const char *name, const es_text *text, 
 
 static es_code mrc_keep(const es_mrc *mrc, const char *dir, const es_text *json, const es_text *csv, es_text *said, es_err *err)
 {
-    es_text path = {0};
+    es_text path = {0}, layers = {0};
     es_code code = es_file_make_dirs(dir, err);
+    es_mrc_layers_csv(mrc, &layers);
     if (code == ES_OK)
         code = mrc_save(dir, "mrc.json", json, err);
     if (code == ES_OK)
         code = mrc_save(dir, "mrc.csv", csv, err);
+    if (code == ES_OK)
+        code = mrc_save(dir, "mrc-layers.csv", &layers, err);
+    es_text_free(&layers);
     es_text_add(&path, "%s/mrc.h5", dir);
     if (code == ES_OK)
         code = path.failed ? es_err_nomem(err, "a path") : es_mrc_h5(mrc, path.at, err);
     es_text_free(&path);
-    es_text_add(said, "  all sizes: %s/mrc.json, mrc.csv and mrc.h5\n", dir);
+    es_text_add(said, "  all sizes: %s/mrc.json, mrc.csv, mrc-layers.csv and mrc.h5\n", dir);
     return code == ES_OK ? mrc_show_figures(mrc, dir, said, err) : code;
 }
 
@@ -136,7 +140,7 @@ const cmd_entry cmd_mrc = {
             "  --calibrate-on T  static_frozen: the set that another trace of the model chooses, judged on this one\n"
             "  --set PATH=VALUE  change an option of the config, or of what stands in its place\n"
             "  --json, --csv     print everything as JSON, the rows as CSV             --h5 FILE         write all of it as HDF5\n"
-            "  --out DIR         mrc.json, mrc.csv, mrc.h5 and figures, drawn by gnuplot where there is one\n"
+            "  --out DIR         mrc.json, mrc.csv, mrc-layers.csv, mrc.h5 and figures, drawn by gnuplot where there is one\n"
             "\n"
             "Counts are those of `expertsim run` with clock none. docs/curves.md says what the numbers mean.\n",
     .exec = mrc_exec,

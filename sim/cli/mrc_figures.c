@@ -38,7 +38,7 @@ static const es_mrc_line *figures_line(const es_mrc *mrc, const char *policy)
 static void figures_size(const es_mrc *mrc, uint64_t capacity, es_text *out)
 {
     mrc_show_capacity(mrc, capacity, out);
-    es_text_add(out, "%s%s", mrc->in_bytes ? "" : " slots", mrc->per_layer ? " per layer" : "");
+    es_text_add(out, "%s%s", mrc->in_bytes ? "" : capacity == 1 ? " slot" : " slots", mrc->per_layer ? " per layer" : "");
 }
 
 static const char *figures_note(figures *f, const char *scope)
@@ -121,7 +121,7 @@ static bool figures_series(figures *f, const es_mrc_line *line, plot_series *out
         y[i] = figures_miss(f->mrc, curve, i);
     }
     const plot_style style = strcmp(line->made, "config") == 0 ? PLOT_POINTS : curve->sizes < FIGURES_COLUMNS ? PLOT_BOTH : PLOT_LINE;
-    *out = (plot_series){.label = figures_label(f, line), .style = style, .x = x, .y = y, .count = curve->sizes};
+    *out = (plot_series){.label = figures_label(f, line), .style = style, .large = style == PLOT_POINTS, .x = x, .y = y, .count = curve->sizes};
     return true;
 }
 
@@ -135,7 +135,8 @@ static double figures_cycle(const es_mrc *mrc)
 
 static double figures_cliff(const es_mrc *mrc)
 {
-    return mrc->cliff && !mrc->unequal ? (double)mrc->cliff * (double)mrc->unit : (double)NAN;
+    const double cliff = mrc->in_bytes ? mrc->cliff_bytes : (double)mrc->cliff;
+    return cliff > 0.0 ? cliff : (double)NAN;
 }
 
 static bool figures_mark(figures *f, double at, const char *what, plot_series *out)
@@ -151,6 +152,15 @@ static bool figures_mark(figures *f, double at, const char *what, plot_series *o
     return true;
 }
 
+/* The smallest capacity of any line. */
+static double figures_least(const es_mrc *mrc)
+{
+    double least = (double)mrc->most;
+    for (uint32_t i = 0; i < mrc->lines; i++)
+        least = mrc->line[i].curve.sizes ? fmin(least, (double)mrc->line[i].curve.capacity[0]) : least;
+    return least;
+}
+
 static es_code figures_curves(figures *f, const char *dir, es_err *err)
 {
     const es_mrc *mrc = f->mrc;
@@ -162,15 +172,16 @@ static es_code figures_curves(figures *f, const char *dir, es_err *err)
     for (uint32_t i = 0; i < mrc->lines && enough; i++)
         enough = figures_series(f, &mrc->line[(i + own) % mrc->lines], &series[count++]);
     if (enough && isfinite(cliff))
-        enough = figures_mark(f, cliff, "cliff, up to which LRU hits nothing", &series[count++]);
-    if (enough && cycle > 0.0 && !(mrc->per_layer && mrc->unequal))
+        enough = figures_mark(f, cliff, "cliff of LRU", &series[count++]);
+    if (enough && cycle > 0.0 && cycle <= (double)mrc->most && !(mrc->per_layer && mrc->unequal))
         enough = figures_mark(f, cycle, mrc->per_layer ? "one event" : "one cycle", &series[count++]);
     if (!enough)
         return es_err_nomem(err, "a figure");
     const bool log = cycle > 0.0 && cycle < (double)mrc->most / 16.0;
     const plot_figure figure = {.name = "mrc", .title = figures_title(f), .note = f->note,
         .x = {.label = mrc->in_bytes ? mrc->per_layer ? "capacity of a layer's cache" : "capacity" : mrc->per_layer ? "capacity of a layer's cache, slots" : "capacity, slots",
-            .unit = mrc->in_bytes ? PLOT_BYTES : PLOT_NUMBER, .log = log},
+            .unit = mrc->in_bytes ? PLOT_BYTES : PLOT_NUMBER, .log = log, .low = log && !mrc->in_bytes ? figures_least(mrc) : 0.0,
+            .high = log && !mrc->in_bytes ? (double)mrc->most : 0.0},
         .y = {.label = mrc->decode ? "miss ratio, decode" : "miss ratio", .unit = PLOT_SHARE, .low = 0.0, .high = 1.0},
         .series = series, .count = count};
     return plot_write(&figure, dir, err);

@@ -74,6 +74,7 @@ static void show_own(const es_mrc *mrc, es_text *out)
 static void show_table(const es_mrc *mrc, es_text *out)
 {
     bool split = false;
+    uint32_t runs = 0;
     for (uint32_t i = 0; i < mrc->shown_count; i++)
         split = split || mrc->shown[i].has_split;
     show_head(mrc, split, out);
@@ -83,8 +84,10 @@ static void show_table(const es_mrc *mrc, es_text *out)
         es_text_add(out, "  %u more policies are in --json, --csv and --out\n", mrc->lines - SHOW_COLUMNS);
     if (mrc->own)
         show_own(mrc, out);
-    if (mrc->runs > (mrc->own > 0))
-        es_text_add(out, "  policies without a curve took %u runs; --sizes says at which capacities\n", mrc->runs - (mrc->own > 0));
+    for (uint32_t l = 0; l < mrc->lines; l++)
+        runs += strcmp(mrc->line[l].made, "run") == 0 ? mrc->line[l].curve.sizes : 0;
+    if (runs > 0)
+        es_text_add(out, "  policies without a curve took %u runs; --sizes says at which capacities\n", runs);
     if (mrc->calibrate)
         es_text_add(out, "  static_frozen: the set that %s would choose\n", mrc->calibrate);
     if (split)
@@ -140,9 +143,10 @@ static void show_facts(const es_mrc *mrc, es_text *out)
     es_text_add(out, "; of one layer it uses %.1f, %.0f %% of them those of the step before\n", s->demand, 100.0 * s->overlap);
     if (mrc->cliff) {
         es_text_add(out, "  cliff: up to %llu slots%s", (unsigned long long)mrc->cliff, mrc->per_layer ? " per layer" : "");
-        if (mrc->in_bytes && !mrc->unequal) {
+        if (mrc->in_bytes && mrc->cliff_bytes > 0.0) {
             es_text_add(out, ", ");
-            es_text_bytes(out, (double)mrc->cliff * (double)mrc->unit);
+            es_text_bytes(out, mrc->cliff_bytes);
+            es_text_add(out, ",");
         }
         es_text_add(out, " LRU hits nothing in decode\n");
     } else {

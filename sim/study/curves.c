@@ -11,14 +11,16 @@ const char *es_curves_none(const es_plan *plan)
     const es_contract *contract = &plan->contract;
     const bool trains = plan->training.steps == ES_TRAIN_ALL ||
         (plan->training.steps == ES_TRAIN_AS_TRACED && plan->source->info(plan->source_state)->has_training);
-    return trains                             ? "steps train"
-        : plan->slices || plan->variants > 1  ? "experts come in slices or in several precisions"
-        : plan->router.part && strcmp(plan->router.part->name, "trace") != 0 ? "the router decides what is used while the run goes on"
-        : contract->overflow == ES_BYPASS     ? "the contract reads in place what does not fit"
-        : contract->duplicates == ES_HIT      ? "the contract counts repeats inside an event as hits"
-        : contract->judge == ES_SERIALIZED_PINNED && contract->overflow != ES_WAVES ? "the contract pins a call that may exceed its room"
-        : plan->start_count > 0               ? "the contract begins with caches that hold something"
-        : cJSON_IsArray(contract->quota)      ? "the layers have quotas of their own"
+    return trains                             ? "steps train (training.steps)"
+        : plan->slices || plan->variants > 1  ? "experts come in slices or in several precisions (contract.unit slice, catalog.bits)"
+        : plan->router.part && strcmp(plan->router.part->name, "trace") != 0 ? "a router decides what is used while the run goes on (router)"
+        : contract->overflow == ES_BYPASS     ? "what does not fit is read in place (contract.overflow bypass)"
+        : contract->duplicates == ES_HIT      ? "repeats inside an event count as hits (contract.duplicates hit)"
+        : contract->judge == ES_SERIALIZED_PINNED && contract->overflow != ES_WAVES ? "what is pinned may exceed its room (contract.judge serialized_pinned without waves)"
+        : contract->overflow == ES_KEEP_BEST && (contract->judge != ES_JUDGE_EVENT || contract->unit == ES_ID) ?
+                                                "ids are judged one by one and the best of them stay (contract.overflow keep_best)"
+        : plan->start_count > 0               ? "caches hold something from the start (contract.start)"
+        : cJSON_IsArray(contract->quota)      ? "layers have quotas of their own (contract.quota)"
                                               : NULL;
 }
 
@@ -31,11 +33,14 @@ es_code es_curves_events(const es_plan *plan, es_events *out, es_arena *arena, e
     return code ? code : es_events_read(out, plan->source, plan->source_state, &ask, arena, err);
 }
 
+/* An event of one id is judged as it is where ids are judged one by one: there is nothing to pin, and no room that it exceeds. */
 static es_curve_rule curves_rule(const es_contract *contract)
 {
     static const es_curve_rule rules[] = {
         [ES_WAVES] = ES_CURVE_WAVES, [ES_TRIM] = ES_CURVE_TRIM, [ES_PERSIST] = ES_CURVE_PERSIST, [ES_KEEP_BEST] = ES_CURVE_KEEP_BEST, [ES_BYPASS] = ES_CURVE_WAVES};
-    return contract->judge == ES_SERIALIZED ? ES_CURVE_SERIALIZED : contract->judge == ES_SERIALIZED_PINNED ? ES_CURVE_SERIALIZED_PINNED : rules[contract->overflow];
+    if (contract->judge == ES_SERIALIZED_PINNED)
+        return ES_CURVE_SERIALIZED_PINNED;
+    return contract->judge == ES_SERIALIZED || contract->unit == ES_ID ? ES_CURVE_SERIALIZED : rules[contract->overflow];
 }
 
 es_curve_ask es_curves_ask(const es_plan *plan)

@@ -69,12 +69,19 @@ static es_code mrc_relabel(es_mrc *mrc, const mrc_passes *p, es_curve *curve, es
     return ES_OK;
 }
 
-/* What hits weigh where all experts weigh the same. */
-static es_code mrc_weigh(es_mrc *mrc, es_curve *curve, es_err *err)
+static bool mrc_weigh_alike(const es_mrc *mrc)
 {
     for (uint32_t l = 0; l < mrc->events.layers; l++)
         if (!mrc->bytes || mrc->bytes[l] != mrc->bytes[0])
-            return ES_OK;
+            return false;
+    return true;
+}
+
+/* What hits weigh where all experts weigh the same. */
+static es_code mrc_weigh(es_mrc *mrc, es_curve *curve, es_err *err)
+{
+    if (!mrc_weigh_alike(mrc))
+        return ES_OK;
     const uint64_t each = (uint64_t)mrc->bytes[0];
     uint64_t *hits = ES_NEW_ARRAY(&mrc->arena, curve->sizes, uint64_t), *decode = ES_NEW_ARRAY(&mrc->arena, curve->sizes, uint64_t);
     if (!hits || !decode)
@@ -228,6 +235,23 @@ static void mrc_show(es_mrc *mrc)
         mrc_show_one(mrc, mrc->own);
 }
 
+/* The LRU curve, where it was asked for. */
+static const es_curve *mrc_lru_curve(const es_mrc *mrc)
+{
+    for (uint32_t i = 0; i < mrc->lines; i++)
+        if (strcmp(mrc->line[i].policy, "lru") == 0 && strcmp(mrc->line[i].made, "curve") == 0)
+            return &mrc->line[i].curve;
+    return NULL;
+}
+
+/* `whole`: LRU of the cache asked at every number of slots, capacities in units of `unit`. */
+static void mrc_cliff(es_mrc *mrc, const es_curve *whole, uint64_t unit)
+{
+    mrc->cliff = es_curve_cliff(whole, 0.0) / unit;
+    mrc->cliff_bytes = mrc_weigh_alike(mrc) ? (double)mrc->cliff * (double)mrc->bytes[0]
+        : mrc->unequal && mrc_lru_curve(mrc) ? (double)es_curve_cliff(mrc_lru_curve(mrc), 0.0) : (double)NAN;
+}
+
 /* Read off LRU curves at every number of slots: of the cache asked, and of each layer. */
 static es_code mrc_lru_facts(es_mrc *mrc, es_err *err)
 {
@@ -237,10 +261,15 @@ static es_code mrc_lru_facts(es_mrc *mrc, es_err *err)
     ask.per_layer = true;
     es_code code = curves ? es_curve_lru(&mrc->events, &ask, curves, &mrc->arena, err) : es_err_nomem(err, "a curve");
     ask.per_layer = mrc->per_layer;
-    if (code == ES_OK)
+    const es_curve *every = mrc->capacity ? NULL : mrc_lru_curve(mrc);
+    if (code == ES_OK && every)
+        whole = *every;
+    else if (code == ES_OK)
         code = mrc->per_layer ? es_curve_sum(curves, layers, &whole, &mrc->arena, err) : es_curve_lru(&mrc->events, &ask, &whole, &mrc->arena, err);
     mrc->layer = curves;
-    mrc->cliff = code == ES_OK && mrc->events.decode_accesses > 0 ? es_curve_cliff(&whole, 0.0) : 0;
+    mrc->cliff_bytes = NAN;
+    if (code == ES_OK && mrc->events.decode_accesses > 0)
+        mrc_cliff(mrc, &whole, every ? mrc->unit : 1);
     for (uint32_t i = 0; i < mrc->shown_count && code == ES_OK && !mrc->unequal && mrc->events.spaces > 1; i++) {
         es_mrc_size *size = &mrc->shown[i];
         code = es_split_slots(curves, layers, (uint64_t)size->slots * (mrc->per_layer ? layers : 1), true, &size->split, &mrc->arena, err);

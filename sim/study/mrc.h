@@ -79,6 +79,7 @@ typedef struct es_mrc {         /* {0} is empty */
     es_segments segments[ES_MRC_SEGMENTS];
     const es_curve *layer;      /* [layers] LRU with a cache for each layer, every number of slots */
     uint64_t cliff;             /* slots: the most at which LRU hits nothing in decode; 0: none */
+    double cliff_bytes;         /* the same in bytes; where experts differ in size the largest of the capacities that have a row; NaN: not known */
     es_mrc_size shown[ES_MRC_SHOWN + 1];    /* the sizes asked, at most these many of them evenly, or halvings of the whole; the config's own */
     uint32_t shown_count;
     const char *warning;        /* NULL: none */
@@ -99,11 +100,13 @@ double es_mrc_ratio(const es_mrc *mrc, const es_mrc_size *size);
 /* Segment cache best hit rate (statistics.h) of a cache of that size; with scope layer of one for each layer. NaN without a window. */
 double es_mrc_sch(const es_mrc *mrc, const es_segments *segments, const es_mrc_size *size);
 
-/* The whole as JSON (docs/curves.md); `rows` false: without them. NULL: no memory. The caller deletes it. */
+/* The whole as JSON (docs/curves.md); `rows` false: without them and those of layers. NULL: no memory. The caller deletes it. */
 es_json *es_mrc_json(const es_mrc *mrc, bool rows);
 /* The rows as CSV, with a header. */
 void es_mrc_csv(const es_mrc *mrc, es_text *out);
-/* The rows as table /rows of a new HDF5 file; its attribute `report` is es_mrc_json without the rows. */
+/* LRU of each layer's own cache, a row for each layer and number of slots. */
+void es_mrc_layers_csv(const es_mrc *mrc, es_text *out);
+/* The rows as table /rows of a new HDF5 file, those of layers as /layers; its attribute `report` is es_mrc_json without them. */
 es_code es_mrc_h5(const es_mrc *mrc, const char *path, es_err *err);
 
 #endif

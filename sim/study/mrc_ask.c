@@ -47,6 +47,12 @@ static es_code mrc_words(const es_mrc_ask *ask, es_err *err)
     es_prefill prefill;
     for (const es_preset *preset; count < LENGTH(presets) && (preset = es_contract_preset(count)) != NULL; count++)
         presets[count] = preset->name;
+    const struct {
+        const char *flag, *value;
+    } files[] = {{"the trace", ask->path}, {"--config", ask->config}, {"--model", ask->model}, {"--calibrate-on", ask->calibrate}};
+    for (size_t i = 0; i < LENGTH(files); i++)
+        if (files[i].value && !*files[i].value)
+            return es_err_set(err, ES_EINPUT, "%s: the name of the file is empty", files[i].flag);
     es_code code = mrc_one("--scope", ask->scope, mrc_scopes, LENGTH(mrc_scopes), err);
     if (code == ES_OK)
         code = mrc_one("--contract", ask->contract, presets, count, err);
@@ -128,6 +134,14 @@ static void mrc_set(es_mrc *mrc, const char **sets, size_t *count, const char *k
     cJSON_Delete(quoted);
 }
 
+/* Nobody wrote the config that stands for a trace alone: what it says of a fault begins with the trace. */
+static void mrc_unnamed(es_err *err)
+{
+    static const char before[] = "mrc: trace.path: ";
+    if (strncmp(err->text, before, sizeof before - 1) == 0)
+        memmove(err->text, err->text + sizeof before - 1, strlen(err->text) - (sizeof before - 1) + 1);
+}
+
 static es_code mrc_config(es_mrc *mrc, const es_mrc_ask *ask, es_err *err)
 {
     const char **sets = ES_NEW_ARRAY(&mrc->arena, ask->set_count + MRC_SETS, const char *);
@@ -149,7 +163,11 @@ static es_code mrc_config(es_mrc *mrc, const es_mrc_ask *ask, es_err *err)
     if (code == ES_OK)
         code = ask->config ? es_config_load(&mrc->config, ask->config, sets, count, err) : es_config_from(&mrc->config, tree, "mrc", sets, count, err);
     cJSON_Delete(tree);
-    return code ? code : es_config_plan(mrc->config, &mrc->plan, err);
+    if (code == ES_OK)
+        code = es_config_plan(mrc->config, &mrc->plan, err);
+    if (code != ES_OK && !ask->config)
+        mrc_unnamed(err);
+    return code;
 }
 
 /* The contract in words, less what stands in rows and report by its own name. */
@@ -177,6 +195,8 @@ es_code mrc_read(es_mrc *mrc, const es_mrc_ask *ask, es_err *err)
     if (code == ES_OK && mrc->plan->buffers)
         code = es_err_set(err, ES_EINPUT, "%s: is a trace of buffers, which has no routing; `expertsim run` and `trace info` read it",
             ask->path ? ask->path : es_config_name(mrc->config));
+    if (code == ES_OK && ask->model && !es_config_bytes_known(mrc->config))
+        code = es_err_set(err, ES_EINPUT, "--model: %s is known in several precisions; name one with --precision, for example bf16", ask->model);
     if (code == ES_OK)
         code = mrc_label(mrc, err);
     if (code)

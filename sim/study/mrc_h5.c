@@ -37,6 +37,37 @@ static es_code mrc_rows(const es_mrc *mrc, es_h5_data *table, es_err *err)
     return code;
 }
 
+typedef struct mrc_layer {
+    int64_t layer, capacity, accesses, hits;
+} mrc_layer;
+
+#define MRC_LAYER(member, text) \
+    {.name = #member, .type = ES_H5_I64, .offset = offsetof(mrc_layer, member), .units = "1", .long_name = text}
+
+static const es_h5_column mrc_layer_columns[] = {
+    MRC_LAYER(layer, "layer as the model numbers it"),
+    MRC_LAYER(capacity, "slots of the layer's own LRU cache"),
+    MRC_LAYER(accesses, "lookups of the phase asked"),
+    MRC_LAYER(hits, "hits of the phase asked"),
+};
+
+static es_code mrc_layers(const es_mrc *mrc, es_h5 *file, es_err *err)
+{
+    es_h5_data *table = NULL;
+    const uint64_t rows = mrc->layer ? (uint64_t)mrc->events.layers * mrc->layer[0].sizes : 0;
+    es_code code = es_h5_table_create(&table, file, "/layers", mrc_layer_columns, sizeof mrc_layer_columns / sizeof *mrc_layer_columns, sizeof(mrc_layer), rows, err);
+    for (uint64_t i = 0; i < rows && code == ES_OK; i++) {
+        const uint32_t l = (uint32_t)(i / mrc->layer[0].sizes), at = (uint32_t)(i % mrc->layer[0].sizes);
+        const es_curve *curve = &mrc->layer[l];
+        const mrc_layer row = {.layer = mrc->events.layer_number[l], .capacity = (int64_t)curve->capacity[at], .accesses = (int64_t)es_mrc_accesses(mrc, curve),
+            .hits = (int64_t)es_mrc_hits(mrc, curve, at)};
+        code = es_h5_table_append(table, 1, &row, err);
+    }
+    if (table)
+        es_h5_data_close(table);
+    return code;
+}
+
 static es_code mrc_attributes(const es_mrc *mrc, es_h5 *file, es_err *err)
 {
     es_json *tree = es_mrc_json(mrc, false);
@@ -67,6 +98,8 @@ es_code es_mrc_h5(const es_mrc *mrc, const char *path, es_err *err)
         code = mrc_rows(mrc, table, err);
     if (table)
         es_h5_data_close(table);
+    if (code == ES_OK)
+        code = mrc_layers(mrc, file, err);
     if (code == ES_OK)
         code = mrc_attributes(mrc, file, err);
     const es_code closed = file ? es_h5_close(file, code == ES_OK ? err : NULL) : ES_OK;

@@ -89,14 +89,6 @@ static void report_consistency(es_json *to, const es_mrc *mrc)
     }
 }
 
-static bool report_differ(const es_mrc *mrc)
-{
-    for (uint32_t l = 1; l < mrc->events.layers; l++)
-        if (mrc->bytes[l] != mrc->bytes[0])
-            return true;
-    return false;
-}
-
 static void report_statistics(es_json *out, const es_mrc *mrc)
 {
     const es_statistics *s = &mrc->statistics;
@@ -119,7 +111,7 @@ static void report_statistics(es_json *out, const es_mrc *mrc)
             cJSON_Delete(one);
     }
     es_json_add_int(to, "cliff_slots", (int64_t)mrc->cliff);
-    es_json_add_real(to, "cliff_bytes", mrc->bytes && !report_differ(mrc) ? (double)mrc->cliff * (double)mrc->bytes[0] : (double)NAN);
+    es_json_add_real(to, "cliff_bytes", mrc->statistics.lookups > 0 ? mrc->cliff_bytes : (double)NAN);
     es_json_add_real(to, "layer_overlap", mrc->overlap);
     report_reals(to, "layer_overlap_by_layer", mrc->layer_overlap, mrc->layer_overlap ? mrc->events.layers : 0);
     report_reuse(to, mrc);
@@ -162,6 +154,23 @@ static void report_splits(es_json *out, const es_mrc *mrc)
     }
 }
 
+/* LRU with a cache for each layer, every number of slots, by the phase asked. */
+static void report_layers(es_json *out, const es_mrc *mrc)
+{
+    es_json *layers = es_json_add_array(out, "layer_lru");
+    for (uint32_t l = 0; mrc->layer && l < mrc->events.layers; l++) {
+        const es_curve *curve = &mrc->layer[l];
+        es_json *one = cJSON_CreateObject();
+        es_json_add_int(one, "layer", mrc->events.layer_number[l]);
+        es_json_add_int(one, "accesses", (int64_t)es_mrc_accesses(mrc, curve));
+        es_json *hits = es_json_add_array(one, "hits");
+        for (uint32_t i = 0; i < curve->sizes; i++)
+            cJSON_AddItemToArray(hits, cJSON_CreateNumber((double)es_mrc_hits(mrc, curve, i)));
+        if (!cJSON_AddItemToArray(layers, one))
+            cJSON_Delete(one);
+    }
+}
+
 static void report_expert_bytes(es_json *out, const es_mrc *mrc)
 {
     es_json *bytes = mrc->bytes ? es_json_add_array(out, "expert_bytes") : cJSON_AddNullToObject(out, "expert_bytes");
@@ -192,6 +201,8 @@ es_json *es_mrc_json(const es_mrc *mrc, bool rows)
     report_statistics(out, mrc);
     report_sizes(out, mrc);
     report_splits(out, mrc);
+    if (rows)
+        report_layers(out, mrc);
     es_json *all = rows ? es_json_add_array(out, "rows") : NULL;
     for (uint32_t l = 0; all && l < mrc->lines; l++)
         for (uint32_t i = 0; i < mrc->line[l].curve.sizes; i++)
@@ -221,4 +232,13 @@ void es_mrc_csv(const es_mrc *mrc, es_text *out)
             csv_known(out, r.hit_bytes);
             es_text_add(out, "\n");
         }
+}
+
+void es_mrc_layers_csv(const es_mrc *mrc, es_text *out)
+{
+    es_text_add(out, "layer,capacity,accesses,hits\n");
+    for (uint32_t l = 0; mrc->layer && l < mrc->events.layers; l++)
+        for (uint32_t i = 0; i < mrc->layer[l].sizes; i++)
+            es_text_add(out, "%u,%llu,%llu,%llu\n", mrc->events.layer_number[l], (unsigned long long)mrc->layer[l].capacity[i],
+                (unsigned long long)es_mrc_accesses(mrc, &mrc->layer[l]), (unsigned long long)es_mrc_hits(mrc, &mrc->layer[l], i));
 }

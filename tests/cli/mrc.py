@@ -59,18 +59,37 @@ def sizes(check):
 
 
 def bad(check):
+    shape = os.path.join(ROOT, 'models', 'shapes', 'gpt-oss-20b.json')
+    model, config = ['--model', shape, '--precision', 'mxfp4'], ['--config', os.path.join(ROOT, 'configs', 'quickstart.json')]
     for args, says in [
         (['--policies', 'lruu'], 'did you mean "lru"?'), (['--scope', 'layers'], 'did you mean "layer"?'), (['--contract', 'serialised'], 'did you mean "serialized"?'),
         (['--phase', 'decod'], 'did you mean "decode"?'), (['--reset', 'requests'], 'did you mean "request"?'), (['--prefill', 'whole'], 'union, tokens, tiles:N, skip'),
         (['--sizes', '8,x'], 'found "x"'), (['--sizes', '0'], 'from 1 on'), (['--sizes', '101%'], 'from 0% to 100%'), (['--sizes', '1.5'], 'from 1 on'),
         (['--sizes', ''], 'found ""'), (['--sizes', '0x10'], 'found "0x10"'), (['--sizes', '1e2'], 'found "1e2"'),
         (['--sizes', '4GiB'], 'does not say what an expert weighs'), (['--size', '4'], 'did you mean --sizes?'), ([SAMPLE], 'one trace at a time'),
+        (['--sizes', '8,,9'], 'found ""'), (['--sizes', '-4'], 'found "-4"'), (['--sizes', '8GiBB'], 'found "8GiBB"'), (['--sizes', '0.01%'], 'from 1 on'),
+        (['--sizes', '99999999999'], 'from 1 on'), (model + ['--sizes', '4GiB,8'], '"8" are slots and "4GiB" are bytes'),
+        (model + ['--sizes', '1MiB'], 'needs 13219200 for its largest expert'), (['--model', shape], 'name one with --precision'),
+        (['--model', shape, '--precision', 'mxfp5'], 'did you mean "mxfp4"'), (['--precision', 'mxfp4'], 'name the model with --model'),
+        (['--model', shape.replace('gpt-oss-20b', 'mixtral-8x7b'), '--precision', 'bf16'], 'the trace has 32'), (['--model', ''], 'is empty'),
+        (['--policies', ''], 'there is no ""'), (['--policies', 'lru,lfuu'], 'did you mean "lfu"?'), (['--policies', 'static_frozen'], '--calibrate-on TRACE'),
+        (['--calibrate-on', 'no.h5'], 'no.h5: cannot open'), (['--calibrate-on', ''], 'is empty'), (['--calibrate-on', 'README.md'], 'in no format that is known'),
+        (['--config', 'no.json'], 'no.json: cannot open'), (config + ['--set', 'policy=lruu'], 'did you mean "lru"?'),
+        (config + ['--set', 'contract.scop=layer'], 'did you mean "scope"?'), (config + ['--set', 'contract.overflow=bypass'], 'no curves: what does not fit'),
+        (config + ['--set', 'contract.duplicates=hit'], 'no curves: repeats'), (config + ['--set', 'contract.unit=slice'], 'no curves: experts come in slices'),
+        (config + ['--set', 'training.steps=all'], 'no curves: steps train'), (config + ['--set', 'contract.quota=[1]', '--scope', 'layer'], 'quotas of their own'),
+        (config + ['--set', 'tiers.cache.capacity=1KiB'], 'smaller than one expert'), (['--set', 'foo'], 'needs PATH=VALUE'),
+        (['--set', 'model.expert_bytes=[1,2]'], 'has 2 entries'), (['--json', '--csv'], '--out DIR writes both'), (['--out', ''], 'is empty'), (['--h5', ''], 'is empty'),
+        (['--h5', 'no/such/folder.h5'], 'cannot create'), (['--polices', 'lru'], 'did you mean --policies?'), (['--sizes'], 'needs a value'),
     ]:
         done = call(SAMPLE, *args)
         check.equal('exit of %s' % args, (done.returncode, done.stdout), (2, ''))
         check.equal('%s says %s (%s)' % (args, says, done.stderr), says in done.stderr, True)
     check.equal('no trace', call().returncode, 2)
-    check.equal('trace that is absent', call('no/such.h5').returncode, 2)
+    absent = call('no/such.h5')
+    check.equal('trace that is absent', (absent.returncode, absent.stderr.startswith('expertsim: no/such.h5: cannot open')), (2, True))
+    buffers = call('--config', os.path.join(ROOT, 'configs', 'seeds', '003-metal-pool.json'))
+    check.equal('a trace of buffers', (buffers.returncode, 'is a trace of buffers' in buffers.stderr), (2, True))
 
 
 def short(check, folder):
@@ -105,7 +124,7 @@ def files(check, folder):
     text = call(SAMPLE).stdout
     check.equal('a short text', len(text.split('\n')) <= 24, True)
     page = open(os.path.join(ROOT, 'docs', 'curves.md')).read()
-    for part in (said, said['statistics'], said['splits'][0], said['rows'][0], said['statistics']['working_set'][0], said['sizes'][0],
+    for part in (said, said['statistics'], said['splits'][0], said['rows'][0], said['layer_lru'][0], said['statistics']['working_set'][0], said['sizes'][0],
                  said['statistics']['reuse_distance'], said['statistics']['reuse_distance']['buckets'][0], said['statistics']['consistency'][0]):
         for key in part:
             check.equal('docs/curves.md has ' + key, '`%s`' % key in page, True)

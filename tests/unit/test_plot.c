@@ -244,6 +244,54 @@ static void without_gnuplot_the_files_stay(void **state)
     assert_int_not_equal(access(at("without/copies.svg"), F_OK), 0);
 }
 
+/* ---- heat maps ---- */
+
+static const double slots[] = {1, 2, 3}, layers[] = {0, 1}, misses[] = {1.0, 0.5, 0.25, 0.75, NAN, 0.0};
+
+static const plot_heat heat = {.name = "heat", .title = "Layer 1's misses", .note = "Made up.", .x_label = "slots", .y_label = "layer", .value_label = "misses, %",
+    .x = slots, .y = layers, .value = misses, .columns = 3, .rows = 2};
+
+static void a_heat_map_is_its_cells_and_a_script(void **state)
+{
+    (void)state;
+    es_err err = {0};
+    bool drawn;
+    fine(plot_write_heat(&heat, at("."), &err), &err);
+    char *data = loaded(at("heat.dat"));
+    assert_string_equal(data, "# x y value\n 1 0 1\n 2 0 0.5\n 3 0 0.25\n 1 1 0.75\n 2 1 NaN\n 3 1 0\n");
+    free(data);
+    has(at("heat.gp"), "set title 'Layer 1\xe2\x80\x99s misses'");
+    has(at("heat.gp"), "set xrange [0.5:3.5]");
+    has(at("heat.gp"), "set yrange [-0.5:1.5]");
+    has(at("heat.gp"), "set cblabel 'misses, %'");
+    if (!have_gnuplot())
+        skip();
+    fine(plot_draw("heat", at("."), &drawn, &err), &err);
+    assert_true(drawn);
+    char *first = loaded(at("heat.svg"));
+    fine(plot_draw("heat", at("."), &drawn, &err), &err);
+    char *second = loaded(at("heat.svg"));
+    assert_string_equal(first, second);
+    assert_int_equal(access(at("heat.png"), F_OK), 0);
+    free(first);
+    free(second);
+}
+
+static void a_heat_map_without_a_cell_is_refused(void **state)
+{
+    (void)state;
+    es_err err = {0};
+    const double none[] = {NAN, NAN, NAN, NAN, NAN, NAN}, beyond[] = {0, 0, 0, 0, 0, 1.5};
+    plot_heat bad = heat;
+    bad.value = none;
+    assert_int_equal(plot_write_heat(&bad, at("."), &err), ES_EINTERNAL);
+    bad.value = beyond;
+    assert_int_equal(plot_write_heat(&bad, at("."), &err), ES_EINTERNAL);
+    bad.value = misses;
+    bad.name = "../heat";
+    assert_int_equal(plot_write_heat(&bad, at("."), &err), ES_EINTERNAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,6 +303,8 @@ int main(void)
         cmocka_unit_test(nothing_in_a_text_is_a_command),
         cmocka_unit_test(what_gnuplot_says_is_told),
         cmocka_unit_test(without_gnuplot_the_files_stay),
+        cmocka_unit_test(a_heat_map_is_its_cells_and_a_script),
+        cmocka_unit_test(a_heat_map_without_a_cell_is_refused),
     };
     return cmocka_run_group_tests(tests, make_folder, drop_folder);
 }
