@@ -10,6 +10,7 @@
 #include "calib/contention.h"
 #include "calib/expert.h"
 #include "calib/fit.h"
+#include "calib/maxrate.h"
 #include "calib/report_tables.h"
 #include "calib/save.h"
 #include "calib/solve.h"
@@ -91,6 +92,8 @@ static void fit_ci(const calib_fit *fit, es_json *out)
         if (i > 0)
             add_interval(knee, &fit->knee[i]);
     }
+    es_json_add_real(ci, "lag1", rounded(fit->lag1));
+    es_json_add_int(ci, "block_rounds", (int64_t)fit->block);
 }
 
 static void fit_noise_json(const calib_noise *noise, es_json *out)
@@ -223,21 +226,6 @@ static es_code report_copy(report *r, size_t row, es_json **flow, es_err *err)
     return code;
 }
 
-/* Requests at a time, beyond which a disk gives hardly more: 95 % of the best rate of its largest reads. */
-static int64_t disk_lanes(const batch_point *point, size_t count)
-{
-    double best = 0.0, largest = 0.0, lanes = 1.0;
-    for (size_t i = 0; i < count; i++)
-        largest = fmax(largest, point[i].bytes);
-    for (size_t i = 0; i < count; i++)
-        if (point[i].bytes == largest)
-            best = fmax(best, largest / point[i].ns);
-    for (size_t i = count; i-- > 0;)
-        if (point[i].bytes == largest && largest / point[i].ns >= 0.95 * best)
-            lanes = point[i].count;
-    return (int64_t)lanes;
-}
-
 static int point_order(const batch_point *a, const batch_point *b)
 {
     return a->count != b->count ? (a->count > b->count) - (a->count < b->count) : (a->bytes > b->bytes) - (a->bytes < b->bytes);
@@ -254,7 +242,7 @@ static void points_sort(batch_point *point, size_t count)
     }
 }
 
-/* What several requests at a time give, one point per size and depth. */
+/* What several requests at a time give: rates of one and of all, and one point per size and depth. */
 static void report_depths(report *r, size_t row, es_json *flow)
 {
     batch_point point[SOLVE_ROWS];
@@ -263,7 +251,15 @@ static void report_depths(report *r, size_t row, es_json *flow)
     points_sort(point, count);
     if (count == 0 || point[count - 1].count <= 1.0)
         return;
-    es_json_add_int(flow, "lanes", disk_lanes(point, count));
+    calib_maxrate rates;
+    if (maxrate_fit(point, count, &rates)) {
+        es_json *out = es_json_add_object(flow, "max_rate");
+        es_json_add_int(flow, "lanes", (int64_t)rates.lanes);
+        es_json_add_real(out, "alpha_s", rates.alpha_ns / 1e9);
+        es_json_add_real(out, "one_Bps", rates.one);
+        es_json_add_real(out, "link_Bps", rates.link);
+        es_json_add_real(out, "error_median", rates.error_median);
+    }
     es_json *points = es_json_add_array(flow, "points");
     for (size_t i = 0; i < count; i++) {
         es_json *object = cJSON_CreateObject();
@@ -276,6 +272,16 @@ static void report_depths(report *r, size_t row, es_json *flow)
 
 /* ---- batches and experts ---- */
 
+static void batch_json(const calib_batch *batch, double issue, es_json *out)
+{
+    es_json_add_real(out, "first_s", batch->first_ns / 1e9);
+    es_json_add_real(out, "each_s", batch->each_ns / 1e9);
+    es_json_add_real(out, "beta_Bps", rate_of(batch->ns_per_byte));
+    es_json_add_real(out, "issue_s", issue / 1e9);
+    es_json_add_real(out, "efficiency", isnan(batch->efficiency) ? 0.0 : batch->efficiency);
+    es_json_add_bool(out, "slower", batch->slower);
+}
+
 static void report_batch(report *r, size_t row)
 {
     batch_point point[SOLVE_ROWS];
@@ -283,17 +289,13 @@ static void report_batch(report *r, size_t row)
     double issue;
     size_t count = batch_points(&r->samples->row[row], point, &issue, &r->arena);
     es_json *fit = es_json_at(r->links, "pcie.h2d.fit");
-    if (!fit || !batch_fit(point, count, &batch))
+    if (!batch_fit(point, count, &batch))
         return;
-    es_json *out = es_json_add_object(fit, "batch");
-    es_json_add_real(out, "first_s", batch.first_ns / 1e9);
-    es_json_add_real(out, "each_s", batch.each_ns / 1e9);
-    es_json_add_real(out, "beta_Bps", rate_of(batch.ns_per_byte));
-    es_json_add_real(out, "issue_s", issue / 1e9);
-    es_json_add_real(out, "efficiency", isnan(batch.efficiency) ? 0.0 : batch.efficiency);
-    es_json_add_bool(out, "slower", batch.slower);
+    if (fit)
+        batch_json(&batch, issue, es_json_add_object(fit, "batch"));
     if (batch.slower)
-        es_text_add(r->told, "%s: batching is slower than single copies (efficiency %.2f)\n", calib_rows[row].name, batch.efficiency);
+        es_text_add(r->told, "%s: batching is slower than single copies (efficiency %.2f)%s\n", calib_rows[row].name, batch.efficiency,
+            batch.clamped ? "; its fixed time would be below 0 and is held there" : "");
 }
 
 static void expert_points(const calib_expert *expert, es_json *object)

@@ -56,7 +56,7 @@ typedef struct unit_fields {
 
 typedef struct flow_fields {
     es_flow flow;
-    const es_json *points, *fit, *slowed_by, *waits;
+    const es_json *points, *fit, *slowed_by, *waits, *max_rate;
 } flow_fields;
 
 static const char *const provenance_names[] = { "unstated", "measured", "reported", "theoretical", NULL };
@@ -141,6 +141,8 @@ const es_option es_flow_options[] = {
     PROVENANCE("points_provenance", flow_fields, flow.points_origin.provenance, "Of the points; as the rate's when absent."),
     TEXT("points_source", flow_fields, flow.points_origin.source, "Of the points; as the rate's when absent."),
     { .name = "fit", .type = ES_OPT_JSON, .offset = offsetof(flow_fields, fit), .help = "Of a calibration: the curve, its errors and the noise around it." },
+    { .name = "max_rate", .type = ES_OPT_JSON, .offset = offsetof(flow_fields, max_rate),
+      .help = "Of a calibration: several at a time take alpha_s and their bytes at the less of link_Bps and as many times one_Bps; {alpha_s, one_Bps, link_Bps, error_median}." },
     { .name = "discipline", .type = ES_OPT_ENUM, .offset = offsetof(flow_fields, flow.discipline), .choices = discipline_names,
       .help = "Copies at once: one after another (fifo) or at a share of the rate each (shared)." },
     { .name = "waits", .type = ES_OPT_JSON, .offset = offsetof(flow_fields, waits),
@@ -291,6 +293,27 @@ static es_code slowed_read(const es_slowdown **out, size_t *count, const es_json
     return ES_OK;
 }
 
+typedef struct max_rate_fields {
+    double alpha_s, one, link, error;
+} max_rate_fields;
+
+static const es_option max_rate_options[] = {
+    { .name = "alpha_s", .type = ES_OPT_REAL, .offset = offsetof(max_rate_fields, alpha_s), .max = 1e9, .required = true, .help = "Fixed time." },
+    { .name = "one_Bps", .type = ES_OPT_REAL, .offset = offsetof(max_rate_fields, one), .min = 1, .max = 1e18, .required = true, .help = "Rate of one at a time." },
+    { .name = "link_Bps", .type = ES_OPT_REAL, .offset = offsetof(max_rate_fields, link), .min = 1, .max = 1e18, .required = true, .help = "Rate of all at a time." },
+    { .name = "error_median", .type = ES_OPT_REAL, .offset = offsetof(max_rate_fields, error), .max = 1e6, .help = "Of the points, relative." },
+    { 0 },
+};
+
+static es_code max_rate_check(const es_json *object, const es_link *link, es_arena *arena, es_err *err)
+{
+    max_rate_fields f = { 0 };
+    es_code code = object ? es_options_parse(max_rate_options, &f, object, NULL, arena, err) : ES_OK;
+    if (code == ES_OK && object && (code = rate_check(link->kind, link->ceiling, f.link, link->forced, err)) != ES_OK)
+        es_err_at(err, "link_Bps");
+    return code;
+}
+
 static es_code flow_read(es_flow *out, const es_json *object, const es_link *link, es_arena *arena, es_err *err)
 {
     flow_fields f = { 0 };
@@ -312,6 +335,8 @@ static es_code flow_read(es_flow *out, const es_json *object, const es_link *lin
         es_err_at(err, "fit");
     if (code == ES_OK && (code = slowed_read(&flow->slowed, &flow->slowdowns, f.slowed_by, arena, err)) != ES_OK)
         es_err_at(err, "slowed_by");
+    if (code == ES_OK && (code = max_rate_check(f.max_rate, link, arena, err)) != ES_OK)
+        es_err_at(err, "max_rate");
     if (code == ES_OK && (code = es_profile_waits_check(f.waits, err)) != ES_OK)
         es_err_at(err, "waits");
     if (code == ES_OK) {
