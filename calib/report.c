@@ -20,7 +20,7 @@
 typedef struct report {
     const calib_samples *samples;
     const report_ask *ask;
-    es_json *links, *compute;
+    es_json *links, *compute, *skipped;
     es_text *told;
     es_text source;             /* who measured it, when */
     es_arena arena;
@@ -163,6 +163,12 @@ typedef struct row_told {       /* what decides whether a row may be used */
     uint32_t open;
 } row_told;
 
+static void report_skip(report *r, const char *name, const char *why)
+{
+    es_text_add(r->told, "%s: left out: %s\n", name, why);
+    es_json_add_text(r->skipped, name, why);
+}
+
 /* Says why not, and what is to be known of it if so. */
 static bool report_takes(report *r, const row_told *row)
 {
@@ -171,8 +177,9 @@ static bool report_takes(report *r, const row_told *row)
     if (row->open)
         es_text_add(r->told, "%s: unstable: the budget ended before %u of its sizes were known to 2 %%; a larger --budget helps, or a quieter machine\n", row->name, row->open);
     if (error > ES_FIT_REFUSED) {
-        es_text_add(r->told, "%s: left out: %s are off by %.1f %% (median), and above %.0f %% nothing should be simulated with it\n", row->name, what, 100.0 * error,
-            100.0 * ES_FIT_REFUSED);
+        char why[160];
+        snprintf(why, sizeof why, "%s are off by %.1f %% (median), and above %.0f %% nothing should be simulated with it", what, 100.0 * error, 100.0 * ES_FIT_REFUSED);
+        report_skip(r, row->name, why);
         return false;
     }
     if (error > ES_FIT_WARNED)
@@ -184,7 +191,9 @@ static bool report_takes_fit(report *r, const calib_row *row, const calib_fit *f
 {
     if (fit->fitted)
         return report_takes(r, &(row_told){row->name, fit->error_median, fit->error_holdout, series->open});
-    es_text_add(r->told, "%s: left out: %zu sizes are too few for a fit, 3 are the least\n", row->name, fit->sizes);
+    char why[80];
+    snprintf(why, sizeof why, "%zu sizes are too few for a fit, 3 are the least", fit->sizes);
+    report_skip(r, row->name, why);
     return false;
 }
 
@@ -438,15 +447,20 @@ es_code calib_report(const calib_samples *samples, const report_ask *ask, es_jso
     es_json_add_text(machine, "name", ask->name ? ask->name : report_text(environment, strcmp(backend, "host") == 0 ? "cpu" : "device", backend));
     es_json_add_text(machine, "description", "Measured by `expertsim calibrate`; the raw samples are beside it. Seconds, bytes and bytes per second.");
     es_json_add_text(machine, "schema", CALIB_SCHEMA);
-    cJSON_AddItemToObject(machine, "environment", cJSON_Duplicate(environment, true));
+    es_json *kept = cJSON_Duplicate(environment, true);
+    cJSON_AddItemToObject(machine, "environment", kept);
+    r.skipped = cJSON_DetachItemFromObjectCaseSensitive(kept, "skipped");
+    if (!r.skipped)
+        r.skipped = cJSON_CreateObject();
     es_text_add(&r.source, "expertsim calibrate --backend %s, %s", backend, report_text(environment, "date", "date unknown"));
     r.links = es_json_add_object(machine, "links");
     r.compute = es_json_add_object(machine, "compute");
-    es_code code = r.links && r.compute && !r.source.failed ? ES_OK : es_err_nomem(err, "a profile");
+    es_code code = r.links && r.compute && r.skipped && !r.source.failed ? ES_OK : es_err_nomem(err, "a profile");
     for (size_t row = 0; row < CALIB_ROWS && code == ES_OK; row++)
         code = report_row(&r, row, err);
     report_tables(samples, machine, &r.arena);
     report_sharing(&r);
+    cJSON_AddItemToObject(machine, "skipped", r.skipped);
     if (code == ES_OK && r.kept == 0)
         code = es_err_set(err, ES_ECHECK, "no row could be fitted: %s", told->at ? told->at : "there are no samples");
     if (code == ES_OK)

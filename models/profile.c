@@ -479,6 +479,10 @@ es_code es_profile_parse(es_profile *profile, const es_json *machine, const char
     for (size_t i = 0; i < PROFILE_TABLES; i++)
         if ((code = es_profile_table_check(f.table[i], arena, err)) != ES_OK)
             return es_err_at(err, "%s", table_names[i]);
+    cJSON_ArrayForEach(item, f.skipped)
+        if (!cJSON_IsObject(f.skipped) || !cJSON_IsString(item))
+            return es_err_set(err, ES_EINPUT, "skipped: needs {\"ROW\": \"why it was not measured\"}, found %s", es_json_kind(item));
+    f.profile.skipped = f.skipped;
     *profile = f.profile;
     return ES_OK;
 }
@@ -495,6 +499,9 @@ es_code es_profile_flow(const es_profile *profile, const char *name, const es_fl
 {
     const char *known[64];
     size_t count = 0;
+    const es_json *skipped = cJSON_GetObjectItemCaseSensitive(profile->skipped, name);
+    if (skipped)
+        return es_err_set(err, ES_EINPUT, "the machine %s has no \"%s\": %s", profile->name, name, skipped->valuestring);
     es_text names = { 0 };          /* all full names, each with its terminating 0 */
     for (size_t l = 0; l < profile->links; l++) {
         const es_link *link = &profile->link[l];

@@ -100,6 +100,7 @@ typedef struct es_profile {
     size_t links;
     const es_profile_unit *unit;
     size_t units;
+    const es_json *skipped;     /* {"disk.read": why it is not there}; of the JSON that was parsed, NULL: not stated */
 } es_profile;
 
 #define ES_PROFILE_SCHEMA "calib/1"     /* of what calibration writes; a profile without a schema is one of numbers found elsewhere */

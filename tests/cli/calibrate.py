@@ -141,6 +141,24 @@ def shared(check, folder):
         check.equal('the pairs are kept: ' + again.stderr, one.read() == two.read(), True)
 
 
+def skipped(check, folder):
+    """What was not measured is in the profile with the reason, and who asks for it is told."""
+    folderless = os.path.join(folder, 'none')
+    done = run(folder, 'calibrate', '--quick', '--most', '64KiB', '--budget', '1s', '-o', 'skipped.json', '--set', 'folder=' + folderless)
+    check.equal('without a disk: ' + done.stderr[:300], done.returncode in (0, 5), True)
+    if done.returncode == 5:
+        return
+    with open(os.path.join(folder, 'skipped.json')) as f:
+        machine = json.load(f)['machine']
+    why = machine['skipped'].get('disk.read', '')
+    check.equal('the disk and why: ' + why, 'none' in why and machine['skipped'].get('disk.write') == why, True)
+    check.equal('it is not in the environment, too', 'skipped' in machine['environment'], False)
+    with open(os.path.join(folder, 'asks.json'), 'w') as f:
+        json.dump(dict(config({'profile': 'disk.read'}), include='skipped.json'), f)
+    asked = run(folder, 'run', 'asks.json')
+    check.equal('who asks for it is told: ' + asked.stderr, (asked.returncode, 'has no "disk.read": ' + why in asked.stderr), (2, True))
+
+
 def host(check, folder):
     """The machine under the test, for two seconds."""
     done = run(folder, 'calibrate', '--quick', '--most', '512KiB', '--budget', '2s', '-o', 'host.json', '--set', 'folder=' + folder)
@@ -167,6 +185,7 @@ def main():
         fitted(check, folder)
         runs(check, folder)
         shared(check, folder)
+        skipped(check, folder)
         host(check, folder)
     check.close()
 

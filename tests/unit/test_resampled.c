@@ -282,7 +282,11 @@ static void held_out_sizes_that_are_off_are_warned_of_and_refused(void **state)
             assert_string_equal(told.at, cases[i].says);
         else
             assert_null(told.at);
+        const es_json *skipped = cJSON_GetObjectItemCaseSensitive(es_json_at(profile, "machine.skipped"), "pcie.h2d");
         assert_int_equal(es_json_at(profile, "machine.links.pcie.h2d") != NULL, cases[i].off < 0.18);
+        assert_int_equal(skipped != NULL, cases[i].off > 0.18);
+        if (skipped)
+            assert_string_equal(skipped->valuestring, "sizes held out of the fit are off by 16.0 % (median), and above 15 % nothing should be simulated with it");
         assert_non_null(es_json_at(profile, "machine.links.pcie.d2h"));
         cJSON_Delete(profile);
         es_text_free(&told);
