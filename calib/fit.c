@@ -187,7 +187,8 @@ static es_code fit_sureness(calib_fit *fit, const fit_ask *ask, es_arena *arena,
     fit_draws draws = {0};
     double *alpha = ES_NEW_ARRAY(arena, ask->resamples, double);
     double *rate = ES_NEW_ARRAY(arena, ask->resamples * CURVE_PIECES, double), *knee = ES_NEW_ARRAY(arena, ask->resamples * CURVE_PIECES, double);
-    es_code code = alpha && rate && knee ? draws_make(&draws, fit, ask->seed, arena, err) : es_err_nomem(err, "the resamples of a fit");
+    double *band = ES_NEW_ARRAY(arena, ask->resamples * fit->sizes, double);
+    es_code code = alpha && rate && knee && band ? draws_make(&draws, fit, ask->seed, arena, err) : es_err_nomem(err, "the resamples of a fit");
     for (uint64_t n = 0; n < ask->resamples && code == ES_OK; n++) {
         calib_curve curve;
         if (!fit_resample(fit, &draws, n, &curve))
@@ -197,6 +198,8 @@ static es_code fit_sureness(calib_fit *fit, const fit_ask *ask, es_arena *arena,
             rate[i * ask->resamples + done] = 1e9 / fmax(curve.slope[i], 1e-12);
             knee[i * ask->resamples + done] = curve.from[i];
         }
+        for (size_t s = 0; s < fit->sizes; s++)
+            band[s * ask->resamples + done] = curve_ns(&curve, fit->size[s].bytes);
         done++;
     }
     if (code)
@@ -209,6 +212,8 @@ static es_code fit_sureness(calib_fit *fit, const fit_ask *ask, es_arena *arena,
         fit->rate[i] = interval_of(rate + i * ask->resamples, done);
         fit->knee[i] = interval_of(knee + i * ask->resamples, done);
     }
+    for (size_t s = 0; s < fit->sizes; s++)
+        fit->band[s] = interval_of(band + s * ask->resamples, done);
     return ES_OK;
 }
 

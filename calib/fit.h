@@ -34,6 +34,7 @@ typedef struct calib_fit {
     size_t block;               /* rounds that a resample draws together */
     bool resampled;
     fit_interval alpha, rate[CURVE_PIECES], knee[CURVE_PIECES];     /* ns, bytes per second, bytes; [0] of knee is not used */
+    fit_interval band[FIT_SIZES];   /* ns: what the resamples say of each size */
     calib_noise noise;
 } calib_fit;
 

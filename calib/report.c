@@ -534,9 +534,12 @@ static void table_unit(const es_json *unit, es_text *out)
     }
     es_text_add(out, "  %-14s an expert takes", unit->string);
     cJSON_ArrayForEach(point, points)
-        if (point == points->child || !point->next)
-            es_text_add(out, "%s %s and its bytes at %s for %.0f token%s", point == points->child ? "" : ",", report_text(point, "fixed", "?"), report_text(point, "rate", "?"),
-                table_number(point, "tokens"), table_number(point, "tokens") == 1.0 ? "" : "s");
+        if (point == points->child || !point->next) {
+            double fixed = 0.0, rate = 0.0, tokens = table_number(point, "tokens");
+            es_text_quantity(report_text(point, "fixed", "0ns"), ES_UNIT_TIME, &fixed, NULL);
+            es_text_quantity(report_text(point, "rate", "0B/s"), ES_UNIT_RATE, &rate, NULL);
+            es_text_add(out, "%s %.3g us and its bytes at %.3g GB/s for %.0f token%s", point == points->child ? "" : ",", fixed / 1e3, rate / 1e9, tokens, tokens == 1.0 ? "" : "s");
+        }
     if (holdout > 0.0)
         es_text_add(out, "; held-out %.1f %%", 100.0 * holdout);
     es_text_add(out, "\n");

@@ -5,6 +5,7 @@
 
 #include "calib/calibrate.h"
 #include "calib/fit.h"
+#include "calib/pictures.h"
 #include "calib/report.h"
 #include "calib/save.h"
 #include "models/profile.h"
@@ -17,7 +18,7 @@ enum { CALIBRATE_EXPERTS = 32, CALIBRATE_KINDS = 8 };
 
 typedef struct calibrate_args {
     cmd_words words, sets, experts, kinds;
-    const char *backend, *budget, *most, *out, *name, *model, *seed;
+    const char *backend, *budget, *most, *out, *name, *model, *seed, *plots;
     bool quick, quiet, json;
 
     calibrate_ask ask;          /* what they mean */
@@ -169,6 +170,8 @@ static es_code profile_finish(const calibrate_args *a, const calib_samples *samp
     es_code code = calib_report(samples, &a->report, &profile, &told, err);
     if (code == ES_OK && a->out)
         code = profile_save(profile, a->out, err);
+    if (code == ES_OK && a->plots)
+        code = calib_pictures(samples, &(pictures_ask){a->plots, a->report.resamples, a->report.seed}, &told, err);
     if (code == ES_OK && a->json) {
         char *all = es_json_text(profile);
         es_text_add(&text, "%s", all ? all : "");
@@ -261,7 +264,7 @@ static es_code calibrate_exec(int count, char **args, es_err *err)
         {.name = "--backend", .value = &a.backend}, {.name = "--budget", .value = &a.budget}, {.name = "--quick", .on = &a.quick},
         {.name = "--out", .letter = "-o", .value = &a.out}, {.name = "--set", .letter = "-s", .values = &a.sets}, {.name = "--most", .value = &a.most},
         {.name = "--expert", .values = &a.experts}, {.name = "--model", .value = &a.model}, {.name = "--kind", .values = &a.kinds},
-        {.name = "--name", .value = &a.name}, {.name = "--seed", .value = &a.seed}, {.name = "--json", .on = &a.json},
+        {.name = "--name", .value = &a.name}, {.name = "--seed", .value = &a.seed}, {.name = "--plots", .value = &a.plots}, {.name = "--json", .on = &a.json},
         {.name = "--quiet", .letter = "-q", .on = &a.quiet}, {0},
     };
     es_code code = cmd_parse(flags, count, args, &a.words, err);
@@ -293,10 +296,11 @@ const cmd_entry cmd_calibrate = {
             "  --kind LINK=KIND  what a link is physically (pcie=pcie4_x16): faster than that is refused\n"
             "  --set KEY=VALUE   an option of the backend: folder=/data is where the disk is measured\n"
             "  --name TEXT       of the machine; its processor's by default\n"
+            "  --plots FOLDER    figures of what was measured and fitted, drawn by gnuplot where there is one\n"
             "  --seed N          of the order and the bytes; 1 by default\n"
             "  --json, --quiet   print the profile, or nothing\n"
             "\n"
-            "  fit SAMPLES.h5    fits raw samples again, writes -o PROFILE.json when it is given\n"
+            "  fit SAMPLES.h5    fits raw samples again, writes -o PROFILE.json and draws --plots when given\n"
             "  show PROFILE.json the flows of a profile as a table\n"
             "\n"
             "Sizes that the fit did not see tell its error: above 8 % there is a warning, above 15 % the flow is left out.\n"

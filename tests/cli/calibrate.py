@@ -5,6 +5,7 @@ is, is nobody's business here.
 """
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -141,6 +142,35 @@ def shared(check, folder):
         check.equal('the pairs are kept: ' + again.stderr, one.read() == two.read(), True)
 
 
+def drawn(check, folder):
+    """Figures of each row, of experts and of what was asked of two at once; without gnuplot their data and scripts, and a line how to draw them."""
+    made = run(folder, *FAKE, '-o', 'drawn.json', '--set', 'noise=0.1', '--set', 'knee=64KiB', '--set', 'rate_beyond=10GB/s')
+    check.equal('it is measured: ' + made.stderr, made.returncode, 0)
+    want = {'contention-time', 'gpu.expert-time'}
+    want |= {row + '-' + kind for kind in ('time', 'residuals', 'qq')
+             for row in ('pcie.h2d', 'pcie.d2h', 'pcie.pageable', 'device.read', 'device.alloc', 'host.pin', 'disk.read', 'disk.write')}
+    bare = dict(os.environ, PATH=os.path.join(folder, 'empty'))
+    done = subprocess.run([TOOL, 'calibrate', 'fit', 'drawn.h5', '--plots', 'pictures', '--quiet'], cwd=folder, capture_output=True, text=True, env=bare)
+    told = 'pictures: gnuplot is not on the PATH, so these are data and scripts; where it is, `cd pictures && gnuplot *.gp` draws them\n'
+    check.equal('without gnuplot', (done.returncode, done.stderr.endswith(told)), (0, True))
+    check.equal('data and scripts', set(os.listdir(os.path.join(folder, 'pictures'))), {name + end for name in want for end in ('.dat', '.gp')})
+    with open(os.path.join(folder, 'pictures', 'pcie.h2d-time.dat')) as f:
+        blocks = f.read().split('\n\n\n')
+    check.equal('the interval, the fit, the medians, the knee', [b.splitlines()[0] for b in blocks if b.strip()],
+                ['# 95 % of resampled fits', '# fit', '# median, 95 %', '# knee'])
+    knee = float(blocks[3].splitlines()[2])
+    check.equal('the knee is where it was put: %g' % knee, 43690 < knee < 98304, True)
+    before = {name: open(os.path.join(folder, 'pictures', name)).read() for name in os.listdir(os.path.join(folder, 'pictures'))}
+    again = run(folder, 'calibrate', 'fit', 'drawn.h5', '--plots', 'pictures', '--quiet')
+    check.equal('again: ' + again.stderr, again.returncode, 0)
+    check.equal('to the same bytes', all(open(os.path.join(folder, 'pictures', name)).read() == text for name, text in before.items()), True)
+    if shutil.which('gnuplot'):
+        check.equal('nothing is said', 'gnuplot' in again.stderr, False)
+        check.equal('all are drawn', {n for n in want if all(os.path.getsize(os.path.join(folder, 'pictures', n + end)) > 1000 for end in ('.svg', '.png'))}, want)
+    wrong = run(folder, 'calibrate', 'fit', 'drawn.h5', '--plots', 'drawn.h5')
+    check.equal('a folder that is a file: ' + wrong.stderr, (wrong.returncode, 'drawn.h5' in wrong.stderr, wrong.stdout), (2, True, ''))
+
+
 def skipped(check, folder):
     """What was not measured is in the profile with the reason, and who asks for it is told."""
     folderless = os.path.join(folder, 'none')
@@ -185,6 +215,7 @@ def main():
         fitted(check, folder)
         runs(check, folder)
         shared(check, folder)
+        drawn(check, folder)
         skipped(check, folder)
         host(check, folder)
     check.close()
