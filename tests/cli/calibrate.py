@@ -34,6 +34,8 @@ WRONG = [
     (['calibrate', '-o', 'x.json', '--kind', 'pcie'], 2, '--kind: found "pcie", needs LINK=KIND, such as pcie=pcie4_x16'),
     (['calibrate', '-o', 'x.json', '--set', 'folder'], 2, '--set: found "folder", needs KEY=VALUE, such as folder=/data'),
     (['calibrate', '-o', 'x.json', '--set', 'foldr=/'], 2, 'host: unknown option "foldr"; did you mean "folder"?'),
+    (['calibrate', '-o', 'x.json', '--seed', '-1'], 2, '--seed: found "-1", needs a whole number up to 9223372036854775807'),
+    (['calibrate', '-o', 'x.json', '--resamples', '1e9'], 2, '--resamples: found "1e9", needs a whole number up to 100000'),
     (['calibrate', '-o', 'x.json', '--model', 'none.json'], 2, 'none.json: cannot open: No such file or directory'),
     (FAKE + ['-o', 'x.json', '--set', 'fail=no_device'], 3, 'fake: no usable device: the fake was told to have none. Try --backend host.'),
     (FAKE + ['-o', 'x.json', '--set', 'fail=memory', '--set', 'fail_at=3'], 3, 'bytes of device memory at allocation 3, '),
@@ -75,6 +77,10 @@ def fitted(check, folder):
     check.equal('it is fitted again: ' + again.stderr, again.returncode, 0)
     with open(os.path.join(folder, 'fake.json'), 'rb') as one, open(os.path.join(folder, 'again.json'), 'rb') as two:
         check.equal('to the same bytes', one.read() == two.read(), True)
+    check.equal('with intervals', 'ci95' in fit, True)
+    bare = run(folder, 'calibrate', 'fit', 'fake.h5', '--resamples', '0', '--json', '--seed', '3')
+    less = json.loads(bare.stdout)['machine']['links']['pcie']['h2d']['fit']
+    check.equal('without resamples there are none, and all else is the same', dict(less, ci95=fit.get('ci95')), fit)
     shown = run(folder, 'calibrate', 'show', 'fake.json')
     check.equal('it is shown', 'pcie.h2d' in shown.stdout and '20 GB/s' in shown.stdout and shown.returncode == 0, True)
     check.equal('as when it was measured', done.stdout.startswith(shown.stdout), True)
