@@ -169,40 +169,37 @@ static es_code picture_qq(pictures *p, const calib_row *row, const calib_fit *fi
 
 /* ---- an expert ---- */
 
-static es_code expert_columns(pictures *p, const calib_series *samples, const expert_point *point, plot_series *line, plot_series *points, es_err *err)
+static bool expert_columns(pictures *p, const expert_curve *curve, plot_series *series)
 {
-    calib_fit *sizes = ES_NEW(&p->arena, calib_fit);
-    es_code code = sizes ? calib_fit_medians(sizes, samples, &(fit_ask){.count = (uint32_t)point->tokens}, &p->arena, err) : es_err_nomem(err, "a picture");
-    double *x = code ? NULL : column(p, sizes->sizes), *y = code ? NULL : column(p, sizes->sizes), *fitted = code ? NULL : column(p, sizes->sizes);
+    double *x = column(p, curve->sizes), *y = column(p, curve->sizes);
     char *label = es_arena_alloc(&p->arena, 32, 1);
-    if (code || !x || !y || !fitted || !label)
-        return code ? code : es_err_nomem(err, "a picture");
-    for (size_t s = 0; s < sizes->sizes; s++) {
-        x[s] = sizes->size[s].bytes;
-        y[s] = sizes->size[s].median / 1e9;
-        fitted[s] = calib_expert_ns(point, x[s]) / 1e9;
+    if (!x || !y || !label)
+        return false;
+    for (size_t s = 0; s < curve->sizes; s++) {
+        x[s] = curve->bytes[s];
+        y[s] = curve->ns[s] / 1e9;
     }
-    snprintf(label, 32, "%.0f token%s", point->tokens, point->tokens == 1.0 ? "" : "s");
-    *points = (plot_series){.label = label, .style = PLOT_POINTS, .x = x, .y = y, .count = sizes->sizes};
-    *line = (plot_series){.style = PLOT_LINE, .x = x, .y = fitted, .count = sizes->sizes};
-    return ES_OK;
+    snprintf(label, 32, "%.0f token%s", curve->tokens, curve->tokens == 1.0 ? "" : "s");
+    *series = (plot_series){.label = label, .style = PLOT_BOTH, .x = x, .y = y, .count = curve->sizes};
+    return true;
 }
 
 static es_code picture_expert(pictures *p, size_t row, es_err *err)
 {
-    plot_series series[2 * PICTURE_TOKENS];
+    plot_series series[PICTURE_TOKENS];
+    char title[160];
     calib_expert *expert = ES_NEW(&p->arena, calib_expert);
     es_code code = expert ? calib_expert_fit(expert, &p->samples->row[row], &p->arena, err) : es_err_nomem(err, "a picture");
-    if (code || expert->points == 0)
+    if (code || expert->curves == 0)
         return code;
-    size_t shown = expert->points < PICTURE_TOKENS ? expert->points : PICTURE_TOKENS;
-    for (size_t i = 0; i < shown && code == ES_OK; i++) {
-        size_t at = shown > 1 ? i * (expert->points - 1) / (shown - 1) : 0;
-        code = expert_columns(p, &p->samples->row[row], &expert->point[at], &series[i], &series[shown + i], err);
-    }
-    plot_figure figure = {.title = "An expert by its size and the tokens it serves: medians and the fit", .x = {.label = "size", .unit = PLOT_BYTES, .log = true},
-        .y = {.label = "time", .unit = PLOT_SECONDS, .log = true}, .series = series, .count = 2 * shown};
-    return code ? code : picture(p, calib_rows[row].name, "time", &figure, err);
+    size_t shown = expert->curves < PICTURE_TOKENS ? expert->curves : PICTURE_TOKENS;
+    for (size_t i = 0; i < shown; i++)
+        if (!expert_columns(p, &expert->curve[shown > 1 ? i * (expert->curves - 1) / (shown - 1) : 0], &series[i]))
+            return es_err_nomem(err, "a picture");
+    snprintf(title, sizeof title, "%.30s: %.60s, medians by its size and the tokens it serves", calib_rows[row].name, calib_rows[row].what);
+    plot_figure figure = {.title = title, .x = {.label = "size", .unit = PLOT_BYTES, .log = true}, .y = {.label = "time", .unit = PLOT_SECONDS, .log = true},
+        .series = series, .count = shown};
+    return picture(p, calib_rows[row].name, "time", &figure, err);
 }
 
 /* ---- two at once ---- */

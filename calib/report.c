@@ -310,35 +310,40 @@ static void report_batch(report *r, size_t row)
 static void expert_points(const calib_expert *expert, es_json *object)
 {
     es_json *points = es_json_add_array(object, "points");
-    for (size_t i = 0; i < expert->points; i++) {
-        const expert_point *p = &expert->point[i];
-        es_json *point = cJSON_CreateObject();
-        cJSON_AddItemToArray(points, point);
-        es_json_add_int(point, "tokens", (int64_t)p->tokens);
-        add_quantity(point, "fixed", (double)es_ns_round(p->fixed_ns), ES_UNIT_TIME);
-        add_quantity(point, "rate", rounded(rate_of(p->ns_per_byte)), ES_UNIT_RATE);
-    }
+    for (size_t i = 0; i < expert->curves; i++)
+        for (size_t k = 0; k < expert->curve[i].sizes; k++) {
+            es_json *point = cJSON_CreateObject();
+            cJSON_AddItemToArray(points, point);
+            es_json_add_int(point, "tokens", (int64_t)expert->curve[i].tokens);
+            add_quantity(point, "bytes", expert->curve[i].bytes[k], ES_UNIT_BYTES);
+            add_quantity(point, "time", fmax(1.0, (double)es_ns_round(expert->curve[i].ns[k])), ES_UNIT_TIME);
+        }
 }
 
-/* Rate and fixed time of one token, and what a token more costs of the largest expert, for those who want three numbers. */
+/* For those who want three numbers: of one token the line through the largest and the smallest expert, and what a token more costs of the
+ * largest, by the upper half. */
 static void expert_summary(const calib_expert *expert, es_json *object)
 {
-    const expert_point *first = &expert->point[0], *middle = &expert->point[expert->points / 2], *last = &expert->point[expert->points - 1];
-    double rise = calib_expert_ns(last, expert->most_bytes) - calib_expert_ns(middle, expert->most_bytes);
-    add_quantity(object, "expert_bytes", expert->most_bytes, ES_UNIT_BYTES);
-    add_quantity(object, "rate", rounded(rate_of(first->ns_per_byte)), ES_UNIT_RATE);
-    add_quantity(object, "fixed", (double)es_ns_round(first->fixed_ns), ES_UNIT_TIME);
-    add_quantity(object, "per_token", (double)es_ns_round(last > middle ? fmax(0.0, rise / (last->tokens - middle->tokens)) : 0.0), ES_UNIT_TIME);
+    const expert_curve *first = &expert->curve[0], *middle = &expert->curve[expert->curves / 2], *last = &expert->curve[expert->curves - 1];
+    double least = expert->least_bytes, most = expert->most_bytes, high = calib_expert_ns(first, most), slope = high / most;
+    if (most > least)
+        slope = fmin(slope, (high - calib_expert_ns(first, least)) / (most - least));
+    slope = slope > 0.0 ? slope : high / most;
+    double rise = last > middle ? (calib_expert_ns(last, most) - calib_expert_ns(middle, most)) / (last->tokens - middle->tokens) : 0.0;
+    add_quantity(object, "expert_bytes", most, ES_UNIT_BYTES);
+    add_quantity(object, "rate", rounded(rate_of(slope)), ES_UNIT_RATE);
+    add_quantity(object, "fixed", fmax(0.0, (double)es_ns_round(high - slope * most)), ES_UNIT_TIME);
+    add_quantity(object, "per_token", fmax(0.0, (double)es_ns_round(rise)), ES_UNIT_TIME);
 }
 
 static es_code report_expert(report *r, size_t row, es_err *err)
 {
     const calib_series *series = &r->samples->row[row];
     calib_expert *expert = ES_NEW(&r->arena, calib_expert);
-    es_code code = expert ? calib_expert_fit(expert, series, &r->arena, err) : es_err_nomem(err, "the fit of an expert");
-    if (code || expert->points == 0)
+    es_code code = expert ? calib_expert_fit(expert, series, &r->arena, err) : es_err_nomem(err, "the medians of an expert");
+    if (code || expert->curves == 0)
         return code;
-    row_told told = {calib_rows[row].name, expert->error_median, expert->error_holdout, series->open};
+    row_told told = {calib_rows[row].name, 0.0, expert->error_holdout, series->open};
     if (!report_takes(r, &told))
         return ES_OK;
     char unit[32], note[192];
@@ -346,11 +351,12 @@ static es_code report_expert(report *r, size_t row, es_err *err)
     es_json *object = es_json_add_object(r->compute, unit);
     expert_summary(expert, object);
     expert_points(expert, object);
-    report_error(object, expert->error_median, expert->error_p95, expert->error_holdout);
+    if (!isnan(expert->error_holdout))
+        es_json_add_real(es_json_add_object(object, "error"), "holdout_median", expert->error_holdout);
     es_json_add_text(object, "provenance", "measured");
     es_json_add_text(object, "source", r->source.at);
     snprintf(note, sizeof note, "Experts of %.3g to %.3g MiB, %d wide, %s. Rate and fixed time: %.0f token.", expert->least_bytes / 0x1p20, expert->most_bytes / 0x1p20,
-        CALIB_HIDDEN, calib_rows[row].which == ES_WEIGHTS_FP32 ? "up and down, 4 bytes a weight" : "gate, up and down", expert->point[0].tokens);
+        CALIB_HIDDEN, calib_rows[row].which == ES_WEIGHTS_FP32 ? "up and down, 4 bytes a weight" : "gate, up and down", expert->curve[0].tokens);
     es_json_add_text(object, "note", note);
     r->kept++;
     return ES_OK;
@@ -523,25 +529,33 @@ static void table_flow(const char *link, const es_json *flow, es_text *out)
     table_sharing(flow, out);
 }
 
+static void table_point(const es_json *point, const char *before, es_text *out)
+{
+    double time = 0.0, tokens = table_number(point, "tokens");
+    es_text_quantity(report_text(point, "time", "0ns"), ES_UNIT_TIME, &time, NULL);
+    es_text_add(out, "%s%.3g us for %.0f token%s", before, time / 1e3, tokens, tokens == 1.0 ? "" : "s");
+}
+
+/* The largest expert, for the fewest and for the most tokens. */
 static void table_unit(const es_json *unit, es_text *out)
 {
-    const es_json *points = cJSON_GetObjectItemCaseSensitive(unit, "points"), *point;
+    const es_json *few = es_json_at(unit, "points.0"), *many = few;
     double holdout = table_number(unit, "error.holdout_median");
-    if (!points) {
+    if (!few) {
         es_text_add(out, "  %-14s an expert of %s takes %s and %s for each token\n", unit->string, report_text(unit, "expert_bytes", "?"), report_text(unit, "fixed", "?"),
             report_text(unit, "per_token", "?"));
         return;
     }
-    es_text_add(out, "  %-14s an expert takes", unit->string);
-    cJSON_ArrayForEach(point, points)
-        if (point == points->child || !point->next) {
-            double fixed = 0.0, rate = 0.0, tokens = table_number(point, "tokens");
-            es_text_quantity(report_text(point, "fixed", "0ns"), ES_UNIT_TIME, &fixed, NULL);
-            es_text_quantity(report_text(point, "rate", "0B/s"), ES_UNIT_RATE, &rate, NULL);
-            es_text_add(out, "%s %.3g us and its bytes at %.3g GB/s for %.0f token%s", point == points->child ? "" : ",", fixed / 1e3, rate / 1e9, tokens, tokens == 1.0 ? "" : "s");
-        }
+    while (few->next && table_number(few->next, "tokens") == table_number(few, "tokens"))
+        few = few->next;
+    while (many->next)
+        many = many->next;
+    es_text_add(out, "  %-14s an expert of %s takes ", unit->string, report_text(unit, "expert_bytes", "?"));
+    table_point(few, "", out);
+    if (many != few)
+        table_point(many, ", ", out);
     if (holdout > 0.0)
-        es_text_add(out, "; held-out %.1f %%", 100.0 * holdout);
+        es_text_add(out, "   held-out %.1f %%", 100.0 * holdout);
     es_text_add(out, "\n");
 }
 

@@ -158,8 +158,8 @@ const es_option es_profile_unit_options[] = {
     { .name = "rate", .type = ES_OPT_RATE, .offset = offsetof(unit_fields, unit.rate), .max = 1e18, .help = "Of reading its weights, for one token." },
     { .name = "fixed", .type = ES_OPT_TIME, .offset = offsetof(unit_fields, unit.fixed_ns), .max = 9e15, .help = "Fixed time of one expert." },
     { .name = "per_token", .type = ES_OPT_TIME, .offset = offsetof(unit_fields, unit.token_ns), .max = 9e15, .help = "Added for each token that it serves." },
-    { .name = "points", .type = ES_OPT_JSON, .offset = offsetof(unit_fields, points), .help = "By tokens served: [{tokens, fixed, rate}, ...]; an expert takes fixed and its bytes at the rate." },
-    { .name = "error", .type = ES_OPT_JSON, .offset = offsetof(unit_fields, error), .help = "Of the points, relative: {median, p95, holdout_median}." },
+    { .name = "points", .type = ES_OPT_JSON, .offset = offsetof(unit_fields, points), .help = "Medians, [{tokens, bytes, time}, ...], ascending by tokens, then bytes; what experts are charged." },
+    { .name = "error", .type = ES_OPT_JSON, .offset = offsetof(unit_fields, error), .help = "Relative, of sizes held out: {holdout_median}." },
     PROVENANCE("provenance", unit_fields, unit.origin.provenance, "How these are known."),
     { .name = "source", .type = ES_OPT_TEXT, .offset = offsetof(unit_fields, unit.origin.source), .required = true, .help = "Who says so, under which conditions." },
     { .name = "slowed_by", .type = ES_OPT_JSON, .offset = offsetof(unit_fields, slowed_by), .help = "Rate while something else runs: {\"pcie.h2d\": 0.9}." },
@@ -169,8 +169,8 @@ const es_option es_profile_unit_options[] = {
 
 const es_option es_unit_point_options[] = {
     { .name = "tokens", .type = ES_OPT_INT, .offset = offsetof(es_unit_point, tokens), .min = 1, .max = 0x1p32, .required = true, .help = "That an expert serves." },
-    { .name = "fixed", .type = ES_OPT_TIME, .offset = offsetof(es_unit_point, fixed_ns), .max = 9e15, .help = "However large the expert is." },
-    { .name = "rate", .type = ES_OPT_RATE, .offset = offsetof(es_unit_point, rate), .min = 1, .max = 1e18, .required = true, .help = "Of the expert's bytes." },
+    { .name = "bytes", .type = ES_OPT_BYTES, .offset = offsetof(es_unit_point, bytes), .min = 1, .max = 0x1p53, .required = true, .help = "Of the expert." },
+    { .name = "time", .type = ES_OPT_TIME, .offset = offsetof(es_unit_point, time_ns), .min = 1, .max = 9e15, .required = true, .help = "What it took." },
     { 0 },
 };
 
@@ -405,8 +405,8 @@ static es_code unit_points_read(es_profile_unit *unit, const es_json *list, es_a
     cJSON_ArrayForEach(item, list) {
         es_unit_point *p = &point[unit->points];
         es_code code = es_options_parse(es_unit_point_options, p, item, NULL, arena, err);
-        if (code == ES_OK && unit->points && p->tokens <= p[-1].tokens)
-            code = es_err_set(err, ES_EINPUT, "tokens: %lld comes after %lld; points ascend", (long long)p->tokens, (long long)p[-1].tokens);
+        if (code == ES_OK && unit->points && (p->tokens < p[-1].tokens || (p->tokens == p[-1].tokens && p->bytes <= p[-1].bytes)))
+            code = es_err_set(err, ES_EINPUT, "points must ascend by tokens, then by bytes");
         if (code)
             return es_err_at(err, "%zu", unit->points), code;
         unit->points++;
