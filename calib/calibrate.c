@@ -45,6 +45,21 @@ static es_code calibrate_seen(const calib_plan *plan, es_json *environment, es_a
     return ES_OK;
 }
 
+/* Rows that this machine cannot measure and others of its kind could, each with the reason. */
+static es_code calibrate_skipped(const es_probe *probe, void *self, unsigned can, es_json *environment, es_err *err)
+{
+    es_json *skipped = es_json_add_object(environment, "skipped");
+    for (size_t row = 0; row < CALIB_ROWS && skipped && probe->why; row++) {
+        unsigned missing = calib_rows[row].needs & ~can;
+        const char *why = NULL;
+        for (; missing && !why; missing &= missing - 1)
+            why = probe->why(self, missing & -missing);
+        if (why && *why)
+            es_json_add_text(skipped, calib_rows[row].name, why);
+    }
+    return skipped ? ES_OK : es_err_nomem(err, "the environment");
+}
+
 static es_code calibrate_on(const es_probe *probe, void *self, const calibrate_ask *ask, const calib_tell *tell, calib_samples *samples, es_arena *arena, es_err *err)
 {
     calib_plan plan = {0};
@@ -55,6 +70,8 @@ static es_code calibrate_on(const es_probe *probe, void *self, const calibrate_a
     es_code code = calib_plan_make(&plan, &ask->plan, &facts, arena, err);
     if (code == ES_OK)
         code = calibrate_seen(&plan, samples->environment, arena, err);
+    if (code == ES_OK)
+        code = calibrate_skipped(probe, self, facts.can, samples->environment, err);
     if (code == ES_OK)
         code = calib_bench_open(&bench, probe, self, &plan, ask->plan.seed, err);
     if (code == ES_OK)

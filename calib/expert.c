@@ -5,22 +5,24 @@
 #include <gsl/gsl_statistics_double.h>
 #include <math.h>
 
-#include "calib/solve.h"
-
-enum { EXPERT_PASSES = 40 };
-
-typedef struct expert_errors {
-    double off[EXPERT_POINTS * FIT_SIZES], held[EXPERT_POINTS];
-    size_t offs, helds;
-} expert_errors;
-
-double calib_expert_ns(const expert_point *point, double bytes)
+static double expert_line(const expert_curve *curve, size_t a, size_t b, double bytes)
 {
-    return point->fixed_ns + bytes * point->ns_per_byte;
+    double share = (bytes - curve->bytes[a]) / (curve->bytes[b] - curve->bytes[a]);
+    return curve->ns[a] + share * (curve->ns[b] - curve->ns[a]);
+}
+
+double calib_expert_ns(const expert_curve *curve, double bytes)
+{
+    size_t high = 1;
+    if (curve->sizes == 1)
+        return curve->ns[0] * bytes / curve->bytes[0];
+    while (high + 1 < curve->sizes && curve->bytes[high] < bytes)
+        high++;
+    return expert_line(curve, high - 1, high, bytes);
 }
 
 /* The numbers of tokens that were measured, ascending. */
-static size_t expert_tokens(const calib_series *series, uint32_t tokens[EXPERT_POINTS])
+static size_t expert_tokens(const calib_series *series, uint32_t tokens[EXPERT_TOKENS])
 {
     size_t count = 0;
     for (size_t i = 0; i < series->count; i++) {
@@ -28,7 +30,7 @@ static size_t expert_tokens(const calib_series *series, uint32_t tokens[EXPERT_P
         size_t at = 0;
         while (at < count && tokens[at] < value)
             at++;
-        if (value == 0 || count == EXPERT_POINTS || (at < count && tokens[at] == value))
+        if (value == 0 || count == EXPERT_TOKENS || (at < count && tokens[at] == value))
             continue;
         for (size_t k = count++; k > at; k--)
             tokens[k] = tokens[k - 1];
@@ -37,67 +39,48 @@ static size_t expert_tokens(const calib_series *series, uint32_t tokens[EXPERT_P
     return count;
 }
 
-/* The line through all sizes but `without`. */
-static bool expert_line(const calib_fit *sizes, size_t without, expert_point *point)
+static es_code expert_medians(expert_curve *curve, const calib_series *series, uint32_t tokens, es_arena *arena, es_err *err)
 {
-    solve_rows rows = {.terms = 2};
-    solve_answer answer;
-    for (size_t s = 0; s < sizes->sizes; s++)
-        if (s != without) {
-            rows.ns[rows.count] = sizes->size[s].median;
-            rows.term[rows.count][0] = sizes->size[s].bytes;
-            rows.term[rows.count++][1] = 1.0;
-        }
-    rows.terms = rows.count > 1 ? 2 : 1;
-    if (!solve(&rows, EXPERT_PASSES, &answer))
-        return false;
-    point->ns_per_byte = answer.theta[0];
-    point->fixed_ns = rows.terms > 1 ? answer.theta[1] : 0.0;
-    return true;
+    calib_fit *sizes = ES_NEW(arena, calib_fit);
+    es_code code = sizes ? calib_fit_medians(sizes, series, &(fit_ask){.count = tokens}, arena, err) : es_err_nomem(err, "the medians of an expert");
+    *curve = (expert_curve){.tokens = (double)tokens};
+    if (code)
+        return code;
+    for (; curve->sizes < sizes->sizes; curve->sizes++) {
+        curve->bytes[curve->sizes] = sizes->size[curve->sizes].bytes;
+        curve->ns[curve->sizes] = sizes->size[curve->sizes].median;
+    }
+    return ES_OK;
 }
 
-static void expert_off(const calib_fit *sizes, const expert_point *point, expert_errors *errors)
+static void expert_holdout(calib_expert *expert)
 {
-    expert_point without;
-    size_t middle = sizes->sizes / 2;
-    for (size_t s = 0; s < sizes->sizes; s++)
-        errors->off[errors->offs++] = fabs(calib_expert_ns(point, sizes->size[s].bytes) / sizes->size[s].median - 1.0);
-    if (sizes->sizes >= 3 && expert_line(sizes, middle, &without))
-        errors->held[errors->helds++] = fabs(calib_expert_ns(&without, sizes->size[middle].bytes) / sizes->size[middle].median - 1.0);
-}
-
-static void expert_errors_take(calib_expert *expert, expert_errors *errors)
-{
-    gsl_sort(errors->off, 1, errors->offs);
-    gsl_sort(errors->held, 1, errors->helds);
-    expert->error_median = gsl_stats_median_from_sorted_data(errors->off, 1, errors->offs);
-    expert->error_p95 = gsl_stats_quantile_from_sorted_data(errors->off, 1, errors->offs, 0.95);
-    expert->error_holdout = errors->helds ? gsl_stats_median_from_sorted_data(errors->held, 1, errors->helds) : NAN;
+    double off[EXPERT_TOKENS * FIT_SIZES];
+    size_t offs = 0;
+    for (size_t i = 0; i < expert->curves; i++) {
+        const expert_curve *curve = &expert->curve[i];
+        for (size_t s = 1; s + 1 < curve->sizes; s++)
+            off[offs++] = fabs(expert_line(curve, s - 1, s + 1, curve->bytes[s]) / curve->ns[s] - 1.0);
+    }
+    gsl_sort(off, 1, offs);
+    expert->error_holdout = offs ? gsl_stats_median_from_sorted_data(off, 1, offs) : NAN;
 }
 
 es_code calib_expert_fit(calib_expert *expert, const calib_series *series, es_arena *arena, es_err *err)
 {
-    uint32_t tokens[EXPERT_POINTS];
+    uint32_t tokens[EXPERT_TOKENS];
     size_t count = expert_tokens(series, tokens);
-    calib_fit *sizes = ES_NEW(arena, calib_fit);
-    expert_errors *errors = ES_NEW(arena, expert_errors);
-    *expert = (calib_expert){.error_holdout = NAN};
-    if (!sizes || !errors)
-        return es_err_nomem(err, "the fit of an expert");
-    for (size_t i = 0; i < count; i++) {
-        expert_point point = {.tokens = (double)tokens[i]};
-        es_code code = calib_fit_medians(sizes, series, &(fit_ask){.count = tokens[i]}, arena, err);
-        if (code)
-            return code;
-        if (sizes->sizes == 0 || !expert_line(sizes, FIT_SIZES, &point))
+    es_code code = ES_OK;
+    *expert = (calib_expert){.least_bytes = INFINITY};
+    for (size_t i = 0; i < count && code == ES_OK; i++) {
+        expert_curve *curve = &expert->curve[expert->curves];
+        code = expert_medians(curve, series, tokens[i], arena, err);
+        if (code || curve->sizes == 0)
             continue;
-        expert->point[expert->points++] = point;
-        expert->samples += sizes->samples;
-        expert->least_bytes = sizes->size[0].bytes;
-        expert->most_bytes = sizes->size[sizes->sizes - 1].bytes;
-        expert_off(sizes, &point, errors);
+        expert->least_bytes = fmin(expert->least_bytes, curve->bytes[0]);
+        expert->most_bytes = fmax(expert->most_bytes, curve->bytes[curve->sizes - 1]);
+        expert->curves++;
     }
-    if (expert->points)
-        expert_errors_take(expert, errors);
-    return ES_OK;
+    expert_holdout(expert);
+    return code;
 }

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "calib/rounds.h"
+
 enum { FIT_HOLD = 4, FIT_HOLD_LEAST = 8 };      /* every fourth size is held out; with fewer there is nothing to hold */
 
 /* ---- samples by size ---- */
@@ -39,14 +41,18 @@ static es_code fit_group(calib_fit *fit, const calib_series *series, const fit_a
     }
     for (size_t s = 0; s < fit->sizes; s++) {
         fit->samples += fit->size[s].count;
-        if (!(fit->size[s].ns = ES_NEW_ARRAY(arena, fit->size[s].count, double)))
+        fit->size[s].ns = ES_NEW_ARRAY(arena, fit->size[s].count, double);
+        fit->size[s].round = ES_NEW_ARRAY(arena, fit->size[s].count, uint32_t);
+        if (!fit->size[s].ns || !fit->size[s].round)
             return es_err_nomem(err, "the samples of a fit");
         fit->size[s].count = 0;
     }
     for (size_t i = 0; i < series->count; i++) {
         fit_size *size = fit_takes(&series->at[i], ask) ? fit_size_of(fit, (double)series->at[i].bytes) : NULL;
-        if (size)
-            size->ns[size->count++] = (double)series->at[i].ns;
+        if (!size)
+            continue;
+        size->round[size->count] = series->at[i].round;
+        size->ns[size->count++] = (double)series->at[i].ns;
     }
     return ES_OK;
 }
@@ -122,40 +128,82 @@ static fit_interval interval_of(double *value, size_t count)
     return (fit_interval){gsl_stats_quantile_from_sorted_data(value, 1, count, 0.025), gsl_stats_quantile_from_sorted_data(value, 1, count, 0.975)};
 }
 
-/* One resample: the same rounds for all sizes, as what disturbs one size of a round disturbs its neighbours. */
-static bool fit_resample(const calib_fit *fit, es_stream draws, uint64_t n, double *scratch, calib_curve *out)
+/* What of a size one round says of the next, over all sizes. A stall counts no more than a factor of e: it is alone. */
+static double fit_lag1(const calib_fit *fit)
 {
-    curve_point point[FIT_SIZES];
+    double along = 0.0, all = 0.0;
     for (size_t s = 0; s < fit->sizes; s++) {
         const fit_size *size = &fit->size[s];
+        double before = 0.0;
+        for (size_t i = 0; i < size->count; i++) {
+            double off = fmax(-1.0, fmin(1.0, log(size->ns[i] / size->median)));
+            along += i > 0 && size->round[i] == size->round[i - 1] + 1 ? off * before : 0.0;
+            all += off * off;
+            before = off;
+        }
+    }
+    return all > 0.0 ? along / all : 0.0;
+}
+
+typedef struct fit_draws {      /* what resampling needs */
+    es_stream stream;
+    uint32_t *times;            /* [rounds] */
+    size_t rounds;
+    double *scratch;            /* [rounds] */
+} fit_draws;
+
+static es_code draws_make(fit_draws *d, calib_fit *fit, uint64_t seed, es_arena *arena, es_err *err)
+{
+    *d = (fit_draws){.stream = es_stream_of(seed, 0, "calibrate", "resample"), .rounds = 1};
+    for (size_t s = 0; s < fit->sizes; s++)
+        for (size_t i = 0; i < fit->size[s].count; i++)
+            d->rounds = fit->size[s].round[i] >= d->rounds ? fit->size[s].round[i] + 1 : d->rounds;
+    d->times = ES_NEW_ARRAY(arena, d->rounds, uint32_t);
+    d->scratch = ES_NEW_ARRAY(arena, d->rounds, double);
+    fit->lag1 = fit_lag1(fit);
+    fit->block = rounds_block(fit->lag1, d->rounds);
+    return d->times && d->scratch ? ES_OK : es_err_nomem(err, "the resamples of a fit");
+}
+
+/* One resample: the same rounds for all sizes. A size that stopped early and is in none of them keeps its median. */
+static bool fit_resample(const calib_fit *fit, const fit_draws *d, uint64_t n, calib_curve *out)
+{
+    curve_point point[FIT_SIZES];
+    rounds_draw(d->stream, n, fit->block, d->times, d->rounds);
+    for (size_t s = 0; s < fit->sizes; s++) {
+        const fit_size *size = &fit->size[s];
+        size_t count = 0;
         for (size_t i = 0; i < size->count; i++)
-            scratch[i] = size->ns[es_draw_below(draws, (uint32_t)size->count, n, i, 0, 0)];
-        point[s] = (curve_point){size->bytes, gsl_stats_median(scratch, 1, size->count)};
+            for (uint32_t k = 0; k < d->times[size->round[i]] && count < d->rounds; k++)
+                d->scratch[count++] = size->ns[i];
+        point[s] = (curve_point){size->bytes, count ? gsl_stats_median(d->scratch, 1, count) : size->median};
     }
     return curve_refit(point, fit->sizes, &fit->curve, out);
 }
 
 static es_code fit_sureness(calib_fit *fit, const fit_ask *ask, es_arena *arena, es_err *err)
 {
-    size_t most = 1, done = 0;
-    for (size_t s = 0; s < fit->sizes; s++)
-        most = fit->size[s].count > most ? fit->size[s].count : most;
-    double *scratch = ES_NEW_ARRAY(arena, most, double), *alpha = ES_NEW_ARRAY(arena, ask->resamples, double);
+    size_t done = 0;
+    fit_draws draws = {0};
+    double *alpha = ES_NEW_ARRAY(arena, ask->resamples, double);
     double *rate = ES_NEW_ARRAY(arena, ask->resamples * CURVE_PIECES, double), *knee = ES_NEW_ARRAY(arena, ask->resamples * CURVE_PIECES, double);
-    if (!scratch || !alpha || !rate || !knee)
-        return es_err_nomem(err, "the resamples of a fit");
-    es_stream draws = es_stream_of(ask->seed, 0, "calibrate", "resample");
-    for (uint64_t n = 0; n < ask->resamples; n++) {
+    double *band = ES_NEW_ARRAY(arena, ask->resamples * fit->sizes, double);
+    es_code code = alpha && rate && knee && band ? draws_make(&draws, fit, ask->seed, arena, err) : es_err_nomem(err, "the resamples of a fit");
+    for (uint64_t n = 0; n < ask->resamples && code == ES_OK; n++) {
         calib_curve curve;
-        if (!fit_resample(fit, draws, n, scratch, &curve))
+        if (!fit_resample(fit, &draws, n, &curve))
             continue;
         alpha[done] = curve.fixed[0];
         for (size_t i = 0; i < curve.pieces; i++) {
             rate[i * ask->resamples + done] = 1e9 / fmax(curve.slope[i], 1e-12);
             knee[i * ask->resamples + done] = curve.from[i];
         }
+        for (size_t s = 0; s < fit->sizes; s++)
+            band[s * ask->resamples + done] = curve_ns(&curve, fit->size[s].bytes);
         done++;
     }
+    if (code)
+        return code;
     if (done == 0)
         return ES_OK;
     fit->resampled = true;
@@ -164,6 +212,8 @@ static es_code fit_sureness(calib_fit *fit, const fit_ask *ask, es_arena *arena,
         fit->rate[i] = interval_of(rate + i * ask->resamples, done);
         fit->knee[i] = interval_of(knee + i * ask->resamples, done);
     }
+    for (size_t s = 0; s < fit->sizes; s++)
+        fit->band[s] = interval_of(band + s * ask->resamples, done);
     return ES_OK;
 }
 

@@ -15,6 +15,7 @@ enum { FIT_SIZES = 96, FIT_RESAMPLES = 200 };
 typedef struct fit_size {       /* the samples of one size, in the order of their rounds */
     double bytes, median;
     double *ns;
+    uint32_t *round;            /* of each */
     size_t count;
 } fit_size;
 
@@ -29,8 +30,11 @@ typedef struct calib_fit {
     calib_curve curve;
     double error_median, error_p95, error_holdout;  /* relative, of the medians; holdout NaN: fewer than eight sizes */
     double mean_over_median;    /* of all samples, by their size: what totals are larger by than medians promise */
+    double lag1;                /* autocorrelation of the log residuals of a size from one round to the next */
+    size_t block;               /* rounds that a resample draws together */
     bool resampled;
     fit_interval alpha, rate[CURVE_PIECES], knee[CURVE_PIECES];     /* ns, bytes per second, bytes; [0] of knee is not used */
+    fit_interval band[FIT_SIZES];   /* ns: what the resamples say of each size */
     calib_noise noise;
 } calib_fit;
 

@@ -147,6 +147,21 @@ static es_probe_facts host_facts(void *self)
     return (es_probe_facts){h->can, h->cache_bytes, h->memory_bytes, "host memory"};
 }
 
+static const char *host_why(void *self, unsigned bit)
+{
+    const host *h = self;
+    switch (bit) {
+    case ES_PROBE_DISK:
+        return h->no_disk.text;
+    case ES_PROBE_DISK_QUEUE:
+        return "io_uring is absent, so the disk takes one request at a time";
+    case ES_PROBE_LOCKS:
+        return "memory cannot be locked: RLIMIT_MEMLOCK is too small";
+    default:
+        return NULL;
+    }
+}
+
 static void host_environment(void *self, es_json *out)
 {
     const host *h = self;
@@ -391,6 +406,7 @@ const es_probe es_probe_host = {
     .alloc = host_alloc,
     .release = host_release,
     .copy = host_copy,
+    .why = host_why,
     .expert = host_expert_queue,
     .record = host_record,
     .hold = host_hold,

@@ -220,9 +220,10 @@ bool perform_computes(const perform *p)
 void perform_environment(perform *p, es_json *out)
 {
     es_json_add_text(out, "device", p->facts.device);
-    es_json_add_real(out, "cache_B", (double)p->facts.cache_bytes);
     es_json_add_real(out, "slots_B", (double)(p->slots[ES_PLACE_DEVICE] * p->stride));
     p->probe->environment(p->self, out);
+    if (!cJSON_GetObjectItemCaseSensitive(out, "cache_B"))
+        es_json_add_real(out, "cache_B", (double)p->facts.cache_bytes);
 }
 
 es_time perform_now(perform *p)

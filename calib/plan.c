@@ -210,7 +210,7 @@ static void expert_sizes(plan_sizes *sizes, size_t row, const calib_ask *ask, in
     if (calib_rows[row].which != ES_WEIGHTS_FP32)
         return;
     for (int part = 2; part <= 16; part *= 2)
-        if (!ask->quick || part == 4 || part == 16)
+        if (!ask->quick || part != 8)
             sizes_add(sizes, whole / part);
     for (size_t i = 0; i < ask->experts; i++) {
         int64_t bytes = (ask->expert[i] + UNIT - 1) / UNIT * UNIT;

@@ -10,6 +10,7 @@
 #include "calib/contention.h"
 #include "calib/expert.h"
 #include "calib/fit.h"
+#include "calib/maxrate.h"
 #include "calib/memory.h"
 #include "calib/report_tables.h"
 #include "calib/save.h"
@@ -20,7 +21,7 @@
 typedef struct report {
     const calib_samples *samples;
     const report_ask *ask;
-    es_json *links, *compute;
+    es_json *links, *compute, *skipped;
     es_text *told;
     es_text source;             /* who measured it, when */
     es_arena arena;
@@ -92,6 +93,8 @@ static void fit_ci(const calib_fit *fit, es_json *out)
         if (i > 0)
             add_interval(knee, &fit->knee[i]);
     }
+    es_json_add_real(ci, "lag1", rounded(fit->lag1));
+    es_json_add_int(ci, "block_rounds", (int64_t)fit->block);
 }
 
 static void fit_noise_json(const calib_noise *noise, es_json *out)
@@ -161,6 +164,12 @@ typedef struct row_told {       /* what decides whether a row may be used */
     uint32_t open;
 } row_told;
 
+static void report_skip(report *r, const char *name, const char *why)
+{
+    es_text_add(r->told, "%s: left out: %s\n", name, why);
+    es_json_add_text(r->skipped, name, why);
+}
+
 /* Says why not, and what is to be known of it if so. */
 static bool report_takes(report *r, const row_told *row)
 {
@@ -169,8 +178,9 @@ static bool report_takes(report *r, const row_told *row)
     if (row->open)
         es_text_add(r->told, "%s: unstable: the budget ended before %u of its sizes were known to 2 %%; a larger --budget helps, or a quieter machine\n", row->name, row->open);
     if (error > ES_FIT_REFUSED) {
-        es_text_add(r->told, "%s: left out: %s are off by %.1f %% (median), and above %.0f %% nothing should be simulated with it\n", row->name, what, 100.0 * error,
-            100.0 * ES_FIT_REFUSED);
+        char why[160];
+        snprintf(why, sizeof why, "%s are off by %.1f %% (median), and above %.0f %% nothing should be simulated with it", what, 100.0 * error, 100.0 * ES_FIT_REFUSED);
+        report_skip(r, row->name, why);
         return false;
     }
     if (error > ES_FIT_WARNED)
@@ -182,7 +192,9 @@ static bool report_takes_fit(report *r, const calib_row *row, const calib_fit *f
 {
     if (fit->fitted)
         return report_takes(r, &(row_told){row->name, fit->error_median, fit->error_holdout, series->open});
-    es_text_add(r->told, "%s: left out: %zu sizes are too few for a fit, 3 are the least\n", row->name, fit->sizes);
+    char why[80];
+    snprintf(why, sizeof why, "%zu sizes are too few for a fit, 3 are the least", fit->sizes);
+    report_skip(r, row->name, why);
     return false;
 }
 
@@ -224,21 +236,6 @@ static es_code report_copy(report *r, size_t row, es_json **flow, es_err *err)
     return code;
 }
 
-/* Requests at a time, beyond which a disk gives hardly more: 95 % of the best rate of its largest reads. */
-static int64_t disk_lanes(const batch_point *point, size_t count)
-{
-    double best = 0.0, largest = 0.0, lanes = 1.0;
-    for (size_t i = 0; i < count; i++)
-        largest = fmax(largest, point[i].bytes);
-    for (size_t i = 0; i < count; i++)
-        if (point[i].bytes == largest)
-            best = fmax(best, largest / point[i].ns);
-    for (size_t i = count; i-- > 0;)
-        if (point[i].bytes == largest && largest / point[i].ns >= 0.95 * best)
-            lanes = point[i].count;
-    return (int64_t)lanes;
-}
-
 static int point_order(const batch_point *a, const batch_point *b)
 {
     return a->count != b->count ? (a->count > b->count) - (a->count < b->count) : (a->bytes > b->bytes) - (a->bytes < b->bytes);
@@ -255,7 +252,7 @@ static void points_sort(batch_point *point, size_t count)
     }
 }
 
-/* What several requests at a time give, one point per size and depth. */
+/* What several requests at a time give: rates of one and of all, and one point per size and depth. */
 static void report_depths(report *r, size_t row, es_json *flow)
 {
     batch_point point[SOLVE_ROWS];
@@ -264,7 +261,15 @@ static void report_depths(report *r, size_t row, es_json *flow)
     points_sort(point, count);
     if (count == 0 || point[count - 1].count <= 1.0)
         return;
-    es_json_add_int(flow, "lanes", disk_lanes(point, count));
+    calib_maxrate rates;
+    if (maxrate_fit(point, count, &rates)) {
+        es_json *out = es_json_add_object(flow, "max_rate");
+        es_json_add_int(flow, "lanes", (int64_t)rates.lanes);
+        es_json_add_real(out, "alpha_s", rates.alpha_ns / 1e9);
+        es_json_add_real(out, "one_Bps", rates.one);
+        es_json_add_real(out, "link_Bps", rates.link);
+        es_json_add_real(out, "error_median", rates.error_median);
+    }
     es_json *points = es_json_add_array(flow, "points");
     for (size_t i = 0; i < count; i++) {
         es_json *object = cJSON_CreateObject();
@@ -277,6 +282,16 @@ static void report_depths(report *r, size_t row, es_json *flow)
 
 /* ---- batches and experts ---- */
 
+static void batch_json(const calib_batch *batch, double issue, es_json *out)
+{
+    es_json_add_real(out, "first_s", batch->first_ns / 1e9);
+    es_json_add_real(out, "each_s", batch->each_ns / 1e9);
+    es_json_add_real(out, "beta_Bps", rate_of(batch->ns_per_byte));
+    es_json_add_real(out, "issue_s", issue / 1e9);
+    es_json_add_real(out, "efficiency", isnan(batch->efficiency) ? 0.0 : batch->efficiency);
+    es_json_add_bool(out, "slower", batch->slower);
+}
+
 static void report_batch(report *r, size_t row)
 {
     batch_point point[SOLVE_ROWS];
@@ -287,51 +302,52 @@ static void report_batch(report *r, size_t row)
     row_split(&calib_rows[row], link);
     snprintf(path, sizeof path, "%s.h2d.fit", link);
     es_json *fit = es_json_at(r->links, path);
-    if (!fit || !batch_fit(point, count, &batch))
+    if (!batch_fit(point, count, &batch))
         return;
-    es_json *out = es_json_add_object(fit, "batch");
-    es_json_add_real(out, "first_s", batch.first_ns / 1e9);
-    es_json_add_real(out, "each_s", batch.each_ns / 1e9);
-    es_json_add_real(out, "beta_Bps", rate_of(batch.ns_per_byte));
-    es_json_add_real(out, "issue_s", issue / 1e9);
-    es_json_add_real(out, "efficiency", isnan(batch.efficiency) ? 0.0 : batch.efficiency);
-    es_json_add_bool(out, "slower", batch.slower);
+    if (fit)
+        batch_json(&batch, issue, es_json_add_object(fit, "batch"));
     if (batch.slower)
-        es_text_add(r->told, "%s: batching is slower than single copies (efficiency %.2f)\n", calib_rows[row].name, batch.efficiency);
+        es_text_add(r->told, "%s: batching is slower than single copies (efficiency %.2f)%s\n", calib_rows[row].name, batch.efficiency,
+            batch.clamped ? "; its fixed time would be below 0 and is held there" : "");
 }
 
 static void expert_points(const calib_expert *expert, es_json *object)
 {
     es_json *points = es_json_add_array(object, "points");
-    for (size_t i = 0; i < expert->points; i++) {
-        const expert_point *p = &expert->point[i];
-        es_json *point = cJSON_CreateObject();
-        cJSON_AddItemToArray(points, point);
-        es_json_add_int(point, "tokens", (int64_t)p->tokens);
-        add_quantity(point, "fixed", (double)es_ns_round(p->fixed_ns), ES_UNIT_TIME);
-        add_quantity(point, "rate", rounded(rate_of(p->ns_per_byte)), ES_UNIT_RATE);
-    }
+    for (size_t i = 0; i < expert->curves; i++)
+        for (size_t k = 0; k < expert->curve[i].sizes; k++) {
+            es_json *point = cJSON_CreateObject();
+            cJSON_AddItemToArray(points, point);
+            es_json_add_int(point, "tokens", (int64_t)expert->curve[i].tokens);
+            add_quantity(point, "bytes", expert->curve[i].bytes[k], ES_UNIT_BYTES);
+            add_quantity(point, "time", fmax(1.0, (double)es_ns_round(expert->curve[i].ns[k])), ES_UNIT_TIME);
+        }
 }
 
-/* Rate and fixed time of one token, and what a token more costs of the largest expert, for those who want three numbers. */
+/* For those who want three numbers: of one token the line through the largest and the smallest expert, and what a token more costs of the
+ * largest, by the upper half. */
 static void expert_summary(const calib_expert *expert, es_json *object)
 {
-    const expert_point *first = &expert->point[0], *middle = &expert->point[expert->points / 2], *last = &expert->point[expert->points - 1];
-    double rise = calib_expert_ns(last, expert->most_bytes) - calib_expert_ns(middle, expert->most_bytes);
-    add_quantity(object, "expert_bytes", expert->most_bytes, ES_UNIT_BYTES);
-    add_quantity(object, "rate", rounded(rate_of(first->ns_per_byte)), ES_UNIT_RATE);
-    add_quantity(object, "fixed", (double)es_ns_round(first->fixed_ns), ES_UNIT_TIME);
-    add_quantity(object, "per_token", (double)es_ns_round(last > middle ? fmax(0.0, rise / (last->tokens - middle->tokens)) : 0.0), ES_UNIT_TIME);
+    const expert_curve *first = &expert->curve[0], *middle = &expert->curve[expert->curves / 2], *last = &expert->curve[expert->curves - 1];
+    double least = expert->least_bytes, most = expert->most_bytes, high = calib_expert_ns(first, most), slope = high / most;
+    if (most > least)
+        slope = fmin(slope, (high - calib_expert_ns(first, least)) / (most - least));
+    slope = slope > 0.0 ? slope : high / most;
+    double rise = last > middle ? (calib_expert_ns(last, most) - calib_expert_ns(middle, most)) / (last->tokens - middle->tokens) : 0.0;
+    add_quantity(object, "expert_bytes", most, ES_UNIT_BYTES);
+    add_quantity(object, "rate", rounded(rate_of(slope)), ES_UNIT_RATE);
+    add_quantity(object, "fixed", fmax(0.0, (double)es_ns_round(high - slope * most)), ES_UNIT_TIME);
+    add_quantity(object, "per_token", fmax(0.0, (double)es_ns_round(rise)), ES_UNIT_TIME);
 }
 
 static es_code report_expert(report *r, size_t row, es_err *err)
 {
     const calib_series *series = &r->samples->row[row];
     calib_expert *expert = ES_NEW(&r->arena, calib_expert);
-    es_code code = expert ? calib_expert_fit(expert, series, &r->arena, err) : es_err_nomem(err, "the fit of an expert");
-    if (code || expert->points == 0)
+    es_code code = expert ? calib_expert_fit(expert, series, &r->arena, err) : es_err_nomem(err, "the medians of an expert");
+    if (code || expert->curves == 0)
         return code;
-    row_told told = {calib_rows[row].name, expert->error_median, expert->error_holdout, series->open};
+    row_told told = {calib_rows[row].name, 0.0, expert->error_holdout, series->open};
     if (!report_takes(r, &told))
         return ES_OK;
     char unit[32], note[192];
@@ -339,11 +355,12 @@ static es_code report_expert(report *r, size_t row, es_err *err)
     es_json *object = es_json_add_object(r->compute, unit);
     expert_summary(expert, object);
     expert_points(expert, object);
-    report_error(object, expert->error_median, expert->error_p95, expert->error_holdout);
+    if (!isnan(expert->error_holdout))
+        es_json_add_real(es_json_add_object(object, "error"), "holdout_median", expert->error_holdout);
     es_json_add_text(object, "provenance", "measured");
     es_json_add_text(object, "source", r->source.at);
     snprintf(note, sizeof note, "Experts of %.3g to %.3g MiB, %d wide, %s. Rate and fixed time: %.0f token.", expert->least_bytes / 0x1p20, expert->most_bytes / 0x1p20,
-        CALIB_HIDDEN, calib_rows[row].which == ES_WEIGHTS_FP32 ? "up and down, 4 bytes a weight" : "gate, up and down", expert->point[0].tokens);
+        CALIB_HIDDEN, calib_rows[row].which == ES_WEIGHTS_FP32 ? "up and down, 4 bytes a weight" : "gate, up and down", expert->curve[0].tokens);
     es_json_add_text(object, "note", note);
     r->kept++;
     return ES_OK;
@@ -460,15 +477,20 @@ es_code calib_report(const calib_samples *samples, const report_ask *ask, es_jso
         es_json_add_text(machine, "unverified", unverified);
         es_text_add(told, "unverified: %s\n", unverified);
     }
-    cJSON_AddItemToObject(machine, "environment", cJSON_Duplicate(environment, true));
+    es_json *kept = cJSON_Duplicate(environment, true);
+    cJSON_AddItemToObject(machine, "environment", kept);
+    r.skipped = cJSON_DetachItemFromObjectCaseSensitive(kept, "skipped");
+    if (!r.skipped)
+        r.skipped = cJSON_CreateObject();
     es_text_add(&r.source, "expertsim calibrate --backend %s, %s", backend, report_text(environment, "date", "date unknown"));
     r.links = es_json_add_object(machine, "links");
     r.compute = es_json_add_object(machine, "compute");
-    es_code code = r.links && r.compute && !r.source.failed ? ES_OK : es_err_nomem(err, "a profile");
+    es_code code = r.links && r.compute && r.skipped && !r.source.failed ? ES_OK : es_err_nomem(err, "a profile");
     for (size_t row = 0; row < CALIB_ROWS && code == ES_OK; row++)
         code = report_row(&r, row, err);
     report_tables(samples, machine, &r.arena);
     report_sharing(&r);
+    cJSON_AddItemToObject(machine, "skipped", r.skipped);
     if (code == ES_OK)
         code = report_memory(&r, machine, err);
     if (code == ES_OK && r.kept == 0)
@@ -533,22 +555,33 @@ static void table_flow(const char *link, const es_json *flow, es_text *out)
     table_sharing(flow, out);
 }
 
+static void table_point(const es_json *point, const char *before, es_text *out)
+{
+    double time = 0.0, tokens = table_number(point, "tokens");
+    es_text_quantity(report_text(point, "time", "0ns"), ES_UNIT_TIME, &time, NULL);
+    es_text_add(out, "%s%.3g us for %.0f token%s", before, time / 1e3, tokens, tokens == 1.0 ? "" : "s");
+}
+
+/* The largest expert, for the fewest and for the most tokens. */
 static void table_unit(const es_json *unit, es_text *out)
 {
-    const es_json *points = cJSON_GetObjectItemCaseSensitive(unit, "points"), *point;
+    const es_json *few = es_json_at(unit, "points.0"), *many = few;
     double holdout = table_number(unit, "error.holdout_median");
-    if (!points) {
+    if (!few) {
         es_text_add(out, "  %-14s an expert of %s takes %s and %s for each token\n", unit->string, report_text(unit, "expert_bytes", "?"), report_text(unit, "fixed", "?"),
             report_text(unit, "per_token", "?"));
         return;
     }
-    es_text_add(out, "  %-14s an expert takes", unit->string);
-    cJSON_ArrayForEach(point, points)
-        if (point == points->child || !point->next)
-            es_text_add(out, "%s %s and its bytes at %s for %.0f token%s", point == points->child ? "" : ",", report_text(point, "fixed", "?"), report_text(point, "rate", "?"),
-                table_number(point, "tokens"), table_number(point, "tokens") == 1.0 ? "" : "s");
+    while (few->next && table_number(few->next, "tokens") == table_number(few, "tokens"))
+        few = few->next;
+    while (many->next)
+        many = many->next;
+    es_text_add(out, "  %-14s an expert of %s takes ", unit->string, report_text(unit, "expert_bytes", "?"));
+    table_point(few, "", out);
+    if (many != few)
+        table_point(many, ", ", out);
     if (holdout > 0.0)
-        es_text_add(out, "; held-out %.1f %%", 100.0 * holdout);
+        es_text_add(out, "   held-out %.1f %%", 100.0 * holdout);
     es_text_add(out, "\n");
 }
 

@@ -173,6 +173,15 @@ static es_code load_stop(es_h5 *file, const char *group, calib_series *series, e
     return code;
 }
 
+/* No measurement has more rounds, and what is fitted is numbered by them. */
+static es_code load_rounds(const char *group, const calib_series *series, es_err *err)
+{
+    for (size_t i = 0; i < series->count; i++)
+        if (series->at[i].round >= CALIB_ROUNDS)
+            return es_err_set(err, ES_EINPUT, "%s/round: sample %zu is of round %u, needs one below %d", group, i, series->at[i].round, CALIB_ROUNDS);
+    return ES_OK;
+}
+
 static es_code load_series(es_h5 *file, const char *name, calib_samples *samples, es_err *err)
 {
     const calib_row *row = calib_row_find(name);
@@ -186,6 +195,8 @@ static es_code load_series(es_h5 *file, const char *name, calib_samples *samples
     es_code code = ES_OK;
     for (size_t c = 0; c < SAVE_COLUMNS && code == ES_OK; c++)
         code = load_column(file, group, &save_columns[c], series, err);
+    if (code == ES_OK)
+        code = load_rounds(group, series, err);
     return code ? code : load_stop(file, group, series, err);
 }
 

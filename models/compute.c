@@ -3,23 +3,28 @@
  * weights of the expert: it is bound by memory, not by arithmetic; see Roofline, Williams et al. 2009). A backward pass takes `backward`
  * times its forward pass: it computes gradients of activations and of weights, two products for one.
  *
- * A measured unit says more: `points`, for some numbers of tokens each a fixed part and a rate at which the expert's bytes go by then.
- * Between them time is a straight line in the tokens, which is exact while either reading or arithmetic is the limit, and follows the
- * steps that kernels make; beyond the last the line goes on. */
+ * A measured unit says more: `points`, what experts of some sizes take for some numbers of tokens. Between them time is a straight line in
+ * the bytes and in the tokens: exact while either reading or arithmetic is the limit, and it follows the steps that caches and kernels
+ * make. Beyond the last the line goes on; nothing is faster for being more. */
 #include "sim/part/timing.h"
 
 typedef struct compute_point {
-    int64_t tokens, fixed;
-    double rate;
+    int64_t tokens, bytes;
+    es_time time;
 } compute_point;
+
+typedef struct compute_curve {  /* the points of one number of tokens */
+    const compute_point *point; /* ascending by bytes */
+    size_t points;
+} compute_curve;
 
 typedef struct compute {
     int64_t dense, dense_token, expert, token, predict, lookup, evict;
     int64_t update;
     double context, rate, backward;
     const es_json *list;
-    const compute_point *point; /* [points], ascending by tokens; 0: the formula */
-    size_t points;
+    const compute_curve *curve; /* [curves], ascending by tokens; 0: the formula */
+    size_t curves;
 } compute;
 
 static const es_option compute_options[] = {
@@ -29,7 +34,7 @@ static const es_option compute_options[] = {
     {.name = "expert", .type = ES_OPT_TIME, .offset = offsetof(compute, expert), .min = 0, .max = 9e15, .help = "Fixed part of computing one expert."},
     {.name = "token", .type = ES_OPT_TIME, .offset = offsetof(compute, token), .min = 0, .max = 9e15, .help = "Added for each token that the expert serves."},
     {.name = "rate", .type = ES_OPT_RATE, .offset = offsetof(compute, rate), .min = 0, .max = 1e15, .help = "Memory rate at which an expert's weights are read: its compute takes at least bytes / rate; 0: no such bound."},
-    {.name = "points", .type = ES_OPT_JSON, .offset = offsetof(compute, list), .help = "Measured, instead of expert, token and rate: [{tokens, fixed, rate}, ...], ascending by tokens."},
+    {.name = "points", .type = ES_OPT_JSON, .offset = offsetof(compute, list), .help = "Measured, instead of expert, token and rate: [{tokens, bytes, time}, ...], ascending by tokens, then bytes."},
     {.name = "predict", .type = ES_OPT_TIME, .offset = offsetof(compute, predict), .min = 0, .max = 9e15, .help = "One question to the predictor; compute stands still."},
     {.name = "lookup", .type = ES_OPT_TIME, .offset = offsetof(compute, lookup), .min = 0, .max = 9e15, .help = "Looking up one expert; compute stands still."},
     {.name = "backward", .type = ES_OPT_REAL, .offset = offsetof(compute, backward), .def = 2, .min = 0, .max = 100, .help = "Times of the forward pass that a backward pass of the dense part or of an expert takes."},
@@ -40,61 +45,94 @@ static const es_option compute_options[] = {
 
 static const es_option point_options[] = {
     {.name = "tokens", .type = ES_OPT_INT, .offset = offsetof(compute_point, tokens), .min = 1, .max = 0x1p32, .required = true, .help = "That the expert serves."},
-    {.name = "fixed", .type = ES_OPT_TIME, .offset = offsetof(compute_point, fixed), .min = 0, .max = 9e15, .help = "However large the expert is."},
-    {.name = "rate", .type = ES_OPT_RATE, .offset = offsetof(compute_point, rate), .min = 1, .max = 1e18, .required = true, .help = "Of the expert's bytes."},
+    {.name = "bytes", .type = ES_OPT_BYTES, .offset = offsetof(compute_point, bytes), .min = 1, .max = 0x1p53, .required = true, .help = "Of the expert."},
+    {.name = "time", .type = ES_OPT_TIME, .offset = offsetof(compute_point, time), .min = 1, .max = 9e15, .required = true, .help = "What it took."},
     {0},
 };
+
+static es_code points_ascend(const compute_point *p, es_err *err)
+{
+    if (p->tokens < p[-1].tokens)
+        return es_err_set(err, ES_EINPUT, "tokens: %lld comes after %lld; points ascend", (long long)p->tokens, (long long)p[-1].tokens);
+    if (p->tokens == p[-1].tokens && p->bytes <= p[-1].bytes)
+        return es_err_set(err, ES_EINPUT, "bytes: %lld comes after %lld; points of as many tokens ascend", (long long)p->bytes, (long long)p[-1].bytes);
+    return ES_OK;
+}
+
+static es_code compute_points(compute *s, es_arena *arena, es_err *err)
+{
+    const es_json *item;
+    size_t count = 0;
+    compute_point *point = ES_NEW_ARRAY(arena, cJSON_GetArraySize(s->list), compute_point);
+    compute_curve *curve = ES_NEW_ARRAY(arena, cJSON_GetArraySize(s->list), compute_curve);
+    if (!point || !curve)
+        return es_err_nomem(err, "the points of a compute unit");
+    s->curves = 0;
+    s->curve = curve;
+    cJSON_ArrayForEach(item, s->list) {
+        es_code code = es_options_parse(point_options, &point[count], item, NULL, arena, err);
+        if (code == ES_OK && count)
+            code = points_ascend(&point[count], err);
+        if (code)
+            return es_err_at(err, "points.%zu", count), code;
+        if (!count || point[count].tokens != point[count - 1].tokens)
+            curve[s->curves++].point = &point[count];
+        curve[s->curves - 1].points++;
+        count++;
+    }
+    return ES_OK;
+}
 
 static es_code compute_init(void *self, const es_site *site, es_err *err)
 {
     compute *s = self;
-    const es_json *item;
     if (!s->list || cJSON_IsNull(s->list))
         return ES_OK;
     if (!cJSON_IsArray(s->list) || !s->list->child)
         return es_err_set(err, ES_EINPUT, "points: needs a list of at least one point, found %s", cJSON_IsArray(s->list) ? "an empty one" : es_json_kind(s->list));
     if (s->expert || s->token || s->rate > 0.0)
         return es_err_set(err, ES_EINPUT, "points: found beside expert, token or rate, needs to be alone; null takes away what a profile says");
-    compute_point *point = ES_NEW_ARRAY(site->arena, cJSON_GetArraySize(s->list), compute_point);
-    if (!point)
-        return es_err_nomem(err, "the points of a compute unit");
-    s->points = 0;
-    cJSON_ArrayForEach(item, s->list) {
-        es_code code = es_options_parse(point_options, &point[s->points], item, NULL, site->arena, err);
-        if (code == ES_OK && s->points && point[s->points].tokens <= point[s->points - 1].tokens)
-            code = es_err_set(err, ES_EINPUT, "tokens: %lld comes after %lld; points ascend", (long long)point[s->points].tokens, (long long)point[s->points - 1].tokens);
-        if (code)
-            return es_err_at(err, "points.%zu", s->points), code;
-        s->points++;
-    }
-    s->point = point;
-    return ES_OK;
+    return compute_points(s, site->arena, err);
 }
 
-static double point_ns(const compute_point *point, double bytes)
+/* One size alone says nothing of what is fixed: its time grows with the bytes. */
+static double curve_ns(const compute_curve *curve, double bytes)
 {
-    return (double)point->fixed + bytes * 1e9 / point->rate;
+    const compute_point *p = curve->point;
+    size_t high = 1;
+    if (curve->points == 1)
+        return (double)p->time * bytes / (double)p->bytes;
+    while (high + 1 < curve->points && (double)p[high].bytes < bytes)
+        high++;
+    const compute_point *a = &p[high - 1], *b = &p[high];
+    double slope = (double)(b->time - a->time) / (double)(b->bytes - a->bytes), first = (double)a->time / (double)a->bytes;
+    if (bytes > (double)b->bytes)
+        return (double)b->time + (slope > 0.0 ? slope : 0.0) * (bytes - (double)b->bytes);
+    if (bytes < (double)a->bytes)               /* what is fixed is not below 0 */
+        slope = slope < 0.0 ? 0.0 : slope > first ? first : slope;
+    return (double)a->time + slope * (bytes - (double)a->bytes);
 }
 
-/* One expert by its points; of fewer tokens than the first has, as of these. */
+/* Of fewer tokens than the first curve has, as of these. */
 static es_time compute_measured(const compute *s, const es_op *op)
 {
     double bytes = (double)op->bytes, tokens = (double)op->tokens;
     size_t high = 1;
-    while (high + 1 < s->points && (double)s->point[high].tokens < tokens)
+    while (high + 1 < s->curves && (double)s->curve[high].point->tokens < tokens)
         high++;
-    const compute_point *a = &s->point[high - 1], *b = &s->point[high];
-    if (s->points == 1 || tokens <= (double)a->tokens)
-        return es_ns_round(point_ns(a, bytes));
-    double low = point_ns(a, bytes), rise = (point_ns(b, bytes) - low) / (double)(b->tokens - a->tokens);
-    if (tokens > (double)b->tokens && rise < 0.0)   /* more is not faster, whatever the noise of the last two says */
-        return es_ns_round(point_ns(b, bytes));
-    return es_ns_round(low + rise * (tokens - (double)a->tokens));
+    const compute_curve *a = &s->curve[high - 1], *b = &s->curve[high];
+    double low = curve_ns(a, bytes), from = (double)a->point->tokens;
+    if (s->curves == 1 || tokens <= from)
+        return es_ns_round(low);
+    double rise = (curve_ns(b, bytes) - low) / ((double)b->point->tokens - from);
+    if (tokens > (double)b->point->tokens && rise < 0.0)
+        return es_ns_round(curve_ns(b, bytes));
+    return es_ns_round(low + rise * (tokens - from));
 }
 
 static es_time compute_expert(const compute *s, const es_op *op)
 {
-    if (s->points)
+    if (s->curves)
         return compute_measured(s, op);
     es_time work = s->expert + s->token * op->tokens, read = s->rate > 0 ? es_ns_round((double)op->bytes * 1e9 / s->rate) : 0;
     return read > work ? read : work;

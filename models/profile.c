@@ -56,7 +56,7 @@ typedef struct unit_fields {
 
 typedef struct flow_fields {
     es_flow flow;
-    const es_json *points, *fit, *slowed_by, *waits;
+    const es_json *points, *fit, *slowed_by, *waits, *max_rate;
 } flow_fields;
 
 static const char *const provenance_names[] = { "unstated", "measured", "reported", "theoretical", NULL };
@@ -143,6 +143,8 @@ const es_option es_flow_options[] = {
     PROVENANCE("points_provenance", flow_fields, flow.points_origin.provenance, "Of the points; as the rate's when absent."),
     TEXT("points_source", flow_fields, flow.points_origin.source, "Of the points; as the rate's when absent."),
     { .name = "fit", .type = ES_OPT_JSON, .offset = offsetof(flow_fields, fit), .help = "Of a calibration: the curve, its errors and the noise around it." },
+    { .name = "max_rate", .type = ES_OPT_JSON, .offset = offsetof(flow_fields, max_rate),
+      .help = "Of a calibration: several at a time take alpha_s and their bytes at the less of link_Bps and as many times one_Bps; {alpha_s, one_Bps, link_Bps, error_median}." },
     { .name = "discipline", .type = ES_OPT_ENUM, .offset = offsetof(flow_fields, flow.discipline), .choices = discipline_names,
       .help = "Copies at once: one after another (fifo) or at a share of the rate each (shared)." },
     { .name = "waits", .type = ES_OPT_JSON, .offset = offsetof(flow_fields, waits),
@@ -158,8 +160,8 @@ const es_option es_profile_unit_options[] = {
     { .name = "rate", .type = ES_OPT_RATE, .offset = offsetof(unit_fields, unit.rate), .max = 1e18, .help = "Of reading its weights, for one token." },
     { .name = "fixed", .type = ES_OPT_TIME, .offset = offsetof(unit_fields, unit.fixed_ns), .max = 9e15, .help = "Fixed time of one expert." },
     { .name = "per_token", .type = ES_OPT_TIME, .offset = offsetof(unit_fields, unit.token_ns), .max = 9e15, .help = "Added for each token that it serves." },
-    { .name = "points", .type = ES_OPT_JSON, .offset = offsetof(unit_fields, points), .help = "By tokens served: [{tokens, fixed, rate}, ...]; an expert takes fixed and its bytes at the rate." },
-    { .name = "error", .type = ES_OPT_JSON, .offset = offsetof(unit_fields, error), .help = "Of the points, relative: {median, p95, holdout_median}." },
+    { .name = "points", .type = ES_OPT_JSON, .offset = offsetof(unit_fields, points), .help = "Medians, [{tokens, bytes, time}, ...], ascending by tokens, then bytes; what experts are charged." },
+    { .name = "error", .type = ES_OPT_JSON, .offset = offsetof(unit_fields, error), .help = "Relative, of sizes held out: {holdout_median}." },
     PROVENANCE("provenance", unit_fields, unit.origin.provenance, "How these are known."),
     { .name = "source", .type = ES_OPT_TEXT, .offset = offsetof(unit_fields, unit.origin.source), .required = true, .help = "Who says so, under which conditions." },
     { .name = "slowed_by", .type = ES_OPT_JSON, .offset = offsetof(unit_fields, slowed_by), .help = "Rate while something else runs: {\"pcie.h2d\": 0.9}." },
@@ -169,8 +171,8 @@ const es_option es_profile_unit_options[] = {
 
 const es_option es_unit_point_options[] = {
     { .name = "tokens", .type = ES_OPT_INT, .offset = offsetof(es_unit_point, tokens), .min = 1, .max = 0x1p32, .required = true, .help = "That an expert serves." },
-    { .name = "fixed", .type = ES_OPT_TIME, .offset = offsetof(es_unit_point, fixed_ns), .max = 9e15, .help = "However large the expert is." },
-    { .name = "rate", .type = ES_OPT_RATE, .offset = offsetof(es_unit_point, rate), .min = 1, .max = 1e18, .required = true, .help = "Of the expert's bytes." },
+    { .name = "bytes", .type = ES_OPT_BYTES, .offset = offsetof(es_unit_point, bytes), .min = 1, .max = 0x1p53, .required = true, .help = "Of the expert." },
+    { .name = "time", .type = ES_OPT_TIME, .offset = offsetof(es_unit_point, time_ns), .min = 1, .max = 9e15, .required = true, .help = "What it took." },
     { 0 },
 };
 
@@ -293,6 +295,27 @@ static es_code slowed_read(const es_slowdown **out, size_t *count, const es_json
     return ES_OK;
 }
 
+typedef struct max_rate_fields {
+    double alpha_s, one, link, error;
+} max_rate_fields;
+
+static const es_option max_rate_options[] = {
+    { .name = "alpha_s", .type = ES_OPT_REAL, .offset = offsetof(max_rate_fields, alpha_s), .max = 1e9, .required = true, .help = "Fixed time." },
+    { .name = "one_Bps", .type = ES_OPT_REAL, .offset = offsetof(max_rate_fields, one), .min = 1, .max = 1e18, .required = true, .help = "Rate of one at a time." },
+    { .name = "link_Bps", .type = ES_OPT_REAL, .offset = offsetof(max_rate_fields, link), .min = 1, .max = 1e18, .required = true, .help = "Rate of all at a time." },
+    { .name = "error_median", .type = ES_OPT_REAL, .offset = offsetof(max_rate_fields, error), .max = 1e6, .help = "Of the points, relative." },
+    { 0 },
+};
+
+static es_code max_rate_check(const es_json *object, const es_link *link, es_arena *arena, es_err *err)
+{
+    max_rate_fields f = { 0 };
+    es_code code = object ? es_options_parse(max_rate_options, &f, object, NULL, arena, err) : ES_OK;
+    if (code == ES_OK && object && (code = rate_check(link->kind, link->ceiling, f.link, link->forced, err)) != ES_OK)
+        es_err_at(err, "link_Bps");
+    return code;
+}
+
 static es_code flow_read(es_flow *out, const es_json *object, const es_link *link, es_arena *arena, es_err *err)
 {
     flow_fields f = { 0 };
@@ -314,6 +337,8 @@ static es_code flow_read(es_flow *out, const es_json *object, const es_link *lin
         es_err_at(err, "fit");
     if (code == ES_OK && (code = slowed_read(&flow->slowed, &flow->slowdowns, f.slowed_by, arena, err)) != ES_OK)
         es_err_at(err, "slowed_by");
+    if (code == ES_OK && (code = max_rate_check(f.max_rate, link, arena, err)) != ES_OK)
+        es_err_at(err, "max_rate");
     if (code == ES_OK && (code = es_profile_waits_check(f.waits, err)) != ES_OK)
         es_err_at(err, "waits");
     if (code == ES_OK) {
@@ -382,8 +407,8 @@ static es_code unit_points_read(es_profile_unit *unit, const es_json *list, es_a
     cJSON_ArrayForEach(item, list) {
         es_unit_point *p = &point[unit->points];
         es_code code = es_options_parse(es_unit_point_options, p, item, NULL, arena, err);
-        if (code == ES_OK && unit->points && p->tokens <= p[-1].tokens)
-            code = es_err_set(err, ES_EINPUT, "tokens: %lld comes after %lld; points ascend", (long long)p->tokens, (long long)p[-1].tokens);
+        if (code == ES_OK && unit->points && (p->tokens < p[-1].tokens || (p->tokens == p[-1].tokens && p->bytes <= p[-1].bytes)))
+            code = es_err_set(err, ES_EINPUT, "points must ascend by tokens, then by bytes");
         if (code)
             return es_err_at(err, "%zu", unit->points), code;
         unit->points++;
@@ -460,6 +485,10 @@ es_code es_profile_parse(es_profile *profile, const es_json *machine, const char
         es_err_at(err, "memory");
         return code;
     }
+    cJSON_ArrayForEach(item, f.skipped)
+        if (!cJSON_IsObject(f.skipped) || !cJSON_IsString(item))
+            return es_err_set(err, ES_EINPUT, "skipped: needs {\"ROW\": \"why it was not measured\"}, found %s", es_json_kind(item));
+    f.profile.skipped = f.skipped;
     *profile = f.profile;
     return ES_OK;
 }
@@ -476,6 +505,9 @@ es_code es_profile_flow(const es_profile *profile, const char *name, const es_fl
 {
     const char *known[64];
     size_t count = 0;
+    const es_json *skipped = cJSON_GetObjectItemCaseSensitive(profile->skipped, name);
+    if (skipped)
+        return es_err_set(err, ES_EINPUT, "the machine %s has no \"%s\": %s", profile->name, name, skipped->valuestring);
     es_text names = { 0 };          /* all full names, each with its terminating 0 */
     for (size_t l = 0; l < profile->links; l++) {
         const es_link *link = &profile->link[l];

@@ -76,15 +76,14 @@ typedef struct es_link {
     size_t flows;
 } es_link;
 
-typedef struct es_unit_point {  /* an expert that serves so many tokens takes fixed_ns and its bytes at the rate */
-    int64_t tokens;
-    es_time fixed_ns;
-    double rate;                /* bytes per second */
+typedef struct es_unit_point {  /* an expert of so many bytes that serves so many tokens takes time_ns */
+    int64_t tokens, bytes;
+    es_time time_ns;
 } es_unit_point;
 
 typedef struct es_profile_unit {    /* what computes experts; measured with experts of up to expert_bytes */
     const char *name;           /* "gpu" */
-    const es_unit_point *point; /* ascending by tokens */
+    const es_unit_point *point; /* ascending by tokens, then bytes */
     size_t points;              /* 0: not calibrated over sizes; rate, fixed_ns and token_ns are all there is */
     int64_t expert_bytes;
     double rate;                /* of its weights, when only they are the limit: bytes per second */
@@ -104,6 +103,7 @@ typedef struct es_profile {
     const es_profile_memory *memory;
     size_t memories;
     const char *unverified;     /* why its numbers should not be believed yet; NULL: nothing is against them */
+    const es_json *skipped;     /* {"disk.read": why it is not there}; of the JSON that was parsed, NULL: not stated */
 } es_profile;
 
 #define ES_PROFILE_SCHEMA "calib/1"     /* of what calibration writes; a profile without a schema is one of numbers found elsewhere */

@@ -1,10 +1,12 @@
 /* expertsim calibrate: measures a machine and writes the profile that configs include. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "calib/calibrate.h"
 #include "calib/fit.h"
+#include "calib/pictures.h"
 #include "calib/report.h"
 #include "calib/save.h"
 #include "models/profile.h"
@@ -13,11 +15,11 @@
 #include "sim/cli/cmd.h"
 #include "sim/cli/progress.h"
 
-enum { CALIBRATE_EXPERTS = 32, CALIBRATE_KINDS = 8 };
+enum { CALIBRATE_EXPERTS = 32, CALIBRATE_KINDS = 8, CALIBRATE_RESAMPLES = 100000 };
 
 typedef struct calibrate_args {
     cmd_words words, sets, experts, kinds;
-    const char *backend, *budget, *most, *out, *name, *model, *seed;
+    const char *backend, *budget, *most, *out, *name, *model, *seed, *plots, *resamples;
     bool quick, quiet, json;
 
     calibrate_ask ask;          /* what they mean */
@@ -40,6 +42,18 @@ static es_code args_quantity(const char *flag, const char *text, es_unit unit, i
         code = es_err_set(err, ES_EINPUT, "\"%s\" must be above 0", text);
     *out = (int64_t)value;
     return code ? (es_err_at(err, "%s", flag), code) : ES_OK;
+}
+
+static es_code args_whole(const char *flag, const char *text, int64_t most, int64_t *out, es_err *err)
+{
+    char *end;
+    if (!text)
+        return ES_OK;
+    errno = 0;
+    *out = strtoll(text, &end, 10);
+    if (*end || end == text || errno || *out < 0 || *out > most)
+        return es_err_set(err, ES_EINPUT, "%s: found \"%s\", needs a whole number up to %lld", flag, text, (long long)most);
+    return ES_OK;
 }
 
 /* KEY=VALUE; what is no JSON is a text. */
@@ -104,19 +118,17 @@ static es_code args_model(calibrate_args *a, es_err *err)
 
 static es_code args_mean(calibrate_args *a, es_err *err)
 {
-    int64_t budget = (a->quick ? 20 : 60) * ES_SECOND, seed = 1;
+    int64_t budget = (a->quick ? 20 : 60) * ES_SECOND, seed = 1, resamples = FIT_RESAMPLES;
     a->options = cJSON_CreateObject();
     es_code code = a->options ? ES_OK : es_err_nomem(err, "the options");
     if (code == ES_OK)
         code = args_quantity("--budget", a->budget, ES_UNIT_TIME, &budget, err);
     if (code == ES_OK)
         code = args_quantity("--most", a->most, ES_UNIT_BYTES, &a->ask.plan.most, err);
-    if (code == ES_OK && a->seed) {
-        char *end;
-        seed = strtoll(a->seed, &end, 10);
-        if (*end || end == a->seed || seed < 0)
-            code = es_err_set(err, ES_EINPUT, "--seed: found \"%s\", needs a whole number", a->seed);
-    }
+    if (code == ES_OK)
+        code = args_whole("--seed", a->seed, INT64_MAX, &seed, err);
+    if (code == ES_OK)
+        code = args_whole("--resamples", a->resamples, CALIBRATE_RESAMPLES, &resamples, err);
     for (size_t i = 0; i < a->sets.count && code == ES_OK; i++)
         code = args_set(a, a->sets.at[i], err);
     for (size_t i = 0; i < a->kinds.count && code == ES_OK; i++)
@@ -136,7 +148,7 @@ static es_code args_mean(calibrate_args *a, es_err *err)
     a->ask.plan.seed = a->report.seed = (uint64_t)seed;
     a->report.name = a->name;
     a->report.kind = a->kind;
-    a->report.resamples = FIT_RESAMPLES;
+    a->report.resamples = (size_t)resamples;
     return code;
 }
 
@@ -169,6 +181,8 @@ static es_code profile_finish(const calibrate_args *a, const calib_samples *samp
     es_code code = calib_report(samples, &a->report, &profile, &told, err);
     if (code == ES_OK && a->out)
         code = profile_save(profile, a->out, err);
+    if (code == ES_OK && a->plots)
+        code = calib_pictures(samples, &(pictures_ask){a->plots, a->report.resamples, a->report.seed}, &told, err);
     if (code == ES_OK && a->json) {
         char *all = es_json_text(profile);
         es_text_add(&text, "%s", all ? all : "");
@@ -261,7 +275,7 @@ static es_code calibrate_exec(int count, char **args, es_err *err)
         {.name = "--backend", .value = &a.backend}, {.name = "--budget", .value = &a.budget}, {.name = "--quick", .on = &a.quick},
         {.name = "--out", .letter = "-o", .value = &a.out}, {.name = "--set", .letter = "-s", .values = &a.sets}, {.name = "--most", .value = &a.most},
         {.name = "--expert", .values = &a.experts}, {.name = "--model", .value = &a.model}, {.name = "--kind", .values = &a.kinds},
-        {.name = "--name", .value = &a.name}, {.name = "--seed", .value = &a.seed}, {.name = "--json", .on = &a.json},
+        {.name = "--name", .value = &a.name}, {.name = "--seed", .value = &a.seed}, {.name = "--plots", .value = &a.plots}, {.name = "--resamples", .value = &a.resamples}, {.name = "--json", .on = &a.json},
         {.name = "--quiet", .letter = "-q", .on = &a.quiet}, {0},
     };
     es_code code = cmd_parse(flags, count, args, &a.words, err);
@@ -293,10 +307,12 @@ const cmd_entry cmd_calibrate = {
             "  --kind LINK=KIND  what a link is physically (pcie=pcie4_x16): faster than that is refused\n"
             "  --set KEY=VALUE   an option of the backend: folder=/data is where the disk is measured\n"
             "  --name TEXT       of the machine; its processor's by default\n"
+            "  --resamples N     of the rounds, for the intervals of fits; 200 by default, 0: none\n"
+            "  --plots FOLDER    figures of what was measured and fitted, drawn by gnuplot where there is one\n"
             "  --seed N          of the order and the bytes; 1 by default\n"
             "  --json, --quiet   print the profile, or nothing\n"
             "\n"
-            "  fit SAMPLES.h5    fits raw samples again, writes -o PROFILE.json when it is given\n"
+            "  fit SAMPLES.h5    fits raw samples again, writes -o PROFILE.json and draws --plots when given\n"
             "  show PROFILE.json its flows, compute units and memories, as a table\n"
             "\n"
             "Sizes that the fit did not see tell its error: above 8 % there is a warning, above 15 % the flow is left out.\n"

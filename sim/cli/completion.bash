@@ -43,7 +43,7 @@ _expertsim()
     selftest)   words="--set --json" ;;
     reproduce)  words="--json --markdown --replications --claims" ;;
     calibrate)
-        words="--backend --budget --quick --out --expert --model --most --kind --set --name --seed --json --quiet"
+        words="--backend --budget --quick --out --expert --model --most --kind --set --name --seed --resamples --plots --json --quiet"
         [ "$COMP_CWORD" -eq 2 ] && words="fit show $words" ;;
     validate)   words="--backend --policies --repeat --mode --scale --set --option --out --json --quiet" ;;
     list)       words="policy predictor dispatcher router scheduler allocator timing tuner observer source probe --names" ;;

@@ -81,8 +81,8 @@ static void timing_unit_points(const es_profile_unit *unit, es_json *timing)
     for (size_t i = 0; i < unit->points; i++) {
         es_json *point = cJSON_CreateObject();
         es_json_add_int(point, "tokens", unit->point[i].tokens);
-        timing_quantity(point, "fixed", (double)unit->point[i].fixed_ns, ES_UNIT_TIME);
-        timing_quantity(point, "rate", unit->point[i].rate, ES_UNIT_RATE);
+        timing_quantity(point, "bytes", (double)unit->point[i].bytes, ES_UNIT_BYTES);
+        timing_quantity(point, "time", (double)unit->point[i].time_ns, ES_UNIT_TIME);
         cJSON_AddItemToArray(points, point);
     }
 }

@@ -5,6 +5,7 @@ is, is nobody's business here.
 """
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -33,6 +34,8 @@ WRONG = [
     (['calibrate', '-o', 'x.json', '--kind', 'pcie'], 2, '--kind: found "pcie", needs LINK=KIND, such as pcie=pcie4_x16'),
     (['calibrate', '-o', 'x.json', '--set', 'folder'], 2, '--set: found "folder", needs KEY=VALUE, such as folder=/data'),
     (['calibrate', '-o', 'x.json', '--set', 'foldr=/'], 2, 'host: unknown option "foldr"; did you mean "folder"?'),
+    (['calibrate', '-o', 'x.json', '--seed', '-1'], 2, '--seed: found "-1", needs a whole number up to 9223372036854775807'),
+    (['calibrate', '-o', 'x.json', '--resamples', '1e9'], 2, '--resamples: found "1e9", needs a whole number up to 100000'),
     (['calibrate', '-o', 'x.json', '--model', 'none.json'], 2, 'none.json: cannot open: No such file or directory'),
     (FAKE + ['-o', 'x.json', '--set', 'fail=no_device'], 3, 'fake: no usable device: the fake was told to have none. Try --backend host.'),
     (FAKE + ['-o', 'x.json', '--set', 'fail=memory', '--set', 'fail_at=3'], 3, 'bytes of device memory at allocation 3, '),
@@ -74,6 +77,10 @@ def fitted(check, folder):
     check.equal('it is fitted again: ' + again.stderr, again.returncode, 0)
     with open(os.path.join(folder, 'fake.json'), 'rb') as one, open(os.path.join(folder, 'again.json'), 'rb') as two:
         check.equal('to the same bytes', one.read() == two.read(), True)
+    check.equal('with intervals', 'ci95' in fit, True)
+    bare = run(folder, 'calibrate', 'fit', 'fake.h5', '--resamples', '0', '--json', '--seed', '3')
+    less = json.loads(bare.stdout)['machine']['links']['pcie']['h2d']['fit']
+    check.equal('without resamples there are none, and all else is the same', dict(less, ci95=fit.get('ci95')), fit)
     shown = run(folder, 'calibrate', 'show', 'fake.json')
     check.equal('it is shown', 'pcie.h2d' in shown.stdout and '20 GB/s' in shown.stdout and shown.returncode == 0, True)
     check.equal('as when it was measured', done.stdout.startswith(shown.stdout), True)
@@ -109,7 +116,7 @@ def runs(check, folder):
     check.equal('the timing', timing.get('name'), 'affine')
     check.equal('of the run', timing.get('rate', '').startswith(('20GB/s', '1999', '2000')), True)
     gpu = at(plain, 'provenance.config.channels.gpu.timing')
-    check.equal('the compute unit', (gpu.get('name'), gpu.get('dense'), [p['tokens'] for p in gpu.get('points') or []]), ('compute', '100us', [1, 2, 4, 8, 16, 32, 64]))
+    check.equal('the compute unit', (gpu.get('name'), gpu.get('dense'), sorted({p['tokens'] for p in gpu.get('points') or []})), ('compute', '100us', [1, 2, 4, 8, 16, 32, 64]))
     noisy = simulated(check, folder, 'noisy', {'profile': 'pcie.h2d', 'timing': {'name': 'empirical'}})
     check.equal('with its noise', at(noisy, 'provenance.config.channels.pcie.timing.name'), 'empirical')
     other = simulated(check, folder, 'own', {'profile': 'pcie.h2d', 'timing': {'name': 'constant', 'time': '1ms'}})
@@ -221,6 +228,53 @@ def memory_shown(check, folder):
         check.equal('show: "%s" in\n%s%s' % (line, done.stdout, done.stderr), line in done.stdout, True)
 
 
+def drawn(check, folder):
+    """Figures of each row, of experts and of what was asked of two at once; without gnuplot their data and scripts, and a line how to draw them."""
+    made = run(folder, *FAKE, '-o', 'drawn.json', '--set', 'noise=0.1', '--set', 'knee=64KiB', '--set', 'rate_beyond=10GB/s')
+    check.equal('it is measured: ' + made.stderr, made.returncode, 0)
+    want = {'contention-time', 'gpu.expert-time'}
+    want |= {row + '-' + kind for kind in ('time', 'residuals', 'qq')
+             for row in ('pcie.h2d', 'pcie.d2h', 'pcie.pageable', 'device.read', 'device.alloc', 'host.pin', 'disk.read', 'disk.write')}
+    bare = dict(os.environ, PATH=os.path.join(folder, 'empty'))
+    done = subprocess.run([TOOL, 'calibrate', 'fit', 'drawn.h5', '--plots', 'pictures', '--quiet'], cwd=folder, capture_output=True, text=True, env=bare)
+    told = 'pictures: gnuplot is not on the PATH, so these are data and scripts; where it is, `cd pictures && gnuplot *.gp` draws them\n'
+    check.equal('without gnuplot', (done.returncode, done.stderr.endswith(told)), (0, True))
+    check.equal('data and scripts', set(os.listdir(os.path.join(folder, 'pictures'))), {name + end for name in want for end in ('.dat', '.gp')})
+    with open(os.path.join(folder, 'pictures', 'pcie.h2d-time.dat')) as f:
+        blocks = f.read().split('\n\n\n')
+    check.equal('the interval, the fit, the medians, the knee', [b.splitlines()[0] for b in blocks if b.strip()],
+                ['# 95 % of resampled fits', '# fit', '# median, 95 %', '# knee'])
+    knee = float(blocks[3].splitlines()[2])
+    check.equal('the knee is where it was put: %g' % knee, 43690 < knee < 98304, True)
+    before = {name: open(os.path.join(folder, 'pictures', name)).read() for name in os.listdir(os.path.join(folder, 'pictures'))}
+    again = run(folder, 'calibrate', 'fit', 'drawn.h5', '--plots', 'pictures', '--quiet')
+    check.equal('again: ' + again.stderr, again.returncode, 0)
+    check.equal('to the same bytes', all(open(os.path.join(folder, 'pictures', name)).read() == text for name, text in before.items()), True)
+    if shutil.which('gnuplot'):
+        check.equal('nothing is said', 'gnuplot' in again.stderr, False)
+        check.equal('all are drawn', {n for n in want if all(os.path.getsize(os.path.join(folder, 'pictures', n + end)) > 1000 for end in ('.svg', '.png'))}, want)
+    wrong = run(folder, 'calibrate', 'fit', 'drawn.h5', '--plots', 'drawn.h5')
+    check.equal('a folder that is a file: ' + wrong.stderr, (wrong.returncode, 'drawn.h5' in wrong.stderr, wrong.stdout), (2, True, ''))
+
+
+def skipped(check, folder):
+    """What was not measured is in the profile with the reason, and who asks for it is told."""
+    folderless = os.path.join(folder, 'none')
+    done = run(folder, 'calibrate', '--quick', '--most', '64KiB', '--budget', '1s', '-o', 'skipped.json', '--set', 'folder=' + folderless)
+    check.equal('without a disk: ' + done.stderr[:300], done.returncode in (0, 5), True)
+    if done.returncode == 5:
+        return
+    with open(os.path.join(folder, 'skipped.json')) as f:
+        machine = json.load(f)['machine']
+    why = machine['skipped'].get('disk.read', '')
+    check.equal('the disk and why: ' + why, 'none' in why and machine['skipped'].get('disk.write') == why, True)
+    check.equal('it is not in the environment, too', 'skipped' in machine['environment'], False)
+    with open(os.path.join(folder, 'asks.json'), 'w') as f:
+        json.dump(dict(config({'profile': 'disk.read'}), include='skipped.json'), f)
+    asked = run(folder, 'run', 'asks.json')
+    check.equal('who asks for it is told: ' + asked.stderr, (asked.returncode, 'has no "disk.read": ' + why in asked.stderr), (2, True))
+
+
 def host(check, folder):
     """The machine under the test, for two seconds."""
     done = run(folder, 'calibrate', '--quick', '--most', '512KiB', '--budget', '2s', '-o', 'host.json', '--set', 'folder=' + folder)
@@ -250,6 +304,8 @@ def main():
         memories(check, folder)
         refusals(check, folder)
         memory_shown(check, folder)
+        drawn(check, folder)
+        skipped(check, folder)
         host(check, folder)
     check.close()
 

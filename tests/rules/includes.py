@@ -20,7 +20,7 @@ MAY = {
     **{part: ["part"] + BASE for part in PARTS},
     "core": ["part"] + BASE,
     "curve": ["part"] + BASE,
-    "calib": ["models", "part"] + BASE,
+    "calib": ["models", "part", "plots"] + BASE,
     "study": ["core", "curve", "models", "part"] + BASE,
     "api": ["study", "core", "part"] + BASE,    # sim/expertsim.[ch]
     "plots": BASE,

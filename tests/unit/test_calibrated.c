@@ -56,11 +56,12 @@ static void what_the_fake_was_told_is_what_the_profile_says(void **state)
     assert_int_equal(flow->lanes, 4);       /* four requests take all of the fake's disk */
     const es_profile_unit *gpu = es_profile_unit_find(&read, "gpu");
     assert_non_null(gpu);
-    assert_true(gpu->token_ns > 0 && gpu->rate > 0.0 && gpu->points == 16 && gpu->point[0].tokens == 1);
+    assert_true(gpu->token_ns > 0 && gpu->rate > 0.0 && gpu->points == 16 * 5 && gpu->point[0].tokens == 1);
     for (size_t i = 0; i < gpu->points; i++) {      /* reading at 250 GB/s, or two operations for each weight and token */
-        double right = 9000.0 + fmax(2097152.0 / 250.0, 2097152.0 * (double)gpu->point[i].tokens / 1000.0);
-        assert_true(fabs(((double)gpu->point[i].fixed_ns + 2097152.0 * 1e9 / gpu->point[i].rate) / right - 1.0) < 0.002);
+        double bytes = (double)gpu->point[i].bytes, right = 9000.0 + fmax(bytes / 250.0, bytes * (double)gpu->point[i].tokens / 1000.0);
+        assert_true(fabs((double)gpu->point[i].time_ns / right - 1.0) < 0.002);
     }
+    assert_true(fabs(gpu->rate / 250e9 - 1.0) < 0.002 && llabs(gpu->fixed_ns - 9000) < 30);
     if (told.at)
         fail_msg("%s", told.at);
     es_text_free(&told);
@@ -128,9 +129,15 @@ static void a_profile_that_cannot_be_is_refused_by_its_key(void **state)
         {MACHINE("{\"model\": \"affine\", \"alpha_s\": 1e-6, \"beta_Bps\": [9e9]}, \"slowed_by\": {\"pcie.d2h\": 1.5}"), "h2d: slowed_by: pcie.d2h: needs a factor above 0 and at most 1"},
         {MACHINE("{\"model\": \"affine\", \"alpha_s\": 1e-6, \"beta_Bps\": [9e9]}, \"discipline\": \"fair\""), "h2d: discipline: \"fair\" is not one of unstated, fifo, shared"},
         {"{\"name\": \"m\", \"schema\": \"calib/2\", \"links\": {}}", "schema: \"calib/2\" is unknown, needs \"calib/1\""},
+        {"{\"name\": \"m\", \"links\": {}, \"skipped\": {\"disk.read\": 3}}", "skipped: needs {\"ROW\": \"why it was not measured\"}, found a number"},
+        {"{\"name\": \"m\", \"links\": {}, \"skipped\": [\"disk.read\"]}", "skipped: needs {\"ROW\": \"why it was not measured\"}, found a text"},
+        {MACHINE("{\"model\": \"affine\", \"alpha_s\": 1e-6, \"beta_Bps\": [9e9]}, \"max_rate\": {\"alpha_s\": 0, \"one_Bps\": 1e9, \"link_Bps\": 33e9}"),
+            "h2d: max_rate: link_Bps: 33GB/s is above 31.5GB/s, the most pcie4_x16 can physically carry"},
+        {MACHINE("{\"model\": \"affine\", \"alpha_s\": 1e-6, \"beta_Bps\": [9e9]}, \"max_rate\": {\"alpha_s\": 0, \"one_Bps\": 0, \"link_Bps\": 3e9}"), "h2d: max_rate: one_Bps"},
         {UNIT("\"points\": 3"), "compute: gpu: points: needs a list, found a number"},
-        {UNIT("\"points\": [{\"tokens\": 2, \"rate\": \"1GB/s\"}, {\"tokens\": 2, \"rate\": \"1GB/s\"}]"), "compute: gpu: points: 1: tokens: 2 comes after 2; points ascend"},
-        {UNIT("\"points\": [{\"tokens\": 1, \"rate\": \"0\"}]"), "compute: gpu: points: 0: rate"},
+        {UNIT("\"points\": [{\"tokens\": 2, \"bytes\": \"4KiB\", \"time\": \"1us\"}, {\"tokens\": 2, \"bytes\": \"4KiB\", \"time\": \"1us\"}]"), "compute: gpu: points: 1: points must ascend by tokens, then by bytes"},
+        {UNIT("\"points\": [{\"tokens\": 1, \"bytes\": \"4KiB\", \"time\": \"-1us\"}]"), "compute: gpu: points: 0: time"},
+        {UNIT("\"points\": [{\"tokens\": 1, \"bytes\": \"4KiB\", \"time\": \"0\"}]"), "compute: gpu: points: 0: time"},
         {UNIT("\"error\": {\"holdout_median\": 0.2}"), "compute: gpu: error: holdout_median: 0.2 is above 0.15"},
         {"{\"name\": \"m\", \"links\": {}, \"compute\": {\"gpu\": {\"source\": \"s\"}}}", "compute: gpu: a compute unit needs both a source and a provenance"},
     };

@@ -332,21 +332,27 @@ static es_op expert_of(int64_t bytes, uint32_t tokens)
 static void measured_experts_are_exact_at_their_points_and_lines_between(void **state)
 {
     (void)state;
-    bench b = bench_new(&es_timing_compute, "{\"dense\": \"7us\", \"points\": [{\"tokens\": 2, \"fixed\": \"1us\", \"rate\": \"1GB/s\"}, "
-        "{\"tokens\": 4, \"fixed\": \"3us\", \"rate\": \"1GB/s\"}, {\"tokens\": 8, \"rate\": \"500MB/s\"}]}", 1);
+    bench b = bench_new(&es_timing_compute, "{\"dense\": \"7us\", \"points\": [{\"tokens\": 2, \"bytes\": \"1000B\", \"time\": \"2us\"}, "
+        "{\"tokens\": 2, \"bytes\": \"3000B\", \"time\": \"4us\"}, {\"tokens\": 2, \"bytes\": \"4000B\", \"time\": \"6us\"}, "
+        "{\"tokens\": 4, \"bytes\": \"1000B\", \"time\": \"4us\"}, {\"tokens\": 4, \"bytes\": \"2000B\", \"time\": \"9us\"}, "
+        "{\"tokens\": 8, \"bytes\": \"1000B\", \"time\": \"2us\"}]}", 1);
     expect_cost(&b, expert_of(1000, 2), 0, 2000);
-    expect_cost(&b, expert_of(1000, 1), 0, 2000);           /* fewer than were measured are not faster */
-    expect_cost(&b, expert_of(1000, 4), 0, 4000);
+    expect_cost(&b, expert_of(3000, 2), 0, 4000);
+    expect_cost(&b, expert_of(2000, 2), 0, 3000);
+    expect_cost(&b, expert_of(3500, 2), 0, 5000);
+    expect_cost(&b, expert_of(5000, 2), 0, 8000);           /* on with the last line */
+    expect_cost(&b, expert_of(500, 2), 0, 1500);            /* back with the first: 1 us is fixed */
+    expect_cost(&b, expert_of(500, 4), 0, 2000);            /* it would be -1 us: nothing is */
+    expect_cost(&b, expert_of(1000, 1), 0, 2000);           /* fewer tokens than were measured are not faster */
     expect_cost(&b, expert_of(1000, 3), 0, 3000);
-    expect_cost(&b, expert_of(10000, 8), 0, 20000);
-    expect_cost(&b, expert_of(10000, 6), 0, 16500);         /* between 13 us and 20 us */
-    expect_cost(&b, expert_of(10000, 16), 0, 34000);        /* 1.75 us for each token more */
+    expect_cost(&b, expert_of(2000, 3), 0, 6000);
+    expect_cost(&b, expert_of(2000, 8), 0, 4000);           /* of one size alone: all grows with the bytes */
     expect_cost(&b, expert_of(1000, 16), 0, 2000);          /* the last two fall: it stays where it is */
     expect_cost(&b, (es_op){.kind = ES_OP_EXPERT, .bytes = 1000, .tokens = 4, .count = 1, .backward = true}, 0, 8000);
     expect_cost(&b, (es_op){.kind = ES_OP_DENSE, .tokens = 1}, 0, 7000);
     bench_free(&b);
-    b = bench_new(&es_timing_compute, "{\"points\": [{\"tokens\": 2, \"fixed\": \"1us\", \"rate\": \"1GB/s\"}]}", 1);
-    expect_cost(&b, expert_of(1000, 64), 0, 2000);
+    b = bench_new(&es_timing_compute, "{\"points\": [{\"tokens\": 1, \"bytes\": \"1000B\", \"time\": \"1us\"}, {\"tokens\": 3, \"bytes\": \"1000B\", \"time\": \"2us\"}]}", 1);
+    expect_cost(&b, expert_of(1000, 7), 0, 4000);           /* half a microsecond for each token more */
     bench_free(&b);
     b = bench_new(&es_timing_compute, "{\"expert\": \"1us\", \"token\": \"1us\", \"rate\": \"1GB/s\", \"points\": null}", 1);
     expect_cost(&b, expert_of(1000, 1), 0, 2000);
@@ -357,14 +363,17 @@ static void measured_experts_are_exact_at_their_points_and_lines_between(void **
 static void points_that_measure_nothing_are_refused(void **state)
 {
     (void)state;
+#define POINT(tokens, bytes) "{\"tokens\": " #tokens ", \"bytes\": \"" #bytes "B\", \"time\": \"1us\"}"
     static const struct { const char *options, *says; } cases[] = {
         {"{\"points\": []}", "points: needs a list of at least one point, found an empty one"},
         {"{\"points\": \"x\"}", "points: needs a list of at least one point, found a text"},
-        {"{\"points\": [{\"rate\": \"1GB/s\"}]}", "points.0: tokens"},
-        {"{\"points\": [{\"tokens\": 1}]}", "points.0: rate"},
-        {"{\"points\": [{\"tokens\": 4, \"rate\": \"1GB/s\"}, {\"tokens\": 2, \"rate\": \"1GB/s\"}]}", "points.1: tokens: 2 comes after 4; points ascend"},
-        {"{\"token\": \"1us\", \"points\": [{\"tokens\": 4, \"rate\": \"1GB/s\"}]}", "points: found beside expert, token or rate, needs to be alone; null takes away what a profile says"},
+        {"{\"points\": [{\"bytes\": \"1B\", \"time\": \"1us\"}]}", "points.0: tokens"},
+        {"{\"points\": [{\"tokens\": 1, \"bytes\": \"1B\"}]}", "points.0: time"},
+        {"{\"points\": [" POINT(4, 1) ", " POINT(2, 1) "]}", "points.1: tokens: 2 comes after 4; points ascend"},
+        {"{\"points\": [" POINT(4, 9) ", " POINT(4, 9) "]}", "points.1: bytes: 9 comes after 9; points of as many tokens ascend"},
+        {"{\"token\": \"1us\", \"points\": [" POINT(4, 9) "]}", "points: found beside expert, token or rate, needs to be alone; null takes away what a profile says"},
     };
+#undef POINT
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         bench b;
         es_err err = {0};
