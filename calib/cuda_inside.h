@@ -32,6 +32,7 @@ typedef enum cuda_kernel { CUDA_NOTHING, CUDA_SPIN, CUDA_GATHER, CUDA_INT4, CUDA
 typedef struct cuda {
     const char *asked_library, *asked_blas, *folder;
     es_time gate_ns;
+    bool huge;
 
     void *handle, *blas_handle;
     cuda_runtime rt;
