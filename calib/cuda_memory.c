@@ -37,6 +37,13 @@ void cuda_unbind(cuda *c)
 
 /* ---- kinds ---- */
 
+es_code cuda_memory_failed(const cuda *c, cudaError_t error, const char *kind, int64_t bytes, es_err *err)
+{
+    char what[64];
+    snprintf(what, sizeof what, "%lld bytes of %s memory", (long long)bytes, kind);
+    return cuda_failed(c, error, what, err);
+}
+
 /* Before its pages come. */
 static void memory_huge(const cuda *c, void *at, int64_t bytes)
 {
@@ -70,14 +77,6 @@ static es_code memory_mapped(const cuda *c, int64_t bytes, void **out, es_err *e
     return ES_OK;
 }
 
-/* Which memory, how much, and why not. */
-static es_code memory_failed(const cuda *c, cudaError_t error, const char *kind, int64_t bytes, es_err *err)
-{
-    char what[64];
-    snprintf(what, sizeof what, "%lld bytes of %s memory", (long long)bytes, kind);
-    return cuda_failed(c, error, what, err);
-}
-
 static void memory_plain_free(es_memory kind, void *at, int64_t bytes)
 {
     if (kind == ES_MEMORY_MAPPED)
@@ -96,7 +95,7 @@ static es_code memory_registered(cuda *c, es_memory kind, int64_t bytes, void **
         return ES_OK;
     memory_plain_free(kind, *out, bytes);
     *out = NULL;
-    return memory_failed(c, error, "registered", bytes, err);
+    return cuda_memory_failed(c, error, "registered", bytes, err);
 }
 
 es_code cuda_alloc(void *self, es_memory kind, int64_t bytes, void **out, es_err *err)
@@ -114,10 +113,10 @@ es_code cuda_alloc(void *self, es_memory kind, int64_t bytes, void **out, es_err
         return memory_registered(c, kind, bytes, out, err);
     case ES_MEMORY_DEVICE:
         error = c->rt.cudaMalloc(out, (size_t)bytes);
-        return error == cudaSuccess ? ES_OK : memory_failed(c, error, "device", bytes, err);
+        return error == cudaSuccess ? ES_OK : cuda_memory_failed(c, error, "device", bytes, err);
     default:
         error = c->rt.cudaHostAlloc(out, (size_t)bytes, flags[kind]);
-        return error == cudaSuccess ? ES_OK : memory_failed(c, error, "pinned", bytes, err);
+        return error == cudaSuccess ? ES_OK : cuda_memory_failed(c, error, "pinned", bytes, err);
     }
 }
 

@@ -102,12 +102,13 @@ cudaError_t engine_copy(cudaStream_t stream, int way, void *to, const void *from
     return push_copy(stream, way, to, from, bytes, 1.0, 1.0);
 }
 
-cudaError_t engine_batch(cudaStream_t stream, void *const *to, const void *const *from, size_t bytes, size_t count)
+cudaError_t engine_batch(cudaStream_t stream, void *const *to, const void *const *from, size_t bytes, size_t count, bool kernel)
 {
     const model m = told();
+    double slow = kernel ? 2.0 : (double)bytes < m.spans ? m.slow : 1.0;
     cudaError_t error = cudaSuccess;
     for (size_t i = 0; i < count && error == cudaSuccess; i++)
-        error = push_copy(stream, cudaMemcpyHostToDevice, to[i], from[i], bytes, i == 0, (double)bytes < m.spans ? m.slow : 1.0);
+        error = push_copy(stream, cudaMemcpyHostToDevice, to[i], from[i], bytes, i == 0, slow);
     return error;
 }
 

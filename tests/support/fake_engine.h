@@ -21,7 +21,8 @@ struct CUevent_st {
 
 /* Each is queued; cudaErrorUnknown when the queue is full. */
 cudaError_t engine_copy(cudaStream_t stream, int way, void *to, const void *from, size_t bytes);
-cudaError_t engine_batch(cudaStream_t stream, void *const *to, const void *const *from, size_t bytes, size_t count);     /* one after another, one fixed time */
+/* One after another, with one fixed time for all: by the call for batches, or by a kernel that reads the host's memory at half the rate. */
+cudaError_t engine_batch(cudaStream_t stream, void *const *to, const void *const *from, size_t bytes, size_t count, bool kernel);
 cudaError_t engine_kernel(cudaStream_t stream, double bytes, double operations);
 cudaError_t engine_record(cudaStream_t stream, cudaEvent_t event);
 cudaError_t engine_wait(cudaStream_t stream, cudaEvent_t event);

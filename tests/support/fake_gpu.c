@@ -141,16 +141,14 @@ cudaError_t cudaLibraryGetKernel(cudaKernel_t *kernel, cudaLibrary_t library, co
     return library ? cudaSuccess : cudaErrorInvalidValue;
 }
 
-/* Gathering is k copies at once here. Of an expert: weights, scales, in, its stride, out, its stride, rows, inner, tokens. */
+/* Of gathering: a table and the bytes of each. Of an expert: weights, scales, in, its stride, out, its stride, rows, inner, tokens. */
 cudaError_t cudaLaunchKernelExC(const cudaLaunchConfig_t *config, const void *kernel, void **args)
 {
     cudaError_t error = config->blockDim.x && config->gridDim.x && !engine_fails("kernel", ++launches) ? cudaSuccess : cudaErrorInvalidValue;
-    for (unsigned i = 0; kernel == &gather && i < config->gridDim.y && error == cudaSuccess; i++) {
-        const table *t = args[0];
-        size_t bytes = (size_t)*(const unsigned long long *)args[1];
-        if (bytes)
-            error = cudaMemcpyAsync(t->to[i], t->from[i], bytes, cudaMemcpyHostToDevice, config->stream);
-    }
+    const table *t = kernel == &gather ? args[0] : NULL;
+    size_t bytes = t ? (size_t)*(const unsigned long long *)args[1] : 0;
+    if (bytes > 0 && error == cudaSuccess)
+        return engine_batch(config->stream, t->to, t->from, bytes, config->gridDim.y, true);
     if (kernel != &int4 || error != cudaSuccess)
         return error;
     double weights = (double)*(const unsigned *)args[6] * *(const unsigned *)args[7], tokens = *(const unsigned *)args[8];
@@ -161,7 +159,7 @@ cudaError_t cudaMemcpyBatchAsync(void *const *to, const void *const *from, const
     size_t *firsts, size_t kinds, cudaStream_t stream)
 {
     bool right = stream && kinds == 1 && firsts[0] == 0 && attributes->srcAccessOrder == cudaMemcpySrcAccessOrderStream && count > 0;
-    return right && !engine_fails("batch", ++batches) ? engine_batch(stream, to, from, bytes[0], count) : cudaErrorInvalidValue;
+    return right && !engine_fails("batch", ++batches) ? engine_batch(stream, to, from, bytes[0], count, false) : cudaErrorInvalidValue;
 }
 
 /* ---- cuBLAS ---- */

@@ -87,23 +87,6 @@ static es_code tried(const char *call, long at, int error, const char *options, 
     return code;
 }
 
-/* The text is all of the message, but for %n, which stands for a number. */
-static bool matches(const char *text, const char *pattern)
-{
-    for (; *pattern; pattern++, text++) {
-        if (pattern[0] == '%' && pattern[1] == 'n') {
-            size_t digits = strspn(text, "0123456789");
-            if (digits == 0)
-                return false;
-            text += digits - 1;
-            pattern++;
-        } else if (*text != *pattern) {
-            return false;
-        }
-    }
-    return *text == '\0';
-}
-
 static void every_call_that_fails_has_its_message(void **state)
 {
     (void)state;
