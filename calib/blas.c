@@ -21,11 +21,13 @@ static void blas_find(const blas *b, const char *name, void *function)
     memcpy(function, &found, sizeof found);     /* a pointer to data may not be cast to one to a function */
 }
 
-blas *blas_open(int threads)
+blas *blas_open(const char *library, int threads)
 {
     static const char *const names[] = {"libopenblas.so.0", "libopenblas.so", "libopenblas.dylib", "/opt/homebrew/opt/openblas/lib/libopenblas.dylib"};
     blas *b = calloc(1, sizeof *b);
-    for (size_t i = 0; b && !b->library && i < sizeof names / sizeof *names; i++)
+    if (b && library)
+        b->library = strcmp(library, "none") == 0 ? NULL : dlopen(library, RTLD_NOW | RTLD_LOCAL);
+    for (size_t i = 0; b && !library && !b->library && i < sizeof names / sizeof *names; i++)
         b->library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
     if (!b || !b->library)
         return b;
@@ -46,9 +48,14 @@ void blas_close(blas *b)
     free(b);
 }
 
+bool blas_own(const blas *b)
+{
+    return !b->sgemm || !b->sgemv;
+}
+
 const char *blas_name(const blas *b)
 {
-    return !b->sgemm || !b->sgemv ? "own loops" : b->config ? b->config() : "OpenBLAS";
+    return blas_own(b) ? "own loops" : b->config ? b->config() : "OpenBLAS";
 }
 
 static void multiply_plain(uint32_t rows, uint32_t inner, uint32_t columns, const float *left, const float *right, float *out)
@@ -66,7 +73,7 @@ static void multiply_plain(uint32_t rows, uint32_t inner, uint32_t columns, cons
 
 void blas_multiply(const blas *b, uint32_t rows, uint32_t inner, uint32_t columns, const float *left, const float *right, float *out)
 {
-    if (!b->sgemm || !b->sgemv)
+    if (blas_own(b))
         multiply_plain(rows, inner, columns, left, right, out);
     else if (rows == 1)
         b->sgemv(BLAS_ROW_MAJOR, BLAS_TRANSPOSED, (int)inner, (int)columns, 1.0f, right, (int)columns, left, 1, 0.0f, out, 1);

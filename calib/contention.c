@@ -6,25 +6,56 @@
 
 #include "calib/bench.h"
 
-enum { CONTENTION_SMALL = 4096, CONTENTION_EXPERTS = 48, CONTENTION_LEAST = 3 };
+#define CONTENTION_FASTER 1.1       /* so much more is no noise */
+enum { CONTENTION_SMALL = 4096, CONTENTION_EXPERTS = 48, CONTENTION_LEAST = 3, CONTENTION_PIECES = 8, CONTENTION_TOKENS = 1024, CONTENTION_TINY = 128, CONTENTION_LEAD = 3, CONTENTION_OUTLASTS = 4 };
+enum { EVENT_START, EVENT_END, EVENT_BESIDE, EVENT_SMALL, EVENT_STREAM };      /* the last: of the first stream, others follow */
 
 typedef struct contention_case {    /* what is measured on stream 0, and what runs beside it on stream 1 */
+    enum { WHAT_COPY, WHAT_PIECES, WHAT_SPACED, WHAT_EXPERT, WHAT_PRODUCT } what;
     es_way way;
-    bool expert;                    /* measures an expert, not a copy */
-    enum { BESIDE_COPY, BESIDE_EXPERT, BESIDE_SMALL } beside;
+    enum { BESIDE_COPY, BESIDE_SMALL, BESIDE_SMALL_FIRST, BESIDE_EXPERT, BESIDE_PRODUCT, BESIDE_STREAMS } beside;
     es_way beside_way;
+    unsigned streams;               /* BESIDE_STREAMS: that many equal copies, the first of them on stream 0 */
 } contention_case;
 
+#define STREAMS(way, count) {WHAT_COPY, way, BESIDE_STREAMS, way, count}
+
 static const contention_case contention_cases[CALIB_QUESTIONS] = {
-    [CALIB_H2D_BEHIND] = {ES_WAY_H2D, false, BESIDE_SMALL, ES_WAY_H2D},
-    [CALIB_D2H_BEHIND] = {ES_WAY_D2H, false, BESIDE_SMALL, ES_WAY_D2H},
-    [CALIB_D2H_ACROSS] = {ES_WAY_H2D, false, BESIDE_SMALL, ES_WAY_D2H},
-    [CALIB_H2D_OPPOSITE] = {ES_WAY_H2D, false, BESIDE_COPY, ES_WAY_D2H},
-    [CALIB_D2H_OPPOSITE] = {ES_WAY_D2H, false, BESIDE_COPY, ES_WAY_H2D},
-    [CALIB_H2D_COMPUTING] = {ES_WAY_H2D, false, BESIDE_EXPERT, ES_WAY_D2D},
-    [CALIB_D2H_COMPUTING] = {ES_WAY_D2H, false, BESIDE_EXPERT, ES_WAY_D2D},
-    [CALIB_EXPERT_COPYING] = {ES_WAY_D2D, true, BESIDE_COPY, ES_WAY_H2D},
+    [CALIB_H2D_BEHIND] = {WHAT_COPY, ES_WAY_H2D, BESIDE_SMALL, ES_WAY_H2D, 0},
+    [CALIB_D2H_BEHIND] = {WHAT_COPY, ES_WAY_D2H, BESIDE_SMALL, ES_WAY_D2H, 0},
+    [CALIB_D2H_ACROSS] = {WHAT_COPY, ES_WAY_H2D, BESIDE_SMALL, ES_WAY_D2H, 0},
+    [CALIB_H2D_FIRST] = {WHAT_COPY, ES_WAY_H2D, BESIDE_SMALL_FIRST, ES_WAY_H2D, 0},
+    [CALIB_H2D_CHUNKED] = {WHAT_PIECES, ES_WAY_H2D, BESIDE_SMALL, ES_WAY_H2D, 0},
+    [CALIB_H2D_SPACED] = {WHAT_SPACED, ES_WAY_H2D, BESIDE_SMALL, ES_WAY_H2D, 0},
+    [CALIB_H2D_STREAMS_1] = STREAMS(ES_WAY_H2D, 1),
+    [CALIB_H2D_STREAMS_2] = STREAMS(ES_WAY_H2D, 2),
+    [CALIB_H2D_STREAMS_4] = STREAMS(ES_WAY_H2D, 4),
+    [CALIB_H2D_STREAMS_8] = STREAMS(ES_WAY_H2D, 8),
+    [CALIB_D2H_STREAMS_1] = STREAMS(ES_WAY_D2H, 1),
+    [CALIB_D2H_STREAMS_2] = STREAMS(ES_WAY_D2H, 2),
+    [CALIB_D2H_STREAMS_4] = STREAMS(ES_WAY_D2H, 4),
+    [CALIB_D2H_STREAMS_8] = STREAMS(ES_WAY_D2H, 8),
+    [CALIB_H2D_OPPOSITE] = {WHAT_COPY, ES_WAY_H2D, BESIDE_COPY, ES_WAY_D2H, 0},
+    [CALIB_D2H_OPPOSITE] = {WHAT_COPY, ES_WAY_D2H, BESIDE_COPY, ES_WAY_H2D, 0},
+    [CALIB_H2D_COMPUTING] = {WHAT_COPY, ES_WAY_H2D, BESIDE_EXPERT, ES_WAY_D2D, 0},
+    [CALIB_D2H_COMPUTING] = {WHAT_COPY, ES_WAY_D2H, BESIDE_EXPERT, ES_WAY_D2D, 0},
+    [CALIB_H2D_MULTIPLYING] = {WHAT_COPY, ES_WAY_H2D, BESIDE_PRODUCT, ES_WAY_D2D, 0},
+    [CALIB_D2H_MULTIPLYING] = {WHAT_COPY, ES_WAY_D2H, BESIDE_PRODUCT, ES_WAY_D2D, 0},
+    [CALIB_EXPERT_COPYING] = {WHAT_EXPERT, ES_WAY_D2D, BESIDE_COPY, ES_WAY_H2D, 0},
+    [CALIB_EXPERT_SENDING] = {WHAT_EXPERT, ES_WAY_D2D, BESIDE_COPY, ES_WAY_D2H, 0},
+    [CALIB_PRODUCT_COPYING] = {WHAT_PRODUCT, ES_WAY_D2D, BESIDE_COPY, ES_WAY_H2D, 0},
 };
+
+/* A large product of FP32 would take a processor seconds; who has bf16 has units for products. */
+unsigned contention_needs(calib_question question)
+{
+    const contention_case *c = &contention_cases[question];
+    if (c->what == WHAT_PRODUCT || c->beside == BESIDE_PRODUCT)
+        return ES_PROBE_EXPERT | ES_PROBE_BF16;
+    if (c->what == WHAT_SPACED)
+        return ES_PROBE_EXPERT | ES_PROBE_MIXES;
+    return c->what == WHAT_EXPERT || c->beside == BESIDE_EXPERT ? ES_PROBE_EXPERT : 0;
+}
 
 /* ---- what is queued ---- */
 
@@ -38,33 +69,67 @@ static es_code queue_copy(calib_bench *b, unsigned stream, es_way way, int64_t b
 /* One token: what decoding does, and what reads most memory for its arithmetic. */
 static es_code queue_expert(calib_bench *b, unsigned stream, es_err *err)
 {
-    es_probe_expert expert = {bench_next(&b->pool[ES_MEMORY_DEVICE], 8LL * CALIB_HIDDEN * CALIB_INTER), CALIB_HIDDEN, CALIB_INTER, 1, ES_WEIGHTS_FP32};
+    es_probe_expert expert = {bench_next(&b->pool[ES_MEMORY_DEVICE], calib_expert_bytes(ES_WEIGHTS_FP32)), CALIB_HIDDEN, CALIB_INTER, 1, ES_WEIGHTS_FP32};
     return b->probe->expert(b->self, stream, &expert, err);
 }
 
-/* Experts that outlast `ns`, as far as is known how long one takes. */
-static es_code queue_experts(calib_bench *b, double ns, double expert_ns, es_err *err)
+/* So many tokens that arithmetic is the limit. */
+static es_code queue_product(calib_bench *b, unsigned stream, es_err *err)
 {
-    double wanted = expert_ns > 0.0 ? ceil(2.0 * ns / expert_ns) : CONTENTION_EXPERTS;
+    es_probe_expert expert = {bench_next(&b->pool[ES_MEMORY_DEVICE], calib_expert_bytes(ES_WEIGHTS_BF16)), CALIB_HIDDEN, CALIB_INTER, CONTENTION_TOKENS, ES_WEIGHTS_BF16};
+    return b->probe->expert(b->self, stream, &expert, err);
+}
+
+/* The least that is a kernel. */
+static es_code queue_tiny(calib_bench *b, unsigned stream, es_err *err)
+{
+    es_probe_expert expert = {bench_next(&b->pool[ES_MEMORY_DEVICE], 8LL * CONTENTION_TINY * CONTENTION_TINY), CONTENTION_TINY, CONTENTION_TINY, 1, ES_WEIGHTS_FP32};
+    return b->probe->expert(b->self, stream, &expert, err);
+}
+
+static es_code queue_pieces(calib_bench *b, es_way way, int64_t bytes, bool spaced, es_err *err)
+{
     es_code code = ES_OK;
-    for (int i = 0; i < CONTENTION_EXPERTS && i < wanted && code == ES_OK; i++)
-        code = queue_expert(b, 1, err);
+    for (int i = 0; i < CONTENTION_PIECES && code == ES_OK; i++) {
+        if (spaced && i > 0)
+            code = queue_tiny(b, 0, err);
+        if (code == ES_OK)
+            code = queue_copy(b, 0, way, bytes / CONTENTION_PIECES, err);
+    }
     return code;
 }
 
-/* Twice the bytes of what is measured, so that they outlast it. */
-static es_code queue_beside(calib_bench *b, const contention_case *c, int64_t bytes, double ns, double expert_ns, es_err *err)
+static es_code queue_measured(calib_bench *b, const contention_case *c, int64_t bytes, es_err *err)
 {
-    if (c->beside == BESIDE_EXPERT)
-        return queue_experts(b, ns, expert_ns, err);
-    if (c->beside == BESIDE_SMALL) {
-        es_code code = b->probe->record(b->self, 1, 2, err);
-        if (code == ES_OK)
-            code = queue_copy(b, 1, c->beside_way, CONTENTION_SMALL, err);
-        return code ? code : b->probe->record(b->self, 1, 3, err);
+    switch (c->what) {
+    case WHAT_COPY:
+        return queue_copy(b, 0, c->way, bytes, err);
+    case WHAT_PIECES:
+    case WHAT_SPACED:
+        return queue_pieces(b, c->way, bytes, c->what == WHAT_SPACED, err);
+    case WHAT_EXPERT:
+        return queue_expert(b, 0, err);
+    default:
+        return queue_product(b, 0, err);
     }
-    es_code code = queue_copy(b, 1, c->beside_way, bytes, err);
-    return code ? code : queue_copy(b, 1, c->beside_way, bytes, err);
+}
+
+/* As many as outlast `ns`, as far as is known how long one takes. */
+static es_code queue_experts(calib_bench *b, bool products, double ns, double each_ns, es_err *err)
+{
+    double wanted = each_ns > 0.0 ? ceil(2.0 * ns / each_ns) : CONTENTION_EXPERTS;
+    es_code code = ES_OK;
+    for (int i = 0; i < CONTENTION_EXPERTS && i < wanted && code == ES_OK; i++)
+        code = products ? queue_product(b, 1, err) : queue_expert(b, 1, err);
+    return code;
+}
+
+static es_code queue_small(calib_bench *b, es_way way, es_err *err)
+{
+    es_code code = b->probe->record(b->self, 1, EVENT_BESIDE, err);
+    if (code == ES_OK)
+        code = queue_copy(b, 1, way, CONTENTION_SMALL, err);
+    return code ? code : b->probe->record(b->self, 1, EVENT_SMALL, err);
 }
 
 /* ---- one time ---- */
@@ -72,54 +137,126 @@ static es_code queue_beside(calib_bench *b, const contention_case *c, int64_t by
 typedef struct contention {
     calib_bench *bench;
     int64_t bytes;
-    double alone_ns, expert_ns;     /* the newest time of what is measured, alone; of one expert; 0: not known yet */
+    double alone_ns, expert_ns, product_ns;     /* the newest time of what is measured, alone; of one expert, one product; 0: not known yet */
 } contention;
 
-/* Event 0 before, 1 after what is measured, 2 before and 3 after the small copy beside it; everything starts at one instant. */
+/* A copy has four times the bytes of what is measured, so that it outlasts what it slows to no less than a quarter. It is one, for between
+ * two there would be a gap; a pool holds six times the bytes. */
+static es_code queue_beside(const contention *m, const contention_case *c, es_err *err)
+{
+    calib_bench *b = m->bench;
+    switch (c->beside) {
+    case BESIDE_SMALL:
+        return queue_small(b, c->beside_way, err);
+    case BESIDE_EXPERT:
+        return queue_experts(b, false, m->alone_ns, m->expert_ns, err);
+    case BESIDE_PRODUCT:
+        return queue_experts(b, true, m->alone_ns, m->product_ns, err);
+    default:
+        return queue_copy(b, 1, c->beside_way, CONTENTION_OUTLASTS * m->bytes, err);
+    }
+}
+
+/* An expert is shorter than what a copy needs to get going: a few of its kind run ahead of the one that is measured. */
+static es_code queue_lead(calib_bench *b, const contention_case *c, es_err *err)
+{
+    es_code code = ES_OK;
+    for (int i = 0; i < CONTENTION_LEAD && (c->what == WHAT_EXPERT || c->what == WHAT_PRODUCT) && code == ES_OK; i++)
+        code = queue_measured(b, c, 0, err);
+    return code;
+}
+
+/* Everything starts at one instant. A small copy that comes first is queued first. */
 static es_code contention_queue(contention *m, const contention_case *c, bool together, es_err *err)
 {
     calib_bench *b = m->bench;
-    es_code code = b->probe->record(b->self, 0, 0, err);
+    bool first = c->beside == BESIDE_SMALL_FIRST;
+    es_code code = queue_lead(b, c, err);
     if (code == ES_OK)
-        code = c->expert ? queue_expert(b, 0, err) : queue_copy(b, 0, c->way, m->bytes, err);
+        code = b->probe->record(b->self, 0, EVENT_START, err);
+    if (code == ES_OK && together && first)
+        code = queue_small(b, c->beside_way, err);
     if (code == ES_OK)
-        code = b->probe->record(b->self, 0, 1, err);
-    return code || !together ? code : queue_beside(b, c, m->bytes, m->alone_ns, m->expert_ns, err);
+        code = queue_measured(b, c, m->bytes, err);
+    if (code == ES_OK)
+        code = b->probe->record(b->self, 0, EVENT_END, err);
+    return code || !together || first ? code : queue_beside(m, c, err);
+}
+
+/* A quarter of the bytes each, so that eight are twice as many as what else is measured. */
+static es_code streams_queue(contention *m, const contention_case *c, es_err *err)
+{
+    calib_bench *b = m->bench;
+    es_code code = b->probe->record(b->self, 0, EVENT_START, err);
+    for (unsigned s = 0; s < c->streams && code == ES_OK; s++) {
+        code = queue_copy(b, s, c->way, m->bytes / 4, err);
+        if (code == ES_OK)
+            code = b->probe->record(b->self, s, EVENT_STREAM + s, err);
+    }
+    return code;
+}
+
+static es_code contention_run(contention *m, const contention_case *c, bool together, es_err *err)
+{
+    calib_bench *b = m->bench;
+    es_code code = b->probe->hold(b->self, err);
+    if (code == ES_OK)
+        code = c->beside == BESIDE_STREAMS ? streams_queue(m, c, err) : contention_queue(m, c, together, err);
+    es_code opened = b->probe->go(b->self, code ? NULL : err);
+    if (code == ES_OK)
+        code = opened;
+    return code ? code : b->probe->sync(b->self, err);
 }
 
 static es_code contention_time(contention *m, const contention_case *c, bool together, es_time *ns, es_err *err)
 {
     calib_bench *b = m->bench;
-    es_code code = b->probe->hold(b->self, err);
-    if (code == ES_OK)
-        code = contention_queue(m, c, together, err);
-    es_code opened = b->probe->go(b->self, code ? NULL : err);
-    if (code == ES_OK)
-        code = opened;
-    if (code == ES_OK)
-        code = b->probe->sync(b->self, err);
+    bool small = c->beside == BESIDE_SMALL || c->beside == BESIDE_SMALL_FIRST;
+    es_code code = contention_run(m, c, together, err);
     if (code)
         return code;
-    if (!together || c->beside != BESIDE_SMALL)
-        return b->probe->elapsed(b->self, 0, 1, ns, err);
-    /* Of one way: since the large copy began. Of two: by events of its own stream, for engines that wake one after the other make
-     * stamps of two streams differ by that. */
-    return b->probe->elapsed(b->self, c->way == c->beside_way ? 0 : 2, 3, ns, err);
+    if (!together || !small)
+        return b->probe->elapsed(b->self, EVENT_START, EVENT_END, ns, err);
+    /* Behind one of its way: since that began. Else by events of its own stream: of two ways, engines that wake one after the other make
+     * stamps of two streams differ by that; and what comes first may be done before the large one begins. */
+    bool behind = c->beside == BESIDE_SMALL && c->way == c->beside_way;
+    return b->probe->elapsed(b->self, behind ? EVENT_START : EVENT_BESIDE, EVENT_SMALL, ns, err);
+}
+
+/* When the first and when the last of them ended. */
+static es_code streams_time(contention *m, const contention_case *c, es_time *first, es_time *last, es_err *err)
+{
+    calib_bench *b = m->bench;
+    es_code code = contention_run(m, c, true, err);
+    for (unsigned s = 0; s < c->streams && code == ES_OK; s++) {
+        es_time ended = 0;
+        code = b->probe->elapsed(b->self, EVENT_START, EVENT_STREAM + s, &ended, err);
+        *first = s == 0 || ended < *first ? ended : *first;
+        *last = s == 0 || ended > *last ? ended : *last;
+    }
+    return code;
+}
+
+static es_code contention_pair(contention *m, const contention_case *c, es_time *alone, es_time *together, es_err *err)
+{
+    if (c->beside == BESIDE_STREAMS)
+        return streams_time(m, c, alone, together, err);
+    es_code code = contention_time(m, c, false, alone, err);
+    m->alone_ns = (double)*alone;
+    if (c->what == WHAT_EXPERT)
+        m->expert_ns = (double)*alone;
+    if (c->what == WHAT_PRODUCT)
+        m->product_ns = (double)*alone;
+    return code ? code : contention_time(m, c, true, together, err);
 }
 
 static es_code contention_ask(contention *m, calib_question question, uint32_t pairs, calib_pairs *out, es_err *err)
 {
-    const contention_case *c = &contention_cases[question];
     es_code code = ES_OK;
     for (uint32_t i = 0; i < pairs + 1 && code == ES_OK; i++) {
         es_time alone = 0, together = 0;
-        code = contention_time(m, c, false, &alone, err);
-        m->alone_ns = (double)alone;
-        if (c->expert)
-            m->expert_ns = (double)alone;
-        if (code == ES_OK)
-            code = contention_time(m, c, true, &together, err);
-        if (i == 0)                 /* the first pair warms up */
+        code = contention_pair(m, &contention_cases[question], &alone, &together, err);
+        if (i == 0 || code)         /* the first pair warms up */
             continue;
         out->alone[out->count] = alone;
         out->together[out->count++] = together;
@@ -127,12 +264,19 @@ static es_code contention_ask(contention *m, calib_question question, uint32_t p
     return code;
 }
 
-/* The first expert of a stream with nothing held: what a library makes and loads then may have to wait for the device. */
+/* The first expert of a kind on a stream with nothing held: what a library makes and loads then may have to wait for the device. */
 static es_code contention_warm(calib_bench *b, es_err *err)
 {
-    es_code code = queue_expert(b, 0, err);
-    if (code == ES_OK)
-        code = queue_expert(b, 1, err);
+    bool products = (b->facts.can & ES_PROBE_BF16) != 0;
+    es_code code = ES_OK;
+    for (unsigned stream = 0; stream < 2 && code == ES_OK; stream++) {
+        if (products)
+            code = queue_product(b, stream, err);
+        if (code == ES_OK)
+            code = queue_expert(b, stream, err);
+        if (code == ES_OK && (b->facts.can & ES_PROBE_MIXES))
+            code = queue_tiny(b, stream, err);
+    }
     return code ? code : b->probe->sync(b->self, err);
 }
 
@@ -144,12 +288,9 @@ es_code contention_measure(calib_bench *bench, int64_t bytes, uint32_t pairs, ca
         return ES_OK;
     if (bench->facts.can & ES_PROBE_EXPERT)
         code = contention_warm(bench, err);
-    for (int q = CALIB_QUESTIONS; q-- > 0 && code == ES_OK;) {      /* experts first: how long one takes is needed by others */
-        const contention_case *c = &contention_cases[q];
-        if ((c->expert || c->beside == BESIDE_EXPERT) && !(bench->facts.can & ES_PROBE_EXPERT))
-            continue;
-        code = contention_ask(&m, (calib_question)q, pairs < CALIB_PAIRS ? pairs : CALIB_PAIRS, &samples->pairs[q], err);
-    }
+    for (int q = CALIB_QUESTIONS; q-- > 0 && code == ES_OK;)        /* experts first: how long one takes is needed by others */
+        if ((contention_needs((calib_question)q) & ~bench->facts.can) == 0)
+            code = contention_ask(&m, (calib_question)q, pairs < CALIB_PAIRS ? pairs : CALIB_PAIRS, &samples->pairs[q], err);
     return code;
 }
 
@@ -187,4 +328,28 @@ double contention_factor(const contention_answer *answer, double fixed_ns)
 bool contention_waits(const contention_answer *answer)
 {
     return answer->together.median > 0.5 * answer->alone.median;
+}
+
+contention_streams contention_streams_of(const calib_samples *samples, calib_question one, double fixed_ns)
+{
+    contention_streams streams = {.asked = true, .lanes = 1};
+    double best = 0.0;
+    for (int i = 0; i < CONTENTION_STREAMS; i++) {
+        contention_answer answer = contention_of(samples, (calib_question)((int)one + i));
+        if (!answer.asked)
+            return (contention_streams){0};
+        streams.first[i] = answer.alone.median;
+        streams.last[i] = answer.together.median;
+    }
+    /* One after another the first of eight ends when an eighth is done, at once when all are. */
+    streams.together = streams.first[CONTENTION_STREAMS - 1] > 0.5 * streams.last[CONTENTION_STREAMS - 1];
+    double fixed = fmin(fixed_ns, 0.5 * streams.last[0]);
+    for (int i = 0; i < CONTENTION_STREAMS; i++) {
+        double rate = (double)(1u << i) * (streams.last[0] - fixed) / (streams.last[i] - fixed);     /* of one stream's */
+        if (rate > CONTENTION_FASTER * best) {
+            best = rate;
+            streams.lanes = 1u << i;
+        }
+    }
+    return streams;
 }

@@ -2,7 +2,10 @@
  * way, or computing, slow them? The answers choose the disciplines and the factors of the simulated channels.
  *
  * Each question is asked by pairs of times, one alone and one together, taken in turns. First come first served or shared is
- * told by a small copy queued right behind a large one on another stream: it ends after the large one, or long before it. */
+ * told by a small copy queued right behind a large one on another stream: it ends after the large one, or long before it. The same with
+ * the large one in pieces tells whether an engine goes on with the stream that it serves, and with a kernel between the pieces, whether
+ * the small copy then comes in between (torchrec, pulls 4303 and 4339). Equal copies on 1, 2, 4 and 8 streams end one after another or
+ * all at once, and tell whether several streams are faster than one. */
 #ifndef ES_CALIB_CONTENTION_H
 #define ES_CALIB_CONTENTION_H
 
@@ -16,13 +19,27 @@ typedef struct contention_answer {
 
 struct calib_bench;
 
-/* Asks all questions that the probe can answer, `pairs` times each, with copies of `bytes`. */
+/* Asks all questions that the probe can answer, `pairs` times each, with copies of `bytes`, at most half of the largest of the plan. */
 es_code contention_measure(struct calib_bench *bench, int64_t bytes, uint32_t pairs, calib_samples *samples, es_err *err);
 
+/* The ES_PROBE_ bits that a question needs, beside pinned memory and streams that can be held. */
+unsigned contention_needs(calib_question question);
 contention_answer contention_of(const calib_samples *samples, calib_question question);
 /* Of the rate while both run, above 0 and at most 1; `fixed_ns` of either time is not work and is not slowed. */
 double contention_factor(const contention_answer *answer, double fixed_ns);
 /* Did the small copy wait for the large one? */
 bool contention_waits(const contention_answer *answer);
+
+enum { CONTENTION_STREAMS = 4 };            /* 1, 2, 4 and 8 of them */
+
+typedef struct contention_streams {
+    bool asked;                             /* with all numbers of streams */
+    double first[CONTENTION_STREAMS], last[CONTENTION_STREAMS];     /* ns: medians of when the first and the last copy ended */
+    bool together;                          /* eight copies ended at about the same time: they share; else one after another */
+    unsigned lanes;                         /* streams from which more make it no faster, but for a tenth */
+} contention_streams;
+
+/* `one`: CALIB_H2D_STREAMS_1 or CALIB_D2H_STREAMS_1; `fixed_ns` of a copy is no work and does not count to what they gain. */
+contention_streams contention_streams_of(const calib_samples *samples, calib_question one, double fixed_ns);
 
 #endif

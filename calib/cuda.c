@@ -18,6 +18,7 @@ static const es_option cuda_options[] = {
     {.name = "blas", .type = ES_OPT_TEXT, .offset = offsetof(cuda, asked_blas), .help = "cuBLAS of the same version; absent: wherever it is found, beside the runtime first; none: experts are not computed with it."},
     {.name = "folder", .type = ES_OPT_TEXT, .offset = offsetof(cuda, folder), .def_text = ".", .help = "Where the scratch file lies: on the disk that holds the experts."},
     {.name = "gate", .type = ES_OPT_TIME, .offset = offsetof(cuda, gate_ns), .def = 20e9, .min = 1, .max = 1e12, .help = "How long streams are held at most while they are filled."},
+    {.name = "huge", .type = ES_OPT_BOOL, .offset = offsetof(cuda, huge), .help = "Ask for huge pages for pageable and registered memory."},
     {0},
 };
 
@@ -255,6 +256,7 @@ static void cuda_environment(void *self, es_json *out)
     cuda_sysfs(c, "numa_node", "pci_numa_node", out);
     es_json_add_int(out, "numa_node", c->node);
     es_json_add_bool(out, "numa_bound", c->bound);
+    es_json_add_bool(out, "huge_pages_asked", c->huge);
     es_json_add_real(out, "event_pair_s", (double)c->pair_ns / 1e9);
     es_json_add_int(out, "cache_B", c->cache_bytes);
     es_json_add_text(out, "disk", c->can & ES_PROBE_DISK ? c->can & ES_PROBE_DISK_QUEUE ? "O_DIRECT, io_uring" : "O_DIRECT" : c->no_disk.text);

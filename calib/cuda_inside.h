@@ -32,6 +32,7 @@ typedef enum cuda_kernel { CUDA_NOTHING, CUDA_SPIN, CUDA_GATHER, CUDA_INT4, CUDA
 typedef struct cuda {
     const char *asked_library, *asked_blas, *folder;
     es_time gate_ns;
+    bool huge;
 
     void *handle, *blas_handle;
     cuda_runtime rt;
@@ -91,6 +92,8 @@ es_code cuda_elapsed(void *self, unsigned from, unsigned to, es_time *ns, es_err
 
 void cuda_bind(cuda *c);        /* memory of the host comes from the node near the device from here on */
 void cuda_unbind(cuda *c);
+/* Which memory, how much, and why not. */
+es_code cuda_memory_failed(const cuda *c, cudaError_t error, const char *kind, int64_t bytes, es_err *err);
 es_code cuda_alloc(void *self, es_memory kind, int64_t bytes, void **out, es_err *err);
 void cuda_release(void *self, es_memory kind, void *at, int64_t bytes);
 

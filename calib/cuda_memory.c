@@ -1,5 +1,6 @@
 /* CUDA memory: see cuda_inside.h. The kinds of memory, each whole and touched when it is handed out. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -36,21 +37,41 @@ void cuda_unbind(cuda *c)
 
 /* ---- kinds ---- */
 
-static es_code memory_pageable(int64_t bytes, void **out, es_err *err)
+es_code cuda_memory_failed(const cuda *c, cudaError_t error, const char *kind, int64_t bytes, es_err *err)
+{
+    char what[64];
+    snprintf(what, sizeof what, "%lld bytes of %s memory", (long long)bytes, kind);
+    return cuda_failed(c, error, what, err);
+}
+
+/* Before its pages come. */
+static void memory_huge(const cuda *c, void *at, int64_t bytes)
+{
+#ifdef MADV_HUGEPAGE
+    if (c->huge)
+        madvise(at, (size_t)bytes, MADV_HUGEPAGE);
+#else
+    (void)c, (void)at, (void)bytes;
+#endif
+}
+
+static es_code memory_pageable(const cuda *c, int64_t bytes, void **out, es_err *err)
 {
     if (posix_memalign(out, 4096, (size_t)bytes) != 0) {
         *out = NULL;
         return es_err_nomem(err, "pageable memory");
     }
+    memory_huge(c, *out, bytes);
     memset(*out, 1, (size_t)bytes);
     return ES_OK;
 }
 
-static es_code memory_mapped(int64_t bytes, void **out, es_err *err)
+static es_code memory_mapped(const cuda *c, int64_t bytes, void **out, es_err *err)
 {
     void *at = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED)
         return es_err_set(err, ES_EDEVICE, "mapped memory: %lld bytes: %s", (long long)bytes, strerror(errno));
+    memory_huge(c, at, bytes);
     memset(at, 1, (size_t)bytes);
     *out = at;
     return ES_OK;
@@ -66,7 +87,7 @@ static void memory_plain_free(es_memory kind, void *at, int64_t bytes)
 
 static es_code memory_registered(cuda *c, es_memory kind, int64_t bytes, void **out, es_err *err)
 {
-    es_code code = kind == ES_MEMORY_MAPPED ? memory_mapped(bytes, out, err) : memory_pageable(bytes, out, err);
+    es_code code = kind == ES_MEMORY_MAPPED ? memory_mapped(c, bytes, out, err) : memory_pageable(c, bytes, out, err);
     if (code)
         return code;
     cudaError_t error = c->rt.cudaHostRegister(*out, (size_t)bytes, CUDA_REGISTER_DEFAULT);
@@ -74,7 +95,7 @@ static es_code memory_registered(cuda *c, es_memory kind, int64_t bytes, void **
         return ES_OK;
     memory_plain_free(kind, *out, bytes);
     *out = NULL;
-    return cuda_failed(c, error, "registered memory", err);
+    return cuda_memory_failed(c, error, "registered", bytes, err);
 }
 
 es_code cuda_alloc(void *self, es_memory kind, int64_t bytes, void **out, es_err *err)
@@ -83,18 +104,19 @@ es_code cuda_alloc(void *self, es_memory kind, int64_t bytes, void **out, es_err
         [ES_MEMORY_PINNED] = CUDA_HOST_DEFAULT, [ES_MEMORY_PORTABLE] = CUDA_HOST_PORTABLE, [ES_MEMORY_COMBINED] = CUDA_HOST_WRITE_COMBINED,
     };
     cuda *c = self;
+    cudaError_t error = cudaSuccess;
     switch (kind) {
     case ES_MEMORY_PAGEABLE:
-        return memory_pageable(bytes, out, err);
+        return memory_pageable(c, bytes, out, err);
     case ES_MEMORY_REGISTERED:
     case ES_MEMORY_MAPPED:
         return memory_registered(c, kind, bytes, out, err);
     case ES_MEMORY_DEVICE:
-        CUDA_TRY(c, cudaMalloc(out, (size_t)bytes), "device memory", err);
-        return ES_OK;
+        error = c->rt.cudaMalloc(out, (size_t)bytes);
+        return error == cudaSuccess ? ES_OK : cuda_memory_failed(c, error, "device", bytes, err);
     default:
-        CUDA_TRY(c, cudaHostAlloc(out, (size_t)bytes, flags[kind]), "pinned memory", err);
-        return ES_OK;
+        error = c->rt.cudaHostAlloc(out, (size_t)bytes, flags[kind]);
+        return error == cudaSuccess ? ES_OK : cuda_memory_failed(c, error, "pinned", bytes, err);
     }
 }
 

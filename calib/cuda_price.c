@@ -6,6 +6,14 @@
 
 enum { PRICE_LAUNCHES = 1000, PRICE_PENDING_NS = 2000000, PRICE_FROM = 0, PRICE_TO = 1 };
 
+/* As CUDA_TRY, of memory. */
+#define PRICE_TRY(c, call, kind, bytes, err) \
+    do { \
+        cudaError_t priced = (c)->rt.call; \
+        if (priced != cudaSuccess) \
+            return cuda_memory_failed(c, priced, kind, bytes, err); \
+    } while (0)
+
 /* ---- memory of the device ---- */
 
 /* A kernel that runs for 2 ms is started ahead of either call. cudaFree waits for it, as it does for all work of the device. */
@@ -16,7 +24,7 @@ static es_code price_device(cuda *c, int64_t bytes, bool pending, es_time ns[ES_
     if (code)
         return code;
     es_time start = dma_clock();
-    CUDA_TRY(c, cudaMalloc(&at, (size_t)bytes), "device memory", err);
+    PRICE_TRY(c, cudaMalloc(&at, (size_t)bytes), "device", bytes, err);
     ns[ES_PRICED_TAKE] = dma_clock() - start;
     code = cuda_sync_stream(c, 0, err);
     if (code == ES_OK && pending)
@@ -50,7 +58,7 @@ static es_code price_pool_once(cuda *c, unsigned which, int64_t bytes, es_time n
 {
     void *at = NULL;
     es_time start = dma_clock();
-    CUDA_TRY(c, cudaMallocFromPoolAsync(&at, (size_t)bytes, c->pool[which], c->stream[0]), "memory of a pool", err);
+    PRICE_TRY(c, cudaMallocFromPoolAsync(&at, (size_t)bytes, c->pool[which], c->stream[0]), "pooled", bytes, err);
     ns[ES_PRICED_TAKE] = dma_clock() - start;
     es_code code = cuda_sync_stream(c, 0, err);
     start = dma_clock();
@@ -69,7 +77,7 @@ static es_code price_pool_queue(cuda *c, int64_t bytes, es_err *err)
     es_code code = cuda_record(c, 0, PRICE_FROM, err);
     if (code)
         return code;
-    CUDA_TRY(c, cudaMallocFromPoolAsync(&at, (size_t)bytes, c->pool[0], c->stream[0]), "memory of a pool", err);
+    PRICE_TRY(c, cudaMallocFromPoolAsync(&at, (size_t)bytes, c->pool[0], c->stream[0]), "pooled", bytes, err);
     CUDA_TRY(c, cudaFreeAsync(at, c->stream[0]), "giving back memory of a pool", err);
     return cuda_record(c, 0, PRICE_TO, err);
 }
@@ -102,7 +110,7 @@ static es_code price_pinned(cuda *c, int64_t bytes, es_time ns[ES_PRICED], es_er
 {
     void *at = NULL;
     es_time start = dma_clock();
-    CUDA_TRY(c, cudaHostAlloc(&at, (size_t)bytes, CUDA_HOST_DEFAULT), "pinned memory", err);
+    PRICE_TRY(c, cudaHostAlloc(&at, (size_t)bytes, CUDA_HOST_DEFAULT), "pinned", bytes, err);
     ns[ES_PRICED_TAKE] = dma_clock() - start;
     start = dma_clock();
     CUDA_TRY(c, cudaFreeHost(at), "freeing pinned memory", err);
@@ -114,7 +122,7 @@ static es_code price_pinned(cuda *c, int64_t bytes, es_time ns[ES_PRICED], es_er
 static es_code price_register(cuda *c, void *at, int64_t bytes, es_time ns[ES_PRICED], es_err *err)
 {
     es_time start = dma_clock();
-    CUDA_TRY(c, cudaHostRegister(at, (size_t)bytes, CUDA_REGISTER_DEFAULT), "registered memory", err);
+    PRICE_TRY(c, cudaHostRegister(at, (size_t)bytes, CUDA_REGISTER_DEFAULT), "registered", bytes, err);
     ns[ES_PRICED_TAKE] = dma_clock() - start;
     start = dma_clock();
     CUDA_TRY(c, cudaHostUnregister(at), "unregistering memory", err);

@@ -36,7 +36,7 @@ typedef struct host_io {        /* what the disk is to do on its stream */
 } host_io;
 
 typedef struct host {
-    const char *folder;
+    const char *folder, *asked_blas;
     bool huge;
     int64_t threads, node;
 
@@ -47,6 +47,10 @@ typedef struct host {
     unsigned can;
     int64_t cache_bytes, memory_bytes;
     es_err no_disk;             /* why there is none */
+    int bound;                  /* NUMA node that the arena of the device is bound to; -1: none */
+    es_err not_bound;           /* why not, where it was asked for or there are several */
+    unsigned char *heap;        /* of `get`: written from end to end, its pieces are handed out again and again */
+    int64_t heap_bytes;
     host_block block[HOST_BLOCKS];
     host_expert expert[HOST_EXPERTS];
     unsigned experts;           /* queued since the last sync */
@@ -66,7 +70,8 @@ static const es_option host_options[] = {
     {.name = "folder", .type = ES_OPT_TEXT, .offset = offsetof(host, folder), .def_text = ".", .help = "Where the scratch file lies: on the disk that holds the experts."},
     {.name = "huge", .type = ES_OPT_BOOL, .offset = offsetof(host, huge), .def = 1, .help = "Ask for huge pages where the system gives them."},
     {.name = "threads", .type = ES_OPT_INT, .offset = offsetof(host, threads), .max = 1024, .help = "Threads that compute an expert; 0: as many as the library takes."},
-    {.name = "node", .type = ES_OPT_INT, .offset = offsetof(host, node), .def = -1, .min = -1, .max = 63, .help = "NUMA node of the arena that stands for the device; -1: wherever it comes to lie."},
+    {.name = "blas", .type = ES_OPT_TEXT, .offset = offsetof(host, asked_blas), .help = "The library that computes an expert, with the calls of CBLAS; absent: OpenBLAS where it is found; none: own loops."},
+    {.name = "node", .type = ES_OPT_INT, .offset = offsetof(host, node), .def = -1, .min = -1, .max = 63, .help = "NUMA node of the arena that stands for the device; -1: another than the first where there are several."},
     {0},
 };
 
@@ -112,6 +117,19 @@ static bool host_locks(void)
     return locks;
 }
 
+/* The last of "0-3" or "0,2"; 0 where there is one, or nobody tells. */
+static int host_last_node(void)
+{
+    char *text = NULL;
+    size_t length = 0;
+    int last = 0;
+    if (es_file_load("/sys/devices/system/node/online", 4096, &text, &length, NULL) == ES_OK)
+        for (const char *at = text; *at; at += strcspn(at, "-,") + (at[strcspn(at, "-,")] != '\0'))
+            last = (int)strtol(at, NULL, 10);
+    free(text);
+    return last;
+}
+
 static es_code host_init(void *self, const es_site *site, es_err *err)
 {
     host *h = self;
@@ -119,7 +137,8 @@ static es_code host_init(void *self, const es_site *site, es_err *err)
     (void)site;
     h->cache_bytes = host_cache();
     h->memory_bytes = host_memory();
-    h->can = ES_PROBE_PINS | ES_PROBE_EXPERT | (host_locks() ? ES_PROBE_LOCKS : 0);
+    h->bound = -1;
+    h->can = ES_PROBE_PINS | ES_PROBE_EXPERT | ES_PROBE_GETS | (host_locks() ? ES_PROBE_LOCKS : 0);
     for (unsigned s = 0; s < ES_PROBE_STREAMS; s++)
         h->stream[s].fresh = true;
     if (disk_open(&h->disk, h->folder, &queues, &h->no_disk) == ES_OK)
@@ -139,6 +158,8 @@ static void host_fini(void *self)
     disk_close(h->disk);
     blas_close(h->blas);
     free(h->activations);
+    if (h->heap)
+        munmap(h->heap, (size_t)h->heap_bytes);
 }
 
 static es_probe_facts host_facts(void *self)
@@ -169,7 +190,23 @@ static void host_environment(void *self, es_json *out)
     es_json_add_text(out, "disk", h->disk && h->can & ES_PROBE_DISK ? h->can & ES_PROBE_DISK_QUEUE ? "O_DIRECT, io_uring" : "O_DIRECT" : h->no_disk.text);
     es_json_add_text(out, "blas", h->blas ? blas_name(h->blas) : "not used");
     es_json_add_bool(out, "huge_pages_asked", h->huge);
+    es_json_add_int(out, "numa_node", h->bound);
+    if (h->not_bound.text[0])
+        es_json_add_text(out, "numa_not_bound", h->not_bound.text);
     es_json_add_int(out, "cache_B", h->cache_bytes);
+}
+
+static const char *host_why(void *self, unsigned bit)
+{
+    const host *h = self;
+    switch (bit) {
+    case ES_PROBE_LOCKS:
+        return "memory cannot be locked: RLIMIT_MEMLOCK is too small (ulimit -l)";
+    case ES_PROBE_DISK:
+        return h->no_disk.text;
+    default:
+        return NULL;
+    }
 }
 
 static es_time host_now(void *self)
@@ -180,15 +217,23 @@ static es_time host_now(void *self)
 
 /* ---- memory ---- */
 
-static void host_bind(const host *h, void *at, size_t bytes)
+/* A node far from the processor's stands best for a device. Where the kernel refuses, memory lies where it comes to lie, and the
+ * environment says so. */
+static void host_bind(host *h, void *at, size_t bytes)
 {
+    int64_t node = h->node >= 0 ? h->node : host_last_node();
+    if (node == 0 && h->node < 0)
+        return;                     /* the only one */
 #if defined(__linux__) && defined(SYS_mbind)
     enum { HOST_MPOL_BIND = 2 };    /* of linux/mempolicy.h, which is not installed everywhere */
-    unsigned long nodes = h->node >= 0 ? 1ul << h->node : 0;
-    if (nodes)
-        syscall(SYS_mbind, at, bytes, HOST_MPOL_BIND, &nodes, 8 * sizeof nodes, 0);
+    unsigned long nodes = 1ul << node;
+    if (syscall(SYS_mbind, at, bytes, HOST_MPOL_BIND, &nodes, 8 * sizeof nodes, 0) == 0)
+        h->bound = (int)node;
+    else
+        es_err_set(&h->not_bound, ES_EDEVICE, "node %lld: %s", (long long)node, strerror(errno));
 #else
-    (void)h, (void)at, (void)bytes;
+    (void)at, (void)bytes;
+    es_err_set(&h->not_bound, ES_EDEVICE, "node %lld: this system has no mbind", (long long)node);
 #endif
 }
 
@@ -202,6 +247,21 @@ static void host_touch(unsigned char *at, size_t bytes)
         ((volatile unsigned char *)at)[i] = 0;
 }
 
+/* Anonymous memory without its pages. */
+static es_code host_map(const host *h, int64_t bytes, bool huge, void **out, es_err *err)
+{
+    *out = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (*out == MAP_FAILED)
+        return es_err_set(err, ES_EDEVICE, "out of memory: %lld bytes: %s", (long long)bytes, strerror(errno));
+#ifdef MADV_HUGEPAGE
+    if (h->huge && huge)
+        madvise(*out, (size_t)bytes, MADV_HUGEPAGE);
+#else
+    (void)h, (void)huge;
+#endif
+    return ES_OK;
+}
+
 static es_code host_alloc(void *self, es_memory kind, int64_t bytes, void **out, es_err *err)
 {
     host *h = self;
@@ -210,13 +270,10 @@ static es_code host_alloc(void *self, es_memory kind, int64_t bytes, void **out,
         free++;
     if (free == HOST_BLOCKS)
         return es_err_set(err, ES_EINTERNAL, "more than %d blocks of memory at a time", HOST_BLOCKS);
-    void *at = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (at == MAP_FAILED)
-        return es_err_set(err, ES_EDEVICE, "out of memory: %lld bytes: %s", (long long)bytes, strerror(errno));
-#ifdef MADV_HUGEPAGE
-    if (h->huge && kind != ES_MEMORY_PAGEABLE)
-        madvise(at, (size_t)bytes, MADV_HUGEPAGE);
-#endif
+    void *at = NULL;
+    es_code mapped = host_map(h, bytes, kind != ES_MEMORY_PAGEABLE, &at, err);
+    if (mapped)
+        return mapped;
     if (kind == ES_MEMORY_DEVICE)
         host_bind(h, at, (size_t)bytes);
     if (kind != ES_MEMORY_PINNED || !(h->can & ES_PROBE_LOCKS))
@@ -239,6 +296,56 @@ static void host_release(void *self, es_memory kind, void *at, int64_t bytes)
         if (h->block[i].at == at)
             h->block[i].at = NULL;
     munmap(at, (size_t)bytes);
+}
+
+/* ---- getting memory ---- */
+
+/* A heap that a piece of `bytes` fits into, its pages there. */
+static es_code heap_ready(host *h, int64_t bytes, es_err *err)
+{
+    void *at = NULL;
+    if (bytes <= h->heap_bytes)
+        return ES_OK;
+    if (h->heap)
+        munmap(h->heap, (size_t)h->heap_bytes);
+    h->heap = NULL;
+    h->heap_bytes = 0;
+    es_code code = host_map(h, bytes, true, &at, err);
+    if (code)
+        return code;
+    host_touch(at, (size_t)bytes);
+    h->heap = at;
+    h->heap_bytes = bytes;
+    return ES_OK;
+}
+
+static es_time host_write(void *at, int64_t bytes, int value)
+{
+    es_time start = dma_clock();
+    memset(at, value, (size_t)bytes);
+    return dma_clock() - start;
+}
+
+/* A buffer or a heap is a mapping of its own; a piece is a place in one, which costs the arithmetic. */
+static es_code host_get(void *self, es_get how, int64_t bytes, es_got *out, es_err *err)
+{
+    host *h = self;
+    void *at = NULL;
+    es_code code = how == ES_GET_PIECE ? heap_ready(h, bytes, err) : ES_OK;
+    es_time start = dma_clock();
+    if (code == ES_OK && how == ES_GET_PIECE)
+        at = h->heap;
+    else if (code == ES_OK)
+        code = host_map(h, bytes, true, &at, err);
+    out->call = dma_clock() - start;
+    if (code)
+        return code;
+    out->first = out->again = host_write(at, bytes, 1);
+    if (how == ES_GET_PIECE)
+        return ES_OK;           /* its pages are there: a second time would tell what the cache is worth */
+    out->again = host_write(at, bytes, 2);
+    munmap(at, (size_t)bytes);
+    return ES_OK;
 }
 
 static bool host_is_pageable(const host *h, const void *at)
@@ -293,8 +400,10 @@ static es_code host_expert_queue(void *self, unsigned stream, const es_probe_exp
     if (ask->tokens > HOST_TOKENS || ask->hidden > HOST_WIDTH || ask->inter > HOST_WIDTH)
         return es_err_set(err, ES_EINTERNAL, "an expert of %u x %u for %u tokens is larger than %d x %d for %d", ask->hidden, ask->inter, ask->tokens, HOST_WIDTH, HOST_WIDTH,
             HOST_TOKENS);
-    if (!h->blas && !(h->blas = blas_open((int)h->threads)))
+    if (!h->blas && !(h->blas = blas_open(h->asked_blas, (int)h->threads)))
         return es_err_nomem(err, "a library of matrix products");
+    if (h->asked_blas && strcmp(h->asked_blas, "none") != 0 && blas_own(h->blas))
+        return es_err_set(err, ES_EDEVICE, "blas: %.400s cannot be loaded or has no cblas_sgemm and cblas_sgemv; --set blas=none computes with own loops", h->asked_blas);
     if (h->experts == HOST_EXPERTS)
         return es_err_set(err, ES_EINTERNAL, "more than %d experts without a sync", HOST_EXPERTS);
     host_expert *e = &h->expert[h->experts++];
@@ -416,4 +525,6 @@ const es_probe es_probe_host = {
     .disk = host_disk,
     .wait = host_wait,
     .queue_disk = host_queue_disk,
+    .why = host_why,
+    .get = host_get,
 };

@@ -21,6 +21,7 @@ typedef struct memory_size {
     double x, call, pages;      /* bytes or buffers; medians, ns */
 } memory_size;
 
+/* Of a price there is the call only. */
 static double sample_pages(const calib_sample *s)
 {
     return fmax(0.0, (double)s->issue_ns - (double)s->host_ns);
@@ -106,19 +107,29 @@ static void fit_reside(const calib_series *series, memory_reside *out, double *v
         memory_line(size, count, false, &out->fixed_ns, &out->each_ns);
 }
 
+/* The way of getting memory that a row times; ES_GETS: none. Where a driver maps pages in its call, the price of that is all there is. */
+static int row_gets(const calib_row *row)
+{
+    if (row->op == CALIB_GET)
+        return row->which;
+    if (row->op != CALIB_PRICE || row->part != ES_PRICED_TAKE)
+        return ES_GETS;
+    return row->which == ES_PRICE_DEVICE ? ES_GET_BUFFER : row->which == ES_PRICE_POOL_KEPT ? ES_GET_PIECE : ES_GETS;
+}
+
 es_code memory_fit(const calib_samples *samples, memory_terms *terms, es_err *err)
 {
     *terms = (memory_terms){0};
     for (size_t row = 0; row < CALIB_ROWS; row++) {
         const calib_series *series = &samples->row[row];
-        bool get = calib_rows[row].op == CALIB_GET;
-        if (series->count == 0 || (!get && calib_rows[row].op != CALIB_RESIDE))
+        int get = row_gets(&calib_rows[row]);
+        if (series->count == 0 || (get == ES_GETS && calib_rows[row].op != CALIB_RESIDE))
             continue;
         double *value = malloc(series->count * sizeof *value);
         if (!value)
             return es_err_nomem(err, "samples of memory");
-        if (get)
-            fit_get(series, &terms->get[calib_rows[row].which], value);
+        if (get != ES_GETS)
+            fit_get(series, &terms->get[get], value);
         else
             fit_reside(series, &terms->reside[calib_rows[row].which], value);
         free(value);

@@ -69,6 +69,21 @@ static void metal_probe_environment(void *self, es_json *out)
     es_json_add_text(out, "unverified", METAL_UNVERIFIED);
 }
 
+static const char *metal_probe_why(void *self, unsigned bit)
+{
+    const metal_probe *p = self;
+    switch (bit) {
+    case ES_PROBE_DISK:
+        return p->no_disk.text;
+    case ES_PROBE_SETS:
+        return "residency sets came with macOS 15";
+    case ES_PROBE_UNIFIED:
+        return "this GPU has memory of its own";
+    default:
+        return NULL;
+    }
+}
+
 static es_time metal_probe_now(void *self)
 {
     (void)self;
@@ -153,6 +168,7 @@ const es_probe es_probe_metal = {
     .sync = metal_probe_sync,
     .elapsed = metal_probe_elapsed,
     .disk = metal_probe_disk,
+    .why = metal_probe_why,
     .get = metal_probe_get,
     .reside = metal_probe_reside,
 };

@@ -237,8 +237,9 @@ static void writer_disk(plan_writer *w, size_t row, const calib_ask *ask, bool q
     static const uint32_t depths[] = {1, 2, 4, 8, 16, 32};
     plan_sizes sizes;
     sizes_make(&sizes, ask, 128 * KIB, most < 32 * MIB ? most : 32 * MIB, PLAN_PAGED);
+    bool writes = calib_rows[row].op == CALIB_WRITE;
     for (size_t d = 0; d < (queues ? sizeof depths / sizeof *depths : 1); d++)
-        if (!ask->quick || depths[d] == 1 || depths[d] == 8)
+        if (depths[d] == 1 || (depths[d] == 8 && !(writes && ask->quick)) || !(writes || ask->quick))
             writer_sizes(w, row, depths[d], &sizes);
 }
 
@@ -300,7 +301,7 @@ static void writer_row(plan_writer *w, size_t row, const calib_ask *ask, const e
         break;
     case CALIB_READ:
     case CALIB_WRITE:
-        writer_disk(w, row, ask, (facts->can & ES_PROBE_DISK_QUEUE) && r->op == CALIB_READ, most);
+        writer_disk(w, row, ask, (facts->can & ES_PROBE_DISK_QUEUE) != 0, most);
         break;
     case CALIB_RESIDE:
         writer_reside(w, row, ask, facts->memory_bytes);

@@ -7,13 +7,13 @@
 #include <string.h>
 
 #include "calib/batch.h"
-#include "calib/contention.h"
 #include "calib/expert.h"
 #include "calib/fit.h"
 #include "calib/maxrate.h"
 #include "calib/memory.h"
 #include "calib/report_tables.h"
 #include "calib/save.h"
+#include "calib/sharing.h"
 #include "calib/solve.h"
 #include "models/profile.h"
 #include "sim/base/text.h"
@@ -366,46 +366,6 @@ static es_code report_expert(report *r, size_t row, es_err *err)
     return ES_OK;
 }
 
-/* ---- sharing ---- */
-
-/* `object` is slowed by `by`, where it was asked and the answer is more than noise. */
-static void sharing_slowed(const report *r, es_json *object, const char *by, calib_question question)
-{
-    contention_answer answer = contention_of(r->samples, question);
-    if (!object || !answer.asked || !answer.slower)
-        return;
-    const es_json *alpha = es_json_at(object, "fit.alpha_s");
-    double factor = contention_factor(&answer, cJSON_IsNumber(alpha) ? alpha->valuedouble * 1e9 : 0.0);
-    es_json *slowed = cJSON_GetObjectItemCaseSensitive(object, "slowed_by");
-    es_json_add_real(slowed ? slowed : es_json_add_object(object, "slowed_by"), by, rounded(factor));
-}
-
-static void sharing_discipline(const report *r, es_json *flow, calib_question question)
-{
-    contention_answer answer = contention_of(r->samples, question);
-    if (flow && answer.asked)
-        es_json_add_text(flow, "discipline", contention_waits(&answer) ? "fifo" : "shared");
-}
-
-/* On unified memory the link between host and device is the memory itself. */
-static void report_sharing(report *r)
-{
-    bool unified = es_json_at(r->links, "memory.h2d") || es_json_at(r->links, "memory.d2h");
-    const char *to_device = unified ? "memory.h2d" : "pcie.h2d", *to_host = unified ? "memory.d2h" : "pcie.d2h";
-    es_json *h2d = es_json_at(r->links, to_device), *d2h = es_json_at(r->links, to_host), *gpu = es_json_at(r->compute, "gpu");
-    contention_answer across = contention_of(r->samples, CALIB_D2H_ACROSS);
-    sharing_discipline(r, h2d, CALIB_H2D_BEHIND);
-    sharing_discipline(r, d2h, CALIB_D2H_BEHIND);
-    sharing_slowed(r, h2d, to_host, CALIB_H2D_OPPOSITE);
-    sharing_slowed(r, d2h, to_device, CALIB_D2H_OPPOSITE);
-    sharing_slowed(r, h2d, "gpu", CALIB_H2D_COMPUTING);
-    sharing_slowed(r, d2h, "gpu", CALIB_D2H_COMPUTING);
-    sharing_slowed(r, gpu, to_device, CALIB_EXPERT_COPYING);
-    if (across.asked && contention_waits(&across))
-        es_text_add(r->told, "%s: a small copy to the host waits for a large one to the device: both ways have one engine; give them one channel\n",
-            unified ? "memory" : "pcie");
-}
-
 /* ---- all of it ---- */
 
 static es_code report_row(report *r, size_t row, es_err *err)
@@ -489,7 +449,7 @@ es_code calib_report(const calib_samples *samples, const report_ask *ask, es_jso
     for (size_t row = 0; row < CALIB_ROWS && code == ES_OK; row++)
         code = report_row(&r, row, err);
     report_tables(samples, machine, &r.arena);
-    report_sharing(&r);
+    sharing_report(samples, machine, told);
     cJSON_AddItemToObject(machine, "skipped", r.skipped);
     if (code == ES_OK)
         code = report_memory(&r, machine, err);

@@ -30,15 +30,24 @@ typedef struct calib_series {   /* the samples of one row; {0}: it was not measu
 typedef enum calib_question {   /* what happens when two things run at once (contention.h) */
     CALIB_H2D_BEHIND, CALIB_D2H_BEHIND,         /* a small copy behind a large one of its way */
     CALIB_D2H_ACROSS,                           /* a small copy to the host beside a large one to the device */
+    CALIB_H2D_FIRST,                            /* a small copy that was queued before the large one */
+    CALIB_H2D_CHUNKED,                          /* behind a large one in pieces, each a copy */
+    CALIB_H2D_SPACED,                           /* behind such pieces with a small kernel between them */
+    CALIB_H2D_STREAMS_1, CALIB_H2D_STREAMS_2, CALIB_H2D_STREAMS_4, CALIB_H2D_STREAMS_8,     /* as many copies, each on a stream */
+    CALIB_D2H_STREAMS_1, CALIB_D2H_STREAMS_2, CALIB_D2H_STREAMS_4, CALIB_D2H_STREAMS_8,
     CALIB_H2D_OPPOSITE, CALIB_D2H_OPPOSITE,     /* a copy, while the other way runs */
-    CALIB_H2D_COMPUTING, CALIB_D2H_COMPUTING,   /* while experts are computed */
-    CALIB_EXPERT_COPYING,                       /* an expert, while copies to the device run */
+    CALIB_H2D_COMPUTING, CALIB_D2H_COMPUTING,   /* while experts are computed for one token each */
+    CALIB_H2D_MULTIPLYING, CALIB_D2H_MULTIPLYING,   /* for many, which is arithmetic and reads little */
+    CALIB_EXPERT_COPYING, CALIB_EXPERT_SENDING, /* an expert, while copies to the device run; to the host */
+    CALIB_PRODUCT_COPYING,                      /* one for many tokens, while copies to the device run */
     CALIB_QUESTIONS
 } calib_question;
 
 enum { CALIB_PAIRS = 32 };
 
-typedef struct calib_pairs {    /* times of one thing, ns: alone; beside another, or, of BEHIND and ACROSS, of the small copy beside it */
+/* Times in ns, in pairs: of a thing alone and beside another. Of a small copy: the large one alone, and when the small one beside it
+ * ended. Of STREAMS: when the first and when the last of the copies ended. */
+typedef struct calib_pairs {
     int64_t alone[CALIB_PAIRS], together[CALIB_PAIRS];
     uint32_t count;             /* 0: not asked */
 } calib_pairs;

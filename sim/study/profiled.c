@@ -193,7 +193,7 @@ static es_code memory_unknown(const es_profile *machine, const char *name, es_er
     for (; count < machine->memories && count < sizeof known / sizeof *known; count++)
         known[count] = machine->memory[count].name;
     if (count == 0)
-        return es_err_set(err, ES_EINPUT, "profile: the machine %s does not say what its memory costs; a calibration of it would, by --backend metal", machine->name);
+        return es_err_set(err, ES_EINPUT, "profile: the machine %s does not say what its memory costs; `expertsim calibrate` on it would", machine->name);
     const char *near = es_text_nearest(name, known, count);
     return es_err_set(err, ES_EINPUT, "profile: the machine %s has no memory \"%s\"%s%s%s", machine->name, name, near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }

@@ -36,6 +36,23 @@ static inline void says(const es_err *err, const char *text)
         fail_msg("\"%s\" does not say \"%s\"", err->text, text);
 }
 
+/* The text is all of the message, but for %n, which stands for a number. */
+static inline bool matches(const char *text, const char *pattern)
+{
+    for (; *pattern; pattern++, text++) {
+        if (pattern[0] == '%' && pattern[1] == 'n') {
+            size_t digits = strspn(text, "0123456789");
+            if (digits == 0)
+                return false;
+            text += digits - 1;
+            pattern++;
+        } else if (*text != *pattern) {
+            return false;
+        }
+    }
+    return *text == '\0';
+}
+
 typedef struct machine {        /* a probe that is open, and the plan for it */
     const es_probe *probe;
     es_arena arena;

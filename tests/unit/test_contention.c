@@ -13,10 +13,11 @@ static void asked(const es_probe *probe, const char *options, uint32_t pairs, ca
     machine_only(&m, "pcie.h2d");
     fine(calib_bench_open(&bench, m.probe, m.self, &m.plan, 1, &err), &err);
     fine(contention_measure(bench, MIB, pairs, samples, &err), &err);
+    unsigned can = bench->facts.can;
     calib_bench_close(bench);
     machine_close(&m);
     for (int q = 0; q < CALIB_QUESTIONS; q++)
-        assert_int_equal(samples->pairs[q].count, pairs);
+        assert_int_equal(samples->pairs[q].count, contention_needs((calib_question)q) & ~can ? 0 : pairs);
 }
 
 static bool waits(const calib_samples *samples, calib_question question)
@@ -46,6 +47,11 @@ static void waiting_is_told_from_sharing(void **state)
             assert_int_equal(waits(&samples, CALIB_H2D_BEHIND), !shared);
             assert_int_equal(waits(&samples, CALIB_D2H_BEHIND), !shared);
             assert_false(waits(&samples, CALIB_D2H_ACROSS));        /* the other way has an engine of its own */
+            assert_false(waits(&samples, CALIB_H2D_FIRST));
+            for (int way = 0; way < 2; way++) {
+                contention_streams streams = contention_streams_of(&samples, way ? CALIB_D2H_STREAMS_1 : CALIB_H2D_STREAMS_1, 9000);
+                assert_true(streams.asked && streams.together == shared && (n > 0 || streams.lanes == 1));     /* noise may gain a tenth */
+            }
         }
 }
 
@@ -82,7 +88,8 @@ static void the_hosts_engines_are_first_come_first_served(void **state)
     assert_true(waits(&samples, CALIB_H2D_BEHIND));
     assert_true(waits(&samples, CALIB_D2H_BEHIND));
     for (int q = 0; q < CALIB_QUESTIONS; q++)
-        assert_in_range(1e6 * factor(&samples, (calib_question)q, 0), 1, 1000000);
+        if (samples.pairs[q].count > 0)
+            assert_in_range(1e6 * factor(&samples, (calib_question)q, 0), 1, 1000000);
 }
 
 int main(void)

@@ -1,6 +1,7 @@
 /* The machine the tests run on, measured: that it works and what is kept, never how fast it is. */
 #include <pthread.h>
 
+#include "calib/blas.h"
 #include "calib/dma.h"
 #include "calib/fit.h"
 #include "tests/support/calib_kit.h"
@@ -72,6 +73,12 @@ static void this_machine_can_be_measured(void **state)
     fine(calib_fit_series(&fit, series_of(&samples, "pcie.h2d"), &(fit_ask){.count = 1}, &m.arena, &err), &err);
     assert_true(fit.fitted && fit.sizes == 8);
     assert_non_null(es_json_at(samples.environment, "pinned"));
+    assert_true(can & ES_PROBE_GETS);       /* the call, the first use and the second of a mapping; of a piece of one there is no first */
+    const calib_series *buffers = series_of(&samples, "get.buffer"), *pieces = series_of(&samples, "get.piece");
+    for (size_t k = 0; k < buffers->count; k++)
+        assert_true(buffers->at[k].issue_ns > 0 && buffers->at[k].host_ns > 0);
+    for (size_t k = 0; k < pieces->count; k++)
+        assert_int_equal(pieces->at[k].issue_ns, pieces->at[k].host_ns);
     calib_samples_free(&samples);
     machine_close(&m);
 }
@@ -90,6 +97,61 @@ static void a_folder_that_is_not_there_leaves_the_disk_out(void **state)
     machine_close(&m);
 }
 
+/* Memory that the host stands for a device with, read back by the kernel's own account: bound where there is another node, else not. */
+static void the_arena_is_bound_where_there_is_another_node(void **state)
+{
+    (void)state;
+    machine m;
+    void *at = NULL;
+    es_err err = {0};
+    fine(machine_open(&m, &es_probe_host, "{\"folder\": \"/nowhere\"}", &(calib_ask){.quick = true, .most = 512 * KIB}, &err), &err);
+    fine(m.probe->alloc(m.self, ES_MEMORY_DEVICE, MIB, &at, &err), &err);
+    es_json *environment = cJSON_CreateObject();
+    m.probe->environment(m.self, environment);
+    bool several = access("/sys/devices/system/node/node1", F_OK) == 0;
+    assert_true(cJSON_IsNumber(es_json_at(environment, "numa_node")));
+    assert_true(several || es_json_at(environment, "numa_node")->valueint == -1);
+    cJSON_Delete(environment);
+    m.probe->release(m.self, ES_MEMORY_DEVICE, at, MIB);
+    machine_close(&m);
+    fine(machine_open(&m, &es_probe_host, "{\"folder\": \"/nowhere\", \"node\": 63}", &(calib_ask){.quick = true, .most = 512 * KIB}, &err), &err);
+    fine(m.probe->alloc(m.self, ES_MEMORY_DEVICE, MIB, &at, &err), &err);      /* a node that is not there hinders nothing, and is told */
+    environment = cJSON_CreateObject();
+    m.probe->environment(m.self, environment);
+    assert_int_equal(strncmp(es_json_at(environment, "numa_not_bound")->valuestring, "node 63: ", 9), 0);
+    cJSON_Delete(environment);
+    m.probe->release(m.self, ES_MEMORY_DEVICE, at, MIB);
+    machine_close(&m);
+}
+
+/* ---- products ---- */
+
+/* One row is a product of a matrix and a vector; several are one of matrices. OpenBLAS, where it is, and own loops against sums in double. */
+static void products_are_right_with_and_without_a_library(void **state)
+{
+    (void)state;
+    enum { INNER = 96, COLUMNS = 72, ROWS = 5 };
+    static float left[ROWS * INNER], right[INNER * COLUMNS], out[ROWS * COLUMNS];
+    for (int i = 0; i < ROWS * INNER; i++)
+        left[i] = (float)(i % 11) - 5.0f;
+    for (int i = 0; i < INNER * COLUMNS; i++)
+        right[i] = (float)(i % 13) * 0.25f - 1.0f;
+    for (int own = 0; own < 2; own++) {
+        blas *b = blas_open(own ? "none" : NULL, 1);
+        assert_true(b && (!own || blas_own(b)));
+        for (uint32_t rows = 1; rows <= ROWS; rows += ROWS - 1) {
+            blas_multiply(b, rows, INNER, COLUMNS, left, right, out);
+            for (uint32_t i = 0; i < rows * COLUMNS; i++) {
+                double sum = 0.0;
+                for (int k = 0; k < INNER; k++)
+                    sum += (double)left[i / COLUMNS * INNER + (uint32_t)k] * (double)right[(uint32_t)k * COLUMNS + i % COLUMNS];
+                assert_true(fabs((double)out[i] - sum) < 1e-3);
+            }
+        }
+        blas_close(b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -97,6 +159,8 @@ int main(void)
         cmocka_unit_test(a_queue_that_is_full_is_an_error),
         cmocka_unit_test(this_machine_can_be_measured),
         cmocka_unit_test(a_folder_that_is_not_there_leaves_the_disk_out),
+        cmocka_unit_test(the_arena_is_bound_where_there_is_another_node),
+        cmocka_unit_test(products_are_right_with_and_without_a_library),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
