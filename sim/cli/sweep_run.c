@@ -376,7 +376,8 @@ static void run_sweep_up(const sweep_runner *r)
         if (!at || strncmp(at + 4, r->host, host) != 0 || at[4 + host] != '-')
             continue;
         long pid = strtol(at + 5 + host, &end, 10);
-        if (strcmp(end, ".tmp") == 0 && pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH)
+        bool mine = strcmp(end, ".tmp") == 0 || strcmp(end, ".tmp.tmp") == 0;   /* the second: what es_file_save writes first */
+        if (mine && pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH)
             unlinkat(dirfd(folder), entry->d_name, 0);
     }
     if (folder)
