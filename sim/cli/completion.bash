@@ -58,7 +58,7 @@ _expertsim()
     describe)   words="$("$tool" describe --names 2>/dev/null)" ;;
     help)       words="$commands" ;;
     sweep)
-        words="--out --jobs --shard --time --memory --slurm --parallel --shards --throttle --hosts --json --partial --yes --quiet"
+        words="--out --jobs --shard --time --memory --slurm --parallel --shards --throttle --hosts --json --partial --simulate --yes --quiet"
         [ "$COMP_CWORD" -eq 2 ] && words="plan run status collect script" ;;
     trace)
         words="--set --out --format --json --append"
