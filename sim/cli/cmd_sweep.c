@@ -54,6 +54,7 @@ static es_code sweep_exec(int count, char **args, es_err *err)
         {.name = "--hosts", .value = &sweep.hosts},
         {.name = "--json", .on = &sweep.json},
         {.name = "--partial", .on = &sweep.partial},
+        {.name = "--simulate", .on = &sweep.simulate},
         {.name = "--yes", .on = &sweep.many},
         {.name = "--quiet", .letter = "-q", .on = &sweep.quiet},
         {0},
@@ -84,6 +85,7 @@ const cmd_entry cmd_sweep = {
             "  --partial       collect what there is, though points are missing\n"
             "  --shards N      script: parts of the sweep; absent: 16\n"
             "  --throttle N    script: parts that run at a time, of a job array or on each host; absent: 8\n"
+            "  --simulate      run every point, also those that one pass over the trace would tell\n"
             "  --yes           more than 1,000,000 points are meant\n"
             "  --quiet         print nothing but errors\n",
     .exec = sweep_exec,

@@ -3,7 +3,7 @@
 _expertsim()
 {
     local tool="${COMP_WORDS[0]}" word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" verb="${COMP_WORDS[1]}"
-    local commands="run rerun list describe trace mrc verdict sweep compare reproduce selftest calibrate validate schema help" words=""
+    local commands="run rerun list describe trace mrc verdict sweep compare search reproduce selftest calibrate validate schema help" words=""
     COMPREPLY=()
 
     if [ "$COMP_CWORD" -eq 1 ]; then
@@ -24,6 +24,13 @@ _expertsim()
     --metric|-m)
         COMPREPLY=($(compgen -W "latency hit_rate tokens_per_s ttft stall fetched" -- "$word"))
         return ;;
+    --method)
+        COMPREPLY=($(compgen -W "bisect halving grid" -- "$word"))
+        return ;;
+    --over)
+        compopt -o nospace 2>/dev/null
+        COMPREPLY=($(compgen -S = -W "$("$tool" describe --names 2>/dev/null)" -- "$word"))
+        return ;;
     --unit)
         COMPREPLY=($(compgen -W "token request run" -- "$word"))
         return ;;
@@ -39,6 +46,7 @@ _expertsim()
     run|rerun)  words="--set --out --json --quiet --volatile" ;;
     mrc)        words="--policies --scope --contract --sizes --phase --reset --prefill --config --set --model --precision --calibrate-on --json --csv --h5 --out --quiet" ;;
     compare)    words="--policies --set --metric --unit --by --confidence --resamples --seed --out --json --quiet" ;;
+    search)     words="--target --over --set --cost --against --method --points --out --json --quiet" ;;
     verdict)    words="--set --out --json --quiet" ;;
     selftest)   words="--set --json" ;;
     reproduce)  words="--json --markdown --replications --claims" ;;
@@ -50,7 +58,7 @@ _expertsim()
     describe)   words="$("$tool" describe --names 2>/dev/null)" ;;
     help)       words="$commands" ;;
     sweep)
-        words="--out --jobs --shard --time --memory --slurm --parallel --shards --throttle --hosts --json --partial --yes --quiet"
+        words="--out --jobs --shard --time --memory --slurm --parallel --shards --throttle --hosts --json --partial --simulate --yes --quiet"
         [ "$COMP_CWORD" -eq 2 ] && words="plan run status collect script" ;;
     trace)
         words="--set --out --format --json --append"

@@ -8,7 +8,7 @@
 typedef struct sweep_args {
     cmd_words words;            /* the verb, then a file or folder */
     const char *out, *shard, *jobs, *time, *memory, *shards, *at_once, *hosts;
-    bool json, quiet, many, partial, slurm, parallel;
+    bool json, quiet, many, partial, slurm, parallel, simulate;
 } sweep_args;
 
 es_code sweep_plan(const sweep_args *args, const char *file, es_err *err);

@@ -27,6 +27,8 @@
 #include "sim/study/result.h"
 #include "traces/trace.h"
 
+enum { RUN_ONCE_LEAST = 4 };    /* of fewer points a pass for all of them saves nothing: its ends are run */
+
 typedef struct sweep_runner {
     const sweep_args *args;
     es_sweep *sweep;
@@ -36,6 +38,8 @@ typedef struct sweep_runner {
     pool_limits limits;
     size_t *todo, count;        /* points of this part that are not there, trace by trace */
     size_t there;               /* that are */
+    size_t *again;              /* [count] points that one pass was to tell and could not: they are run */
+    size_t agains;
     size_t *written;            /* [count] points that ended well, in the order in which they did */
     double batched;             /* s into the run, when the last batch began */
     size_t named, batch, ended; /* of these: those that have their names, those that are being given them, all */
@@ -87,6 +91,33 @@ static es_code run_point(sweep_runner *r, const es_sweep_point *point, es_err *e
     return code;
 }
 
+/* ---- in the process of points that one pass tells ---- */
+
+static es_code once_keep(void *self, size_t index, es_json *result, es_run *run, es_err *err)
+{
+    const sweep_runner *r = self;
+    char path[4096];
+    run_temporary(r, es_sweep_at(r->sweep, index)->id, path, sizeof path);
+    es_result_add_volatile(result, 0.0);
+    return es_result_write_h5(result, run, path, err);
+}
+
+/* From an entry of `todo` on: how many one pass tells. 0: none, it is run by itself. */
+static size_t once_count(const sweep_runner *r, size_t from)
+{
+    const es_sweep_point *first = es_sweep_at(r->sweep, r->todo[from]);
+    size_t to = from;
+    while (to < r->count && es_sweep_at(r->sweep, r->todo[to])->feed == first->feed && es_sweep_at(r->sweep, r->todo[to])->once == first->once)
+        to++;
+    return first->once && !r->args->simulate && to - from >= RUN_ONCE_LEAST ? to - from : 0;
+}
+
+static es_code run_once(sweep_runner *r, size_t from, es_err *err)
+{
+    es_trace_cursor cursor = {.trace = r->trace};
+    return es_sweep_once(r->sweep, r->todo + from, once_count(r, from), r->trace ? &es_trace_source : NULL, &cursor, &(es_sweep_keep){once_keep, r}, err);
+}
+
 /* ---- in the process that gives names ---- */
 
 static es_code run_flush(const char *path, es_err *err)
@@ -129,7 +160,10 @@ enum { RUN_NAMES = -1, RUN_BATCH = 64 };        /* the job of that process, as a
 static es_code run_work(void *self, size_t job, es_err *err)
 {
     sweep_runner *r = self;
-    return job == (size_t)RUN_NAMES ? run_name(r, r->named, r->batch, err) : run_point(r, es_sweep_at(r->sweep, job), err);
+    const size_t points = es_sweep_count(r->sweep);
+    if (job == (size_t)RUN_NAMES)
+        return run_name(r, r->named, r->batch, err);
+    return job >= points ? run_once(r, job - points, err) : run_point(r, es_sweep_at(r->sweep, job), err);      /* beyond: an entry of todo */
 }
 
 /* ---- when it has ended ---- */
@@ -196,6 +230,23 @@ static void run_named(sweep_runner *r, const pool_end *end)
     }
 }
 
+/* All of them, or each is run by itself. */
+static void run_ended_once(sweep_runner *r, size_t from, bool fine, bool stopped)
+{
+    for (size_t i = 0, count = once_count(r, from); i < count; i++) {
+        const size_t point = r->todo[from + i];
+        if (fine) {
+            r->written[r->ended++] = point;
+            continue;
+        }
+        char path[4096];
+        run_temporary(r, es_sweep_at(r->sweep, point)->id, path, sizeof path);
+        unlink(path);
+        if (!stopped)
+            r->again[r->agains++] = point;
+    }
+}
+
 static void run_ended(void *self, const pool_end *end)
 {
     sweep_runner *r = self;
@@ -203,6 +254,10 @@ static void run_ended(void *self, const pool_end *end)
     if (end->job == (size_t)RUN_NAMES) {
         if (!stopped)
             run_named(r, end);
+        return;
+    }
+    if (end->job >= es_sweep_count(r->sweep)) {
+        run_ended_once(r, end->job - es_sweep_count(r->sweep), end->code == ES_OK && !end->signal && !end->late, stopped);
         return;
     }
     const es_sweep_point *point = es_sweep_at(r->sweep, end->job);
@@ -290,8 +345,10 @@ static es_code run_group(sweep_runner *r, size_t from, size_t count, es_err *err
 {
     es_code code = ES_OK;
     r->trace = count > r->jobs ? run_decode(r, es_sweep_at(r->sweep, r->todo[from])) : NULL;
-    for (size_t i = 0; i < count && code == ES_OK && !pool_stopped(r->pool); i++)
-        code = pool_start(r->pool, r->todo[from + i], err);
+    for (size_t i = from, once; i < from + count && code == ES_OK && !pool_stopped(r->pool); i += once ? once : 1) {
+        once = once_count(r, i);
+        code = pool_start(r->pool, once ? es_sweep_count(r->sweep) + i : r->todo[i], err);
+    }
     es_trace_free(r->trace);    /* those that run have it still */
     r->trace = NULL;
     return code;
@@ -376,7 +433,8 @@ static void run_sweep_up(const sweep_runner *r)
         if (!at || strncmp(at + 4, r->host, host) != 0 || at[4 + host] != '-')
             continue;
         long pid = strtol(at + 5 + host, &end, 10);
-        if (strcmp(end, ".tmp") == 0 && pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH)
+        bool mine = strcmp(end, ".tmp") == 0 || strcmp(end, ".tmp.tmp") == 0;   /* the second: what es_file_save writes first */
+        if (mine && pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH)
             unlinkat(dirfd(folder), entry->d_name, 0);
     }
     if (folder)
@@ -386,7 +444,7 @@ static void run_sweep_up(const sweep_runner *r)
 /* ---- what there is to do ---- */
 
 typedef struct run_order {
-    uint32_t feed;
+    uint32_t feed, once;
     size_t point;
 } run_order;
 
@@ -395,6 +453,8 @@ static int run_by_feed(const void *a, const void *b)
     const run_order *x = a, *y = b;
     if (x->feed != y->feed)
         return x->feed < y->feed ? -1 : 1;
+    if (x->once != y->once)
+        return x->once < y->once ? -1 : 1;
     return x->point < y->point ? -1 : x->point > y->point;
 }
 
@@ -412,10 +472,11 @@ static es_code run_list(sweep_runner *r, es_err *err)
         if (access(path, F_OK) == 0)
             r->there++;
         else
-            order[r->count++] = (run_order){point->feed, i};
+            order[r->count++] = (run_order){point->feed, point->once, i};
     }
     r->written = calloc(r->count + 1, sizeof *r->written);
-    bool fine = order && r->todo && r->written;
+    r->again = calloc(r->count + 1, sizeof *r->again);
+    bool fine = order && r->todo && r->written && r->again;
     if (fine)
         qsort(order, r->count, sizeof *order, run_by_feed);
     for (size_t i = 0; i < r->count && fine; i++)
@@ -480,6 +541,9 @@ static es_code run_points(sweep_runner *r, es_err *err)
         count = run_sharers(r, i);
         code = run_group(r, i, count, err);
     }
+    pool_wait(r->pool);
+    for (size_t i = 0; i < r->agains && code == ES_OK && !pool_stopped(r->pool); i++)
+        code = pool_start(r->pool, r->again[i], err);
     run_finish(r);
     return code;
 }
@@ -543,6 +607,7 @@ es_code sweep_run(const sweep_args *args, const char *file, es_err *err)
     pool_free(r.pool);          /* with a signal that waits, this is the end */
     free(r.todo);
     free(r.written);
+    free(r.again);
     es_sweep_free(r.sweep);
     return code;
 }

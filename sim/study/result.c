@@ -28,6 +28,16 @@ static void result_sha256(const char *text, char hex[65])
     es_sha256_hex(&sha, hex);
 }
 
+es_code es_result_config_sha256(const es_json *resolved, char hex[65], es_err *err)
+{
+    char *text = es_json_text(resolved);
+    if (!text)
+        return es_err_nomem(err, "the result");
+    result_sha256(text, hex);
+    free(text);
+    return ES_OK;
+}
+
 /* What the trace says of itself, as JSON where it is JSON. */
 static es_code result_trace_origin(es_json *out, const char *provenance, es_err *err)
 {
@@ -70,15 +80,11 @@ static es_code result_provenance(const es_config *config, const es_plan *plan, b
 {
     es_json *provenance = es_json_add_object(out, "provenance");
     es_json *copy = cJSON_Duplicate(es_config_resolved(config), true);
-    char *text = copy ? es_json_text(copy) : NULL;
-    if (!provenance || !text) {
+    char hex[65];
+    if (!provenance || !copy || es_result_config_sha256(copy, hex, err) != ES_OK) {
         cJSON_Delete(copy);
-        free(text);
         return es_err_nomem(err, "the result");
     }
-    char hex[65];
-    result_sha256(text, hex);
-    free(text);
     es_json_add_text(provenance, "version", ES_VERSION);
     es_json_add_int(provenance, "seed", (int64_t)plan->seed);
     es_json_add_int(provenance, "replication", (int64_t)plan->replication);

@@ -22,6 +22,8 @@
 /* Runs a config and its bounds and makes the result, without volatile facts. ES_ECHECK: an observer (audit) found a fault; *out is
  * whole in that case, and NULL after any other error. With `kept` the run stays for es_result_save; es_run_free it before the config. */
 es_code es_result_run(es_config *config, const es_progress *progress, es_run **kept, es_json **out, es_err *err);
+/* The hash of a resolved config, as provenance has it. */
+es_code es_result_config_sha256(const es_json *resolved, char hex[65], es_err *err);
 /* Adds "volatile": date, host, directory, and the seconds the run took. */
 void es_result_add_volatile(es_json *result, double wall_s);
 /* The result without "volatile", as text; free() it. */

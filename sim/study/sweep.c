@@ -296,6 +296,7 @@ void es_sweep_free(es_sweep *sweep)
     cJSON_Delete(sweep->root);
     es_tree_free(&sweep->base);
     free(sweep->digest);
+    free(sweep->once);
     free(sweep->point);
     es_arena_free(&sweep->arena);
     free(sweep);

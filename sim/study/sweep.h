@@ -7,6 +7,7 @@
 #ifndef ES_STUDY_SWEEP_H
 #define ES_STUDY_SWEEP_H
 
+#include "sim/core/run.h"
 #include "sim/study/config.h"
 
 enum { ES_SWEEP_ID = 16, ES_SWEEP_MANY = 1000000 };      /* hexadecimal digits of an id; so many points are not made by accident */
@@ -19,6 +20,7 @@ typedef struct es_sweep_point {
     uint32_t replication;       /* from 0 */
     uint32_t trace;             /* index in replications.traces */
     uint32_t feed;              /* points with the same number read the same trace in the same way */
+    uint32_t once;              /* points with the same number differ in a capacity alone and are told by one pass; 0: it is run by itself */
     uint64_t combination;       /* its place among all combinations, those that a constraint left out included */
 } es_sweep_point;
 
@@ -43,6 +45,16 @@ size_t es_sweep_feeds(const es_sweep *sweep);           /* how many different tr
 es_code es_sweep_config(const es_sweep *sweep, const es_sweep_point *point, es_config **out, es_err *err);
 /* "policy=lru, tiers.cache.capacity=5%", for people. */
 void es_sweep_describe(const es_sweep *sweep, const es_sweep_point *point, es_text *out);
+
+/* Results of points with the same `once`, all from one pass over the trace but the two ends of the range and what a curve cannot tell, which are
+ * run; each is handed to `keep`, in any order. Metrics of the sweep come out as from runs, number for number; a result says `one_pass` where it
+ * has no more than these. `source`: what the points read, decoded; NULL: it is opened here. Any error: run each of them by itself, which
+ * says what is wrong, if anything is (ES_ECHECK: a run and the curve differ). */
+typedef struct es_sweep_keep {
+    es_code (*keep)(void *self, size_t point, es_json *result, es_run *run, es_err *err);   /* run NULL: it was not run */
+    void *self;
+} es_sweep_keep;
+es_code es_sweep_once(const es_sweep *sweep, const size_t *points, size_t count, const es_source *source, void *state, const es_sweep_keep *keep, es_err *err);
 
 /* In an error that says "--set KEY" of a point's config: names the axis instead, for it was the axis that said so. Returns the code. */
 es_code es_sweep_blame(const es_sweep *sweep, es_err *err);

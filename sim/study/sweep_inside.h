@@ -3,6 +3,7 @@
  *     sweep.c         the file, its tables, replications                        sweep_axes.c   axes and their values
  *     sweep_points.c  combinations, constraints, configs of points              sweep_range.c  ranges and designs
  *     sweep_id.c      ids of points, digests of files                           sweep_plan.c   the plan as JSON
+ *     sweep_once.c    points that one pass tells                                  sweep_curve.c  their results
  *     sweep_folder.c  a plan read back; what is done                            sweep_collect.c, sweep_hist.c   the table of all results */
 #ifndef ES_STUDY_SWEEP_INSIDE_H
 #define ES_STUDY_SWEEP_INSIDE_H
@@ -55,6 +56,11 @@ typedef struct sweep_digest {
     char hex[65];
 } sweep_digest;
 
+typedef struct sweep_once {     /* configs that differ in a capacity alone */
+    uint64_t hash;
+    bool fits;
+} sweep_once;
+
 struct es_sweep {
     const char *path;           /* of the file */
     es_arena arena;
@@ -80,6 +86,8 @@ struct es_sweep {
     size_t points, combinations, left_out, alike, feeds;
     sweep_digest *digest;
     size_t digests;
+    sweep_once *once;
+    size_t onces;
 };
 
 /* ---- sweep_axes.c ---- */
@@ -103,6 +111,12 @@ es_code sweep_design_fill(const sweep_design *design, size_t dimensions, double 
 es_code sweep_points_make(es_sweep *sweep, bool many, es_err *err);
 /* The position of an axis at a combination. */
 size_t sweep_position(const es_sweep *sweep, const sweep_axis *axis, uint64_t combination);
+
+/* ---- sweep_once.c ---- */
+/* The number of the group that one pass tells; 0: none does. */
+uint32_t sweep_once_of(es_sweep *sweep, const es_config *config);
+/* The cache of a config that has one cache and a home; NULL: it has other tiers. */
+const char *sweep_once_tier(const es_json *config);
 
 /* ---- sweep_folder.c ---- */
 typedef struct sweep_plan {     /* plan.json, checked */

@@ -265,6 +265,8 @@ static es_code points_add(es_sweep *sweep, es_sweep_point *point, points_map *id
     es_code code = es_sweep_config(sweep, point, &config, err);
     if (code == ES_OK)
         code = sweep_identify(sweep, config, point->id, &feed, err);
+    if (code == ES_OK)
+        point->once = sweep_once_of(sweep, config);
     es_config_free(config);
     if (code)
         return code;
