@@ -177,7 +177,7 @@ static const char *host_why(void *self, unsigned bit)
     case ES_PROBE_DISK_QUEUE:
         return "io_uring is absent, so the disk takes one request at a time";
     case ES_PROBE_LOCKS:
-        return "memory cannot be locked: RLIMIT_MEMLOCK is too small";
+        return "memory cannot be locked: RLIMIT_MEMLOCK is too small (ulimit -l)";
     default:
         return NULL;
     }
@@ -194,19 +194,6 @@ static void host_environment(void *self, es_json *out)
     if (h->not_bound.text[0])
         es_json_add_text(out, "numa_not_bound", h->not_bound.text);
     es_json_add_int(out, "cache_B", h->cache_bytes);
-}
-
-static const char *host_why(void *self, unsigned bit)
-{
-    const host *h = self;
-    switch (bit) {
-    case ES_PROBE_LOCKS:
-        return "memory cannot be locked: RLIMIT_MEMLOCK is too small (ulimit -l)";
-    case ES_PROBE_DISK:
-        return h->no_disk.text;
-    default:
-        return NULL;
-    }
 }
 
 static es_time host_now(void *self)
@@ -515,7 +502,6 @@ const es_probe es_probe_host = {
     .alloc = host_alloc,
     .release = host_release,
     .copy = host_copy,
-    .why = host_why,
     .expert = host_expert_queue,
     .record = host_record,
     .hold = host_hold,
