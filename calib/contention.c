@@ -7,7 +7,7 @@
 #include "calib/bench.h"
 
 #define CONTENTION_FASTER 1.1       /* so much more is no noise */
-enum { CONTENTION_SMALL = 4096, CONTENTION_EXPERTS = 48, CONTENTION_LEAST = 3, CONTENTION_PIECES = 8, CONTENTION_TOKENS = 1024, CONTENTION_TINY = 128, CONTENTION_LEAD = 3, CONTENTION_OUTLASTS = 4 };
+enum { CONTENTION_SMALL = 4096, CONTENTION_EXPERTS = 128, CONTENTION_LEAST = 3, CONTENTION_PIECES = 8, CONTENTION_TOKENS = 1024, CONTENTION_TINY = 128, CONTENTION_LEAD = 3, CONTENTION_OUTLASTS = 4 };
 enum { EVENT_START, EVENT_END, EVENT_BESIDE, EVENT_SMALL, EVENT_STREAM };      /* the last: of the first stream, others follow */
 
 typedef struct contention_case {    /* what is measured on stream 0, and what runs beside it on stream 1 */

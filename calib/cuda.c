@@ -256,6 +256,7 @@ static void cuda_environment(void *self, es_json *out)
     cuda_sysfs(c, "numa_node", "pci_numa_node", out);
     es_json_add_int(out, "numa_node", c->node);
     es_json_add_bool(out, "numa_bound", c->bound);
+    es_json_add_bool(out, "thread_bound", c->pinned);
     es_json_add_bool(out, "huge_pages_asked", c->huge);
     es_json_add_real(out, "event_pair_s", (double)c->pair_ns / 1e9);
     es_json_add_int(out, "cache_B", c->cache_bytes);

@@ -142,8 +142,8 @@ es_code cuda_expert(void *self, unsigned stream, const es_probe_expert *ask, es_
     size_t most = ask->hidden > ask->inter ? ask->hidden : ask->inter, tokens = ask->tokens;
     size_t in = work_aligned(tokens * ask->hidden * BLAS_FLOAT), middle = work_aligned(tokens * 2 * ask->inter * BLAS_FLOAT), out = work_aligned(tokens * most * BLAS_FLOAT);
     bool own = ask->precision == ES_WEIGHTS_INT4;
-    if (!own && (ask->hidden % 4 || ask->inter % 4))
-        return es_err_set(err, ES_EINTERNAL, "an expert of %u x %u: both must be multiples of 4", ask->hidden, ask->inter);
+    if (ask->precision == ES_WEIGHTS_INT8 && (ask->hidden % 4 || ask->inter % 4))
+        return es_err_set(err, ES_EINTERNAL, "an expert of %u x %u in 8 bits: both must be multiples of 4", ask->hidden, ask->inter);
     if (!own && !c->work[stream].blas && c->held)
         return es_err_set(err, ES_EINTERNAL, "the first expert of a stream was queued while streams were held");
     es_code code = work_activations(c, stream, in + middle + out, err);

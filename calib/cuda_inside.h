@@ -5,6 +5,9 @@
 #define ES_CALIB_CUDA_INSIDE_H
 
 #include <stdatomic.h>
+#ifdef __linux__
+#include <sched.h>
+#endif
 
 #include "calib/cuda_api.h"
 #include "calib/disk.h"
@@ -59,7 +62,10 @@ typedef struct cuda {
     unsigned can;
     int64_t cache_bytes, memory_bytes;
     int node;                   /* NUMA node of the host that is near the device; -1: not known */
-    bool bound;                 /* memory of the host comes from there */
+    bool bound, pinned;         /* memory of the host comes from there; this thread runs there */
+#ifdef __linux__
+    cpu_set_t everywhere;       /* where it ran before */
+#endif
     char bus[32], name[256];
 } cuda;
 
@@ -90,7 +96,7 @@ es_code cuda_elapsed(void *self, unsigned from, unsigned to, es_time *ns, es_err
 
 /* ---- cuda_memory.c ---- */
 
-void cuda_bind(cuda *c);        /* memory of the host comes from the node near the device from here on */
+void cuda_bind(cuda *c);        /* memory of the host comes from the node near the device from here on, and this thread runs there */
 void cuda_unbind(cuda *c);
 /* Which memory, how much, and why not. */
 es_code cuda_memory_failed(const cuda *c, cudaError_t error, const char *kind, int64_t bytes, es_err *err);

@@ -10,17 +10,43 @@
 #endif
 
 #include "calib/cuda_inside.h"
+#include "sim/base/file.h"
 
 /* ---- where it comes from ---- */
 
+#ifdef __linux__
+/* "0-3,8" as a set; false: nothing in it. */
+static bool node_processors(int node, cpu_set_t *set)
+{
+    char path[64], *text = NULL;
+    size_t length = 0;
+    snprintf(path, sizeof path, "/sys/devices/system/node/node%d/cpulist", node);
+    CPU_ZERO(set);
+    if (es_file_load(path, 4096, &text, &length, NULL) != ES_OK)
+        return false;
+    for (char *at = text; *at >= '0' && *at <= '9';) {
+        long first = strtol(at, &at, 10), last = *at == '-' ? strtol(at + 1, &at, 10) : first;
+        for (long i = first; i <= last && i < CPU_SETSIZE; i++)
+            CPU_SET((size_t)i, set);
+        at += *at == ',';
+    }
+    free(text);
+    return CPU_COUNT(set) > 0;
+}
+#endif
+
 /* A node's memory is near the GPU or behind another processor, which cost a P100 two thirds of its rate (github.com/mpicbg-scicomp/
- * gearshifft pull 82). The policy is this thread's, and cudaHostAlloc takes pages by it. */
+ * gearshifft pull 82). The policy is this thread's, and cudaHostAlloc takes pages by it; the thread itself goes there, too, for it is what
+ * stages pageable memory and queues. */
 void cuda_bind(cuda *c)
 {
 #if defined(__linux__) && defined(SYS_set_mempolicy)
     enum { CUDA_MPOL_PREFERRED = 1 };       /* of linux/mempolicy.h, which is not installed everywhere */
     unsigned long nodes = c->node >= 0 && c->node < 63 ? 1ul << c->node : 0;
+    cpu_set_t near;
     c->bound = nodes && syscall(SYS_set_mempolicy, CUDA_MPOL_PREFERRED, &nodes, 8 * sizeof nodes) == 0;
+    c->pinned = nodes && node_processors(c->node, &near) && sched_getaffinity(0, sizeof c->everywhere, &c->everywhere) == 0 &&
+        sched_setaffinity(0, sizeof near, &near) == 0;
 #else
     (void)c;
 #endif
@@ -31,8 +57,10 @@ void cuda_unbind(cuda *c)
 #if defined(__linux__) && defined(SYS_set_mempolicy)
     if (c->bound)
         syscall(SYS_set_mempolicy, 0, NULL, 0);
+    if (c->pinned)
+        sched_setaffinity(0, sizeof c->everywhere, &c->everywhere);
 #endif
-    c->bound = false;
+    c->bound = c->pinned = false;
 }
 
 /* ---- kinds ---- */

@@ -1,6 +1,6 @@
 /* A CUDA runtime without a GPU: the calls that the probe makes, with memory of the host and a clock by formula (fake_engine.c).
  *
- * FAKE_CUDART in the environment says what goes wrong: driver, stub, none, old (what there is), or, of calls that are counted, the N-th and
+ * FAKE_CUDART in the environment says what goes wrong: driver, stub, none, old (what there is), near (it hangs on node 0), or, of calls that are counted, the N-th and
  * all after it: memory@N, host@N (pinned), stream@N, event@N, lost@N (copies), record@N, sync@N, time@N, gate@N, memset@N; and fake_gpu.c's. */
 #include <stdlib.h>
 #include <string.h>
@@ -57,7 +57,7 @@ cudaError_t cudaSetDevice(int device)
 cudaError_t cudaDeviceGetAttribute(int *value, int attribute, int device)
 {
     (void)device;
-    *value = attribute == cudaDevAttrL2CacheSize ? 1 << 20 : attribute == cudaDevAttrHostNumaId ? -1 : 1;
+    *value = attribute == cudaDevAttrL2CacheSize ? 1 << 20 : attribute == cudaDevAttrHostNumaId ? (engine_fails("near", 0) ? 0 : -1) : 1;
     return cudaSuccess;
 }
 

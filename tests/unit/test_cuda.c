@@ -1,5 +1,9 @@
 /* The CUDA probe on a runtime that is a formula: loader, gate, timing, plan and fit give back what it was told, and what is no curve,
  * tables. */
+#ifdef __linux__
+#include <sched.h>
+#endif
+
 #include "calib/bench.h"
 #include "calib/contention.h"
 #include "calib/fit.h"
@@ -9,6 +13,7 @@
 #include "tests/support/calib_kit.h"
 
 extern const es_probe es_probe_cuda;
+extern const char cuda_kernels_ptx[];
 
 /* Without a disk: its times are real ones, and take real time. */
 #define WITH_FAKE "{\"folder\": \"/nowhere\", \"library\": \"" ES_FAKE_CUDART "\", \"blas\": \"" ES_FAKE_CUDART "\"}"
@@ -140,6 +145,40 @@ static void the_price_of_memory_is_a_memory_of_the_profile(void **state)
     machine_close(&m);
 }
 
+#ifdef __linux__
+/* The device hangs on node 0: the thread runs on processors of it, and where it ran before when the probe is closed. */
+static void the_thread_is_near_the_device(void **state)
+{
+    (void)state;
+    machine m;
+    cpu_set_t before, meanwhile, after;
+    es_err err = {0};
+    setenv("FAKE_CUDART", "near", 1);
+    assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+    fine(machine_open(&m, &es_probe_cuda, WITH_FAKE, &(calib_ask){.quick = true, .most = 64 * KIB}, &err), &err);
+    es_json *environment = cJSON_CreateObject();
+    m.probe->environment(m.self, environment);
+    assert_int_equal(es_json_at(environment, "numa_node")->valueint, 0);
+    assert_int_equal(cJSON_IsTrue(es_json_at(environment, "thread_bound")), access("/sys/devices/system/node/node0/cpulist", R_OK) == 0);
+    assert_int_equal(sched_getaffinity(0, sizeof meanwhile, &meanwhile), 0);
+    assert_true(CPU_COUNT(&meanwhile) > 0);
+    cJSON_Delete(environment);
+    machine_close(&m);
+    assert_int_equal(sched_getaffinity(0, sizeof after, &after), 0);
+    assert_true(CPU_EQUAL(&before, &after));
+    unsetenv("FAKE_CUDART");
+}
+#endif
+
+/* All four kernels are in what was embedded, or a build without a compiler for them says so. */
+static void what_the_kernels_are_is_embedded(void **state)
+{
+    (void)state;
+    static const char *const names[] = {".entry es_nothing(", ".entry es_spin(", ".entry es_gather(", ".entry es_int4("};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        assert_int_equal(strstr(cuda_kernels_ptx, names[i]) != NULL, cuda_kernels_ptx[0] != '\0');
+}
+
 static void its_engines_are_first_come_first_served(void **state)
 {
     (void)state;
@@ -166,6 +205,10 @@ int main(void)
         cmocka_unit_test(what_the_runtime_was_told_comes_out),
         cmocka_unit_test(a_cliff_of_the_batch_call_is_in_the_tables),
         cmocka_unit_test(the_price_of_memory_is_a_memory_of_the_profile),
+#ifdef __linux__
+        cmocka_unit_test(the_thread_is_near_the_device),
+#endif
+        cmocka_unit_test(what_the_kernels_are_is_embedded),
         cmocka_unit_test(its_engines_are_first_come_first_served),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -83,6 +83,31 @@ static void this_machine_can_be_measured(void **state)
     machine_close(&m);
 }
 
+/* An expert is read, and written, as so many pieces at a time: the size of a piece is its bytes by that many. */
+static void the_disk_is_asked_by_block_and_depth(void **state)
+{
+    (void)state;
+    machine m;
+    es_err err = {0};
+    fine(machine_open(&m, &es_probe_fake, "{}", &(calib_ask){.most = 32 * MIB}, &err), &err);
+    static const struct { const char *row; uint32_t depth; bool there; } cases[] = {
+        {"disk.read", 1, true}, {"disk.read", 2, true}, {"disk.read", 8, true}, {"disk.read", 32, true}, {"disk.write", 1, true}, {"disk.write", 8, true},
+        {"disk.write", 32, false},      /* a write is safe when it returns: how many go at once matters less, and each is dear */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        bool small = false, large = false;
+        for (size_t k = 0; k < m.plan.count; k++) {
+            const calib_case *c = &m.plan.at[k];
+            if (strcmp(calib_rows[c->row].name, cases[i].row) == 0 && c->count == cases[i].depth) {
+                small = small || c->bytes == 128 * KIB;
+                large = large || c->bytes == 32 * MIB;
+            }
+        }
+        assert_true(small == cases[i].there && large == cases[i].there);
+    }
+    machine_close(&m);
+}
+
 static void a_folder_that_is_not_there_leaves_the_disk_out(void **state)
 {
     (void)state;
@@ -158,6 +183,7 @@ int main(void)
         cmocka_unit_test(engines_are_first_come_first_served),
         cmocka_unit_test(a_queue_that_is_full_is_an_error),
         cmocka_unit_test(this_machine_can_be_measured),
+        cmocka_unit_test(the_disk_is_asked_by_block_and_depth),
         cmocka_unit_test(a_folder_that_is_not_there_leaves_the_disk_out),
         cmocka_unit_test(the_arena_is_bound_where_there_is_another_node),
         cmocka_unit_test(products_are_right_with_and_without_a_library),
