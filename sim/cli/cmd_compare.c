@@ -123,13 +123,22 @@ static es_code compare_config(compare_args *a, const char *file, const char *giv
     return code;
 }
 
+/* A sweep has many configs: they are run by `sweep run`, which goes on where it was stopped. */
+static es_code compare_no_sweep(const char *file, es_err *err)
+{
+    es_json *json = NULL;
+    const bool sweep = es_json_load(&json, file, NULL) == ES_OK && cJSON_HasObjectItem(json, "axes");
+    cJSON_Delete(json);
+    return sweep ? es_err_set(err, ES_EINPUT, "%s: is a sweep; run it and compare its folder: expertsim sweep run %s -o DIR, expertsim compare DIR", file, file) : ES_OK;
+}
+
 /* A config by itself, or with each of --policies. */
 static es_code compare_configs(compare_args *a, const char *file, const char *given, es_err *err)
 {
-    if (!a->policies)
+    es_code code = compare_no_sweep(file, err);
+    if (code == ES_OK && !a->policies)
         return compare_config(a, file, given, NULL, err);
-    es_code code = ES_OK;
-    for (const char *word = a->policies; code == ES_OK && *word;) {
+    for (const char *word = a->policies; code == ES_OK && word && *word;) {
         size_t length = strcspn(word, ",");
         es_text policy = {0};
         es_text_put(&policy, word, length);

@@ -56,6 +56,7 @@ _expertsim()
     validate)   words="--backend --policies --repeat --mode --scale --set --option --out --json --quiet" ;;
     list)       words="policy predictor dispatcher router scheduler allocator timing tuner observer source probe --names" ;;
     describe)   words="$("$tool" describe --names 2>/dev/null)" ;;
+    schema)     words="sweep" ;;
     help)       words="$commands" ;;
     sweep)
         words="--out --jobs --shard --time --memory --slurm --parallel --shards --throttle --hosts --json --partial --simulate --yes --quiet"

@@ -296,7 +296,6 @@ void es_sweep_free(es_sweep *sweep)
     cJSON_Delete(sweep->root);
     es_tree_free(&sweep->base);
     free(sweep->digest);
-    free(sweep->once);
     free(sweep->point);
     es_arena_free(&sweep->arena);
     free(sweep);

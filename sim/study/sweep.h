@@ -77,5 +77,7 @@ es_code es_sweep_collect(const char *dir, const char *h5, const char *csv, bool 
 
 /* The tables behind the keys of a sweep file, for `describe` and the README: keys "sweep", "sweep.axes.NAME" ... `i` walks them. */
 const es_config_table *es_sweep_table_at(size_t i);
+/* JSON Schema of a sweep file; NULL: no memory. */
+es_json *es_sweep_schema(void);
 
 #endif

@@ -56,11 +56,6 @@ typedef struct sweep_digest {
     char hex[65];
 } sweep_digest;
 
-typedef struct sweep_once {     /* configs that differ in a capacity alone */
-    uint64_t hash;
-    bool fits;
-} sweep_once;
-
 struct es_sweep {
     const char *path;           /* of the file */
     es_arena arena;
@@ -86,8 +81,6 @@ struct es_sweep {
     size_t points, combinations, left_out, alike, feeds;
     sweep_digest *digest;
     size_t digests;
-    sweep_once *once;
-    size_t onces;
 };
 
 /* ---- sweep_axes.c ---- */
@@ -113,8 +106,10 @@ es_code sweep_points_make(es_sweep *sweep, bool many, es_err *err);
 size_t sweep_position(const es_sweep *sweep, const sweep_axis *axis, uint64_t combination);
 
 /* ---- sweep_once.c ---- */
-/* The number of the group that one pass tells; 0: none does. */
-uint32_t sweep_once_of(es_sweep *sweep, const es_config *config);
+/* The same for configs that differ in the capacity of their one cache alone; 0: they have time, or other tiers. */
+uint64_t sweep_once_hash(const es_config *config);
+/* Does one pass tell them? */
+bool sweep_once_fits(const es_sweep *sweep, const es_config *config);
 /* The cache of a config that has one cache and a home; NULL: it has other tiers. */
 const char *sweep_once_tier(const es_json *config);
 

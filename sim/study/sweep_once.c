@@ -122,8 +122,9 @@ static bool once_is_plain(const es_json *config)
     return same;
 }
 
-static bool once_fits(const es_sweep *sweep, const es_json *config)
+bool sweep_once_fits(const es_sweep *sweep, const es_config *of)
 {
+    const es_json *config = es_config_resolved(of);
     const char *policy = cJSON_GetStringValue(es_json_at(config, "policy.name")), *clock = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(config, "clock"));
     const bool lru = policy && strcmp(policy, "lru") == 0, belady = policy && strcmp(policy, "belady") == 0;
     return clock && strcmp(clock, "none") == 0 && (lru || belady) && cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(config, "plugins")) == 0 &&
@@ -151,20 +152,9 @@ static uint64_t once_hash(const es_json *config, const char *tier)
     return strtoull(hex, NULL, 16);
 }
 
-uint32_t sweep_once_of(es_sweep *sweep, const es_config *config)
+uint64_t sweep_once_hash(const es_config *config)
 {
     const es_json *resolved = es_config_resolved(config);
     const char *clock = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(resolved, "clock")), *tier = sweep_once_tier(resolved);
-    if (!tier || !clock || strcmp(clock, "none") != 0)
-        return 0;
-    const uint64_t hash = once_hash(resolved, tier);
-    for (size_t i = sweep->onces; i-- > 0;)
-        if (sweep->once[i].hash == hash)
-            return sweep->once[i].fits ? (uint32_t)i + 1 : 0;
-    sweep_once *grown = realloc(sweep->once, (sweep->onces + 1) * sizeof *grown);
-    if (!grown)
-        return 0;                   /* then each is run by itself */
-    sweep->once = grown;
-    grown[sweep->onces] = (sweep_once){hash, once_fits(sweep, resolved)};
-    return grown[sweep->onces++].fits ? (uint32_t)sweep->onces : 0;
+    return tier && clock && strcmp(clock, "none") == 0 ? once_hash(resolved, tier) : 0;
 }

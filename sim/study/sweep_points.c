@@ -256,8 +256,26 @@ static uint32_t map_order(points_map *map, uint64_t key, bool *fresh)
 
 /* ---- all of them ---- */
 
+typedef struct points_maps {
+    points_map ids, feeds, onces;
+    bool *fits;                 /* [onces] one pass tells points of this group */
+} points_maps;
+
+/* The number of the group of points that one pass tells; 0: none does. */
+static uint32_t points_once(const es_sweep *sweep, const es_config *config, points_maps *maps)
+{
+    bool fresh;
+    const uint64_t hash = sweep_once_hash(config);
+    if (!hash)
+        return 0;
+    const uint32_t group = map_order(&maps->onces, hash, &fresh);
+    if (fresh)
+        maps->fits[group] = sweep_once_fits(sweep, config);
+    return maps->fits[group] ? group + 1 : 0;
+}
+
 /* Resolves a point and keeps it, unless one that is alike is there. */
-static es_code points_add(es_sweep *sweep, es_sweep_point *point, points_map *ids, points_map *feeds, es_err *err)
+static es_code points_add(es_sweep *sweep, es_sweep_point *point, points_maps *maps, es_err *err)
 {
     es_config *config = NULL;
     uint64_t feed;
@@ -266,17 +284,17 @@ static es_code points_add(es_sweep *sweep, es_sweep_point *point, points_map *id
     if (code == ES_OK)
         code = sweep_identify(sweep, config, point->id, &feed, err);
     if (code == ES_OK)
-        point->once = sweep_once_of(sweep, config);
+        point->once = points_once(sweep, config, maps);
     es_config_free(config);
     if (code)
         return code;
-    map_order(ids, strtoull(point->id, NULL, 16), &fresh);
+    map_order(&maps->ids, strtoull(point->id, NULL, 16), &fresh);
     if (!fresh) {
         sweep->alike++;
         return ES_OK;
     }
     bool ignored;
-    point->feed = map_order(feeds, feed, &ignored);
+    point->feed = map_order(&maps->feeds, feed, &ignored);
     sweep->point[sweep->points++] = *point;
     return ES_OK;
 }
@@ -284,17 +302,20 @@ static es_code points_add(es_sweep *sweep, es_sweep_point *point, points_map *id
 static es_code points_resolve(es_sweep *sweep, const uint64_t *kept, size_t count, es_err *err)
 {
     size_t traces = sweep->traces ? sweep->traces : 1, runs = (size_t)sweep->replications.count;
-    points_map ids = {0}, feeds = {0};
-    es_code code = map_new(&ids, count * traces * runs) && map_new(&feeds, count * traces * runs) ? ES_OK : es_err_nomem(err, "the points");
+    const size_t most = count * traces * runs;
+    points_maps maps = {.fits = calloc(most + 1, sizeof *maps.fits)};
+    es_code code = maps.fits && map_new(&maps.ids, most) && map_new(&maps.feeds, most) && map_new(&maps.onces, most) ? ES_OK : es_err_nomem(err, "the points");
     for (size_t i = 0; i < count && code == ES_OK; i++)
         for (size_t t = 0; t < traces && code == ES_OK; t++)
             for (size_t r = 0; r < runs && code == ES_OK; r++) {
                 es_sweep_point point = {.number = (uint32_t)i, .replication = (uint32_t)r, .trace = (uint32_t)t, .combination = kept[i]};
-                code = points_add(sweep, &point, &ids, &feeds, err);
+                code = points_add(sweep, &point, &maps, err);
             }
-    sweep->feeds = feeds.count;
-    map_free(&ids);
-    map_free(&feeds);
+    sweep->feeds = maps.feeds.count;
+    map_free(&maps.ids);
+    map_free(&maps.feeds);
+    map_free(&maps.onces);
+    free(maps.fits);
     return code;
 }
 

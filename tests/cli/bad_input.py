@@ -182,7 +182,7 @@ COMMANDS = [
     (ADAPTIVE + ['tuner={"name":"adaptive","t2_min":0.95}'], '--set: tuner: t2_min: 0.95 is above t2_max, 0.9'),
     (ADAPTIVE + ['tuner={"name":"adaptive","t3_min":0.7}'], '--set: tuner: t3_min: 0.7 is above t3_max, 0.6'),
     (ADAPTIVE + ['tuner={"name":"adaptive","target":1.1}'], '--set tuner: tuner.target: 1.1 is above 1, the most it may be'),
-    (['schema', 'x'], 'schema: it takes no arguments; usage: expertsim schema'),
+    (['schema', 'x'], 'schema: of configs without a word, or of a sweep; usage: expertsim schema [sweep]'),
     (['trace', 'info', 'folder'], 'folder: is a folder, not a file'),
     (['trace', 'export', 'good.csv', '-o', 'folder'], 'folder: cannot be replaced: Is a directory'),
     (['trace', 'import', 'good.csv', '-o', 'none/x.h5'], 'none/x.h5.tmp: cannot create the HDF5 file: No such file or directory'),

@@ -137,7 +137,7 @@ def check_wrong(check, here):
         ([here.at('plain'), 'b=' + here.at('plain', 'result.h5'), '--unit', 'token'], 'has no tables'),
         ([here.at('plain'), 'b=' + here.at('plain'), '--metric', 'stall'], 'it has no tables, which metric stall needs'),
         ([here.at('points'), '--by', 'polcy'], 'has no axis "polcy"; did you mean "policy"?'),
-        ([here.at('nowhere.json'), *POLICIES], 'nowhere.json'),
+        ([here.at('nowhere.json'), *POLICIES], 'nowhere.json'), ([here.at('sweep.json')], 'is a sweep; run it and compare its folder'),
     ]
     for args, said in cases:
         done = call(*args)

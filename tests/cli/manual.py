@@ -83,6 +83,20 @@ WRONG = [
 ]
 
 
+AXES = {'policy': ['lru', {'name': 'lfu'}]}
+SWEEPS_RIGHT = [
+    {'base': 'base.json', 'axes': AXES}, {'base': {'policy': 'lru', 'seed': 3}, 'axes': {'size': {'path': 'tiers.cache.capacity', 'from': '1GiB', 'to': '2GiB', 'count': 3, 'scale': 'log'}}},
+    {'base': 'a', 'axes': AXES, 'design': {'kind': 'random', 'points': 3}, 'constraints': ['seed < 3'], 'replications': {'count': 2, 'vary': ['seed']}, 'metrics': {'a': 'cache.hits'},
+     'limits': {'time': '3s', 'memory': '1GiB'}},
+]
+SWEEPS_WRONG = [
+    {'base': 'a'}, {'axes': AXES}, {'base': 3, 'axes': AXES}, {'base': {'polcy': 'lru'}, 'axes': AXES}, {'base': 'a', 'axes': ['policy']}, {'base': 'a', 'axes': {'policy': {'vals': []}}},
+    {'base': 'a', 'axes': {'policy': 'lru'}}, {'base': 'a', 'axes': AXES, 'design': {'kind': 'halton', 'points': 3}}, {'base': 'a', 'axes': AXES, 'metrics': {'a': 3}},
+    {'base': 'a', 'axes': AXES, 'constraints': 'seed < 3'}, {'base': 'a', 'axes': AXES, 'replications': {'count': 0}}, {'base': 'a', 'axes': AXES, 'limits': {'time': 3}},
+    {'base': 'a', 'axes': AXES, 'more': 1},
+]
+
+
 def schema(check):
     root = json.loads(call('schema'))
     check.equal('schema', root['$schema'], 'https://json-schema.org/draft/2020-12/schema')
@@ -96,6 +110,15 @@ def schema(check):
         check.equal('schema accepts %s' % config, faults(root, config, root), [])
     for config in WRONG:
         check.equal('schema refuses %s' % config, bool(faults(root, config, root)), True)
+    sweep = json.loads(call('schema', 'sweep'))
+    for path in sorted(glob.glob(os.path.join(ROOT, 'configs', '**', '*.json'), recursive=True)):
+        config = json.load(open(path))
+        if 'axes' in config:
+            check.equal('schema of sweeps accepts ' + os.path.relpath(path, ROOT), faults(sweep, config, sweep), [])
+    for config in SWEEPS_RIGHT:
+        check.equal('schema of sweeps accepts %s' % config, faults(sweep, config, sweep), [])
+    for config in SWEEPS_WRONG:
+        check.equal('schema of sweeps refuses %s' % config, bool(faults(sweep, config, sweep)), True)
     try:
         import jsonschema
     except ImportError:
