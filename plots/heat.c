@@ -7,6 +7,8 @@
 #include "plots/plot_inside.h"
 #include "sim/base/file.h"
 
+enum { HEAT_TICKS = 12 };       /* so few cells have one each */
+
 static bool heat_has(const plot_heat *h)
 {
     bool has = false;
@@ -35,6 +37,12 @@ static void heat_range(es_text *out, char which, const double *at, size_t count)
 {
     const double half = count > 1 ? (at[count - 1] - at[0]) / (double)(count - 1) / 2.0 : 0.5;
     es_text_add(out, "%c_half = %.9g\nset %crange [%.9g:%.9g]\n", which, half, which, at[0] - half, at[count - 1] + half);
+    if (count > HEAT_TICKS)
+        return;
+    es_text_add(out, "set %ctics (", which);        /* left alone gnuplot would put some between the cells */
+    for (size_t i = 0; i < count; i++)
+        es_text_add(out, "%s%.9g", i ? ", " : "", at[i]);
+    es_text_add(out, ")\n");
 }
 
 static void heat_label(es_text *out, const char *which, const char *text)

@@ -203,8 +203,10 @@ static const char *figures_layers_title(figures *f, const double *value, size_t 
     }
     if (least == UINT32_MAX)
         return "Miss ratio of LRU by layer";
-    es_text_add(&text, "With %.0f of %u slots LRU misses %.1f %% in layer %u and %.1f %% in layer %u", slots, mrc->events.experts,
-        100.0 * value[least * columns + at], mrc->events.layer_number[least], 100.0 * value[most * columns + at], mrc->events.layer_number[most]);
+    es_text_add(&text, "With %.0f of %u slots LRU misses %.1f %% in layer %u", slots, mrc->events.experts, 100.0 * value[least * columns + at],
+        mrc->events.layer_number[least]);
+    if (most != least)
+        es_text_add(&text, " and %.1f %% in layer %u", 100.0 * value[most * columns + at], mrc->events.layer_number[most]);
     return figures_keep(f, &text);
 }
 

@@ -11,7 +11,7 @@ const char *es_curves_none(const es_plan *plan)
     const es_contract *contract = &plan->contract;
     const bool trains = plan->training.steps == ES_TRAIN_ALL ||
         (plan->training.steps == ES_TRAIN_AS_TRACED && plan->source->info(plan->source_state)->has_training);
-    return trains                             ? "steps train (training.steps)"
+    return trains                             ? "steps train (training.steps none leaves that out)"
         : plan->slices || plan->variants > 1  ? "experts come in slices or in several precisions (contract.unit slice, catalog.bits)"
         : plan->router.part && strcmp(plan->router.part->name, "trace") != 0 ? "a router decides what is used while the run goes on (router)"
         : contract->overflow == ES_BYPASS     ? "what does not fit is read in place (contract.overflow bypass)"

@@ -263,6 +263,7 @@ static void a_heat_map_is_its_cells_and_a_script(void **state)
     has(at("heat.gp"), "set title 'Layer 1\xe2\x80\x99s misses'");
     has(at("heat.gp"), "set xrange [0.5:3.5]");
     has(at("heat.gp"), "set yrange [-0.5:1.5]");
+    has(at("heat.gp"), "set ytics (0, 1)");
     has(at("heat.gp"), "set cblabel 'misses, %'");
     if (!have_gnuplot())
         skip();
