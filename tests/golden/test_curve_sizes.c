@@ -129,9 +129,18 @@ static void curve_of(const sizes_trace *t, sizes_policy policy, way w, const uin
         fail_msg("%s, %s: %s", t->name, way_name(w), err.text);
 }
 
-/* Point by point; returns how many hits differ from those of the size before, so that a flat curve is noticed. */
-static uint32_t check_way(sizes_trace *t, sizes_policy policy, way w, uint64_t seed, uint32_t sizes)
+/* Fewer where ES_CASES says so: instrumented runs take long. */
+static uint32_t sizes_most(void)
 {
+    const char *text = getenv("ES_CASES");
+    const unsigned long most = text ? strtoul(text, NULL, 10) : SIZES;
+    return most < SIZES ? (uint32_t)most : SIZES;
+}
+
+/* Point by point; returns how many hits differ from those of the size before, so that a flat curve is noticed. */
+static uint32_t check_way(sizes_trace *t, sizes_policy policy, way w, uint64_t seed, uint32_t draws)
+{
+    const uint32_t sizes = draws < sizes_most() ? draws : sizes_most();
     static const char *const names[] = {"lru", "belady", "belady with bypass"};
     uint64_t size[SIZES];
     es_arena arena = {0};
@@ -219,7 +228,7 @@ static void every_way_on_the_first_steps(void **state)
             steps += check_way(&t, SIZES_BYPASS, way_of(w), name_seed(t.name) + w + 200, SIZES / WAYS + 1);
             ways++;
         }
-        assert_true(ways >= WAYS / 2 && steps > ways * 6);
+        assert_true(ways >= WAYS / 2 && (steps > ways * 6 || sizes_most() < SIZES));
         es_arena_free(&t.trace.arena);
     }
 }
@@ -239,7 +248,7 @@ static void whole_traces(void **state)
             for (sizes_policy p = SIZES_LRU; p <= SIZES_BYPASS && way_open(&t, w); p++)
                 steps += check_way(&t, p, w, name_seed(t.name) + 300 * draw + p, many ? 1 : SIZES / WAYS + 1);
         }
-        assert_true(steps > 5);
+        assert_true(steps > 5 || sizes_most() < SIZES);
         es_arena_free(&t.trace.arena);
     }
 }

@@ -266,6 +266,29 @@ static void random_budgets(void **state)
     assert_true(cases.one || unequal > 100);
 }
 
+/* Three experts overshoot a room of one. The next event hits one of them, and only then the other two leave: the third event misses. */
+static void what_overshoots_leaves_after_the_next_event_even_if_that_hits(void **state)
+{
+    (void)state;
+    static const uint16_t id[] = {0, 1, 2, 0, 1}, layer[3] = {0};
+    static const uint64_t begin[] = {0, 3, 4, 5};
+    static const uint32_t step[] = {0, 1, 2};
+    static const uint8_t flags[] = {ES_EVENT_DECODE, ES_EVENT_DECODE, ES_EVENT_DECODE};
+    const int64_t bytes[] = {100, 150};
+    const uint64_t capacity[] = {150, 250, 300};
+    const es_events events = {.layers = 2, .spaces = 2, .experts = 3, .stride = 64, .objects = 128, .count = 3, .lookups = 5, .id = id, .touch = id, .begin = begin,
+        .layer = layer, .step = step, .request = step, .flags = flags, .least = 1, .widest = 3};
+    es_arena arena = {0};
+    es_curve curve;
+    es_err err;
+    const es_curve_ask ask = {.rule = ES_CURVE_PERSIST, .bytes = bytes, .capacity = capacity, .sizes = 3};
+    assert_int_equal(es_curve_lru(&events, &ask, &curve, &arena, &err), ES_OK);
+    assert_int_equal(curve.hits[0], 1);
+    assert_int_equal(curve.hits[1], 1);     /* the oldest left: that is the one */
+    assert_int_equal(curve.hits[2], 2);
+    es_arena_free(&arena);
+}
+
 static void all_budgets_of_unequal_sizes_are_refused(void **state)
 {
     (void)state;
@@ -283,6 +306,7 @@ int main(void)
         cmocka_unit_test(every_number_of_slots),
         cmocka_unit_test(all_means_count_the_same),
         cmocka_unit_test(random_budgets),
+        cmocka_unit_test(what_overshoots_leaves_after_the_next_event_even_if_that_hits),
         cmocka_unit_test(all_budgets_of_unequal_sizes_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
