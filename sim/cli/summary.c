@@ -280,6 +280,20 @@ static void summary_bounds(const es_json *r, es_text *out)
     }
 }
 
+/* Between what nobody undercuts and what who knows the future reaches. */
+static void summary_bracket(const es_json *r, es_text *out)
+{
+    const double total = summary_number(r, "time.total_s"), lower = summary_number(r, "bounds.lower_bound_s"), some = summary_number(r, "bounds.clairvoyant_s");
+    if (!(total > 0.0) || !isfinite(lower) || !isfinite(some))
+        return;
+    summary_label(out, "to be won");
+    es_text_add(out, "%.1f %% of the time by a better policy or predictor: who knows the future takes ", 100.0 * (1.0 - some / total));
+    summary_seconds(out, some);
+    es_text_add(out, ", nobody less than ");
+    summary_seconds(out, lower);
+    es_text_add(out, "\n");
+}
+
 static void summary_setup(const es_json *r, es_text *out)
 {
     const char *policy = summary_text(r, "provenance.config.policy.name"), *predictor = summary_text(r, "provenance.config.predictor.name");
@@ -420,6 +434,7 @@ void cmd_summary(const es_json *result, const char *dir, es_text *out)
     summary_capacity(result, out);
     summary_pools(result, out);
     summary_bounds(result, out);
+    summary_bracket(result, out);
     summary_setup(result, out);
     summary_machine(result, out);
     summary_trace(result, out);

@@ -19,7 +19,8 @@
  *   train.c     the way back, and updates      place.c    where copies lie in a tier whose allocator places, with
  *                                              place_hidden.c, place_over.c and place_report.c
  *   ahead.c     guesses into a lower tier
- *   quick.c     the plainest run in fewer instructions, quick_timed.c with a clock */
+ *   quick.c     the plainest run in fewer instructions, quick_timed.c with a clock
+ *   costs.c     the machine as plain numbers, for bounds on time; costs_cuts.c of what lies between tiers */
 #ifndef ES_CORE_STATE_H
 #define ES_CORE_STATE_H
 

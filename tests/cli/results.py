@@ -84,6 +84,14 @@ def bracket(check):
             check.equal('a schedule for %s' % (machine,), lower <= some <= result['time']['total_s'], True)
 
 
+def machines(check):
+    """The configs with several tiers, links, lanes, charges or free guesses have a bracket too."""
+    for name in ('unified-memory', 'unified-warm', 'seeds/000-pool', 'seeds/001-coverage', 'seeds/002-realistic', 'seeds/002-suite', 'seeds/004-aio', 'seeds/004-bench', 'seeds/004-direct'):
+        result = json.loads(call('run', os.path.join(ROOT, 'configs', name + '.json'), '--json', '--set', 'bounds=true'))
+        lower, some, total = at(result, 'bounds.lower_bound_s'), at(result, 'bounds.clairvoyant_s'), result['time']['total_s']
+        check.equal('%s: %s <= %s <= %s' % (name, lower, some, total), lower <= some <= total, True)
+
+
 def nulls(check):
     """What cannot be had is null with a reason."""
     off = json.loads(call('run', QUICKSTART, '--json', '--set', 'bounds=false'))['bounds']
@@ -472,6 +480,7 @@ def main():
     levels = json.loads(call('run', os.path.join(ROOT, 'configs', 'seeds', '001-coverage.json'), '--json'))
     documented(check, result, {'tiers': levels['tiers']}, *pooled(check), *pools(check), written_back(check))
     bracket(check)
+    machines(check)
     nulls(check)
     percentiles(check)
     warm(check)

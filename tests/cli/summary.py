@@ -19,6 +19,7 @@ FACTS = {
     'misses': r'[\d,]+, [\d,]+ of them the first use of an expert; [\d,]+ evictions', 'layers': r'all experts there in [\d.]+ %, some in [\d.]+ %, none in ',
     'pcie': r'[\d.]+ % busy, ', 'capacity': r'4 GiB, [\d.]+ % of all experts; .*; one token uses ',
     'at best': r'[\d.]+ % hits if the future were known; .* with everything resident; without a cache ',
+    'to be won': r'[\d.]+ % of the time by a better policy or predictor: who knows the future takes [\d.]+ s, nobody less than [\d.]+ s',
     'policy': r'lru; contract event_atomic; clock simulated', 'machine': r'.+; .+', 'trace': r'.+: \d+ layers x \d+ experts, top-\d+, ', 'results': r'not kept; --out DIR keeps them',
 }
 

@@ -86,7 +86,7 @@ static bool bracket_case(const scene_cases *cases, uint64_t number, bracket_sum 
 static void no_random_run_is_faster_than_its_bound(void **state)
 {
     (void)state;
-    scene_cases cases = scene_plan(__func__, 12000);
+    scene_cases cases = scene_plan(__func__, 8000);
     bracket_sum sum = {0};
     uint64_t failed = 0;
     for (uint64_t i = cases.from; i < cases.to; i++)
