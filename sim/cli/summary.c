@@ -252,7 +252,13 @@ static void summary_pools(const es_json *r, es_text *out)
         summary_count(out, summary_number(allocator, "spills"));
         es_text_add(out, " spills, ");
         summary_count(out, summary_number(allocator, "compactions"));
-        es_text_add(out, " compactions\n");
+        es_text_add(out, " compactions");
+        if (summary_number(allocator, "tail_bytes") > 0) {
+            es_text_add(out, "; ");
+            summary_percent(out, summary_number(allocator, "tail_share"), 1.0);
+            es_text_add(out, " lies behind their last slots");
+        }
+        es_text_add(out, "\n");
     }
 }
 

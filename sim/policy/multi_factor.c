@@ -7,42 +7,53 @@
  *
  *   key = age_weight * time of the last use - frequency_weight / (uses + 1)       in billionths
  *
- * least is next. An elder who was used no more often has the lesser key, so nobody is next while such an elder may leave. Whoever has
- * none is a *low*; a handful of the residents are, and only they are compared. A low that has been used since or has left is noticed
- * when it is next to leave: then those who stood behind it are looked through for new lows, as far as the first who was used as seldom.
+ * least is next, and a use can only raise a key. So each bucket keeps its residents on a wheel of slots, each for a span of keys, and a use
+ * does nothing to it: an expert stands in the slot of the key that it had, which is at most that of the key it has.
  *
- *   uses, from the oldest on        5  7  3  9  3  4  1  2  1        lows: 5, 3 and 1; without the 5 also the 7
- *                                   *     *           *
+ *   slot (span of keys)     41   42      43   44 ...    the first that is taken is emptied: whoever belongs further on is put there,
+ *   experts                 7    2 9 4        1         and the others become the *few*, by key, of whom the first is next
+ *
+ * What belongs beyond the last slot stands in the last one. The spans are halved when many come out of a slot, and doubled when many have
+ * been put beyond the last.
  *
  * Uses are counted while an expert is in a tier, a guess counting as one; or for ever. Time is simulated, or the number of the event
- * times `event_time`. */
+ * times `event_time`; it never runs backwards. */
 #include <string.h>
 
 #include "sim/policy/recency.h"
 
-enum { FACTOR_TABLE = 1024 };
+enum { FACTOR_TABLE = 1024, FACTOR_SLOTS = 512, FACTOR_MANY = 24 };
 
-#define FACTOR_NOBODY ((factor_low){.use = NULL, .key = INT64_MAX, .order = UINT64_MAX})     /* next after everybody */
+#define FACTOR_END UINT32_MAX           /* of a slot's list */
+#define FACTOR_FEW (UINT32_MAX - 1)     /* in no slot: one of the few */
+#define FACTOR_APART (UINT32_MAX - 2)   /* not there */
 
 typedef struct factor_use {     /* of an object in a tier */
-    int64_t aged;               /* age_weight * time of the last use, ns */
-    uint64_t order;             /* in which it came */
+    int64_t key;
+    uint64_t order;             /* in which it came: decides between equal keys */
     uint64_t count;
+    uint32_t next;              /* in its slot, or one of the above */
 } factor_use;
 
-typedef struct factor_low {
-    const es_oid *use;          /* its place in the queue */
-    int64_t key, worth;         /* worth: frequency_weight / (uses + 1), in billionths */
-    uint64_t order;
-} factor_low;
+typedef struct factor_entry {
+    int64_t key;                /* as it was when it was put here: at most what it is now */
+    uint32_t object;
+} factor_entry;
 
-typedef struct factor_lows {    /* of one bucket */
-    factor_low *low;            /* [count] the oldest first */
-    uint32_t count, most;       /* most: objects of the bucket; as many again fit */
-    const es_oid *seen;         /* entries from here on were not looked at */
-    size_t length;              /* of the queue when it was written anew; at three times that it is again, for what no longer counts is in the way */
-    uint64_t moves;             /* the places are those after so many moves of the queue */
-} factor_lows;
+typedef struct factor_wheel {   /* of a bucket */
+    const es_tier_view *tier;
+    factor_use *use;            /* [objects] of its tier */
+    factor_entry *few;          /* [most] from .. to - 1: all with a key below `bound`, by key and order */
+    uint32_t from, to, most;
+    uint32_t count;             /* in slots */
+    int64_t bound;
+    int64_t first;              /* the first slot that may be taken; number n is stored at n modulo FACTOR_SLOTS */
+    int64_t least;              /* units that any victim frees */
+    uint32_t shift;             /* a slot spans so many bits of a key */
+    uint32_t beyond;            /* put beyond the last slot since the spans were changed */
+    uint32_t passed;            /* slots, since then */
+    uint32_t head[FACTOR_SLOTS];
+} factor_wheel;
 
 typedef struct factor {
     double age_weight, frequency_weight;
@@ -51,13 +62,13 @@ typedef struct factor {
     const es_json *avoid;
     const es_view *view;
     es_stream stream;
-    recency lists;              /* without those to be avoided */
+    factor_wheel *wheel;        /* [buckets] */
+    factor_wheel *serving;      /* of the first bucket of the serving tier */
     factor_use *use;            /* [tiers * objects] */
-    factor_lows *lows;          /* [buckets] */
-    factor_low *spare;          /* scratch */
     int64_t worth[FACTOR_TABLE];/* by uses */
     uint64_t *avoided;          /* [words] */
     bool avoids;
+    bool special;               /* uses go one by one: ties, avoided experts, tiers below, or counts that are kept */
     es_time events_ns;          /* what the events so far took, as counted */
     uint64_t clock;
 } factor;
@@ -85,7 +96,7 @@ static const es_option factor_options[] = {
 /* ---- start ---- */
 
 /* What so few uses add to the score. */
-static int64_t factor_rarity(const factor *s, uint64_t uses)
+static __attribute__((noinline)) int64_t factor_rarity(const factor *s, uint64_t uses)
 {
     return (int64_t)(1e9 * s->frequency_weight / ((double)uses + 1.0) + 0.5);
 }
@@ -123,31 +134,209 @@ static es_code factor_avoid(factor *s, es_err *err)
     return ES_OK;
 }
 
+static inline factor_use *factor_uses(const factor *s, uint32_t tier)
+{
+    return s->use + (size_t)tier * s->view->objects;
+}
+
+static void factor_clear(factor_wheel *w)
+{
+    for (uint32_t slot = 0; slot < FACTOR_SLOTS; slot++)
+        w->head[slot] = FACTOR_END;
+}
+
+static void factor_empty(factor *s)
+{
+    for (size_t i = 0; i < (size_t)s->view->tiers * s->view->objects; i++)
+        s->use[i].next = FACTOR_APART;
+    for (uint32_t b = 0; b < s->view->buckets; b++) {
+        factor_wheel *w = &s->wheel[b];
+        factor_clear(w);
+        w->count = w->from = w->to = 0;
+        w->bound = INT64_MIN;
+    }
+}
+
 static es_code factor_init(void *self, const es_site *site, es_err *err)
 {
     factor *s = self;
     const es_view *view = s->view = site->view;
-    const size_t most = view->per_layer ? view->stride : view->objects;
     s->stream = es_stream_of(site->seed, site->replication, site->path, "ties");
     s->use = ES_NEW_ARRAY(site->arena, (size_t)view->tiers * view->objects, factor_use);
-    s->lows = ES_NEW_ARRAY(site->arena, view->buckets, factor_lows);
-    s->spare = ES_NEW_ARRAY(site->arena, (2 * (size_t)view->buckets + 1) * most, factor_low);
+    s->wheel = ES_NEW_ARRAY(site->arena, view->buckets, factor_wheel);
     s->avoided = ES_NEW_ARRAY(site->arena, view->words, uint64_t);
-    if (!s->use || !s->lows || !s->spare || !s->avoided)
+    const uint32_t most = view->per_layer ? view->stride : view->objects;
+    factor_entry *few = ES_NEW_ARRAY(site->arena, (size_t)view->buckets * most, factor_entry);
+    if (!s->use || !s->wheel || !s->avoided || !few)
         return es_err_nomem(err, "uses and times of last use");
-    for (uint32_t b = 0; b < view->buckets; b++)
-        s->lows[b] = (factor_lows){.low = s->spare + (2 * (size_t)b + 1) * most, .most = (uint32_t)most, .moves = UINT64_MAX};
+    for (uint32_t t = 0; t < view->tiers; t++)
+        for (uint32_t l = 0; l < (view->per_layer ? view->layers : 1); l++, few += most)
+            s->wheel[view->tier[t].first_bucket + l] = (factor_wheel){.tier = &view->tier[t], .use = factor_uses(s, t), .few = few, .most = most, .shift = 20, .least = recency_least(view, &view->tier[t], l)};
+    s->serving = &s->wheel[view->tier[view->serving].first_bucket];
     for (uint64_t n = 0; n < FACTOR_TABLE; n++)
         s->worth[n] = factor_rarity(s, n);
-    es_code code = recency_init(&s->lists, site, err);
-    return code ? code : factor_avoid(s, err);
+    factor_empty(s);
+    es_code code = factor_avoid(s, err);
+    s->special = view->ties >= 2 || view->tiers > 2 || s->avoids || s->counts;
+    return code;
+}
+
+/* ---- the wheel ---- */
+
+static inline uint32_t *factor_slot(factor_wheel *w, int64_t n)
+{
+    return &w->head[(uint32_t)n % FACTOR_SLOTS];
+}
+
+static inline int64_t factor_number(const factor_wheel *w, int64_t key)
+{
+    const int64_t n = key >> w->shift;
+    return n < w->first + FACTOR_SLOTS ? n : w->first + FACTOR_SLOTS - 1;
+}
+
+/* The slots begin with the first: what belongs before it is of the few. */
+static inline void factor_bound(factor_wheel *w)
+{
+    const int64_t begin = w->first * ((int64_t)1 << w->shift);
+    w->bound = w->bound < begin ? begin : w->bound;
+}
+
+/* Its key is not below the bound. */
+static inline void factor_move(factor_wheel *w, uint32_t object, factor_use *u)
+{
+    const int64_t n = factor_number(w, u->key);
+    uint32_t *head = factor_slot(w, n);
+    w->beyond += n < u->key >> w->shift;
+    u->next = *head;
+    *head = object;
+}
+
+static inline void factor_put(factor_wheel *w, uint32_t object)
+{
+    factor_move(w, object, &w->use[object]);
+    w->count++;
+}
+
+/* One more of the few, where it belongs. */
+static inline void factor_sort(factor_wheel *w, uint32_t object)
+{
+    factor_use *u = &w->use[object];
+    if (w->to == w->most) {
+        memmove(w->few, w->few + w->from, (w->to - w->from) * sizeof *w->few);
+        w->to -= w->from;
+        w->from = 0;
+    }
+    const factor_entry *begin = w->few + w->from;
+    const int64_t key = u->key;
+    factor_entry *e = w->few + w->to++;
+    for (; e > begin && (e[-1].key > key || (e[-1].key == key && w->use[e[-1].object].order > u->order)); e--)
+        *e = e[-1];
+    *e = (factor_entry){key, object};
+    u->next = FACTOR_FEW;
+}
+
+static ES_COLD void factor_drop(factor_wheel *w, uint32_t i)
+{
+    w->to--;
+    memmove(w->few + i, w->few + i + 1, (w->to - i) * sizeof *w->few);
+}
+
+/* Where it belongs by its key: on an empty wheel the first slot is that. */
+static inline void factor_enter(factor_wheel *w, uint32_t object)
+{
+    if (w->use[object].key < w->bound) {
+        factor_sort(w, object);
+        return;
+    }
+    if (w->count == 0) {
+        w->first = w->use[object].key >> w->shift;
+        factor_bound(w);
+    }
+    factor_put(w, object);
+}
+
+static ES_COLD void factor_forget(factor_wheel *w, es_oid object)
+{
+    factor_use *u = &w->use[object];
+    const uint32_t next = u->next;
+    if (next == FACTOR_APART)
+        return;
+    u->next = FACTOR_APART;
+    for (uint32_t i = w->from; next == FACTOR_FEW && i < w->to; i++)
+        if (w->few[i].object == object) {
+            factor_drop(w, i);
+            return;
+        }
+    for (uint32_t slot = 0; slot < FACTOR_SLOTS; slot++)
+        for (uint32_t *link = &w->head[slot]; *link != FACTOR_END; link = &w->use[*link].next)
+            if (*link == object) {
+                *link = next;
+                w->count--;
+                return;
+            }
+}
+
+/* Spans of another size: all in slots are put anew. */
+static ES_COLD void factor_respan(factor_wheel *w, uint32_t shift)
+{
+    uint32_t all = FACTOR_END;
+    int64_t least = INT64_MAX;
+    for (uint32_t slot = 0; slot < FACTOR_SLOTS; slot++)
+        for (uint32_t object = w->head[slot], next; object != FACTOR_END; object = next) {
+            next = w->use[object].next;
+            w->use[object].next = all;
+            all = object;
+            least = w->use[object].key < least ? w->use[object].key : least;
+        }
+    factor_clear(w);
+    w->shift = shift;
+    w->first = least >> shift;
+    w->count = 0;
+    factor_bound(w);
+    for (uint32_t object = all, next; object != FACTOR_END; object = next) {
+        next = w->use[object].next;
+        factor_put(w, object);
+    }
+    w->beyond = w->passed = 0;
+}
+
+/* The few take up who belongs in the first slot that is taken; the rest of it is put further on. There is somebody on the wheel. */
+static __attribute__((noinline)) void factor_empty_slot(factor_wheel *w)
+{
+    int64_t n = w->first;
+    uint32_t *head, came = 0;
+    while (*(head = factor_slot(w, n)) == FACTOR_END)
+        n++;
+    w->passed += (uint32_t)(n - w->first) + 1;
+    w->first = n + 1;
+    factor_bound(w);
+    const int64_t bound = w->bound;
+    uint32_t object = *head;
+    *head = FACTOR_END;
+    for (uint32_t next; object != FACTOR_END; object = next) {
+        factor_use *u = &w->use[object];
+        next = u->next;
+        if (u->key >= bound) {
+            factor_move(w, object, u);
+            continue;
+        }
+        factor_sort(w, object);
+        came++;
+    }
+    w->count -= came;
+    if (w->count == 0)
+        return;
+    if (came > FACTOR_MANY && w->shift > 0)
+        factor_respan(w, w->shift - 1);
+    else if (w->beyond > w->count && w->beyond > w->passed && w->shift < 50)
+        factor_respan(w, w->shift + 1);
 }
 
 /* ---- facts ---- */
 
-static inline factor_use *factor_uses(const factor *s, uint32_t tier)
+static inline factor_wheel *factor_wheel_of(const factor *s, uint32_t tier, es_oid object)
 {
-    return s->use + (size_t)tier * s->view->objects;
+    return &s->wheel[es_bucket_of(s->view, tier, object)];
 }
 
 static inline int64_t factor_aged(const factor *s, const es_fact *fact)
@@ -162,14 +351,30 @@ static inline uint64_t factor_order(factor *s, es_oid object)
     return s->view->ties < 2 ? order : s->view->ties == 2 ? object : es_draw(s->stream, object, order, 0, 0);
 }
 
-static inline void factor_count(factor *s, factor_use *use, es_oid object, bool here, int64_t aged, uint64_t times)
+static inline int64_t factor_key(const factor *s, int64_t aged, uint64_t count)
 {
+    return aged - (count < FACTOR_TABLE ? s->worth[count] : factor_rarity(s, count));
+}
+
+static inline void factor_came(factor *s, factor_use *u, es_oid object)
+{
+    u->order = factor_order(s, object);
+    u->count = s->counts ? u->count : 0;
+}
+
+/* Used so often at once; here: it was in the tier before. */
+static ES_COLD void factor_touch(factor *s, uint32_t tier, es_oid object, bool here, int64_t aged, uint64_t times)
+{
+    factor_wheel *w = factor_wheel_of(s, tier, object);
+    factor_use *u = &w->use[object];
     if (!here) {
-        use->order = factor_order(s, object);
-        use->count = s->counts ? use->count : 0;
+        factor_forget(w, object);
+        factor_came(s, u, object);
     }
-    use->count += times;
-    use->aged = aged;
+    u->count += times;
+    u->key = factor_key(s, aged, u->count);
+    if (u->next == FACTOR_APART && !es_mask_has(s->avoided, object))
+        factor_enter(w, object);
 }
 
 /* A use of one object in the serving tier, and where copies lie below (inclusive tiers) there too. */
@@ -178,13 +383,10 @@ static ES_COLD void factor_use_one(factor *s, es_oid object, int64_t aged, uint6
     const uint32_t tier = s->view->serving;
     const es_tier_view *serving = &s->view->tier[tier];
     const bool shunned = es_mask_has(s->avoided, object), known = es_mask_has(serving->resident, object) || es_mask_has(serving->inbound, object);
-    const bool here = shunned ? known : recency_has(&s->lists, tier, object);
-    factor_count(s, &factor_uses(s, tier)[object], object, here, aged, times);
+    factor_touch(s, tier, object, shunned ? known : factor_uses(s, tier)[object].next != FACTOR_APART, aged, times);
     for (uint32_t t = 0; t < s->view->tiers; t++)
-        if (t != tier && recency_has(&s->lists, t, object))
-            factor_count(s, &factor_uses(s, t)[object], object, true, aged, times);
-    if (!shunned)
-        recency_touch(&s->lists, tier, object);
+        if (t != tier && factor_uses(s, t)[object].next != FACTOR_APART)
+            factor_touch(s, t, object, true, aged, times);
 }
 
 static ES_COLD void factor_use_each(factor *s, const es_event *event, int64_t aged)
@@ -200,51 +402,72 @@ static ES_COLD void factor_use_each(factor *s, const es_event *event, int64_t ag
     }
 }
 
+/* A list of who was used once at the same time: one slot has them all. */
+static inline void factor_newcomers(factor_wheel *w, uint32_t object, factor_use *last, uint32_t count)
+{
+    const int64_t key = last->key, n = key >> w->shift;
+    if (w->count == 0 || key < w->bound || n >= w->first + FACTOR_SLOTS) {
+        for (uint32_t next; object != FACTOR_END; object = next) {
+            next = w->use[object].next;
+            factor_enter(w, object);
+        }
+        return;
+    }
+    uint32_t *head = factor_slot(w, n);
+    last->next = *head;
+    *head = object;
+    w->count += count;
+}
+
 static inline void factor_event(factor *s, const es_fact *fact)
 {
     const es_event *event = fact->event;
-    recency_queue *q = recency_of_event(&s->lists, event);
-    const int64_t aged = factor_aged(s, fact);
-    const size_t base = event->base, count = event->count;
-    es_oid *next = q->next;
+    const int64_t aged = factor_aged(s, fact), once = aged - s->worth[1];
     s->events_ns += s->event_ns;
-    if (event->kept || event->repeats || s->lists.stamp || s->avoids || q->end < next + count) {
+    if (s->special || event->kept || event->repeats) {
         factor_use_each(s, event, aged);
         return;
     }
-    q->next = next + count;
-    es_oid **place = q->place;
-    factor_use *uses = factor_uses(s, s->view->serving);
-    for (const uint16_t *touch = event->touch, *end = touch + count; touch < end; touch++) {
-        const size_t object = base + *touch;
-        factor_count(s, &uses[object], (es_oid)object, place[object] != NULL, aged, 1);
-        place[object] = next;
-        *next++ = (es_oid)object;
+    factor_wheel *w = s->serving + (s->view->per_layer ? event->layer : 0);
+    factor_use *const use = w->use + event->base;
+    uint64_t clock = s->clock;
+    uint32_t came = FACTOR_END;
+    factor_use *last = NULL;            /* of the list that begins with it */
+    for (const uint16_t *touch = event->touch, *end = touch + event->count; touch < end; touch++) {
+        factor_use *u = &use[*touch];
+        if (u->next == FACTOR_APART) {
+            *u = (factor_use){once, ++clock, 1, came};
+            last = last ? last : u;
+            came = event->base + *touch;
+        } else {
+            u->count++;
+            u->key = factor_key(s, aged, u->count);
+        }
     }
-}
-
-static ES_COLD void factor_guess(factor *s, const es_fact *fact, es_oid object)
-{
-    factor_count(s, &factor_uses(s, fact->to)[object], object, false, factor_aged(s, fact), 1);
-    if (!es_mask_has(s->avoided, object))
-        recency_touch(&s->lists, fact->to, object);
+    if (came != FACTOR_END)
+        factor_newcomers(w, came, last, (uint32_t)(clock - s->clock));
+    s->clock = clock;
 }
 
 /* It brings its uses and its age with it. */
 static ES_COLD void factor_arrive(factor *s, uint32_t from, uint32_t to, es_oid object)
 {
-    factor_use *use = &factor_uses(s, to)[object];
-    *use = factor_uses(s, from)[object];
-    use->order = factor_order(s, object);
+    factor_wheel *w = factor_wheel_of(s, to, object);
+    const factor_use *before = &factor_uses(s, from)[object];
+    factor_use *u = &w->use[object];
+    factor_forget(w, object);
+    u->key = before->key;
+    u->count = before->count;
+    u->order = factor_order(s, object);
     if (!es_mask_has(s->avoided, object))
-        recency_place(&s->lists, to, object);
+        factor_enter(w, object);
 }
 
 static ES_COLD void factor_reset(factor *s)
 {
-    recency_empty(&s->lists);
     if (!s->counts)
         memset(s->use, 0, (size_t)s->view->tiers * s->view->objects * sizeof *s->use);
+    factor_empty(s);
 }
 
 static void factor_notify(void *self, const es_fact *fact)
@@ -256,7 +479,7 @@ static void factor_notify(void *self, const es_fact *fact)
         break;
     case ES_FACT_START_GUESS:
         for (uint32_t i = 0; i < fact->count; i++)
-            factor_guess(s, fact, fact->objects[i]);
+            factor_touch(s, fact->to, fact->objects[i], false, factor_aged(s, fact), 1);
         break;
     case ES_FACT_ARRIVE_LOW:
         for (uint32_t i = 0; i < fact->count; i++)
@@ -264,7 +487,7 @@ static void factor_notify(void *self, const es_fact *fact)
         break;
     case ES_FACT_LEAVE_LOW:
         for (uint32_t i = 0; i < fact->count; i++)
-            recency_forget(&s->lists, fact->from, fact->objects[i]);
+            factor_forget(factor_wheel_of(s, fact->from, fact->objects[i]), fact->objects[i]);
         break;
     default:        /* RESET */
         factor_reset(s);
@@ -273,135 +496,62 @@ static void factor_notify(void *self, const es_fact *fact)
 
 /* ---- victims ---- */
 
-static inline bool factor_stays(const recency_queue *q, const es_oid *use)
+static inline bool factor_may_leave(const uint64_t *resident, const uint64_t *guard, uint32_t object)
 {
-    return q->place[*use] == use;
+    return (resident[object >> 6] & ~guard[object >> 6]) >> (object & 63) & 1;
 }
 
-static inline factor_low factor_of(const factor *s, const factor_use *uses, const es_oid *use)
+/* The place among the few of who is next, with more of them until somebody may leave; w->to: nobody may. Whose key has grown goes. */
+static ES_COLD uint32_t factor_search(factor_wheel *w, const uint64_t *resident, const uint64_t *guard)
 {
-    const factor_use *u = &uses[*use];
-    const int64_t worth = u->count < FACTOR_TABLE ? s->worth[u->count] : factor_rarity(s, u->count);
-    return (factor_low){use, u->aged - worth, worth, u->order};
-}
-
-static inline bool factor_before(const factor_low *a, const factor_low *b)
-{
-    return a->key < b->key || (a->key == b->key && a->order < b->order);
-}
-
-/* Is one behind the last low a low? */
-static inline bool factor_is_low(const factor_low *a, const factor_low *last)
-{
-    return a->worth > last->worth || (a->worth == last->worth && a->key == last->key && a->order < last->order);
-}
-
-/* The lows from one entry to another, behind `last`, into out; how many they are. Nobody there is worth more than `most`, so whoever
- * is worth that much is the last of them, but for others of the same time. The end of what was looked at is left in *from. */
-static inline uint32_t factor_find(const factor *s, const recency_queue *q, const factor_use *uses, const es_oid **from, const es_oid *to, const factor_low *last,
-    int64_t most, factor_low *out)
-{
-    uint32_t count = 0;
-    const es_oid *use = *from;
-    for (; use < to; use++) {
-        if (!factor_stays(q, use))
+    for (uint32_t i = w->from;;) {
+        if (i == w->to) {
+            const uint32_t seen = i - w->from;
+            if (w->count == 0)
+                return w->to;
+            factor_empty_slot(w);
+            i = w->from + seen;
             continue;
-        if (last && last->worth >= most && uses[*use].aged != last->key + last->worth)
-            break;
-        const factor_low a = factor_of(s, uses, use);
-        if (!last || factor_is_low(&a, last)) {
-            out[count] = a;
-            last = &out[count++];
+        }
+        const factor_entry e = w->few[i];
+        if (w->use[e.object].key != e.key) {
+            factor_drop(w, i);
+            factor_enter(w, e.object);
+        } else if (factor_may_leave(resident, guard, e.object)) {
+            return i;
+        } else {
+            i++;
         }
     }
-    *from = use;
-    return count;
 }
 
-/* Low i is gone: those for whom it stood in the way take its place. */
-static void factor_replace(factor *s, const recency_queue *q, const factor_use *uses, factor_lows *lows, uint32_t i)
+/* Takes who is next; ES_NO_OBJECT: nobody may leave. */
+static inline es_oid factor_take(factor_wheel *w, const uint64_t *resident, const uint64_t *guard)
 {
-    factor_low *low = lows->low + i;
-    const es_oid *from = low->use + 1, *end = i + 1 < lows->count ? low[1].use : lows->seen;
-    const uint32_t count = factor_find(s, q, uses, &from, end, i > 0 ? low - 1 : NULL, low->worth, s->spare);
-    if (count != 1)
-        memmove(low + count, low + 1, (lows->count - i - 1) * sizeof *low);
-    for (uint32_t j = 0; j < count; j++)
-        low[j] = s->spare[j];
-    lows->count += count - 1;
-}
-
-/* Looks at the entries that nobody has looked at. */
-static inline void factor_see(const factor *s, const recency_queue *q, const factor_use *uses, factor_lows *lows)
-{
-    const factor_low *last = lows->count > 0 ? &lows->low[lows->count - 1] : NULL;
-    lows->count += factor_find(s, q, uses, &lows->seen, q->next, last, s->worth[1], lows->low + lows->count);
-}
-
-/* Low i may not leave, and so whoever stands behind it may be next. */
-static ES_COLD void factor_behind(const factor *s, const recency_queue *q, const factor_use *uses, const factor_lows *lows, uint32_t i, factor_low *best)
-{
-    const es_oid *end = i + 1 < lows->count ? lows->low[i + 1].use : q->next;
-    for (const es_oid *use = lows->low[i].use + 1; use < end; use++)
-        if (factor_stays(q, use) && recency_may_leave(s->view, q->tier, *use)) {
-            const factor_low a = factor_of(s, uses, use);
-            if (factor_before(&a, best))
-                *best = a;
-        }
-}
-
-/* The low that is next, of those after another one where `after` tells of one; lows->count: there is none. */
-static inline uint32_t factor_least(const factor_lows *lows, const factor_low *after)
-{
-    const factor_low *found = lows->low + lows->count;
-    int64_t key = INT64_MAX;
-    for (const factor_low *low = lows->low, *end = found; low < end; low++) {
-        if (low->key > key || (low->key == key && found < end && low->order > found->order) || (after->use && !factor_before(after, low)))
+    while (w->from < w->to || w->count > 0) {
+        if (w->from == w->to) {
+            w->from = w->to = 0;
+            factor_empty_slot(w);
             continue;
-        found = low;
-        key = low->key;
-    }
-    return (uint32_t)(found - lows->low);
-}
-
-/* Begins anew: the queue has given its entries other places, or lows that are none any more have piled up. */
-static ES_COLD void factor_begin(recency_queue *q, factor_lows *lows)
-{
-    recency_renew(q);
-    *lows = (factor_lows){.low = lows->low, .most = lows->most, .seen = q->oldest, .moves = q->moves, .length = (size_t)(q->next - q->oldest)};
-}
-
-/* Takes who is next out of the queue; ES_NO_OBJECT: nobody may leave. */
-static es_oid factor_take(factor *s, recency_queue *q, const factor_use *uses, factor_lows *lows)
-{
-    factor_low best = FACTOR_NOBODY, after = {0};
-    es_oid object = ES_NO_OBJECT;
-    if (lows->moves != q->moves || lows->count > lows->most || (size_t)(q->next - q->oldest) > 3 * lows->length + 64)
-        factor_begin(q, lows);
-    for (;;) {
-        factor_see(s, q, uses, lows);
-        const uint32_t i = factor_least(lows, &after);
-        const factor_low *low = &lows->low[i];
-        if (i == lows->count || (best.use && !factor_before(low, &best)))
-            break;
-        const bool stays = factor_stays(q, low->use);
-        if (stays && recency_may_leave(s->view, q->tier, *low->use)) {
-            object = *low->use;
-            q->place[object] = NULL;
-            factor_replace(s, q, uses, lows, i);
-            return object;
         }
-        if (stays || after.use)         /* after.use: among those behind may be some for whom a low that may not leave stands in the way */
-            factor_behind(s, q, uses, lows, i, &best);
-        if (stays)
-            after = *low;
-        else
-            factor_replace(s, q, uses, lows, i);
+        const factor_entry e = w->few[w->from];
+        if (w->use[e.object].key != e.key) {
+            w->from++;
+            factor_enter(w, e.object);
+            continue;
+        }
+        if (!factor_may_leave(resident, guard, e.object))
+            break;
+        w->from++;
+        w->use[e.object].next = FACTOR_APART;
+        return e.object;
     }
-    if (best.use) {
-        object = *best.use;
-        q->place[object] = NULL;
-    }
+    const uint32_t i = factor_search(w, resident, guard);
+    if (i == w->to)
+        return ES_NO_OBJECT;
+    const es_oid object = w->few[i].object;
+    factor_drop(w, i);
+    w->use[object].next = FACTOR_APART;
     return object;
 }
 
@@ -409,41 +559,38 @@ static es_oid factor_take(factor *s, recency_queue *q, const factor_use *uses, f
 static ES_COLD es_oid factor_last_resort(const factor *s, const es_need *need, const es_oid *named, size_t count)
 {
     const es_view *view = s->view;
-    const factor_use *uses = factor_uses(s, need->tier);
-    factor_low best = FACTOR_NOBODY;
-    es_oid found = ES_NO_OBJECT;
+    const factor_use *use = factor_uses(s, need->tier);
+    es_oid best = ES_NO_OBJECT;
     for (es_oid object = 0; object < view->objects; object++) {
         size_t i = 0;
         if (!es_mask_has(s->avoided, object) || !es_may_evict(view, object, need->tier) || es_bucket_of(view, need->tier, object) != need->bucket)
             continue;
         while (i < count && named[i] != object)
             i++;
-        const factor_low a = factor_of(s, uses, &object);
-        if (i == count && factor_before(&a, &best)) {
-            best = a;
-            found = object;
-        }
+        if (i == count && (best == ES_NO_OBJECT || use[object].key < use[best].key || (use[object].key == use[best].key && use[object].order < use[best].order)))
+            best = object;
     }
-    return found;
+    return best;
 }
 
 static size_t factor_victims(void *self, const es_need *need, es_oid *out, size_t most)
 {
     factor *s = self;
-    recency_queue *q = &s->lists.queue[need->bucket];
-    const factor_use *uses = factor_uses(s, need->tier);
+    factor_wheel *w = &s->wheel[need->bucket];
+    const es_tier_view *tier = w->tier;
+    const uint64_t *resident = tier->resident, *guard = s->view->guard;
     int64_t lacking = need->units;
     size_t count = 0;
-    if (need->all && lacking > q->least && !recency_enough(s->view, need))
+    if (need->all && lacking > w->least && !recency_enough(s->view, need))
         return 0;
     while (lacking > 0 && count < most) {
-        es_oid object = factor_take(s, q, uses, &s->lows[need->bucket]);
+        es_oid object = factor_take(w, resident, guard);
         if (object == ES_NO_OBJECT && s->avoids)
             object = factor_last_resort(s, need, out, count);
         if (object == ES_NO_OBJECT)
             break;
         out[count++] = object;
-        lacking -= q->tier->unit[object >> 6];
+        lacking -= tier->unit[object >> 6];
     }
     return count;
 }

@@ -9,9 +9,11 @@
  * so count. Of equals the least recently used leaves. It needs no training and looks at nothing that an engine does not know. What
  * ShiftCache calls foresight (shift_cache) knows only what followed the very same set of experts.
  *
- * Values of a layer change when its token is complete. Of each row of the masks the least is kept with what it was chosen from; it is
- * chosen anew when that has changed. */
+ * Values of a layer change when its token is complete, but only those of experts that may leave are ever told, and told when they are
+ * compared. Of each row of the masks the least is kept with what it was chosen from; it is chosen anew when that has changed. */
 #include "sim/part/policy.h"
+
+#include <math.h>
 
 typedef struct predictive_least {   /* of a row in a tier */
     es_oid object;              /* ES_NO_OBJECT: nobody may leave */
@@ -27,14 +29,20 @@ typedef struct predictive {
     uint32_t *seen;             /* [rows][experts i] */
     double *share;              /* [rows][experts] */
     double weight;              /* of the newest token in a share */
-    double *value;              /* [objects] */
-    uint64_t *version;          /* [rows] how often they were told anew, and used */
+    double *value;              /* [objects] as it was told last */
+    uint64_t *told;             /* [objects] after so many tokens of its row */
+    uint64_t *tokens;           /* [rows] that are complete */
+    double *known;              /* [rows] 1 / what p is divided by */
+    uint32_t *last, *lasts;     /* [rows][experts] what the last of them used; [rows] how many */
+    uint64_t *version;          /* [rows] how often it was used or completed */
     uint64_t *stamp;            /* [objects] order of last use */
     uint64_t clock;
-    uint64_t *now, *before;     /* [rows * words] what this token used, and the one before */
+    uint64_t *now;              /* [rows * words] what this token used so far */
+    uint32_t *used;             /* [experts] scratch */
     uint64_t *listed;           /* [tiers * all words] what is in that tier, as far as facts and victims tell */
     uint64_t *chosen;           /* [tiers * all words] what the least was chosen from */
     predictive_least *least;    /* [tiers * rows] */
+    double *lowest;             /* [tiers * rows] its value */
 } predictive;
 
 static const es_option predictive_options[] = {
@@ -59,14 +67,20 @@ static es_code predictive_init(void *self, const es_site *site, es_err *err)
     s->seen = ES_NEW_ARRAY(site->arena, s->rows * experts, uint32_t);
     s->share = ES_NEW_ARRAY(site->arena, s->rows * experts, double);
     s->value = ES_NEW_ARRAY(site->arena, view->objects, double);
+    s->told = ES_NEW_ARRAY(site->arena, view->objects, uint64_t);
+    s->tokens = ES_NEW_ARRAY(site->arena, s->rows, uint64_t);
+    s->known = ES_NEW_ARRAY(site->arena, s->rows, double);
+    s->last = ES_NEW_ARRAY(site->arena, s->rows * experts, uint32_t);
+    s->lasts = ES_NEW_ARRAY(site->arena, s->rows, uint32_t);
     s->version = ES_NEW_ARRAY(site->arena, s->rows, uint64_t);
     s->stamp = ES_NEW_ARRAY(site->arena, view->objects, uint64_t);
     s->now = ES_NEW_ARRAY(site->arena, view->words, uint64_t);
-    s->before = ES_NEW_ARRAY(site->arena, view->words, uint64_t);
+    s->used = ES_NEW_ARRAY(site->arena, experts, uint32_t);
     s->listed = ES_NEW_ARRAY(site->arena, (size_t)view->tiers * view->words, uint64_t);
     s->chosen = ES_NEW_ARRAY(site->arena, (size_t)view->tiers * view->words, uint64_t);
     s->least = ES_NEW_ARRAY(site->arena, (size_t)view->tiers * s->rows, predictive_least);
-    if (!s->pairs || !s->seen || !s->share || !s->value || !s->version || !s->stamp || !s->now || !s->before || !s->listed || !s->chosen || !s->least)
+    s->lowest = ES_NEW_ARRAY(site->arena, (size_t)view->tiers * s->rows, double);
+    if (!s->lowest || !s->pairs || !s->seen || !s->share || !s->value || !s->told || !s->tokens || !s->known || !s->last || !s->lasts || !s->version || !s->stamp || !s->now || !s->used || !s->listed || !s->chosen || !s->least)
         return es_err_nomem(err, "counts of which expert followed which");
     for (uint32_t r = 0; r < s->rows; r++)
         s->version[r] = 1;
@@ -75,63 +89,68 @@ static es_code predictive_init(void *self, const es_site *site, es_err *err)
 
 /* ---- learning ---- */
 
-/* Every expert of the one set was followed by all of the other. */
-static void predictive_learn(predictive *s, uint32_t row)
+/* Every expert that the token before used was followed by all that this one uses: [count] in `used`. */
+static void predictive_learn(predictive *s, uint32_t row, const uint32_t *used, uint32_t count)
 {
     const size_t experts = s->view->experts;
-    const uint64_t *before = s->before + (size_t)row * s->words, *now = s->now + (size_t)row * s->words;
-    for (uint32_t w = 0; w < s->words; w++)
-        for (uint64_t i = before[w]; i; i &= i - 1) {
-            const size_t first = row * experts + w * 64 + (size_t)__builtin_ctzll(i);
-            uint32_t *pairs = s->pairs + first * experts;
-            s->seen[first]++;
-            for (uint32_t v = 0; v < s->words; v++)
-                for (uint64_t e = now[v]; e; e &= e - 1)
-                    pairs[v * 64 + (uint32_t)__builtin_ctzll(e)]++;
-        }
-}
-
-/* What followed the set of now before, into the row's values; how often that was seen. */
-static double predictive_followed(predictive *s, uint32_t row, double *value)
-{
-    const size_t experts = s->view->experts;
-    const uint64_t *now = s->now + (size_t)row * s->words;
-    uint64_t seen = 0;
-    for (size_t e = 0; e < experts; e++)
-        value[e] = 0.0;
-    for (uint32_t w = 0; w < s->words; w++)
-        for (uint64_t i = now[w]; i; i &= i - 1) {
-            const size_t first = row * experts + w * 64 + (size_t)__builtin_ctzll(i);
-            const uint32_t *pairs = s->pairs + first * experts;
-            seen += s->seen[first];
-            for (size_t e = 0; e < experts; e++)
-                value[e] += pairs[e];
-        }
-    return (double)seen;
-}
-
-static void predictive_tell(predictive *s, uint32_t row)
-{
-    const size_t experts = s->view->experts;
-    const uint64_t *now = s->now + (size_t)row * s->words;
-    double *share = s->share + row * experts, *value = s->value + (size_t)row * s->words * 64;
-    const double seen = predictive_followed(s, row, value), ahead = (double)(s->horizon - 1), known = 1.0 / (seen + s->prior);
-    for (size_t e = 0; e < experts; e++) {
-        share[e] += s->weight * ((double)es_mask_has(now, (es_oid)e) - share[e]);
-        value[e] = (value[e] + s->prior * share[e]) * known + ahead * share[e];
+    const uint32_t *last = s->last + row * experts;
+    for (uint32_t k = 0; k < s->lasts[row]; k++) {
+        uint32_t *pairs = s->pairs + (row * experts + last[k]) * experts;
+        s->seen[row * experts + last[k]]++;
+        for (uint32_t i = 0; i < count; i++)
+            pairs[used[i]]++;
     }
+}
+
+/* A share nears 1 where the token used the expert, and 0 elsewhere. */
+static void predictive_share(predictive *s, uint32_t row, const uint32_t *used, uint32_t count)
+{
+    double *share = s->share + (size_t)row * s->view->experts;
+    for (uint32_t e = 0, i = 0; i <= count; i++) {
+        for (const uint32_t end = i < count ? used[i] : s->view->experts; e < end; e++)
+            share[e] -= s->weight * share[e];
+        if (i < count) {
+            share[e] += s->weight * (1.0 - share[e]);
+            e++;
+        }
+    }
+}
+
+/* The value of an object after the last complete token of its row. */
+static double predictive_value(predictive *s, uint32_t row, es_oid object)
+{
+    const size_t experts = s->view->experts, e = object - (size_t)row * s->words * 64;
+    const uint32_t *last = s->last + row * experts, *pairs = s->pairs + row * experts * experts + e;
+    const double share = s->share[row * experts + e];
+    uint64_t followed = 0;
+    if (s->told[object] == s->tokens[row])
+        return s->value[object];
+    for (uint32_t k = 0; k < s->lasts[row]; k++)
+        followed += pairs[last[k] * experts];
+    s->told[object] = s->tokens[row];
+    return s->value[object] = ((double)followed + s->prior * share) * s->known[row] + (double)(s->horizon - 1) * share;
 }
 
 /* The token's row is complete. */
 static void predictive_fold(predictive *s, uint32_t row)
 {
-    uint64_t *now = s->now + (size_t)row * s->words, *before = s->before + (size_t)row * s->words;
-    predictive_learn(s, row);
-    predictive_tell(s, row);
+    const size_t experts = s->view->experts;
+    uint64_t *now = s->now + (size_t)row * s->words, seen = 0;
+    uint32_t *used = s->used, count = 0;
     for (uint32_t w = 0; w < s->words; w++) {
-        before[w] = now[w];
+        for (uint64_t left = now[w]; left; left &= left - 1)
+            used[count++] = w * 64 + (uint32_t)__builtin_ctzll(left);
         now[w] = 0;
     }
+    predictive_learn(s, row, used, count);
+    predictive_share(s, row, used, count);
+    for (uint32_t i = 0; i < count; i++) {
+        s->last[row * experts + i] = used[i];
+        seen += s->seen[row * experts + used[i]];
+    }
+    s->lasts[row] = count;
+    s->known[row] = 1.0 / ((double)seen + s->prior);
+    s->tokens[row]++;
 }
 
 /* ---- facts ---- */
@@ -189,45 +208,62 @@ static void predictive_notify(void *self, const es_fact *fact)
 
 /* ---- victims ---- */
 
-static inline bool predictive_before(const predictive *s, es_oid a, es_oid b)
+typedef struct predictive_best {
+    double value;
+    uint64_t stamp;
+    es_oid object;              /* ES_NO_OBJECT: nobody yet */
+} predictive_best;
+
+static inline void predictive_weigh(const predictive *s, double value, es_oid object, predictive_best *best)
 {
-    return s->value[a] < s->value[b] || (s->value[a] == s->value[b] && s->stamp[a] < s->stamp[b]);
+    if (best->object == ES_NO_OBJECT || value < best->value || (value == best->value && s->stamp[object] < best->stamp))
+        *best = (predictive_best){value, s->stamp[object], object};
 }
 
-/* The least of a row that may leave a tier. */
-static es_oid predictive_row(predictive *s, uint32_t tier, uint32_t row)
+/* The least of a row among what may leave a tier is chosen anew; INFINITY: there is nobody. */
+static __attribute__((noinline)) double predictive_choose(predictive *s, uint32_t row, const uint64_t *chosen, predictive_least *least)
 {
-    const es_tier_view *t = &s->view->tier[tier];
-    const uint64_t *listed = predictive_listed(s, tier);
-    uint64_t *chosen = s->chosen + (size_t)tier * s->view->words;
-    predictive_least *least = &s->least[(size_t)tier * s->rows + row];
-    bool same = least->version == s->version[row];
-    for (uint32_t w = row * s->words; w < (row + 1) * s->words; w++) {
-        const uint64_t open = listed[w] & t->resident[w] & ~s->view->guard[w];
-        same = same && chosen[w] == open;
-        chosen[w] = open;
-    }
-    if (same)
-        return least->object;
-    *least = (predictive_least){ES_NO_OBJECT, s->version[row]};
+    predictive_best best = {INFINITY, 0, ES_NO_OBJECT};
     for (uint32_t w = row * s->words; w < (row + 1) * s->words; w++)
         for (uint64_t open = chosen[w]; open; open &= open - 1) {
             const es_oid object = w * 64 + (es_oid)__builtin_ctzll(open);
-            if (least->object == ES_NO_OBJECT || predictive_before(s, object, least->object))
-                least->object = object;
+            predictive_weigh(s, predictive_value(s, row, object), object, &best);
         }
-    return least->object;
+    *least = (predictive_least){best.object, s->version[row]};
+    return best.value;
 }
 
-static es_oid predictive_next(predictive *s, const es_need *need)
+/* Some rows, and in which of them what may leave has changed since they were chosen from, or the values. */
+static void predictive_look(predictive *s, uint32_t tier, uint32_t from, uint32_t end)
 {
-    es_oid best = ES_NO_OBJECT;
-    for (uint32_t row = 0; row < s->rows; row++) {
-        if (es_bucket_of(s->view, need->tier, row * s->words * 64) != need->bucket)
+    const uint64_t *resident = s->view->tier[tier].resident, *guard = s->view->guard, *listed = predictive_listed(s, tier), *version = s->version;
+    uint64_t *chosen = s->chosen + (size_t)tier * s->view->words;
+    predictive_least *least = s->least + (size_t)tier * s->rows;
+    const uint32_t words = s->words;
+    for (uint32_t row = from, w = from * words; row < end; row++) {
+        uint64_t other = least[row].version ^ version[row];
+        for (const uint32_t last = w + words; w < last; w++) {
+            const uint64_t open = listed[w] & resident[w] & ~guard[w];
+            other |= chosen[w] ^ open;
+            chosen[w] = open;
+        }
+        if (other)
+            s->lowest[(size_t)tier * s->rows + row] = predictive_choose(s, row, chosen, &least[row]);
+    }
+}
+
+/* The row whose least is the least of the rows from .. end - 1; end: nobody may leave. */
+static uint32_t predictive_next(const predictive *s, uint32_t tier, uint32_t from, uint32_t end)
+{
+    const predictive_least *least = s->least + (size_t)tier * s->rows;
+    const double *lowest = s->lowest + (size_t)tier * s->rows;
+    uint32_t best = end;
+    double low = INFINITY;
+    for (uint32_t row = from; row < end; row++) {
+        if (lowest[row] > low || least[row].object == ES_NO_OBJECT || (lowest[row] == low && best < end && s->stamp[least[row].object] > s->stamp[least[best].object]))
             continue;
-        const es_oid object = predictive_row(s, need->tier, row);
-        if (object != ES_NO_OBJECT && (best == ES_NO_OBJECT || predictive_before(s, object, best)))
-            best = object;
+        best = row;
+        low = lowest[row];
     }
     return best;
 }
@@ -236,11 +272,18 @@ static size_t predictive_victims(void *self, const es_need *need, es_oid *out, s
 {
     predictive *s = self;
     const es_tier_view *tier = &s->view->tier[need->tier];
+    const uint32_t from = s->view->per_layer ? need->bucket - tier->first_bucket : 0, end = s->view->per_layer ? from + 1 : s->rows;
+    uint64_t *chosen = s->chosen + (size_t)need->tier * s->view->words;
     int64_t lacking = need->units;
     size_t count = 0;
-    es_oid object;
-    while (lacking > 0 && count < most && (object = predictive_next(s, need)) != ES_NO_OBJECT) {
+    uint32_t row;
+    predictive_look(s, need->tier, from, end);
+    while (lacking > 0 && count < most && (row = predictive_next(s, need->tier, from, end)) < end) {
+        const size_t place = (size_t)need->tier * s->rows + row;
+        const es_oid object = s->least[place].object;
         predictive_list(s, need->tier, object, false);
+        chosen[object >> 6] &= ~(1ull << (object & 63));
+        s->lowest[place] = predictive_choose(s, row, chosen, &s->least[place]);
         out[count++] = object;
         lacking -= tier->unit[object >> 6];
     }

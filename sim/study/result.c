@@ -134,12 +134,26 @@ static es_code result_contract(const es_config *config, es_json *out, es_err *er
     return whole ? es_json_merge(contract, resolved, err) : es_err_nomem(err, "the result");
 }
 
+/* Pools may be more than the capacity they are cut from (min_pool), or hold more than they are (as coded): then it bounds nothing. */
+static bool result_overcommits(const es_json *out)
+{
+    const es_json *tier;
+    cJSON_ArrayForEach(tier, cJSON_GetObjectItemCaseSensitive(out, "tiers")) {
+        const es_json *cut = es_json_at(tier, "allocator.configured_bytes"), *room = es_json_at(tier, "capacity"), *peak = es_json_at(tier, "peak");
+        if (cut && room && peak && (room->valuedouble > cut->valuedouble || peak->valuedouble > cut->valuedouble))
+            return true;
+    }
+    return false;
+}
+
 static es_code result_bounds(const es_config *config, const es_plan *plan, bool closed, const es_progress *progress, es_json *out, es_err *err)
 {
+    const bool over = result_overcommits(out);
     const char *why = closed ? "the router decides by what is resident; what was recorded bounds nothing"
         : plan->stream       ? "the run streams; bounds need the whole trace"
+        : over               ? "the pools hold more than the capacity that they are cut from, so that bounds nothing"
                              : "bounds are off";
-    return es_bounds_add(plan, es_config_bounds(config) && !closed, why, progress, out, err);
+    return es_bounds_add(plan, es_config_bounds(config) && !closed && !over, why, progress, out, err);
 }
 
 /* Runs and reports; a fault that an observer found (ES_ECHECK) does not keep the rest from being reported. */

@@ -220,6 +220,9 @@ def pooled(check):
                             '--set', 'tiers.cache.allocator={"name":"pools","min_pool":"16MiB","mode":"as_coded"}', '--set', 'tiers.cache.capacity=1GiB'))
     pools = coded['tiers']['cache']['allocator']['pools']
     check.equal('as coded there are more experts than slots', pools['8bit']['utilisation'] > 1, True)
+    wide = json.loads(call('run', QUICKSTART, '--json', '--set', 'catalog={"bits":4}', '--set', 'tiers.cache.capacity=1GiB', '--set', 'clock=none',
+                           '--set', 'tiers.cache.allocator={"name":"pools","min_pool":"3GiB","distribution":{"4":1}}'))
+    check.equal('pools larger than the capacity: no bound', (wide['bounds']['belady_hits'], 'cut from' in wide['bounds']['reason']['belady_hits']), (None, True))
     layered = json.loads(call('run', QUICKSTART, '--json', '--set', 'catalog={"bits":{"4":0.5,"8":0.5},"assign":"popularity"}', '--set', 'contract={"scope":"layer","pins_take_room":false}',
                               '--set', 'policy={"name":"hybrid","pins":24}', '--set', 'tiers.cache.capacity=4GiB',
                               '--set', 'tiers.cache.allocator={"name":"pools","min_pool":0,"distribution":{"4":0.4,"8":0.6}}', '--set', 'observers=["summary","audit"]'))

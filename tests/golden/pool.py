@@ -138,6 +138,20 @@ def check_grace(check):
     check.equal('more loads at once, more guesses that are there in time', few['cache']['hits_prefetched'] < many['cache']['hits_prefetched'], True)
 
 
+def check_staging(check):
+    """Through pinned staging memory all loads are copied first: for nothing when that takes no time, and by more than the copies take when it does."""
+    few = ['trace.source.decode_tokens=20', 'predictor=none']
+    plain, staged, free = run('000-pool', few), run('000-staged', few), run('000-staged', few + ['channels.memcpy.timing.rate=1000000GB/s'])
+    check.equal('staged: each load is', (staged['channels']['memcpy']['transfers'], staged['tiers']['host']['found'] + staged['tiers']['staging']['found']),
+                (staged['channels']['loads']['transfers'], staged['cache']['misses']))
+    check.equal('staged in no time: hits, loads', (free['cache']['hits'], free['channels']['loads']['transfers']), (plain['cache']['hits'], plain['channels']['loads']['transfers']))
+    ratio = free['time']['token_latency_s']['mean'] / plain['time']['token_latency_s']['mean']
+    check.equal('staged in no time: time of a token, times that without: %.6f' % ratio, 1 <= ratio < 1.0001, True)
+    # a load is both copies, of which those of different loads overlap
+    longest = plain['time']['token_latency_s']['mean'] * (1 + 6.6 / 10)
+    check.equal('staged: between one copy and both', plain['time']['token_latency_s']['mean'] < staged['time']['token_latency_s']['mean'] < longest, True)
+
+
 def check_claims(check):
     done = subprocess.run([tool.TOOL, 'reproduce', '000', '--claims', os.path.join(SEEDS, 'claims.json'), '--json', '--quiet'], capture_output=True, text=True)
     if done.returncode != 0:
@@ -163,6 +177,7 @@ def main():
         check.equal('machines that defragment and that look for what has spilled: some', found['defragmented'] > 0 and found['hidden'] > 0, True)
     check_arithmetic(check)
     check_grace(check)
+    check_staging(check)
     check_claims(check)
     check.close()
 

@@ -2,17 +2,9 @@
  *
  * The map knows nothing of lists and trees: it looks for the lowest hole by walking, counts what is free by counting, and notices when
  * two buffers overlap. Every answer of the allocator is compared with it, over millions of random requests and releases. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
 #include <stdio.h>
 
-#include "sim/part/allocator.h"
+#include "tests/support/allocator_kit.h"
 
 extern const es_allocator es_allocator_heaps;
 
@@ -26,49 +18,17 @@ static uint64_t operations(void)
 
 /* ---- the allocator ---- */
 
-typedef struct pool {
-    void *self;
-    es_arena arena;
-} pool;
-
-static es_code pool_open_limited(pool *p, const char *options, int64_t capacity, es_err *err)
+static es_code pool_try(allocated *p, const char *options, int64_t capacity)
 {
-    es_json *json = NULL;
-    *p = (pool){0};
-    es_code code = es_json_parse(&json, options, strlen(options), err);
-    p->self = es_arena_alloc(&p->arena, 1, es_allocator_heaps.part.size);
-    assert_non_null(p->self);
-    if (code == ES_OK)
-        code = es_options_parse(es_allocator_heaps.part.options, p->self, json, NULL, &p->arena, err);
-    if (code == ES_OK)
-        code = es_allocator_heaps.open(p->self, capacity, 0, 0, NULL, 0, &p->arena, err);
-    cJSON_Delete(json);
-    return code;
+    return allocated_try(p, &es_allocator_heaps, options, capacity, 0, NULL, 0);
 }
 
-static void pool_open(pool *p, const char *options)
+static void pool_open(allocated *p, const char *options)
 {
-    es_err err = {0};
-    if (pool_open_limited(p, options, INT64_MAX, &err) != ES_OK)
-        fail_msg("%s", err.text);
+    allocated_open(p, &es_allocator_heaps, options, INT64_MAX, 0, NULL, 0);
 }
 
-static es_json *pool_report(const pool *p)
-{
-    es_json *out = cJSON_CreateObject();
-    es_allocator_heaps.report((const void *const[]){p->self}, 1, out);
-    return out;
-}
-
-static double reported(const es_json *report, const char *path)
-{
-    const es_json *value = es_json_at(report, path);
-    if (!value)
-        fail_msg("the report has no %s", path);
-    return cJSON_IsRaw(value) ? strtod(value->valuestring, NULL) : value->valuedouble;
-}
-
-static es_place pool_reserve(const pool *p, int64_t bytes, uint32_t owner, es_block *block)
+static es_place pool_reserve(const allocated *p, int64_t bytes, uint32_t owner, es_block *block)
 {
     return es_allocator_heaps.reserve(p->self, &(es_place_ask){.bytes = bytes, .pool = ES_NONE_POOL, .object = owner}, block);
 }
@@ -172,7 +132,7 @@ typedef struct live {
 } live;
 
 typedef struct bout {
-    pool pool;
+    allocated pool;
     map map;
     live *live;                 /* [MOST_LIVE] by owner */
     uint32_t *owner, count;     /* those that live, in no order */
@@ -258,7 +218,7 @@ static void map_slide(map *m, uint32_t heap)
 }
 
 /* Asks for a compaction: how many moved. `block` is by owner. */
-static uint32_t pool_compact(const pool *p, es_block *block, es_time now, int64_t *bytes)
+static uint32_t pool_compact(const allocated *p, es_block *block, es_time now, int64_t *bytes)
 {
     es_compaction c = {.block = block};
     *bytes = 0;
@@ -340,8 +300,8 @@ static void fight(const char *options, const map *m, uint64_t seed, double compa
         assert_int_equal(view[i].used, 0);
         assert_int_equal(view[i].largest, view[i].capacity);
     }
-    es_json *report = pool_report(&b->pool);
-    assert_int_equal((int64_t)reported(report, "beside_bytes"), 0);
+    es_json *report = allocated_report(&b->pool);
+    assert_int_equal((int64_t)allocated_said(report, "beside_bytes"), 0);
     cJSON_Delete(report);
     bout_end(b);
     free(b);
@@ -382,7 +342,7 @@ static void compaction_keeps_order_and_owners(void **state)
 static void compaction_waits_for_its_interval(void **state)
 {
     (void)state;
-    pool p;
+    allocated p;
     es_block block[6];
     int64_t bytes;
     pool_open(&p, "{\"heaps\": 1, \"heap_size\": \"1024B\", \"compaction\": true, \"compaction_threshold\": 0.4}");
@@ -406,10 +366,9 @@ static void compaction_waits_for_its_interval(void **state)
 static void memory_bounds_heaps_and_what_lies_beside(void **state)
 {
     (void)state;
-    pool p;
-    es_err err = {0};
+    allocated p;
     es_block a, b;
-    assert_int_equal(pool_open_limited(&p, "{\"heaps\": 2, \"heap_size\": \"1MiB\"}", (2 << 20) + 1024, &err), ES_OK);
+    assert_int_equal(pool_try(&p, "{\"heaps\": 2, \"heap_size\": \"1MiB\"}", (2 << 20) + 1024), ES_OK);
     assert_int_equal(pool_reserve(&p, 2 << 20, 0, &a), ES_FULL);            /* no heap holds it, and beside them 1024 bytes are left */
     assert_int_equal(pool_reserve(&p, 1 << 20, 0, &a), ES_PLACED);
     assert_int_equal(a.pool, 1);                                            /* the turn of heap 0 is over, though it gave nothing */
@@ -418,17 +377,17 @@ static void memory_bounds_heaps_and_what_lies_beside(void **state)
     assert_int_equal(pool_reserve(&p, 1 << 20, 3, &b), ES_FULL);
     assert_int_equal(pool_reserve(&p, 1024, 4, &b), ES_FALLBACK);
     es_arena_free(&p.arena);
-    assert_int_equal(pool_open_limited(&p, "{\"heaps\": 2, \"heap_size\": \"1MiB\"}", 1 << 20, &err), ES_EINPUT);
-    assert_non_null(strstr(err.text, "heap_size: 2 heaps of 1048576 bytes are more than the memory there is"));
+    assert_int_equal(pool_try(&p, "{\"heaps\": 2, \"heap_size\": \"1MiB\"}", 1 << 20), ES_EINPUT);
+    assert_non_null(strstr(p.err.text, "heap_size: 2 heaps of 1048576 bytes are more than the memory there is"));
     es_arena_free(&p.arena);
-    assert_int_equal(pool_open_limited(&p, "{\"heaps\": 1, \"heap_size\": \"1MiB\", \"fallback\": false}", INT64_MAX, &err), ES_OK);
+    assert_int_equal(pool_try(&p, "{\"heaps\": 1, \"heap_size\": \"1MiB\", \"fallback\": false}", INT64_MAX), ES_OK);
     assert_int_equal(pool_reserve(&p, (1 << 20) + 1, 0, &a), ES_FULL);
     es_arena_free(&p.arena);
-    assert_int_equal(pool_open_limited(&p, "{\"heaps\": 1, \"heap_size\": \"1MiB\", \"buffers\": 1}", INT64_MAX, &err), ES_OK);
+    assert_int_equal(pool_try(&p, "{\"heaps\": 1, \"heap_size\": \"1MiB\", \"buffers\": 1}", INT64_MAX), ES_OK);
     assert_int_equal(pool_reserve(&p, 1, 0, &a), ES_PLACED);
     assert_int_equal(pool_reserve(&p, 1, 1, &b), ES_FALLBACK);
-    es_json *report = pool_report(&p);
-    assert_int_equal((int)reported(report, "table_full"), 1);
+    es_json *report = allocated_report(&p);
+    assert_int_equal((int)allocated_said(report, "table_full"), 1);
     cJSON_Delete(report);
     es_arena_free(&p.arena);
 }
@@ -436,14 +395,13 @@ static void memory_bounds_heaps_and_what_lies_beside(void **state)
 static void the_size_of_a_heap_may_follow_from_weights_or_capacity(void **state)
 {
     (void)state;
-    pool p;
-    es_err err = {0};
+    allocated p;
     const es_pool_view *view = NULL;
     pool_open(&p, "{\"heap_size\": 0, \"weights\": \"8192MiB\"}");      /* the guide's own example: 8192 / 4 * 1.5 = 3072 */
     assert_int_equal(es_allocator_heaps.pools(p.self, &view), 4);
     assert_int_equal(view[3].capacity, 3072ll << 20);
     es_arena_free(&p.arena);
-    assert_int_equal(pool_open_limited(&p, "{\"heap_size\": 0, \"heaps\": 3}", 10000, &err), ES_OK);
+    assert_int_equal(pool_try(&p, "{\"heap_size\": 0, \"heaps\": 3}", 10000), ES_OK);
     assert_int_equal(es_allocator_heaps.pools(p.self, &view), 3);
     assert_int_equal(view[0].capacity, 13 * 256);                          /* a third, rounded down to the alignment */
     es_arena_free(&p.arena);
@@ -452,15 +410,14 @@ static void the_size_of_a_heap_may_follow_from_weights_or_capacity(void **state)
 static void a_warm_up_size_above_the_heap_is_an_error_unless_skipped(void **state)
 {
     (void)state;
-    pool p;
-    es_err err = {0};
+    allocated p;
     const es_pool_view *view = NULL;
-    assert_int_equal(pool_open_limited(&p, "{\"warm\": [\"32MiB\", \"128MiB\", \"512MiB\"]}", INT64_MAX, &err), ES_EINPUT);
-    assert_non_null(strstr(err.text, "warm.2: 512MiB is more than heap_size, 268435456 bytes"));
+    assert_int_equal(pool_try(&p, "{\"warm\": [\"32MiB\", \"128MiB\", \"512MiB\"]}", INT64_MAX), ES_EINPUT);
+    assert_non_null(strstr(p.err.text, "warm.2: 512MiB is more than heap_size, 268435456 bytes"));
     es_arena_free(&p.arena);
     pool_open(&p, "{\"warm\": [\"32MiB\", \"128MiB\", \"512MiB\"], \"oversize\": \"skip\"}");
-    es_json *report = pool_report(&p);
-    assert_int_equal((int)reported(report, "warm_skipped"), 1);
+    es_json *report = allocated_report(&p);
+    assert_int_equal((int)allocated_said(report, "warm_skipped"), 1);
     cJSON_Delete(report);
     assert_int_equal(es_allocator_heaps.pools(p.self, &view), 4);
     for (int i = 0; i < 4; i++) {
@@ -475,113 +432,11 @@ static void a_warm_up_size_above_the_heap_is_an_error_unless_skipped(void **stat
         {"{\"growth\": true, \"max_heaps\": 2}", "max_heaps: 2 is below heaps, 4"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        assert_int_equal(pool_open_limited(&p, wrong[i][0], INT64_MAX, &err), ES_EINPUT);
-        if (!strstr(err.text, wrong[i][1]))
-            fail_msg("%s: %s", wrong[i][0], err.text);
+        assert_int_equal(pool_try(&p, wrong[i][0], INT64_MAX), ES_EINPUT);
+        if (!strstr(p.err.text, wrong[i][1]))
+            fail_msg("%s: %s", wrong[i][0], p.err.text);
         es_arena_free(&p.arena);
     }
-}
-
-/* ---- checkout ---- */
-
-/* The published pool, from its description alone: a vector of available heaps, four counters. */
-typedef struct published {
-    uint32_t available[20000], count;
-    int64_t acquired, released, exhaustion, fallback;
-} published;
-
-static uint32_t published_acquire(published *p)
-{
-    p->acquired++;
-    if (p->count == 0) {
-        p->exhaustion++;
-        p->fallback++;
-        return ES_NONE_POOL;
-    }
-    return p->available[--p->count];
-}
-
-static void published_release(published *p, uint32_t heap)
-{
-    p->released++;
-    if (heap != ES_NONE_POOL)
-        p->available[p->count++] = heap;
-}
-
-static void published_compare(const published *m, const pool *p)
-{
-    es_json *report = pool_report(p);
-    assert_int_equal((int64_t)reported(report, "checkout.acquired"), m->acquired);
-    assert_int_equal((int64_t)reported(report, "checkout.released"), m->released);
-    assert_int_equal((int64_t)reported(report, "checkout.leaked"), m->acquired - m->released);
-    assert_int_equal((int64_t)reported(report, "checkout.exhaustion"), m->exhaustion);
-    assert_int_equal((int64_t)reported(report, "checkout.fallback"), m->fallback);
-    assert_int_equal((int64_t)reported(report, "checkout.available"), m->count);
-    assert_true(reported(report, "checkout.utilization") == 1.0 - (double)m->count / 5.0);
-    assert_true(reported(report, "checkout.hit_rate") == (m->acquired ? 1.0 - (double)m->fallback / (double)m->acquired : 0.0));
-    cJSON_Delete(report);
-}
-
-static void checkout_counts_as_it_was_coded(void **state)
-{
-    (void)state;
-    published *m = calloc(1, sizeof *m);
-    pool p;
-    es_block held[16], last = {.pool = ES_NONE_POOL};
-    uint32_t count = 0;
-    uint64_t asked = 0;
-    bool any = false;
-    const es_stream draw = es_stream_of(6, 0, "test_heaps", "checkout");
-    pool_open(&p, "{\"mode\": \"checkout\", \"heaps\": 5, \"reset_after\": 700}");
-    for (uint32_t i = 0; i < 5; i++)
-        m->available[m->count++] = i;
-    for (uint64_t i = 0; i < 20000; i++) {
-        const uint32_t what = es_draw_below(draw, 100, i, 0, 0, 0);
-        if (what < 50 && count < 16) {
-            if (asked++ == 700)                 /* the pool is asked for the 701st time: its counters begin anew, nothing else does */
-                m->acquired = m->released = m->exhaustion = m->fallback = 0;
-            const uint32_t heap = published_acquire(m);
-            const es_place place = pool_reserve(&p, 1 + (int64_t)i, 0, &held[count]);
-            assert_int_equal(place, heap == ES_NONE_POOL ? ES_FALLBACK : ES_PLACED);
-            assert_int_equal(held[count++].pool, heap);
-        } else if (what < 98 && count > 0) {
-            last = held[--count];
-            any = true;
-            published_release(m, last.pool);
-            es_allocator_heaps.release(p.self, 0, &last);
-        } else if (any && what >= 98) {         /* given back a second time: in the list a second time */
-            published_release(m, last.pool);
-            es_allocator_heaps.release_again(p.self, 0, &last);
-        }
-        if (i % 97 == 0)
-            published_compare(m, &p);
-    }
-    assert_true(m->count > 5);
-    published_compare(m, &p);
-    es_arena_free(&p.arena);
-    free(m);
-}
-
-static void the_heap_given_back_last_is_lent_first(void **state)
-{
-    (void)state;
-    pool p;
-    es_block a, b, c;
-    pool_open(&p, "{\"mode\": \"checkout\", \"heaps\": 2}");
-    assert_int_equal(pool_reserve(&p, 1, 0, &a), ES_PLACED);
-    assert_int_equal(a.pool, 1);
-    assert_int_equal(pool_reserve(&p, 1, 1, &b), ES_PLACED);
-    assert_int_equal(pool_reserve(&p, 1, 2, &c), ES_FALLBACK);
-    assert_int_equal(c.bytes, 1 << 28);         /* as large as the others, whatever was asked for */
-    es_allocator_heaps.release(p.self, 0, &a);
-    es_allocator_heaps.release_again(p.self, 0, &a);
-    assert_int_equal(pool_reserve(&p, 1, 3, &a), ES_PLACED);
-    assert_int_equal(pool_reserve(&p, 1, 4, &c), ES_PLACED);
-    assert_int_equal(a.pool, c.pool);           /* lent to two at once */
-    es_json *report = pool_report(&p);
-    assert_int_equal((int)reported(report, "checkout.shared"), 1);
-    cJSON_Delete(report);
-    es_arena_free(&p.arena);
 }
 
 int main(void)
@@ -594,8 +449,6 @@ int main(void)
         cmocka_unit_test(memory_bounds_heaps_and_what_lies_beside),
         cmocka_unit_test(the_size_of_a_heap_may_follow_from_weights_or_capacity),
         cmocka_unit_test(a_warm_up_size_above_the_heap_is_an_error_unless_skipped),
-        cmocka_unit_test(checkout_counts_as_it_was_coded),
-        cmocka_unit_test(the_heap_given_back_last_is_lent_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,6 +13,7 @@ typedef struct dice {
 } dice;
 uint32_t dice_below(dice *d, uint32_t n);
 bool dice_chance(dice *d, uint32_t percent);
+uint32_t dice_between(dice *d, uint32_t low, uint32_t high);     /* high included */
 int64_t dice_pick(dice *d, const int64_t *of, uint32_t count);
 
 typedef struct scene_tier {     /* those before home, the serving one first */

@@ -1,13 +1,5 @@
 /* Defrag: pools that give slots to each other, and who may leave them: the arithmetic and the scripts of seed 000. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-#include <cmocka.h>
-
-#include "sim/part/allocator.h"
+#include "tests/support/allocator_kit.h"
 #include "tests/support/rig.h"
 
 extern const es_allocator es_allocator_pools;
@@ -20,66 +12,41 @@ static const int64_t seed_bytes[] = {33816576, 67633152, 135266304};    /* 3 * 4
 
 /* ---- the allocator alone ---- */
 
-typedef struct alone {
-    es_arena arena;
-    void *self;
-    const es_pool_view *pool;
-    es_block block[OBJECTS];
-    uint64_t fixed[OBJECTS / 64];
-    es_drop dropped[3 * OBJECTS];
-    es_compaction last;
-} alone;
-
-static void alone_open(alone *a, const char *options)
+static void alone_open(allocated *a, const char *options)
 {
     const es_place_ask kind = {.bytes = seed_bytes[1], .bits = 4};
-    es_err err = {0};
-    es_json *json;
-    *a = (alone){.self = NULL};
-    a->self = es_arena_alloc(&a->arena, 1, es_allocator_pools.part.size);
-    assert_int_equal(es_json_parse(&json, options, strlen(options), &err), ES_OK);
-    assert_int_equal(es_options_parse(es_allocator_pools.part.options, a->self, json, NULL, &a->arena, &err), ES_OK);
-    if (es_allocator_pools.open(a->self, 4096ll << 20, 0, OBJECTS, &kind, 1, &a->arena, &err) != ES_OK)
-        fail_msg("%s", err.text);
-    cJSON_Delete(json);
-    es_allocator_pools.pools(a->self, &a->pool);
+    allocated_open(a, &es_allocator_pools, options, 4096ll << 20, OBJECTS, &kind, 1);
 }
 
-static es_place alone_reserve(alone *a, es_oid object, uint32_t bits, es_time now)
+static es_place alone_reserve(allocated *a, es_oid object, uint32_t bits, es_time now)
 {
     const es_place_ask ask = {.bytes = seed_bytes[bits == 2 ? 0 : bits == 4 ? 1 : 2], .bits = bits, .pool = ES_NONE_POOL, .object = object, .now = now};
     return es_allocator_pools.reserve(a->self, &ask, &a->block[object]);
 }
 
-static int64_t alone_slots(const alone *a, int p)
+static int64_t alone_slots(const allocated *a, int p)
 {
     return a->pool[p].capacity / a->pool[p].slot_bytes;
 }
 
 /* Experts of these bits until their pool is full; ids from `object` on. */
-static es_oid alone_fill(alone *a, es_oid object, uint32_t bits, es_time now)
+static es_oid alone_fill(allocated *a, es_oid object, uint32_t bits, es_time now)
 {
     while (alone_reserve(a, object, bits, now) != ES_FULL)
         object++;
     return object;
 }
 
-static bool alone_compact(alone *a, bool coded, es_time now)
+static bool alone_compact(allocated *a, bool coded, es_time now)
 {
     const es_place_ask ask = {.bytes = seed_bytes[1], .bits = 4, .pool = 1, .object = OBJECTS - 1, .now = now};
-    if (!es_allocator_pools.due(a->self, coded ? &ask : NULL, now))
-        return false;
-    a->last = (es_compaction){.block = a->block, .fixed = a->fixed, .dropped = a->dropped};
-    return es_allocator_pools.compact(a->self, &a->last, now);
+    return allocated_compact(a, coded ? &ask : NULL, now);
 }
 
-static double alone_reported(const alone *a, const char *path)
+static double alone_reported(const allocated *a, const char *path)
 {
-    es_json *report = cJSON_CreateObject(), *pools = cJSON_AddObjectToObject(report, "pools");
-    for (int p = 0; p < 3; p++)
-        cJSON_AddObjectToObject(pools, a->pool[p].name);
-    es_allocator_pools.report((const void *const[]){a->self}, 1, report);
-    double value = es_json_at(report, path)->valuedouble;
+    es_json *report = allocated_report(a);
+    double value = allocated_said(report, path);
     cJSON_Delete(report);
     return value;
 }
@@ -90,7 +57,7 @@ static void an_idle_pool_gives_until_its_share_is_too_small(void **state)
     (void)state;
     static const int64_t slots[][2] = {{28, 32}, {26, 33}, {24, 34}, {22, 35}, {20, 36}, {18, 37}};
     for (int coded = 0; coded <= 2; coded++) {
-        alone a;
+        allocated a;
         alone_open(&a, coded == 2 ? "{\"mode\": \"as_coded\"}" : coded ? "{\"defrag\": \"when_locked\"}" : "{}");
         es_oid next = alone_fill(&a, 0, 4, 0);
         assert_true(alone_slots(&a, 0) == 31 && alone_slots(&a, 1) == 31);
@@ -113,7 +80,7 @@ static void an_idle_pool_gives_until_its_share_is_too_small(void **state)
 static void the_widest_pool_gets_nothing_from_the_narrowest(void **state)
 {
     (void)state;
-    alone a;
+    allocated a;
     alone_open(&a, "{\"mode\": \"as_coded\"}");
     alone_fill(&a, 0, 8, 0);
     for (es_oid o = 0; o < 16; o++)
@@ -126,7 +93,7 @@ static void the_widest_pool_gets_nothing_from_the_narrowest(void **state)
 static void aliases_mislead_it(void **state)
 {
     (void)state;
-    alone a;
+    allocated a;
     alone_open(&a, "{\"mode\": \"as_coded\"}");
     alone_fill(&a, 0, 4, 0);
     alone_fill(&a, 100, 8, 0);
@@ -145,7 +112,7 @@ static void aliases_mislead_it(void **state)
 static void it_rests_after_a_success(void **state)
 {
     (void)state;
-    alone a;
+    allocated a;
     alone_open(&a, "{}");
     es_oid next = alone_fill(&a, 0, 4, 0);
     assert_true(alone_compact(&a, false, 0));
@@ -161,7 +128,7 @@ static void thresholds_are_strict(void **state)
     (void)state;
     for (uint32_t full = 27; full <= 28; full++)
         for (uint32_t idle = 13; idle <= 14; idle++) {
-            alone a;
+            allocated a;
             alone_open(&a, "{\"distribution\": {\"2\": 0.25, \"4\": 0.5, \"8\": 0.25}}");
             for (es_oid o = 0; o < full; o++)
                 alone_reserve(&a, o, 4, 0);
@@ -178,7 +145,7 @@ static void thresholds_are_strict(void **state)
 static void documented_data_is_kept(void **state)
 {
     (void)state;
-    alone a;
+    allocated a;
     alone_open(&a, "{}");
     alone_fill(&a, 0, 4, 0);
     for (es_oid o = 0; o < 13; o++)
@@ -203,7 +170,7 @@ static void documented_data_is_kept(void **state)
 static void coded_the_most_recent_come_first(void **state)
 {
     (void)state;
-    alone a;
+    allocated a;
     alone_open(&a, "{\"mode\": \"as_coded\", \"defrag_idle\": 0.9, \"defrag_free_share\": 1, \"defrag_slot_share\": 0.5}");
     alone_fill(&a, 0, 4, 0);
     for (es_oid o = 0; o < 20; o++)
@@ -226,7 +193,7 @@ static void coded_the_most_recent_come_first(void **state)
 static void coded_what_no_longer_fits_is_dropped(void **state)
 {
     (void)state;
-    alone a;
+    allocated a;
     alone_open(&a, "{\"mode\": \"as_coded\", \"distribution\": {\"4\": 0.5, \"2\": 0.5}, \"defrag_idle\": 1, \"defrag_full\": 0.99, \"defrag_free_share\": 1, "
         "\"defrag_slot_share\": 0.5}");
     for (es_oid o = 0; o < 22; o++)

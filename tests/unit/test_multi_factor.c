@@ -85,10 +85,10 @@ static void age_and_frequency_may_make_equals(void **state)
     stage_at(&s, 1.1, "1");
     stage_at(&s, 1.1, "1");
     expect_victims(&s, 0, 2, "0 1");
-    for (int i = 0; i < 2; i++)
-        stage_at(&s, 2.0, "1");
+    stage_at(&s, 1.8, "1");
     for (int i = 0; i < 9; i++)
         stage_at(&s, 1.9, "0");
+    stage_at(&s, 2.0, "1");
     expect_victims(&s, 0, 2, "1 0");
     stage_close(&s);
 }
@@ -230,12 +230,13 @@ static es_oid naive_next(const naive *n, const stage *s)
     return best;
 }
 
-/* Events of up to four experts of a layer of 8 or of 64, a millisecond or up to 60 apart; six to sixty stay; a quarter of the searches
+/* Events of up to four experts of a layer of 8 or of 64, a millisecond or up to 60 apart, or as many of another scale; six to sixty stay; a quarter of the searches
  * find some of them pinned. */
 static uint64_t naive_play(uint64_t seed, uint64_t events)
 {
     stage s;
     naive n = {.clock = 0};
+    static const es_time scale[] = {1000000, 1000, 100000000, 7};       /* spans of keys from nothing to many times the wheel */
     uint64_t victims = 0, room = 6 + seed % 55;
     stage_timed(&s, NULL);
     for (uint64_t i = 0; i < events; i++) {
@@ -252,7 +253,7 @@ static uint64_t naive_play(uint64_t seed, uint64_t events)
         }
         for (uint32_t j = 0; j < count; j++)
             snprintf(wanted + strlen(wanted), sizeof wanted - strlen(wanted), "%s%u", j ? " " : "", layer * STRIDE + list[j]);
-        s.view.now += (es_time)1000000 * (seed & 1 ? 1 : es_draw_below(seed, 60, i, 3, 0, 0));
+        s.view.now += scale[seed / 2 % 4] * (seed & 1 ? 1 : es_draw_below(seed, 60, i, 3, 0, 0));
         naive_use(&n, list, count, layer * STRIDE, s.view.now);
         stage_use(&s, wanted);
         for (uint32_t w = 0; w < WORDS; w++) {

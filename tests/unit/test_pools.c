@@ -1,14 +1,8 @@
 /* Pools: the sub-pools of seed 000 (Metal Marlin's enhanced expert pool), alone and under the core. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <string.h>
-#include <cmocka.h>
 
 #include "sim/base/rng.h"
-#include "sim/part/allocator.h"
+#include "tests/support/allocator_kit.h"
 #include "tests/support/rig.h"
 
 extern const es_allocator es_allocator_pools;
@@ -20,37 +14,20 @@ static const int64_t seed_bytes[] = {33816576, 67633152, 135266304};    /* 3 * 4
 
 /* ---- the allocator alone ---- */
 
-typedef struct alone {
-    es_arena arena;
-    void *self;
-    const es_pool_view *pool;
-    es_err err;
-    es_block block[OBJECTS];
-} alone;
-
-static es_code alone_try(alone *a, const char *options, int64_t capacity, const es_place_ask *kind, uint32_t kinds)
+static es_code alone_try(allocated *a, const char *options, int64_t capacity, const es_place_ask *kind, uint32_t kinds)
 {
-    es_json *json;
-    *a = (alone){.self = NULL};
-    a->self = es_arena_alloc(&a->arena, 1, es_allocator_pools.part.size);
-    assert_int_equal(es_json_parse(&json, options, strlen(options), &a->err), ES_OK);
-    es_code code = es_options_parse(es_allocator_pools.part.options, a->self, json, NULL, &a->arena, &a->err);
-    if (code == ES_OK)
-        code = es_allocator_pools.open(a->self, capacity, 0, OBJECTS, kind, kinds, &a->arena, &a->err);
-    cJSON_Delete(json);
-    es_allocator_pools.pools(a->self, &a->pool);
-    return code;
+    return allocated_try(a, &es_allocator_pools, options, capacity, OBJECTS, kind, kinds);
 }
 
 /* 4 GiB in the seed's shares; only 4-bit experts are known, as in its example. */
-static void alone_seed(alone *a, const char *options)
+static void alone_seed(allocated *a, const char *options)
 {
     const es_place_ask kind = {.bytes = seed_bytes[1], .bits = 4};
     if (alone_try(a, options, 4096ll << 20, &kind, 1) != ES_OK)
         fail_msg("%s", a->err.text);
 }
 
-static es_place alone_reserve(alone *a, es_oid object, uint32_t bits, uint32_t pool)
+static es_place alone_reserve(allocated *a, es_oid object, uint32_t bits, uint32_t pool)
 {
     const es_place_ask ask = {.bytes = seed_bytes[bits == 2 ? 0 : bits == 4 ? 1 : 2], .bits = bits, .pool = pool, .object = object};
     return es_allocator_pools.reserve(a->self, &ask, &a->block[object]);
@@ -61,12 +38,9 @@ static void the_seeds_shares_give_its_slots(void **state)
     (void)state;
     static const int64_t slots[] = {31, 31, 7};
     static const double tail[] = {24.25, 48.5, 121};
-    alone a;
+    allocated a;
     alone_seed(&a, "{}");
-    es_json *report = cJSON_CreateObject();
-    for (int p = 0; p < 3; p++)
-        cJSON_AddObjectToObject(p ? cJSON_GetObjectItem(report, "pools") : cJSON_AddObjectToObject(report, "pools"), a.pool[p].name);
-    es_allocator_pools.report((const void *const[]){a.self}, 1, report);
+    es_json *report = allocated_report(&a);
     for (int p = 0; p < 3; p++) {
         assert_int_equal(a.pool[p].slot_bytes, seed_bytes[p]);
         assert_int_equal(a.pool[p].capacity, slots[p] * seed_bytes[p]);
@@ -82,7 +56,7 @@ static void the_seeds_shares_give_its_slots(void **state)
 static void free_slots_are_a_stack(void **state)
 {
     (void)state;
-    alone a;
+    allocated a;
     alone_seed(&a, "{}");
     for (es_oid o = 0; o < 31; o++) {
         assert_int_equal(alone_reserve(&a, o, 4, ES_NONE_POOL), ES_PLACED);
@@ -104,7 +78,7 @@ static void free_slots_are_a_stack(void **state)
 static void what_spills_goes_into_wider_slots(void **state)
 {
     (void)state;
-    alone a;
+    allocated a;
     uint32_t pool[3];
     alone_seed(&a, "{}");
     assert_int_equal(es_allocator_pools.choices(a.self, &(es_place_ask){.bytes = seed_bytes[0], .bits = 2}, pool), 3);
@@ -121,7 +95,7 @@ static void what_spills_goes_into_wider_slots(void **state)
 static void a_spill_may_come_before_eviction_or_never(void **state)
 {
     (void)state;
-    alone a;
+    allocated a;
     uint32_t pool[3];
     alone_seed(&a, "{\"spill\": \"before_eviction\"}");
     for (es_oid o = 0; o < 31; o++)
@@ -140,7 +114,7 @@ static void as_coded_two_experts_lie_in_one_slot(void **state)
 {
     (void)state;
     for (int coded = 0; coded <= 1; coded++) {
-        alone a;
+        allocated a;
         alone_seed(&a, coded ? "{\"mode\": \"as_coded\"}" : "{}");
         for (es_oid o = 0; o < 31; o++)
             alone_reserve(&a, o, 4, ES_NONE_POOL);
@@ -175,7 +149,7 @@ static void what_cannot_be_cut_is_refused(void **state)
         {"{}", &three, "distribution: there are experts of 3 bits, but no pool for them"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        alone a;
+        allocated a;
         if (alone_try(&a, wrong[i].options, 4096ll << 20, wrong[i].kind, 1) != ES_EINPUT || !strstr(a.err.text, wrong[i].says))
             fail_msg("%s: \"%s\" does not say \"%s\"", wrong[i].options, a.err.text, wrong[i].says);
         es_arena_free(&a.arena);
@@ -187,7 +161,7 @@ static void a_minimum_may_exceed_the_capacity(void **state)
 {
     (void)state;
     static const es_place_ask four = {.bytes = 67633152, .bits = 4};
-    alone a;
+    allocated a;
     assert_int_equal(alone_try(&a, "{\"distribution\": {\"2\": 0.01, \"4\": 0.98, \"8\": 0.01}, \"mode\": \"as_coded\"}", 4096ll << 20, &four, 1), ES_OK);
     assert_int_equal(a.pool[0].capacity, 33816576);             /* of 64 MiB: one slot of 32.25 MiB */
     assert_int_equal(a.pool[2].capacity, 135266304);            /* of 64 MiB: one slot all the same */
