@@ -52,7 +52,7 @@ static bool ahead_take(es_run *run, es_oid object)
 
 void es_ahead_found(es_run *run, uint32_t from, es_oid object)
 {
-    if (run->ahead.held && from == run->guess_tier && ahead_take(run, object))
+    if (run->ahead.held && ahead_take(run, object) && from == run->guess_tier)      /* else it has left again before */
         run->ahead.used++;
 }
 

@@ -276,6 +276,8 @@ typedef struct future_pass {    /* what a pass over the trace notes down; NULL: 
     uint16_t *list;
     uint64_t *first;
     uint32_t *layer;
+    uint8_t *kind;
+    uint64_t step;              /* index of the first event of the step at hand */
     uint64_t room;              /* of next: positions */
 } future_pass;
 
@@ -351,17 +353,19 @@ static es_code future_event(es_run *run, const future_pass *p)
         memcpy(p->list + e->at, e->list, e->count * sizeof *p->list);
         p->first[e->index] = e->at;
         p->layer[e->index] = e->layer;
+        p->kind[e->index] = (uint8_t)((e->index == p->step ? ES_COMING_STEP : 0) | (e->backward ? ES_COMING_BACK : 0));
     }
     return ES_OK;
 }
 
-static es_code future_walk(es_run *run, const future_pass *p, es_err *err)
+static es_code future_walk(es_run *run, future_pass *p, es_err *err)
 {
     es_composer *c = &run->composer;
     bool more = true;
     es_code code;
     run->err = err;
     while ((code = es_composer_step(run, &more, err)) == ES_OK && more) {
+        p->step = c->events;
         if (c->plain && !p->list) {
             if ((code = future_row(run, p)) != ES_OK)
                 return code;
@@ -415,7 +419,8 @@ es_code es_future_fill(es_run *run, bool next, bool peek, uint64_t *popularity, 
         p.list = ES_NEW_ARRAY(&run->arena, positions + 1, uint16_t);
         p.first = ES_NEW_ARRAY(&run->arena, events + 1, uint64_t);
         p.layer = ES_NEW_ARRAY(&run->arena, events + 1, uint32_t);
-        if (!p.list || !p.first || !p.layer)
+        p.kind = ES_NEW_ARRAY(&run->arena, events + 1, uint8_t);
+        if (!p.list || !p.first || !p.layer || !p.kind)
             return es_err_nomem(err, "the coming events of the trace");
     }
     code = future_walk(run, &p, err);
@@ -424,5 +429,6 @@ es_code es_future_fill(es_run *run, bool next, bool peek, uint64_t *popularity, 
     f->list = p.list;
     f->first = p.first;
     f->layer = p.layer;
+    f->kind = p.kind;
     return code == ES_OK ? es_composer_rewind(run, err) : code;
 }

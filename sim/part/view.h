@@ -40,6 +40,8 @@ typedef struct es_tier_view {
     uint64_t insertions, evictions;
 } es_tier_view;
 
+enum es_coming { ES_COMING_STEP = 1, ES_COMING_BACK = 2 };     /* the first event of its step; on the way back of a step that trains */
+
 typedef struct es_future {      /* for oracles only */
     const uint32_t *next;       /* [position]: index of the event that uses this object next; UINT32_MAX: none */
     const uint32_t *start;      /* [objects]: index of the event that uses it first; UINT32_MAX: none */
@@ -47,6 +49,7 @@ typedef struct es_future {      /* for oracles only */
     const uint16_t *list;       /* every event's union one after another; NULL unless a part peeks */
     const uint64_t *first;      /* [events + 1]: where each event's union begins in list */
     const uint32_t *layer;      /* [events] */
+    const uint8_t *kind;        /* [events] bits of es_coming */
     uint64_t events;
 } es_future;
 

@@ -4,30 +4,27 @@
 
 #include "sim/part/predictor.h"
 
-/* The events [*from, *to) of the layer asked for, in the step asked for; false when it has none there. Layers come in ascending
- * order within a step, so a layer below the one before it begins the next step. Asked before the lookup, the event at hand is
- * itself still to come. */
+/* The events [*from, *to) of the layer asked for, in the step asked for, on the way forward; false when it has none there. Asked before the
+ * lookup, the event at hand is itself still to come. */
 static inline bool coming_events(const es_view *view, const es_predict_ask *ask, uint64_t *from, uint64_t *to)
 {
     const es_future *future = view->future;
     const uint64_t at = ask->event->index;
-    uint32_t before = ask->event->layer;
     bool next_step = false;
     for (uint64_t i = ask->point == ES_BEFORE_LOOKUP ? at : at + 1; i < future->events; i++) {
-        uint32_t layer = future->layer[i];
-        if (layer < before || (layer == before && view->layers == 1 && i > at)) {
+        const uint32_t layer = future->layer[i];
+        if (i > at && future->kind[i] & ES_COMING_STEP) {
             if (next_step)
                 return false;
             next_step = true;
         }
-        before = layer;
-        if (next_step != ask->next_step)
+        if (next_step != ask->next_step || future->kind[i] & ES_COMING_BACK)
             continue;
         if (layer > ask->layer)
             return false;
         if (layer == ask->layer) {
             *from = i++;
-            while (view->layers > 1 && i < future->events && future->layer[i] == layer)
+            while (i < future->events && future->layer[i] == layer && !future->kind[i])
                 i++;
             *to = i;
             return true;

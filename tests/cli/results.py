@@ -460,7 +460,7 @@ def written_back(check):
         json.dump({'trace': {'path': 'trace.csv'}, 'model': {'expert_bytes': '1000B'}, 'contract': {'unit': 'id', 'judge': 'serialized', 'flush': True},
                    'training': {'steps': 'all'}, 'predictor': {'name': 'noisy_oracle', 'accuracy': 1}, 'compute': {'guess_tier': 'dram'},
                    'tiers': {'hbm': {'capacity': '2slots', 'compute': 'gpu', 'demote': 'dram', 'write_back': 'always'},
-                             'dram': {'capacity': '3slots', 'policy': 'lru', 'demote': 'disk', 'write_back': 'always'},
+                             'dram': {'capacity': '3slots', 'policy': 'lru', 'demote': 'disk', 'write_back': 'always', 'write_buffer': '2KB'},
                              'disk': {'home': True, 'holds': 'touched'}},
                    'channels': {'pcie': {'timing': {'name': 'affine', 'rate': '1GB/s'}}, 'nvme': {'timing': {'name': 'affine', 'rate': '1GB/s'}}, 'gpu': {}},
                    'links': [{'from': 'disk', 'to': 'dram', 'channels': ['nvme']}, {'from': 'dram', 'to': 'disk', 'channels': ['nvme']},

@@ -22,6 +22,7 @@ import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, '..', 'support'), os.path.join(HERE, '..', 'oracle')]
+import lookahead004
 import seed004
 import tool
 
@@ -229,6 +230,55 @@ BUSY = [
 ]
 
 
+def ahead_settings(rng):
+    """A training run under the rules of v1 in which the tiers are used; times that seldom meet in an instant, or always do."""
+    round_times = rng.random() < .3
+    a = dict(settings(rng), train=True, lanes=rng.choice([1, 2, 3]), disk=rng.choice(['all', 'touched']), ahead=rng.random() < .8, steps=rng.randint(20, 200),
+             forward=rng.choice([0, 1000, 40000, 300000]), update=rng.choice([0, 5000, 90000]))
+    a.pop('per_step', None)
+    a['n'] = a['envs'] = rng.choice([13, 40, 64])
+    a.update(envs_per_batch=rng.choice([2, 5, 8]), batch=rng.choice([6, 64]), episode_len=rng.choice([1, 3, 5]), p_stay=rng.choice([0., .5]))
+    a.update(slots=max(rng.choice([2, 4, 8]), max(len(set(ids)) for ids in steps(a))), cpu=a['lanes'] + rng.choice([5, 6, 12, 20]))
+    fixed = [10000, 10000, 20000, 40000] if round_times else [rng.randint(1000, 400000) for _ in range(4)]
+    return dict(a, cost=dict(zip(lookahead004.LINKS, fixed)))
+
+
+def ahead_config(a):
+    with open(os.path.join(SEEDS, '004-lookahead.json')) as f:
+        config = dict(json.load(f), include=os.path.abspath(os.path.join(SEEDS, '004-v1.json')))
+    config['trace'] = {'source': source(a)}
+    config['tiers']['hbm']['capacity'] = '%dslots' % a['slots']
+    config['tiers']['dram']['capacity'] = '%dslots' % a['cpu']
+    config['tiers']['disk'] = {'holds': a['disk']}
+    config['channels'] = {channel: {'timing': {'name': 'affine', 'latency': '%dns' % a['cost'][link], 'rate': 0}}
+                          for channel, link in (('h2d', 'h2d'), ('d2h', 'd2h'), ('disk_read', 'read'), ('disk_write', 'write'))}
+    config['channels']['disk_write'].update(discipline='lanes', lanes=a['lanes'])
+    config['channels'].update(gpu={'timing': {'name': 'compute', 'expert': '%dns' % a['forward']}}, cpu={'timing': {'name': 'compute', 'update': '%dns' % a['update']}})
+    config['predictor'] = {'name': 'noisy_oracle', 'accuracy': 1} if a['ahead'] else 'none'
+    return dict(config, observers=OBSERVERS)
+
+
+def check_lookahead(check, rng):
+    """v1 with its lookahead, an optimizer on the host that takes time, and writers with copies of their own: nothing here is one after another any more,
+    so a reference of its own (lookahead004) has the time of the run to the nanosecond."""
+    waited = recalled = 0
+    for case in range(2 * CASES):
+        a = ahead_settings(rng)
+        m = lookahead004.train([sorted(set(ids)) for ids in steps(a)], slots=a['slots'], places=a['cpu'], cost=a['cost'], lanes=a['lanes'],
+                               on_disk=range(a['n']) if a['disk'] == 'all' else (), forward=a['forward'], backward=2 * a['forward'], update=a['update'], ahead=a['ahead'])
+        result = tool.run(ahead_config(a))
+        dram, disk = result['tiers']['dram'], result['tiers']['disk']
+        got = dict(operations(result['links']), ns=nanoseconds(result['links']), total=round(result['time']['total_s'] * 1e9), miss=result['cache']['misses'],
+                   created=disk.get('created', 0), prefetched=dram.get('prefetched', 0), used=dram.get('prefetch_used', 0), waited=dram.get('prefetch_waited', 0),
+                   recalled=dram['write_buffer']['recalled'], faults=result['audit']['faults'])
+        want = dict(of_links(m.count), ns=of_links(m.ns), total=m.ended, miss=m.count['miss'], created=m.count['created'], prefetched=m.count['prefetched'],
+                    used=m.count['used'], waited=m.count['waited'], recalled=m.count['recalled'], faults=0)
+        check.equal('lookahead, case %d: %r' % (case, a), got, want)
+        waited += m.count['waited']
+        recalled += m.count['recalled']
+    check.equal('lookahead: some waited, some came back from the writers', (waited > 0, recalled > 0), (True, True))
+
+
 def check_train(check):
     """Seven episodes of one expert each in 16 slots: nothing ever leaves, but for the flush."""
     result = variant('004-train')
@@ -295,6 +345,7 @@ def main():
     check_streams(check, random.Random(4))
     check_stores(check, random.Random(5))
     check_goldens(check)
+    check_lookahead(check, random.Random(6))
     check_train(check)
     check_states(check)
     check_disks(check)

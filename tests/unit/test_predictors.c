@@ -122,11 +122,12 @@ static void recorded_may_take_the_first_ranks_only(void **state)
 static const uint16_t coming[] = {0, 1, 2, 3, 4, 5, 6, 7, 0, 1};
 static const uint64_t coming_first[] = {0, 2, 4, 6, 8, 10};
 static const uint32_t coming_layer[] = {0, 1, 2, 0, 2};
+static const uint8_t coming_kind[] = {ES_COMING_STEP, 0, 0, ES_COMING_STEP, 0};
 
 static void oracle_open(stage *s, const char *options, uint64_t seed)
 {
     stage_open(s, &es_predictor_noisy_oracle, options, seed);
-    s->future = (es_future){.list = coming, .first = coming_first, .layer = coming_layer, .events = 5, .positions = 10};
+    s->future = (es_future){.list = coming, .first = coming_first, .layer = coming_layer, .kind = coming_kind, .events = 5, .positions = 10};
 }
 
 static void a_perfect_oracle_names_what_comes_and_knows_where(void **state)

@@ -29,6 +29,7 @@ typedef struct stage {
     uint16_t list[EVENTS * TOP_K];
     uint64_t first[EVENTS + 1];
     uint32_t layer[EVENTS];
+    uint8_t kind[EVENTS];
     es_guess guess[EXPERTS_MAX];
     uint64_t exists[12 * EXPERTS_MAX / 64];
 } stage;
@@ -46,9 +47,10 @@ static es_code stage_try(stage *s, const es_predictor *predictor, uint32_t layer
             s->list[i * top_k + j] = (uint16_t)((from + j) % experts);
         s->first[i] = i * top_k;
         s->layer[i] = i % layers;
+        s->kind[i] = i % layers == 0 ? ES_COMING_STEP : 0;
     }
     s->first[EVENTS] = EVENTS * top_k;
-    s->future = (es_future){.list = s->list, .first = s->first, .layer = s->layer, .events = EVENTS};
+    s->future = (es_future){.list = s->list, .first = s->first, .layer = s->layer, .kind = s->kind, .events = EVENTS};
     s->view = (es_view){.layers = layers, .spaces = layers, .experts = experts, .population = experts, .stride = EXPERTS_MAX, .slice = EXPERTS_MAX, .ids = experts, .matrices = 1, .variants = 1, .exists = s->exists, .current = s->exists, .words_per_layer = EXPERTS_MAX / 64, .words = layers * EXPERTS_MAX / 64,
         .objects = layers * EXPERTS_MAX, .future = &s->future};
     assert_true(layers <= 12);

@@ -255,6 +255,32 @@ static void where_no_write_buffer_can_be(void **state)
     }
 }
 
+/* What a batch will use is known a step before: of the next step all experts, though they are looked up one by one, and not those of the way back.
+ * While an expert takes 1 us (back 2 us), the disk has 5 us for the three of the next step, which a demand then reads from DRAM. */
+static void the_next_batch_is_read_ahead(void **state)
+{
+    (void)state;
+    for (int timed = 0; timed < 2; timed++) {
+        rig r;
+        train_open(&r, 1, "3slots", "8slots", timed);
+        r.plan.contract.judge = ES_SERIALIZED;
+        r.plan.contract.unit = ES_ID;
+        r.channel[4].timing = rig_part(&r, ES_KIND_TIMING, "compute", "{\"expert\": \"1us\"}", "channels.gpu.timing");
+        r.plan.compute.guess_tier = "dram";
+        r.plan.predictor = rig_part(&r, ES_KIND_PREDICTOR, "noisy_oracle", "{\"accuracy\": 1}", "predictor");
+        for (uint16_t i = 0; i < 6; i++)
+            rig_token(&r, i, ES_DECODE, i % 3 > 0)[0] = i;
+        train_run(&r);
+        assert_int_equal(rig_count(&r, "tiers.dram.prefetched"), 3);
+        assert_int_equal(rig_count(&r, "tiers.dram.prefetch_used"), 3);
+        assert_int_equal(rig_count(&r, "tiers.dram.prefetch_waited"), 0);
+        assert_int_equal(rig_count(&r, "links.disk-dram.operations"), 6);
+        if (timed)      /* step 0: three of 2 us copies and 1 us, then back 2 us each; step 1: of the copies 1 us each, and 3 write-backs of dirty copies, 1 us each */
+            assert_int_equal(rig_view(&r)->times->total, 3 * 3000 + 3 * 2000 + 3 * 2000 + 3 * 1000 + 3 * 2000);
+        rig_close(&r);
+    }
+}
+
 /* Adam keeps twice the weights beside them: not on the device, so what goes there weighs once, what goes to disk three times. */
 static void the_state_of_the_optimizer_weighs(void **state)
 {
@@ -312,6 +338,7 @@ int main(void)
         cmocka_unit_test(a_step_on_the_host_needs_a_cpu_of_its_own),
         cmocka_unit_test(what_is_written_holds_no_room_in_dram),
         cmocka_unit_test(where_no_write_buffer_can_be),
+        cmocka_unit_test(the_next_batch_is_read_ahead),
         cmocka_unit_test(the_state_of_the_optimizer_weighs),
         cmocka_unit_test(the_state_of_the_optimizer_takes_a_block),
     };
