@@ -77,6 +77,7 @@ def fitted(check, folder):
     check.equal('it is fitted again: ' + again.stderr, again.returncode, 0)
     with open(os.path.join(folder, 'fake.json'), 'rb') as one, open(os.path.join(folder, 'again.json'), 'rb') as two:
         check.equal('to the same bytes', one.read() == two.read(), True)
+    check.equal('the command that made it', machine['environment']['command'], 'expertsim ' + ' '.join(FAKE) + ' -o fake.json --set alpha=12us --set rate=20GB/s --seed 3')
     check.equal('with intervals', 'ci95' in fit, True)
     bare = run(folder, 'calibrate', 'fit', 'fake.h5', '--resamples', '0', '--json', '--seed', '3')
     less = json.loads(bare.stdout)['machine']['links']['pcie']['h2d']['fit']
