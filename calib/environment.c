@@ -1,9 +1,11 @@
 /* Environment: see environment.h. */
 #include "calib/environment.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -54,6 +56,21 @@ double environment_steal_s(void)
     return ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
+/* What else runs takes little from whoever goes before it. */
+static void environment_priority(es_json *out)
+{
+#ifdef __linux__
+    int policy = sched_getscheduler(0);
+    if (policy == SCHED_FIFO || policy == SCHED_RR) {
+        es_json_add_text(out, "priority", "real time");
+        return;
+    }
+#endif
+    char text[32];
+    snprintf(text, sizeof text, "nice %d", getpriority(PRIO_PROCESS, 0));
+    es_json_add_text(out, "priority", text);
+}
+
 void environment_add(es_json *out)
 {
     struct utsname system;
@@ -75,6 +92,7 @@ void environment_add(es_json *out)
     environment_line(out, "governor", "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
     if (getloadavg(load, 1) == 1)
         es_json_add_real(out, "load_before", load[0]);
+    environment_priority(out);
     if (gmtime_r(&now, &date) && strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", &date))
         es_json_add_text(out, "date", stamp);
     es_json_add_text(out, "expertsim", ES_VERSION);

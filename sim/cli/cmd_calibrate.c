@@ -21,6 +21,8 @@ typedef struct calibrate_args {
     cmd_words words, sets, experts, kinds;
     const char *backend, *budget, *most, *out, *name, *model, *seed, *plots, *resamples;
     bool quick, quiet, json;
+    int count;                  /* as it was called, for the profile */
+    char **args;
 
     calibrate_ask ask;          /* what they mean */
     es_json *options;
@@ -209,6 +211,19 @@ static void calibrate_tell(void *self, const calib_told *told)
         (double)told->left / 1e9);
 }
 
+/* So that a profile can be made again: the words it was called with, those that need it in quotes. */
+static es_code calibrate_called(const calibrate_args *a, es_json *environment, es_err *err)
+{
+    es_text text = {0};
+    es_text_add(&text, "expertsim calibrate");
+    for (int i = 0; i < a->count; i++)
+        es_text_add(&text, strpbrk(a->args[i], " '\"$\\") ? " \"%s\"" : " %s", a->args[i]);
+    es_json_add_text(environment, "command", text.at);
+    es_code code = text.failed ? es_err_nomem(err, "the command") : ES_OK;
+    es_text_free(&text);
+    return code;
+}
+
 static es_code calibrate_measure(calibrate_args *a, es_err *err)
 {
     calib_samples samples = {0};
@@ -223,6 +238,8 @@ static es_code calibrate_measure(calibrate_args *a, es_err *err)
         code = calibrate(&a->ask, shows ? &tell : NULL, &samples, err);
         progress_end(&bar);
     }
+    if (code == ES_OK)
+        code = calibrate_called(a, samples.environment, err);
     if (code == ES_OK)
         code = calib_samples_save(&samples, raw.at, err);
     if (code == ES_OK)
@@ -270,7 +287,7 @@ static es_code calibrate_do(calibrate_args *a, es_err *err)
 
 static es_code calibrate_exec(int count, char **args, es_err *err)
 {
-    calibrate_args a = {0};
+    calibrate_args a = {.count = count, .args = args};
     const cmd_flag flags[] = {
         {.name = "--backend", .value = &a.backend}, {.name = "--budget", .value = &a.budget}, {.name = "--quick", .on = &a.quick},
         {.name = "--out", .letter = "-o", .value = &a.out}, {.name = "--set", .letter = "-s", .values = &a.sets}, {.name = "--most", .value = &a.most},

@@ -3,7 +3,9 @@
 The fake is a machine by formula, so its numbers are known. Of the real one only the shape of what comes out is asserted: how fast it
 is, is nobody's business here.
 """
+import glob
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -72,11 +74,12 @@ def fitted(check, folder):
     check.equal('half of the rate', round(fit['n_half_B'] / 240000, 2), 1.0)
     check.equal('schema', machine['schema'], 'calib/1')
     check.equal('stop', fit['stop'], 'precise')
-    check.equal('environment', {'backend', 'device', 'fake', 'kernel', 'date', 'processors', 'steal_s'} <= set(machine['environment']), True)
+    check.equal('environment', {'backend', 'device', 'fake', 'kernel', 'date', 'processors', 'steal_s', 'load_before', 'priority'} <= set(machine['environment']), True)
     again = run(folder, 'calibrate', 'fit', 'fake.h5', '-o', 'again.json', '--seed', '3')
     check.equal('it is fitted again: ' + again.stderr, again.returncode, 0)
     with open(os.path.join(folder, 'fake.json'), 'rb') as one, open(os.path.join(folder, 'again.json'), 'rb') as two:
         check.equal('to the same bytes', one.read() == two.read(), True)
+    check.equal('the command that made it', machine['environment']['command'], 'expertsim ' + ' '.join(FAKE) + ' -o fake.json --set alpha=12us --set rate=20GB/s --seed 3')
     check.equal('with intervals', 'ci95' in fit, True)
     bare = run(folder, 'calibrate', 'fit', 'fake.h5', '--resamples', '0', '--json', '--seed', '3')
     less = json.loads(bare.stdout)['machine']['links']['pcie']['h2d']['fit']
@@ -275,6 +278,34 @@ def skipped(check, folder):
     check.equal('who asks for it is told: ' + asked.stderr, (asked.returncode, 'has no "disk.read": ' + why in asked.stderr), (2, True))
 
 
+def alike(one, two):
+    """The same but for the last digits, which another C library may round otherwise."""
+    if isinstance(one, dict):
+        return isinstance(two, dict) and one.keys() == two.keys() and all(alike(one[k], two[k]) for k in one)
+    if isinstance(one, list):
+        return isinstance(two, list) and len(one) == len(two) and all(map(alike, one, two))
+    if isinstance(one, float) or isinstance(two, float):
+        return math.isclose(one, two, rel_tol=1e-6, abs_tol=1e-15)
+    return one == two
+
+
+def shipped(check, folder):
+    """The profiles that were measured are what their samples give."""
+    measured = glob.glob(os.path.join(ROOT, 'models', 'profiles', '*.h5'))
+    check.equal('there is one', len(measured) > 0, True)
+    for samples in measured:
+        name = os.path.basename(samples)
+        check.equal(name + ' is small', os.path.getsize(samples) < 1000000, True)
+        with open(samples[:-3] + '.json') as f:
+            profile = json.load(f)
+        done = run(folder, 'calibrate', 'fit', samples, '--json', '--name', profile['machine']['name'])
+        again = json.loads(done.stdout or '{}')
+        check.equal(name + ' is fitted: ' + done.stderr[-300:], done.returncode, 0)
+        check.equal(name + ': what was measured', profile['machine'].keys(), again.get('machine', {}).keys())
+        for key, value in profile['machine'].items():
+            check.equal('%s: %s' % (name, key), alike(value, again['machine'].get(key)), True)
+
+
 def host(check, folder):
     """The machine under the test, for two seconds."""
     done = run(folder, 'calibrate', '--quick', '--most', '512KiB', '--budget', '2s', '-o', 'host.json', '--set', 'folder=' + folder)
@@ -306,6 +337,7 @@ def main():
         memory_shown(check, folder)
         drawn(check, folder)
         skipped(check, folder)
+        shipped(check, folder)
         host(check, folder)
     check.close()
 

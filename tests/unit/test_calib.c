@@ -283,6 +283,21 @@ static void a_file_of_something_else_is_refused(void **state)
     calib_samples_free(&samples);
 }
 
+static void a_round_that_cannot_be_is_refused(void **state)
+{
+    (void)state;
+    calib_samples samples = {.environment = cJSON_CreateObject()}, again;
+    es_err err = {0};
+    for (uint32_t i = 0; i < 3; i++)
+        fine(calib_series_add(&samples.row[0], &(calib_sample){.bytes = 4096, .count = 1, .ns = 1000, .host_ns = 1000, .round = i < 2 ? CALIB_ROUNDS - 1 : CALIB_ROUNDS}, &err), &err);
+    fine(calib_samples_save(&samples, "calib_rounds.h5", &err), &err);
+    assert_int_equal(calib_samples_load(&again, "calib_rounds.h5", &err), ES_EINPUT);
+    says(&err, "calib_rounds.h5: /samples/pcie.h2d/round: sample 2 is of round 240, needs one below 240");
+    calib_samples_free(&samples);
+    calib_samples_free(&again);
+    unlink("calib_rounds.h5");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -299,6 +314,7 @@ int main(void)
         cmocka_unit_test(memory_for_nothing_worth_measuring_is_refused),
         cmocka_unit_test(samples_come_back_from_their_file),
         cmocka_unit_test(a_file_of_something_else_is_refused),
+        cmocka_unit_test(a_round_that_cannot_be_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

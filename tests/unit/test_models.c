@@ -1,4 +1,6 @@
 /* Models: the shipped shapes and profiles are sound and say what the survey's tables say. */
+#include <unistd.h>
+
 #include "tests/support/models_kit.h"
 
 /* ---- shapes ---- */
@@ -276,6 +278,20 @@ static void what_the_caller_allows_is_left_to_it(void **state)
 
 /* ---- profiles ---- */
 
+/* What this project measured itself has its samples beside it, and says when, where and by which command. */
+static bool profile_is_measured(const char *file, const es_json *machine)
+{
+    static const char *const told[] = {"environment.date", "environment.command", "environment.kernel", "environment.calibrated_on.trace"};
+    char path[512];
+    if (!cJSON_GetObjectItemCaseSensitive(machine, "schema"))
+        return false;
+    for (size_t i = 0; i < sizeof told / sizeof *told; i++)
+        assert_true(cJSON_IsString(es_json_at(machine, told[i])));
+    snprintf(path, sizeof path, "%s/models/profiles/%.*s.h5", ES_SOURCE_ROOT, (int)(strlen(file) - 5), file);
+    assert_int_equal(access(path, R_OK), 0);
+    return true;
+}
+
 static void profile_is_sound(const char *file)
 {
     es_arena arena = { 0 };
@@ -289,6 +305,7 @@ static void profile_is_sound(const char *file)
     fine(code, &err);
     assert_non_null(p.description);
     assert_true(p.links > 0);
+    bool measured = profile_is_measured(file, es_json_at(json, "machine"));
     for (size_t l = 0; l < p.links; l++) {
         for (size_t i = 0; i < p.link[l].flows; i++) {
             const es_flow *flow = &p.link[l].flow[i];
@@ -297,9 +314,8 @@ static void profile_is_sound(const char *file)
             snprintf(path, sizeof path, "%s.%s", p.link[l].name, flow->name);
             fine(es_profile_flow(&p, path, &found, &err), &err);
             assert_ptr_equal(found, flow);
-            /* Nobody of this project has measured these machines. */
-            assert_int_not_equal(flow->rate_origin.provenance, ES_PROVENANCE_MEASURED);
-            assert_int_not_equal(flow->latency_origin.provenance, ES_PROVENANCE_MEASURED);
+            assert_int_equal(flow->rate_origin.provenance == ES_PROVENANCE_MEASURED, measured);
+            assert_int_equal(flow->latency_origin.provenance == ES_PROVENANCE_MEASURED, measured);
             assert_true(strlen(flow->rate_origin.source) > 3 && strlen(flow->latency_origin.source) > 3);
             assert_false(p.link[l].forced);
         }
@@ -311,7 +327,7 @@ static void profile_is_sound(const char *file)
 static void every_profile_loads_and_states_its_sources(void **state)
 {
     (void)state;
-    assert_true(each_file("profiles", profile_is_sound) >= 13);
+    assert_true(each_file("profiles", profile_is_sound) >= 16);
 }
 
 /* Its points are rates, the studies give times: bytes over rate is the time again. */
