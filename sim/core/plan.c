@@ -37,8 +37,8 @@ const es_option es_tier_options[] = {
         .help = "A demand takes an expert in grace when nothing else can leave; otherwise it waits or exceeds the tier."},
     {.name = "write_back", .type = ES_OPT_ENUM, .offset = offsetof(es_plan_tier, write_back), .choices = plan_write_rules,
         .help = "What leaves for the tier of `demote` is a transfer over the link down: never (it costs nothing); when it was changed or the tier below has "
-                "none (absent); when it was changed, and the rest is dropped (dirty); or always, also what is below unchanged. With several serving tiers only the first, never or absent: "
-                "what changes copies is training, which one tier serves."},
+                "none (absent); when it was changed, and the rest is dropped (dirty); or always, also what is below unchanged. With several serving tiers only the "
+                "first writes back."},
     {.name = "write_through", .type = ES_OPT_BOOL, .offset = offsetof(es_plan_tier, write_through), .help = "What is changed here is written down at once, and stays."},
     {.name = "write_every", .type = ES_OPT_INT, .offset = offsetof(es_plan_tier, write_every), .min = 0, .max = 9e15, .unit = "steps",
         .help = "Behind so many steps what was changed here is written down, and stays; 0: when it leaves."},

@@ -254,8 +254,6 @@ static es_code topology_levels(const es_run *run, es_err *err)
     for (uint32_t l = 1; l < run->levels; l++)
         if (run->plan->tiers[run->level[l]].write_back)
             return es_err_set(err, ES_EINPUT, "tiers.%s.write_back: is for the first serving tier only", run->tier[run->level[l]].name);
-    if (run->levels > 1 && run->plan->tiers[run->serving].write_back > ES_WRITE_ABSENT)
-        return es_err_set(err, ES_EINPUT, "tiers.%s.write_back: dirty and always are for one serving tier, here are several", run->tier[run->serving].name);
     if (run->levels > 1 && run->contract->overflow == ES_BYPASS)
         return es_err_set(err, ES_EINPUT, "contract.overflow: bypass does not go with several serving tiers (%s, %s)", run->tier[run->level[0]].name,
             run->tier[run->level[1]].name);

@@ -182,7 +182,7 @@ static void scene_tiers(const scene *s, rig *r)
         tier->policy = t >= s->levels ? rig_part(r, ES_KIND_POLICY, row->policy, NULL, rig_text(r, "tiers.%s.policy", names[t])) : tier->policy;
         tier->exclusive = row->exclusive;
         tier->hold_reads = !row->lets_go;
-        tier->write_back = !scene_writes(s, t) ? ES_WRITE_NEVER : s->levels > 1 && t == 0 ? ES_WRITE_ABSENT : row->write_back;
+        tier->write_back = !scene_writes(s, t) ? ES_WRITE_NEVER : row->write_back;
         tier->write_through = tier->write_back != ES_WRITE_NEVER && row->write_through;
         tier->write_every = tier->write_back != ES_WRITE_NEVER ? row->write_every : 0;
         tier->write_buffer = tier->write_back != ES_WRITE_NEVER && t >= s->levels && t > 0 && !row->pools ? row->write_buffer : NULL;

@@ -126,6 +126,40 @@ static void thresholds_must_not_cross(void **state)
     rig_close(&r);
 }
 
+/* What leaves the first of two serving tiers is written home although it is there unchanged; the other one only serves. */
+static void the_first_of_several_writes_back(void **state)
+{
+    static const struct { int rule; int64_t written; } rows[] = {{ES_WRITE_ALWAYS, 2}, {ES_WRITE_DIRTY, 0}};
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        rig r;
+        rig_open(&r, 1, 4, 1, 0, 4);
+        r.plan.timed = i & 1;
+        es_plan_tier *l1 = rig_tier(&r, "l1", "1slots", "gpu");
+        l1->demote = "host";
+        l1->write_back = rows[i / 2].rule;
+        rig_tier(&r, "l2", "2slots", "gpu");
+        rig_tier(&r, "host", NULL, NULL);
+        rig_channel(&r, "up", "affine", "{\"rate\": \"1GB/s\"}");
+        rig_channel(&r, "down", "affine", "{\"rate\": \"1GB/s\"}");
+        rig_channel(&r, "gpu", "compute", "{\"expert\": \"100ns\"}");
+        rig_link(&r, "host", "l1", "[\"up\"]");
+        rig_link(&r, "host", "l2", "[\"up\"]");
+        rig_link(&r, "l1", "host", "[\"down\"]");
+        rig_observe(&r, "summary");
+        rig_observe(&r, "audit");
+        for (uint16_t t = 0; t < 3; t++)
+            rig_token(&r, 0, ES_DECODE, false)[0] = t % 2;
+        if (rig_run(&r) != ES_OK)
+            fail_msg("%s", r.err.text);
+        assert_int_equal(rig_count(&r, "cache.misses"), 3);
+        assert_int_equal(rig_count(&r, "links.l1-host.operations"), rows[i / 2].written);
+        if (r.plan.timed)       /* each victim's way down stands before the copy that takes its place */
+            assert_int_equal(rig_view(&r)->times->total, 3 * 1100 + rows[i / 2].written * 1000);
+        rig_close(&r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -134,6 +168,7 @@ int main(void)
         cmocka_unit_test(one_copy_below_the_first_level),
         cmocka_unit_test(each_level_has_its_price),
         cmocka_unit_test(thresholds_must_not_cross),
+        cmocka_unit_test(the_first_of_several_writes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
