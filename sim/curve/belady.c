@@ -8,6 +8,7 @@
 
 enum {
     BELADY_GROUP = 96,
+    BELADY_RANKS = 8,           /* from so many sizes on ranks of experts are worth being kept */
     BELADY_STACK = 24           /* from so many sizes on one stack for all of them costs less */
 };
 
@@ -85,7 +86,7 @@ typedef struct belady_job {
     es_arena *arena;
 } belady_job;
 
-static bool belady_new(es_belady_sizes *b, const belady_job *job)
+static bool belady_new(es_belady_sizes *b, const belady_job *job, uint32_t sizes)
 {
     const es_events *events = job->events;
     *b = (es_belady_sizes){.ask = job->ask, .bypass = job->bypass, .serial = es_curve_serial(job->ask), .spaces = events->spaces, .words = events->stride / 64,
@@ -98,8 +99,9 @@ static bool belady_new(es_belady_sizes *b, const belady_job *job)
     b->order = ES_NEW_ARRAY(job->arena, b->stride, uint16_t);
     b->rank = ES_NEW_ARRAY(job->arena, b->stride, uint16_t);
     b->claimed = ES_NEW_ARRAY(job->arena, events->objects, uint32_t);
-    b->ranks = b->words == 1 ? ES_NEW_ARRAY(job->arena, events->spaces, es_belady_ranks) : NULL;
-    if (b->words == 1 && !b->ranks)
+    const bool ranked = b->words == 1 && sizes >= BELADY_RANKS;
+    b->ranks = ranked ? ES_NEW_ARRAY(job->arena, events->spaces, es_belady_ranks) : NULL;
+    if (ranked && !b->ranks)
         return false;
     for (uint32_t r = 0; b->ranks && r < events->spaces * ES_BELADY_BITS; r++) {
         b->ranks[r / ES_BELADY_BITS].expert[r % ES_BELADY_BITS] = (uint8_t)(r % ES_BELADY_BITS);
@@ -126,7 +128,7 @@ static es_code belady_sizes(const belady_job *job, uint32_t sizes, es_err *err)
     es_belady_sizes b;
     es_belady_cache cache[BELADY_GROUP] = {0};
     belady_group g = {.cache = cache, .rows = job->hits->rows};
-    bool good = belady_new(&b, job);
+    bool good = belady_new(&b, job, sizes);
     for (uint32_t c = 0; good && c < BELADY_GROUP && c < sizes; c++)
         good = belady_new_cache(&b, &cache[c], job->arena);
     if (!good)

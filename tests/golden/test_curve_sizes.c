@@ -224,8 +224,8 @@ static void every_way_on_the_first_steps(void **state)
             if (!way_open(&t, way_of(w)))
                 continue;
             steps += check_way(&t, SIZES_LRU, way_of(w), name_seed(t.name) + w, SIZES);
-            steps += check_way(&t, SIZES_BELADY, way_of(w), name_seed(t.name) + w + 100, SIZES / WAYS + 1);
-            steps += check_way(&t, SIZES_BYPASS, way_of(w), name_seed(t.name) + w + 200, SIZES / WAYS + 1);
+            steps += check_way(&t, SIZES_BELADY, way_of(w), name_seed(t.name) + w + 100, SIZES / WAYS + 2);
+            steps += check_way(&t, SIZES_BYPASS, way_of(w), name_seed(t.name) + w + 200, SIZES / WAYS + 2);
             ways++;
         }
         assert_true(ways >= WAYS / 2 && (steps > ways * 6 || sizes_most() < SIZES));
@@ -246,7 +246,7 @@ static void whole_traces(void **state)
         for (uint64_t draw = 0; draw < (many ? 6 : WAYS); draw++) {
             const way w = way_of(es_mix(name_seed(t.name) ^ draw) % WAYS);
             for (sizes_policy p = SIZES_LRU; p <= SIZES_BYPASS && way_open(&t, w); p++)
-                steps += check_way(&t, p, w, name_seed(t.name) + 300 * draw + p, many ? 1 : SIZES / WAYS + 1);
+                steps += check_way(&t, p, w, name_seed(t.name) + 300 * draw + p, many ? 1 : SIZES / WAYS + 2);
         }
         assert_true(steps > 5 || sizes_most() < SIZES);
         es_arena_free(&t.trace.arena);
