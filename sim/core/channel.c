@@ -34,6 +34,20 @@ static void channel_urge(es_run *run, es_xfer *x)
         es_channel_route(run, x);
 }
 
+/* The tier that the copy comes to next over `link`, or one behind it for which a copy is under way already: a tier that lets go of what is
+ * read need not hold what has gone on from there. */
+static uint32_t channel_stage(const es_run *run, const es_xfer *x, uint32_t link)
+{
+    const es_tier *tier = &run->tier[x->tier];
+    uint32_t stage = run->link[link].to;
+    for (uint32_t t = stage; t != x->tier; t = run->link[tier->way[t]].to) {
+        const es_xfer *other = &run->tier[t].xfer[x->object];
+        if (other->queued || other->running || other->hopping)
+            stage = t;
+    }
+    return stage;
+}
+
 /* Queues the copy on the last link of its way, or first asks for it one tier nearer. */
 void es_channel_route(es_run *run, es_xfer *x)
 {
@@ -46,10 +60,11 @@ void es_channel_route(es_run *run, es_xfer *x)
     uint32_t from = es_store_source(run, x->tier, x->object);
     uint32_t link = tier->way[from];
     if (tier->hops[from] > 1) {
-        es_xfer *before = &run->tier[run->link[link].to].xfer[x->object];
+        const uint32_t stage = channel_stage(run, x, link);
+        es_xfer *before = &run->tier[stage].xfer[x->object];
         x->hopping = true;
         if (!before->queued && !before->running && !before->hopping) {
-            es_channel_ask(run, run->link[link].to, x->object, (es_class)x->kind, false);
+            es_channel_ask(run, stage, x->object, (es_class)x->kind, false);
             before->via = true;
         } else if (x->kind == ES_CLASS_DEMAND && before->kind == ES_CLASS_GUESS) {
             es_ahead_waits(run, before);

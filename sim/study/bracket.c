@@ -3,7 +3,7 @@
 
 #include "sim/core/costs.h"
 #include "sim/part/policy.h"
-#include "sim/part/prefill.h"
+#include "sim/study/curves.h"
 #include "sim/study/foresight.h"
 
 typedef struct bracket_work {
@@ -14,15 +14,6 @@ typedef struct bracket_work {
     es_uses uses;
     es_arena arena;
 } bracket_work;
-
-es_code es_bracket_events(es_events *out, const es_plan *plan, es_arena *arena, es_err *err)
-{
-    const es_contract *contract = &plan->contract;
-    es_events_ask ask = {.by_token = contract->unit == ES_TOKEN || contract->unit == ES_ID, .ignores_repeats = contract->duplicates == ES_IGNORE,
-        .shared = plan->catalog.key == ES_KEY_EXPERT, .skip_tokens = contract->skip_tokens};
-    es_code code = es_prefill_read(&ask.prefill, contract->prefill, err);
-    return code ? code : es_events_read(out, plan->source, plan->source_state, &ask, arena, err);
-}
 
 static uint32_t bracket_served(const es_events *events)
 {
@@ -110,7 +101,7 @@ static es_code bracket_schedules(es_bracket *out, bracket_work *w, const es_prog
 
 static es_code bracket_go(es_bracket *out, bracket_work *w, const es_progress *progress, es_err *err)
 {
-    es_code code = w->events.begin ? ES_OK : es_bracket_events(&w->events, w->plan, &w->arena, err);
+    es_code code = w->events.begin ? ES_OK : es_curves_events(w->plan, &w->events, &w->arena, err);
     if (code == ES_OK)
         code = bracket_costs(w, err);
     if (code != ES_OK)

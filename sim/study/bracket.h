@@ -20,9 +20,8 @@ typedef struct es_bracket {
     es_err why;                 /* what kept them from being run */
 } es_bracket;
 
-/* `plan` is timed. `events`: the trace as its contract cuts it, as es_bracket_events decodes it; NULL: it is decoded. Reasons live as long as
+/* `plan` is timed. `events`: the trace as its contract cuts it, as es_curves_events (curves.h) decodes it; NULL: it is decoded. Reasons live as long as
  * the program or as the bracket. */
 es_code es_bracket_find(es_bracket *out, const es_plan *plan, const es_events *events, const es_progress *progress, es_err *err);
-es_code es_bracket_events(es_events *out, const es_plan *plan, es_arena *arena, es_err *err);
 
 #endif

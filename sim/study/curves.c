@@ -20,7 +20,6 @@ const char *es_curves_none(const es_plan *plan)
         : contract->overflow == ES_KEEP_BEST && (contract->judge != ES_JUDGE_EVENT || contract->unit == ES_ID) ?
                                                 "ids are judged one by one and the best of them stay (contract.overflow keep_best)"
         : plan->start_count > 0               ? "caches hold something from the start (contract.start)"
-        : cJSON_IsArray(contract->quota)      ? "layers have quotas of their own (contract.quota)"
                                               : NULL;
 }
 

@@ -283,7 +283,7 @@ static es_code mrc_lru_facts(es_mrc *mrc, es_err *err)
 static es_code mrc_all(es_mrc *mrc, const char *sizes, const es_progress *progress, es_err *err)
 {
     bool own_in_bytes = false;
-    const char *none = es_curves_none(mrc->plan);
+    const char *none = cJSON_IsArray(mrc->plan->contract.quota) ? "layers have quotas of their own (contract.quota)" : es_curves_none(mrc->plan);
     if (none)
         return es_err_set(err, ES_EINPUT, "%s: there are no curves: %s", mrc->name ? mrc->name : mrc->path, none);
     es_code code = mrc->name && mrc->events.lookups > 0 ? mrc_own(mrc, &own_in_bytes, progress, err) : ES_OK;

@@ -11,31 +11,19 @@
 #include "sim/curve/split.h"
 #include "sim/curve/statistics.h"
 #include "sim/study/bounds.h"
+#include "sim/study/curves.h"
 #include "sim/study/verdict_inside.h"
 
 /* ---- curves ---- */
 
 static const char *verdict_why_no_curves(const verdict_work *w)
 {
-    const es_plan *plan = w->plan;
-    const bool trains = plan->training.steps == ES_TRAIN_ALL ||
-        (plan->training.steps == ES_TRAIN_AS_TRACED && plan->source->info(plan->source_state)->has_training);
-    return w->routes                  ? "the router decides by what is resident"
-        : w->v.capacity == 0          ? "no tier serves within a capacity"
-        : w->events.count == 0        ? "nothing is looked up"
-        : trains                      ? "steps train"
-        : plan->slices || plan->variants > 1 ? "experts come in slices or in several precisions"
-        : w->levels > 1               ? "several tiers serve"
-        : w->placed                   ? "its allocator divides the capacity"
-        : plan->contract.overflow == ES_BYPASS ? "the contract reads in place what does not fit"
-                                      : NULL;
-}
-
-static es_curve_rule verdict_rule(const es_contract *contract)
-{
-    static const es_curve_rule rules[] = {
-        [ES_WAVES] = ES_CURVE_WAVES, [ES_TRIM] = ES_CURVE_TRIM, [ES_PERSIST] = ES_CURVE_PERSIST, [ES_KEEP_BEST] = ES_CURVE_KEEP_BEST, [ES_BYPASS] = ES_CURVE_WAVES};
-    return contract->judge == ES_SERIALIZED ? ES_CURVE_SERIALIZED : contract->judge == ES_SERIALIZED_PINNED ? ES_CURVE_SERIALIZED_PINNED : rules[contract->overflow];
+    return w->routes           ? "the router decides by what is resident"
+        : w->v.capacity == 0   ? "no tier serves within a capacity"
+        : w->events.count == 0 ? "nothing is looked up"
+        : w->levels > 1        ? "several tiers serve"
+        : w->placed            ? "its allocator divides the capacity"
+                               : es_curves_none(w->plan);
 }
 
 /* Each layer's curve at the capacity of its own cache. */
@@ -172,11 +160,10 @@ static es_code verdict_split(verdict_work *w, const es_curve_ask *form, es_err *
 static es_code verdict_curves(verdict_work *w, es_err *err)
 {
     verdict *v = &w->v;
-    const es_plan *plan = w->plan;
     for (uint32_t i = 1; i < w->events.layers; i++)
         v->unequal = v->unequal || w->unit[i] != w->unit[0];
-    const es_curve_ask ask = {.rule = verdict_rule(&plan->contract), .per_layer = v->per_layer, .reset = plan->contract.reset == 1,
-        .bytes = v->in_bytes ? w->unit : NULL};
+    es_curve_ask ask = es_curves_ask(w->plan);
+    ask.bytes = v->in_bytes ? w->unit : NULL;
     es_code code = verdict_two_sizes(w, &ask, err);
     return code || v->no_curves ? code : verdict_split(w, &ask, err);
 }
@@ -342,7 +329,7 @@ static es_code verdict_measure(verdict_work *w, es_err *err)
     if (code == ES_OK)
         code = verdict_run_now(w, &plan, err);
     if (code == ES_OK)
-        code = es_bracket_events(&w->events, w->plan, &w->arena, err);
+        code = es_curves_events(w->plan, &w->events, &w->arena, err);
     if (code == ES_OK)
         code = verdict_demand(w, err);
     if (code == ES_OK)
