@@ -20,21 +20,7 @@ def call(*args, **more):
 
 
 def found(*args):
-    done = call(*args, '--json')
-    if done.returncode != 0:
-        raise RuntimeError('%s: %s' % (' '.join(args), done.stderr))
-    return json.loads(done.stdout)
-
-
-def keys(value, before=''):
-    if isinstance(value, list):
-        for one in value:
-            yield from keys(one, before)
-    elif isinstance(value, dict):
-        for key, one in value.items():
-            yield from keys(one, before + '.' + key if before else key)
-    else:
-        yield before
+    return sweeps.found('compare', *args)
 
 
 def check_equals(check, here):
@@ -162,7 +148,7 @@ def main():
         check_wrong(check, here)
         hits = found(here.at('none.json'), *POLICIES)
         check.equal('without time hits are compared', (hits['metric'], hits['better']), ('hit_rate', 'higher'))
-        told = set(keys(hits)) | set(keys(found(here.at('few'))))
+        told = set(tool.keys(hits)) | set(tool.keys(found(here.at('few'))))
         check.equal('keys that docs/compare.md lacks', sorted(key for key in told if '.warm.' not in key and not key.endswith('.warm') and key not in documented), [])
     check.close()
 

@@ -24,21 +24,7 @@ def call(*args):
 
 
 def found(*args):
-    done = call(*args, '--json')
-    if done.returncode != 0:
-        raise RuntimeError('%s: %s' % (' '.join(args), done.stderr))
-    return json.loads(done.stdout)
-
-
-def keys(value, before=''):
-    if isinstance(value, list):
-        for one in value:
-            yield from keys(one, before)
-    elif isinstance(value, dict):
-        for key, one in value.items():
-            yield from keys(one, before + '.' + key if before else key)
-    else:
-        yield before
+    return sweeps.found('search', *args)
 
 
 def check_closed_forms(check, here):
@@ -141,7 +127,7 @@ def main():
         check_lists(check, here)
         check_text(check, here)
         check_wrong(check, here)
-        told = set(keys(found(here.at('base.json'), '-t', 'hit_rate>=1%', '--over', CAPACITY + '=512KiB..64MiB/512KiB')))
+        told = set(tool.keys(found(here.at('base.json'), '-t', 'hit_rate>=1%', '--over', CAPACITY + '=512KiB..64MiB/512KiB')))
         known = lambda key: key in documented or any(d.endswith('.*') and key.startswith(d[:-1]) for d in documented)
         check.equal('keys that docs/search.md lacks', sorted(key for key in told if not known(key)), [])
     check.close()

@@ -20,6 +20,14 @@ def call(*args, **more):
     return subprocess.run([TOOL, 'sweep'] + list(args), capture_output=True, text=True, **more)
 
 
+def found(verb, *args):
+    """What `expertsim VERB ... --json` prints, from any folder."""
+    done = subprocess.run([TOOL, verb, *args, '--json'], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError('%s %s: %s' % (verb, ' '.join(args), done.stderr))
+    return json.loads(done.stdout)
+
+
 def fine(*args, **more):
     """What a command prints that must go well."""
     done = call(*args, **more)

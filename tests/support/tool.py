@@ -24,6 +24,18 @@ def trace(folder, name='trace.csv.gz'):
     return os.path.abspath(os.path.join(TRACES, folder, name))
 
 
+def keys(value, before=''):
+    """The path of every leaf, elements of a list alike."""
+    if isinstance(value, list):
+        for one in value:
+            yield from keys(one, before)
+    elif isinstance(value, dict):
+        for key, one in value.items():
+            yield from keys(one, before + '.' + key if before else key)
+    else:
+        yield before
+
+
 def run(config, sets=()):
     """The result of one run. A config is written to a temporary file, so relative paths in it must not be used."""
     with tempfile.NamedTemporaryFile('w', suffix='.json', delete=False) as f:
