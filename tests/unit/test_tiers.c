@@ -409,6 +409,52 @@ static void what_is_read_ahead_into_dram(void **state)
     rig_close(&r);
 }
 
+/* Two small tiers that let go of what is read, one over the other, write back what leaves them over the channel that reads. What has left
+ * them on its way up is in somebody's hands: it is not read again, or two experts of a layer throw each other out for ever. */
+static void what_is_let_go_of_on_its_way_arrives(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 300; seed++) {
+        rig r;
+        rig_open(&r, 2, 6, 3, 0, 24);
+        r.plan.timed = true;
+        r.plan.predictor = rig_part(&r, ES_KIND_PREDICTOR, "noisy_oracle", "{\"accuracy\": 0.7}", "predictor");
+        r.plan.compute.lookahead = 1;
+        es_plan_tier *hbm = rig_tier(&r, "hbm", "4slots", "gpu"), *dram = rig_tier(&r, "dram", "2slots", NULL), *disk = rig_tier(&r, "disk", "2slots", NULL);
+        hbm->demote = "dram";
+        dram->demote = "disk";
+        disk->demote = "home";
+        hbm->write_back = dram->write_back = ES_WRITE_ABSENT;
+        disk->write_back = ES_WRITE_ALWAYS;
+        dram->exclusive = true;
+        dram->hold_reads = disk->hold_reads = false;
+        rig_tier(&r, "home", NULL, NULL);
+        rig_channel(&r, "up", "jitter", "{\"rate\": \"1GB/s\", \"cv\": 0.5}");
+        es_plan_channel *down = rig_channel(&r, "down", "affine", "{\"rate\": \"2GB/s\", \"latency\": \"200ns\"}");
+        down->discipline = ES_LANES;
+        down->lanes = 3;
+        rig_channel(&r, "gpu", "compute", "{\"expert\": \"1200ns\"}");
+        rig_link(&r, "home", "disk", "[\"up\"]");
+        rig_link(&r, "disk", "dram", "[\"up\"]");
+        rig_link(&r, "dram", "hbm", "[\"up\"]");
+        rig_link(&r, "disk", "home", "[\"down\", \"up\"]");
+        rig_link(&r, "dram", "disk", "[\"down\", \"up\"]");
+        rig_link(&r, "hbm", "dram", "[\"down\", \"up\"]");
+        rig_observe(&r, "summary");
+        rig_observe(&r, "audit");
+        for (uint32_t t = 0; t < 24; t++) {
+            uint16_t *ids = rig_token(&r, 0, ES_DECODE, false);
+            for (uint32_t l = 0; l < 2; l++)
+                for (uint32_t i = 0, first = es_draw_below(es_mix(seed), 6, t, l, 0, 0); i < 3; i++)
+                    ids[3 * l + i] = (uint16_t)((first + i * (1 + seed % 2)) % 6);
+        }
+        if (rig_run(&r) != ES_OK)
+            fail_msg("seed %u: %s", (unsigned)seed, r.err.text);
+        assert_true(rig_count(&r, "links.home-disk.operations") <= 3 * rig_count(&r, "cache.lookups"));
+        rig_close(&r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -416,6 +462,7 @@ int main(void)
         cmocka_unit_test(every_order_is_that_of_the_lists),
         cmocka_unit_test(a_disk_straight_to_the_device_with_a_queue_depth),
         cmocka_unit_test(what_is_read_ahead_into_dram),
+        cmocka_unit_test(what_is_let_go_of_on_its_way_arrives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
