@@ -51,11 +51,11 @@ static bool cuts_loose(const cuts *c)
 static bool cuts_sound(const cuts *c)
 {
     const es_run *run = c->run;
-    for (uint32_t t = 0; t < run->tiers; t++) {
-        const es_tier *tier = &run->tier[t];
-        if (cuts_inside(c, t) && tier->ground)
+    for (const es_tier *tier = run->tier; tier < run->tier + run->tiers; tier++) {
+        const bool inside = cuts_inside(c, (uint32_t)(tier - run->tier));
+        if (inside && tier->ground)
             return false;       /* what it holds is more than a number of units */
-        if (!cuts_inside(c, t) && tier->demote != ES_NONE && cuts_inside(c, tier->demote))
+        if (!inside && tier->demote != ES_NONE && cuts_inside(c, tier->demote))
             return false;       /* demoted inwards */
     }
     return !cuts_loose(c);
