@@ -235,7 +235,7 @@ static void category_script(es_text *out, const plot_figure *f)
         put_tick(out, f->category[i]);
         es_text_add(out, " %zu%s", i, i + 1 < f->categories ? ", " : "");
     }
-    es_text_add(out, ")%s\nset xrange [-0.6:%g]\n%s", f->categories > 4 ? " rotate by -25" : "", (double)f->categories - 0.4, f->y.log ? "" : "set yrange [0:*]\n");
+    es_text_add(out, ")%s\nset xrange [-0.6:%g]\n%s", f->categories > 4 ? " rotate by 25 right" : "", (double)f->categories - 0.4, f->y.log ? "" : "set yrange [0:*]\n");
 }
 
 /* ---- series ---- */
