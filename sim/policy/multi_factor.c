@@ -13,8 +13,8 @@
  *   slot (span of keys)     41   42      43   44 ...    the first that is taken is emptied: whoever belongs further on is put there,
  *   experts                 7    2 9 4        1         and the others become the *few*, by key, of whom the first is next
  *
- * What belongs beyond the last slot stands in the last one. The spans are halved when many come out of a slot, and doubled when many have
- * been put beyond the last.
+ * What belongs beyond the last slot stands in the last one. The spans are halved when many come out of a slot whom that would part, and
+ * doubled when many have been put beyond the last, or all stand there and none of them comes out.
  *
  * Uses are counted while an expert is in a tier, a guess counting as one; or for ever. Time is simulated, or the number of the event
  * times `event_time`; it never runs backwards. */
@@ -303,10 +303,11 @@ static ES_COLD void factor_respan(factor_wheel *w, uint32_t shift)
 /* The few take up who belongs in the first slot that is taken; the rest of it is put further on. There is somebody on the wheel. */
 static __attribute__((noinline)) void factor_empty_slot(factor_wheel *w)
 {
-    int64_t n = w->first;
+    int64_t n = w->first, least = INT64_MAX, most = INT64_MIN;      /* keys of who came */
     uint32_t *head, came = 0;
     while (*(head = factor_slot(w, n)) == FACTOR_END)
         n++;
+    const bool last = n - w->first == FACTOR_SLOTS - 1;
     w->passed += (uint32_t)(n - w->first) + 1;
     w->first = n + 1;
     factor_bound(w);
@@ -321,14 +322,16 @@ static __attribute__((noinline)) void factor_empty_slot(factor_wheel *w)
             continue;
         }
         factor_sort(w, object);
+        least = u->key < least ? u->key : least;
+        most = u->key > most ? u->key : most;
         came++;
     }
     w->count -= came;
     if (w->count == 0)
         return;
-    if (came > FACTOR_MANY && w->shift > 0)
+    if (came > FACTOR_MANY && w->shift > 0 && least >> (w->shift - 1) != most >> (w->shift - 1))    /* or halves would not part them */
         factor_respan(w, w->shift - 1);
-    else if (w->beyond > w->count && w->beyond > w->passed && w->shift < 50)
+    else if (w->shift < 50 && ((last && came == 0) || (w->beyond > w->count && w->beyond > w->passed)))
         factor_respan(w, w->shift + 1);
 }
 
