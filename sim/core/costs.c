@@ -32,10 +32,10 @@ static const char *costs_unscheduled(const es_costs *out, const es_run *run)
 {
     const es_plan *plan = run->plan;
     const es_tier *tier = &run->tier[run->serving];
-    const es_link *link = &run->link[tier->way[run->home]];
-    const es_chan *chan = &run->chan[link->channel[0]];
     if (run->levels != 1 || run->tiers != 2 || tier->home || run->made || tier->ground || out->cuts != 1)
         return "there is more than one tier that serves and a link into it";
+    const es_link *link = &run->link[tier->way[run->home]];
+    const es_chan *chan = &run->chan[link->channel[0]];
     if (chan->discipline != ES_FIFO || link->elastic || chan->chunk > 0 || (chan->scheduler->batch && chan->scheduler->batch(chan->scheduler_state, ES_CLASS_DEMAND, NULL) > 1))
         return "copies need not go one after another at full speed";
     if (run->charge.on || plan->compute.guess_cost != ES_GUESS_LINK)
