@@ -449,3 +449,12 @@ es_code es_file_make_dirs(const char *path, es_err *err)
     free(part);
     return code;
 }
+
+es_code es_file_make_scratch(const char *what, es_text *path, es_err *err)
+{
+    const char *place = getenv("TMPDIR");
+    es_text_add(path, "%s/expertsim-%s-XXXXXX", place && *place ? place : "/tmp", what);
+    if (path->failed)
+        return es_err_nomem(err, "a path");
+    return mkdtemp(path->at) ? ES_OK : es_err_set(err, ES_EINPUT, "%s: cannot make this folder: %s", path->at, strerror(errno));
+}

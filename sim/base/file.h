@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "sim/base/err.h"
+#include "sim/base/text.h"
 
 typedef struct es_reader es_reader;
 
@@ -28,5 +29,7 @@ es_code es_file_load(const char *path, size_t limit, char **data, size_t *length
 /* Writes path.tmp, flushes it to the disk and renames: a reader sees the whole file or none. */
 es_code es_file_save(const char *path, const void *data, size_t length, es_err *err);
 es_code es_file_make_dirs(const char *path, es_err *err);
+/* A new empty folder that is ours alone, in TMPDIR or /tmp: "/tmp/expertsim-WHAT-x8Kq2v" is added to *path. */
+es_code es_file_make_scratch(const char *what, es_text *path, es_err *err);
 
 #endif

@@ -265,14 +265,17 @@ static void compare_sweep_up(const compare_args *a)
 
 static es_code compare_go(compare_args *a, es_err *err)
 {
-    char folder[4096];
     es_text kept = {0};
-    const char *tmp = getenv("TMPDIR");
-    snprintf(folder, sizeof folder, "%s/expertsim-compare-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+    es_code code = ES_OK;
     if (a->out)
         es_text_add(&kept, "%s/runs", a->out);
-    a->dir = a->out ? kept.at : mkdtemp(folder);
-    es_code code = a->dir ? compare_new(a, err) : es_err_set(err, ES_EINPUT, "%s: cannot be made; say with --out where results may lie", folder);
+    else
+        code = es_file_make_scratch("compare", &kept, err);
+    if (code == ES_OK && kept.failed)
+        code = es_err_nomem(err, "a path");
+    a->dir = code == ES_OK ? kept.at : NULL;
+    if (code == ES_OK)
+        code = compare_new(a, err);
     for (size_t i = 0; i < a->words.count && code == ES_OK; i++)
         code = compare_word(a, a->words.at[i], err);
     if (code == ES_OK)

@@ -1,6 +1,5 @@
 /* expertsim validate: what the model says beside what a machine does. */
 #include <dirent.h>
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -184,15 +183,11 @@ static es_code validate_show(const validate_args *a, const es_json *result, es_e
 /* Without --out the logs lie in a folder that is ours alone and goes away. */
 static es_code folder_new(const validate_args *a, es_text *folder, es_err *err)
 {
-    const char *place = getenv("TMPDIR");
     if (a->out) {
         es_text_add(folder, "%s", a->out);
         return *a->out ? es_file_make_dirs(a->out, err) : es_err_set(err, ES_EINPUT, "--out: the name of a folder is empty");
     }
-    es_text_add(folder, "%s/expertsim-validate-XXXXXX", place && *place ? place : "/tmp");
-    if (folder->failed)
-        return es_err_nomem(err, "a path");
-    return mkdtemp(folder->at) ? ES_OK : es_err_set(err, ES_EINPUT, "%s: cannot make this folder for the action logs: %s", folder->at, strerror(errno));
+    return es_file_make_scratch("validate", folder, err);
 }
 
 static void folder_end(const validate_args *a, const char *folder)
