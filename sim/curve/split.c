@@ -80,6 +80,13 @@ static bool split_size_make(split_size *size, const es_curve *curves, uint32_t l
     return true;
 }
 
+/* Slots of a layer that gets as many bytes as each other. */
+static uint32_t split_even(const es_curve *curve, uint32_t layers, int64_t bytes, uint64_t total)
+{
+    const uint64_t slots = total / layers / (uint64_t)bytes;
+    return slots < curve->sizes ? (uint32_t)slots : curve->sizes;
+}
+
 es_code es_split_in_bytes(const es_curve *curves, uint32_t layers, const int64_t *bytes, uint64_t total, bool decode, es_split_bytes *out, es_arena *arena,
     es_err *err)
 {
@@ -92,7 +99,7 @@ es_code es_split_in_bytes(const es_curve *curves, uint32_t layers, const int64_t
         enough = split_size_make(&size[count], curves, layers, bytes, l, decode, arena);
         group[count] = (es_group){.cost = (uint64_t)bytes[l], .most = size[count].width - 1, .value = size[count].most};
         count += size[count].layers > 0;
-        out->equal += split_hits(&curves[l], decode, (uint32_t)(total / layers / (uint64_t)bytes[l] < UINT32_MAX ? total / layers / (uint64_t)bytes[l] : UINT32_MAX));
+        out->equal += split_hits(&curves[l], decode, split_even(&curves[l], layers, bytes[l], total));
     }
     if (!enough)
         return es_err_nomem(err, "the division over layers");
@@ -101,7 +108,9 @@ es_code es_split_in_bytes(const es_curve *curves, uint32_t layers, const int64_t
     for (uint32_t g = 0; g < count && code == ES_OK; g++)
         for (uint32_t i = size[g].layers, left = best.taken[g]; i-- > 0; left -= slots[size[g].layer[i]])
             slots[size[g].layer[i]] = size[g].taken[(size_t)i * size[g].width + left];
-    out->best = best.value;
+    for (uint32_t l = 0; l < layers && code == ES_OK && best.value < out->equal; l++)       /* given up too early to have met it */
+        slots[l] = split_even(&curves[l], layers, bytes[l], total);
+    out->best = best.value < out->equal ? out->equal : best.value;
     out->bound = best.bound;
     return code;
 }

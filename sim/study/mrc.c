@@ -252,6 +252,20 @@ static void mrc_cliff(es_mrc *mrc, const es_curve *whole, uint64_t unit)
         : mrc->unequal && mrc_lru_curve(mrc) ? (double)es_curve_cliff(mrc_lru_curve(mrc), 0.0) : (double)NAN;
 }
 
+/* A size of the text divided over layers, whose LRU curves hold every number of slots. */
+static es_code mrc_split(es_mrc *mrc, const es_curve *curves, es_mrc_size *size, es_err *err)
+{
+    const uint32_t layers = mrc->events.layers, caches = mrc->per_layer ? layers : 1;
+    es_split_bytes in_bytes = {0};
+    es_code code = mrc->unequal ? es_split_in_bytes(curves, layers, mrc->bytes, size->capacity * caches, true, &in_bytes, &mrc->arena, err)
+                                : es_split_slots(curves, layers, (uint64_t)size->slots * caches, true, &size->split, &mrc->arena, err);
+    if (mrc->unequal)
+        size->split = (es_split){.total = size->capacity * caches, .best = in_bytes.best, .equal = in_bytes.equal, .slots = in_bytes.slots};
+    size->split_bound = mrc->unequal ? in_bytes.bound : size->split.best;
+    size->has_split = true;
+    return code;
+}
+
 /* Read off LRU curves at every number of slots: of the cache asked, and of each layer. */
 static es_code mrc_lru_facts(es_mrc *mrc, es_err *err)
 {
@@ -270,11 +284,8 @@ static es_code mrc_lru_facts(es_mrc *mrc, es_err *err)
     mrc->cliff_bytes = NAN;
     if (code == ES_OK && mrc->events.decode_accesses > 0)
         mrc_cliff(mrc, &whole, every ? mrc->unit : 1);
-    for (uint32_t i = 0; i < mrc->shown_count && code == ES_OK && !mrc->unequal && mrc->events.spaces > 1; i++) {
-        es_mrc_size *size = &mrc->shown[i];
-        code = es_split_slots(curves, layers, (uint64_t)size->slots * (mrc->per_layer ? layers : 1), true, &size->split, &mrc->arena, err);
-        size->has_split = true;
-    }
+    for (uint32_t i = 0; i < mrc->shown_count && code == ES_OK && mrc->events.spaces > 1; i++)
+        code = mrc_split(mrc, curves, &mrc->shown[i], err);
     return code;
 }
 

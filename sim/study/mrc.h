@@ -48,7 +48,8 @@ typedef struct es_mrc_size {    /* a size of the text */
     double slots;               /* of one cache; experts of mean size where sizes differ */
     bool own;                   /* the config's */
     bool has_split;
-    es_split split;             /* that total divided over layers, of LRU, by decode hits */
+    es_split split;             /* that total divided over layers, of LRU, by decode hits; the total in bytes where experts differ in size */
+    uint64_t split_bound;       /* no division hits more: split.best, unless experts differ in size and the search was given up */
 } es_mrc_size;
 
 typedef struct es_mrc {         /* {0} is empty */

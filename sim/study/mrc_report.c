@@ -143,9 +143,10 @@ static void report_splits(es_json *out, const es_mrc *mrc)
         if (!mrc->shown[i].has_split)
             continue;
         es_json *one = cJSON_CreateObject();
-        es_json_add_int(one, "total_slots", (int64_t)split->total);
+        es_json_add_int(one, mrc->unequal ? "total_bytes" : "total_slots", (int64_t)split->total);
         es_json_add_int(one, "equal_decode_hits", (int64_t)split->equal);
         es_json_add_int(one, "best_decode_hits", (int64_t)split->best);
+        es_json_add_int(one, "bound_decode_hits", (int64_t)mrc->shown[i].split_bound);
         es_json *slots = es_json_add_array(one, "layer_slots");
         for (uint32_t l = 0; l < mrc->events.layers; l++)
             cJSON_AddItemToArray(slots, cJSON_CreateNumber(split->slots[l]));

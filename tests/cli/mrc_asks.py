@@ -79,6 +79,20 @@ def equal_bytes(check):
     check.equal('every size in bytes', sorted(of(every, 'lru', 'curve')), [MXFP4 * n for n in range(1, LAYERS * EXPERTS + 1)])
 
 
+def divided(check, report):
+    """What the divisions in bytes say, from the curves of the layers."""
+    def hits(slots):
+        return sum(layer['hits'][n - 1] if n else 0 for layer, n in zip(report['layer_lru'], slots))
+
+    check.equal('one for each size', len(report['splits']), len(report['sizes']))
+    for split in report['splits']:
+        even = [min(split['total_bytes'] // LAYERS // size, EXPERTS) for size in SIZES]
+        check.equal('each the same', split['equal_decode_hits'], hits(even))
+        check.equal('the best', split['best_decode_hits'], hits(split['layer_slots']))
+        check.equal('it fits', sum(n * size for n, size in zip(split['layer_slots'], SIZES)) <= split['total_bytes'], True)
+        check.equal('no worse than each the same, nor above the bound', split['equal_decode_hits'] <= split['best_decode_hits'] <= split['bound_decode_hits'], True)
+
+
 def unequal_bytes(check):
     sets = ('--set', 'model.expert_bytes=' + json.dumps(SIZES))
     policies = {'lru': 'lru', 'belady': 'belady', 'belady_bypass': {'name': 'belady', 'bypass': True}, 'static': 'static', 'fifo': 'fifo'}
@@ -88,7 +102,8 @@ def unequal_bytes(check):
         if 'lru' in policies and scope == 'global':
             zero = [r['capacity'] for r in report['rows'] if r['policy'] == 'lru' and r['decode_hits'] == 0]
             check.equal('cliff in bytes', report['statistics']['cliff_bytes'], max(zero, default=0))
-        check.equal('no optimum', (report['counts'], report['belady'], report['splits']), ('bytes', 'uniform-size optimum', []))
+        check.equal('no optimum', (report['counts'], report['belady']), ('bytes', 'uniform-size optimum'))
+        divided(check, report)
         for row in report['rows']:
             total = row['capacity'] * (LAYERS if scope == 'layer' else 1)
             config = tool.untimed(SAMPLE, '%dB' % total, policies[row['policy']], {'preset': contract, 'scope': scope}, model={'expert_bytes': SIZES})
