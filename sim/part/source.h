@@ -71,6 +71,7 @@ typedef struct es_trace_info {          /* strings and arrays live as long as th
     bool synthetic, uniform;            /* uniform: independent and equally likely ids, its hit rate is only capacity / population */
     const char *sha256;                 /* of the file, or for the native format of its content as recorded when written */
     const char *provenance;             /* JSON text: generator and its options, or where it was imported from; "" when unknown */
+    const char *assumed;                /* sentences, a line each: what the format did not say and how it was read, what was left out; NULL: nothing */
     uint32_t buffers;                   /* a trace of buffers: most that live at once; 0: of routing. Then layers is 0, accesses counts requests */
 } es_trace_info;
 
@@ -78,6 +79,9 @@ typedef struct es_source_ask {
     const char *path;                   /* NULL for generators */
     bool weights, residency, guesses, attention;    /* what the run will read besides ids; anything else may stay unread */
     uint32_t experts;                   /* population when the format does not say (0: highest id seen + 1) */
+    uint32_t layers, top_k;             /* what other formats do not say; 0: not given, and an error where there is no reading without */
+    bool layer_first;                   /* arrays are [layer][token][top_k] where the format does not say; else [token][layer][top_k] */
+    bool lenient;                       /* a torn last record is left out and told in `assumed`; else it is an error */
     bool buffers;                       /* a trace of buffers will do; else it is an error */
 } es_source_ask;
 
