@@ -11,6 +11,8 @@ sh setup.sh VERB
     deps          install what is missing, nothing else
     build [DIR]   build into DIR (default: build/ beside this script); the tool is DIR/expertsim
     deps-ci       what .ci/run needs besides: clang with its sanitizers, an Objective-C runtime
+    torch [DIR]   a Python environment in DIR (default: build-torch/) for recording from models and training them: PyTorch, transformers,
+                  h5py (some GB); the tests of traces/capture run when EXPERTSIM_TORCH names its bin/python
 END
 }
 
@@ -179,11 +181,26 @@ run_tests() {
     meson test -C "$root/build" --no-rebuild --print-errorlogs
 }
 
+# torch_env DIR
+torch_env() {
+    python3 -c 'import ensurepip, venv' 2>/dev/null || fail "python3 has no venv; on Debian: apt-get install python3-venv"
+    [ -x "$1/bin/pip" ] || quietly "python3 -m venv $1" python3 -m venv "$1"
+    quietly "pip install torch transformers h5py numpy (minutes)" "$1/bin/pip" install 'torch>=2.6' 'transformers>=5' h5py numpy
+    "$1/bin/python" -c 'import h5py, numpy, torch, transformers' || fail "$1: installed, but Python cannot import it"
+    say "EXPERTSIM_TORCH=$1/bin/python"
+}
+
 case ${1-} in
 run) quickstart ;;
 test) run_tests ;;
 deps) deps "$needs" ;;
 deps-ci) deps "$needs_ci" ;;
+torch)
+    case ${2:-$root/build-torch} in
+    /*) torch_env "${2:-$root/build-torch}" ;;
+    *) torch_env "$here/$2" ;;
+    esac
+    ;;
 build)
     case ${2:-$root/build} in
     /*) build "${2:-$root/build}" ;;
