@@ -1,0 +1,170 @@
+/* Likeness, drawn: see likeness_draw.h. */
+#include "traces/likeness_draw.h"
+
+#include <math.h>
+#include <string.h>
+
+const double es_like_span[ES_LIKE_SPANS] = { 0.6, 1.5, 3, 6, 12, 24, 48, 96, 200, INFINITY };
+
+enum { DRAW_FACTOR, DRAW_FACTOR_ANEW, DRAW_OWN, DRAW_OWN_ANEW, DRAW_WEIGHT, DRAW_PURPOSES };
+
+es_code es_like_draw_init(es_like_draw *d, const es_likeness *like, uint64_t seed, es_arena *arena, es_err *err)
+{
+    const uint32_t cells = like->layers * like->experts, most = cells > like->factors ? cells : like->factors;
+    *d = (es_like_draw){ .like = like, .cells = cells, .stream = es_stream_of(seed, 0, "like", "scores") };
+    d->factor = ES_NEW_ARRAY(arena, (size_t)ES_LIKE_SPANS * like->factors, float);
+    d->own = ES_NEW_ARRAY(arena, (size_t)ES_LIKE_SPANS * cells, float);
+    d->common = ES_NEW_ARRAY(arena, like->factors, float);
+    d->score = ES_NEW_ARRAY(arena, cells, float);
+    d->anew = ES_NEW_ARRAY(arena, cells, float);
+    d->noise = ES_NEW_ARRAY(arena, most, float);
+    if (!d->factor || !d->own || !d->common || !d->score || !d->anew || !d->noise)
+        return es_err_nomem(err, "a generator");
+    es_like_draw_again(d);
+    return ES_OK;
+}
+
+static double draw_sum(const double *share)
+{
+    double sum = 0.0;
+    for (uint32_t s = 0; s < ES_LIKE_SPANS; s++)
+        sum += share[s];
+    return sum;
+}
+
+void es_like_draw_again(es_like_draw *d)
+{
+    const es_likeness *like = d->like;
+    for (uint32_t i = 0; i < d->cells; i++) {
+        double left = 1.0 - draw_sum(like->own_memory + (size_t)(i / like->experts) * ES_LIKE_SPANS);
+        for (uint32_t f = 0; f < like->factors; f++)
+            left -= (double)like->loading[(size_t)f * d->cells + i] * (double)like->loading[(size_t)f * d->cells + i];
+        d->anew[i] = left > 0.0 ? (float)sqrt(left) : 0.0f;
+    }
+}
+
+/* Nearly normal numbers, mean 0, variance 1: four uniform ones of 16 bits, summed. The largest is 3.46; all that is fitted is fitted with
+ * these same numbers. */
+static void draw_normals(es_stream stream, uint32_t count, float *out)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const uint64_t bits = es_mix(stream ^ i);
+        const int32_t sum = (int32_t)((bits & 0xffff) + (bits >> 16 & 0xffff) + (bits >> 32 & 0xffff) + (bits >> 48));
+        out[i] = (float)(sum - 131070) * (1.0f / 37837.227f);
+    }
+}
+
+static es_stream draw_stream(const es_like_draw *d, uint64_t request, uint64_t position, uint64_t purpose)
+{
+    return es_mix(es_mix(es_mix(d->stream ^ request) ^ position) ^ purpose);
+}
+
+/* A component of span `span` goes on by one token: it stays normal with variance 1. */
+static void draw_move(float *component, const float *noise, uint32_t count, double span)
+{
+    const float keeps = (float)exp(-1.0 / span), moves = (float)sqrt(1.0 - exp(-2.0 / span));
+    for (uint32_t i = 0; i < count; i++)
+        component[i] = keeps * component[i] + moves * noise[i];
+}
+
+static void draw_factors(es_like_draw *d, uint64_t request, uint64_t position)
+{
+    const es_likeness *like = d->like;
+    const uint32_t count = like->factors;
+    draw_normals(draw_stream(d, request, position, DRAW_FACTOR_ANEW), count, d->common);
+    for (uint32_t f = 0; f < count; f++) {
+        const double left = 1.0 - draw_sum(like->factor_memory + (size_t)f * ES_LIKE_SPANS);
+        d->common[f] *= left > 0.0 ? (float)sqrt(left) : 0.0f;
+    }
+    for (uint32_t s = 0; s < ES_LIKE_SPANS; s++) {
+        float *component = d->factor + (size_t)s * count;
+        if (position == 0 || isfinite(es_like_span[s]))
+            draw_normals(draw_stream(d, request, position, DRAW_PURPOSES + s), count, d->noise);
+        if (position == 0)
+            memcpy(component, d->noise, count * sizeof *component);
+        else if (isfinite(es_like_span[s]))
+            draw_move(component, d->noise, count, es_like_span[s]);
+        for (uint32_t f = 0; f < count; f++)
+            d->common[f] += (float)sqrt(like->factor_memory[(size_t)f * ES_LIKE_SPANS + s]) * component[f];
+    }
+}
+
+/* Is there a layer whose scores have a component of this span? */
+static bool draw_used(const es_likeness *like, uint32_t s)
+{
+    for (uint32_t l = 0; l < like->layers; l++)
+        if (like->own_memory[(size_t)l * ES_LIKE_SPANS + s] > 0.0)
+            return true;
+    return false;
+}
+
+static void draw_own(es_like_draw *d, uint64_t request, uint64_t position)
+{
+    const es_likeness *like = d->like;
+    for (uint32_t s = 0; s < ES_LIKE_SPANS; s++) {
+        float *component = d->own + (size_t)s * d->cells;
+        if (!draw_used(like, s))
+            continue;
+        if (position == 0 || isfinite(es_like_span[s]))
+            draw_normals(draw_stream(d, request, position, DRAW_PURPOSES + ES_LIKE_SPANS + s), d->cells, d->noise);
+        if (position == 0)
+            memcpy(component, d->noise, d->cells * sizeof *component);
+        else if (isfinite(es_like_span[s]))
+            draw_move(component, d->noise, d->cells, es_like_span[s]);
+        for (uint32_t l = 0, i = 0; l < like->layers; l++) {
+            const float share = (float)sqrt(like->own_memory[(size_t)l * ES_LIKE_SPANS + s]);
+            for (const uint32_t end = i + like->experts; i < end; i++)
+                d->score[i] += share * component[i];
+        }
+    }
+}
+
+/* The highest scores, best first; equals in the order of experts. */
+static void draw_best(const float *score, uint32_t experts, uint32_t want, uint16_t *out)
+{
+    float best[ES_TRACE_TOP_K_MAX];
+    for (uint32_t e = 0, have = 0; e < experts; e++) {
+        if (have == want && !(score[e] > best[want - 1]))
+            continue;
+        uint32_t at = have < want ? have++ : want - 1;
+        for (; at > 0 && score[e] > best[at - 1]; at--) {
+            best[at] = best[at - 1];
+            out[at] = out[at - 1];
+        }
+        best[at] = score[e];
+        out[at] = (uint16_t)e;
+    }
+}
+
+void es_like_draw_token(es_like_draw *d, uint64_t request, uint64_t position, uint16_t *ids)
+{
+    const es_likeness *like = d->like;
+    draw_factors(d, request, position);
+    draw_normals(draw_stream(d, request, position, DRAW_OWN_ANEW), d->cells, d->score);
+    for (uint32_t i = 0; i < d->cells; i++)
+        d->score[i] = d->score[i] * d->anew[i] - (float)like->threshold[i];
+    for (uint32_t f = 0; f < like->factors; f++) {
+        const float *loading = like->loading + (size_t)f * d->cells, amount = d->common[f];
+        for (uint32_t i = 0; i < d->cells; i++)
+            d->score[i] += loading[i] * amount;
+    }
+    draw_own(d, request, position);
+    for (uint32_t l = 0; l < like->layers; l++)
+        draw_best(d->score + (size_t)l * like->experts, like->experts, like->top_k, ids + (size_t)l * like->top_k);
+}
+
+void es_like_draw_weights(const es_like_draw *d, uint64_t request, uint64_t position, float *weights)
+{
+    const es_likeness *like = d->like;
+    const es_stream stream = draw_stream(d, request, position, DRAW_WEIGHT);
+    for (uint32_t l = 0, i = 0; l < like->layers; l++) {
+        double log_weight = 0.0, sum = 0.0, weight[ES_TRACE_TOP_K_MAX];
+        for (uint32_t k = 0; k < like->top_k; k++, i++) {
+            const double u = ((double)(es_mix(stream ^ i) >> 12) + 0.5) * 0x1p-52;
+            log_weight += like->weight_gap[i] * log(u);
+            sum += weight[k] = exp(log_weight);
+        }
+        for (uint32_t k = 0; k < like->top_k; k++)
+            weights[(size_t)l * like->top_k + k] = (float)(weight[k] / sum * like->weight_sum[l]);
+    }
+}

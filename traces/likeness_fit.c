@@ -1,0 +1,548 @@
+/* Likeness, estimated: from a trace to the numbers of likeness.h.
+ *
+ *   popularity    how many tokens use an expert
+ *   factors       principal components of the standardised uses, over all layers, by orthogonal iteration (Rutishauser 1970): those whose
+ *                 eigenvalue is above what noise alone has (Marchenko and Pastur 1967)
+ *   memory        of a factor: the autocorrelation of its scores; of an expert: at how many tokens' distance it is used twice how often,
+ *                 told as a correlation of normals. Both as shares of components of given spans, none negative
+ *   rounds        choosing the top-k of scores is not the same as comparing each with its threshold. So the process is drawn, its
+ *                 popularity and correlations are measured as the trace's were, and thresholds and memory are moved by the difference
+ *   weights       the mean distance of neighbouring ranks in ln weight, and the mean sum of a row */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <gsl/gsl_cdf.h>
+#include <gsl/gsl_eigen.h>
+
+#include "traces/likeness_draw.h"
+#include "traces/moments.h"
+
+enum {
+    FIT_LAGS = 16,
+    FIT_ROUNDS = 5,
+    FIT_TOKENS = 32768,         /* most that correlations are taken from */
+    FIT_TOKENS_LEAST = 64,
+    FIT_PAIRS_LEAST = 200,      /* of tokens, for a correlation at a distance to count */
+    FIT_TURNS = 12,             /* of the iteration for factors */
+    FIT_DRAWN = 40, FIT_DRAWN_TOKENS = 300      /* requests that are drawn for correlations, and their length */
+};
+
+static const uint32_t fit_lag[FIT_LAGS] = { 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256 };
+/* What an expert does by itself is told by fewer spans, for each of them costs a draw per expert and token. */
+static const bool fit_own_span[ES_LIKE_SPANS] = { true, false, true, false, false, true, false, false, true, true };
+
+static const double fit_communality = 0.9;      /* most of an expert's variance that factors may have */
+
+typedef struct fit_rows {       /* rows in the order of requests */
+    uint32_t layers, experts, top_k;
+    uint64_t tokens;
+    uint16_t *ids;              /* [tokens][layers][top_k] */
+    uint32_t *request;          /* [tokens] ordinal */
+} fit_rows;
+
+typedef struct fit_work {
+    es_likeness *like;
+    fit_rows rows;              /* of the trace, at most FIT_TOKENS */
+    uint32_t cells;
+    double *mean, *spread;      /* [cells] of the uses */
+    double *grid;               /* [layers][ES_MOMENTS_GRID] */
+    double *aim;                /* [layers][FIT_LAGS] correlations that the memory is solved for */
+    double *seen, *drawn;       /* [layers][FIT_LAGS] of the trace, of what was drawn */
+    double *factor_seen;        /* [factors][FIT_LAGS] */
+    double *share;              /* [layers][factors] mean square loading */
+    double span[FIT_LAGS][ES_LIKE_SPANS];   /* what a component of a span has left at a distance */
+} fit_work;
+
+/* --- rows ----------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct fit_place { uint32_t request, position; uint64_t token; } fit_place;
+
+static int fit_compare(const void *a, const void *b)
+{
+    const fit_place *x = a, *y = b;
+    if (x->request != y->request)
+        return x->request < y->request ? -1 : 1;
+    return (x->position > y->position) - (x->position < y->position);
+}
+
+/* Whole requests, evenly spaced over the trace, until there are enough tokens; the last one may be cut. */
+static void fit_choose(const fit_place *place, uint64_t tokens, uint32_t requests, const es_trace *trace, fit_rows *rows)
+{
+    const size_t row = (size_t)rows->layers * rows->top_k;
+    const uint64_t apart = tokens > FIT_TOKENS ? (tokens + FIT_TOKENS - 1) / FIT_TOKENS : 1;
+    uint32_t ordinal = 0;
+    for (uint64_t i = 0; i < tokens && rows->tokens < FIT_TOKENS; i++) {
+        ordinal += i > 0 && place[i].request != place[i - 1].request;
+        if (requests >= 2 * apart && ordinal % apart != 0)
+            continue;
+        memcpy(rows->ids + rows->tokens * row, trace->ids + place[i].token * row, row * sizeof *rows->ids);
+        rows->request[rows->tokens++] = ordinal;
+    }
+}
+
+/* The tokens of a trace by request and position; free() it. */
+static es_code fit_places(const es_trace *trace, fit_place **out, es_err *err)
+{
+    fit_place *place = malloc(trace->tokens * sizeof *place);
+    if (!place)
+        return es_err_nomem(err, "a fit");
+    for (uint64_t i = 0; i < trace->tokens; i++)
+        place[i] = (fit_place){ trace->token[i].request, trace->token[i].position, i };
+    qsort(place, trace->tokens, sizeof *place, fit_compare);
+    *out = place;
+    return ES_OK;
+}
+
+static void fit_lengths(const fit_place *place, const es_trace *trace, es_likeness *like)
+{
+    uint32_t at = 0;
+    for (uint64_t i = 0; i < trace->tokens; i++) {
+        if (i > 0 && place[i].request != place[i - 1].request)
+            at++;
+        if (at >= like->lengths)
+            break;
+        if (trace->token[place[i].token].phase == ES_DECODE)
+            like->length[at].decode++;
+        else
+            like->length[at].prompt++;
+    }
+}
+
+static uint32_t fit_requests(const es_trace *trace)
+{
+    return trace->info.requests < ES_LIKE_LENGTHS ? (uint32_t)trace->info.requests : ES_LIKE_LENGTHS;
+}
+
+es_code es_likeness_lengths(es_likeness *like, const es_trace *trace, es_arena *arena, es_err *err)
+{
+    fit_place *place = NULL;
+    like->lengths = fit_requests(trace);
+    like->length = ES_NEW_ARRAY(arena, like->lengths, es_like_length);
+    es_code code = like->length ? fit_places(trace, &place, err) : es_err_nomem(err, "a fit");
+    if (code == ES_OK)
+        fit_lengths(place, trace, like);
+    free(place);
+    return code;
+}
+
+static es_code fit_read(fit_work *w, const es_trace *trace, es_arena *arena, es_err *err)
+{
+    const uint64_t kept = trace->tokens < FIT_TOKENS ? trace->tokens : FIT_TOKENS;
+    const es_trace_info *info = &trace->info;
+    fit_place *place = NULL;
+    w->rows = (fit_rows){ .layers = info->layers, .experts = info->experts, .top_k = info->top_k };
+    w->rows.ids = ES_NEW_ARRAY(arena, kept * info->layers * info->top_k, uint16_t);
+    w->rows.request = ES_NEW_ARRAY(arena, kept, uint32_t);
+    if (!w->rows.ids || !w->rows.request)
+        return es_err_nomem(err, "a fit");
+    es_code code = fit_places(trace, &place, err);
+    if (code == ES_OK) {
+        fit_lengths(place, trace, w->like);
+        fit_choose(place, trace->tokens, (uint32_t)info->requests, trace, &w->rows);
+    }
+    free(place);
+    return code;
+}
+
+/* --- popularity and weights ----------------------------------------------------------------------------------------------------- */
+
+/* An expert that was never met is taken to be met by the quarter of a token. */
+static void fit_popularity(const es_trace *trace, es_likeness *like)
+{
+    const size_t row = (size_t)like->layers * like->top_k;
+    for (uint64_t t = 0; t < trace->tokens; t++)
+        for (size_t i = 0; i < row; i++)
+            if (trace->ids[t * row + i] != ES_NO_EXPERT)
+                like->popularity[i / like->top_k * like->experts + trace->ids[t * row + i]] += 1.0;
+    for (size_t i = 0; i < (size_t)like->layers * like->experts; i++) {
+        const double uses = like->popularity[i] > 0.0 ? like->popularity[i] : 0.25, share = uses / (double)trace->tokens;
+        like->popularity[i] = share < 0.9999 ? share : 0.9999;
+        like->threshold[i] = gsl_cdf_ugaussian_Qinv(like->popularity[i]);
+    }
+}
+
+static int fit_falling(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x < y) - (x > y);
+}
+
+static void fit_weights(const es_trace *trace, es_likeness *like)
+{
+    const uint32_t k = like->top_k;
+    double weight[ES_TRACE_TOP_K_MAX];
+    for (uint32_t l = 0; l < like->layers; l++) {
+        double *gap = like->weight_gap + (size_t)l * k, sums = 0.0, rows = 0.0;
+        for (uint64_t t = 0; t < trace->tokens; t++) {
+            const float *from = trace->weights + (t * like->layers + l) * k;
+            uint32_t good = 0;
+            for (uint32_t i = 0; i < k && trace->ids[(t * like->layers + l) * k + i] != ES_NO_EXPERT && from[i] > 0.0f; i++)
+                weight[good++] = (double)from[i];
+            if (good < k)
+                continue;               /* short, unknown, or a weight of 0 */
+            qsort(weight, k, sizeof *weight, fit_falling);
+            for (uint32_t i = 0; i < k; i++) {
+                sums += weight[i];
+                gap[i] += i > 0 ? log(weight[i - 1] / weight[i]) : 0.0;
+            }
+            rows += 1.0;
+        }
+        like->weight_sum[l] = rows > 0.0 ? sums / rows : 1.0;
+        for (uint32_t i = 0; i < k && rows > 0.0; i++)
+            gap[i] /= rows;
+    }
+}
+
+/* --- factors -------------------------------------------------------------------------------------------------------------------- */
+
+/* The score of a row in a direction: sum over its experts, standardised. */
+static double fit_score(const fit_work *w, const uint16_t *row, const double *direction, double middle)
+{
+    const uint32_t k = w->rows.top_k, experts = w->rows.experts;
+    double sum = -middle;
+    for (uint32_t l = 0, base = 0; l < w->rows.layers; l++, base += experts, row += k)
+        for (uint32_t i = 0; i < k && row[i] != ES_NO_EXPERT; i++)
+            sum += direction[base + row[i]] / w->spread[base + row[i]];
+    return sum;
+}
+
+static double fit_middle(const fit_work *w, const double *direction)
+{
+    double sum = 0.0;
+    for (uint32_t i = 0; i < w->cells; i++)
+        sum += w->mean[i] / w->spread[i] * direction[i];
+    return sum;
+}
+
+/* out = (correlation matrix of the uses) * direction, without making the matrix. */
+static void fit_times(const fit_work *w, const double *direction, double *out)
+{
+    const uint32_t k = w->rows.top_k, experts = w->rows.experts;
+    const size_t width = (size_t)w->rows.layers * k;
+    const double middle = fit_middle(w, direction);
+    double all = 0.0;
+    memset(out, 0, w->cells * sizeof *out);
+    for (uint64_t t = 0; t < w->rows.tokens; t++) {
+        const uint16_t *row = w->rows.ids + t * width;
+        const double score = fit_score(w, row, direction, middle);
+        all += score;
+        for (uint32_t l = 0, base = 0; l < w->rows.layers; l++, base += experts, row += k)
+            for (uint32_t i = 0; i < k && row[i] != ES_NO_EXPERT; i++)
+                out[base + row[i]] += score;
+    }
+    for (uint32_t i = 0; i < w->cells; i++)
+        out[i] = (out[i] - w->mean[i] * all) / w->spread[i] / (double)w->rows.tokens;
+}
+
+static double fit_dot(const double *a, const double *b, uint32_t count)
+{
+    double sum = 0.0;
+    for (uint32_t i = 0; i < count; i++)
+        sum += a[i] * b[i];
+    return sum;
+}
+
+/* Makes the rows of v orthonormal (Gram and Schmidt, twice for accuracy). */
+static void fit_orthonormal(double *v, uint32_t count, uint32_t cells)
+{
+    for (uint32_t a = 0; a < count; a++) {
+        double *row = v + (size_t)a * cells;
+        for (uint32_t b = 0; b < 2 * a; b++) {
+            const double *other = v + (size_t)(b % a) * cells;
+            const double part = fit_dot(row, other, cells);
+            for (uint32_t i = 0; i < cells; i++)
+                row[i] -= part * other[i];
+        }
+        const double length = sqrt(fit_dot(row, row, cells));
+        for (uint32_t i = 0; i < cells && length > 0.0; i++)
+            row[i] /= length;
+    }
+}
+
+/* Turns the basis v into eigenvectors within its space, the greatest first; av is scratch of its size and holds A v. */
+static es_code fit_ritz(double *v, double *av, double *value, uint32_t count, uint32_t cells, es_err *err)
+{
+    gsl_matrix *m = gsl_matrix_alloc(count, count), *turn = gsl_matrix_alloc(count, count);
+    gsl_vector *values = gsl_vector_alloc(count);
+    gsl_eigen_symmv_workspace *work = gsl_eigen_symmv_alloc(count);
+    if (m && turn && values && work) {
+        for (uint32_t a = 0; a < count; a++)
+            for (uint32_t b = 0; b < count; b++)
+                gsl_matrix_set(m, a, b, 0.5 * (fit_dot(v + (size_t)a * cells, av + (size_t)b * cells, cells) + fit_dot(v + (size_t)b * cells, av + (size_t)a * cells, cells)));
+        gsl_eigen_symmv(m, values, turn, work);
+        gsl_eigen_symmv_sort(values, turn, GSL_EIGEN_SORT_VAL_DESC);
+        memcpy(av, v, (size_t)count * cells * sizeof *v);
+        memset(v, 0, (size_t)count * cells * sizeof *v);
+        for (uint32_t a = 0; a < count; a++) {
+            value[a] = gsl_vector_get(values, a);
+            for (uint32_t b = 0; b < count; b++) {
+                const double part = gsl_matrix_get(turn, b, a);
+                for (uint32_t i = 0; i < cells; i++)
+                    v[(size_t)a * cells + i] += part * av[(size_t)b * cells + i];
+            }
+        }
+    }
+    const es_code code = m && turn && values && work ? ES_OK : es_err_nomem(err, "a fit");
+    gsl_matrix_free(m);
+    gsl_matrix_free(turn);
+    gsl_vector_free(values);
+    gsl_eigen_symmv_free(work);
+    return code;
+}
+
+/* Directions [*count][cells] and eigenvalues of what is more than noise. */
+static es_code fit_components(const fit_work *w, uint32_t *count, double *v, double *av, double *value, es_err *err)
+{
+    const uint32_t cells = w->cells;
+    const es_stream stream = es_stream_of(1, 0, "like", "directions");
+    const double edge = 1.1 * pow(1.0 + sqrt(cells / (double)w->rows.tokens), 2.0);
+    for (size_t i = 0; i < (size_t)*count * cells; i++)
+        v[i] = es_draw_real(stream, i, 0, 0, 0) - 0.5;
+    es_code code = ES_OK;
+    for (int turn = 0; turn < FIT_TURNS && code == ES_OK; turn++) {
+        fit_orthonormal(v, *count, cells);
+        for (uint32_t f = 0; f < *count; f++)
+            fit_times(w, v + (size_t)f * cells, av + (size_t)f * cells);
+        if (turn + 1 < FIT_TURNS)
+            memcpy(v, av, (size_t)*count * cells * sizeof *v);
+        else
+            code = fit_ritz(v, av, value, *count, cells, err);
+    }
+    while (code == ES_OK && *count > 0 && value[*count - 1] < edge)
+        (*count)--;
+    return code;
+}
+
+/* Loadings in terms of the latent scores: a use tells of its score as a step tells of a normal, hence sqrt(p (1 - p)) / density. */
+static void fit_loadings(fit_work *w, const double *v, const double *value)
+{
+    es_likeness *like = w->like;
+    for (uint32_t i = 0; i < w->cells; i++) {
+        const double density = exp(-0.5 * like->threshold[i] * like->threshold[i]) * 0.39894228040143268;
+        double squares = 0.0;
+        for (uint32_t f = 0; f < like->factors; f++)
+            squares += v[(size_t)f * w->cells + i] * v[(size_t)f * w->cells + i] * value[f];
+        const double amplify = w->spread[i] / density, communality = squares * amplify * amplify;
+        const double scale = communality > fit_communality ? sqrt(fit_communality / squares) : amplify;
+        for (uint32_t f = 0; f < like->factors; f++) {
+            const double loading = v[(size_t)f * w->cells + i] * sqrt(value[f]) * scale;
+            like->loading[(size_t)f * w->cells + i] = (float)loading;
+            w->share[(size_t)(i / like->experts) * like->factors + f] += loading * loading / like->experts;
+        }
+    }
+}
+
+/* Autocorrelation of each factor's scores; what is noise in them is independent from token to token and is taken out. */
+static es_code fit_factor_memory(fit_work *w, const double *v, const double *value, es_err *err)
+{
+    const uint64_t tokens = w->rows.tokens;
+    const size_t width = (size_t)w->rows.layers * w->rows.top_k;
+    double *score = malloc(tokens * sizeof *score);
+    if (!score)
+        return es_err_nomem(err, "a fit");
+    for (uint32_t f = 0; f < w->like->factors; f++) {
+        const double *direction = v + (size_t)f * w->cells, middle = fit_middle(w, direction);
+        for (uint64_t t = 0; t < tokens; t++)
+            score[t] = fit_score(w, w->rows.ids + t * width, direction, middle);
+        for (uint32_t g = 0; g < FIT_LAGS; g++) {
+            double sum = 0.0, pairs = 0.0;
+            for (uint64_t t = fit_lag[g]; t < tokens; t++)
+                if (w->rows.request[t] == w->rows.request[t - fit_lag[g]]) {
+                    sum += score[t] * score[t - fit_lag[g]];
+                    pairs += 1.0;
+                }
+            const double before = g > 0 ? w->factor_seen[(size_t)f * FIT_LAGS + g - 1] : 0.0;
+            const double r = pairs >= FIT_PAIRS_LEAST ? sum / pairs / (value[f] - 1.0) : before;
+            w->factor_seen[(size_t)f * FIT_LAGS + g] = r > 0.0 ? r < 1.0 ? r : 1.0 : 0.0;
+        }
+    }
+    free(score);
+    return ES_OK;
+}
+
+static es_code fit_factors(fit_work *w, es_arena *arena, es_err *err)
+{
+    es_likeness *like = w->like;
+    const size_t all = (size_t)ES_LIKE_FACTORS * w->cells;
+    double *v = malloc(all * sizeof *v), *av = malloc(all * sizeof *av), value[ES_LIKE_FACTORS];
+    uint32_t count = w->cells / 4 < ES_LIKE_FACTORS ? w->cells / 4 : ES_LIKE_FACTORS;
+    es_code code = v && av ? fit_components(w, &count, v, av, value, err) : es_err_nomem(err, "a fit");
+    like->factors = count;
+    w->share = ES_NEW_ARRAY(arena, (size_t)like->layers * count, double);
+    w->factor_seen = ES_NEW_ARRAY(arena, (size_t)count * FIT_LAGS, double);
+    if (code == ES_OK && (!w->share || !w->factor_seen))
+        code = es_err_nomem(err, "a fit");
+    if (code == ES_OK) {
+        fit_loadings(w, v, value);
+        code = fit_factor_memory(w, v, value, err);
+    }
+    free(v);
+    free(av);
+    return code;
+}
+
+/* --- memory --------------------------------------------------------------------------------------------------------------------- */
+
+/* For each layer and distance: how often an expert is used at both ends, as a correlation of scores. */
+static void fit_correlations(const fit_work *w, const fit_rows *rows, double *out)
+{
+    const uint32_t k = rows->top_k, layers = rows->layers;
+    const size_t width = (size_t)layers * k;
+    for (uint32_t l = 0; l < layers; l++)
+        for (uint32_t g = 0; g < FIT_LAGS; g++) {
+            double both = 0.0, pairs = 0.0;
+            for (uint64_t t = fit_lag[g]; t < rows->tokens; t++) {
+                if (rows->request[t] != rows->request[t - fit_lag[g]])
+                    continue;
+                const uint16_t *now = rows->ids + t * width + (size_t)l * k, *then = now - fit_lag[g] * width;
+                pairs += 1.0;
+                for (uint32_t i = 0; i < k && now[i] != ES_NO_EXPERT; i++)
+                    for (uint32_t j = 0; j < k && then[j] != ES_NO_EXPERT; j++)
+                        both += now[i] == then[j] ? 1.0 : 0.0;
+            }
+            const double before = g > 0 ? out[(size_t)l * FIT_LAGS + g - 1] : 0.0;
+            out[(size_t)l * FIT_LAGS + g] = pairs < FIT_PAIRS_LEAST ? before
+                : es_correlation_of(w->grid + (size_t)l * ES_MOMENTS_GRID, both / pairs / rows->experts);
+        }
+}
+
+/* From correlations to shares of spans: factors first, the rest is the experts' own. */
+static void fit_solve(fit_work *w, double factor_scale)
+{
+    es_likeness *like = w->like;
+    double target[FIT_LAGS], own[FIT_LAGS][ES_LIKE_SPANS] = {{0}};
+    for (uint32_t f = 0; f < like->factors; f++) {
+        for (uint32_t g = 0; g < FIT_LAGS; g++)
+            target[g] = fmin(1.0, factor_scale * w->factor_seen[(size_t)f * FIT_LAGS + g]);
+        es_nonnegative(&w->span[0][0], target, FIT_LAGS, ES_LIKE_SPANS, 0.995, like->factor_memory + (size_t)f * ES_LIKE_SPANS);
+    }
+    for (uint32_t g = 0; g < FIT_LAGS; g++)
+        for (uint32_t s = 0; s < ES_LIKE_SPANS; s++)
+            own[g][s] = fit_own_span[s] ? w->span[g][s] : 0.0;
+    for (uint32_t l = 0; l < like->layers; l++) {
+        double left = 1.0;
+        for (uint32_t f = 0; f < like->factors; f++)
+            left -= w->share[(size_t)l * like->factors + f];
+        for (uint32_t g = 0; g < FIT_LAGS; g++) {
+            target[g] = w->aim[(size_t)l * FIT_LAGS + g];
+            for (uint32_t f = 0; f < like->factors; f++)
+                for (uint32_t s = 0; s < ES_LIKE_SPANS; s++)
+                    target[g] -= w->share[(size_t)l * like->factors + f] * like->factor_memory[(size_t)f * ES_LIKE_SPANS + s] * w->span[g][s];
+            target[g] = fmax(0.0, target[g]);
+        }
+        es_nonnegative(&own[0][0], target, FIT_LAGS, ES_LIKE_SPANS, 0.98 * left, like->own_memory + (size_t)l * ES_LIKE_SPANS);
+    }
+}
+
+/* --- rounds --------------------------------------------------------------------------------------------------------------------- */
+
+static void fit_draw(es_like_draw *d, fit_rows *to)
+{
+    const size_t width = (size_t)to->layers * to->top_k;
+    for (to->tokens = 0; to->tokens < FIT_DRAWN * FIT_DRAWN_TOKENS; to->tokens++) {
+        to->request[to->tokens] = (uint32_t)(to->tokens / FIT_DRAWN_TOKENS);
+        es_like_draw_token(d, to->request[to->tokens], to->tokens % FIT_DRAWN_TOKENS, to->ids + to->tokens * width);
+    }
+}
+
+static double fit_ratio(const fit_work *w)
+{
+    double seen = 0.0, drawn = 0.0;
+    for (size_t i = 0; i < (size_t)w->like->layers * FIT_LAGS; i++) {
+        seen += w->seen[i];
+        drawn += w->drawn[i];
+    }
+    return drawn > 0.0 ? fmin(1.25, fmax(0.8, seen / drawn)) : 1.0;
+}
+
+static es_code fit_rounds(fit_work *w, es_arena *arena, es_err *err)
+{
+    es_likeness *like = w->like;
+    es_like_draw d;
+    const uint32_t most = FIT_DRAWN * FIT_DRAWN_TOKENS;
+    fit_rows rows = { .layers = like->layers, .experts = like->experts, .top_k = like->top_k };
+    rows.ids = ES_NEW_ARRAY(arena, (size_t)most * like->layers * like->top_k, uint16_t);
+    rows.request = ES_NEW_ARRAY(arena, most, uint32_t);
+    double scale = 1.0;
+    if (!rows.ids || !rows.request)
+        return es_err_nomem(err, "a fit");
+    fit_solve(w, scale);
+    es_code code = es_like_draw_init(&d, like, 1, arena, err);
+    for (uint32_t round = 0; round < FIT_ROUNDS && code == ES_OK; round++) {
+        code = es_likeness_settle(like, &d, round, err);
+        if (code || round + 1 == FIT_ROUNDS)
+            break;
+        fit_draw(&d, &rows);
+        fit_correlations(w, &rows, w->drawn);
+        for (size_t i = 0; i < (size_t)like->layers * FIT_LAGS; i++)
+            w->aim[i] += w->seen[i] - w->drawn[i];
+        scale *= fit_ratio(w);
+        fit_solve(w, scale);
+        es_like_draw_again(&d);
+    }
+    return code;
+}
+
+/* --- all of it ------------------------------------------------------------------------------------------------------------------ */
+
+static es_code fit_shape(es_likeness *like, const es_trace *trace, es_arena *arena, es_err *err)
+{
+    const es_trace_info *info = &trace->info;
+    es_trace_info *copy = ES_NEW(arena, es_trace_info);
+    es_code code = copy ? es_trace_copy_info(copy, info, arena, err) : es_err_nomem(err, "a fit");
+    if (code)
+        return code;
+    *like = (es_likeness){ .layers = info->layers, .experts = info->experts, .top_k = info->top_k, .factors = ES_LIKE_FACTORS, .layer_number = copy->layer_number,
+        .expert_bytes = copy->expert_bytes, .dense_bytes = copy->dense_bytes, .model = copy->model,
+        .lengths = fit_requests(trace) };
+    code = es_likeness_make(like, arena, err);
+    if (code == ES_OK && !trace->keeps_weights)
+        like->weight_sum = NULL;
+    return code;
+}
+
+static es_code fit_work_make(fit_work *w, es_arena *arena, es_err *err)
+{
+    const size_t lags = (size_t)w->like->layers * FIT_LAGS;
+    w->cells = w->like->layers * w->like->experts;
+    w->mean = ES_NEW_ARRAY(arena, w->cells, double);
+    w->spread = ES_NEW_ARRAY(arena, w->cells, double);
+    w->grid = ES_NEW_ARRAY(arena, (size_t)w->like->layers * ES_MOMENTS_GRID, double);
+    w->aim = ES_NEW_ARRAY(arena, lags, double);
+    w->seen = ES_NEW_ARRAY(arena, lags, double);
+    w->drawn = ES_NEW_ARRAY(arena, lags, double);
+    if (!w->mean || !w->spread || !w->grid || !w->aim || !w->seen || !w->drawn)
+        return es_err_nomem(err, "a fit");
+    for (uint32_t g = 0; g < FIT_LAGS; g++)
+        for (uint32_t s = 0; s < ES_LIKE_SPANS; s++)
+            w->span[g][s] = exp(-(double)fit_lag[g] / es_like_span[s]);
+    return ES_OK;
+}
+
+es_code es_likeness_fit(es_likeness *like, const es_trace *trace, es_arena *arena, es_err *err)
+{
+    fit_work w = { .like = like };
+    if (trace->tokens < FIT_TOKENS_LEAST)
+        return es_err_set(err, ES_EINPUT, "%llu tokens tell nothing about routing; a fit needs at least %d", (unsigned long long)trace->tokens, FIT_TOKENS_LEAST);
+    es_code code = fit_shape(like, trace, arena, err);
+    if (code == ES_OK)
+        code = fit_work_make(&w, arena, err);
+    if (code == ES_OK)
+        code = fit_read(&w, trace, arena, err);
+    if (code)
+        return code;
+    fit_popularity(trace, like);
+    if (like->weight_sum)
+        fit_weights(trace, like);
+    for (uint32_t i = 0; i < w.cells; i++) {
+        w.mean[i] = like->popularity[i];
+        w.spread[i] = sqrt(like->popularity[i] * (1.0 - like->popularity[i]));
+    }
+    for (uint32_t l = 0; l < like->layers; l++)
+        es_both_above(like->threshold + (size_t)l * like->experts, like->experts, w.grid + (size_t)l * ES_MOMENTS_GRID);
+    fit_correlations(&w, &w.rows, w.seen);
+    memcpy(w.aim, w.seen, (size_t)like->layers * FIT_LAGS * sizeof *w.aim);
+    code = fit_factors(&w, arena, err);
+    return code == ES_OK ? fit_rounds(&w, arena, err) : code;
+}
