@@ -138,7 +138,7 @@ es_code es_passes_add(es_passes *p, const es_pass_row *row, es_err *err)
         p->phase = row->phase;
         if (p->pass == 0)
             p->weighted = row->weights != NULL;
-    } else if (row->phase != p->phase) {
+    } else if (row->phase != p->phase && row->phase != ES_PASSES_BY_SIZE) {
         return es_err_set(err, ES_EINPUT, "is of another phase than the rows of its pass before");
     }
     if (!passes_room(p, row->count))
@@ -153,6 +153,11 @@ es_code es_passes_add(es_passes *p, const es_pass_row *row, es_err *err)
         memcpy(p->weights + p->held, row->weights, row->count * sizeof *p->weights);
     p->held += row->count;
     return ES_OK;
+}
+
+void es_passes_phase(es_passes *p, es_phase_of phase)
+{
+    p->phase = (uint8_t)phase;
 }
 
 void es_passes_tell(const es_passes *p, es_text *notes)

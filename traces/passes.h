@@ -26,6 +26,8 @@ typedef struct es_pass_row {
 es_code es_passes_new(es_passes **out, es_row_stream *stream, es_err *err);
 /* A row of another pass when its layer is below that of the row before. */
 es_code es_passes_add(es_passes *passes, const es_pass_row *row, es_err *err);
+/* Says of the pass at hand what its rows so far could not know. */
+void es_passes_phase(es_passes *passes, es_phase_of phase);
 /* Ends the pass, whatever comes next; at the end of the file too. Then the totals stand below. */
 es_code es_passes_end(es_passes *passes, es_err *err);
 /* The sentences above, as far as they were used. */
