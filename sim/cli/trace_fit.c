@@ -1,21 +1,18 @@
-/* trace fit: see trace_fit.h.
+/* trace fit: a trace told by numbers, from which as much as wanted is drawn that behaves alike (traces/likeness.h), and how alike it is.
  *
  * Every fourth request is held out. A likeness is estimated from the others, and drawn as often as it takes for four times the requests
  * that were held out, of the same lengths; hits of LRU and of Belady's policy in one cache for all layers (contract event_atomic) are
  * compared at every number of slots. What is written is estimated from all requests. */
-#include "sim/cli/trace_fit.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sim/base/file.h"
-#include "sim/cli/cmd.h"
+#include "sim/cli/trace_args.h"
 #include "sim/curve/belady.h"
 #include "sim/curve/lru.h"
 #include "sim/curve/next_use.h"
-#include "sim/study/feed.h"
 #include "traces/likeness_draw.h"
 
 enum { FIT_HELD_OUT = 4, FIT_TIMES = 4 };
@@ -280,14 +277,20 @@ static es_code fit_show(const fit_likeness *f, const char *path, bool json, es_e
     return cmd_print(ES_OK, &text, err);
 }
 
-es_code cmd_trace_fit(const char *path, const char *format, const char *out, bool json, es_err *err)
+es_code trace_fit(const trace_args *args, es_err *err)
 {
     fit_likeness f = {0};
     es_feed feed = {0};
     es_trace *trace = NULL;
     uint32_t *ordinal = NULL;
-    const es_source_ask ask = {.path = path, .weights = true};
-    es_code code = es_feed_open_file(&feed, NULL, path, format, &ask, err);
+    es_source_ask ask;
+    if (args->words.count != 2)
+        return cmd_misused(&cmd_trace, err, args->words.count < 2 ? "which file?" : "one file at a time");
+    const char *path = args->words.at[1];
+    es_code code = trace_ask(args, path, false, &ask, err);
+    ask.weights = true;
+    if (code == ES_OK)
+        code = trace_open(args, &ask, &feed, err);
     if (code == ES_OK)
         code = es_trace_load(&trace, feed.source, feed.state, &ask, err);
     if (code == ES_OK)
@@ -297,10 +300,10 @@ es_code cmd_trace_fit(const char *path, const char *format, const char *out, boo
     f.cycle = f.like.layers * f.like.top_k;
     if (code == ES_OK && trace->info.requests >= FIT_HELD_OUT)
         code = fit_compare(&f, trace, ordinal, err);
-    if (code == ES_OK && out)
-        code = fit_save(&f, out, err);
+    if (code == ES_OK && args->out)
+        code = fit_save(&f, args->out, err);
     if (code == ES_OK)
-        code = fit_show(&f, path, json, err);
+        code = fit_show(&f, path, args->json, err);
     free(ordinal);
     es_trace_free(trace);
     es_feed_close(&feed);

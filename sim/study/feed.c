@@ -28,6 +28,25 @@ static es_code feed_head(const char *path, unsigned char *head, size_t *length, 
     return code;
 }
 
+#define FEED_CONVERT "traces/capture/convert.py makes a trace of it"
+#define FEED_COUNTED "counts how often experts were used, but not by which token or when: it can shape generated routing (describe synthetic), not be replayed"
+
+/* What is met and is no trace, or is read by a converter, and what to do with it; NULL: none of these. */
+static const char *feed_foreign(const unsigned char *head, size_t length)
+{
+    static const struct { const char *magic, *what; size_t length; } foreign[] = {
+        {"PK\003\004", "is a zip archive, as torch.save and numpy.savez write one; " FEED_CONVERT, 4},
+        {"PAR1", "is a parquet file; " FEED_CONVERT, 4},
+        {"\200\002", "is a Python pickle; " FEED_CONVERT, 2}, {"\200\003", "is a Python pickle; " FEED_CONVERT, 2},
+        {"\200\004", "is a Python pickle; " FEED_CONVERT, 2}, {"\200\005", "is a Python pickle; " FEED_CONVERT, 2},
+        {"layer_id,expert_id,count", FEED_COUNTED, 24}, {"tensor,expert_idx,count,", FEED_COUNTED, 24}, {"rank,count,expert_bytes,", FEED_COUNTED, 24},
+    };
+    for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
+        if (length >= foreign[i].length && memcmp(head, foreign[i].magic, foreign[i].length) == 0)
+            return foreign[i].what;
+    return NULL;
+}
+
 static es_code feed_sniff(const es_plugins *plugins, const char *path, const es_source **out, es_err *err)
 {
     unsigned char head[FEED_HEAD];
@@ -50,7 +69,10 @@ static es_code feed_sniff(const es_plugins *plugins, const char *path, const es_
             *out = source;
         }
     }
-    if (surest == 0)
+    const char *foreign = feed_foreign(head, length);
+    if (surest == 0 && foreign)
+        code = es_err_set(err, ES_EINPUT, "%s: %s", path, foreign);
+    else if (surest == 0)
         code = es_err_set(err, ES_EINPUT, "%s: is in no format that is known here (%s); name it with trace.format if it is", path, names.at ? names.at : "none");
     es_text_free(&names);
     return code;
