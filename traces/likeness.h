@@ -8,7 +8,8 @@
  *     its own   what an expert does by itself.
  *
  * Each is a sum of components that last so long: a component of span s keeps e^(-1/s) of itself from token to token, the longest stays for
- * a request, and what the shares leave of the variance is drawn anew at every token. Thresholds follow from popularity. A Gaussian copula:
+ * a request, that of span 0 is the mean of what is drawn at this token and at the one before (times the root of 2), and what the shares
+ * leave of the variance is drawn anew at every token. Thresholds follow from popularity. A Gaussian copula:
  * the joint law of several Bernoulli variables by latent normals (Emrich and Piedmonte 1991), with a factor model of the latent correlation
  * matrix (Bartholomew 1987) and autoregressive factors. */
 #ifndef ES_TRACES_LIKENESS_H

@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-const double es_like_span[ES_LIKE_SPANS] = { 0.6, 1.5, 3, 6, 12, 24, 48, 96, 200, INFINITY };
+const double es_like_span[ES_LIKE_SPANS] = { 0, 1.5, 3, 6, 12, 24, 48, 96, 200, INFINITY };
 
 enum { DRAW_FACTOR, DRAW_FACTOR_ANEW, DRAW_OWN, DRAW_OWN_ANEW, DRAW_WEIGHT, DRAW_PURPOSES };
 
@@ -22,6 +22,13 @@ es_code es_like_draw_init(es_like_draw *d, const es_likeness *like, uint64_t see
         return es_err_nomem(err, "a generator");
     es_like_draw_again(d);
     return ES_OK;
+}
+
+double es_like_left(uint32_t span, uint32_t distance)
+{
+    if (es_like_span[span] == 0.0)
+        return distance == 1 ? 0.5 : 0.0;
+    return exp(-(double)distance / es_like_span[span]);
 }
 
 static double draw_sum(const double *share)
@@ -43,14 +50,16 @@ void es_like_draw_again(es_like_draw *d)
     }
 }
 
-/* Nearly normal numbers, mean 0, variance 1: four uniform ones of 16 bits, summed. The largest is 3.46; all that is fitted is fitted with
- * these same numbers. */
+/* Nearly normal numbers, mean 0, variance 1: four uniform ones of 8 bits, summed, two of them from one draw. The largest is 3.45; all that is
+ * fitted is fitted with these same numbers. */
 static void draw_normals(es_stream stream, uint32_t count, float *out)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        const uint64_t bits = es_mix(stream ^ i);
-        const int32_t sum = (int32_t)((bits & 0xffff) + (bits >> 16 & 0xffff) + (bits >> 32 & 0xffff) + (bits >> 48));
-        out[i] = (float)(sum - 131070) * (1.0f / 37837.227f);
+    const uint64_t even = 0x00ff00ff00ff00ffu;
+    for (uint32_t i = 0; i < count; i += 2) {
+        const uint64_t bits = es_mix(stream ^ i), pairs = (bits & even) + (bits >> 8 & even), sums = pairs + (pairs >> 16);
+        out[i] = (float)((int32_t)(sums & 0xffff) - 510) * (1.0f / 147.79941f);
+        if (i + 1 < count)
+            out[i + 1] = (float)((int32_t)(sums >> 32 & 0xffff) - 510) * (1.0f / 147.79941f);
     }
 }
 
@@ -59,12 +68,31 @@ static es_stream draw_stream(const es_like_draw *d, uint64_t request, uint64_t p
     return es_mix(es_mix(es_mix(d->stream ^ request) ^ position) ^ purpose);
 }
 
-/* A component of span `span` goes on by one token: it stays normal with variance 1. */
-static void draw_move(float *component, const float *noise, uint32_t count, double span)
+/* What lasts a request is drawn with its first token. */
+static bool draw_moves(uint32_t s, uint64_t position)
 {
-    const float keeps = (float)exp(-1.0 / span), moves = (float)sqrt(1.0 - exp(-2.0 / span));
-    for (uint32_t i = 0; i < count; i++)
-        component[i] = keeps * component[i] + moves * noise[i];
+    return position == 0 || isfinite(es_like_span[s]);
+}
+
+/* A component of span s goes on by a token, and stays normal with variance 1: noise becomes what it is now. */
+static void draw_move(float *component, float *noise, uint32_t count, uint32_t s, uint64_t position)
+{
+    const double span = es_like_span[s];
+    if (position == 0) {
+        memcpy(component, noise, count * sizeof *component);
+    } else if (span == 0.0) {
+        for (uint32_t i = 0; i < count; i++) {
+            const float now = noise[i];
+            noise[i] = 0.70710678f * (component[i] + now);
+            component[i] = now;
+        }
+    } else if (isfinite(span)) {
+        const float keeps = (float)exp(-1.0 / span), moves = (float)sqrt(1.0 - exp(-2.0 / span));
+        for (uint32_t i = 0; i < count; i++)
+            component[i] = noise[i] = keeps * component[i] + moves * noise[i];
+    } else {
+        memcpy(noise, component, count * sizeof *component);
+    }
 }
 
 static void draw_factors(es_like_draw *d, uint64_t request, uint64_t position)
@@ -77,15 +105,11 @@ static void draw_factors(es_like_draw *d, uint64_t request, uint64_t position)
         d->common[f] *= left > 0.0 ? (float)sqrt(left) : 0.0f;
     }
     for (uint32_t s = 0; s < ES_LIKE_SPANS; s++) {
-        float *component = d->factor + (size_t)s * count;
-        if (position == 0 || isfinite(es_like_span[s]))
+        if (draw_moves(s, position))
             draw_normals(draw_stream(d, request, position, DRAW_PURPOSES + s), count, d->noise);
-        if (position == 0)
-            memcpy(component, d->noise, count * sizeof *component);
-        else if (isfinite(es_like_span[s]))
-            draw_move(component, d->noise, count, es_like_span[s]);
+        draw_move(d->factor + (size_t)s * count, d->noise, count, s, position);
         for (uint32_t f = 0; f < count; f++)
-            d->common[f] += (float)sqrt(like->factor_memory[(size_t)f * ES_LIKE_SPANS + s]) * component[f];
+            d->common[f] += (float)sqrt(like->factor_memory[(size_t)f * ES_LIKE_SPANS + s]) * d->noise[f];
     }
 }
 
@@ -102,19 +126,15 @@ static void draw_own(es_like_draw *d, uint64_t request, uint64_t position)
 {
     const es_likeness *like = d->like;
     for (uint32_t s = 0; s < ES_LIKE_SPANS; s++) {
-        float *component = d->own + (size_t)s * d->cells;
         if (!draw_used(like, s))
             continue;
-        if (position == 0 || isfinite(es_like_span[s]))
+        if (draw_moves(s, position))
             draw_normals(draw_stream(d, request, position, DRAW_PURPOSES + ES_LIKE_SPANS + s), d->cells, d->noise);
-        if (position == 0)
-            memcpy(component, d->noise, d->cells * sizeof *component);
-        else if (isfinite(es_like_span[s]))
-            draw_move(component, d->noise, d->cells, es_like_span[s]);
+        draw_move(d->own + (size_t)s * d->cells, d->noise, d->cells, s, position);
         for (uint32_t l = 0, i = 0; l < like->layers; l++) {
             const float share = (float)sqrt(like->own_memory[(size_t)l * ES_LIKE_SPANS + s]);
             for (const uint32_t end = i + like->experts; i < end; i++)
-                d->score[i] += share * component[i];
+                d->score[i] += share * d->noise[i];
         }
     }
 }

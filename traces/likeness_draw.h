@@ -25,6 +25,8 @@ void es_like_draw_token(es_like_draw *d, uint64_t request, uint64_t position, ui
 /* Weights for a row, [layers][top_k], descending. */
 void es_like_draw_weights(const es_like_draw *d, uint64_t request, uint64_t position, float *weights);
 
+/* Correlation of a component with itself so many tokens, from 1, later. */
+double es_like_left(uint32_t span, uint32_t distance);
 /* Moves the thresholds of `like`, which `d` draws from, until experts are as popular as it says; `round` chooses the draws. */
 es_code es_likeness_settle(es_likeness *like, es_like_draw *d, uint32_t round, es_err *err);
 

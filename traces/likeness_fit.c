@@ -50,6 +50,7 @@ typedef struct fit_work {
     double *aim;                /* [layers][FIT_LAGS] correlations that the memory is solved for */
     double *seen, *drawn;       /* [layers][FIT_LAGS] of the trace, of what was drawn */
     double *factor_seen;        /* [factors][FIT_LAGS] */
+    double scale[FIT_LAGS];     /* what the factors' correlations are multiplied by */
     double *share;              /* [layers][factors] mean square loading */
     double span[FIT_LAGS][ES_LIKE_SPANS];   /* what a component of a span has left at a distance */
 } fit_work;
@@ -408,13 +409,13 @@ static void fit_correlations(const fit_work *w, const fit_rows *rows, double *ou
 }
 
 /* From correlations to shares of spans: factors first, the rest is the experts' own. */
-static void fit_solve(fit_work *w, double factor_scale)
+static void fit_solve(fit_work *w)
 {
     es_likeness *like = w->like;
     double target[FIT_LAGS], own[FIT_LAGS][ES_LIKE_SPANS] = {{0}};
     for (uint32_t f = 0; f < like->factors; f++) {
         for (uint32_t g = 0; g < FIT_LAGS; g++)
-            target[g] = fmin(1.0, factor_scale * w->factor_seen[(size_t)f * FIT_LAGS + g]);
+            target[g] = fmin(1.0, w->scale[g] * w->factor_seen[(size_t)f * FIT_LAGS + g]);
         es_nonnegative(&w->span[0][0], target, FIT_LAGS, ES_LIKE_SPANS, 0.995, like->factor_memory + (size_t)f * ES_LIKE_SPANS);
     }
     for (uint32_t g = 0; g < FIT_LAGS; g++)
@@ -446,14 +447,17 @@ static void fit_draw(es_like_draw *d, fit_rows *to)
     }
 }
 
-static double fit_ratio(const fit_work *w)
+/* Factors are moved by the ratio of both correlations at a distance, over all layers. */
+static void fit_rescale(fit_work *w)
 {
-    double seen = 0.0, drawn = 0.0;
-    for (size_t i = 0; i < (size_t)w->like->layers * FIT_LAGS; i++) {
-        seen += w->seen[i];
-        drawn += w->drawn[i];
+    for (uint32_t g = 0; g < FIT_LAGS; g++) {
+        double seen = 0.0, drawn = 0.0;
+        for (uint32_t l = 0; l < w->like->layers; l++) {
+            seen += w->seen[(size_t)l * FIT_LAGS + g];
+            drawn += w->drawn[(size_t)l * FIT_LAGS + g];
+        }
+        w->scale[g] *= drawn > 0.0 ? fmin(1.25, fmax(0.8, seen / drawn)) : 1.0;
     }
-    return drawn > 0.0 ? fmin(1.25, fmax(0.8, seen / drawn)) : 1.0;
 }
 
 static es_code fit_rounds(fit_work *w, es_arena *arena, es_err *err)
@@ -464,10 +468,9 @@ static es_code fit_rounds(fit_work *w, es_arena *arena, es_err *err)
     fit_rows rows = { .layers = like->layers, .experts = like->experts, .top_k = like->top_k };
     rows.ids = ES_NEW_ARRAY(arena, (size_t)most * like->layers * like->top_k, uint16_t);
     rows.request = ES_NEW_ARRAY(arena, most, uint32_t);
-    double scale = 1.0;
     if (!rows.ids || !rows.request)
         return es_err_nomem(err, "a fit");
-    fit_solve(w, scale);
+    fit_solve(w);
     es_code code = es_like_draw_init(&d, like, 1, arena, err);
     for (uint32_t round = 0; round < FIT_ROUNDS && code == ES_OK; round++) {
         code = es_likeness_settle(like, &d, round, err);
@@ -477,8 +480,8 @@ static es_code fit_rounds(fit_work *w, es_arena *arena, es_err *err)
         fit_correlations(w, &rows, w->drawn);
         for (size_t i = 0; i < (size_t)like->layers * FIT_LAGS; i++)
             w->aim[i] += w->seen[i] - w->drawn[i];
-        scale *= fit_ratio(w);
-        fit_solve(w, scale);
+        fit_rescale(w);
+        fit_solve(w);
         es_like_draw_again(&d);
     }
     return code;
@@ -515,8 +518,10 @@ static es_code fit_work_make(fit_work *w, es_arena *arena, es_err *err)
     if (!w->mean || !w->spread || !w->grid || !w->aim || !w->seen || !w->drawn)
         return es_err_nomem(err, "a fit");
     for (uint32_t g = 0; g < FIT_LAGS; g++)
+        w->scale[g] = 1.0;
+    for (uint32_t g = 0; g < FIT_LAGS; g++)
         for (uint32_t s = 0; s < ES_LIKE_SPANS; s++)
-            w->span[g][s] = exp(-(double)fit_lag[g] / es_like_span[s]);
+            w->span[g][s] = es_like_left(s, fit_lag[g]);
     return ES_OK;
 }
 

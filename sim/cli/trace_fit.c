@@ -1,8 +1,9 @@
 /* trace fit: a trace told by numbers, from which as much as wanted is drawn that behaves alike (traces/likeness.h), and how alike it is.
  *
- * Every fourth request is held out. A likeness is estimated from the others, and drawn as often as it takes for four times the requests
- * that were held out, of the same lengths; hits of LRU and of Belady's policy in one cache for all layers (contract event_atomic) are
- * compared at every number of slots. What is written is estimated from all requests. */
+ * How alike is asked of requests that were not looked at: every fourth is held out, a likeness is estimated from the others, and drawn
+ * four times, requests of the same lengths; then the next fourth, until each request was held out once. Hits of LRU and of Belady's
+ * policy in one cache for all layers (contract event_atomic), added up over the four, are compared at every number of slots. What is
+ * written is estimated from all requests. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,12 +16,11 @@
 #include "sim/curve/next_use.h"
 #include "traces/likeness_draw.h"
 
-enum { FIT_HELD_OUT = 4, FIT_TIMES = 4 };
+enum { FIT_FOLDS = 4, FIT_TIMES = 4 };
 
-typedef enum fit_what { FIT_ALL, FIT_REST, FIT_HELD } fit_what;
-
-typedef struct fit_curves {     /* rates of decode lookups (of all, where none decodes) at 0, 1, ... slots */
+typedef struct fit_curves {     /* hits at 0, 1, ... slots, of decode lookups (of all, where none decodes) */
     uint32_t most;
+    double lookups;
     double *lru, *belady;       /* [most + 1] */
 } fit_curves;
 
@@ -28,8 +28,8 @@ typedef struct fit_farthest { double error; uint32_t slots; } fit_farthest;
 
 typedef struct fit_likeness {
     es_likeness like;           /* of all requests */
-    fit_curves held, drawn, rest;
-    uint32_t held_requests, cycle;      /* cycle: experts that a token uses over all layers */
+    fit_curves held, drawn;     /* added up over the folds */
+    uint32_t cycle;             /* experts that a token uses over all layers */
     bool compared;
     es_arena arena;
 } fit_likeness;
@@ -50,13 +50,8 @@ static es_code fit_ordinals(const es_trace *trace, uint32_t **ordinal, es_err *e
     return ES_OK;
 }
 
-static bool fit_takes(fit_what what, uint32_t ordinal)
-{
-    return what == FIT_ALL || (what == FIT_HELD) == (ordinal % FIT_HELD_OUT == FIT_HELD_OUT - 1);
-}
-
-/* The tokens of some requests, in steps as they were. */
-static es_code fit_part(const es_trace *trace, const uint32_t *ordinal, fit_what what, es_trace **out, es_err *err)
+/* The tokens of the requests of a fold, or of all but it, in steps as they were. */
+static es_code fit_part(const es_trace *trace, const uint32_t *ordinal, uint32_t fold, bool held, es_trace **out, es_err *err)
 {
     const size_t row = (size_t)trace->info.layers * trace->info.top_k;
     es_trace_info info = trace->info;
@@ -74,7 +69,7 @@ static es_code fit_part(const es_trace *trace, const uint32_t *ordinal, fit_what
             break;
         }
         for (uint64_t t = begin; t < trace->step_end[s]; t++) {
-            if (!fit_takes(what, ordinal[trace->token[t].request]))
+            if ((ordinal[trace->token[t].request] % FIT_FOLDS == fold) != held)
                 continue;
             memcpy(ids + step.tokens * row, trace->ids + t * row, row * sizeof *ids);
             if (trace->keeps_weights)
@@ -94,7 +89,7 @@ static es_code fit_part(const es_trace *trace, const uint32_t *ordinal, fit_what
 }
 
 /* Requests drawn from a likeness, of the lengths that `held` has. */
-static es_code fit_drawn(const es_likeness *like, const es_likeness *held, const es_trace *as, es_trace **out, es_arena *arena, es_err *err)
+static es_code fit_drawn(const es_likeness *like, const es_likeness *held, const es_trace *as, uint64_t seed, es_trace **out, es_arena *arena, es_err *err)
 {
     es_like_draw d;
     es_trace_info info = as->info;
@@ -108,9 +103,9 @@ static es_code fit_drawn(const es_likeness *like, const es_likeness *held, const
     es_token *token = ES_NEW_ARRAY(arena, longest, es_token);
     es_code code = ids && token ? es_trace_new(out, &info, err) : es_err_nomem(err, "a fit");
     if (code == ES_OK)
-        code = es_like_draw_init(&d, like, 2, arena, err);
-    for (uint32_t r = 0; r < FIT_TIMES * held->lengths && code == ES_OK; r++) {
-        const es_like_length length = held->length[r % held->lengths];
+        code = es_like_draw_init(&d, like, seed, arena, err);
+    for (uint32_t r = 0; r < held->lengths && code == ES_OK; r++) {
+        const es_like_length length = held->length[r];
         for (uint32_t at = 0; at < length.prompt + length.decode && code == ES_OK;) {
             const bool prefill = at < length.prompt;
             es_step step = {.tokens = prefill ? length.prompt : 1, .token = token, .ids = ids};
@@ -126,37 +121,47 @@ static es_code fit_drawn(const es_likeness *like, const es_likeness *held, const
 
 /* --- curves ------------------------------------------------------------------------------------------------------------------------ */
 
-static es_code fit_curve(es_trace *trace, fit_curves *out, es_arena *arena, es_err *err)
+/* Adds the hits of a trace to `to`, whose arrays are made at the first. */
+static es_code fit_curve(es_trace *trace, fit_curves *to, es_arena *arena, es_err *err)
 {
     es_arena own = {0};
     es_trace_cursor cursor = {.trace = trace};
     es_events events = {0};
-    es_events_ask ask = {0};
-    es_curve_ask curve_ask = {.rule = ES_CURVE_WAVES};
+    const es_events_ask ask = {0};
+    const es_curve_ask curve_ask = {.rule = ES_CURVE_WAVES};
     es_curve lru = {0};
     es_hits belady = {0};
+    uint32_t *next = NULL;
     es_code code = es_events_read(&events, &es_trace_source, &cursor, &ask, &own, err);
     if (code == ES_OK)
         code = es_curve_lru(&events, &curve_ask, &lru, &own, err);
-    uint32_t *next = NULL;
     if (code == ES_OK)
         code = es_next_use(&events, false, &next, &own, err);
     if (code == ES_OK)
         code = es_belady_stack(&events, next, &curve_ask, false, &belady, &own, err);
-    *out = (fit_curves){.most = lru.sizes};
-    out->lru = ES_NEW_ARRAY(arena, (size_t)out->most + 1, double);
-    out->belady = ES_NEW_ARRAY(arena, (size_t)out->most + 1, double);
-    if (code == ES_OK && (!out->lru || !out->belady))
+    if (code == ES_OK && !to->lru) {
+        to->most = lru.sizes;
+        to->lru = ES_NEW_ARRAY(arena, (size_t)to->most + 1, double);
+        to->belady = ES_NEW_ARRAY(arena, (size_t)to->most + 1, double);
+    }
+    if (code == ES_OK && (!to->lru || !to->belady))
         code = es_err_nomem(err, "a fit");
-    const bool decode = lru.decode_accesses > 0;
-    const double all = decode ? (double)lru.decode_accesses : (double)lru.accesses;
-    for (uint32_t s = 1; s <= out->most && code == ES_OK && all > 0.0; s++) {
-        const uint64_t optimal = *es_hits_row(&belady, s, true) + (decode ? 0 : *es_hits_row(&belady, s, false));
-        out->lru[s] = (double)(decode ? lru.decode_hits : lru.hits)[s - 1] / all;
-        out->belady[s] = (double)optimal / all;
+    const bool decode = trace->info.decode_tokens > 0;
+    to->lookups += (double)(decode ? lru.decode_accesses : lru.accesses);
+    for (uint32_t s = 1; s <= to->most && code == ES_OK; s++) {
+        to->lru[s] += (double)(decode ? lru.decode_hits : lru.hits)[s - 1];
+        to->belady[s] += (double)*es_hits_row(&belady, s, true) + (decode ? 0.0 : (double)*es_hits_row(&belady, s, false));
     }
     es_arena_free(&own);
     return code;
+}
+
+static void fit_rates(fit_curves *curves)
+{
+    for (uint32_t s = 0; s <= curves->most && curves->lookups > 0.0; s++) {
+        curves->lru[s] /= curves->lookups;
+        curves->belady[s] /= curves->lookups;
+    }
 }
 
 /* Where two curves are farthest from each other, from `first` slots on. */
@@ -169,30 +174,43 @@ static fit_farthest fit_far(const double *a, const double *b, uint32_t first, ui
     return far;
 }
 
-static es_code fit_compare(fit_likeness *f, const es_trace *trace, const uint32_t *ordinal, es_err *err)
+static es_code fit_fold(fit_likeness *f, const es_trace *trace, const uint32_t *ordinal, uint32_t fold, es_err *err)
 {
-    es_trace *rest = NULL, *held = NULL, *drawn = NULL;
+    es_arena own = {0};
+    es_trace *rest = NULL, *held = NULL;
     es_likeness from_rest, of_held = {0};
-    es_code code = fit_part(trace, ordinal, FIT_REST, &rest, err);
+    es_code code = fit_part(trace, ordinal, fold, false, &rest, err);
     if (code == ES_OK)
-        code = fit_part(trace, ordinal, FIT_HELD, &held, err);
+        code = fit_part(trace, ordinal, fold, true, &held, err);
     if (code == ES_OK)
-        code = es_likeness_fit(&from_rest, rest, &f->arena, err);
+        code = es_likeness_fit(&from_rest, rest, &own, err);
     if (code == ES_OK)
-        code = es_likeness_lengths(&of_held, held, &f->arena, err);
-    if (code == ES_OK)
-        code = fit_drawn(&from_rest, &of_held, held, &drawn, &f->arena, err);
+        code = es_likeness_lengths(&of_held, held, &own, err);
     if (code == ES_OK)
         code = fit_curve(held, &f->held, &f->arena, err);
-    if (code == ES_OK)
-        code = fit_curve(rest, &f->rest, &f->arena, err);
-    if (code == ES_OK)
-        code = fit_curve(drawn, &f->drawn, &f->arena, err);
-    f->held_requests = held ? (uint32_t)held->info.requests : 0;
-    f->compared = code == ES_OK;
+    for (uint32_t time = 0; time < FIT_TIMES && code == ES_OK; time++) {
+        es_trace *drawn = NULL;
+        code = fit_drawn(&from_rest, &of_held, held, 2 + fold * FIT_TIMES + time, &drawn, &own, err);
+        if (code == ES_OK)
+            code = fit_curve(drawn, &f->drawn, &f->arena, err);
+        es_trace_free(drawn);
+    }
     es_trace_free(rest);
     es_trace_free(held);
-    es_trace_free(drawn);
+    es_arena_free(&own);
+    return code;
+}
+
+static es_code fit_compare(fit_likeness *f, const es_trace *trace, const uint32_t *ordinal, es_err *err)
+{
+    es_code code = ES_OK;
+    for (uint32_t fold = 0; fold < FIT_FOLDS && code == ES_OK; fold++)
+        code = fit_fold(f, trace, ordinal, fold, err);
+    f->compared = code == ES_OK;
+    if (f->compared) {
+        fit_rates(&f->held);
+        fit_rates(&f->drawn);
+    }
     return code;
 }
 
@@ -203,10 +221,10 @@ static void fit_text(const fit_likeness *f, const char *path, es_text *out)
     const es_likeness *like = &f->like;
     es_text_add(out, "%s: %u layers x %u experts, top-%u; %u factors common to layers\n", path, like->layers, like->experts, like->top_k, like->factors);
     if (!f->compared) {
-        es_text_add(out, "  fewer than %d requests: none could be held out, so nothing says how alike it is\n", FIT_HELD_OUT);
+        es_text_add(out, "  fewer than %d requests: none could be held out, so nothing says how alike it is\n", FIT_FOLDS);
         return;
     }
-    es_text_add(out, "  hits of decode lookups, one cache for all layers, on %u requests held out (every %dth)\n", f->held_requests, FIT_HELD_OUT);
+    es_text_add(out, "  hits of decode lookups, one cache for all layers; each request held out once, and drawn after the others\n");
     es_text_add(out, "  %9s %9s %9s %9s   %9s %9s %9s\n", "slots", "lru", "drawn", "error", "belady", "drawn", "error");
     for (uint32_t part = 128; part >= 1; part /= 2) {
         const uint32_t s = f->held.most / part;
@@ -215,10 +233,8 @@ static void fit_text(const fit_likeness *f, const char *path, es_text *out)
                 100 * (f->drawn.lru[s] - f->held.lru[s]), 100 * f->held.belady[s], 100 * f->drawn.belady[s], 100 * (f->drawn.belady[s] - f->held.belady[s]));
     }
     const fit_farthest lru = fit_far(f->drawn.lru, f->held.lru, f->cycle, f->held.most), belady = fit_far(f->drawn.belady, f->held.belady, f->cycle, f->held.most);
-    const fit_farthest floor = fit_far(f->rest.lru, f->held.lru, f->cycle, f->held.most), low = fit_far(f->rest.belady, f->held.belady, f->cycle, f->held.most);
     es_text_add(out, "  farthest at or above one token's %u experts: lru %+.2f points at %u slots, belady %+.2f at %u\n", f->cycle, 100 * lru.error, lru.slots,
         100 * belady.error, belady.slots);
-    es_text_add(out, "  the requests that were fitted themselves are that far: lru %+.2f points, belady %+.2f\n", 100 * floor.error, 100 * low.error);
 }
 
 static void fit_row(es_json *out, const char *key, const double *at, uint32_t most)
@@ -236,7 +252,7 @@ static void fit_report(const fit_likeness *f, bool curves, es_json *out)
         return;
     }
     es_json *held = es_json_add_object(out, "held_out");
-    es_json_add_int(held, "requests", f->held_requests);
+    es_json_add_int(held, "folds", FIT_FOLDS);
     es_json_add_int(held, "cycle_slots", f->cycle);
     es_json_add_real(held, "lru_error", fit_far(f->drawn.lru, f->held.lru, f->cycle, f->held.most).error);
     es_json_add_real(held, "belady_error", fit_far(f->drawn.belady, f->held.belady, f->cycle, f->held.most).error);
@@ -298,7 +314,7 @@ es_code trace_fit(const trace_args *args, es_err *err)
     if (code == ES_OK && (code = es_likeness_fit(&f.like, trace, &f.arena, err)) != ES_OK)
         es_err_at(err, path);
     f.cycle = f.like.layers * f.like.top_k;
-    if (code == ES_OK && trace->info.requests >= FIT_HELD_OUT)
+    if (code == ES_OK && trace->info.requests >= FIT_FOLDS)
         code = fit_compare(&f, trace, ordinal, err);
     if (code == ES_OK && args->out)
         code = fit_save(&f, args->out, err);
