@@ -1,8 +1,8 @@
 /* Likeness, estimated: from a trace to the numbers of likeness.h.
  *
  *   popularity    how many tokens use an expert
- *   factors       principal components of the standardised uses, over all layers, by orthogonal iteration (Rutishauser 1970): those whose
- *                 eigenvalue is above what noise alone has (Marchenko and Pastur 1967)
+ *   factors       principal components of the standardised uses, over all layers, by orthogonal iteration (Rutishauser 1970): as many as
+ *                 have, found in one half of the trace, their variance in the other half too
  *   memory        of a factor: the autocorrelation of its scores; of an expert: at how many tokens' distance it is used twice how often,
  *                 told as a correlation of normals. Both as shares of components of given spans, none negative
  *   rounds        choosing the top-k of scores is not the same as comparing each with its threshold. So the process is drawn, its
@@ -30,9 +30,10 @@ enum {
 
 static const uint32_t fit_lag[FIT_LAGS] = { 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256 };
 /* What an expert does by itself is told by fewer spans, for each of them costs a draw per expert and token. */
-static const bool fit_own_span[ES_LIKE_SPANS] = { true, false, true, false, false, true, false, false, true, true };
+static const bool fit_own_span[ES_LIKE_SPANS] = { true, false, true, true, false, true, false, false, true, true };
 
 static const double fit_communality = 0.9;      /* most of an expert's variance that factors may have */
+static const double fit_variance = 1.5;         /* least of a direction that is a factor */
 
 typedef struct fit_rows {       /* rows in the order of requests */
     uint32_t layers, experts, top_k;
@@ -216,24 +217,24 @@ static double fit_middle(const fit_work *w, const double *direction)
     return sum;
 }
 
-/* out = (correlation matrix of the uses) * direction, without making the matrix. */
-static void fit_times(const fit_work *w, const double *direction, double *out)
+/* out = (correlation matrix of the uses in these rows) * direction, without making the matrix. */
+static void fit_times(const fit_work *w, const fit_rows *rows, const double *direction, double *out)
 {
-    const uint32_t k = w->rows.top_k, experts = w->rows.experts;
-    const size_t width = (size_t)w->rows.layers * k;
+    const uint32_t k = rows->top_k, experts = rows->experts;
+    const size_t width = (size_t)rows->layers * k;
     const double middle = fit_middle(w, direction);
     double all = 0.0;
     memset(out, 0, w->cells * sizeof *out);
-    for (uint64_t t = 0; t < w->rows.tokens; t++) {
-        const uint16_t *row = w->rows.ids + t * width;
+    for (uint64_t t = 0; t < rows->tokens; t++) {
+        const uint16_t *row = rows->ids + t * width;
         const double score = fit_score(w, row, direction, middle);
         all += score;
-        for (uint32_t l = 0, base = 0; l < w->rows.layers; l++, base += experts, row += k)
+        for (uint32_t l = 0, base = 0; l < rows->layers; l++, base += experts, row += k)
             for (uint32_t i = 0; i < k && row[i] != ES_NO_EXPERT; i++)
                 out[base + row[i]] += score;
     }
     for (uint32_t i = 0; i < w->cells; i++)
-        out[i] = (out[i] - w->mean[i] * all) / w->spread[i] / (double)w->rows.tokens;
+        out[i] = (out[i] - w->mean[i] * all) / w->spread[i] / (double)rows->tokens;
 }
 
 static double fit_dot(const double *a, const double *b, uint32_t count)
@@ -292,27 +293,44 @@ static es_code fit_ritz(double *v, double *av, double *value, uint32_t count, ui
     return code;
 }
 
-/* Directions [*count][cells] and eigenvalues of what is more than noise. */
-static es_code fit_components(const fit_work *w, uint32_t *count, double *v, double *av, double *value, es_err *err)
+/* The first directions [count][cells] of these rows, and their eigenvalues. */
+static es_code fit_directions(const fit_work *w, const fit_rows *rows, uint32_t count, double *v, double *av, double *value, es_err *err)
 {
     const uint32_t cells = w->cells;
     const es_stream stream = es_stream_of(1, 0, "like", "directions");
-    const double edge = 1.1 * pow(1.0 + sqrt(cells / (double)w->rows.tokens), 2.0);
-    for (size_t i = 0; i < (size_t)*count * cells; i++)
-        v[i] = es_draw_real(stream, i, 0, 0, 0) - 0.5;
     es_code code = ES_OK;
-    for (int turn = 0; turn < FIT_TURNS && code == ES_OK; turn++) {
-        fit_orthonormal(v, *count, cells);
-        for (uint32_t f = 0; f < *count; f++)
-            fit_times(w, v + (size_t)f * cells, av + (size_t)f * cells);
+    for (size_t i = 0; i < (size_t)count * cells; i++)
+        v[i] = es_draw_real(stream, i, 0, 0, 0) - 0.5;
+    for (uint32_t turn = 0; turn < FIT_TURNS && code == ES_OK; turn++) {
+        fit_orthonormal(v, count, cells);
+        for (uint32_t f = 0; f < count; f++)
+            fit_times(w, rows, v + (size_t)f * cells, av + (size_t)f * cells);
         if (turn + 1 < FIT_TURNS)
-            memcpy(v, av, (size_t)*count * cells * sizeof *v);
+            memcpy(v, av, (size_t)count * cells * sizeof *v);
         else
-            code = fit_ritz(v, av, value, *count, cells, err);
+            code = fit_ritz(v, av, value, count, cells, err);
     }
-    while (code == ES_OK && *count > 0 && value[*count - 1] < edge)
-        (*count)--;
     return code;
+}
+
+/* As many as matter: what varies in a direction of the first half of the rows does so in the second half too, and is not noise, however
+ * long that lasts. (A direction of noise has variance 1.) */
+static es_code fit_components(const fit_work *w, uint32_t *count, double *v, double *av, double *value, es_err *err)
+{
+    const size_t width = (size_t)w->rows.layers * w->rows.top_k;
+    const uint64_t half = w->rows.tokens / 2;
+    fit_rows first = w->rows, second = w->rows;
+    first.tokens = half;
+    second.tokens -= half;
+    second.ids += half * width;
+    es_code code = fit_directions(w, &first, *count, v, av, value, err);
+    uint32_t kept = 0;
+    for (uint32_t f = 0; f < *count && code == ES_OK; f++) {
+        fit_times(w, &second, v + (size_t)f * w->cells, av);
+        kept += fit_dot(v + (size_t)f * w->cells, av, w->cells) >= fit_variance && value[f] >= fit_variance;
+    }
+    *count = kept;
+    return code == ES_OK && kept > 0 ? fit_directions(w, &w->rows, kept, v, av, value, err) : code;
 }
 
 /* Loadings in terms of the latent scores: a use tells of its score as a step tells of a normal, hence sqrt(p (1 - p)) / density. */
