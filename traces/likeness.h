@@ -41,7 +41,7 @@ typedef struct es_likeness {
 
 /* The shape of `like` is set; makes its arrays. */
 es_code es_likeness_make(es_likeness *like, es_arena *arena, es_err *err);
-/* JSON, docs/traces-like.md; false: no memory. */
+/* JSON, docs/likeness.md; false: no memory. */
 bool es_likeness_write(const es_likeness *like, es_json *out);
 /* The inverse; errors name the key. */
 es_code es_likeness_read(es_likeness *like, const es_json *from, es_arena *arena, es_err *err);
