@@ -76,7 +76,7 @@ static es_code kimi_linear_end(es_log *log, es_err *err)
 }
 
 static const es_log_format kimi_linear_log = {
-    .name = "kimi_linear", .expected = "\"phase,n_tokens,layer,token_idx,e0,...\"", .parse_bytes = sizeof(kimi_linear_parse), .passes = true, .rules = { .whole_tokens = true },
+    .name = "kimi_linear", .expected = "\"phase,n_tokens,layer,token_idx,e0,...\"", .parse_bytes = sizeof(kimi_linear_parse), .passes = true, .outputs = true, .rules = { .whole_tokens = true },
     .line = kimi_linear_line, .end = kimi_linear_end,
 };
 

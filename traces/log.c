@@ -51,7 +51,7 @@ static es_code log_lines(const es_log_format *format, es_log *log, es_err *err)
         else if (format->end)
             code = format->end(log, err);
         if (!code && !line && log->passes)
-            code = es_passes_end(log->passes, err);
+            code = es_passes_finish(log->passes, err);
         if (code)
             return es_lines_at(&log->lines, err), code;
         if (!line)
@@ -82,13 +82,14 @@ es_code es_log_open(const es_log_format *format, es_row_stream **stream, const e
     if (!log.parse)
         return es_err_nomem(err, "a trace");
     rules.lenient = ask->lenient;
+    rules.layers = ask->layers;
     log.lines = (es_lines){ .notes = &log.notes, .lenient = ask->lenient };
     es_code code = es_reader_open(&log.lines.reader, ask->path, err);
     if (!code)
         code = es_stream_new(stream, &shape, &rules, err);
     log.stream = *stream;
     if (!code && format->passes)
-        code = es_passes_new(&log.passes, log.stream, err);
+        code = es_passes_new(&log.passes, log.stream, format->outputs, err);
     if (!code && format->begin && (code = format->begin(&log, err)) != ES_OK)
         es_err_at(err, "%s", ask->path);
     if (!code)

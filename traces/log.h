@@ -25,7 +25,7 @@ typedef struct es_log_format {
     const char *name;
     const char *expected;               /* what a line looks like, for errors */
     size_t parse_bytes;                 /* of es_log.parse */
-    bool passes, weights;               /* rows go to es_passes_add; rows carry weights */
+    bool passes, outputs, weights;      /* rows go to es_passes_add, with its `outputs`; rows carry weights */
     es_stream_rules rules;
     es_code (*begin)(es_log *log, es_err *err);             /* before the first line: is everything said that must be? NULL: it is */
     es_code (*line)(es_log *log, char *line, size_t length, es_err *err);
