@@ -92,7 +92,7 @@ static es_code moepager_line(es_log *log, char *line, size_t length, es_err *err
     moepager_parse *parse = log->parse;
     es_row *row = &parse->row;
     uint32_t field[MOEPAGER_KINDS] = { [MOEPAGER_PHASE] = ES_DECODE };
-    if (parse->columns == 0 || (line[0] >= 'a' && moepager_header(line, length, parse->column, &parse->columns))) {    /* logs may be joined, headers and all */
+    if (parse->columns == 0) {
         parse->kinds = moepager_header(line, length, parse->column, &parse->columns);
         return parse->kinds ? ES_OK : es_err_set(err, ES_EINPUT, "a header with token, layer and expert, each once, is expected");
     }
@@ -123,7 +123,7 @@ static es_code moepager_end(es_log *log, es_err *err)
 }
 
 static const es_log_format moepager_log = {
-    .name = "moepager", .expected = "a number for each column of the header", .parse_bytes = sizeof(moepager_parse), .rules = { .any_order = true, .whole_tokens = true },
+    .name = "moepager", .expected = "a number for each column of the header", .parse_bytes = sizeof(moepager_parse), .rules = { .any_order = true, .whole_tokens = true, .whole_rows = true },
     .line = moepager_line, .end = moepager_end,
 };
 

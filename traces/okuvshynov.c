@@ -49,7 +49,7 @@ static es_code okuvshynov_end(es_log *log, es_err *err)
 }
 
 static const es_log_format okuvshynov_log = {
-    .name = "okuvshynov", .expected = "\"layer_id,id id ...\"", .parse_bytes = sizeof(okuvshynov_parse), .passes = true, .rules = { .whole_tokens = true },
+    .name = "okuvshynov", .expected = "\"layer_id,id id ...\"", .parse_bytes = sizeof(okuvshynov_parse), .passes = true, .outputs = true, .rules = { .whole_tokens = true },
     .line = okuvshynov_line, .end = okuvshynov_end,
 };
 

@@ -57,12 +57,10 @@ static es_code feed_sniff(const es_plugins *plugins, const char *path, const es_
     if (length == 0)
         return es_err_set(err, ES_EINPUT, "%s: is empty, needs a trace", path);
     int surest = 0;
-    es_text names = {0};
     const es_source *source;
     for (size_t i = 0; (source = feed_source(plugins, i)) != NULL; i++) {
         if (!source->sniff)
             continue;
-        es_text_add(&names, "%s%s", names.length ? ", " : "", source->part.name);
         int sure = source->sniff(head, length);
         if (sure > surest) {
             surest = sure;
@@ -73,8 +71,7 @@ static es_code feed_sniff(const es_plugins *plugins, const char *path, const es_
     if (surest == 0 && foreign)
         code = es_err_set(err, ES_EINPUT, "%s: %s", path, foreign);
     else if (surest == 0)
-        code = es_err_set(err, ES_EINPUT, "%s: is in no format that is known here (%s); name it with trace.format if it is", path, names.at ? names.at : "none");
-    es_text_free(&names);
+        code = es_err_set(err, ES_EINPUT, "%s: is in no format that is known here; `expertsim trace formats` lists them, and --as or trace.format names one", path);
     return code;
 }
 
