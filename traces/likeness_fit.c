@@ -17,6 +17,7 @@
 
 #include "traces/likeness_draw.h"
 #include "traces/moments.h"
+#include "traces/requests.h"
 
 enum {
     FIT_LAGS = 16,
@@ -58,57 +59,24 @@ typedef struct fit_work {
 
 /* --- rows ----------------------------------------------------------------------------------------------------------------------- */
 
-typedef struct fit_place { uint32_t request, position; uint64_t token; } fit_place;
-
-static int fit_compare(const void *a, const void *b)
-{
-    const fit_place *x = a, *y = b;
-    if (x->request != y->request)
-        return x->request < y->request ? -1 : 1;
-    return (x->position > y->position) - (x->position < y->position);
-}
-
 /* Whole requests, evenly spaced over the trace, until there are enough tokens; the last one may be cut. */
-static void fit_choose(const fit_place *place, uint64_t tokens, uint32_t requests, const es_trace *trace, fit_rows *rows)
+static void fit_choose(const es_requests *requests, const es_trace *trace, fit_rows *rows)
 {
     const size_t row = (size_t)rows->layers * rows->top_k;
-    const uint64_t apart = tokens > FIT_TOKENS ? (tokens + FIT_TOKENS - 1) / FIT_TOKENS : 1;
-    uint32_t ordinal = 0;
-    for (uint64_t i = 0; i < tokens && rows->tokens < FIT_TOKENS; i++) {
-        ordinal += i > 0 && place[i].request != place[i - 1].request;
-        if (requests >= 2 * apart && ordinal % apart != 0)
-            continue;
-        memcpy(rows->ids + rows->tokens * row, trace->ids + place[i].token * row, row * sizeof *rows->ids);
-        rows->request[rows->tokens++] = ordinal;
-    }
+    const uint64_t apart = trace->tokens > FIT_TOKENS ? (trace->tokens + FIT_TOKENS - 1) / FIT_TOKENS : 1;
+    for (uint32_t r = 0; r < requests->count; r++)
+        for (uint64_t i = requests->begin[r]; i < requests->begin[r + 1] && rows->tokens < FIT_TOKENS; i++) {
+            if (requests->count >= 2 * apart && r % apart != 0)
+                continue;
+            memcpy(rows->ids + rows->tokens * row, trace->ids + requests->token[i] * row, row * sizeof *rows->ids);
+            rows->request[rows->tokens++] = r;
+        }
 }
 
-/* The tokens of a trace by request and position; free() it. */
-static es_code fit_places(const es_trace *trace, fit_place **out, es_err *err)
+static void fit_lengths(const es_requests *requests, es_likeness *like)
 {
-    fit_place *place = malloc(trace->tokens * sizeof *place);
-    if (!place)
-        return es_err_nomem(err, "a fit");
-    for (uint64_t i = 0; i < trace->tokens; i++)
-        place[i] = (fit_place){ trace->token[i].request, trace->token[i].position, i };
-    qsort(place, trace->tokens, sizeof *place, fit_compare);
-    *out = place;
-    return ES_OK;
-}
-
-static void fit_lengths(const fit_place *place, const es_trace *trace, es_likeness *like)
-{
-    uint32_t at = 0;
-    for (uint64_t i = 0; i < trace->tokens; i++) {
-        if (i > 0 && place[i].request != place[i - 1].request)
-            at++;
-        if (at >= like->lengths)
-            break;
-        if (trace->token[place[i].token].phase == ES_DECODE)
-            like->length[at].decode++;
-        else
-            like->length[at].prompt++;
-    }
+    for (uint32_t r = 0; r < like->lengths; r++)
+        like->length[r] = (es_like_length){ requests->prompt[r], (uint32_t)(requests->begin[r + 1] - requests->begin[r]) - requests->prompt[r] };
 }
 
 static uint32_t fit_requests(const es_trace *trace)
@@ -118,13 +86,12 @@ static uint32_t fit_requests(const es_trace *trace)
 
 es_code es_likeness_lengths(es_likeness *like, const es_trace *trace, es_arena *arena, es_err *err)
 {
-    fit_place *place = NULL;
+    es_requests requests;
     like->lengths = fit_requests(trace);
     like->length = ES_NEW_ARRAY(arena, like->lengths, es_like_length);
-    es_code code = like->length ? fit_places(trace, &place, err) : es_err_nomem(err, "a fit");
+    es_code code = like->length ? es_requests_of(&requests, trace, arena, err) : es_err_nomem(err, "a fit");
     if (code == ES_OK)
-        fit_lengths(place, trace, like);
-    free(place);
+        fit_lengths(&requests, like);
     return code;
 }
 
@@ -132,18 +99,17 @@ static es_code fit_read(fit_work *w, const es_trace *trace, es_arena *arena, es_
 {
     const uint64_t kept = trace->tokens < FIT_TOKENS ? trace->tokens : FIT_TOKENS;
     const es_trace_info *info = &trace->info;
-    fit_place *place = NULL;
+    es_requests requests;
     w->rows = (fit_rows){ .layers = info->layers, .experts = info->experts, .top_k = info->top_k };
     w->rows.ids = ES_NEW_ARRAY(arena, kept * info->layers * info->top_k, uint16_t);
     w->rows.request = ES_NEW_ARRAY(arena, kept, uint32_t);
     if (!w->rows.ids || !w->rows.request)
         return es_err_nomem(err, "a fit");
-    es_code code = fit_places(trace, &place, err);
+    es_code code = es_requests_of(&requests, trace, arena, err);
     if (code == ES_OK) {
-        fit_lengths(place, trace, w->like);
-        fit_choose(place, trace->tokens, (uint32_t)info->requests, trace, &w->rows);
+        fit_lengths(&requests, w->like);
+        fit_choose(&requests, trace, &w->rows);
     }
-    free(place);
     return code;
 }
 

@@ -1,5 +1,5 @@
 /* expertsim trace: looks at traces, and makes them from other formats or by a generator. The command line and its verbs; what they do
- * is in trace_info.c, trace_write.c, trace_fit.c and trace_formats.c. */
+ * is in trace_info.c, trace_write.c, trace_fit.c, trace_compose.c and trace_formats.c. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +8,7 @@
 
 /* ---- what is said of a file ---- */
 
-/* A whole number from 1 to `most`; absent: 0. */
-static es_code trace_number(const char *name, const char *text, uint32_t most, uint32_t *value, es_err *err)
+es_code trace_number(const char *name, const char *text, uint32_t most, uint32_t *value, es_err *err)
 {
     char *end = NULL;
     *value = 0;
@@ -65,7 +64,7 @@ static const struct trace_verb {
     const char *name;
     es_code (*go)(const trace_args *args, es_err *err);
 } trace_verbs[] = {
-    {"info", trace_info_each}, {"check", trace_check_each}, {"import", trace_import}, {"export", trace_export}, {"generate", trace_generate}, {"fit", trace_fit}, {"formats", trace_formats},
+    {"info", trace_info_each}, {"check", trace_check_each}, {"import", trace_import}, {"export", trace_export}, {"generate", trace_generate}, {"fit", trace_fit}, {"compose", trace_compose}, {"formats", trace_formats},
 };
 
 enum { TRACE_VERBS = sizeof trace_verbs / sizeof *trace_verbs };
@@ -97,6 +96,12 @@ static es_code trace_exec(int count, char **args, es_err *err)
         {.name = "--axes", .value = &trace.axes},
         {.name = "--like", .value = &trace.like},
         {.name = "--tokens", .value = &trace.tokens},
+        {.name = "--batch", .value = &trace.batch},
+        {.name = "--budget", .value = &trace.budget},
+        {.name = "--window", .value = &trace.window},
+        {.name = "--accept", .value = &trace.accept},
+        {.name = "--arrive", .value = &trace.arrive},
+        {.name = "--seed", .value = &trace.seed},
         {.name = "--lenient", .on = &trace.lenient},
         {.name = "--json", .on = &trace.json},
         {.name = "--append", .on = &trace.append},
@@ -112,7 +117,7 @@ static es_code trace_exec(int count, char **args, es_err *err)
 
 const cmd_entry cmd_trace = {
     .name = "trace",
-    .usage = "info|check|import|export|generate|fit|formats [FILE]... [options]",
+    .usage = "info|check|import|export|generate|fit|compose|formats [FILE]... [options]",
     .brief = "Look at routing traces; make them from other formats or by a generator.",
     .help = "  expertsim trace formats                       all formats: read or written, and what they lack\n"
             "  expertsim trace info FILE... [--json]         what it holds\n"
@@ -123,6 +128,10 @@ const cmd_entry cmd_trace = {
             "  expertsim trace generate -o X.h5 [--set OPTION=VALUE]...   options: expertsim describe synthetic\n"
             "  expertsim trace fit FILE [-o FIT.json] [--json]            estimates what routing like it is drawn from, and how far its curves are off\n"
             "  expertsim trace generate --like FIT.json --tokens N -o X.h5   draws such; --layers, --experts, --top-k for another shape\n"
+            "  expertsim trace compose FILE... -o X.h5 [--batch N] [--budget TOKENS] [--arrive STEPS] [--window W] [--accept P] [--seed N]\n"
+            "                                                their requests served together: N at once (8), steps of so many tokens at most (no\n"
+            "                                                bound), arriving so many steps after each other (0), W tokens verified at once (1),\n"
+            "                                                each after the first accepted with probability P (1)\n"
             "\n"
             "  expertsim trace generate buffers_synthetic -o X.csv    a trace of buffers: what is asked of an allocator\n"
             "\n"

@@ -10,6 +10,7 @@ typedef struct trace_args {
     const char *out, *as;
     const char *layers, *top_k, *experts, *axes;    /* as they were given */
     const char *like, *tokens;  /* of generate */
+    const char *batch, *budget, *window, *accept, *arrive, *seed;   /* of compose */
     bool json, append, lenient;
 } trace_args;
 
@@ -18,11 +19,15 @@ es_code trace_ask(const trace_args *args, const char *path, bool everything, es_
 /* Opens a file to be read; what was assumed of it goes to standard error. */
 es_code trace_open(const trace_args *args, const es_source_ask *ask, es_feed *feed, es_err *err);
 
+/* A whole number from 1 to `most` of a flag; absent: 0. */
+es_code trace_number(const char *name, const char *text, uint32_t most, uint32_t *value, es_err *err);
+
 es_code trace_info(const trace_args *args, const char *path, es_err *err);
 es_code trace_check(const trace_args *args, const char *path, es_err *err);
 es_code trace_import(const trace_args *args, es_err *err);
 es_code trace_export(const trace_args *args, es_err *err);
 es_code trace_generate(const trace_args *args, es_err *err);
+es_code trace_compose(const trace_args *args, es_err *err);
 es_code trace_fit(const trace_args *args, es_err *err);
 es_code trace_formats(const trace_args *args, es_err *err);
 
