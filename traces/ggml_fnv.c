@@ -1,0 +1,232 @@
+/* ggml_fnv: headerless records of 12 bytes, the key of a tensor (64 bits) and an expert (32 bits), one for each matrix of an expert that
+ * is read. The key is FNV-1a of the tensor's name, blk.L.ffn_{up,gate,down}_exps.weight, with another basis than the usual one.
+ *
+ * A layer that does not rise begins the next pass. Of a prompt only the distinct experts of a layer are there, not which token used
+ * which: they are laid over as few tokens as can hold them, so that a cache sees the same set. */
+#include "traces/passes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { GGML_RECORD = 12, GGML_MATRICES = 4, GGML_LAYERS = 1024, GGML_SLOTS = 16384, GGML_BLOCK = 1024 };
+
+typedef struct ggml_key { uint64_t hash; uint16_t layer; uint8_t matrix; } ggml_key;
+
+typedef struct ggml_list { uint64_t count, room, at; uint32_t *ids; uint64_t seen[(ES_TRACE_EXPERTS_MAX + 1) / 64]; } ggml_list;
+
+typedef struct ggml_fnv {
+    es_passes passes;                   /* first: it is the reading half of the source */
+    ggml_key *key;                      /* [GGML_SLOTS] by hash; 0: free */
+    ggml_list *list;                    /* [GGML_MATRICES] experts of the layer at hand, by matrix */
+} ggml_fnv;
+
+static const char *const ggml_matrix[GGML_MATRICES] = { "up", "gate", "down", "gate_up" };
+
+static uint64_t ggml_hash(const char *name)
+{
+    uint64_t hash = 1469598103934665603ull;
+    for (; *name; name++)
+        hash = (hash ^ (unsigned char)*name) * 0x100000001b3ull;
+    return hash;
+}
+
+static void ggml_keys(ggml_key *key)
+{
+    char name[64];
+    for (uint16_t layer = 0; layer < GGML_LAYERS; layer++)
+        for (uint8_t m = 0; m < GGML_MATRICES; m++) {
+            snprintf(name, sizeof name, "blk.%u.ffn_%s_exps.weight", layer, ggml_matrix[m]);
+            uint64_t hash = ggml_hash(name), at = hash % GGML_SLOTS;
+            while (key[at].hash != 0)
+                at = (at + 1) % GGML_SLOTS;
+            key[at] = (ggml_key){ hash, layer, m };
+        }
+}
+
+static const ggml_key *ggml_find(const ggml_key *key, uint64_t hash)
+{
+    uint64_t at = hash % GGML_SLOTS;
+    while (key[at].hash != 0 && key[at].hash != hash)
+        at = (at + 1) % GGML_SLOTS;
+    return key[at].hash == hash ? &key[at] : NULL;
+}
+
+/* --- lists of a layer ------------------------------------------------------------------------------------------------------------ */
+
+/* false in *added: the matrix has the expert already, so this record is of the next pass. */
+static es_code ggml_add(ggml_fnv *state, uint8_t matrix, uint32_t id, bool *added, es_err *err)
+{
+    es_passes *passes = &state->passes;
+    ggml_list *list = &state->list[matrix];
+    if (id >= ES_TRACE_EXPERTS_MAX)
+        return es_bytes_fault(&passes->bytes, passes->record, passes->bytes.offset + 8, err, "expert %u is not 0 to %d", id, ES_TRACE_EXPERTS_MAX - 1);
+    *added = (list->seen[id >> 6] >> (id & 63) & 1) == 0;
+    if (!*added)
+        return ES_OK;
+    if (list->count == list->room) {
+        uint64_t room = list->room ? 2 * list->room : 64;
+        if (!ES_TRACE_RESIZE(list->ids, room, 1))
+            return es_err_nomem(err, "a pass");
+        list->room = room;
+    }
+    list->seen[id >> 6] |= 1ull << (id & 63);
+    list->ids[list->count++] = id;
+    return ES_OK;
+}
+
+static void ggml_clear(ggml_fnv *state)
+{
+    for (int m = 0; m < GGML_MATRICES; m++) {
+        ggml_list *list = &state->list[m];
+        for (uint64_t i = 0; i < list->count; i++)
+            list->seen[list->ids[i] >> 6] = 0;
+        list->count = 0;
+    }
+}
+
+/* Every matrix of a layer has the same experts, whatever their order; else the file was cut there, or records are lost. */
+static es_code ggml_equal(const ggml_fnv *state, const es_passes_call *call, const ggml_list *first, bool *equal, es_err *err)
+{
+    const es_passes *passes = &state->passes;
+    *equal = true;
+    for (int m = 0; m < GGML_MATRICES && *equal; m++) {
+        const ggml_list *list = &state->list[m];
+        for (uint64_t i = 0; i < list->count && *equal; i++)
+            *equal = first->seen[list->ids[i] >> 6] >> (list->ids[i] & 63) & 1;
+        *equal = *equal && (list->count == 0 || list->count == first->count);
+        if (!*equal && !passes->lenient)
+            return es_bytes_fault(&passes->bytes, call->record, call->offset, err, "layer %u: its matrix %s has %llu experts and %s has %llu, and they are not the same ones", call->layer,
+                ggml_matrix[first - state->list], (unsigned long long)first->count, ggml_matrix[m], (unsigned long long)list->count);
+    }
+    return ES_OK;
+}
+
+/* Hands over the layer at hand. `last`: nothing follows in the file. */
+static es_code ggml_flush(ggml_fnv *state, es_passes_call *call, bool last, bool *prompt, es_err *err)
+{
+    es_passes *passes = &state->passes;
+    const ggml_list *first = state->list;
+    bool equal;
+    while (first->count == 0 && first < state->list + GGML_MATRICES - 1)
+        first++;
+    if (first->count == 0)
+        return ES_OK;
+    es_code code = ggml_equal(state, call, first, &equal, err);
+    if (!code && !equal && !last)
+        code = es_bytes_fault(&passes->bytes, call->record, call->offset, err, "layer %u: its matrices have different experts, and this is not where the file ends", call->layer);
+    if (!code && !equal) {
+        es_assume(&passes->notes, "the file is cut: layer %u at its end, of which matrices are missing, is left out", call->layer);
+    } else if (!code) {
+        call->ids = (uint32_t)first->count;
+        *prompt = *prompt || call->ids > passes->form.top_k;
+        code = es_passes_call_ids(passes, call, (const unsigned char *)first->ids, ES_IDS_U32, err);
+    }
+    ggml_clear(state);
+    return code;
+}
+
+/* --- passes --------------------------------------------------------------------------------------------------------------------- */
+
+typedef struct ggml_walk { es_passes_call call; bool any, prompt, over, end; } ggml_walk;   /* over: the pass is; end: the file is */
+
+static es_code ggml_record(ggml_fnv *state, const unsigned char *at, const ggml_key **key, ggml_walk *walk, es_err *err)
+{
+    es_passes *passes = &state->passes;
+    const uint64_t hash = es_bytes_u64(at);
+    bool added = false;
+    if (!*key || (*key)->hash != hash)
+        *key = ggml_find(state->key, hash);
+    if (!*key)
+        return es_bytes_fault(&passes->bytes, passes->record, passes->bytes.offset, err, "key %016llx is of no tensor blk.0 to blk.%d.ffn_{up,gate,down,gate_up}_exps.weight", (unsigned long long)hash,
+            GGML_LAYERS - 1);
+    if (walk->any && (*key)->layer != walk->call.layer) {
+        es_code code = ggml_flush(state, &walk->call, false, &walk->prompt, err);
+        walk->over = (*key)->layer < walk->call.layer;
+        walk->any = false;
+        if (code || walk->over)
+            return code;
+    }
+    if (!walk->any)
+        walk->call = (es_passes_call){ .layer = (*key)->layer, .record = passes->record, .offset = passes->bytes.offset };
+    walk->any = true;
+    es_code code = ggml_add(state, (*key)->matrix, es_bytes_u32(at + 8), &added, err);
+    if (code || added)
+        return code;
+    walk->over = true;                  /* one layer alone, again */
+    walk->any = false;
+    return ggml_flush(state, &walk->call, false, &walk->prompt, err);
+}
+
+static es_code ggml_read(es_passes *passes, bool *more, es_err *err)
+{
+    ggml_fnv *state = (ggml_fnv *)passes;
+    const ggml_key *key = NULL;
+    ggml_walk walk = { .any = false };
+    es_code code = ES_OK;
+    while (!code && !walk.over && !walk.end) {
+        const unsigned char *at;
+        size_t got, i = 0;
+        code = es_bytes_peek(&passes->bytes, GGML_BLOCK * GGML_RECORD, &at, &got, err);
+        for (; !code && i < got / GGML_RECORD && !walk.over; i++) {
+            code = ggml_record(state, at + i * GGML_RECORD, &key, &walk, err);
+            if (code || walk.over)
+                break;
+            es_bytes_take(&passes->bytes, GGML_RECORD);
+            passes->record++;
+        }
+        walk.end = !code && !walk.over && got < GGML_BLOCK * GGML_RECORD;
+        if (walk.end && got % GGML_RECORD != 0)
+            code = es_passes_torn(passes, got % GGML_RECORD, GGML_RECORD, "a record", err);
+    }
+    if (!code && walk.end && walk.any)
+        code = ggml_flush(state, &walk.call, true, &walk.prompt, err);
+    *more = passes->calls > 0;
+    return code || !*more ? code : es_passes_end(passes, walk.prompt ? ES_PREFILL : ES_DECODE, ES_NO_POSITION, err);
+}
+
+static es_code ggml_open(void *self, const es_source_ask *ask, es_arena *arena, es_err *err)
+{
+    ggml_fnv *state = self;
+    es_passes *passes = self;
+    const es_passes_form form = { .format = "ggml_fnv", .layers = GGML_LAYERS, .read = ggml_read };
+    state->key = ES_NEW_ARRAY(arena, GGML_SLOTS, ggml_key);
+    state->list = ES_NEW_ARRAY(arena, GGML_MATRICES, ggml_list);
+    if (!state->key || !state->list)
+        return es_err_nomem(err, "a trace");
+    ggml_keys(state->key);
+    es_code code = es_passes_open(passes, ask, err);
+    es_assume(&passes->notes, "a layer that lists more experts than a row is of a prompt; these are its distinct experts, laid over as few tokens as can hold them");
+    return code ? code : es_passes_scan(passes, &form, ask, arena, err);
+}
+
+static void ggml_fini(void *self)
+{
+    ggml_fnv *state = self;
+    for (int m = 0; state->list && m < GGML_MATRICES; m++)
+        free(state->list[m].ids);
+    es_passes_fini(self);
+}
+
+static int ggml_sniff(const unsigned char *head, size_t length)
+{
+    char name[64];
+    if (length < GGML_RECORD)
+        return 0;
+    for (unsigned layer = 0; layer < GGML_LAYERS; layer++)
+        for (int m = 0; m < GGML_MATRICES; m++) {
+            snprintf(name, sizeof name, "blk.%u.ffn_%s_exps.weight", layer, ggml_matrix[m]);
+            if (ggml_hash(name) == es_bytes_u64(head))
+                return 95;
+        }
+    return 0;
+}
+
+const es_source es_source_ggml_fnv = {
+    .part = { .abi = ES_ABI, .name = "ggml_fnv", .brief = "Headerless records of 12 bytes: a hashed GGML tensor name and an expert.", .size = sizeof(ggml_fnv), .fini = ggml_fini },
+    .sniff = ggml_sniff,
+    .open = ggml_open,
+    .info = es_passes_info,
+    .next = es_passes_next,
+    .rewind = es_passes_rewind,
+};

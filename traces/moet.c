@@ -1,0 +1,103 @@
+/* MOET: the word 0x54454f4d, the number of experts and of experts in a row (32 bits each), then frames: layer, number of tokens and the
+ * ids of these tokens, all of 32 bits. A frame is a call; a layer that does not rise begins the next pass (see passes.h). */
+#include "traces/passes.h"
+
+enum { MOET_HEAD = 12, MOET_FRAME = 8 };
+static const uint32_t moet_magic = 0x54454f4d;
+
+static es_code moet_head(es_bytes *bytes, es_passes_form *form, es_err *err)
+{
+    const unsigned char *at;
+    size_t got;
+    es_code code = es_bytes_peek(bytes, MOET_HEAD, &at, &got, err);
+    if (code)
+        return code;
+    if (got < 4 || es_bytes_u32(at) != moet_magic)
+        return es_bytes_fault(bytes, 0, 0, err, "does not begin with MOET");
+    if (got < MOET_HEAD)
+        return es_bytes_fault(bytes, 0, 4, err, "the file ends in its head, which has %d bytes", MOET_HEAD);
+    form->experts = es_bytes_u32(at + 4);
+    form->top_k = es_bytes_u32(at + 8);
+    if (form->experts == 0 || form->top_k == 0 || form->top_k > form->experts)
+        return es_bytes_fault(bytes, 0, 4, err, "%u experts, %u of them in a row: neither can be 0, nor a row have more than there are", form->experts, form->top_k);
+    return ES_OK;
+}
+
+/* The frame at hand, when it is of this pass; *got 0: it is not, or there is none. */
+static es_code moet_frame(es_passes *passes, es_passes_call *call, const unsigned char **at, size_t *got, es_err *err)
+{
+    const uint32_t k = passes->form.top_k;
+    es_code code = es_bytes_peek(&passes->bytes, MOET_FRAME, at, got, err);
+    if (code || *got == 0)
+        return code;
+    if (*got < MOET_FRAME) {
+        code = es_passes_torn(passes, *got, MOET_FRAME, "a frame's layer and number of tokens", err);
+        *got = 0;
+        return code;
+    }
+    uint32_t tokens = es_bytes_u32(*at + 4);
+    *call = (es_passes_call){ .layer = es_bytes_u32(*at), .record = passes->record, .offset = passes->bytes.offset };
+    if (passes->calls > 0 && call->layer <= passes->layer) {
+        *got = 0;
+        return ES_OK;
+    }
+    if (tokens == 0 || tokens > UINT32_MAX / 16 / k)
+        return es_bytes_fault(&passes->bytes, call->record, call->offset + 4, err, "layer %u: a frame of %u tokens", call->layer, tokens);
+    if (passes->calls > 0 && tokens > passes->tokens)
+        return es_bytes_fault(&passes->bytes, call->record, call->offset + 4, err, "layer %u has %u tokens, more than the %u of the layers before in this pass", call->layer, tokens, passes->tokens);
+    call->first = passes->calls > 0 ? passes->tokens - tokens : 0;     /* of the last tokens only, as where only they are computed on */
+    call->ids = tokens * k;
+    const size_t want = MOET_FRAME + sizeof(uint32_t) * (size_t)call->ids;
+    code = es_bytes_peek(&passes->bytes, want, at, got, err);
+    if (!code && *got < want) {
+        code = es_passes_torn(passes, *got, want, "a frame", err);
+        es_bytes_take(&passes->bytes, *got);
+        *got = 0;
+    }
+    return code;
+}
+
+static es_code moet_read(es_passes *passes, bool *more, es_err *err)
+{
+    for (;;) {
+        es_passes_call call;
+        const unsigned char *at;
+        size_t got;
+        es_code code = moet_frame(passes, &call, &at, &got, err);
+        if (code)
+            return code;
+        if (got == 0)
+            break;
+        code = es_passes_call_ids(passes, &call, at + MOET_FRAME, ES_IDS_I32, err);
+        if (code)
+            return code;
+        es_bytes_take(&passes->bytes, got);
+        passes->record++;
+    }
+    *more = passes->calls > 0;
+    return *more ? es_passes_end(passes, passes->tokens > 1 ? ES_PREFILL : ES_DECODE, ES_NO_POSITION, err) : ES_OK;
+}
+
+static es_code moet_open(void *self, const es_source_ask *ask, es_arena *arena, es_err *err)
+{
+    es_passes *passes = self;
+    es_passes_form form = { .format = "moet", .header = MOET_HEAD, .read = moet_read };
+    es_code code = es_passes_open(passes, ask, err);
+    if (!code)
+        code = moet_head(&passes->bytes, &form, err);
+    return code ? code : es_passes_scan(passes, &form, ask, arena, err);
+}
+
+static int moet_sniff(const unsigned char *head, size_t length)
+{
+    return length >= 4 && es_bytes_u32(head) == moet_magic ? 100 : 0;
+}
+
+const es_source es_source_moet = {
+    .part = { .abi = ES_ABI, .name = "moet", .brief = "MOET: frames of one layer and some tokens, ids of 32 bits.", .size = sizeof(es_passes), .fini = es_passes_fini },
+    .sniff = moet_sniff,
+    .open = moet_open,
+    .info = es_passes_info,
+    .next = es_passes_next,
+    .rewind = es_passes_rewind,
+};
