@@ -11,9 +11,9 @@ typedef struct fuctrace {
     uint64_t count;                     /* of pairs, as the head says */
 } fuctrace;
 
-static es_code fuctrace_head(fuctrace *state, es_passes_form *form, es_err *err)
+static es_code fuctrace_head(fuctrace *state, es_calls_form *form, es_err *err)
 {
-    es_bytes *bytes = &state->pairs.passes.bytes;
+    es_bytes *bytes = &state->pairs.calls.bytes;
     const unsigned char *at;
     size_t got;
     es_code code = es_bytes_peek(bytes, FUCTRACE_HEAD, &at, &got, err);
@@ -33,35 +33,35 @@ static es_code fuctrace_head(fuctrace *state, es_passes_form *form, es_err *err)
 /* Does the file have as many pairs as its head promises? Known when it was read to its end. */
 static es_code fuctrace_count(fuctrace *state, es_err *err)
 {
-    es_passes *passes = &state->pairs.passes;
-    const uint64_t pairs = passes->record;
+    es_calls *calls = &state->pairs.calls;
+    const uint64_t pairs = calls->record;
     if (pairs == state->count)
         return ES_OK;
     if (pairs > state->count)
-        return es_bytes_fault(&passes->bytes, state->count, FUCTRACE_HEAD + state->count * ES_PAIR, err, "there are %llu pairs, but the head promises %llu", (unsigned long long)pairs,
+        return es_bytes_fault(&calls->bytes, state->count, FUCTRACE_HEAD + state->count * ES_PAIR, err, "there are %llu pairs, but the head promises %llu", (unsigned long long)pairs,
             (unsigned long long)state->count);
-    if (!passes->lenient)
-        return es_bytes_fault(&passes->bytes, pairs, FUCTRACE_HEAD + pairs * ES_PAIR, err, "the file ends behind %llu pairs, but the head promises %llu", (unsigned long long)pairs,
+    if (!calls->lenient)
+        return es_bytes_fault(&calls->bytes, pairs, FUCTRACE_HEAD + pairs * ES_PAIR, err, "the file ends behind %llu pairs, but the head promises %llu", (unsigned long long)pairs,
             (unsigned long long)state->count);
-    es_assume(&passes->notes, "the file is cut: it has %llu pairs of the %llu that its head promises", (unsigned long long)pairs, (unsigned long long)state->count);
+    es_assume(&calls->notes, "the file is cut: it has %llu pairs of the %llu that its head promises", (unsigned long long)pairs, (unsigned long long)state->count);
     return ES_OK;
 }
 
-static es_code fuctrace_read(es_passes *passes, bool *more, es_err *err)
+static es_code fuctrace_read(es_calls *calls, bool *more, es_err *err)
 {
-    es_code code = es_pairs_read(passes, more, err);
-    return code || *more || passes->mode == ES_PASSES_READ ? code : fuctrace_count((fuctrace *)passes, err);
+    es_code code = es_pairs_read(calls, more, err);
+    return code || *more || calls->mode == ES_CALLS_READ ? code : fuctrace_count((fuctrace *)calls, err);
 }
 
 static es_code fuctrace_open(void *self, const es_source_ask *ask, es_arena *arena, es_err *err)
 {
     fuctrace *state = self;
-    es_passes *passes = &state->pairs.passes;
-    es_passes_form form = { .format = "fuctrace", .header = FUCTRACE_HEAD, .read = fuctrace_read };
-    es_code code = es_passes_open(passes, ask, err);
+    es_calls *calls = &state->pairs.calls;
+    es_calls_form form = { .format = "fuctrace", .header = FUCTRACE_HEAD, .read = fuctrace_read };
+    es_code code = es_calls_open(calls, ask, err);
     if (!code)
         code = fuctrace_head(state, &form, err);
-    return code ? code : es_passes_scan(passes, &form, ask, arena, err);
+    return code ? code : es_calls_scan(calls, &form, ask, arena, err);
 }
 
 static int fuctrace_sniff(const unsigned char *head, size_t length)
@@ -73,7 +73,7 @@ const es_source es_source_fuctrace = {
     .part = { .abi = ES_ABI, .name = "fuctrace", .brief = "FUCTRCE1: a head, then pairs of layer and expert in the order of use.", .size = sizeof(fuctrace), .fini = es_pairs_fini },
     .sniff = fuctrace_sniff,
     .open = fuctrace_open,
-    .info = es_passes_info,
-    .next = es_passes_next,
-    .rewind = es_passes_rewind,
+    .info = es_calls_info,
+    .next = es_calls_next,
+    .rewind = es_calls_rewind,
 };

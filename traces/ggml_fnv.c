@@ -3,7 +3,7 @@
  *
  * A layer that does not rise begins the next pass. Of a prompt only the distinct experts of a layer are there, not which token used
  * which: they are laid over as few tokens as can hold them, so that a cache sees the same set. */
-#include "traces/passes.h"
+#include "traces/calls.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@ typedef struct ggml_key { uint64_t hash; uint16_t layer; uint8_t matrix; } ggml_
 typedef struct ggml_list { uint64_t count, room, at; uint32_t *ids; uint64_t seen[(ES_TRACE_EXPERTS_MAX + 1) / 64]; } ggml_list;
 
 typedef struct ggml_fnv {
-    es_passes passes;                   /* first: it is the reading half of the source */
+    es_calls calls;                     /* first: it is the reading half of the source */
     ggml_key *key;                      /* [GGML_SLOTS] by hash; 0: free */
     ggml_list *list;                    /* [GGML_MATRICES] experts of the layer at hand, by matrix */
 } ggml_fnv;
@@ -57,10 +57,10 @@ static const ggml_key *ggml_find(const ggml_key *key, uint64_t hash)
 /* false in *added: the matrix has the expert already, so this record is of the next pass. */
 static es_code ggml_add(ggml_fnv *state, uint8_t matrix, uint32_t id, bool *added, es_err *err)
 {
-    es_passes *passes = &state->passes;
+    es_calls *calls = &state->calls;
     ggml_list *list = &state->list[matrix];
     if (id >= ES_TRACE_EXPERTS_MAX)
-        return es_bytes_fault(&passes->bytes, passes->record, passes->bytes.offset + 8, err, "expert %u is not 0 to %d", id, ES_TRACE_EXPERTS_MAX - 1);
+        return es_bytes_fault(&calls->bytes, calls->record, calls->bytes.offset + 8, err, "expert %u is not 0 to %d", id, ES_TRACE_EXPERTS_MAX - 1);
     *added = (list->seen[id >> 6] >> (id & 63) & 1) == 0;
     if (!*added)
         return ES_OK;
@@ -86,26 +86,26 @@ static void ggml_clear(ggml_fnv *state)
 }
 
 /* Every matrix of a layer has the same experts, whatever their order; else the file was cut there, or records are lost. */
-static es_code ggml_equal(const ggml_fnv *state, const es_passes_call *call, const ggml_list *first, bool *equal, es_err *err)
+static es_code ggml_equal(const ggml_fnv *state, const es_call *call, const ggml_list *first, bool *equal, es_err *err)
 {
-    const es_passes *passes = &state->passes;
+    const es_calls *calls = &state->calls;
     *equal = true;
     for (int m = 0; m < GGML_MATRICES && *equal; m++) {
         const ggml_list *list = &state->list[m];
         for (uint64_t i = 0; i < list->count && *equal; i++)
             *equal = first->seen[list->ids[i] >> 6] >> (list->ids[i] & 63) & 1;
         *equal = *equal && (list->count == 0 || list->count == first->count);
-        if (!*equal && !passes->lenient)
-            return es_bytes_fault(&passes->bytes, call->record, call->offset, err, "layer %u: its matrix %s has %llu experts and %s has %llu, and they are not the same ones", call->layer,
+        if (!*equal && !calls->lenient)
+            return es_bytes_fault(&calls->bytes, call->record, call->offset, err, "layer %u: its matrix %s has %llu experts and %s has %llu, and they are not the same ones", call->layer,
                 ggml_matrix[first - state->list], (unsigned long long)first->count, ggml_matrix[m], (unsigned long long)list->count);
     }
     return ES_OK;
 }
 
 /* Hands over the layer at hand. `last`: nothing follows in the file. */
-static es_code ggml_flush(ggml_fnv *state, es_passes_call *call, bool last, bool *prompt, es_err *err)
+static es_code ggml_flush(ggml_fnv *state, es_call *call, bool last, bool *prompt, es_err *err)
 {
-    es_passes *passes = &state->passes;
+    es_calls *calls = &state->calls;
     const ggml_list *first = state->list;
     bool equal;
     while (first->count == 0 && first < state->list + GGML_MATRICES - 1)
@@ -114,13 +114,13 @@ static es_code ggml_flush(ggml_fnv *state, es_passes_call *call, bool last, bool
         return ES_OK;
     es_code code = ggml_equal(state, call, first, &equal, err);
     if (!code && !equal && !last)
-        code = es_bytes_fault(&passes->bytes, call->record, call->offset, err, "layer %u: its matrices have different experts, and this is not where the file ends", call->layer);
+        code = es_bytes_fault(&calls->bytes, call->record, call->offset, err, "layer %u: its matrices have different experts, and this is not where the file ends", call->layer);
     if (!code && !equal) {
-        es_assume(&passes->notes, "the file is cut: layer %u at its end, of which matrices are missing, is left out", call->layer);
+        es_assume(&calls->notes, "the file is cut: layer %u at its end, of which matrices are missing, is left out", call->layer);
     } else if (!code) {
         call->ids = (uint32_t)first->count;
-        *prompt = *prompt || call->ids > passes->form.top_k;
-        code = es_passes_call_ids(passes, call, (const unsigned char *)first->ids, ES_IDS_U32, err);
+        *prompt = *prompt || call->ids > calls->form.top_k;
+        code = es_calls_add(calls, call, (const unsigned char *)first->ids, ES_IDS_U32, err);
     }
     ggml_clear(state);
     return code;
@@ -128,17 +128,17 @@ static es_code ggml_flush(ggml_fnv *state, es_passes_call *call, bool last, bool
 
 /* --- passes --------------------------------------------------------------------------------------------------------------------- */
 
-typedef struct ggml_walk { es_passes_call call; bool any, prompt, over, end; } ggml_walk;   /* over: the pass is; end: the file is */
+typedef struct ggml_walk { es_call call; bool any, prompt, over, end; } ggml_walk;   /* over: the pass is; end: the file is */
 
 static es_code ggml_record(ggml_fnv *state, const unsigned char *at, const ggml_key **key, ggml_walk *walk, es_err *err)
 {
-    es_passes *passes = &state->passes;
+    es_calls *calls = &state->calls;
     const uint64_t hash = es_bytes_u64(at);
     bool added = false;
     if (!*key || (*key)->hash != hash)
         *key = ggml_find(state->key, hash);
     if (!*key)
-        return es_bytes_fault(&passes->bytes, passes->record, passes->bytes.offset, err, "key %016llx is of no tensor blk.0 to blk.%d.ffn_{up,gate,down,gate_up}_exps.weight", (unsigned long long)hash,
+        return es_bytes_fault(&calls->bytes, calls->record, calls->bytes.offset, err, "key %016llx is of no tensor blk.0 to blk.%d.ffn_{up,gate,down,gate_up}_exps.weight", (unsigned long long)hash,
             GGML_LAYERS - 1);
     if (walk->any && (*key)->layer != walk->call.layer) {
         es_code code = ggml_flush(state, &walk->call, false, &walk->prompt, err);
@@ -148,7 +148,7 @@ static es_code ggml_record(ggml_fnv *state, const unsigned char *at, const ggml_
             return code;
     }
     if (!walk->any)
-        walk->call = (es_passes_call){ .layer = (*key)->layer, .record = passes->record, .offset = passes->bytes.offset };
+        walk->call = (es_call){ .layer = (*key)->layer, .record = calls->record, .offset = calls->bytes.offset };
     walk->any = true;
     es_code code = ggml_add(state, (*key)->matrix, es_bytes_u32(at + 8), &added, err);
     if (code || added)
@@ -158,46 +158,46 @@ static es_code ggml_record(ggml_fnv *state, const unsigned char *at, const ggml_
     return ggml_flush(state, &walk->call, false, &walk->prompt, err);
 }
 
-static es_code ggml_read(es_passes *passes, bool *more, es_err *err)
+static es_code ggml_read(es_calls *calls, bool *more, es_err *err)
 {
-    ggml_fnv *state = (ggml_fnv *)passes;
+    ggml_fnv *state = (ggml_fnv *)calls;
     const ggml_key *key = NULL;
     ggml_walk walk = { .any = false };
     es_code code = ES_OK;
     while (!code && !walk.over && !walk.end) {
         const unsigned char *at;
         size_t got, i = 0;
-        code = es_bytes_peek(&passes->bytes, GGML_BLOCK * GGML_RECORD, &at, &got, err);
+        code = es_bytes_peek(&calls->bytes, GGML_BLOCK * GGML_RECORD, &at, &got, err);
         for (; !code && i < got / GGML_RECORD && !walk.over; i++) {
             code = ggml_record(state, at + i * GGML_RECORD, &key, &walk, err);
             if (code || walk.over)
                 break;
-            es_bytes_take(&passes->bytes, GGML_RECORD);
-            passes->record++;
+            es_bytes_take(&calls->bytes, GGML_RECORD);
+            calls->record++;
         }
         walk.end = !code && !walk.over && got < GGML_BLOCK * GGML_RECORD;
         if (walk.end && got % GGML_RECORD != 0)
-            code = es_passes_torn(passes, got % GGML_RECORD, GGML_RECORD, "a record", err);
+            code = es_calls_torn(calls, got % GGML_RECORD, GGML_RECORD, "a record", err);
     }
     if (!code && walk.end && walk.any)
         code = ggml_flush(state, &walk.call, true, &walk.prompt, err);
-    *more = passes->calls > 0;
-    return code || !*more ? code : es_passes_end(passes, walk.prompt ? ES_PREFILL : ES_DECODE, ES_NO_POSITION, err);
+    *more = calls->called > 0;
+    return code || !*more ? code : es_calls_end(calls, walk.prompt ? ES_PREFILL : ES_DECODE, ES_NO_POSITION, err);
 }
 
 static es_code ggml_open(void *self, const es_source_ask *ask, es_arena *arena, es_err *err)
 {
     ggml_fnv *state = self;
-    es_passes *passes = self;
-    const es_passes_form form = { .format = "ggml_fnv", .layers = GGML_LAYERS, .read = ggml_read };
+    es_calls *calls = self;
+    const es_calls_form form = { .format = "ggml_fnv", .layers = GGML_LAYERS, .read = ggml_read };
     state->key = ES_NEW_ARRAY(arena, GGML_SLOTS, ggml_key);
     state->list = ES_NEW_ARRAY(arena, GGML_MATRICES, ggml_list);
     if (!state->key || !state->list)
         return es_err_nomem(err, "a trace");
     ggml_keys(state->key);
-    es_code code = es_passes_open(passes, ask, err);
-    es_assume(&passes->notes, "a layer that lists more experts than a row is of a prompt; these are its distinct experts, laid over as few tokens as can hold them");
-    return code ? code : es_passes_scan(passes, &form, ask, arena, err);
+    es_code code = es_calls_open(calls, ask, err);
+    es_assume(&calls->notes, "a layer that lists more experts than a row is of a prompt; these are its distinct experts, laid over as few tokens as can hold them");
+    return code ? code : es_calls_scan(calls, &form, ask, arena, err);
 }
 
 static void ggml_fini(void *self)
@@ -205,7 +205,7 @@ static void ggml_fini(void *self)
     ggml_fnv *state = self;
     for (int m = 0; state->list && m < GGML_MATRICES; m++)
         free(state->list[m].ids);
-    es_passes_fini(self);
+    es_calls_fini(self);
 }
 
 static int ggml_sniff(const unsigned char *head, size_t length)
@@ -226,7 +226,7 @@ const es_source es_source_ggml_fnv = {
     .part = { .abi = ES_ABI, .name = "ggml_fnv", .brief = "Headerless records of 12 bytes: a hashed GGML tensor name and an expert.", .size = sizeof(ggml_fnv), .fini = ggml_fini },
     .sniff = ggml_sniff,
     .open = ggml_open,
-    .info = es_passes_info,
-    .next = es_passes_next,
-    .rewind = es_passes_rewind,
+    .info = es_calls_info,
+    .next = es_calls_next,
+    .rewind = es_calls_rewind,
 };

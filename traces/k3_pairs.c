@@ -4,9 +4,9 @@
 static es_code k3_pairs_open(void *self, const es_source_ask *ask, es_arena *arena, es_err *err)
 {
     es_pairs *pairs = self;
-    const es_passes_form form = { .format = "k3_pairs", .layers = ask->layers, .read = es_pairs_read };
-    es_code code = es_passes_open(&pairs->passes, ask, err);
-    return code ? code : es_passes_scan(&pairs->passes, &form, ask, arena, err);
+    const es_calls_form form = { .format = "k3_pairs", .layers = ask->layers, .read = es_pairs_read };
+    es_code code = es_calls_open(&pairs->calls, ask, err);
+    return code ? code : es_calls_scan(&pairs->calls, &form, ask, arena, err);
 }
 
 static int k3_pairs_sniff(const unsigned char *head, size_t length)
@@ -18,7 +18,7 @@ const es_source es_source_k3_pairs = {
     .part = { .abi = ES_ABI, .name = "k3_pairs", .brief = "Headerless pairs of 32 bits, layer and expert, in the order of use.", .size = sizeof(es_pairs), .fini = es_pairs_fini },
     .sniff = k3_pairs_sniff,
     .open = k3_pairs_open,
-    .info = es_passes_info,
-    .next = es_passes_next,
-    .rewind = es_passes_rewind,
+    .info = es_calls_info,
+    .next = es_calls_next,
+    .rewind = es_calls_rewind,
 };

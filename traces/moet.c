@@ -1,11 +1,11 @@
 /* MOET: the word 0x54454f4d, the number of experts and of experts in a row (32 bits each), then frames: layer, number of tokens and the
- * ids of these tokens, all of 32 bits. A frame is a call; a layer that does not rise begins the next pass (see passes.h). */
-#include "traces/passes.h"
+ * ids of these tokens, all of 32 bits. A frame is a call; a layer that does not rise begins the next pass (see calls.h). */
+#include "traces/calls.h"
 
 enum { MOET_HEAD = 12, MOET_FRAME = 8 };
 static const uint32_t moet_magic = 0x54454f4d;
 
-static es_code moet_head(es_bytes *bytes, es_passes_form *form, es_err *err)
+static es_code moet_head(es_bytes *bytes, es_calls_form *form, es_err *err)
 {
     const unsigned char *at;
     size_t got;
@@ -24,68 +24,68 @@ static es_code moet_head(es_bytes *bytes, es_passes_form *form, es_err *err)
 }
 
 /* The frame at hand, when it is of this pass; *got 0: it is not, or there is none. */
-static es_code moet_frame(es_passes *passes, es_passes_call *call, const unsigned char **at, size_t *got, es_err *err)
+static es_code moet_frame(es_calls *calls, es_call *call, const unsigned char **at, size_t *got, es_err *err)
 {
-    const uint32_t k = passes->form.top_k;
-    es_code code = es_bytes_peek(&passes->bytes, MOET_FRAME, at, got, err);
+    const uint32_t k = calls->form.top_k;
+    es_code code = es_bytes_peek(&calls->bytes, MOET_FRAME, at, got, err);
     if (code || *got == 0)
         return code;
     if (*got < MOET_FRAME) {
-        code = es_passes_torn(passes, *got, MOET_FRAME, "a frame's layer and number of tokens", err);
+        code = es_calls_torn(calls, *got, MOET_FRAME, "a frame's layer and number of tokens", err);
         *got = 0;
         return code;
     }
     uint32_t tokens = es_bytes_u32(*at + 4);
-    *call = (es_passes_call){ .layer = es_bytes_u32(*at), .record = passes->record, .offset = passes->bytes.offset };
-    if (passes->calls > 0 && call->layer <= passes->layer) {
+    *call = (es_call){ .layer = es_bytes_u32(*at), .record = calls->record, .offset = calls->bytes.offset };
+    if (calls->called > 0 && call->layer <= calls->layer) {
         *got = 0;
         return ES_OK;
     }
     if (tokens == 0 || tokens > UINT32_MAX / 16 / k)
-        return es_bytes_fault(&passes->bytes, call->record, call->offset + 4, err, "layer %u: a frame of %u tokens", call->layer, tokens);
-    if (passes->calls > 0 && tokens > passes->tokens)
-        return es_bytes_fault(&passes->bytes, call->record, call->offset + 4, err, "layer %u has %u tokens, more than the %u of the layers before in this pass", call->layer, tokens, passes->tokens);
-    call->first = passes->calls > 0 ? passes->tokens - tokens : 0;     /* of the last tokens only, as where only they are computed on */
+        return es_bytes_fault(&calls->bytes, call->record, call->offset + 4, err, "layer %u: a frame of %u tokens", call->layer, tokens);
+    if (calls->called > 0 && tokens > calls->tokens)
+        return es_bytes_fault(&calls->bytes, call->record, call->offset + 4, err, "layer %u has %u tokens, more than the %u of the layers before in this pass", call->layer, tokens, calls->tokens);
+    call->first = calls->called > 0 ? calls->tokens - tokens : 0;     /* of the last tokens only, as where only they are computed on */
     call->ids = tokens * k;
     const size_t want = MOET_FRAME + sizeof(uint32_t) * (size_t)call->ids;
-    code = es_bytes_peek(&passes->bytes, want, at, got, err);
+    code = es_bytes_peek(&calls->bytes, want, at, got, err);
     if (!code && *got < want) {
-        code = es_passes_torn(passes, *got, want, "a frame", err);
-        es_bytes_take(&passes->bytes, *got);
+        code = es_calls_torn(calls, *got, want, "a frame", err);
+        es_bytes_take(&calls->bytes, *got);
         *got = 0;
     }
     return code;
 }
 
-static es_code moet_read(es_passes *passes, bool *more, es_err *err)
+static es_code moet_read(es_calls *calls, bool *more, es_err *err)
 {
     for (;;) {
-        es_passes_call call;
+        es_call call;
         const unsigned char *at;
         size_t got;
-        es_code code = moet_frame(passes, &call, &at, &got, err);
+        es_code code = moet_frame(calls, &call, &at, &got, err);
         if (code)
             return code;
         if (got == 0)
             break;
-        code = es_passes_call_ids(passes, &call, at + MOET_FRAME, ES_IDS_I32, err);
+        code = es_calls_add(calls, &call, at + MOET_FRAME, ES_IDS_I32, err);
         if (code)
             return code;
-        es_bytes_take(&passes->bytes, got);
-        passes->record++;
+        es_bytes_take(&calls->bytes, got);
+        calls->record++;
     }
-    *more = passes->calls > 0;
-    return *more ? es_passes_end(passes, passes->tokens > 1 ? ES_PREFILL : ES_DECODE, ES_NO_POSITION, err) : ES_OK;
+    *more = calls->called > 0;
+    return *more ? es_calls_end(calls, calls->tokens > 1 ? ES_PREFILL : ES_DECODE, ES_NO_POSITION, err) : ES_OK;
 }
 
 static es_code moet_open(void *self, const es_source_ask *ask, es_arena *arena, es_err *err)
 {
-    es_passes *passes = self;
-    es_passes_form form = { .format = "moet", .header = MOET_HEAD, .read = moet_read };
-    es_code code = es_passes_open(passes, ask, err);
+    es_calls *calls = self;
+    es_calls_form form = { .format = "moet", .header = MOET_HEAD, .read = moet_read };
+    es_code code = es_calls_open(calls, ask, err);
     if (!code)
-        code = moet_head(&passes->bytes, &form, err);
-    return code ? code : es_passes_scan(passes, &form, ask, arena, err);
+        code = moet_head(&calls->bytes, &form, err);
+    return code ? code : es_calls_scan(calls, &form, ask, arena, err);
 }
 
 static int moet_sniff(const unsigned char *head, size_t length)
@@ -94,10 +94,10 @@ static int moet_sniff(const unsigned char *head, size_t length)
 }
 
 const es_source es_source_moet = {
-    .part = { .abi = ES_ABI, .name = "moet", .brief = "MOET: frames of one layer and some tokens, ids of 32 bits.", .size = sizeof(es_passes), .fini = es_passes_fini },
+    .part = { .abi = ES_ABI, .name = "moet", .brief = "MOET: frames of one layer and some tokens, ids of 32 bits.", .size = sizeof(es_calls), .fini = es_calls_fini },
     .sniff = moet_sniff,
     .open = moet_open,
-    .info = es_passes_info,
-    .next = es_passes_next,
-    .rewind = es_passes_rewind,
+    .info = es_calls_info,
+    .next = es_calls_next,
+    .rewind = es_calls_rewind,
 };

@@ -8,11 +8,11 @@ enum { PAIRS_BLOCK = 4096 };            /* pairs looked at together */
 /* Takes pairs of one layer as long as they come. */
 static es_code pairs_run(es_pairs *pairs, uint32_t layer, es_err *err)
 {
-    es_passes *passes = &pairs->passes;
+    es_calls *calls = &pairs->calls;
     for (pairs->count = 0;;) {
         const unsigned char *at;
         size_t got, same = 0;
-        es_code code = es_bytes_peek(&passes->bytes, PAIRS_BLOCK * ES_PAIR, &at, &got, err);
+        es_code code = es_bytes_peek(&calls->bytes, PAIRS_BLOCK * ES_PAIR, &at, &got, err);
         if (code)
             return code;
         if (pairs->count + PAIRS_BLOCK > pairs->room) {
@@ -24,8 +24,8 @@ static es_code pairs_run(es_pairs *pairs, uint32_t layer, es_err *err)
         uint32_t *run = pairs->run + pairs->count;
         for (; same < got / ES_PAIR && es_bytes_u32(at + same * ES_PAIR) == layer; same++)
             run[same] = es_bytes_u32(at + same * ES_PAIR + 4);
-        es_bytes_take(&passes->bytes, same * ES_PAIR);
-        passes->record += same;
+        es_bytes_take(&calls->bytes, same * ES_PAIR);
+        calls->record += same;
         pairs->count += same;
         if (same < PAIRS_BLOCK)
             return ES_OK;
@@ -33,63 +33,63 @@ static es_code pairs_run(es_pairs *pairs, uint32_t layer, es_err *err)
 }
 
 /* A run that is no whole number of rows: the file ends in it, or the width is another. */
-static es_code pairs_width(es_pairs *pairs, es_passes_call *call, es_err *err)
+static es_code pairs_width(es_pairs *pairs, es_call *call, es_err *err)
 {
-    es_passes *passes = &pairs->passes;
+    es_calls *calls = &pairs->calls;
     const unsigned char *at;
     size_t got;
-    const uint32_t k = passes->form.top_k, over = call->ids % k;
-    es_code code = es_bytes_peek(&passes->bytes, ES_PAIR, &at, &got, err);
+    const uint32_t k = calls->form.top_k, over = call->ids % k;
+    es_code code = es_bytes_peek(&calls->bytes, ES_PAIR, &at, &got, err);
     if (code)
         return code;
-    if (got == ES_PAIR || !passes->lenient)
-        return es_bytes_fault(&passes->bytes, call->record, call->offset, err, "layer %u lists %u experts, no multiple of the %u of a row%s", call->layer, call->ids, k,
+    if (got == ES_PAIR || !calls->lenient)
+        return es_bytes_fault(&calls->bytes, call->record, call->offset, err, "layer %u lists %u experts, no multiple of the %u of a row%s", call->layer, call->ids, k,
             got == ES_PAIR ? "; --top-k says how many a row has" : ", and the file ends there");
-    es_assume(&passes->notes, "the file is cut: %u experts of its last call are left out", over);
+    es_assume(&calls->notes, "the file is cut: %u experts of its last call are left out", over);
     call->ids -= over;
     return ES_OK;
 }
 
-es_code es_pairs_read(es_passes *passes, bool *more, es_err *err)
+es_code es_pairs_read(es_calls *calls, bool *more, es_err *err)
 {
-    es_pairs *pairs = (es_pairs *)passes;
+    es_pairs *pairs = (es_pairs *)calls;
     uint32_t longest = 0;
     for (;;) {
         const unsigned char *at;
         size_t got;
-        es_code code = es_bytes_peek(&passes->bytes, ES_PAIR, &at, &got, err);
-        if (!code && got > 0 && got < ES_PAIR && (code = es_passes_torn(passes, got, ES_PAIR, "a pair of layer and expert", err)) == ES_OK)
+        es_code code = es_bytes_peek(&calls->bytes, ES_PAIR, &at, &got, err);
+        if (!code && got > 0 && got < ES_PAIR && (code = es_calls_torn(calls, got, ES_PAIR, "a pair of layer and expert", err)) == ES_OK)
             got = 0;
         if (code)
             return code;
-        if (got == 0 || (passes->calls > 0 && es_bytes_u32(at) <= passes->layer))
+        if (got == 0 || (calls->called > 0 && es_bytes_u32(at) <= calls->layer))
             break;
-        es_passes_call call = { .layer = es_bytes_u32(at), .record = passes->record, .offset = passes->bytes.offset };
+        es_call call = { .layer = es_bytes_u32(at), .record = calls->record, .offset = calls->bytes.offset };
         code = pairs_run(pairs, call.layer, err);
         call.ids = (uint32_t)(pairs->count < UINT32_MAX ? pairs->count : UINT32_MAX);
-        if (!code && passes->mode != ES_PASSES_WIDTH && call.ids % passes->form.top_k != 0)
+        if (!code && calls->mode != ES_CALLS_WIDTH && call.ids % calls->form.top_k != 0)
             code = pairs_width(pairs, &call, err);
         if (!code && call.ids == 0)
             break;
-        if (!code && passes->calls > 0 && call.ids > longest && passes->mode != ES_PASSES_WIDTH)
-            code = es_bytes_fault(&passes->bytes, call.record, call.offset, err, "layer %u lists %u experts, more than the %u of the layers before in this pass", call.layer, call.ids, longest);
+        if (!code && calls->called > 0 && call.ids > longest && calls->mode != ES_CALLS_WIDTH)
+            code = es_bytes_fault(&calls->bytes, call.record, call.offset, err, "layer %u lists %u experts, more than the %u of the layers before in this pass", call.layer, call.ids, longest);
         longest = call.ids > longest ? call.ids : longest;
-        if (!code && passes->mode != ES_PASSES_WIDTH)
-            call.first = (longest - call.ids) / passes->form.top_k;    /* a layer that is used for the last tokens only */
+        if (!code && calls->mode != ES_CALLS_WIDTH)
+            call.first = (longest - call.ids) / calls->form.top_k;    /* a layer that is used for the last tokens only */
         if (!code)
-            code = es_passes_call_ids(passes, &call, (const unsigned char *)pairs->run, ES_IDS_U32, err);
+            code = es_calls_add(calls, &call, (const unsigned char *)pairs->run, ES_IDS_U32, err);
         if (code)
             return code;
     }
-    *more = passes->calls > 0;
-    return *more ? es_passes_end(passes, longest > passes->form.top_k ? ES_PREFILL : ES_DECODE, ES_NO_POSITION, err) : ES_OK;
+    *more = calls->called > 0;
+    return *more ? es_calls_end(calls, longest > calls->form.top_k ? ES_PREFILL : ES_DECODE, ES_NO_POSITION, err) : ES_OK;
 }
 
 void es_pairs_fini(void *self)
 {
     es_pairs *pairs = self;
     free(pairs->run);
-    es_passes_fini(self);
+    es_calls_fini(self);
 }
 
 int es_pairs_sniff(const unsigned char *pairs, size_t length)

@@ -3,16 +3,16 @@
 #ifndef ES_TRACES_PAIRS_H
 #define ES_TRACES_PAIRS_H
 
-#include "traces/passes.h"
+#include "traces/calls.h"
 
 typedef struct es_pairs {               /* a source's state begins with one */
-    es_passes passes;
+    es_calls calls;
     uint64_t count, room;
     uint32_t *run;                      /* [room] experts of the run at hand */
 } es_pairs;
 
-/* es_passes_form.read of such a source. */
-es_code es_pairs_read(es_passes *passes, bool *more, es_err *err);
+/* es_calls_form.read of such a source. */
+es_code es_pairs_read(es_calls *calls, bool *more, es_err *err);
 void es_pairs_fini(void *self);
 
 /* How sure: layers that stand in runs of equal length or multiples of it, that rise and begin again with the first. */

@@ -1,7 +1,7 @@
 /* q4rt: Q4RT version 1 (regolith), a head of 16 bytes, then for every token and layer its best candidates: as many ids of 16 bits as
  * the head says, then their logits as halves of a float. How many of them are used must be asked for (--top-k); else all count as
  * used. Weights are the softmax of the logits that are kept. */
-#include "traces/passes.h"
+#include "traces/calls.h"
 
 #include <math.h>
 #include <string.h>
@@ -9,14 +9,14 @@
 enum { Q4RT_HEAD = 16, Q4RT_MOST = 256 };
 
 typedef struct q4rt {
-    es_passes passes;                   /* first: it is the reading half of the source */
+    es_calls calls;                     /* first: it is the reading half of the source */
     uint32_t layers, candidates;
     uint64_t tokens, read;              /* promised, 0: no promise; read so far in this reading */
 } q4rt;
 
-static es_code q4rt_head(q4rt *state, es_passes_form *form, const es_source_ask *ask, es_err *err)
+static es_code q4rt_head(q4rt *state, es_calls_form *form, const es_source_ask *ask, es_err *err)
 {
-    es_bytes *bytes = &state->passes.bytes;
+    es_bytes *bytes = &state->calls.bytes;
     const unsigned char *at;
     size_t got;
     es_code code = es_bytes_peek(bytes, Q4RT_HEAD, &at, &got, err);
@@ -51,15 +51,15 @@ static float q4rt_half(uint16_t half)
 /* The best `k` of the candidates, best first; equal logits keep their order. Logits become weights. */
 static es_code q4rt_row(q4rt *state, const unsigned char *at, uint32_t layer, uint16_t *ids, float *weights, es_err *err)
 {
-    const es_passes *passes = &state->passes;
-    const uint32_t m = state->candidates, k = passes->form.top_k;
+    const es_calls *calls = &state->calls;
+    const uint32_t m = state->candidates, k = calls->form.top_k;
     uint32_t count = 0;
     double sum = 0.0;
     for (uint32_t i = 0; i < m; i++) {
         const uint16_t id = es_bytes_u16(at + 2 * (size_t)i);
         const float logit = q4rt_half(es_bytes_u16(at + 2 * ((size_t)m + i)));
         if (!isfinite(logit))
-            return es_bytes_fault(&passes->bytes, passes->record, passes->bytes.offset, err, "layer %u, place %u: the logit of expert %u is no finite number", layer, i, id);
+            return es_bytes_fault(&calls->bytes, calls->record, calls->bytes.offset, err, "layer %u, place %u: the logit of expert %u is no finite number", layer, i, id);
         uint32_t to = count < k ? count++ : k;
         for (; to > 0 && logit > weights[to - 1]; to--)
             if (to < k) {
@@ -82,63 +82,63 @@ static es_code q4rt_row(q4rt *state, const unsigned char *at, uint32_t layer, ui
 /* Is there another token? The head may promise how many there are. */
 static es_code q4rt_more(q4rt *state, size_t got, size_t want, bool *more, es_err *err)
 {
-    es_passes *passes = &state->passes;
+    es_calls *calls = &state->calls;
     *more = got == want;
     if (state->tokens > 0 && state->read == state->tokens) {
         *more = false;
-        return got > 0 ? es_bytes_fault(&passes->bytes, passes->record, passes->bytes.offset, err, "bytes follow the %llu tokens that the head promises", (unsigned long long)state->tokens) : ES_OK;
+        return got > 0 ? es_bytes_fault(&calls->bytes, calls->record, calls->bytes.offset, err, "bytes follow the %llu tokens that the head promises", (unsigned long long)state->tokens) : ES_OK;
     }
     if (got == want || (got == 0 && state->tokens == 0))
         return ES_OK;
-    return es_passes_torn(passes, got, want, state->tokens > 0 ? "a token, of which the head promises more" : "a token", err);
+    return es_calls_torn(calls, got, want, state->tokens > 0 ? "a token, of which the head promises more" : "a token", err);
 }
 
-static es_code q4rt_read(es_passes *passes, bool *more, es_err *err)
+static es_code q4rt_read(es_calls *calls, bool *more, es_err *err)
 {
-    q4rt *state = (q4rt *)passes;
+    q4rt *state = (q4rt *)calls;
     const size_t row = 4 * (size_t)state->candidates, whole = row * state->layers;
     const unsigned char *at;
     uint16_t ids[Q4RT_MOST];
     float weights[Q4RT_MOST];
     size_t got;
-    if (passes->record == 0)
+    if (calls->record == 0)
         state->read = 0;
-    es_code code = es_bytes_peek(&passes->bytes, whole, &at, &got, err);
+    es_code code = es_bytes_peek(&calls->bytes, whole, &at, &got, err);
     if (!code)
         code = q4rt_more(state, got, whole, more, err);
     if (code || !*more)
         return code;
     for (uint32_t layer = 0; layer < state->layers; layer++) {
-        es_passes_call call = { .layer = layer, .ids = passes->form.top_k, .record = passes->record, .offset = passes->bytes.offset, .weights = weights };
+        es_call call = { .layer = layer, .ids = calls->form.top_k, .record = calls->record, .offset = calls->bytes.offset, .weights = weights };
         code = q4rt_row(state, at + layer * row, layer, ids, weights, err);
         if (!code)
-            code = es_passes_call_ids(passes, &call, (const unsigned char *)ids, ES_IDS_U16, err);
+            code = es_calls_add(calls, &call, (const unsigned char *)ids, ES_IDS_U16, err);
         if (code)
             return code;
-        es_bytes_take(&passes->bytes, row);
-        passes->record++;
+        es_bytes_take(&calls->bytes, row);
+        calls->record++;
     }
     state->read++;
-    return es_passes_end(passes, ES_DECODE, ES_NO_POSITION, err);
+    return es_calls_end(calls, ES_DECODE, ES_NO_POSITION, err);
 }
 
 static es_code q4rt_open(void *self, const es_source_ask *ask, es_arena *arena, es_err *err)
 {
     q4rt *state = self;
-    es_passes *passes = self;
-    es_passes_form form = { .format = "q4rt", .header = Q4RT_HEAD, .positions = true, .weights = true, .read = q4rt_read };
-    es_code code = es_passes_open(passes, ask, err);
+    es_calls *calls = self;
+    es_calls_form form = { .format = "q4rt", .header = Q4RT_HEAD, .positions = true, .weights = true, .read = q4rt_read };
+    es_code code = es_calls_open(calls, ask, err);
     if (!code)
         code = q4rt_head(state, &form, ask, err);
     if (code)
         return code;
-    es_assume(&passes->notes, "every token is taken as generated, and all are of one request");
-    es_assume(&passes->notes, "weights are the softmax of the logits of a row");
+    es_assume(&calls->notes, "every token is taken as generated, and all are of one request");
+    es_assume(&calls->notes, "weights are the softmax of the logits of a row");
     if (ask->top_k == 0)
-        es_assume(&passes->notes, "all %u candidates of a row are taken as used; --top-k says how many are", state->candidates);
+        es_assume(&calls->notes, "all %u candidates of a row are taken as used; --top-k says how many are", state->candidates);
     else if (ask->top_k < state->candidates)
-        es_assume(&passes->notes, "the %u best of %u candidates of a row are kept", ask->top_k, state->candidates);
-    return es_passes_scan(passes, &form, ask, arena, err);
+        es_assume(&calls->notes, "the %u best of %u candidates of a row are kept", ask->top_k, state->candidates);
+    return es_calls_scan(calls, &form, ask, arena, err);
 }
 
 static int q4rt_sniff(const unsigned char *head, size_t length)
@@ -147,10 +147,10 @@ static int q4rt_sniff(const unsigned char *head, size_t length)
 }
 
 const es_source es_source_q4rt = {
-    .part = { .abi = ES_ABI, .name = "q4rt", .brief = "Q4RT: for each token and layer the best candidates with their logits.", .size = sizeof(q4rt), .fini = es_passes_fini },
+    .part = { .abi = ES_ABI, .name = "q4rt", .brief = "Q4RT: for each token and layer the best candidates with their logits.", .size = sizeof(q4rt), .fini = es_calls_fini },
     .sniff = q4rt_sniff,
     .open = q4rt_open,
-    .info = es_passes_info,
-    .next = es_passes_next,
-    .rewind = es_passes_rewind,
+    .info = es_calls_info,
+    .next = es_calls_next,
+    .rewind = es_calls_rewind,
 };

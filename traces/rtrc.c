@@ -1,7 +1,7 @@
 /* rtrc: RTRC version 1, a head of nine bytes (the letters, version, layers, ids in a row, number of experts in 16 bits), then records: phase
  * (0 prompt, 1 generated), position in 32 bits, layer, and the ids, a byte each. A prompt comes chunk by chunk, in each layer by layer;
  * positions begin again with the next request. */
-#include "traces/passes.h"
+#include "traces/calls.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,14 +9,14 @@
 enum { RTRC_HEAD = 9, RTRC_FIXED = 6, RTRC_BLOCK = 256 };
 
 typedef struct rtrc {
-    es_passes passes;                   /* first: it is the reading half of the source */
+    es_calls calls;                     /* first: it is the reading half of the source */
     uint8_t phase;                      /* of the pass at hand */
     uint32_t next;                      /* token of it that comes next in its layer */
     uint64_t room;
     uint32_t *position;                 /* [tokens of the pass] */
 } rtrc;
 
-static es_code rtrc_head(es_bytes *bytes, es_passes_form *form, es_err *err)
+static es_code rtrc_head(es_bytes *bytes, es_calls_form *form, es_err *err)
 {
     const unsigned char *at;
     size_t got;
@@ -40,21 +40,21 @@ static es_code rtrc_head(es_bytes *bytes, es_passes_form *form, es_err *err)
 /* Where in the pass the token of a record is. The first layer says which there are. */
 static es_code rtrc_token(rtrc *state, uint32_t layer, uint32_t position, uint32_t *token, es_err *err)
 {
-    es_passes *passes = &state->passes;
-    if (passes->calls > 1 || (passes->calls == 1 && layer != passes->layer)) {
-        uint32_t t = layer == passes->layer ? state->next : 0;
-        while (t < passes->tokens && state->position[t] != position)
+    es_calls *calls = &state->calls;
+    if (calls->called > 1 || (calls->called == 1 && layer != calls->layer)) {
+        uint32_t t = layer == calls->layer ? state->next : 0;
+        while (t < calls->tokens && state->position[t] != position)
             t++;
-        if (t == passes->tokens)
-            return es_bytes_fault(&passes->bytes, passes->record, passes->bytes.offset, err, "layer %u: position %u does not follow those of the layers before in this chunk", layer, position);
+        if (t == calls->tokens)
+            return es_bytes_fault(&calls->bytes, calls->record, calls->bytes.offset, err, "layer %u: position %u does not follow those of the layers before in this chunk", layer, position);
         *token = t;
         state->next = t + 1;
         return ES_OK;
     }
-    if (passes->calls == 0)
+    if (calls->called == 0)
         state->next = 0;
     if (state->next > 0 && position != state->position[state->next - 1] + 1)
-        return es_bytes_fault(&passes->bytes, passes->record, passes->bytes.offset, err, "layer %u: position %u follows %u in a prompt", layer, position, state->position[state->next - 1]);
+        return es_bytes_fault(&calls->bytes, calls->record, calls->bytes.offset, err, "layer %u: position %u follows %u in a prompt", layer, position, state->position[state->next - 1]);
     if (state->next == state->room) {
         uint64_t room = state->room ? 2 * state->room : 256;
         if (!ES_TRACE_RESIZE(state->position, room, 1))
@@ -69,80 +69,80 @@ static es_code rtrc_token(rtrc *state, uint32_t layer, uint32_t position, uint32
 /* Does a record belong to the pass at hand? */
 static bool rtrc_same(const rtrc *state, uint8_t phase, uint32_t layer, uint32_t position)
 {
-    const es_passes *passes = &state->passes;
-    if (passes->calls == 0)
+    const es_calls *calls = &state->calls;
+    if (calls->called == 0)
         return true;
-    if (phase != state->phase || layer < passes->layer)
+    if (phase != state->phase || layer < calls->layer)
         return false;
     if (phase == ES_DECODE)
-        return layer > passes->layer && position == state->position[0];
-    return layer > passes->layer || position > state->position[state->next - 1];
+        return layer > calls->layer && position == state->position[0];
+    return layer > calls->layer || position > state->position[state->next - 1];
 }
 
 /* Records as far as they were peeked at and are of this pass; *same false: the pass ends before one. */
 static es_code rtrc_records(rtrc *state, const unsigned char *at, size_t records, bool *same, es_err *err)
 {
-    es_passes *passes = &state->passes;
-    const uint32_t k = passes->form.top_k;
+    es_calls *calls = &state->calls;
+    const uint32_t k = calls->form.top_k;
     for (size_t i = 0; i < records; i++, at += RTRC_FIXED + k) {
         const uint32_t position = es_bytes_u32(at + 1);
-        es_passes_call call = { .layer = at[5], .ids = k, .record = passes->record, .offset = passes->bytes.offset };
+        es_call call = { .layer = at[5], .ids = k, .record = calls->record, .offset = calls->bytes.offset };
         *same = rtrc_same(state, at[0], call.layer, position);
         if (!*same)
             return ES_OK;
         if (at[0] > ES_DECODE)
-            return es_bytes_fault(&passes->bytes, call.record, call.offset, err, "phase %u is neither 0 (prompt) nor 1 (generated)", at[0]);
+            return es_bytes_fault(&calls->bytes, call.record, call.offset, err, "phase %u is neither 0 (prompt) nor 1 (generated)", at[0]);
         es_code code = rtrc_token(state, call.layer, position, &call.first, err);
         if (!code)
-            code = es_passes_call_ids(passes, &call, at + RTRC_FIXED, ES_IDS_U8, err);
+            code = es_calls_add(calls, &call, at + RTRC_FIXED, ES_IDS_U8, err);
         if (code)
             return code;
         state->phase = at[0];
-        es_bytes_take(&passes->bytes, RTRC_FIXED + k);
-        passes->record++;
+        es_bytes_take(&calls->bytes, RTRC_FIXED + k);
+        calls->record++;
     }
     return ES_OK;
 }
 
-static es_code rtrc_read(es_passes *passes, bool *more, es_err *err)
+static es_code rtrc_read(es_calls *calls, bool *more, es_err *err)
 {
-    rtrc *state = (rtrc *)passes;
-    const size_t size = RTRC_FIXED + (size_t)passes->form.top_k;
+    rtrc *state = (rtrc *)calls;
+    const size_t size = RTRC_FIXED + (size_t)calls->form.top_k;
     es_code code = ES_OK;
     for (bool same = true; !code && same;) {
         const unsigned char *at;
         size_t got;
-        code = es_bytes_peek(&passes->bytes, size * RTRC_BLOCK, &at, &got, err);
+        code = es_bytes_peek(&calls->bytes, size * RTRC_BLOCK, &at, &got, err);
         if (code || got == 0)
             break;
         if (got >= size) {
             code = rtrc_records(state, at, got / size, &same, err);
         } else {
-            code = es_passes_torn(passes, got, size, "a record", err);
+            code = es_calls_torn(calls, got, size, "a record", err);
             break;
         }
     }
     if (code)
         return code;
-    *more = passes->calls > 0;
-    return *more ? es_passes_end(passes, state->phase, state->position[0], err) : ES_OK;
+    *more = calls->called > 0;
+    return *more ? es_calls_end(calls, state->phase, state->position[0], err) : ES_OK;
 }
 
 static es_code rtrc_open(void *self, const es_source_ask *ask, es_arena *arena, es_err *err)
 {
-    es_passes *passes = self;
-    es_passes_form form = { .format = "rtrc", .header = RTRC_HEAD, .positions = true, .read = rtrc_read };
-    es_code code = es_passes_open(passes, ask, err);
+    es_calls *calls = self;
+    es_calls_form form = { .format = "rtrc", .header = RTRC_HEAD, .positions = true, .read = rtrc_read };
+    es_code code = es_calls_open(calls, ask, err);
     if (!code)
-        code = rtrc_head(&passes->bytes, &form, err);
-    es_assume(&passes->notes, "a position that is not above the one before begins the next request");
-    return code ? code : es_passes_scan(passes, &form, ask, arena, err);
+        code = rtrc_head(&calls->bytes, &form, err);
+    es_assume(&calls->notes, "a position that is not above the one before begins the next request");
+    return code ? code : es_calls_scan(calls, &form, ask, arena, err);
 }
 
 static void rtrc_fini(void *self)
 {
     free(((rtrc *)self)->position);
-    es_passes_fini(self);
+    es_calls_fini(self);
 }
 
 static int rtrc_sniff(const unsigned char *head, size_t length)
@@ -154,7 +154,7 @@ const es_source es_source_rtrc = {
     .part = { .abi = ES_ABI, .name = "rtrc", .brief = "RTRC: a record for each token and layer with phase and position, ids of one byte.", .size = sizeof(rtrc), .fini = rtrc_fini },
     .sniff = rtrc_sniff,
     .open = rtrc_open,
-    .info = es_passes_info,
-    .next = es_passes_next,
-    .rewind = es_passes_rewind,
+    .info = es_calls_info,
+    .next = es_calls_next,
+    .rewind = es_calls_rewind,
 };
