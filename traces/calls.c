@@ -62,14 +62,17 @@ static void calls_put(es_calls *calls, const es_call *call, const uint16_t *ids)
         if (calls->weighs)
             memcpy(calls->weights + to, call->weights + at, count * sizeof *call->weights);
     }
-    calls->place[layer] = (es_calls_place){ call->record, call->offset };
 }
 
 static void calls_note_call(es_calls *calls, const es_call *call)
 {
     if (calls->called == 0)
         calls->first_record = call->record;
-    calls->called += calls->called == 0 || call->layer != calls->layer;
+    if (calls->called == 0 || call->layer != calls->layer) {
+        calls->called++;
+        if (calls->mode == ES_CALLS_READ)
+            calls->place[calls->rank[call->layer]] = (es_calls_place){ call->record, call->offset };
+    }
     calls->layer = call->layer;
     calls->occurs[call->layer] = 1;
 }
@@ -102,6 +105,10 @@ es_code es_calls_add(es_calls *calls, const es_call *call, const unsigned char *
     if (calls->mode == ES_CALLS_READ) {
         calls_put(calls, call, calls->scratch);
     } else {
+        if (call->first > 0 && !calls->form.positions && !calls->shortened)
+            es_assume(&calls->notes, "layers with fewer tokens than those before in their pass, the first in record %llu, are taken as used for its last tokens only",
+                (unsigned long long)call->record);
+        calls->shortened = calls->shortened || call->first > 0;
         calls->rows += rows;
         calls->info.accesses += call->ids;
     }
@@ -132,14 +139,13 @@ static es_code calls_rows(es_calls *calls, es_err *err)
 static void calls_request(es_calls *calls, uint8_t phase, uint32_t position)
 {
     bool fresh = position == ES_NO_POSITION ? phase == ES_PREFILL && calls->generated : position < calls->position;
-    if (!calls->begun)
-        calls->info.requests = 1;
     if (calls->begun && fresh) {
         calls->request++;
         calls->position = 0;
         calls->generated = false;
-        calls->info.requests += calls->mode == ES_CALLS_SCAN;
     }
+    if (calls->mode == ES_CALLS_SCAN)
+        calls->info.requests = (uint64_t)calls->request + 1;
     calls->begun = true;
     calls->generated = calls->generated || phase == ES_DECODE;
     if (position != ES_NO_POSITION)
@@ -209,11 +215,14 @@ static es_code calls_read(es_calls *calls, bool *more, es_err *err)
 /* The last pass must go as far as the others did: layers of its tokens would be missing without a word. */
 static es_code calls_whole(es_calls *calls, const es_trace_info *before, es_err *err)
 {
-    if (calls->info.steps < 2 || calls->layer >= calls->last_layer)
+    const bool early = calls->layer < calls->last_layer;
+    if (calls->info.steps < 2 || (!early && !calls->doubtful))
         return ES_OK;
-    if (!calls->lenient)
+    if (!calls->lenient && early)
         return es_bytes_fault(&calls->bytes, calls->record, calls->bytes.offset, err, "the file ends behind layer %u of a pass; those before go on to layer %u", calls->layer, calls->last_layer);
-    es_assume(&calls->notes, "the file is cut: its last pass ends behind layer %u and is left out", calls->layer);
+    if (!calls->lenient)
+        return es_bytes_fault(&calls->bytes, calls->record, calls->bytes.offset, err, "the file ends in layer %u of a pass, with fewer experts than the layer before it has", calls->layer);
+    es_assume(&calls->notes, "the file is cut: its last pass ends %s layer %u and is left out", early ? "behind" : "in", calls->layer);
     calls->info = *before;
     return ES_OK;
 }

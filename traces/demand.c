@@ -52,6 +52,7 @@ static int demand_sniff(const unsigned char *head, size_t length)
 
 const es_source es_source_demand = {
     .part = { .abi = ES_ABI, .name = "demand", .brief = "Tokens, layers, top-k as 32-bit numbers, then expert ids of 16 bits.", .size = sizeof(es_dense), .fini = es_dense_fini },
+    .lacks = "requests, phases, how many experts there are",
     .sniff = demand_sniff,
     .open = demand_open,
     .info = es_dense_info,

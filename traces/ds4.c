@@ -29,6 +29,7 @@ static int ds4_sniff(const unsigned char *head, size_t length)
 
 const es_source es_source_ds4 = {
     .part = { .abi = ES_ABI, .name = "ds4", .brief = "ds4: headerless expert ids of 32 bits, six of a layer; layers are asked for.", .size = sizeof(es_dense), .fini = es_dense_fini },
+    .lacks = "everything but ids: layers must be given",
     .sniff = ds4_sniff,
     .open = ds4_open,
     .info = es_dense_info,

@@ -71,6 +71,7 @@ static int fuctrace_sniff(const unsigned char *head, size_t length)
 
 const es_source es_source_fuctrace = {
     .part = { .abi = ES_ABI, .name = "fuctrace", .brief = "FUCTRCE1: a head, then pairs of layer and expert in the order of use.", .size = sizeof(fuctrace), .fini = es_pairs_fini },
+    .lacks = "requests, phases, positions, tokens, top-k, how many experts there are",
     .sniff = fuctrace_sniff,
     .open = fuctrace_open,
     .info = es_calls_info,

@@ -13,12 +13,13 @@ enum { GGML_RECORD = 12, GGML_MATRICES = 4, GGML_LAYERS = 1024, GGML_SLOTS = 163
 
 typedef struct ggml_key { uint64_t hash; uint16_t layer; uint8_t matrix; } ggml_key;
 
-typedef struct ggml_list { uint64_t count, room, at; uint32_t *ids; uint64_t seen[(ES_TRACE_EXPERTS_MAX + 1) / 64]; } ggml_list;
+typedef struct ggml_list { uint64_t count, room; bool left; uint32_t *ids; uint64_t seen[(ES_TRACE_EXPERTS_MAX + 1) / 64]; } ggml_list;
 
 typedef struct ggml_fnv {
     es_calls calls;                     /* first: it is the reading half of the source */
     ggml_key *key;                      /* [GGML_SLOTS] by hash; 0: free */
-    ggml_list *list;                    /* [GGML_MATRICES] experts of the layer at hand, by matrix */
+    ggml_list *list;                    /* [GGML_MATRICES] experts of the layer at hand, by matrix; left: another matrix came since */
+    unsigned matrices;                  /* those that layers have, a bit each; 0: none was met yet */
 } ggml_fnv;
 
 static const char *const ggml_matrix[GGML_MATRICES] = { "up", "gate", "down", "gate_up" };
@@ -54,16 +55,18 @@ static const ggml_key *ggml_find(const ggml_key *key, uint64_t hash)
 
 /* --- lists of a layer ------------------------------------------------------------------------------------------------------------ */
 
-/* false in *added: the matrix has the expert already, so this record is of the next pass. */
+/* false in *added: the matrix had its turn or has the expert already, so this record is of the next pass. */
 static es_code ggml_add(ggml_fnv *state, uint8_t matrix, uint32_t id, bool *added, es_err *err)
 {
     es_calls *calls = &state->calls;
     ggml_list *list = &state->list[matrix];
     if (id >= ES_TRACE_EXPERTS_MAX)
         return es_bytes_fault(&calls->bytes, calls->record, calls->bytes.offset + 8, err, "expert %u is not 0 to %d", id, ES_TRACE_EXPERTS_MAX - 1);
-    *added = (list->seen[id >> 6] >> (id & 63) & 1) == 0;
+    *added = !list->left && (list->seen[id >> 6] >> (id & 63) & 1) == 0;
     if (!*added)
         return ES_OK;
+    for (int m = 0; m < GGML_MATRICES && list->count == 0; m++)
+        state->list[m].left = state->list[m].count > 0;
     if (list->count == list->room) {
         uint64_t room = list->room ? 2 * list->room : 64;
         if (!ES_TRACE_RESIZE(list->ids, room, 1))
@@ -82,42 +85,48 @@ static void ggml_clear(ggml_fnv *state)
         for (uint64_t i = 0; i < list->count; i++)
             list->seen[list->ids[i] >> 6] = 0;
         list->count = 0;
+        list->left = false;
     }
 }
 
-/* Every matrix of a layer has the same experts, whatever their order; else the file was cut there, or records are lost. */
-static es_code ggml_equal(const ggml_fnv *state, const es_call *call, const ggml_list *first, bool *equal, es_err *err)
+/* Every matrix of a layer has the same experts, whatever their order, and every layer the same matrices; else the file was cut there,
+ * or records are lost. NULL: all is well, else what is not. */
+static const char *ggml_wrong(ggml_fnv *state, const ggml_list *first)
 {
-    const es_calls *calls = &state->calls;
-    *equal = true;
-    for (int m = 0; m < GGML_MATRICES && *equal; m++) {
+    unsigned matrices = 0;
+    for (int m = 0; m < GGML_MATRICES; m++) {
         const ggml_list *list = &state->list[m];
-        for (uint64_t i = 0; i < list->count && *equal; i++)
-            *equal = first->seen[list->ids[i] >> 6] >> (list->ids[i] & 63) & 1;
-        *equal = *equal && (list->count == 0 || list->count == first->count);
-        if (!*equal && !calls->lenient)
-            return es_bytes_fault(&calls->bytes, call->record, call->offset, err, "layer %u: its matrix %s has %llu experts and %s has %llu, and they are not the same ones", call->layer,
-                ggml_matrix[first - state->list], (unsigned long long)first->count, ggml_matrix[m], (unsigned long long)list->count);
+        matrices |= (unsigned)(list->count > 0) << m;
+        if (list->count > 0 && list->count != first->count)
+            return "its matrices have different numbers of experts";
+        for (uint64_t i = 0; i < list->count; i++)
+            if ((first->seen[list->ids[i] >> 6] >> (list->ids[i] & 63) & 1) == 0)
+                return "its matrices have different experts";
     }
-    return ES_OK;
+    if (state->matrices == 0)
+        state->matrices = matrices;
+    if (state->matrices != matrices)
+        return "it has other matrices than the layers before";
+    return first->count < state->calls.form.top_k ? "it has fewer experts than a row" : NULL;
 }
 
-/* Hands over the layer at hand. `last`: nothing follows in the file. */
+/* Hands over the layer at hand. `last`: nothing follows in the file, so what is wrong may come of a cut. */
 static es_code ggml_flush(ggml_fnv *state, es_call *call, bool last, bool *prompt, es_err *err)
 {
     es_calls *calls = &state->calls;
     const ggml_list *first = state->list;
-    bool equal;
     while (first->count == 0 && first < state->list + GGML_MATRICES - 1)
         first++;
     if (first->count == 0)
         return ES_OK;
-    es_code code = ggml_equal(state, call, first, &equal, err);
-    if (!code && !equal && !last)
-        code = es_bytes_fault(&calls->bytes, call->record, call->offset, err, "layer %u: its matrices have different experts, and this is not where the file ends", call->layer);
-    if (!code && !equal) {
-        es_assume(&calls->notes, "the file is cut: layer %u at its end, of which matrices are missing, is left out", call->layer);
-    } else if (!code) {
+    const char *wrong = ggml_wrong(state, first);
+    es_code code = ES_OK;
+    if (wrong && (!last || !calls->lenient)) {
+        code = es_bytes_fault(&calls->bytes, call->record, call->offset, err, "layer %u (%llu experts of %s first): %s%s", call->layer, (unsigned long long)first->count,
+            ggml_matrix[first - state->list], wrong, last ? ", and the file ends there" : "");
+    } else if (wrong) {
+        es_assume(&calls->notes, "the file is cut: layer %u at its end is left out, for %s", call->layer, wrong);
+    } else {
         call->ids = (uint32_t)first->count;
         *prompt = *prompt || call->ids > calls->form.top_k;
         code = es_calls_add(calls, call, (const unsigned char *)first->ids, ES_IDS_U32, err);
@@ -224,6 +233,7 @@ static int ggml_sniff(const unsigned char *head, size_t length)
 
 const es_source es_source_ggml_fnv = {
     .part = { .abi = ES_ABI, .name = "ggml_fnv", .brief = "Headerless records of 12 bytes: a hashed GGML tensor name and an expert.", .size = sizeof(ggml_fnv), .fini = ggml_fini },
+    .lacks = "requests, phases, positions, tokens of a prompt, top-k, how many experts there are",
     .sniff = ggml_sniff,
     .open = ggml_open,
     .info = es_calls_info,

@@ -16,6 +16,7 @@ static int k3_pairs_sniff(const unsigned char *head, size_t length)
 
 const es_source es_source_k3_pairs = {
     .part = { .abi = ES_ABI, .name = "k3_pairs", .brief = "Headerless pairs of 32 bits, layer and expert, in the order of use.", .size = sizeof(es_pairs), .fini = es_pairs_fini },
+    .lacks = "requests, phases, positions, tokens, top-k, how many experts there are",
     .sniff = k3_pairs_sniff,
     .open = k3_pairs_open,
     .info = es_calls_info,

@@ -95,6 +95,7 @@ static int moet_sniff(const unsigned char *head, size_t length)
 
 const es_source es_source_moet = {
     .part = { .abi = ES_ABI, .name = "moet", .brief = "MOET: frames of one layer and some tokens, ids of 32 bits.", .size = sizeof(es_calls), .fini = es_calls_fini },
+    .lacks = "requests, phases, positions",
     .sniff = moet_sniff,
     .open = moet_open,
     .info = es_calls_info,

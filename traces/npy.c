@@ -101,6 +101,7 @@ static int npy_sniff(const unsigned char *head, size_t length)
 
 const es_source es_source_npy = {
     .part = { .abi = ES_ABI, .name = "npy", .brief = "NumPy array of expert ids: tokens, layers, top-k; vLLM's and SGLang's routed experts.", .size = sizeof(npy), .fini = es_dense_fini },
+    .lacks = "which axis is which, requests, phases, how many experts there are",
     .sniff = npy_sniff,
     .open = npy_open,
     .info = es_dense_info,

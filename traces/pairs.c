@@ -54,6 +54,9 @@ es_code es_pairs_read(es_calls *calls, bool *more, es_err *err)
 {
     es_pairs *pairs = (es_pairs *)calls;
     uint32_t longest = 0;
+    bool pruned = false;                /* the last layer of this pass is of its last tokens only */
+    if (calls->record == 0)
+        pairs->pruned = false;
     for (;;) {
         const unsigned char *at;
         size_t got;
@@ -76,12 +79,16 @@ es_code es_pairs_read(es_calls *calls, bool *more, es_err *err)
         longest = call.ids > longest ? call.ids : longest;
         if (!code && calls->mode != ES_CALLS_WIDTH)
             call.first = (longest - call.ids) / calls->form.top_k;    /* a layer that is used for the last tokens only */
+        pruned = call.first > 0;
         if (!code)
             code = es_calls_add(calls, &call, (const unsigned char *)pairs->run, ES_IDS_U32, err);
         if (code)
             return code;
     }
     *more = calls->called > 0;
+    if (*more)
+        calls->doubtful = pruned && !pairs->pruned;     /* at the end of the file it may be cut: nothing else tells the two apart */
+    pairs->pruned = pairs->pruned || pruned;
     return *more ? es_calls_end(calls, longest > calls->form.top_k ? ES_PREFILL : ES_DECODE, ES_NO_POSITION, err) : ES_OK;
 }
 

@@ -9,6 +9,7 @@ typedef struct es_pairs {               /* a source's state begins with one */
     es_calls calls;
     uint64_t count, room;
     uint32_t *run;                      /* [room] experts of the run at hand */
+    bool pruned;                        /* a pass ended with fewer tokens than it began with */
 } es_pairs;
 
 /* es_calls_form.read of such a source. */

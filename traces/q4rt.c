@@ -148,6 +148,7 @@ static int q4rt_sniff(const unsigned char *head, size_t length)
 
 const es_source es_source_q4rt = {
     .part = { .abi = ES_ABI, .name = "q4rt", .brief = "Q4RT: for each token and layer the best candidates with their logits.", .size = sizeof(q4rt), .fini = es_calls_fini },
+    .lacks = "requests, phases, how many candidates are used",
     .sniff = q4rt_sniff,
     .open = q4rt_open,
     .info = es_calls_info,

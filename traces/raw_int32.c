@@ -15,6 +15,7 @@ static int raw_int32_sniff(const unsigned char *head, size_t length)
 
 const es_source es_source_raw_int32 = {
     .part = { .abi = ES_ABI, .name = "raw_int32", .brief = "Headerless expert ids of 32 bits (SGLang), [tokens][layers][top_k]; layers and top-k are asked for.", .size = sizeof(es_dense), .fini = es_dense_fini },
+    .lacks = "everything but ids: layers and top-k must be given",
     .sniff = raw_int32_sniff,
     .open = raw_int32_open,
     .info = es_dense_info,

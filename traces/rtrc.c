@@ -152,6 +152,7 @@ static int rtrc_sniff(const unsigned char *head, size_t length)
 
 const es_source es_source_rtrc = {
     .part = { .abi = ES_ABI, .name = "rtrc", .brief = "RTRC: a record for each token and layer with phase and position, ids of one byte.", .size = sizeof(rtrc), .fini = rtrc_fini },
+    .lacks = "requests",
     .sniff = rtrc_sniff,
     .open = rtrc_open,
     .info = es_calls_info,
