@@ -1,6 +1,7 @@
 /* Bytes: see bytes.h. One buffer, filled behind what is not consumed yet; a record that is larger than it makes it grow. */
 #include "traces/bytes.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,4 +110,11 @@ es_code es_bytes_fault(const es_bytes *bytes, uint64_t record, uint64_t offset, 
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
     return es_err_set(err, ES_EINPUT, "%s: record %llu (byte %llu): %s", bytes->path, (unsigned long long)record, (unsigned long long)offset, text);
+}
+
+float es_bytes_half(uint16_t half)
+{
+    const int exponent = half >> 10 & 31, fraction = half & 1023;
+    float value = exponent == 0 ? ldexpf((float)fraction, -24) : exponent == 31 ? (fraction ? NAN : INFINITY) : ldexpf((float)(fraction + 1024), exponent - 25);
+    return half >> 15 ? -value : value;
 }

@@ -45,4 +45,7 @@ static inline uint64_t es_bytes_u64(const unsigned char *p)
     return es_bytes_u32(p) | (uint64_t)es_bytes_u32(p + 4) << 32;
 }
 
+/* A number of 16 bits as IEEE 754 has it. */
+float es_bytes_half(uint16_t half);
+
 #endif

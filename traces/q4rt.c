@@ -41,13 +41,6 @@ static es_code q4rt_head(q4rt *state, es_calls_form *form, const es_source_ask *
     return ES_OK;
 }
 
-static float q4rt_half(uint16_t half)
-{
-    const int exponent = half >> 10 & 31, fraction = half & 1023;
-    float value = exponent == 0 ? ldexpf((float)fraction, -24) : exponent == 31 ? (fraction ? NAN : INFINITY) : ldexpf((float)(fraction + 1024), exponent - 25);
-    return half >> 15 ? -value : value;
-}
-
 /* The best `k` of the candidates, best first; equal logits keep their order. Logits become weights. */
 static es_code q4rt_row(q4rt *state, const unsigned char *at, uint32_t layer, uint16_t *ids, float *weights, es_err *err)
 {
@@ -57,7 +50,7 @@ static es_code q4rt_row(q4rt *state, const unsigned char *at, uint32_t layer, ui
     double sum = 0.0;
     for (uint32_t i = 0; i < m; i++) {
         const uint16_t id = es_bytes_u16(at + 2 * (size_t)i);
-        const float logit = q4rt_half(es_bytes_u16(at + 2 * ((size_t)m + i)));
+        const float logit = es_bytes_half(es_bytes_u16(at + 2 * ((size_t)m + i)));
         if (!isfinite(logit))
             return es_bytes_fault(&calls->bytes, calls->record, calls->bytes.offset, err, "layer %u, place %u: the logit of expert %u is no finite number", layer, i, id);
         uint32_t to = count < k ? count++ : k;
