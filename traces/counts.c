@@ -91,8 +91,8 @@ static es_code counts_head(counts *state, es_err *err)
     if (head->rank == 3 && head->fortran)
         return es_err_set(err, ES_EINPUT, "three axes of counts are read in C order only; numpy.ascontiguousarray makes it");
     const uint64_t *shape = head->shape + head->rank - 2;
-    if (shape[0] > ES_TRACE_LAYERS_MAX || shape[1] > ES_TRACE_EXPERTS_MAX)
-        return es_err_set(err, ES_EINPUT, "counts of %llu layers and %llu experts are more than %d and %d, the most", (unsigned long long)shape[0], (unsigned long long)shape[1],
+    if (shape[0] == 0 || shape[0] > ES_TRACE_LAYERS_MAX || shape[1] == 0 || shape[1] > ES_TRACE_EXPERTS_MAX)
+        return es_err_set(err, ES_EINPUT, "counts of %llu layers and %llu experts are not of 1 to %d and 1 to %d", (unsigned long long)shape[0], (unsigned long long)shape[1],
             ES_TRACE_LAYERS_MAX, ES_TRACE_EXPERTS_MAX);
     return ES_OK;
 }
