@@ -216,8 +216,10 @@ static es_code calls_read(es_calls *calls, bool *more, es_err *err)
 static es_code calls_whole(es_calls *calls, const es_trace_info *before, es_err *err)
 {
     const bool early = calls->layer < calls->last_layer;
-    if (calls->info.steps < 2 || (!early && !calls->doubtful))
+    if (calls->info.steps == 0 || (!early && !calls->doubtful))
         return ES_OK;
+    if (calls->info.steps == 1)
+        return es_bytes_fault(&calls->bytes, calls->record, calls->bytes.offset, err, "the file ends in layer %u of its only pass, and nothing tells whether it was cut there", calls->layer);
     if (!calls->lenient && early)
         return es_bytes_fault(&calls->bytes, calls->record, calls->bytes.offset, err, "the file ends behind layer %u of a pass; those before go on to layer %u", calls->layer, calls->last_layer);
     if (!calls->lenient)
@@ -286,6 +288,8 @@ static es_code calls_describe(es_calls *calls, es_arena *arena, es_err *err)
     info->has_weights = calls->form.weights;
     if (!calls->form.positions)
         es_assume(&calls->notes, "a layer that does not rise begins a pass; a pass of several tokens is a prompt, and one behind generated tokens begins a request");
+    if (info->steps == 1)
+        es_assume(&calls->notes, "there is one pass only, so nothing shows whether layers are missing at its end");
     if (!calls->form.experts)
         es_assume(&calls->notes, "there are %u experts, the highest id and one", info->experts);
     return es_imported_as(info, calls->form.format, calls->sha256, &calls->notes, arena, err);

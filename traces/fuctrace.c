@@ -43,7 +43,8 @@ static es_code fuctrace_count(fuctrace *state, es_err *err)
     if (!calls->lenient)
         return es_bytes_fault(&calls->bytes, pairs, FUCTRACE_HEAD + pairs * ES_PAIR, err, "the file ends behind %llu pairs, but the head promises %llu", (unsigned long long)pairs,
             (unsigned long long)state->count);
-    es_assume(&calls->notes, "the file is cut: it has %llu pairs of the %llu that its head promises", (unsigned long long)pairs, (unsigned long long)state->count);
+    es_assume(&calls->notes, "the file is cut: %llu of the %llu pairs that its head promises are missing", (unsigned long long)(state->count - pairs),
+        (unsigned long long)state->count);
     return ES_OK;
 }
 

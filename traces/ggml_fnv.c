@@ -171,6 +171,7 @@ static es_code ggml_read(es_calls *calls, bool *more, es_err *err)
 {
     ggml_fnv *state = (ggml_fnv *)calls;
     const ggml_key *key = NULL;
+    const bool first = calls->record == 0;
     ggml_walk walk = { .any = false };
     es_code code = ES_OK;
     while (!code && !walk.over && !walk.end) {
@@ -191,6 +192,8 @@ static es_code ggml_read(es_calls *calls, bool *more, es_err *err)
     if (!code && walk.end && walk.any)
         code = ggml_flush(state, &walk.call, true, &walk.prompt, err);
     *more = calls->called > 0;
+    if (*more)
+        calls->doubtful = first && calls->called == 1;      /* if nothing follows, matrices may be missing */
     return code || !*more ? code : es_calls_end(calls, walk.prompt ? ES_PREFILL : ES_DECODE, ES_NO_POSITION, err);
 }
 

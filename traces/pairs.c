@@ -87,7 +87,7 @@ es_code es_pairs_read(es_calls *calls, bool *more, es_err *err)
     }
     *more = calls->called > 0;
     if (*more)
-        calls->doubtful = pruned && !pairs->pruned;     /* at the end of the file it may be cut: nothing else tells the two apart */
+        calls->doubtful = (pruned && !pairs->pruned) || calls->called == 1;     /* at the end of the file it may be cut: nothing else tells */
     pairs->pruned = pairs->pruned || pruned;
     return *more ? es_calls_end(calls, longest > calls->form.top_k ? ES_PREFILL : ES_DECODE, ES_NO_POSITION, err) : ES_OK;
 }
