@@ -69,10 +69,13 @@ static void calls_note_call(es_calls *calls, const es_call *call)
     if (calls->called == 0)
         calls->first_record = call->record;
     if (calls->called == 0 || call->layer != calls->layer) {
+        if (calls->called < ES_TRACE_LAYERS_MAX)
+            calls->pattern[calls->called] = (uint16_t)call->layer;
         calls->called++;
         if (calls->mode == ES_CALLS_READ)
             calls->place[calls->rank[call->layer]] = (es_calls_place){ call->record, call->offset };
     }
+    calls->plain = calls->plain && call->first == 0 && call->ids == calls->form.top_k;
     calls->layer = call->layer;
     calls->occurs[call->layer] = 1;
 }
@@ -202,14 +205,64 @@ static es_code calls_begin(es_calls *calls, es_calls_mode mode, es_err *err)
     calls->record = calls->at = 0;
     calls->request = calls->position = 0;
     calls->begun = calls->generated = false;
+    calls->patterns = 0;
     return code ? code : es_bytes_skip(&calls->bytes, calls->form.header, err);
+}
+
+/* The next pass at once, when it is as the one before; else nothing is consumed. */
+static es_code calls_block(es_calls *calls, bool *done, es_err *err)
+{
+    const es_calls_form *form = &calls->form;
+    const uint32_t k = form->top_k, layers = calls->patterns, cells = layers * k;
+    es_calls_block block = { .layer = calls->pattern, .layers = layers, .position = ES_NO_POSITION };
+    if (calls->mode == ES_CALLS_READ && layers != calls->info.layers)
+        return ES_OK;
+    block.bytes = (size_t)layers * (form->call_bytes + (size_t)form->id_bytes * k);
+    block.records = form->record_bytes ? (uint32_t)(block.bytes / form->record_bytes) : layers;
+    es_code code = es_bytes_peek(&calls->bytes, block.bytes + form->ahead, &block.at, &block.got, err);
+    if (code || block.got < block.bytes)
+        return code;
+    if (!calls_grow(&calls->scratch, &calls->scratch_room, cells, sizeof *calls->scratch) ||
+        (calls->mode == ES_CALLS_READ && !calls_grow(&calls->ids, &calls->cell_room, cells, sizeof *calls->ids)))
+        return es_err_nomem(err, "a pass");
+    block.ids = calls->mode == ES_CALLS_READ ? calls->ids : calls->scratch;
+    if (!form->block(calls, &block))
+        return ES_OK;
+    const uint16_t highest = es_ids_highest(block.ids, cells);
+    if (highest >= (form->experts ? form->experts : ES_TRACE_EXPERTS_MAX))
+        return ES_OK;
+    *done = true;
+    calls->highest = highest > calls->highest ? highest : calls->highest;
+    calls->tokens = 1;
+    calls->called = layers;
+    calls->layer = calls->pattern[layers - 1];
+    calls->first_record = calls->record;
+    if (calls->mode == ES_CALLS_SCAN) {
+        calls->rows += layers;
+        calls->info.accesses += cells;
+    } else {
+        for (uint32_t l = 0; l < layers; l++)
+            calls->place[l] = (es_calls_place){ calls->record + l * (block.records / layers), calls->bytes.offset + l * (block.bytes / layers) };
+    }
+    es_bytes_take(&calls->bytes, block.bytes);
+    calls->record += block.records;
+    return es_calls_end(calls, ES_DECODE, block.position, err);
 }
 
 static es_code calls_read(es_calls *calls, bool *more, es_err *err)
 {
+    bool done = false;
     calls->tokens = calls->called = 0;
     *more = true;
-    return calls->form.read(calls, more, err);
+    es_code code = calls->patterns > 0 ? calls_block(calls, &done, err) : ES_OK;
+    if (code || done)
+        return code;
+    calls->plain = true;
+    calls->patterns = 0;
+    code = calls->form.read(calls, more, err);
+    if (!code && *more && calls->form.block && calls->mode != ES_CALLS_WIDTH && calls->plain && calls->tokens == 1)
+        calls->patterns = calls->called;
+    return code;
 }
 
 /* The last pass must go as far as the others did: layers of its tokens would be missing without a word. */
@@ -338,7 +391,8 @@ es_code es_calls_scan(es_calls *calls, const es_calls_form *form, const es_sourc
     calls->occurs = ES_NEW_ARRAY(arena, ES_TRACE_LAYERS_MAX, uint8_t);
     calls->rank = ES_NEW_ARRAY(arena, ES_TRACE_LAYERS_MAX, uint16_t);
     calls->twice = ES_NEW(arena, es_ids_twice);
-    if (!calls->occurs || !calls->rank || !calls->twice)
+    calls->pattern = ES_NEW_ARRAY(arena, ES_TRACE_LAYERS_MAX, uint16_t);
+    if (!calls->occurs || !calls->rank || !calls->twice || !calls->pattern)
         return es_err_nomem(err, "a trace");
     es_code code = ES_OK;
     if (calls->form.top_k == 0 && (code = calls_survey(calls, ES_CALLS_WIDTH, err)) == ES_OK) {

@@ -14,6 +14,15 @@
 
 typedef struct es_calls es_calls;
 
+/* A pass of one token in the layers that the one before had: what most of a long trace is, looked at as a whole. */
+typedef struct es_calls_block {
+    const unsigned char *at;            /* its bytes, if it is one */
+    size_t bytes, got;                  /* of the pass; that are there, up to es_calls_form.ahead more */
+    const uint16_t *layer;              /* [layers] their numbers */
+    uint32_t layers, records, position; /* position: to be set where the form has positions */
+    uint16_t *ids;                      /* [layers][top_k] to be filled */
+} es_calls_block;
+
 typedef struct es_calls_form {
     const char *format;
     uint64_t header;                    /* bytes before the first record */
@@ -22,6 +31,11 @@ typedef struct es_calls_form {
     bool weights;                       /* calls have them */
     /* Reads the calls of one pass (es_call) and ends it (es_calls_end); *more false: there is none. */
     es_code (*read)(es_calls *calls, bool *more, es_err *err);
+    /* Is it such a pass, and does the next record begin another? Then `ids` are filled. NULL: passes are not looked at so. */
+    bool (*block)(es_calls *calls, es_calls_block *block);
+    uint32_t call_bytes, id_bytes;      /* of a call of one token: the head, and each id */
+    uint32_t ahead;                     /* bytes of the next record that tell whether it begins a pass */
+    uint32_t record_bytes;              /* where ids have records of their own, else 0: a call is a record */
 } es_calls_form;
 
 typedef struct es_call {
@@ -60,6 +74,9 @@ struct es_calls {                       /* a source's state begins with one */
     float *weights;                     /* as ids, when they are asked for */
     es_token *token;                    /* [tokens] */
     es_calls_place *place;              /* [layers] of their calls */
+    uint16_t *pattern;                  /* [patterns] layers of the last pass of one token that had no others and full rows */
+    uint32_t patterns;
+    bool plain;                         /* the pass at hand is such a one so far */
     /* requests */
     uint32_t request, position;         /* of the next token */
     bool begun, generated;              /* a request has begun; it has generated tokens */

@@ -58,7 +58,7 @@ static es_code fuctrace_open(void *self, const es_source_ask *ask, es_arena *are
 {
     fuctrace *state = self;
     es_calls *calls = &state->pairs.calls;
-    es_calls_form form = { .format = "fuctrace", .header = FUCTRACE_HEAD, .read = fuctrace_read };
+    es_calls_form form = { .format = "fuctrace", .header = FUCTRACE_HEAD, .read = fuctrace_read, .block = es_pairs_block, .id_bytes = ES_PAIR, .record_bytes = ES_PAIR, .ahead = ES_PAIR };
     es_code code = es_calls_open(calls, ask, err);
     if (!code)
         code = fuctrace_head(state, &form, err);

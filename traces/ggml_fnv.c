@@ -20,6 +20,9 @@ typedef struct ggml_fnv {
     ggml_key *key;                      /* [GGML_SLOTS] by hash; 0: free */
     ggml_list *list;                    /* [GGML_MATRICES] experts of the layer at hand, by matrix; left: another matrix came since */
     unsigned matrices;                  /* those that layers have, a bit each; 0: none was met yet */
+    uint8_t turn[GGML_MATRICES];        /* [turns] in the order in which they come */
+    uint32_t turns;
+    uint64_t (*hash)[GGML_MATRICES];    /* [GGML_LAYERS] their keys */
 } ggml_fnv;
 
 static const char *const ggml_matrix[GGML_MATRICES] = { "up", "gate", "down", "gate_up" };
@@ -32,7 +35,7 @@ static uint64_t ggml_hash(const char *name)
     return hash;
 }
 
-static void ggml_keys(ggml_key *key)
+static void ggml_keys(ggml_key *key, uint64_t (*hashes)[GGML_MATRICES])
 {
     char name[64];
     for (uint16_t layer = 0; layer < GGML_LAYERS; layer++)
@@ -42,6 +45,7 @@ static void ggml_keys(ggml_key *key)
             while (key[at].hash != 0)
                 at = (at + 1) % GGML_SLOTS;
             key[at] = (ggml_key){ hash, layer, m };
+            hashes[layer][m] = hash;
         }
 }
 
@@ -67,6 +71,10 @@ static es_code ggml_add(ggml_fnv *state, uint8_t matrix, uint32_t id, bool *adde
         return ES_OK;
     for (int m = 0; m < GGML_MATRICES && list->count == 0; m++)
         state->list[m].left = state->list[m].count > 0;
+    if (list->count == 0 && state->matrices == 0) {     /* of the first layer */
+        state->turn[state->turns++] = matrix;
+        calls->form.id_bytes = state->turns * GGML_RECORD;
+    }
     if (list->count == list->room) {
         uint64_t room = list->room ? 2 * list->room : 64;
         if (!ES_TRACE_RESIZE(list->ids, room, 1))
@@ -197,16 +205,44 @@ static es_code ggml_read(es_calls *calls, bool *more, es_err *err)
     return code || !*more ? code : es_calls_end(calls, walk.prompt ? ES_PREFILL : ES_DECODE, ES_NO_POSITION, err);
 }
 
+/* The keys of a layer's matrices in the order in which the pass before had them, each for the same experts. */
+static bool ggml_block(es_calls *calls, es_calls_block *block)
+{
+    const ggml_fnv *state = (const ggml_fnv *)calls;
+    const size_t k = calls->form.top_k, row = GGML_RECORD * k;
+    const unsigned char *at = block->at;
+    uint16_t *to = block->ids;
+    uint64_t wrong = 0;
+    uint32_t over = 0;
+    for (uint32_t l = 0; l < block->layers; l++, to += k)
+        for (uint32_t m = 0; m < state->turns; m++, at += row) {
+            const uint64_t hash = state->hash[block->layer[l]][state->turn[m]];
+            for (size_t i = 0; i < k; i++) {
+                const uint32_t id = es_bytes_u32(at + i * GGML_RECORD + 8);
+                wrong |= es_bytes_u64(at + i * GGML_RECORD) ^ hash;
+                if (m == 0)
+                    to[i] = (uint16_t)id;
+                wrong |= (uint64_t)(to[i] ^ (uint16_t)id);
+                over |= id;
+            }
+        }
+    if (wrong != 0 || over > UINT16_MAX || block->got < block->bytes + GGML_RECORD)
+        return false;
+    const ggml_key *next = ggml_find(state->key, es_bytes_u64(at));
+    return next && next->layer < block->layer[block->layers - 1];
+}
+
 static es_code ggml_open(void *self, const es_source_ask *ask, es_arena *arena, es_err *err)
 {
     ggml_fnv *state = self;
     es_calls *calls = self;
-    const es_calls_form form = { .format = "ggml_fnv", .layers = GGML_LAYERS, .read = ggml_read };
+    const es_calls_form form = { .format = "ggml_fnv", .layers = GGML_LAYERS, .read = ggml_read, .block = ggml_block, .record_bytes = GGML_RECORD, .ahead = GGML_RECORD };
     state->key = ES_NEW_ARRAY(arena, GGML_SLOTS, ggml_key);
     state->list = ES_NEW_ARRAY(arena, GGML_MATRICES, ggml_list);
-    if (!state->key || !state->list)
+    state->hash = (uint64_t (*)[GGML_MATRICES])ES_NEW_ARRAY(arena, GGML_LAYERS * GGML_MATRICES, uint64_t);
+    if (!state->key || !state->list || !state->hash)
         return es_err_nomem(err, "a trace");
-    ggml_keys(state->key);
+    ggml_keys(state->key, state->hash);
     es_code code = es_calls_open(calls, ask, err);
     es_assume(&calls->notes, "a layer that lists more experts than a row is of a prompt; these are its distinct experts, laid over as few tokens as can hold them");
     return code ? code : es_calls_scan(calls, &form, ask, arena, err);

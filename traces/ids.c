@@ -91,6 +91,20 @@ int64_t es_ids_number(const unsigned char *from, es_ids_type type, size_t i)
     return negative ? (int64_t)(value - (1ull << (8 * size))) : (int64_t)value;
 }
 
+uint16_t es_ids_highest(const uint16_t *ids, size_t count)
+{
+    uint16_t high[8] = { 0 };
+    size_t i = 0;
+    for (; i + 8 <= count; i += 8)
+        for (size_t j = 0; j < 8; j++)
+            high[j] = ids[i + j] > high[j] ? ids[i + j] : high[j];
+    for (; i < count; i++)
+        high[0] = ids[i] > high[0] ? ids[i] : high[0];
+    for (size_t j = 1; j < 8; j++)
+        high[0] = high[j] > high[0] ? high[j] : high[0];
+    return high[0];
+}
+
 void es_ids_swap(unsigned char *numbers, size_t size, size_t count)
 {
     for (size_t i = 0; i < count; i++, numbers += size)

@@ -17,6 +17,8 @@ size_t es_ids_size(es_ids_type type);   /* bytes of one */
 es_ids_range es_ids_widen(uint16_t *to, const unsigned char *from, es_ids_type type, size_t count);
 /* Number `i` of them as it was, for messages. */
 int64_t es_ids_number(const unsigned char *from, es_ids_type type, size_t i);
+/* The highest of at least one id. */
+uint16_t es_ids_highest(const uint16_t *ids, size_t count);
 /* Turns big-endian numbers into little-endian ones. */
 void es_ids_swap(unsigned char *numbers, size_t size, size_t count);
 

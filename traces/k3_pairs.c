@@ -4,7 +4,7 @@
 static es_code k3_pairs_open(void *self, const es_source_ask *ask, es_arena *arena, es_err *err)
 {
     es_pairs *pairs = self;
-    const es_calls_form form = { .format = "k3_pairs", .read = es_pairs_read };
+    const es_calls_form form = { .format = "k3_pairs", .read = es_pairs_read, .block = es_pairs_block, .id_bytes = ES_PAIR, .record_bytes = ES_PAIR, .ahead = ES_PAIR };
     es_code code = es_calls_open(&pairs->calls, ask, err);
     return code ? code : es_calls_scan(&pairs->calls, &form, ask, arena, err);
 }

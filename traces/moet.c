@@ -2,6 +2,8 @@
  * ids of these tokens, all of 32 bits. A frame is a call; a layer that does not rise begins the next pass (see calls.h). */
 #include "traces/calls.h"
 
+#include <string.h>
+
 enum { MOET_HEAD = 12, MOET_FRAME = 8 };
 static const uint32_t moet_magic = 0x54454f4d;
 
@@ -78,10 +80,40 @@ static es_code moet_read(es_calls *calls, bool *more, es_err *err)
     return *more ? es_calls_end(calls, calls->tokens > 1 ? ES_PREFILL : ES_DECODE, ES_NO_POSITION, err) : ES_OK;
 }
 
+/* Frames of one token, layer by layer as before, and then one that begins again. */
+static bool moet_block(es_calls *calls, es_calls_block *block)
+{
+    const size_t k = calls->form.top_k;
+    const unsigned char *at = block->at;
+    uint16_t *to = block->ids;
+    uint64_t wrong = 0, over = 0;
+    for (uint32_t l = 0; l < block->layers; l++) {
+        uint32_t id[8];
+        size_t i = 0;
+        wrong |= es_bytes_u64(at) ^ ((uint64_t)1 << 32 | block->layer[l]);
+        at += MOET_FRAME;
+        for (; i + 8 <= k; i += 8) {
+            memcpy(id, at + 4 * i, sizeof id);
+            for (size_t j = 0; j < 8; j++)
+                to[i + j] = (uint16_t)id[j];
+            over |= id[0] | id[1] | id[2] | id[3] | id[4] | id[5] | id[6] | id[7];
+        }
+        for (; i < k; i++) {
+            id[0] = es_bytes_u32(at + 4 * i);
+            over |= id[0];
+            to[i] = (uint16_t)id[0];
+        }
+        at += 4 * k;
+        to += k;
+    }
+    const bool begins = block->got == block->bytes || (block->got == block->bytes + MOET_FRAME && es_bytes_u32(at) <= block->layer[block->layers - 1]);
+    return wrong == 0 && over <= UINT16_MAX && begins;
+}
+
 static es_code moet_open(void *self, const es_source_ask *ask, es_arena *arena, es_err *err)
 {
     es_calls *calls = self;
-    es_calls_form form = { .format = "moet", .header = MOET_HEAD, .read = moet_read };
+    es_calls_form form = { .format = "moet", .header = MOET_HEAD, .read = moet_read, .block = moet_block, .call_bytes = MOET_FRAME, .id_bytes = sizeof(uint32_t), .ahead = MOET_FRAME };
     es_code code = es_calls_open(calls, ask, err);
     if (!code)
         code = moet_head(&calls->bytes, &form, err);

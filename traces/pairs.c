@@ -92,6 +92,22 @@ es_code es_pairs_read(es_calls *calls, bool *more, es_err *err)
     return *more ? es_calls_end(calls, longest > calls->form.top_k ? ES_PREFILL : ES_DECODE, ES_NO_POSITION, err) : ES_OK;
 }
 
+bool es_pairs_block(es_calls *calls, es_calls_block *block)
+{
+    const size_t k = calls->form.top_k;
+    const unsigned char *at = block->at;
+    uint16_t *to = block->ids;
+    uint32_t wrong = 0, over = 0;
+    for (uint32_t l = 0; l < block->layers; l++)
+        for (size_t i = 0; i < k; i++, at += ES_PAIR) {
+            const uint32_t id = es_bytes_u32(at + 4);
+            wrong |= es_bytes_u32(at) ^ block->layer[l];
+            over |= id;
+            *to++ = (uint16_t)id;
+        }
+    return wrong == 0 && over <= UINT16_MAX && block->got == block->bytes + ES_PAIR && es_bytes_u32(at) < block->layer[block->layers - 1];
+}
+
 void es_pairs_fini(void *self)
 {
     es_pairs *pairs = self;

@@ -14,6 +14,8 @@ typedef struct es_pairs {               /* a source's state begins with one */
 
 /* es_calls_form.read of such a source. */
 es_code es_pairs_read(es_calls *calls, bool *more, es_err *err);
+/* And its block, with call_bytes 0 and ES_PAIR for the other sizes. */
+bool es_pairs_block(es_calls *calls, es_calls_block *block);
 void es_pairs_fini(void *self);
 
 /* How sure: layers that stand in runs of equal length or multiples of it, that rise and begin again with the first. */

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { Q4RT_HEAD = 16, Q4RT_MOST = 256 };
+enum { Q4RT_HEAD = 16, Q4RT_MOST = 256, HALF_EXPONENT = 0x7c00 };
 
 typedef struct q4rt {
     es_calls calls;                     /* first: it is the reading half of the source */
@@ -41,35 +41,71 @@ static es_code q4rt_head(q4rt *state, es_calls_form *form, const es_source_ask *
     return ES_OK;
 }
 
-/* The best `k` of the candidates, best first; equal logits keep their order. Logits become weights. */
-static es_code q4rt_row(q4rt *state, const unsigned char *at, uint32_t layer, uint16_t *ids, float *weights, es_err *err)
+/* Do logits fall, and is each a number? Halves are compared as whole numbers, of which the sign turns those below 0 around. */
+static bool q4rt_falls(const unsigned char *logits, uint32_t m)
+{
+    int32_t before = INT32_MAX;
+    bool falls = true;
+    for (uint32_t i = 0; i < m; i++) {
+        const int32_t half = es_bytes_u16(logits + 2 * (size_t)i), order = half >> 15 ? 0x8000 - half : half;
+        falls = falls && order <= before && (half & HALF_EXPONENT) != HALF_EXPONENT;
+        before = order;
+    }
+    return falls;
+}
+
+/* The best `k` of the candidates, best first; equal logits keep their order. */
+static es_code q4rt_sort(const q4rt *state, const unsigned char *at, uint32_t layer, uint16_t *ids, float *logits, es_err *err)
 {
     const es_calls *calls = &state->calls;
     const uint32_t m = state->candidates, k = calls->form.top_k;
     uint32_t count = 0;
-    double sum = 0.0;
     for (uint32_t i = 0; i < m; i++) {
         const uint16_t id = es_bytes_u16(at + 2 * (size_t)i);
         const float logit = es_bytes_half(es_bytes_u16(at + 2 * ((size_t)m + i)));
         if (!isfinite(logit))
             return es_bytes_fault(&calls->bytes, calls->record, calls->bytes.offset, err, "layer %u, place %u: the logit of expert %u is no finite number", layer, i, id);
         uint32_t to = count < k ? count++ : k;
-        for (; to > 0 && logit > weights[to - 1]; to--)
+        for (; to > 0 && logit > logits[to - 1]; to--)
             if (to < k) {
-                weights[to] = weights[to - 1];
+                logits[to] = logits[to - 1];
                 ids[to] = ids[to - 1];
             }
         if (to < k) {
-            weights[to] = logit;
+            logits[to] = logit;
             ids[to] = id;
         }
     }
+    return ES_OK;
+}
+
+static void q4rt_softmax(float *weights, uint32_t k)
+{
     const float most = weights[0];
+    double sum = 0.0;
     for (uint32_t i = 0; i < k; i++)
         sum += weights[i] = expf(weights[i] - most);
     for (uint32_t i = 0; i < k; i++)
         weights[i] = (float)(weights[i] / sum);
-    return ES_OK;
+}
+
+/* What a row keeps of its candidates, which most often stand in order. */
+static es_code q4rt_row(const q4rt *state, const unsigned char *at, uint32_t layer, uint16_t *ids, float *weights, es_err *err)
+{
+    const uint32_t m = state->candidates, k = state->calls.form.top_k;
+    const unsigned char *logits = at + 2 * (size_t)m;
+    es_code code = ES_OK;
+    if (q4rt_falls(logits, m)) {
+        for (uint32_t i = 0; i < k; i++)
+            ids[i] = es_bytes_u16(at + 2 * (size_t)i);
+        for (uint32_t i = 0; state->calls.weighs && i < k; i++)
+            weights[i] = es_bytes_half(es_bytes_u16(logits + 2 * (size_t)i));
+    } else {
+        code = q4rt_sort(state, at, layer, ids, weights, err);
+    }
+    if (!code && state->calls.weighs)
+        q4rt_softmax(weights, k);
+    return code;
 }
 
 /* Is there another token? The head may promise how many there are. */

@@ -128,10 +128,35 @@ static es_code rtrc_read(es_calls *calls, bool *more, es_err *err)
     return *more ? es_calls_end(calls, state->phase, state->position[0], err) : ES_OK;
 }
 
+/* A record for each layer, all of one generated token, and then another token's. */
+static bool rtrc_block(es_calls *calls, es_calls_block *block)
+{
+    const size_t k = calls->form.top_k;
+    const unsigned char *at = block->at;
+    const uint32_t position = es_bytes_u32(at + 1), last = block->layer[block->layers - 1];
+    uint16_t *to = block->ids;
+    uint32_t wrong = 0;
+    for (uint32_t l = 0; l < block->layers; l++) {
+        size_t i = 0;
+        wrong |= (uint32_t)(at[0] ^ ES_DECODE) | (es_bytes_u32(at + 1) ^ position) | (at[5] ^ block->layer[l]);
+        at += RTRC_FIXED;
+        for (; i + 8 <= k; i += 8)
+            for (size_t j = 0; j < 8; j++)
+                to[i + j] = at[i + j];
+        for (; i < k; i++)
+            to[i] = at[i];
+        at += k;
+        to += k;
+    }
+    block->position = position;
+    ((rtrc *)calls)->phase = ES_DECODE;
+    return wrong == 0 && (block->got == block->bytes || (block->got == block->bytes + RTRC_FIXED && (at[0] != ES_DECODE || at[5] <= last || es_bytes_u32(at + 1) != position)));
+}
+
 static es_code rtrc_open(void *self, const es_source_ask *ask, es_arena *arena, es_err *err)
 {
     es_calls *calls = self;
-    es_calls_form form = { .format = "rtrc", .header = RTRC_HEAD, .positions = true, .read = rtrc_read };
+    es_calls_form form = { .format = "rtrc", .header = RTRC_HEAD, .positions = true, .read = rtrc_read, .block = rtrc_block, .call_bytes = RTRC_FIXED, .id_bytes = 1, .ahead = RTRC_FIXED };
     es_code code = es_calls_open(calls, ask, err);
     if (!code)
         code = rtrc_head(&calls->bytes, &form, err);
