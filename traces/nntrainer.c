@@ -26,22 +26,25 @@ static es_code nntrainer_ids(es_log *log, const char **p, uint32_t *total, es_er
 {
     nntrainer_parse *parse = log->parse;
     const char *at = *p;
+    uint16_t *list = parse->list;       /* they would be read again for each id */
+    uint32_t count = *total;
     while (*at != '\0' && *at != '|') {
         uint32_t one = 0;
-        if (*total == parse->room) {
+        if (count == parse->room) {
             const uint32_t room = parse->room ? 2 * parse->room : 4096;
             uint16_t *more = room <= NNTRAINER_IDS_MAX ? es_arena_alloc(log->arena, room, sizeof *more) : NULL;
             if (!more)
                 return es_err_nomem(err, "the ids of a line");
             memcpy(more, parse->list, parse->room * sizeof *more);
-            parse->list = more;
+            parse->list = list = more;
             parse->room = room;
         }
-        es_code code = es_log_id(&at, ' ', parse->list + *total, &one, err);
+        es_code code = es_log_id(&at, ' ', list + count, &one, err);
         if (code)
             return code;
-        (*total)++;
+        count++;
     }
+    *total = count;
     *p = at;
     return ES_OK;
 }

@@ -392,9 +392,24 @@ static es_code stream_pack(es_row_stream *stream, const es_row *row, uint32_t to
     return ES_OK;
 }
 
+es_code es_stream_expect(es_row_stream *stream, uint32_t experts, uint32_t top_k, uint32_t guesses, es_err *err)
+{
+    if (experts > ES_TRACE_EXPERTS_MAX || top_k > ES_TRACE_TOP_K_MAX || guesses > ES_TRACE_TOP_K_MAX)
+        return es_err_set(err, ES_EINPUT, "%u experts, top_k %u and %u guesses are not up to %d, %d and %d", experts, top_k, guesses, ES_TRACE_EXPERTS_MAX, ES_TRACE_TOP_K_MAX,
+            ES_TRACE_TOP_K_MAX);
+    stream->info.experts = experts > 0 ? experts : stream->info.experts;
+    stream->info.top_k = top_k > 0 ? top_k : stream->info.top_k;
+    stream->guesses = stream->info.guesses = guesses > 0 ? guesses : stream->guesses;
+    return ES_OK;
+}
+
 es_code es_stream_add(es_row_stream *stream, const es_row *row, es_err *err)
 {
     uint64_t at = 0;
+    if (stream->rules.carried && stream->tokens == 0 && es_spool_length(stream->spool) == 0) {
+        stream->weighted = row->weights != NULL;
+        stream->resident = row->residency != NULL;
+    }
     es_code code = stream_check(stream, row, err);
     if (!code && !stream_same_step(stream, row))
         code = stream_begin(stream, row, err);
