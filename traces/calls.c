@@ -325,7 +325,7 @@ static es_code calls_layers(es_calls *calls, es_arena *arena, es_err *err)
     return calls->place ? ES_OK : es_err_nomem(err, "a trace");
 }
 
-static es_code calls_describe(es_calls *calls, es_arena *arena, es_err *err)
+static es_code calls_describe(es_calls *calls, uint32_t layers, es_arena *arena, es_err *err)
 {
     es_trace_info *info = &calls->info;
     es_code code = calls_layers(calls, arena, err);
@@ -333,6 +333,8 @@ static es_code calls_describe(es_calls *calls, es_arena *arena, es_err *err)
         return code;
     if (info->steps == 0)
         return es_err_set(err, ES_EINPUT, "%s: holds no routing", calls->bytes.path);
+    if (layers > 0 && info->layers != layers)
+        return es_err_set(err, ES_EINPUT, "%s: %u layers occur, not the %u that were asked for", calls->bytes.path, info->layers, layers);
     info->experts = calls->form.experts ? calls->form.experts : (uint32_t)calls->highest + 1;
     info->top_k = calls->form.top_k;
     info->model = "";
@@ -404,7 +406,7 @@ es_code es_calls_scan(es_calls *calls, const es_calls_form *form, const es_sourc
     if (!code)
         code = calls_survey(calls, ES_CALLS_SCAN, err);
     if (!code)
-        code = calls_describe(calls, arena, err);
+        code = calls_describe(calls, ask->layers, arena, err);
     if (code)
         return code;
     es_ids_twice_init(calls->twice, calls->form.top_k);
