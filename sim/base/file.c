@@ -39,6 +39,7 @@ struct es_reader {
     uint64_t made, lines;               /* bytes decoded, lines given */
     bool unended;                       /* the line last given lacked its line feed */
     es_sha256 sha;
+    bool unhashed;
     es_code fault;                      /* a stream that failed stays failed */
 };
 
@@ -58,7 +59,8 @@ static es_code reader_raw(es_reader *reader, void *to, size_t room, size_t *got,
     *got = 0;
     if (count < 0)
         return file_errno(err, reader->path, "read");
-    es_sha256_add(&reader->sha, to, (size_t)count);
+    if (!reader->unhashed)
+        es_sha256_add(&reader->sha, to, (size_t)count);
     reader->raw_over = count == 0;
     *got = (size_t)count;
     return ES_OK;
@@ -327,6 +329,11 @@ const char *es_reader_path(const es_reader *reader)
 void es_reader_sha256(const es_reader *reader, char hex[65])
 {
     es_sha256_hex(&reader->sha, hex);
+}
+
+void es_reader_unhashed(es_reader *reader)
+{
+    reader->unhashed = true;
 }
 
 void es_reader_close(es_reader *reader)

@@ -22,6 +22,8 @@ uint64_t es_reader_line_number(const es_reader *reader);    /* of the line last 
 const char *es_reader_path(const es_reader *reader);
 /* sha256 (64 hex digits) over the raw bytes of the file as read so far; the whole file once the end was met. */
 void es_reader_sha256(const es_reader *reader, char hex[65]);
+/* From here on the bytes are not hashed: for who reads a file a second time. */
+void es_reader_unhashed(es_reader *reader);
 void es_reader_close(es_reader *reader);
 
 /* The whole file, terminated by an extra 0 byte. Free *data with free(). Larger than `limit` is an error. */

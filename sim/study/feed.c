@@ -57,16 +57,21 @@ static es_code feed_sniff(const es_plugins *plugins, const char *path, const es_
     if (length == 0)
         return es_err_set(err, ES_EINPUT, "%s: is empty, needs a trace", path);
     int surest = 0;
-    const es_source *source;
+    const es_source *source, *also = NULL;      /* also: as sure as the surest */
     for (size_t i = 0; (source = feed_source(plugins, i)) != NULL; i++) {
         if (!source->sniff)
             continue;
         int sure = source->sniff(head, length);
+        if (sure == surest && sure > 0)
+            also = source;
         if (sure > surest) {
             surest = sure;
             *out = source;
+            also = NULL;
         }
     }
+    if (also)
+        return es_err_set(err, ES_EINPUT, "%s: could be %s or %s; --as or trace.format says which", path, (*out)->part.name, also->part.name);
     const char *foreign = feed_foreign(head, length);
     if (surest == 0 && foreign)
         code = es_err_set(err, ES_EINPUT, "%s: %s", path, foreign);

@@ -43,6 +43,16 @@ static inline void put(const char *name, const char *text)
     assert_int_equal(es_file_save(at(name), text, strlen(text), NULL), ES_OK);
 }
 
+/* A file of any bytes, not forced to the disk, as writing over an old one would be: files that are cut at every byte are thousands. */
+static inline void put_bytes(const char *name, const void *bytes, size_t length)
+{
+    unlink(at(name));
+    FILE *file = fopen(at(name), "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, length, file), length);
+    assert_int_equal(fclose(file), 0);
+}
+
 static inline void good(es_code code, const es_err *err)
 {
     if (code)

@@ -1,0 +1,120 @@
+/* Bytes: see bytes.h. One buffer, filled behind what is not consumed yet; a record that is larger than it makes it grow. */
+#include "traces/bytes.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BYTES_ROOM = 256 * 1024 };       /* stays in the second-level cache between being read and being looked at */
+
+es_code es_bytes_open(es_bytes *bytes, const char *path, es_err *err)
+{
+    *bytes = (es_bytes){ .path = path };
+    return es_reader_open(&bytes->reader, path, err);
+}
+
+/* What is held moves to the front; a file is trusted with memory only for what it has given, so the buffer doubles. */
+static bool bytes_room(es_bytes *bytes)
+{
+    size_t held = bytes->end - bytes->at;
+    if (bytes->at > 0) {
+        memmove(bytes->buffer, bytes->buffer + bytes->at, held);
+        bytes->at = 0;
+        bytes->end = held;
+    }
+    if (held < bytes->room)
+        return true;
+    size_t room = bytes->room ? 2 * bytes->room : BYTES_ROOM;
+    unsigned char *buffer = room < SIZE_MAX / 4 ? realloc(bytes->buffer, room) : NULL;
+    if (!buffer)
+        return false;
+    bytes->buffer = buffer;
+    bytes->room = room;
+    return true;
+}
+
+es_code es_bytes_peek(es_bytes *bytes, size_t count, const unsigned char **at, size_t *got, es_err *err)
+{
+    while (bytes->end - bytes->at < count && !bytes->over) {
+        size_t more = 0;
+        if (!bytes_room(bytes))
+            return es_err_nomem(err, "a record of a trace");
+        size_t room = bytes->room - bytes->end;
+        es_code code = es_reader_read(bytes->reader, bytes->buffer + bytes->end, room, &more, err);
+        if (code)
+            return code;
+        bytes->end += more;
+        bytes->over = more < room;
+    }
+    *at = bytes->buffer + bytes->at;
+    *got = bytes->end - bytes->at < count ? bytes->end - bytes->at : count;
+    return ES_OK;
+}
+
+void es_bytes_take(es_bytes *bytes, size_t count)
+{
+    bytes->at += count;
+    bytes->offset += count;
+}
+
+es_code es_bytes_skip(es_bytes *bytes, uint64_t count, es_err *err)
+{
+    while (count > 0) {
+        const unsigned char *at;
+        size_t got, part = count < BYTES_ROOM ? (size_t)count : BYTES_ROOM;
+        es_code code = es_bytes_peek(bytes, part, &at, &got, err);
+        if (code)
+            return code;
+        es_bytes_take(bytes, got);
+        if (got < part)
+            return es_err_set(err, ES_EINPUT, "%s: ends at byte %llu, %llu bytes early", bytes->path, (unsigned long long)bytes->offset, (unsigned long long)(count - got));
+        count -= part;
+    }
+    return ES_OK;
+}
+
+void es_bytes_sha256(const es_bytes *bytes, char hex[65])
+{
+    es_reader_sha256(bytes->reader, hex);
+}
+
+es_code es_bytes_rewind(es_bytes *bytes, es_err *err)
+{
+    es_reader_close(bytes->reader);
+    bytes->reader = NULL;
+    bytes->at = bytes->end = 0;
+    bytes->offset = 0;
+    bytes->over = false;
+    if (strcmp(bytes->path, "-") == 0)
+        return es_err_set(err, ES_EINPUT, "standard input is read once, but this format is read twice; give a file");
+    es_code code = es_reader_open(&bytes->reader, bytes->path, err);
+    if (!code)
+        es_reader_unhashed(bytes->reader);
+    return code;
+}
+
+void es_bytes_close(es_bytes *bytes)
+{
+    es_reader_close(bytes->reader);
+    free(bytes->buffer);
+    *bytes = (es_bytes){ .path = bytes->path };
+}
+
+es_code es_bytes_fault(const es_bytes *bytes, uint64_t record, uint64_t offset, es_err *err, const char *fmt, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    return es_err_set(err, ES_EINPUT, "%s: record %llu (byte %llu): %s", bytes->path, (unsigned long long)record, (unsigned long long)offset, text);
+}
+
+float es_bytes_half(uint16_t half)
+{
+    const int exponent = half >> 10 & 31, fraction = half & 1023;
+    float value = exponent == 0 ? ldexpf((float)fraction, -24) : exponent == 31 ? (fraction ? NAN : INFINITY) : ldexpf((float)(fraction + 1024), exponent - 25);
+    return half >> 15 ? -value : value;
+}

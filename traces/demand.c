@@ -1,0 +1,61 @@
+/* demand: three numbers of 32 bits, tokens, layers and top-k, then the expert ids of 16 bits, [tokens][layers][top_k]. Small programs
+ * that measure reading experts from disk take it. */
+#include "traces/dense.h"
+
+enum { DEMAND_HEAD = 12 };
+
+static void demand_form(es_dense_form *form, const unsigned char *head)
+{
+    *form = (es_dense_form){ .format = "demand", .type = ES_IDS_U16, .header = DEMAND_HEAD, .axis = { ES_DENSE_TOKEN, ES_DENSE_LAYER, ES_DENSE_PLACE } };
+    form->tokens = es_bytes_u32(head);
+    form->layers = es_bytes_u32(head + 4);
+    form->top_k = es_bytes_u32(head + 8);
+}
+
+static es_code demand_open(void *self, const es_source_ask *ask, es_arena *arena, es_err *err)
+{
+    es_bytes bytes;
+    es_dense_form form;
+    const unsigned char *at;
+    size_t got;
+    es_code code = es_bytes_open(&bytes, ask->path, err);
+    if (code)
+        return code;
+    code = es_bytes_peek(&bytes, DEMAND_HEAD, &at, &got, err);
+    if (!code && got < DEMAND_HEAD)
+        code = es_bytes_fault(&bytes, 0, 0, err, "%zu bytes are no head of %d: tokens, layers, top-k", got, DEMAND_HEAD);
+    if (!code)
+        demand_form(&form, at);
+    es_bytes_close(&bytes);
+    return code ? code : es_dense_open(self, &form, ask, arena, err);
+}
+
+/* There is no magic number: the shape must be possible and no row, as far as one can see, list an id twice. */
+static int demand_sniff(const unsigned char *head, size_t length)
+{
+    es_dense_form form;
+    if (length < DEMAND_HEAD)
+        return 0;
+    demand_form(&form, head);
+    if (form.tokens == 0 || form.layers == 0 || form.layers > ES_TRACE_LAYERS_MAX || form.top_k == 0 || form.top_k > 64)
+        return 0;
+    const size_t row = 2 * (size_t)form.top_k, whole = row * form.layers;
+    if (length < DEMAND_HEAD + row || (length < 4096 && length - DEMAND_HEAD < form.tokens * whole) || form.tokens * whole < length - DEMAND_HEAD)
+        return 0;
+    for (size_t at = DEMAND_HEAD; at + row <= length; at += row)
+        for (size_t i = 0; i < row; i += 2)
+            for (size_t j = 0; j < i; j += 2)
+                if (es_bytes_u16(head + at + i) == es_bytes_u16(head + at + j))
+                    return 0;
+    return form.top_k > 1 ? 60 : 30;
+}
+
+const es_source es_source_demand = {
+    .part = { .abi = ES_ABI, .name = "demand", .brief = "Tokens, layers, top-k as 32-bit numbers, then expert ids of 16 bits.", .size = sizeof(es_dense), .fini = es_dense_fini },
+    .lacks = "requests, phases, how many experts there are",
+    .sniff = demand_sniff,
+    .open = demand_open,
+    .info = es_dense_info,
+    .next = es_dense_next,
+    .rewind = es_dense_rewind,
+};
