@@ -214,7 +214,7 @@ static void faults_say_where_what_and_what_is_right(void **state)
     expect_walk_fault("{\"text\": \"\\ud800\"}", "text: the string is no UTF-8 text");
     expect_walk_fault("{\"text\": \"\xff\"}", "text: the string is no UTF-8 text");
     expect_walk_fault("{\"text\": \"\\u0000\"}", "text: the string is no UTF-8 text");
-    expect_walk_fault("{\"text\": \"a\nb\"}", "text: found ?, needs the rest of a string");
+    expect_walk_fault("{\"text\": \"a\nb\"}", "text: found ?b\", needs the rest of a string");
 }
 
 static void what_is_passed_over_is_checked_too(void **state)
