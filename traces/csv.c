@@ -1,6 +1,6 @@
 /* Neutral CSV: one row per (token, layer), a header that names the columns. Three forms, told apart by their names:
  *
- *     request_id,token_index,phase,layer,...              by request: steps follow from the requests (see rows.h)
+ *     request_id,token_index,phase,layer,...              by request: steps follow from the requests (see stream.h)
  *     step,batch_pos,phase,layer,...                      batched: rows of one step number are one step; request = batch_pos, token = step
  *     step,request_id,token_index,phase,layer,...         both: what a server with continuous batching writes
  *
@@ -8,9 +8,9 @@
  * experts that were predicted for this row and c0.. the confidence in them. phase is P (prompt) or D (generated). Empty id fields make a shorter row; they
  * stand at its end. The last line may lack its line feed, but not behind a comma: that is what a file looks like that was cut, and the
  * row would be taken for a short one. Plain, gzip or zstd. */
+#include "traces/assume.h"
 #include "traces/field.h"
-#include "traces/rows.h"
-#include "sim/base/file.h"
+#include "traces/stream.h"
 
 #include <stdio.h>
 
@@ -23,12 +23,12 @@ typedef enum csv_kind {
 typedef struct csv_column { uint8_t kind; uint16_t index; } csv_column;
 
 typedef struct csv {
-    es_trace_cursor cursor;             /* first: the reading half of the source works on it */
+    es_row_stream *stream;              /* first: the reading half of the source works on it */
 } csv;
 
 typedef struct csv_parse {              /* lives while the file is read */
     es_reader *reader;
-    es_rows *rows;
+    es_row_stream *stream;              /* the state's */
     csv_column *column;
     uint32_t columns;
     uint32_t width[CSV_KINDS];          /* how many columns of each kind the header has */
@@ -212,7 +212,7 @@ static es_code csv_row(csv_parse *parse, const char *p, es_row *row, es_err *err
             break;
         case CSV_STEP:
             p = es_field_u32(p, &row->step);
-            if (row->step == ES_ROWS_NO_STEP)
+            if (row->step == ES_ROW_NO_STEP)
                 p = NULL;
             break;
         case CSV_REQUEST:
@@ -235,7 +235,7 @@ static es_code csv_row(csv_parse *parse, const char *p, es_row *row, es_err *err
 
 static es_code csv_line(csv_parse *parse, const char *line, size_t length, es_err *err)
 {
-    es_row row = { .step = parse->width[CSV_STEP] ? 0 : ES_ROWS_NO_STEP, .ids = parse->id, .record = es_reader_line_number(parse->reader) };
+    es_row row = { .step = parse->width[CSV_STEP] ? 0 : ES_ROW_NO_STEP, .ids = parse->id, .record = es_reader_line_number(parse->reader) };
     row.weights = parse->weights ? parse->weight : NULL;
     row.residency = parse->residency ? parse->residence : NULL;
     row.guess = parse->guess;
@@ -247,7 +247,7 @@ static es_code csv_line(csv_parse *parse, const char *line, size_t length, es_er
         code = es_err_set(err, ES_EINPUT, "holds a byte 0");
     if (parse->batched)
         row.position = row.step;
-    return code ? code : es_rows_add(parse->rows, &row, err);
+    return code ? code : es_stream_add(parse->stream, &row, err);
 }
 
 static es_code csv_lines(csv_parse *parse, es_err *err)
@@ -290,14 +290,14 @@ static es_code csv_begin(csv_parse *parse, const es_source_ask *ask, es_arena *a
         return es_err_nomem(err, "a trace");
     es_trace_info shape = { .experts = ask->experts, .top_k = parse->width[CSV_ID], .guesses = parse->guesses ? parse->width[CSV_GUESS] : 0,
         .has_weights = parse->weights, .has_residency = parse->residency };
-    return es_rows_new(&parse->rows, &shape, err);
+    return es_stream_new(&parse->stream, &shape, &(es_stream_rules){ .lenient = ask->lenient }, err);
 }
 
 static es_code csv_open(void *self, const es_source_ask *ask, es_arena *arena, es_err *err)
 {
     csv *state = self;
     csv_parse parse = { 0 };
-    char hex[65];
+    es_text notes = { 0 };
     es_code code = es_reader_open(&parse.reader, ask->path, err);
     if (!code)
         code = csv_header(&parse, arena, err);
@@ -305,20 +305,17 @@ static es_code csv_open(void *self, const es_source_ask *ask, es_arena *arena, e
         code = csv_begin(&parse, ask, arena, err);
     if (!code)
         code = csv_lines(&parse, err);
-    if (!code && (code = es_rows_finish(parse.rows, &state->cursor.trace, err)) != ES_OK)
+    state->stream = parse.stream;
+    if (!code && (code = es_stream_finish(parse.stream, &notes, err)) != ES_OK)
         es_err_at(err, "%s", es_reader_path(parse.reader));
     if (!code) {
-        es_trace_info *info = &state->cursor.trace->info;
-        es_reader_sha256(parse.reader, hex);
-        info->format = "csv";
-        info->sha256 = es_arena_text(arena, hex);
+        es_trace_info *info = es_stream_about(state->stream);
         info->has_weights = parse.width[CSV_WEIGHT] > 0;
         info->has_residency = parse.width[CSV_RESIDENCY] > 0;
         info->guesses = parse.width[CSV_GUESS];
-        if (!info->sha256)
-            code = es_err_nomem(err, "a trace");
+        code = es_imported(info, "csv", parse.reader, &notes, arena, err);
     }
-    es_rows_free(parse.rows);
+    es_text_free(&notes);
     es_reader_close(parse.reader);
     return code;
 }
@@ -338,10 +335,10 @@ static int csv_sniff(const unsigned char *head, size_t length)
 
 const es_source es_source_csv = {
     .part = { .abi = ES_ABI, .name = "csv", .brief = "Neutral CSV: one row per token and layer; plain, gzip or zstd.", .size = sizeof(csv),
-              .fini = es_trace_cursor_fini },
+              .fini = es_stream_fini },
     .sniff = csv_sniff,
     .open = csv_open,
-    .info = es_trace_cursor_info,
-    .next = es_trace_cursor_next,
-    .rewind = es_trace_cursor_rewind,
+    .info = es_stream_info,
+    .next = es_stream_next,
+    .rewind = es_stream_rewind,
 };

@@ -8,21 +8,21 @@
  * A turn is a request, a step a position in it, a slot the rank in the router's order (0, 1, ... without a gap; fewer than K make a
  * short row). The prompt comes layer by layer, generation token by token. `expert_bytes` of a line is what was read for it and follows
  * from the residency; `dropped` experts were routed and count as such. A weight may be "nan". */
+#include "traces/assume.h"
 #include "traces/field.h"
-#include "traces/rows.h"
-#include "sim/base/file.h"
+#include "traces/stream.h"
 
 #include <stdio.h>
 
 typedef struct route_trace {
-    es_trace_cursor cursor;             /* first: the reading half of the source works on it */
+    es_row_stream *stream;              /* first: the reading half of the source works on it */
 } route_trace;
 
 typedef struct route_sizes { bool known; int64_t expert_bytes, dense_bytes; } route_sizes;
 
 typedef struct route_parse {            /* lives while the file is read */
     es_reader *reader;
-    es_rows *rows;
+    es_row_stream *stream;              /* the state's */
     char *model;
     uint32_t layers, experts, top_k;
     route_sizes *size;                  /* [ES_TRACE_LAYERS_MAX] by layer number */
@@ -125,7 +125,7 @@ static es_code route_flush(route_parse *parse, es_err *err)
 {
     if (parse->row.count == 0)
         return ES_OK;
-    es_code code = es_rows_add(parse->rows, &parse->row, err);
+    es_code code = es_stream_add(parse->stream, &parse->row, err);
     if (code)
         es_err_at(err, "%s: line %llu", es_reader_path(parse->reader), (unsigned long long)parse->row.record);
     parse->row.count = 0;
@@ -244,30 +244,25 @@ static es_code route_sizes_of(const route_parse *parse, es_trace_info *info, es_
     return ES_OK;
 }
 
-static es_code route_finish(route_parse *parse, const es_source_ask *ask, es_trace **out, es_arena *arena, es_err *err)
+static es_code route_finish(route_parse *parse, es_text *notes, es_arena *arena, es_err *err)
 {
-    char hex[65], note[256];
-    (void)ask;
-    es_code code = es_rows_finish(parse->rows, out, err);
+    es_code code = es_stream_finish(parse->stream, notes, err);
     if (code)
         return code;
-    es_trace_info *info = &(*out)->info;
-    es_reader_sha256(parse->reader, hex);
-    snprintf(note, sizeof note, "{\"imported_from\": \"route_trace\", \"sha256\": \"%s\", \"dropped\": %llu}", hex, (unsigned long long)parse->dropped);
-    info->format = "route_trace";
+    es_trace_info *info = es_stream_about(parse->stream);
+    if (parse->dropped > 0)
+        es_assume(notes, "%llu experts are marked dropped; they were routed and count as such", (unsigned long long)parse->dropped);
     info->model = parse->model;
-    info->sha256 = es_arena_text(arena, hex);
-    info->provenance = es_arena_text(arena, note);
     info->has_weights = info->has_residency = true;
-    if (!info->sha256 || !info->provenance)
-        return es_err_nomem(err, "a trace");
-    return route_sizes_of(parse, info, arena, err);
+    code = es_imported(info, "route_trace", parse->reader, notes, arena, err);
+    return code ? code : route_sizes_of(parse, info, arena, err);
 }
 
 static es_code route_open(void *self, const es_source_ask *ask, es_arena *arena, es_err *err)
 {
     route_trace *state = self;
     route_parse *parse = ES_NEW(arena, route_parse);
+    es_text notes = { 0 };
     if (!parse || !(parse->size = ES_NEW_ARRAY(arena, ES_TRACE_LAYERS_MAX, route_sizes)))
         return es_err_nomem(err, "a trace");
     es_code code = es_reader_open(&parse->reader, ask->path, err);
@@ -275,14 +270,15 @@ static es_code route_open(void *self, const es_source_ask *ask, es_arena *arena,
         code = route_preamble(parse, arena, err);
     if (!code) {
         es_trace_info shape = { .experts = parse->experts, .top_k = parse->top_k, .has_weights = ask->weights, .has_residency = ask->residency };
-        parse->row = (es_row){ .step = ES_ROWS_NO_STEP, .ids = parse->id, .weights = parse->weight, .residency = parse->residency };
-        code = es_rows_new(&parse->rows, &shape, err);
+        parse->row = (es_row){ .step = ES_ROW_NO_STEP, .ids = parse->id, .weights = parse->weight, .residency = parse->residency };
+        code = es_stream_new(&parse->stream, &shape, &(es_stream_rules){ .lenient = ask->lenient }, err);
+        state->stream = parse->stream;
     }
     if (!code)
         code = route_lines(parse, err);
-    if (!code && (code = route_finish(parse, ask, &state->cursor.trace, arena, err)) != ES_OK)
+    if (!code && (code = route_finish(parse, &notes, arena, err)) != ES_OK)
         es_err_at(err, "%s", es_reader_path(parse->reader));
-    es_rows_free(parse->rows);
+    es_text_free(&notes);
     es_reader_close(parse->reader);
     return code;
 }
@@ -295,10 +291,10 @@ static int route_sniff(const unsigned char *head, size_t length)
 
 const es_source es_source_route_trace = {
     .part = { .abi = ES_ABI, .name = "route_trace", .brief = "route_trace v1 of BigMoeOnEdge: one line per token, layer and slot.", .size = sizeof(route_trace),
-              .fini = es_trace_cursor_fini },
+              .fini = es_stream_fini },
     .sniff = route_sniff,
     .open = route_open,
-    .info = es_trace_cursor_info,
-    .next = es_trace_cursor_next,
-    .rewind = es_trace_cursor_rewind,
+    .info = es_stream_info,
+    .next = es_stream_next,
+    .rewind = es_stream_rewind,
 };

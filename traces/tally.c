@@ -33,6 +33,11 @@ static uint64_t tally_place(const es_tally *tally, uint32_t request)
     return at;
 }
 
+uint32_t es_tally_next(const es_tally *tally, uint32_t request)
+{
+    return tally->slots ? tally->slot[tally_place(tally, request)].next : 0;
+}
+
 static es_code tally_grow(es_tally *tally, es_err *err)
 {
     es_tally old = *tally;
@@ -73,7 +78,7 @@ static es_code tally_request(es_tally *tally, const es_token *first, const es_to
 /* --- one step ------------------------------------------------------------------------------------------------------------------- */
 
 /* Tokens in order, one phase per request, and later than what the request had before. */
-static es_code tally_tokens(es_tally *tally, const es_step *step, es_err *err)
+es_code es_tally_tokens(es_tally *tally, const es_step *step, es_err *err)
 {
     const es_token *token = step->token;
     for (uint32_t i = 0, next; i < step->tokens; i = next) {
@@ -158,7 +163,7 @@ es_code es_tally_step(es_tally *tally, const es_trace_info *info, const es_step 
     uint64_t cells = (uint64_t)step->tokens * info->layers;
     if (step->tokens == 0)
         return es_err_set(err, ES_EINPUT, "a step has no tokens");
-    es_code code = tally_tokens(tally, step, err);
+    es_code code = es_tally_tokens(tally, step, err);
     for (uint64_t cell = 0; !code && cell < cells; cell++) {
         uint32_t listed = 0;
         code = tally_row(info, step, cell, step->ids + cell * info->top_k, seen, &listed, err);

@@ -31,6 +31,8 @@ es_code es_trace_copy_info(es_trace_info *to, const es_trace_info *from, es_aren
         *copy[i] = es_arena_text(arena, text[i] ? text[i] : "");
         failed = failed || !*copy[i];
     }
+    to->assumed = from->assumed ? es_arena_text(arena, from->assumed) : NULL;
+    failed = failed || (from->assumed && !to->assumed);
     to->layer_number = trace_copy(arena, from->layer_number, from->layers, sizeof *from->layer_number, &failed);
     to->expert_bytes = trace_copy(arena, from->expert_bytes, from->layers, sizeof *from->expert_bytes, &failed);
     to->dense_bytes = trace_copy(arena, from->dense_bytes, from->layers, sizeof *from->dense_bytes, &failed);

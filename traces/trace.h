@@ -1,7 +1,7 @@
 /* Trace: the routing of whole requests, packed in memory: 16 bits per listed expert, [token][layer][top_k], cut into steps.
  *
- * Readers of text formats build one (through es_rows, or step by step), a sweep loads one from any source so that all its points
- * walk the same decoded bytes. A trace is read through cursors, of which there may be many at once; it does not change then.
+ * A sweep loads one from any source so that all its points walk the same decoded bytes. A trace is read through cursors, of which
+ * there may be many at once; it does not change then.
  *
  * What every step must satisfy, whoever made it (es_tally_step checks it, and counts):
  *   - tokens stand in ascending order of (request, position), none twice; tokens of one request have one phase;
@@ -34,6 +34,10 @@ es_code es_trace_check_shape(const es_trace_info *info, es_err *err);
 /* Copies an info with all it points to. */
 es_code es_trace_copy_info(es_trace_info *to, const es_trace_info *from, es_arena *arena, es_err *err);
 
+/* The part of es_tally_step that is about tokens: their order and phases, and that the positions of a request ascend. Counts them. */
+es_code es_tally_tokens(es_tally *tally, const es_step *step, es_err *err);
+/* The position that may come next in a request; 0: it has none yet. */
+uint32_t es_tally_next(const es_tally *tally, uint32_t request);
 /* Checks one step against the rules above and counts it. Errors name request, position and layer; the caller adds the file. */
 es_code es_tally_step(es_tally *tally, const es_trace_info *info, const es_step *step, es_err *err);
 /* The part of it that is about attention, for those who read nothing else: positions before or at the token's own, each once, then

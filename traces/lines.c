@@ -1,0 +1,43 @@
+/* Lines: see lines.h. */
+#include "traces/lines.h"
+
+#include <string.h>
+
+#include "traces/assume.h"
+
+es_code es_lines_at(const es_lines *lines, es_err *err)
+{
+    return es_err_at(err, "%s: line %llu", es_reader_path(lines->reader), (unsigned long long)es_reader_line_number(lines->reader));
+}
+
+es_code es_lines_torn(es_lines *lines, const char *expected, es_err *err)
+{
+    const unsigned long long number = es_reader_line_number(lines->reader);
+    if (lines->lenient) {
+        es_assume(lines->notes, "line %llu, the last, is cut short; it was left out", number);
+        return ES_OK;
+    }
+    es_code code = es_err_set(err, ES_EINPUT, "the file ends inside the line: %s and a line feed are expected; --lenient leaves the line out", expected);
+    es_lines_at(lines, err);
+    return code;
+}
+
+es_code es_lines_next(es_lines *lines, const char *expected, char **line, size_t *length, es_err *err)
+{
+    for (;;) {
+        es_code code = es_reader_line(lines->reader, line, length, err);
+        if (code || !*line)
+            return code;
+        if (!lines->closed && !es_reader_line_ended(lines->reader)) {
+            *line = NULL;
+            return es_lines_torn(lines, expected, err);
+        }
+        if (*length == 0)
+            continue;
+        if (memchr(*line, '\0', *length)) {
+            code = es_err_set(err, ES_EINPUT, "holds a byte 0; %s is expected", expected);
+            es_lines_at(lines, err);
+        }
+        return code;
+    }
+}
