@@ -84,6 +84,8 @@ bool es_json_hold_give(es_json_import *in, const es_json_hold *hold, uint32_t fi
     for (uint32_t token = first; token < end; token++, position++)
         for (uint32_t layer = 0; layer < hold->layers; layer++, ids += hold->top_k) {
             uint32_t count = hold->top_k;
+            if (hold->skip && hold->skip[layer])
+                continue;
             while (count > 0 && ids[count - 1] == ES_NO_EXPERT)
                 count--;
             in->row.position = position;

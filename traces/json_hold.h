@@ -9,6 +9,7 @@ typedef struct es_json_hold {           /* {0} is empty and knows no shape; [tok
     uint16_t *ids;
     uint64_t held, room;                /* ids */
     uint32_t tokens, layers, top_k;
+    const uint8_t *skip;                /* [layers] of which nothing is given where it is not 0; the caller's; NULL: none */
 } es_json_hold;
 
 /* Reads [[[..k..], ..layers..], ..tokens..] and adds it behind what is held; the shape must be that of what is held. */

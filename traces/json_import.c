@@ -77,28 +77,42 @@ static void import_weigh(es_json_import *in, const float *weights, uint32_t coun
     in->most_sum = in->rows == 1 || sum > in->most_sum ? sum : in->most_sum;
 }
 
+void es_json_import_drop(es_json_import *in)
+{
+    in->row.count = in->weights = 0;
+    in->listed = false;
+}
+
+static bool import_add(es_json_import *in)
+{
+    es_err err = { 0 };
+    es_code code = es_stream_add(in->stream, &in->row, &err);
+    if (code == ES_EINTERNAL)
+        return es_json_scan_nomem(in->scan, "a trace");
+    if (code && in->held_line > 0)
+        return es_json_scan_fault(in->scan, "of the row on line %llu: %s", (unsigned long long)in->held_line, err.text);
+    return !code || es_json_scan_fault(in->scan, "%s", err.text);
+}
+
 bool es_json_import_give(es_json_import *in, const uint16_t *ids, const float *weights, uint32_t count)
 {
     es_err err = { 0 };
     if (es_json_scan_failed(in->scan))
         return false;
     in->rows++;
-    in->row.record = in->format->rules.unit ? in->rows : es_json_scan_line(in->scan);
-    es_code code = in->stream ? ES_OK : import_begin(in, weights != NULL, &err);
-    if (!code && !import_counts(in, weights, count))
+    in->row.record = in->format->rules.unit ? in->rows : in->held_line ? in->held_line : es_json_scan_line(in->scan);
+    if (!in->stream && import_begin(in, weights != NULL, &err))
+        return es_json_scan_nomem(in->scan, "a trace");
+    if (!import_counts(in, weights, count))
         return false;
     if (weights && count > 0 && in->ask->weights)
         import_weigh(in, weights, count);
     in->row.ids = ids;
     in->row.weights = weights;
     in->row.count = count;
-    if (!code)
-        code = es_stream_add(in->stream, &in->row, &err);
-    in->row.count = in->weights = 0;
-    in->listed = false;
-    if (code == ES_EINTERNAL)
-        return es_json_scan_nomem(in->scan, "a trace");
-    return !code || es_json_scan_fault(in->scan, "%s", err.text);
+    bool good = import_add(in);
+    es_json_import_drop(in);
+    return good;
 }
 
 bool es_json_import_row(es_json_import *in)

@@ -38,6 +38,7 @@ struct es_json_import {
     bool synthetic;             /* the file says so of itself */
     const char *model;          /* NULL: not said */
     uint64_t rows;              /* given so far */
+    uint64_t held_line;         /* of a row that is given later than it was read; 0: the line at hand */
     /* json_import.c's own */
     const es_json_format *format;
     es_row_stream *stream;
@@ -64,6 +65,8 @@ bool es_json_import_id(es_json_import *in, uint32_t id);
 bool es_json_import_weight(es_json_import *in, float weight);
 /* Gives the row, whose list is empty then. */
 bool es_json_import_row(es_json_import *in);
+/* Forgets the list at hand without giving it. */
+void es_json_import_drop(es_json_import *in);
 /* Gives a row whose ids and weights (NULL: none) are the caller's. */
 bool es_json_import_give(es_json_import *in, const uint16_t *ids, const float *weights, uint32_t count);
 
