@@ -70,26 +70,6 @@ static es_code copy_write(void *self, const es_step *step, es_err *err)
     return es_trace_writer_step(to->writer, &kept, err);
 }
 
-es_code es_trace_write(const char *path, const es_source *source, void *self, const es_source_ask *ask, bool append, es_err *err)
-{
-    es_trace_info info = *source->info(self);
-    copy_to to = { .ask = *ask };
-    info.has_weights = info.has_weights && ask->weights;
-    info.has_residency = info.has_residency && ask->residency;
-    info.guesses = ask->guesses ? info.guesses : 0;
-    info.attends = ask->attention ? info.attends : 0;
-    es_code code = append ? es_trace_writer_append(&to.writer, path, &info, err) : es_trace_writer_open(&to.writer, path, &info, err);
-    if (code)
-        return code;
-    to.first_request = es_trace_writer_next_request(to.writer);
-    code = copy_each(source, self, copy_write, &to, err);
-    es_code closed = es_trace_writer_close(to.writer, !code, code ? NULL : err);
-    free(to.token);
-    return code ? code : closed;
-}
-
-/* --- continuing a file ---------------------------------------------------------------------------------------------------------- */
-
 static es_code copy_same(const es_trace_info *old, const es_trace_info *new, es_err *err)
 {
     const struct { const char *name; uint32_t is, was; } number[] = {
@@ -99,11 +79,47 @@ static es_code copy_same(const es_trace_info *old, const es_trace_info *new, es_
     };
     for (size_t i = 0; i < sizeof number / sizeof number[0]; i++)
         if (number[i].is != number[i].was)
-            return es_err_set(err, ES_EINPUT, "cannot be continued: it has %s %u, what is added has %u", number[i].name, number[i].was, number[i].is);
+            return es_err_set(err, ES_EINPUT, "cannot be continued: it has %s %u, what is added has %u%s", number[i].name, number[i].was, number[i].is,
+                i < 3 ? "; where a format does not say it, --experts and --top-k do" : "");
     if (memcmp(old->layer_number, new->layer_number, old->layers * sizeof *old->layer_number) != 0)
         return es_err_set(err, ES_EINPUT, "cannot be continued: what is added has other layer numbers");
     return ES_OK;
 }
+
+es_trace_info es_trace_writer_shape(const es_trace_info *info, const es_source_ask *ask)
+{
+    es_trace_info shape = *info;
+    shape.has_weights = info->has_weights && ask->weights;
+    shape.has_residency = info->has_residency && ask->residency;
+    shape.guesses = ask->guesses ? info->guesses : 0;
+    shape.attends = ask->attention ? info->attends : 0;
+    return shape;
+}
+
+es_code es_trace_writer_source(es_trace_writer *writer, const es_source *source, void *self, const es_source_ask *ask, es_err *err)
+{
+    copy_to to = { .writer = writer, .ask = *ask, .first_request = es_trace_writer_next_request(writer) };
+    const es_trace_info info = es_trace_writer_shape(source->info(self), ask);
+    es_code code = copy_same(es_trace_writer_info(writer), &info, err);
+    if (!code)
+        code = copy_each(source, self, copy_write, &to, err);
+    free(to.token);
+    return code;
+}
+
+es_code es_trace_write(const char *path, const es_source *source, void *self, const es_source_ask *ask, bool append, es_err *err)
+{
+    const es_trace_info info = es_trace_writer_shape(source->info(self), ask);
+    es_trace_writer *writer = NULL;
+    es_code code = append ? es_trace_writer_append(&writer, path, &info, err) : es_trace_writer_open(&writer, path, &info, err);
+    if (code)
+        return code;
+    code = es_trace_writer_source(writer, source, self, ask, err);
+    es_code closed = es_trace_writer_close(writer, !code, code ? NULL : err);
+    return code ? code : closed;
+}
+
+/* --- continuing a file ---------------------------------------------------------------------------------------------------------- */
 
 static es_code copy_continue(es_trace_writer **out, const char *path, const es_trace_info *info, void *old, es_err *err)
 {

@@ -1,12 +1,26 @@
-/* Exporting a trace as neutral CSV (see csv.c for the columns), through gzip when the name ends in ".gz". */
+/* Exporting a trace to the formats that others read; through gzip when the name ends in ".gz". */
 #ifndef ES_TRACES_EXPORT_H
 #define ES_TRACES_EXPORT_H
 
 #include "traces/trace.h"
 
-/* All steps of an open source, from its beginning; `ask` says what to write beside the ids (it must have been opened with it).
- * The plainest of the three forms that loses nothing is chosen: by request, batched, or with both step and request. "-" is standard
- * output. The file appears whole or not at all. */
+struct es_export;
+
+typedef struct es_trace_form {          /* a format that can be written */
+    const char *name, *brief;
+    const char *lacks;                  /* what it cannot hold; NULL: nothing */
+    const char *ending;                 /* of a file's name that means it, ".csv"; NULL: none does */
+    es_code (*write)(struct es_export *out, es_err *err);
+} es_trace_form;
+
+/* The i-th format, NULL past the end; the one that a file's name means, NULL: none. */
+const es_trace_form *es_trace_form_at(size_t i);
+const es_trace_form *es_trace_form_of(const char *path);
+
+/* All steps of an open source, from its beginning; `ask` says what to write beside the ids (it must have been opened with it). What a
+ * format cannot hold is an error that says so. "-" is standard output. The file appears whole or not at all. */
+es_code es_trace_export(const es_trace_form *form, const char *path, const es_source *source, void *self, const es_source_ask *ask, es_err *err);
+/* Neutral CSV. The plainest of its three forms that loses nothing is chosen: by request, batched, or with both step and request. */
 es_code es_trace_export_csv(const char *path, const es_source *source, void *self, const es_source_ask *ask, es_err *err);
 
 #endif

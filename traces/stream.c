@@ -344,6 +344,25 @@ bool stream_bytes_room(es_row_stream *stream, size_t bytes)
     return true;
 }
 
+/* What a row's weights sum to, and whether they fall from expert to expert. */
+static void stream_weigh(es_row_stream *stream, const es_row *row)
+{
+    float sum = 0.0f;
+    bool falls = true;
+    for (uint32_t i = 0; i < row->count; i++) {
+        sum += row->weights[i];
+        falls = falls && (i == 0 || row->weights[i] <= row->weights[i - 1]);
+    }
+    if (row->count == 0 || sum != sum)
+        return;
+    if (!falls && stream->unordered++ == 0)
+        stream->first_unordered = (stream_place){ row->request, row->position, row->layer, row->record };
+    if (stream->summed++ == 0)
+        stream->least_sum = stream->most_sum = sum;
+    stream->least_sum = sum < stream->least_sum ? sum : stream->least_sum;
+    stream->most_sum = sum > stream->most_sum ? sum : stream->most_sum;
+}
+
 static unsigned char *stream_put(unsigned char *to, const void *from, size_t bytes)
 {
     const unsigned char *p = from;
@@ -395,5 +414,7 @@ es_code es_stream_add(es_row_stream *stream, const es_row *row, es_err *err)
     stream->last_layer = row->layer;
     stream->confident = stream->confident || (row->guess_confidence && row->guesses > 0);
     stream_mark(stream, row);
+    if (stream->rules.weigh && stream->weighted)
+        stream_weigh(stream, row);
     return stream_pack(stream, row, (uint32_t)at, err);
 }

@@ -32,6 +32,9 @@ struct es_row_stream {
     bool mixed;
     stream_place first_mixed;           /* the first row whose length is not that of the rows before */
     uint32_t mixed_count;
+    float least_sum, most_sum;          /* of a row's weights, where all are numbers */
+    uint64_t summed, unordered;         /* rows so; rows whose weights do not fall */
+    stream_place first_unordered;
     /* the step that is being taken */
     uint32_t number;
     uint64_t record;

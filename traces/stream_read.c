@@ -117,6 +117,21 @@ static es_code stream_note_missing(es_row_stream *stream, es_text *notes, es_err
     return code ? code : es_stream_rewind(&stream, err);
 }
 
+static void stream_note_weights(const es_row_stream *stream, es_text *notes)
+{
+    if (stream->summed == 0)
+        return;
+    if (stream->least_sum > 0.99f && stream->most_sum < 1.01f)
+        es_assume(notes, "weights of a row sum to 1: renormalised over the experts used");
+    else
+        es_assume(notes, "weights of a row sum to %.3g to %.3g, as the engine wrote them", (double)stream->least_sum, (double)stream->most_sum);
+    if (stream->unordered == 0)
+        es_assume(notes, "ids of a row stand by falling weight");
+    else
+        es_assume(notes, "ids of %llu rows do not stand by falling weight; the first is %s %llu (request %u, token %u, layer %u)", (unsigned long long)stream->unordered,
+            stream->rules.unit, (unsigned long long)stream->first_unordered.record, stream->first_unordered.request, stream->first_unordered.position, stream->first_unordered.layer);
+}
+
 es_code es_stream_finish(es_row_stream *stream, es_text *notes, es_err *err)
 {
     es_code code = stream_last(stream, notes, err);
@@ -132,6 +147,8 @@ es_code es_stream_finish(es_row_stream *stream, es_text *notes, es_err *err)
         es_assume(notes, "rows list %u to %u experts; the first of another length than those before is %s %llu (request %u, token %u, layer %u) with %u", stream->shortest,
             stream->longest, stream->rules.unit, (unsigned long long)stream->first_mixed.record, stream->first_mixed.request, stream->first_mixed.position,
             stream->first_mixed.layer, stream->mixed_count);
+    if (!code)
+        stream_note_weights(stream, notes);
     if (!code && stream->info.missing_cells > 0)
         code = stream_note_missing(stream, notes, err);
     return code;

@@ -37,6 +37,7 @@ struct es_trace_writer {
     uint32_t room, held;                /* tokens the buffers can hold and hold */
     es_tally tally;
     es_trace_digest *digest;
+    es_text origin;                     /* of all sources, where that is not the first one's */
 };
 
 static es_code writer_nomem(es_err *err)
@@ -126,12 +127,6 @@ static es_code writer_list(es_trace_writer *w, const char *path, es_h5_type type
 static es_code writer_head(es_trace_writer *w, es_err *err)
 {
     const es_trace_info *info = &w->info;
-    char note[256];
-    const char *provenance = info->provenance;
-    if (provenance[0] == '\0' && info->format[0] != '\0') {
-        snprintf(note, sizeof note, "{\"imported_from\": \"%.32s\", \"sha256\": \"%.64s\"}", info->format, info->sha256);
-        provenance = note;
-    }
     es_code code = es_h5_put_text(w->file, "/", "format", ES_NATIVE_FORMAT, err);
     const struct { const char *name; int64_t value; } number[] = {
         { "version", ES_NATIVE_VERSION }, { "layers", info->layers }, { "experts", info->experts }, { "top_k", info->top_k },
@@ -142,12 +137,25 @@ static es_code writer_head(es_trace_writer *w, es_err *err)
     if (!code)
         code = es_h5_put_text(w->file, "/", "model", info->model, err);
     if (!code)
-        code = es_h5_put_text(w->file, "/", "provenance", provenance, err);
-    if (!code)
         code = writer_list(w, "/layer_number", ES_H5_U32, info->layer_number, err);
     if (!code)
         code = writer_list(w, "/expert_bytes", ES_H5_I64, info->expert_bytes, err);
     return code ? code : writer_list(w, "/dense_bytes", ES_H5_I64, info->dense_bytes, err);
+}
+
+/* Where it comes from is known only at the end, when several sources were joined. */
+static es_code writer_origin(es_trace_writer *w, es_err *err)
+{
+    const es_trace_info *info = &w->info;
+    const char *origin = w->origin.length ? w->origin.at : info->provenance;
+    char note[256];
+    if (w->origin.failed)
+        return writer_nomem(err);
+    if (origin[0] == '\0' && info->format[0] != '\0') {
+        snprintf(note, sizeof note, "{\"imported_from\": \"%.32s\", \"sha256\": \"%.64s\"}", info->format, info->sha256);
+        origin = note;
+    }
+    return es_h5_put_text(w->file, "/", "provenance", origin, err);
 }
 
 static es_code writer_totals(es_trace_writer *w, es_err *err)
@@ -162,7 +170,9 @@ static es_code writer_totals(es_trace_writer *w, es_err *err)
     for (size_t i = 0; !code && i < sizeof number / sizeof number[0]; i++)
         code = es_h5_put_int(w->file, "/", number[i].name, (int64_t)number[i].value, err);
     es_trace_digest_hex(w->digest, hex);
-    return code ? code : es_h5_put_text(w->file, "/", "sha256", hex, err);
+    if (!code)
+        code = es_h5_put_text(w->file, "/", "sha256", hex, err);
+    return code ? code : writer_origin(w, err);
 }
 
 /* --- opening and closing -------------------------------------------------------------------------------------------------------- */
@@ -235,9 +245,21 @@ es_code es_trace_writer_close(es_trace_writer *w, bool keep, es_err *err)
     }
     es_tally_free(&w->tally);
     es_trace_digest_free(w->digest);
+    es_text_free(&w->origin);
     es_arena_free(&w->arena);
     free(w);
     return code;
+}
+
+const es_trace_info *es_trace_writer_info(const es_trace_writer *w)
+{
+    return &w->info;
+}
+
+void es_trace_writer_origin(es_trace_writer *w, const char *provenance)
+{
+    es_text_free(&w->origin);
+    es_text_add(&w->origin, "%s", provenance);
 }
 
 uint32_t es_trace_writer_next_request(const es_trace_writer *w)

@@ -17,6 +17,14 @@ es_code es_trace_writer_append(es_trace_writer **out, const char *path, const es
 es_code es_trace_writer_step(es_trace_writer *writer, const es_step *step, es_err *err);
 /* One above the highest request number so far: what to add when requests of another trace would collide. */
 uint32_t es_trace_writer_next_request(const es_trace_writer *writer);
+/* All steps of an open source, from its beginning. It must have the shape that the file was begun with; its requests are numbered on from
+ * the highest so far; `ask` says what to keep beside the ids. */
+es_code es_trace_writer_source(es_trace_writer *writer, const es_source *source, void *self, const es_source_ask *ask, es_err *err);
+/* The provenance to write instead of that of the info. */
+void es_trace_writer_origin(es_trace_writer *writer, const char *provenance);
+const es_trace_info *es_trace_writer_info(const es_trace_writer *writer);
+/* What of a source's info a file will have that is written with this `ask`. */
+es_trace_info es_trace_writer_shape(const es_trace_info *info, const es_source_ask *ask);
 /* Ends the file; frees the writer in any case. `keep` false: throws away what was written. */
 es_code es_trace_writer_close(es_trace_writer *writer, bool keep, es_err *err);
 

@@ -11,9 +11,13 @@ _expertsim()
         return
     fi
     case "$before" in
-    --out|-o|--claims|--model|--format|-f)
-        [ "$before" = --format ] || [ "$before" = -f ] || return
-        COMPREPLY=($(compgen -W "$("$tool" list source --names 2>/dev/null)" -- "$word"))
+    --out|-o|--claims|--model)
+        return ;;
+    --as)
+        COMPREPLY=($(compgen -W "$("$tool" trace formats 2>/dev/null | sed -n 's/^  \([a-z][a-z0-9_]*\) .*/\1/p')" -- "$word"))
+        return ;;
+    --axes)
+        COMPREPLY=($(compgen -W "tlk ltk" -- "$word"))
         return ;;
     --backend)
         COMPREPLY=($(compgen -W "$("$tool" list probe --names 2>/dev/null)" -- "$word"))
@@ -62,8 +66,8 @@ _expertsim()
         words="--out --jobs --shard --time --memory --slurm --parallel --shards --throttle --hosts --json --partial --simulate --yes --quiet"
         [ "$COMP_CWORD" -eq 2 ] && words="plan run status collect script" ;;
     trace)
-        words="--set --out --format --json --append"
-        [ "$COMP_CWORD" -eq 2 ] && words="info check import export generate" ;;
+        words="--set --out --as --layers --top-k --experts --axes --lenient --json --append"
+        [ "$COMP_CWORD" -eq 2 ] && words="info check import export generate formats" ;;
     esac
     COMPREPLY=($(compgen -W "$words" -- "$word"))
 }

@@ -93,6 +93,7 @@ typedef struct es_source {
     const es_trace_info *(*info)(void *self);
     es_code (*next)(void *self, es_step *step, bool *more, es_err *err);    /* *more false: the end, step is empty */
     es_code (*rewind)(void *self, es_err *err);
+    const char *lacks;                                  /* what a file of it does not say, for `trace formats`; NULL: nothing, or no file */
 } es_source;
 
 #endif

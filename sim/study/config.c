@@ -12,6 +12,7 @@
 
 #define TOP(field) offsetof(config_top, field)
 
+static const char *const config_axes[] = {"tlk", "ltk", NULL};
 static const char *const config_clocks[] = {"auto", "none", "simulated", NULL};
 enum { CLOCK_AUTO, CLOCK_NONE, CLOCK_SIMULATED };
 
@@ -51,6 +52,10 @@ static const es_option config_trace_options[] = {
     {.name = "path", .type = ES_OPT_TEXT, .offset = offsetof(config_trace, path), .help = "File with a trace, relative to the config."},
     {.name = "format", .type = ES_OPT_TEXT, .offset = offsetof(config_trace, format), .help = "Source that reads it; absent: by the file's content."},
     {.name = "source", .type = ES_OPT_JSON, .offset = offsetof(config_trace, source), .help = "Source with options: a generator, or a format that needs some."},
+    {.name = "layers", .type = ES_OPT_INT, .offset = offsetof(config_trace, layers), .max = 4096, .help = "MoE layers of a token, where the format does not say; model.experts says how many experts."},
+    {.name = "top_k", .type = ES_OPT_INT, .offset = offsetof(config_trace, top_k), .max = 1024, .help = "Experts a token uses in a layer, where the format does not say."},
+    {.name = "axes", .type = ES_OPT_ENUM, .offset = offsetof(config_trace, axes), .choices = config_axes, .help = "Order of an array, where the format does not say: token, layer, k, or layer first."},
+    {.name = "lenient", .type = ES_OPT_BOOL, .offset = offsetof(config_trace, lenient), .help = "Leave out a last record that is cut short, and say so; else it is an error."},
     {0},
 };
 
@@ -105,6 +110,14 @@ static es_code config_trace_read(es_config *config, es_json *echo, es_err *err)
         return es_err_nomem(err, "the config");
     es_json_add_text(out, "path", trace->path);
     es_json_add_text(out, "format", trace->format);
+    if (trace->layers > 0)
+        es_json_add_int(out, "layers", trace->layers);
+    if (trace->top_k > 0)
+        es_json_add_int(out, "top_k", trace->top_k);
+    if (trace->axes > 0)
+        es_json_add_text(out, "axes", config_axes[trace->axes]);
+    if (trace->lenient)
+        es_json_add_bool(out, "lenient", true);
     code = config_part(config, ES_KIND_SOURCE, trace->source, "trace.source", NULL, &config->source, out, "source", err);
     if (code)
         return code;
@@ -423,6 +436,10 @@ es_source_ask es_config_ask(const es_config *config)
         .buffers = true,
         .attention = config_reads(config, ES_READS_ATTENTION),
         .experts = config->model.experts ? (uint32_t)config->model.experts : config->has_shape ? (uint32_t)config->shape.experts : 0,
+        .layers = (uint32_t)config->trace.layers,
+        .top_k = (uint32_t)config->trace.top_k,
+        .layer_first = config->trace.axes == 1,
+        .lenient = config->trace.lenient,
     };
 }
 

@@ -25,6 +25,9 @@ typedef struct config_top {     /* the top level; JSON rows are sections of thei
 typedef struct config_trace {
     const char *path, *format;
     const es_json *source;
+    int64_t layers, top_k;
+    int axes;
+    bool lenient;
 } config_trace;
 
 typedef struct config_model {

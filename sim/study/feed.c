@@ -28,6 +28,20 @@ static es_code feed_head(const char *path, unsigned char *head, size_t *length, 
     return code;
 }
 
+/* Formats that are read by a converter beside the capture hooks; NULL: none of these. */
+static const char *feed_foreign(const unsigned char *head, size_t length)
+{
+    static const struct { const char *magic, *what; size_t length; } foreign[] = {
+        {"PK\003\004", "a zip archive, as torch.save and numpy.savez write one", 4},
+        {"PAR1", "a parquet file", 4},
+        {"\200\002", "a Python pickle", 2}, {"\200\003", "a Python pickle", 2}, {"\200\004", "a Python pickle", 2}, {"\200\005", "a Python pickle", 2},
+    };
+    for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
+        if (length >= foreign[i].length && memcmp(head, foreign[i].magic, foreign[i].length) == 0)
+            return foreign[i].what;
+    return NULL;
+}
+
 static es_code feed_sniff(const es_plugins *plugins, const char *path, const es_source **out, es_err *err)
 {
     unsigned char head[FEED_HEAD];
@@ -50,7 +64,10 @@ static es_code feed_sniff(const es_plugins *plugins, const char *path, const es_
             *out = source;
         }
     }
-    if (surest == 0)
+    const char *foreign = feed_foreign(head, length);
+    if (surest == 0 && foreign)
+        code = es_err_set(err, ES_EINPUT, "%s: is %s; traces/capture/convert.py makes a trace of it", path, foreign);
+    else if (surest == 0)
         code = es_err_set(err, ES_EINPUT, "%s: is in no format that is known here (%s); name it with trace.format if it is", path, names.at ? names.at : "none");
     es_text_free(&names);
     return code;

@@ -208,8 +208,9 @@ static void tree_drop(es_json *base, const es_json *over, const char *key)
     }
     if (strcmp(key, "trace") == 0) {
         bool path = tree_text(over, "path"), source = cJSON_GetObjectItemCaseSensitive(over, "source");
-        if (path || source)
-            cJSON_DeleteItemFromObjectCaseSensitive(base, "format");
+        static const char *const of_file[] = {"format", "layers", "top_k", "axes", "lenient"};
+        for (size_t i = 0; (path || source) && i < sizeof of_file / sizeof *of_file; i++)
+            cJSON_DeleteItemFromObjectCaseSensitive(base, of_file[i]);
         if (path)
             cJSON_DeleteItemFromObjectCaseSensitive(base, "source");
         if (source)

@@ -186,7 +186,7 @@ COMMANDS = [
     (['trace', 'info', 'folder'], 'folder: is a folder, not a file'),
     (['trace', 'export', 'good.csv', '-o', 'folder'], 'folder: cannot be replaced: Is a directory'),
     (['trace', 'import', 'good.csv', '-o', 'none/x.h5'], 'none/x.h5.tmp: cannot create the HDF5 file: No such file or directory'),
-    (['trace', 'import', 'good.csv', '--append', '-o', 'odd.csv'], 'odd.csv: only native traces can be appended to'),
+    (['trace', 'import', 'good.csv', '--append', '-o', 'odd.csv'], 'odd.csv: import writes the native format, into a .h5; `expertsim trace export` writes csv'),
     (['trace', 'generate', 'csv', '-o', 'new.h5'], 'csv reads files; a generator is needed, such as synthetic'),
     (['trace', 'generate', 'buffers_synthetic', '-o', 'new.h5'], 'new.h5: a trace of buffers is written as a new file .csv, or to -'),
     (['trace', 'generate', 'buffers_synthetic', '-o', 'new.csv', '--set', 'least=30'], 'most: 25 is below least, 30'),

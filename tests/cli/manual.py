@@ -154,7 +154,7 @@ def parts(check):
 COMPLETIONS = [
     (['expertsim', 'self'], ['selftest']), (['expertsim', 'run', '--o'], ['--out']), (['expertsim', 'list', 'pol'], ['policy']), (['expertsim', 'trace', 'gen'], ['generate']),
     (['expertsim', 'describe', 'contract.over'], ['contract.overflow']), (['expertsim', 'run', 'x.json', '--set', 'contract.over'], ['contract.overflow=']),
-    (['expertsim', 'trace', 'info', 'x', '--format', 'rou'], ['route_trace']), (['expertsim', 'help', 'sch'], ['schema']), (['expertsim', 'selftest', '--j'], ['--json']),
+    (['expertsim', 'trace', 'info', 'x', '--as', 'rou'], ['route_trace']), (['expertsim', 'help', 'sch'], ['schema']), (['expertsim', 'selftest', '--j'], ['--json']),
 ]
 
 
@@ -171,7 +171,7 @@ def completion(check):
             check.equal('completes ' + ' '.join(words), done.stdout.split(), want)
         for command in ('run', 'rerun', 'list', 'trace', 'sweep', 'selftest', 'reproduce'):
             words = re.search(r'^    [a-z|]*\b%s\b[a-z|]*\)\s+words="([^"]*)"' % command, open(script).read(), re.M).group(1).split()
-            flags = set(re.findall(r'--[a-z]+', call('help', command)))
+            flags = set(re.findall(r'--[a-z]+(?:-[a-z]+)*', call('help', command)))
             check.equal('completion of %s knows its flags' % command, sorted(flags - set(words)), [])
         commands = re.findall(r'commands="([^"]*)"', open(script).read())[0].split()
         check.equal('completion knows every command', sorted(commands), sorted(re.findall(r'^  (\w+) +[A-Z]', call('help'), re.M)))
@@ -196,7 +196,7 @@ def man(check):
             for name in call('describe', '--names').split():
                 check.equal('the page has ' + name, name.split('.')[-1] in text.split(), True)
             for command in ('run', 'trace', 'selftest', 'describe'):
-                for flag in set(re.findall(r'--[a-z]+', call('help', command))):
+                for flag in set(re.findall(r'--[a-z]+(?:-[a-z]+)*', call('help', command))):
                     check.equal('the page has %s of %s' % (flag, command), flag in text, True)
             check.equal('exit codes', 'EXIT STATUS 0 fine 1 a fault of ours 2 wrong input 3 ' in text, True)
         if shutil.which('man'):

@@ -1,0 +1,27 @@
+/* What the verbs of `expertsim trace` share: the command line, and opening a file as it says. */
+#ifndef ES_CLI_TRACE_ARGS_H
+#define ES_CLI_TRACE_ARGS_H
+
+#include "sim/cli/cmd.h"
+#include "sim/study/feed.h"
+
+typedef struct trace_args {
+    cmd_words words, sets;      /* words: the verb, then files */
+    const char *out, *as;
+    const char *layers, *top_k, *experts, *axes;    /* as they were given */
+    bool json, append, lenient;
+} trace_args;
+
+/* What the command line says of a file; with `everything` also weights, residency, guesses and attention. */
+es_code trace_ask(const trace_args *args, const char *path, bool everything, es_source_ask *ask, es_err *err);
+/* Opens a file to be read; what was assumed of it goes to standard error. */
+es_code trace_open(const trace_args *args, const es_source_ask *ask, es_feed *feed, es_err *err);
+
+es_code trace_info(const trace_args *args, const char *path, es_err *err);
+es_code trace_check(const trace_args *args, const char *path, es_err *err);
+es_code trace_import(const trace_args *args, es_err *err);
+es_code trace_export(const trace_args *args, es_err *err);
+es_code trace_generate(const trace_args *args, es_err *err);
+es_code trace_formats(const trace_args *args, es_err *err);
+
+#endif

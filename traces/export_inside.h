@@ -1,0 +1,46 @@
+/* Export, inside: the file that is written and the numbers that go into it. export.c has both, export_NAME.c one format each. */
+#ifndef ES_TRACES_EXPORT_INSIDE_H
+#define ES_TRACES_EXPORT_INSIDE_H
+
+#include <zlib.h>
+
+#include "traces/export.h"
+
+enum { EXPORT_BUFFER = 256 * 1024, EXPORT_FIELD = 32 };
+
+typedef struct es_export {
+    const es_source *source;
+    void *self;
+    const es_trace_info *info;
+    es_source_ask ask;
+    const char *path;                   /* as it was asked for */
+    gzFile file;                        /* transparent when the name does not end in .gz */
+    char *buffer;
+    size_t used;
+    bool failed;                        /* something could not be written; told at the end */
+    uint64_t bytes;                     /* written so far, before compression */
+} es_export;
+
+void es_export_text(es_export *out, const void *text, size_t length);    /* at most EXPORT_BUFFER at a time */
+void es_export_word(es_export *out, const char *text);
+void es_export_number(es_export *out, uint64_t value);
+/* The shortest text that reads back to the same bits; what is not finite: "nan". */
+void es_export_real(es_export *out, float value);
+
+/* Every step from the beginning. */
+es_code es_export_each(es_export *out, es_code (*take)(void *to, const es_step *step, es_err *err), void *to, es_err *err);
+
+/* Whether guesses come with confidences is seen at the first step. Steps that follow from the requests: a prompt, or part of one with
+ * something between, or one generated token each. Batched: all tokens of a step have one position, which rises from step to step. */
+typedef struct es_export_look {
+    bool by_request, batched, confidence;
+    bool *occurs;                       /* [layers] some row of the layer has an id or a guess */
+    bool any;
+    es_token last;
+} es_export_look;
+/* Reads all of it once; `look->occurs` is the caller's to free. */
+es_code es_export_look_at(es_export *out, es_export_look *look, es_err *err);
+/* Has a row neither ids nor guesses? */
+bool es_export_empty(const es_export *out, const es_step *step, uint64_t cell);
+
+#endif
