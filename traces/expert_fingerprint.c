@@ -109,4 +109,5 @@ const es_source es_source_expert_fingerprint = {
     .info = es_stream_info,
     .next = es_stream_next,
     .rewind = es_stream_rewind,
+    .lacks = "the prompt, how many experts there are",
 };

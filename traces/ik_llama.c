@@ -110,13 +110,10 @@ static bool ik_row(ik_walker *walker, uint32_t position, uint32_t layer)
     if (begins)
         return ik_begin(walker, position, layer);
     if (walker->waiting) {
-        const uint32_t count = in->row.count, weights = in->weights;
-        const bool listed = in->listed;
+        const es_json_list list = es_json_import_list(in);
         if (!ik_release(walker, same ? ES_PREFILL : ES_DECODE))
             return false;
-        in->row.count = count;
-        in->weights = weights;
-        in->listed = listed;
+        es_json_import_relist(in, list);
     }
     in->row.layer = layer;
     in->row.position = position;
@@ -192,4 +189,5 @@ const es_source es_source_ik_llama = {
     .info = es_stream_info,
     .next = es_stream_next,
     .rewind = es_stream_rewind,
+    .lacks = "requests, phases",
 };

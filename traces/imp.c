@@ -178,4 +178,5 @@ const es_source es_source_imp = {
     .info = es_stream_info,
     .next = es_stream_next,
     .rewind = es_stream_rewind,
+    .lacks = "requests, phases, tokens, how many experts there are; in one form top_k (--top-k)",
 };

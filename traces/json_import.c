@@ -58,7 +58,7 @@ static bool import_counts(es_json_import *in, const float *weights, uint32_t cou
     if (count != in->top_k && !in->any_count && !in->ask->lenient)
         return es_json_scan_fault(in->scan, "lists %u experts where the file declares %u", count, in->top_k);
     if (count > 0 && (weights != NULL) != in->weighted)
-        return es_json_scan_fault(in->scan, "has %s weights, while the rows before it have %s", weights ? "" : "no", in->weighted ? "some" : "none");
+        return es_json_scan_fault(in->scan, "has %s weights, while the rows before it have %s", weights ? "some" : "no", in->weighted ? "some" : "none");
     return true;
 }
 

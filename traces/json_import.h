@@ -67,6 +67,18 @@ bool es_json_import_weight(es_json_import *in, float weight);
 bool es_json_import_row(es_json_import *in);
 /* Forgets the list at hand without giving it. */
 void es_json_import_drop(es_json_import *in);
+/* The list at hand survives another row that is given between (es_json_import_give): take it before, put it back behind. */
+typedef struct es_json_list { uint32_t count, weights; bool listed; } es_json_list;
+static inline es_json_list es_json_import_list(const es_json_import *in)
+{
+    return (es_json_list){ in->row.count, in->weights, in->listed };
+}
+static inline void es_json_import_relist(es_json_import *in, es_json_list list)
+{
+    in->row.count = list.count;
+    in->weights = list.weights;
+    in->listed = list.listed;
+}
 /* Gives a row whose ids and weights (NULL: none) are the caller's. */
 bool es_json_import_give(es_json_import *in, const uint16_t *ids, const float *weights, uint32_t count);
 

@@ -50,4 +50,5 @@ const es_source es_source_lattice = {
     .info = es_stream_info,
     .next = es_stream_next,
     .rewind = es_stream_rewind,
+    .lacks = "requests, phases, how many experts there are",
 };

@@ -124,4 +124,5 @@ const es_source es_source_megatron = {
     .info = es_stream_info,
     .next = es_stream_next,
     .rewind = es_stream_rewind,
+    .lacks = "requests, phases, weights, how many experts there are",
 };

@@ -64,4 +64,5 @@ const es_source es_source_moe_sim = {
     .info = es_stream_info,
     .next = es_stream_next,
     .rewind = es_stream_rewind,
+    .lacks = "weights, how many experts there are",
 };

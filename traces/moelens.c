@@ -115,4 +115,5 @@ const es_source es_source_moelens = {
     .info = es_stream_info,
     .next = es_stream_next,
     .rewind = es_stream_rewind,
+    .lacks = "generated tokens, how many experts there are",
 };

@@ -128,4 +128,5 @@ const es_source es_source_onnx_genai = {
     .info = es_stream_info,
     .next = es_stream_next,
     .rewind = es_stream_rewind,
+    .lacks = "layer numbers",
 };

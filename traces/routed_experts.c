@@ -239,11 +239,11 @@ static bool routed_shape(routed_walker *walker, routed_choice *choice)
         top_k = held / tokens / layers;
     if ((layers == 0 || top_k == 0) && (in->ask->layers == 0 || in->ask->top_k == 0))
         return es_json_scan_fault(in->scan, "%llu numbers without a shape: how many layers and experts per token they are of must be given as --layers and --top-k", (unsigned long long)held);
+    if (choice->tokens > 0 && held != tokens * layers * top_k)
+        return es_json_scan_fault(in->scan, "the shape is of %llu numbers, there are %llu", (unsigned long long)(tokens * layers * top_k), (unsigned long long)held);
     if (layers == 0 || top_k == 0 || layers > ES_TRACE_LAYERS_MAX || top_k > ES_TRACE_TOP_K_MAX || held % (layers * top_k) != 0)
         return es_json_scan_fault(in->scan, "%llu numbers are no whole tokens of %llu layers with %llu experts each", (unsigned long long)held, (unsigned long long)layers,
             (unsigned long long)top_k);
-    if (choice->tokens > 0 && held != tokens * layers * top_k)
-        return es_json_scan_fault(in->scan, "the shape is of %llu numbers, there are %llu", (unsigned long long)(tokens * layers * top_k), (unsigned long long)held);
     choice->hold.tokens = (uint32_t)(held / (layers * top_k));
     choice->hold.layers = (uint32_t)layers;
     choice->hold.top_k = (uint32_t)top_k;
@@ -435,4 +435,5 @@ const es_source es_source_routed_experts = {
     .info = es_stream_info,
     .next = es_stream_next,
     .rewind = es_stream_rewind,
+    .lacks = "layer numbers, how many experts there are, weights; in base64 the shape (--layers, --top-k), and without usage the phases",
 };

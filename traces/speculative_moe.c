@@ -77,4 +77,5 @@ const es_source es_source_speculative_moe = {
     .info = es_stream_info,
     .next = es_stream_next,
     .rewind = es_stream_rewind,
+    .lacks = "phases, how many experts there are",
 };

@@ -143,4 +143,5 @@ const es_source es_source_step_lists = {
     .info = es_stream_info,
     .next = es_stream_next,
     .rewind = es_stream_rewind,
+    .lacks = "weights, how many experts there are",
 };

@@ -108,4 +108,5 @@ const es_source es_source_stratamoe = {
     .info = es_stream_info,
     .next = es_stream_next,
     .rewind = es_stream_rewind,
+    .lacks = "requests, phases, layer numbers",
 };

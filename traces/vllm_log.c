@@ -107,36 +107,41 @@ static void log_wait(log_walker *walker)
     es_json_import_drop(in);
 }
 
-static bool log_row(log_walker *walker, uint32_t token, uint32_t layer)
+/* A row behind the first of its group. */
+static bool log_next(log_walker *walker, uint32_t token)
 {
     es_json_import *in = walker->in;
-    if (in->listed && in->weights > 0 && in->weights != in->row.count)
-        return es_json_scan_fault(in->scan, "lists %u weights for %u experts", in->weights, in->row.count);
-    if (token == 0 && !log_close(walker))
-        return false;
-    if (token != walker->group || (token > 0 && layer != walker->layer))
-        return es_json_scan_fault(in->scan, "token_idx %u of layer %u comes where %u%s is expected", token, layer, walker->group, walker->group ? " or 0" : "");
-    walker->layer = layer;
-    walker->group++;
-    if (token == 0) {
-        log_wait(walker);
-        return true;
-    }
     if (walker->waiting > 0 && !walker->started && log_same(walker)) {
         walker->waiting++;
         es_json_import_drop(in);
         return true;
     }
-    const uint32_t count = in->row.count, weights = in->weights;
-    const bool listed = in->listed;
-    if (walker->waiting > 0 && !log_release(walker, 2))     /* which gives rows of its own */
+    const es_json_list list = es_json_import_list(in);
+    if (walker->waiting > 0 && !log_release(walker, 2))
         return false;
-    in->row.count = count;
-    in->weights = weights;
-    in->listed = listed;
-    in->row.layer = layer;
+    es_json_import_relist(in, list);
+    in->row.layer = walker->layer;
     es_json_passes_row(&walker->passes, token, &in->row);
     return es_json_import_row(in);
+}
+
+static bool log_row(log_walker *walker, uint32_t token, uint32_t layer)
+{
+    es_json_import *in = walker->in;
+    const es_json_list list = es_json_import_list(in);
+    if (list.listed && list.weights > 0 && list.weights != list.count)
+        return es_json_scan_fault(in->scan, "lists %u weights for %u experts", list.weights, list.count);
+    if (token == 0 && !log_close(walker))
+        return false;
+    if (token != walker->group || (token > 0 && layer != walker->layer))
+        return es_json_scan_fault(in->scan, "token_idx %u of layer %u comes where %u%s is expected", token, layer, walker->group, walker->group ? " or 0" : "");
+    es_json_import_relist(in, list);
+    walker->layer = layer;
+    walker->group++;
+    if (token > 0)
+        return log_next(walker, token);
+    log_wait(walker);
+    return true;
 }
 
 static void log_walk(es_json_import *in)
@@ -190,4 +195,5 @@ const es_source es_source_vllm_log = {
     .info = es_stream_info,
     .next = es_stream_next,
     .rewind = es_stream_rewind,
+    .lacks = "requests, phases",
 };
