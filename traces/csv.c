@@ -6,10 +6,10 @@
  *
  * and then, in any order, e0..e(k-1) expert ids, w0.. gate weights, r0.. recorded residency (0 miss, 1 hit, 2 prefetched), g0..
  * experts that were predicted for this row and c0.. the confidence in them. phase is P (prompt) or D (generated). Empty id fields make a shorter row; they
- * stand at its end. The last line may lack its line feed, but not behind a comma: that is what a file looks like that was cut, and the
- * row would be taken for a short one. Plain, gzip or zstd. */
+ * stand at its end. A last line without line feed is what a file looks like that was cut (lines.h). Plain, gzip or zstd. */
 #include "traces/assume.h"
 #include "traces/field.h"
+#include "traces/lines.h"
 #include "traces/stream.h"
 
 #include <stdio.h>
@@ -233,7 +233,7 @@ static es_code csv_row(csv_parse *parse, const char *p, es_row *row, es_err *err
     return *p == '\0' ? ES_OK : es_err_set(err, ES_EINPUT, "has more fields than the header, which has %u", parse->columns);
 }
 
-static es_code csv_line(csv_parse *parse, const char *line, size_t length, es_err *err)
+static es_code csv_line(csv_parse *parse, const char *line, es_err *err)
 {
     es_row row = { .step = parse->width[CSV_STEP] ? 0 : ES_ROW_NO_STEP, .ids = parse->id, .record = es_reader_line_number(parse->reader) };
     row.weights = parse->weights ? parse->weight : NULL;
@@ -241,30 +241,23 @@ static es_code csv_line(csv_parse *parse, const char *line, size_t length, es_er
     row.guess = parse->guess;
     row.guess_confidence = parse->guesses && parse->width[CSV_CONFIDENCE] ? parse->confidence : NULL;
     es_code code = csv_row(parse, line, &row, err);
-    if (!code && line[length - 1] == ',' && !es_reader_line_ended(parse->reader))
-        code = es_err_set(err, ES_EINPUT, "ends behind a comma and without a line feed: the file was cut here, or a line feed is missing");
-    if (!code && line[length] == '\0' && strlen(line) != length)
-        code = es_err_set(err, ES_EINPUT, "holds a byte 0");
     if (parse->batched)
         row.position = row.step;
     return code ? code : es_stream_add(parse->stream, &row, err);
 }
 
-static es_code csv_lines(csv_parse *parse, es_err *err)
+static es_code csv_lines(csv_parse *parse, bool lenient, es_text *notes, es_err *err)
 {
+    es_lines lines = { .reader = parse->reader, .notes = notes, .lenient = lenient };
     for (;;) {
         char *line;
         size_t length;
-        es_code code = es_reader_line(parse->reader, &line, &length, err);
+        es_code code = es_lines_next(&lines, "a field for each column", &line, &length, err);
         if (code || !line)
             return code;
-        if (length == 0)
-            continue;
-        code = csv_line(parse, line, length, err);
-        if (code) {
-            es_err_at(err, "%s: line %llu", es_reader_path(parse->reader), (unsigned long long)es_reader_line_number(parse->reader));
-            return code;
-        }
+        code = csv_line(parse, line, err);
+        if (code)
+            return es_lines_at(&lines, err), code;
     }
 }
 
@@ -290,7 +283,7 @@ static es_code csv_begin(csv_parse *parse, const es_source_ask *ask, es_arena *a
         return es_err_nomem(err, "a trace");
     es_trace_info shape = { .experts = ask->experts, .top_k = parse->width[CSV_ID], .guesses = parse->guesses ? parse->width[CSV_GUESS] : 0,
         .has_weights = parse->weights, .has_residency = parse->residency };
-    return es_stream_new(&parse->stream, &shape, &(es_stream_rules){ .lenient = ask->lenient }, err);
+    return es_stream_new(&parse->stream, &shape, &(es_stream_rules){ .lenient = ask->lenient, .layers = ask->layers }, err);
 }
 
 static es_code csv_open(void *self, const es_source_ask *ask, es_arena *arena, es_err *err)
@@ -304,7 +297,7 @@ static es_code csv_open(void *self, const es_source_ask *ask, es_arena *arena, e
     if (!code)
         code = csv_begin(&parse, ask, arena, err);
     if (!code)
-        code = csv_lines(&parse, err);
+        code = csv_lines(&parse, ask->lenient, &notes, err);
     state->stream = parse.stream;
     if (!code && (code = es_stream_finish(parse.stream, &notes, err)) != ES_OK)
         es_err_at(err, "%s", es_reader_path(parse.reader));

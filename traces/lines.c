@@ -17,7 +17,7 @@ es_code es_lines_torn(es_lines *lines, const char *expected, es_err *err)
         es_assume(lines->notes, "line %llu, the last, is cut short; it was left out", number);
         return ES_OK;
     }
-    es_code code = es_err_set(err, ES_EINPUT, "the file ends inside the line: %s and a line feed are expected; --lenient leaves the line out", expected);
+    es_code code = es_err_set(err, ES_EINPUT, "the file ends here without a line feed: it was cut, or one is missing; %s is expected, --lenient leaves the line out", expected);
     es_lines_at(lines, err);
     return code;
 }
@@ -28,16 +28,16 @@ es_code es_lines_next(es_lines *lines, const char *expected, char **line, size_t
         es_code code = es_reader_line(lines->reader, line, length, err);
         if (code || !*line)
             return code;
+        if (*length > 0 && memchr(*line, '\0', *length)) {
+            code = es_err_set(err, ES_EINPUT, "holds a byte 0; %s is expected", expected);
+            return es_lines_at(lines, err), code;
+        }
         if (!lines->closed && !es_reader_line_ended(lines->reader)) {
             *line = NULL;
             return es_lines_torn(lines, expected, err);
         }
         if (*length == 0)
             continue;
-        if (memchr(*line, '\0', *length)) {
-            code = es_err_set(err, ES_EINPUT, "holds a byte 0; %s is expected", expected);
-            es_lines_at(lines, err);
-        }
         return code;
     }
 }

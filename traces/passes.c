@@ -15,7 +15,7 @@ struct es_passes {
     uint16_t *ids;
     float *weights;
     size_t held, id_room;
-    bool weighted;
+    bool weighted, outputs;
     uint8_t phase;                      /* of the pass, as its first row has it */
     uint32_t layer_tokens;              /* rows of the layer at hand */
     uint32_t pass, request, position;   /* of the next pass */
@@ -23,12 +23,13 @@ struct es_passes {
     uint64_t prompts, aligned;          /* passes of several tokens; layers with fewer rows than their pass has tokens */
 };
 
-es_code es_passes_new(es_passes **out, es_row_stream *stream, es_err *err)
+es_code es_passes_new(es_passes **out, es_row_stream *stream, bool outputs, es_err *err)
 {
     *out = calloc(1, sizeof **out);
     if (!*out)
         return es_err_nomem(err, "the rows of a pass");
     (*out)->stream = stream;
+    (*out)->outputs = outputs;
     return ES_OK;
 }
 
@@ -94,7 +95,8 @@ es_code es_passes_end(es_passes *p, es_err *err)
     }
     if (p->position > UINT32_MAX - 1 - tokens)
         return es_err_set(err, ES_EINPUT, "there are more than %u tokens", UINT32_MAX - 1);
-    passes_align(p, tokens);
+    if (p->outputs)
+        passes_align(p, tokens);
     es_code code = passes_emit(p, phase, err);
     p->prompts += phase == ES_PREFILL;
     p->generated = p->generated || phase == ES_DECODE;
@@ -104,6 +106,12 @@ es_code es_passes_end(es_passes *p, es_err *err)
     p->held = 0;
     p->layer_tokens = 0;
     return code;
+}
+
+es_code es_passes_finish(es_passes *p, es_err *err)
+{
+    p->outputs = false;
+    return es_passes_end(p, err);
 }
 
 /* --- one row -------------------------------------------------------------------------------------------------------------------- */
@@ -138,7 +146,7 @@ es_code es_passes_add(es_passes *p, const es_pass_row *row, es_err *err)
         p->phase = row->phase;
         if (p->pass == 0)
             p->weighted = row->weights != NULL;
-    } else if (row->phase != p->phase) {
+    } else if (row->phase != p->phase && row->phase != ES_PASSES_BY_SIZE) {
         return es_err_set(err, ES_EINPUT, "is of another phase than the rows of its pass before");
     }
     if (!passes_room(p, row->count))
@@ -153,6 +161,11 @@ es_code es_passes_add(es_passes *p, const es_pass_row *row, es_err *err)
         memcpy(p->weights + p->held, row->weights, row->count * sizeof *p->weights);
     p->held += row->count;
     return ES_OK;
+}
+
+void es_passes_phase(es_passes *p, es_phase_of phase)
+{
+    p->phase = (uint8_t)phase;
 }
 
 void es_passes_tell(const es_passes *p, es_text *notes)

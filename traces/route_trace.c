@@ -10,6 +10,7 @@
  * from the residency; `dropped` experts were routed and count as such. A weight may be "nan". */
 #include "traces/assume.h"
 #include "traces/field.h"
+#include "traces/lines.h"
 #include "traces/stream.h"
 
 #include <stdio.h>
@@ -200,25 +201,20 @@ static bool route_begins(const char *line)
     return line && line[0] == '0' && line[1] == ',';
 }
 
-static es_code route_lines(route_parse *parse, es_err *err)
+static es_code route_lines(route_parse *parse, bool lenient, es_text *notes, es_err *err)
 {
+    es_lines lines = { .reader = parse->reader, .notes = notes, .lenient = lenient };
     for (;;) {
         char *line;
         size_t length;
-        es_code code = es_reader_line(parse->reader, &line, &length, err);
-        if (code)
-            return code;
-        if (!line || route_begins(line))
+        es_code code = es_lines_next(&lines, "a field for each column", &line, &length, err);
+        if (!code && (!line || route_begins(line)))
             code = route_flush(parse, err);
         if (code || !line)
             return code;
-        if (length == 0)
-            continue;
         code = route_add(parse, line, err);
-        if (code) {
-            es_err_at(err, "%s: line %llu", es_reader_path(parse->reader), (unsigned long long)es_reader_line_number(parse->reader));
-            return code;
-        }
+        if (code)
+            return es_lines_at(&lines, err), code;
     }
 }
 
@@ -271,11 +267,11 @@ static es_code route_open(void *self, const es_source_ask *ask, es_arena *arena,
     if (!code) {
         es_trace_info shape = { .experts = parse->experts, .top_k = parse->top_k, .has_weights = ask->weights, .has_residency = ask->residency };
         parse->row = (es_row){ .step = ES_ROW_NO_STEP, .ids = parse->id, .weights = parse->weight, .residency = parse->residency };
-        code = es_stream_new(&parse->stream, &shape, &(es_stream_rules){ .lenient = ask->lenient }, err);
+        code = es_stream_new(&parse->stream, &shape, &(es_stream_rules){ .lenient = ask->lenient, .layers = ask->layers, .whole_rows = true, .whole_tokens = true }, err);
         state->stream = parse->stream;
     }
     if (!code)
-        code = route_lines(parse, err);
+        code = route_lines(parse, ask->lenient, &notes, err);
     if (!code && (code = route_finish(parse, &notes, arena, err)) != ES_OK)
         es_err_at(err, "%s", es_reader_path(parse->reader));
     es_text_free(&notes);

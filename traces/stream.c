@@ -398,10 +398,14 @@ es_code es_stream_add(es_row_stream *stream, const es_row *row, es_err *err)
     es_code code = stream_check(stream, row, err);
     if (!code && !stream_same_step(stream, row))
         code = stream_begin(stream, row, err);
+    const uint64_t before = stream->tokens;
     if (!code)
         code = stream_token(stream, row, &at, err);
     if (code)
         return code;
+    stream->last_new = stream->tokens > before;
+    stream->last_at = stream->held;
+    stream->last_record = row->record;
     if (stream->token[at].phase != row->phase)
         return es_err_set(err, ES_EINPUT, "request %u, token %u was of the other phase before", row->request, row->position);
     stream->hint = at;

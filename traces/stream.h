@@ -38,8 +38,10 @@ typedef struct es_row_stream es_row_stream;
 typedef struct es_stream_rules {
     bool any_order;             /* rows of a token may stand anywhere; its steps follow from the requests. Else they stand together */
     bool whole_tokens;          /* a last generated token that lacks the last layers, which every other one has, is a torn record */
+    bool whole_rows;            /* one line is one expert: a last row shorter than all others is a torn record */
     bool weigh;                 /* notes say what weights of a row sum to, and whether ids stand by falling weight */
     bool lenient;               /* a torn record is left out and told; else it is an error */
+    uint32_t layers;            /* as many must occur; 0: not known */
     const char *unit;           /* what es_row.record counts, for messages; NULL: "line" */
 } es_stream_rules;
 

@@ -47,6 +47,9 @@ struct es_row_stream {
     size_t held, room;
     uint64_t rows;
     uint32_t last_layer;
+    size_t last_at;                     /* the last row in `bytes`; is its token one that it began? */
+    bool last_new;
+    uint64_t last_record;
     bool rising[2];                     /* rows rise by (token, layer); by (layer, token): either way none is there twice */
     uint64_t last[2];
     /* reading */

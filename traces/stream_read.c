@@ -24,17 +24,46 @@ static uint32_t stream_torn(const es_row_stream *stream, uint32_t *first)
     return missing;
 }
 
-/* Takes the step at hand out of all that was counted. */
-static void stream_drop(es_row_stream *stream)
+/* Takes the rows of the step from `at` on out of all that was counted. */
+static void stream_uncount(es_row_stream *stream, size_t at)
 {
-    for (size_t at = 0; at < stream->held;) {
+    while (at < stream->held) {
         stream_row row;
         memcpy(&row, stream->bytes + at, sizeof row);
         at += stream_row_bytes(stream, &row);
-        stream->rows_of[stream->token[row.token].phase == ES_DECODE][row.layer] -= row.count > 0;
+        stream->rows_of[row.phase == ES_DECODE][row.layer] -= row.count > 0;
         stream->filled -= row.count > 0;
         stream->tally.accesses -= row.count;
     }
+}
+
+/* The last row is the only one that is shorter than the others. */
+static es_code stream_last_row(es_row_stream *stream, es_text *notes, es_err *err)
+{
+    const uint32_t count = stream->mixed_count;
+    if (!stream->rules.whole_rows || !stream->mixed || stream->tokens == 0 || stream->first_mixed.record != stream->last_record || count >= stream->longest)
+        return ES_OK;
+    if (!stream->rules.lenient)
+        return es_err_set(err, ES_EINPUT, "ends inside the row that begins on %s %llu: expert %u of %u is expected; --lenient leaves the row out", stream->rules.unit,
+            (unsigned long long)stream->last_record, count + 1, stream->longest);
+    es_assume(notes, "the file ends inside the row that begins on %s %llu, with %u of %u experts; it was left out", stream->rules.unit, (unsigned long long)stream->last_record,
+        count, stream->longest);
+    stream_uncount(stream, stream->last_at);
+    stream->held = stream->last_at;
+    stream->rows--;
+    stream->tokens -= stream->last_new;
+    stream->mixed = false;
+    stream->shortest = stream->longest;
+    stream_row row = { .layer = 0 };    /* the row before is the last one now */
+    for (size_t at = 0; at < stream->held; at += stream_row_bytes(stream, &row))
+        memcpy(&row, stream->bytes + at, sizeof row);
+    stream->last_layer = row.layer;
+    return ES_OK;
+}
+
+static void stream_drop(es_row_stream *stream)
+{
+    stream_uncount(stream, 0);
     stream->tokens = stream->rows = 0;
     stream->held = 0;
 }
@@ -80,6 +109,8 @@ static es_code stream_shape(es_row_stream *stream, es_err *err)
     es_code code = stream_layers(stream, err);
     if (code)
         return code;
+    if (stream->rules.layers > 0 && info->layers != stream->rules.layers)
+        return es_err_set(err, ES_EINPUT, "has rows of %u layers, not of %u as was said", info->layers, stream->rules.layers);
     if (info->experts == 0)
         info->experts = stream->highest_id + 1;
     if (info->top_k == 0)
@@ -134,7 +165,9 @@ static void stream_note_weights(const es_row_stream *stream, es_text *notes)
 
 es_code es_stream_finish(es_row_stream *stream, es_text *notes, es_err *err)
 {
-    es_code code = stream_last(stream, notes, err);
+    es_code code = stream_last_row(stream, notes, err);
+    if (!code)
+        code = stream_last(stream, notes, err);
     if (!code)
         code = stream_end_step(stream, err);
     if (!code && es_spool_length(stream->spool) == 0)

@@ -28,13 +28,18 @@ static es_code feed_head(const char *path, unsigned char *head, size_t *length, 
     return code;
 }
 
-/* Formats that are read by a converter beside the capture hooks; NULL: none of these. */
+#define FEED_CONVERT "traces/capture/convert.py makes a trace of it"
+#define FEED_COUNTED "counts how often experts were used, but not by which token or when: it can shape generated routing (describe synthetic), not be replayed"
+
+/* What is met and is no trace, or is read by a converter, and what to do with it; NULL: none of these. */
 static const char *feed_foreign(const unsigned char *head, size_t length)
 {
     static const struct { const char *magic, *what; size_t length; } foreign[] = {
-        {"PK\003\004", "a zip archive, as torch.save and numpy.savez write one", 4},
-        {"PAR1", "a parquet file", 4},
-        {"\200\002", "a Python pickle", 2}, {"\200\003", "a Python pickle", 2}, {"\200\004", "a Python pickle", 2}, {"\200\005", "a Python pickle", 2},
+        {"PK\003\004", "is a zip archive, as torch.save and numpy.savez write one; " FEED_CONVERT, 4},
+        {"PAR1", "is a parquet file; " FEED_CONVERT, 4},
+        {"\200\002", "is a Python pickle; " FEED_CONVERT, 2}, {"\200\003", "is a Python pickle; " FEED_CONVERT, 2},
+        {"\200\004", "is a Python pickle; " FEED_CONVERT, 2}, {"\200\005", "is a Python pickle; " FEED_CONVERT, 2},
+        {"layer_id,expert_id,count", FEED_COUNTED, 24}, {"tensor,expert_idx,count,", FEED_COUNTED, 24}, {"rank,count,expert_bytes,", FEED_COUNTED, 24},
     };
     for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
         if (length >= foreign[i].length && memcmp(head, foreign[i].magic, foreign[i].length) == 0)
@@ -52,12 +57,10 @@ static es_code feed_sniff(const es_plugins *plugins, const char *path, const es_
     if (length == 0)
         return es_err_set(err, ES_EINPUT, "%s: is empty, needs a trace", path);
     int surest = 0;
-    es_text names = {0};
     const es_source *source;
     for (size_t i = 0; (source = feed_source(plugins, i)) != NULL; i++) {
         if (!source->sniff)
             continue;
-        es_text_add(&names, "%s%s", names.length ? ", " : "", source->part.name);
         int sure = source->sniff(head, length);
         if (sure > surest) {
             surest = sure;
@@ -66,10 +69,9 @@ static es_code feed_sniff(const es_plugins *plugins, const char *path, const es_
     }
     const char *foreign = feed_foreign(head, length);
     if (surest == 0 && foreign)
-        code = es_err_set(err, ES_EINPUT, "%s: is %s; traces/capture/convert.py makes a trace of it", path, foreign);
+        code = es_err_set(err, ES_EINPUT, "%s: %s", path, foreign);
     else if (surest == 0)
-        code = es_err_set(err, ES_EINPUT, "%s: is in no format that is known here (%s); name it with trace.format if it is", path, names.at ? names.at : "none");
-    es_text_free(&names);
+        code = es_err_set(err, ES_EINPUT, "%s: is in no format that is known here; `expertsim trace formats` lists them, and --as or trace.format names one", path);
     return code;
 }
 

@@ -118,7 +118,7 @@ SETTINGS = [
     ('plugins=x.so', '--set: plugins: found a text, needs a list of files'),
     # a wrong path
     ('trace.path=folder', '--set: trace.path: folder: is a folder, not a file'),
-    ('trace.path=noise', '--set: trace.path: noise: is in no format that is known here (native, csv, route_trace, buffers); name it with trace.format if it is'),
+    ('trace.path=noise', '--set: trace.path: noise: is in no format that is known here; `expertsim trace formats` lists them, and --as or trace.format names one'),
     ('trace={"path":"good.csv","format":"native"}', '--set trace: trace.path: good.csv: cannot open as HDF5: file signature not found'),
     ('policy={"name":"static","calibrate":"none.csv"}', '--set policy: policy.calibrate: none.csv: cannot open: No such file or directory'),
     ('model.shape=none.json', '--set: model.shape: none.json: cannot open: No such file or directory'),
@@ -127,11 +127,12 @@ SETTINGS = [
     # a trace that is cut or contradicts itself
     ('trace.path=empty.csv', '--set: trace.path: empty.csv: is empty, needs a trace'),
     ('trace.path=head.csv', '--set: trace.path: head.csv: there are no rows'),
-    ('trace.path=odd.txt', '--set: trace.path: odd.txt: is in no format that is known here (native, csv, route_trace, buffers); name it with trace.format if it is'),
+    ('trace.path=odd.txt', '--set: trace.path: odd.txt: is in no format that is known here; `expertsim trace formats` lists them, and --as or trace.format names one'),
     ('trace.path=twice.csv', '--set: trace.path: twice.csv: line 2: expert 0 is listed twice'),
     ('trace.path=order.csv', '--set: trace.path: order.csv: the step that begins on line 3: request 0: token 0 comes after token 1; '
      'positions must ascend from step to step, and the rows of a token stand together'),
-    ('trace.path=comma.csv', '--set: trace.path: comma.csv: line 3: ends behind a comma and without a line feed: the file was cut here, or a line feed is missing'),
+    ('trace.path=comma.csv', '--set: trace.path: comma.csv: line 3: the file ends here without a line feed: it was cut, or one is missing; a field for each column is expected, '
+     '--lenient leaves the line out'),
     ('trace.path=cut.h5', '--set: trace.path: cut.h5: cannot open as HDF5: the file is cut, it has {half} of {whole} bytes'),
     ('trace.path=huge.csv', '--set: trace.path: huge.csv: line 2: e1 is "70000", not a whole number below 65535'),
     # contents at the start that cannot be

@@ -85,4 +85,5 @@ void fuzz_source(const char *name, const uint8_t *data, size_t size)
     FUZZ_HOLDS(source->sniff(data, size) >= 0);
     fuzz_read(source, &(es_source_ask){ .path = path, .weights = true, .residency = true, .guesses = true });
     fuzz_read(source, &(es_source_ask){ .path = path, .experts = 8 });
+    fuzz_read(source, &(es_source_ask){ .path = path, .weights = true, .layers = 2, .top_k = 2, .layer_first = true, .lenient = true });
 }

@@ -12,6 +12,7 @@ CSV = {
     "everything": "\ufeffrequest_id,token_index,phase,layer,e0,e1,w0,w1,r0,r1,g0,g1,c0,c1\n0,0,P,0,0,1,0.75,.25,0,1,1,,0.5,\n"
                   "0,1,D,0,2,1,1e-3,nan,2,0,2,1,1,0.125\n",
     "crlf": "request_id,token_index,phase,layer,e0\r\n0,0,D,0,65534\r\n\r\n0,1,D,0,0\r\n",
+    "small": "request_id,token_index,phase,layer,e0,e1\n0,0,P,1,0,3\n0,0,P,2,1,0\n0,1,P,1,2,1\n0,1,P,2,3,2\n0,2,D,1,0,1\n0,2,D,2,2,3\n0,3,D,1,3,0\n0,3,D,2,1,2\n",
     "header_only": "request_id,token_index,phase,layer,e0\n",
     "twice": "request_id,token_index,phase,layer,e0,e1\n0,0,P,0,1,1\n",
 }
@@ -26,6 +27,18 @@ turn,phase,step,layer,slot,expert,weight,residency,expert_bytes%s
 0,1,1,0,0,1,0.5,1,0%s
 0,1,1,1,0,2,1,2,0%s
 0,1,1,1,1,0,0,0,1200%s
+"""
+ROUTE_SMALL = """# route_trace v1
+# model=/m/x.gguf arch=qwen3moe n_layer=3 n_expert=4 n_expert_used=2
+turn,phase,step,layer,slot,expert,weight,residency,expert_bytes
+0,0,0,1,0,0,0.5,0,1
+0,0,0,1,1,3,0.5,0,1
+0,0,0,2,0,1,0.5,0,1
+0,0,0,2,1,0,0.5,0,1
+0,1,1,1,0,0,0.5,1,0
+0,1,1,1,1,1,0.5,0,1
+0,1,1,2,0,2,0.5,0,1
+0,1,1,2,1,3,0.5,0,1
 """
 BUFFERS = {
     "ends": "step,id,bytes,lifetime\n0,1,1048576,0\n0,2,4096,2\n0,3,65536,@9\n1,4,4194304,\n2,4,release,\n2,9,300,1\n3,,,\n",
@@ -60,6 +73,43 @@ CONFIG = {
 }
 
 
+# "small": two prompt tokens and two generated ones in two layers of four experts, two used. A test cuts it at every byte.
+TEXTS = {
+    "colibri": {
+        "small": "0 0 1 0:0.5 3:0.5\n0 1 1 2:0.75 1:0.25\n1 0 2 1:0.5 0:0.5\n1 1 2 3:0.5 2:0.5\n2 0 1 0:0.5 1:0.5\n3 0 2 2:0.6 3:0.4\n4 0 1 3:0.5 0:0.5\n5 0 2 1:0.5 2:0.5\n",
+        "short": "0 0 0 5:nan\n1 0 1 1:1e-3 0:.5\n", "twice": "0 0 0 1:1 1:1\n", "back": "3 0 1 1:1\n2 0 1 1:1\n",
+    },
+    "nntrainer": {
+        "small": "1 2 | 0 3 2 1 | 0 3 2 1\n2 2 | 1 0 3 2 | 1 0 3 2\n1 1 | 0 1 | 0 1\n2 1 | 2 3 | 2 3\n1 1 | 3 0 | 3 0\n2 1 | 1 2 | 1 2\n",
+        "ranked": "1 2 | 0 3 2 | 0 3 9 2 3 8\n1 1 | 5 4 | 5 4 1\n", "other": "1 1 | 0 1 | 2 3\n",
+    },
+    "llama_trace": {"small": "1,0\n1,3\n1,2\n1,1\n2,1\n2,0\n2,3\n2,2\n1,0\n1,1\n2,2\n2,3\n1,3\n1,0\n2,1\n2,2\n", "pruned": "1,0\n1,3\n1,2\n1,1\n2,1\n2,0\n"},
+    "okuvshynov": {
+        "small": "layer_id,expert_ids\n1,0 3\n1,2 1\n2,1 0\n2,3 2\n1,0 1\n2,2 3\n1,3 0\n2,1 2\n", "gates": "layer_id,expert_ids\ngate_input,1,0,0.5 1\n1,7\n",
+    },
+    "kimi_linear": {
+        "small": "phase,n_tokens,layer,token_idx,e0,e1\nprefill,2,1,0,0,3\nprefill,2,1,1,2,1\nprefill,2,2,0,1,0\nprefill,2,2,1,3,2\ndecode,1,1,0,0,1\ndecode,1,2,0,2,3\n"
+                 "decode,1,1,0,3,0\ndecode,1,2,0,1,2\n",
+        "start": "# phase,n_tokens,layer,token_idx,e0..e7,start_pos\n# more\nprefill,2,1,0,4,0\nprefill,2,1,1,5,0\ndecode,1,1,0,5,2\n",
+    },
+    "moepager": {
+        "small": "phase,token,layer,rank,expert\nprefill,0,1,0,0\nprefill,0,1,1,3\nprefill,1,1,0,2\nprefill,1,1,1,1\nprefill,0,2,0,1\nprefill,0,2,1,0\nprefill,1,2,0,3\nprefill,1,2,1,2\n"
+                 "decode,2,1,0,0\ndecode,2,1,1,1\ndecode,2,2,0,2\ndecode,2,2,1,3\ndecode,3,1,0,3\ndecode,3,1,1,0\ndecode,3,2,0,1\ndecode,3,2,1,2\n",
+        "layers": "token,layer,expert,t_ns\n0,1,5,9\n1,1,4,9\n0,2,3,10\n1,2,2,11\n", "twice": "token,layer,expert\n0,1,5\n1,1,4\n0,1,3\n",
+    },
+    "moe_beyond": {
+        "small": 'Layer ID,Batch Number,Token,Activated Expert IDs\r\n1,0,a,"[0, 3]"\r\n1,0,"x, ""y""\nz","[2, 1]"\r\n2,0,a,"[1, 0]"\r\n2,0,"x, ""y""\nz","[3, 2]"\r\n',
+        "batch": 'Layer ID,Batch Number,Token,Activated Expert IDs\n1,0,a,[4]\n1,1,b,[5]\n3,0,a,[6]\n3,1,b,[]\n1,0,c,[1]\n',
+    },
+    "lark": {
+        "small": "seq,expert_bytes,tensor_base,expert_idx,tensor\n1,64,0x0,0,blk.1.ffn_up_exps.weight\n2,64,0x0,3,blk.1.ffn_up_exps.weight\n3,32,0x0,0,blk.1.ffn_down_exps.weight\n"
+                 "4,32,0x0,3,blk.1.ffn_down_exps.weight\n5,64,0x0,1,blk.2.ffn_up_exps.weight\n6,64,0x0,2,blk.2.ffn_up_exps.weight\n7,64,0x0,2,blk.1.ffn_up_exps.weight\n"
+                 "8,64,0x0,1,blk.1.ffn_up_exps.weight\n9,64,0x0,3,blk.2.ffn_up_exps.weight\n10,64,0x0,0,blk.2.ffn_up_exps.weight\n",
+        "columns": "tensor,expert_idx,expert_bytes\nblk.0.ffn_gate_up_exps.weight,7,10\nblk.0.ffn_gate_up_exps.weight,7,10\n",
+    },
+}
+
+
 def put(folder, name, data):
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, name), "wb") as file:
@@ -72,6 +122,11 @@ def main():
     for kind, seeds in (("buffers", BUFFERS), ("csv", CSV), ("json", JSON), ("config", CONFIG)):
         for name, text in seeds.items():
             put(os.path.join(root, kind), name, text)
+    for kind, seeds in TEXTS.items():
+        for name, text in seeds.items():
+            put(os.path.join(root, kind), name, text)
+    put(os.path.join(root, "csv"), "small", CSV["small"])
+    put(os.path.join(root, "route_trace"), "small", ROUTE_SMALL)
     put(os.path.join(root, "csv"), "gzip", gzip.compress(CSV["requests"].encode(), mtime=0))
     for name, rest in (("plain", ("",) * 7), ("dropped", (",dropped",) + (",0",) * 5 + (",1",))):
         put(os.path.join(root, "route_trace"), name, ROUTE % rest)

@@ -1,0 +1,103 @@
+/* Log: see log.h. */
+#include "traces/log.h"
+
+#include "traces/field.h"
+
+/* --- fields --------------------------------------------------------------------------------------------------------------------- */
+
+static es_code log_fault(const char *p, char end, const char *name, const char *right, es_err *err)
+{
+    const char stop[2] = { end, '\0' };
+    const size_t length = strcspn(p, stop);
+    return es_err_set(err, ES_EINPUT, "%s is \"%.*s\", not %s", name, (int)(length < 40 ? length : 40), p, right);
+}
+
+es_code es_log_u32(const char **p, char end, const char *name, uint32_t *value, es_err *err)
+{
+    const char *next = es_field_u32(*p, value);
+    if (!next || (*next != end && *next != '\0'))
+        return log_fault(*p, end, name, "a whole number below 4294967296", err);
+    *p = next + (*next == end && end != '\0');
+    return ES_OK;
+}
+
+es_code es_log_id(const char **p, char end, uint16_t *ids, uint32_t *count, es_err *err)
+{
+    uint32_t id = 0;
+    const char *next = es_field_u32(*p, &id);
+    if (!next || (*next != end && *next != '\0') || id >= ES_NO_EXPERT)
+        return log_fault(*p, end, "an expert", "a whole number below 65535", err);
+    if (*count == ES_TRACE_TOP_K_MAX)
+        return es_err_set(err, ES_EINPUT, "lists more than %d experts", ES_TRACE_TOP_K_MAX);
+    ids[(*count)++] = (uint16_t)id;
+    *p = next + (*next == end && end != '\0');
+    return ES_OK;
+}
+
+/* --- the file ------------------------------------------------------------------------------------------------------------------- */
+
+/* Every line, and then what is left of the last pass. */
+static es_code log_lines(const es_log_format *format, es_log *log, es_err *err)
+{
+    for (;;) {
+        char *line;
+        size_t length;
+        es_code code = es_lines_next(&log->lines, format->expected, &line, &length, err);
+        if (code)
+            return code;
+        log->record = es_reader_line_number(log->lines.reader);
+        if (line)
+            code = format->line(log, line, length, err);
+        else if (format->end)
+            code = format->end(log, err);
+        if (!code && !line && log->passes)
+            code = es_passes_finish(log->passes, err);
+        if (code)
+            return es_lines_at(&log->lines, err), code;
+        if (!line)
+            return ES_OK;
+    }
+}
+
+static es_code log_finish(const es_log_format *format, es_log *log, es_err *err)
+{
+    if (log->passes)
+        es_passes_tell(log->passes, &log->notes);
+    es_code code = es_stream_finish(log->stream, &log->notes, err);
+    es_trace_info *info = es_stream_about(log->stream);
+    if (!code) {
+        info->has_weights = format->weights;
+        code = format->about ? format->about(log, info, err) : ES_OK;
+    }
+    if (code)
+        return es_err_at(err, "%s", es_reader_path(log->lines.reader)), code;
+    return es_imported(info, format->name, log->lines.reader, &log->notes, log->arena, err);
+}
+
+es_code es_log_open(const es_log_format *format, es_row_stream **stream, const es_source_ask *ask, es_arena *arena, es_err *err)
+{
+    es_log log = { .ask = ask, .arena = arena, .parse = es_arena_alloc(arena, 1, format->parse_bytes) };
+    es_stream_rules rules = format->rules;
+    const es_trace_info shape = { .experts = ask->experts, .has_weights = format->weights && ask->weights };
+    if (!log.parse)
+        return es_err_nomem(err, "a trace");
+    rules.lenient = ask->lenient;
+    rules.layers = ask->layers;
+    log.lines = (es_lines){ .notes = &log.notes, .lenient = ask->lenient };
+    es_code code = es_reader_open(&log.lines.reader, ask->path, err);
+    if (!code)
+        code = es_stream_new(stream, &shape, &rules, err);
+    log.stream = *stream;
+    if (!code && format->passes)
+        code = es_passes_new(&log.passes, log.stream, format->outputs, err);
+    if (!code && format->begin && (code = format->begin(&log, err)) != ES_OK)
+        es_err_at(err, "%s", ask->path);
+    if (!code)
+        code = log_lines(format, &log, err);
+    if (!code)
+        code = log_finish(format, &log, err);
+    es_passes_free(log.passes);
+    es_reader_close(log.lines.reader);
+    es_text_free(&log.notes);
+    return code;
+}

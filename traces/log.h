@@ -1,0 +1,44 @@
+/* Log: a text format that is read line by line into a stream (stream.h). A format is a description of itself and a function that takes
+ * a line; opening, the place of a fault, a cut end, notes and provenance are the same for all and done here.
+ *
+ *     typedef struct NAME { es_row_stream *stream; } NAME;
+ *     static es_code NAME_open(...) { return es_log_open(&NAME_log, &((NAME *)self)->stream, ask, arena, err); } */
+#ifndef ES_TRACES_LOG_H
+#define ES_TRACES_LOG_H
+
+#include "traces/assume.h"
+#include "traces/lines.h"
+#include "traces/passes.h"
+
+typedef struct es_log {                 /* lives while the file is read */
+    es_lines lines;
+    es_text notes;
+    const es_source_ask *ask;
+    es_arena *arena;
+    es_row_stream *stream;
+    es_passes *passes;                  /* NULL where rows say which token they belong to */
+    void *parse;                        /* the format's own, zeroed */
+    uint64_t record;                    /* the number of the line at hand */
+} es_log;
+
+typedef struct es_log_format {
+    const char *name;
+    const char *expected;               /* what a line looks like, for errors */
+    size_t parse_bytes;                 /* of es_log.parse */
+    bool passes, outputs, weights;      /* rows go to es_passes_add, with its `outputs`; rows carry weights */
+    es_stream_rules rules;
+    es_code (*begin)(es_log *log, es_err *err);             /* before the first line: is everything said that must be? NULL: it is */
+    es_code (*line)(es_log *log, char *line, size_t length, es_err *err);
+    es_code (*end)(es_log *log, es_err *err);               /* behind the last line; NULL: nothing is left to be done */
+    es_code (*about)(es_log *log, es_trace_info *info, es_err *err);    /* what else the format says; NULL: nothing */
+} es_log_format;
+
+/* Reads all of it. *stream is to be freed with es_stream_fini in any case. */
+es_code es_log_open(const es_log_format *format, es_row_stream **stream, const es_source_ask *ask, es_arena *arena, es_err *err);
+
+/* A field that is a whole number below 2^32 and ends with `end` or the line; steps behind it, and behind `end`. */
+es_code es_log_u32(const char **p, char end, const char *name, uint32_t *value, es_err *err);
+/* The same for the id of an expert, put behind the `*count` that are there. */
+es_code es_log_id(const char **p, char end, uint16_t *ids, uint32_t *count, es_err *err);
+
+#endif
