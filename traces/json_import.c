@@ -41,6 +41,7 @@ static es_code import_begin(es_json_import *in, bool weighted, es_err *err)
 {
     es_stream_rules rules = in->format->rules;
     rules.lenient = in->ask->lenient;
+    rules.layers = in->layers;
     in->weighted = weighted;
     es_trace_info shape = { .experts = in->experts > 0 ? in->experts : in->ask->experts, .has_weights = weighted && in->ask->weights };
     return es_stream_new(&in->stream, &shape, &rules, err);
@@ -355,7 +356,8 @@ static es_code import_finish(es_json_import *in, es_err *err)
 es_code es_json_import_open(es_row_stream **out, const es_json_format *format, const es_source_ask *ask, es_arena *arena, es_err *err)
 {
     json_import_names names = { 0 };
-    es_json_import in = { .ask = ask, .arena = arena, .format = format, .names = &names, .row.step = ES_ROW_NO_STEP, .row.phase = ES_DECODE };
+    es_json_import in = { .ask = ask, .arena = arena, .format = format, .names = &names, .row.step = ES_ROW_NO_STEP, .row.phase = ES_DECODE,
+        .layers = ask->layers };
     in.id = ES_NEW_ARRAY(arena, ES_TRACE_TOP_K_MAX, uint16_t);
     in.weight = ES_NEW_ARRAY(arena, ES_TRACE_TOP_K_MAX, float);
     es_code code = in.id && in.weight ? es_json_scan_open(&in.scan, ask->path, err) : es_err_nomem(err, "a trace");

@@ -34,6 +34,7 @@ struct es_json_import {
     es_text notes;              /* es_assume (assume.h) */
     es_row row;                 /* the format sets request, position, layer, phase and step; kept from row to row */
     uint32_t experts, top_k;    /* as the file declares, whenever it does; 0: not. top_k: else that of the first row */
+    uint32_t layers;            /* as many must occur: --layers at first; 0: not known */
     bool any_count;             /* rows of fewer or more ids are nothing to stumble over */
     bool synthetic;             /* the file says so of itself */
     const char *model;          /* NULL: not said */

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+import seeds_json
+
 CSV = {
     "requests": "request_id,token_index,phase,layer,e0,e1\n0,0,P,0,0,1\n0,0,P,1,3,\n0,1,D,0,2,0\n0,1,D,1,3,2\n7,0,D,0,1,0\n7,0,D,1,0,1\n",
     "batched": "step,batch_pos,phase,layer,e0\n0,0,D,0,1\n0,1,D,0,2\n1,0,D,0,1\n1,1,D,0,0\n",
@@ -122,7 +124,7 @@ def main():
     for kind, seeds in (("buffers", BUFFERS), ("csv", CSV), ("json", JSON), ("config", CONFIG)):
         for name, text in seeds.items():
             put(os.path.join(root, kind), name, text)
-    for kind, seeds in TEXTS.items():
+    for kind, seeds in {**TEXTS, **seeds_json.SEEDS}.items():
         for name, text in seeds.items():
             put(os.path.join(root, kind), name, text)
     put(os.path.join(root, "csv"), "small", CSV["small"])
