@@ -165,7 +165,7 @@ static void ik_walk(es_json_import *in)
     if (!walker->ended && !in->ask->lenient)
         es_json_scan_fault(in->scan, "the file has no end record, so it is cut; --lenient takes what is there");
     else if (!walker->ended)
-        es_assume(&in->notes, "the file has no end record: it is cut");
+        es_assume(&in->notes, "the end record is missing: the log is cut");
     else if (!walker->complete)
         es_assume(&in->notes, "the log says of itself that it is not complete");
 }

@@ -333,7 +333,7 @@ static void faults_of_logs(void **state)
     refused(s, "{\"type\":\"route\",\"pos\":0,\"layer\":0,\"selected\":[{\"weight\":1}]}", "selected[0]: names no expert: the key \"expert\" is missing");
     refused(s, IK(0, 1, 1, 1) "{\"type\":\"end\"}\n", "of the row on line 1: expert 1 is listed twice");
     refused(s, "{\"type\":\"model\",\"n_expert\":4}\n" IK(0, 1, 1, 1), "n_expert: is 8 here and 4 before");
-    told(s, IK(0, 1, 1, 2), true, "the file has no end record: it is cut");
+    told(s, IK(0, 1, 1, 2), true, "the end record is missing: the log is cut");
     told(s, IK(0, 1, 1, 2) "{\"type\":\"end\",\"complete\":false}\n", false, "the log says of itself that it is not complete");
     s = &es_source_moe_sim;
     refused(s, "{\"request_id\":1,\"phase\":\"decode\",\"step_id\":0,\"token_position\":0,\"layer_id\":0}", "the key \"expert_ids\" is missing");
