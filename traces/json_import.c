@@ -86,7 +86,7 @@ void es_json_import_drop(es_json_import *in)
 
 static bool import_add(es_json_import *in)
 {
-    es_err err = { 0 };
+    es_err err;                         /* not cleared: a thousand bytes for every row */
     es_code code = es_stream_add(in->stream, &in->row, &err);
     if (code == ES_EINTERNAL)
         return es_json_scan_nomem(in->scan, "a trace");
@@ -97,7 +97,7 @@ static bool import_add(es_json_import *in)
 
 bool es_json_import_give(es_json_import *in, const uint16_t *ids, const float *weights, uint32_t count)
 {
-    es_err err = { 0 };
+    es_err err;
     if (es_json_scan_failed(in->scan))
         return false;
     in->rows++;
