@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import seeds_json
 from seeds_binary import BINARY
 
 CSV = {
@@ -131,7 +132,7 @@ def main():
     for kind, seeds in (("buffers", BUFFERS), ("csv", CSV), ("json", JSON), ("config", CONFIG)):
         for name, text in seeds.items():
             put(os.path.join(root, kind), name, text)
-    for kind, seeds in list(TEXTS.items()) + list(BINARY.items()):
+    for kind, seeds in {**TEXTS, **BINARY, **seeds_json.SEEDS}.items():
         for name, text in seeds.items():
             put(os.path.join(root, kind), name, text)
     put(os.path.join(root, "csv"), "small", CSV["small"])

@@ -1,0 +1,375 @@
+/* JSON import: see json_import.h. */
+#include "traces/json_import.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* --- rows ----------------------------------------------------------------------------------------------------------------------- */
+
+bool es_json_import_ids(es_json_import *in)
+{
+    return es_json_scan_ids(in->scan, in->id, ES_TRACE_TOP_K_MAX, &in->row.count);
+}
+
+bool es_json_import_weights(es_json_import *in)
+{
+    in->listed = true;
+    return es_json_scan_floats(in->scan, in->ask->weights ? in->weight : NULL, ES_TRACE_TOP_K_MAX, &in->weights);
+}
+
+bool es_json_import_id(es_json_import *in, uint32_t id)
+{
+    if (in->row.count == ES_TRACE_TOP_K_MAX)
+        return es_json_scan_fault(in->scan, "lists more than %d experts", ES_TRACE_TOP_K_MAX);
+    if (id >= ES_NO_EXPERT)
+        return es_json_scan_fault(in->scan, "expert %u is above %u, the highest", id, ES_TRACE_EXPERTS_MAX - 1);
+    in->id[in->row.count++] = (uint16_t)id;
+    return true;
+}
+
+bool es_json_import_weight(es_json_import *in, float weight)
+{
+    if (in->weights == ES_TRACE_TOP_K_MAX)
+        return es_json_scan_fault(in->scan, "lists more than %d weights", ES_TRACE_TOP_K_MAX);
+    in->listed = true;
+    in->weight[in->weights++] = weight;
+    return true;
+}
+
+/* The first row says whether there are weights, for a stream has them everywhere or nowhere. */
+static es_code import_begin(es_json_import *in, bool weighted, es_err *err)
+{
+    es_stream_rules rules = in->format->rules;
+    rules.lenient = in->ask->lenient;
+    rules.layers = in->layers;
+    in->weighted = weighted;
+    es_trace_info shape = { .experts = in->experts > 0 ? in->experts : in->ask->experts, .has_weights = weighted && in->ask->weights };
+    return es_stream_new(&in->stream, &shape, &rules, err);
+}
+
+static bool import_counts(es_json_import *in, const float *weights, uint32_t count)
+{
+    const char *unit = in->format->rules.unit ? in->format->rules.unit : "line";
+    if (count > 0 && in->top_k == 0) {
+        in->top_k = count;
+        in->first_record = in->row.record;
+    }
+    if (count != in->top_k && !in->any_count && !in->ask->lenient && in->first_record > 0)
+        return es_json_scan_fault(in->scan, "lists %u experts where %s %llu lists %u", count, unit, (unsigned long long)in->first_record, in->top_k);
+    if (count != in->top_k && !in->any_count && !in->ask->lenient)
+        return es_json_scan_fault(in->scan, "lists %u experts where the file declares %u", count, in->top_k);
+    if (count > 0 && (weights != NULL) != in->weighted)
+        return es_json_scan_fault(in->scan, "has %s weights, while the rows before it have %s", weights ? "some" : "no", in->weighted ? "some" : "none");
+    return true;
+}
+
+/* How the weights of a row are ordered and what they sum to. */
+static void import_weigh(es_json_import *in, const float *weights, uint32_t count)
+{
+    float sum = 0.0f;
+    bool falls = true;
+    for (uint32_t i = 0; i < count; i++) {
+        falls = falls && (i == 0 || weights[i] <= weights[i - 1]);
+        sum += weights[i];
+    }
+    if (!falls && in->unordered == 0)
+        in->unordered = in->row.record;
+    in->least_sum = in->rows == 1 || sum < in->least_sum ? sum : in->least_sum;
+    in->most_sum = in->rows == 1 || sum > in->most_sum ? sum : in->most_sum;
+}
+
+void es_json_import_drop(es_json_import *in)
+{
+    in->row.count = in->weights = 0;
+    in->listed = false;
+}
+
+static bool import_add(es_json_import *in)
+{
+    es_err err;                         /* not cleared: a thousand bytes for every row */
+    es_code code = es_stream_add(in->stream, &in->row, &err);
+    if (code == ES_EINTERNAL)
+        return es_json_scan_nomem(in->scan, "a trace");
+    if (code && in->held_line > 0)
+        return es_json_scan_fault(in->scan, "of the row on line %llu: %s", (unsigned long long)in->held_line, err.text);
+    return !code || es_json_scan_fault(in->scan, "%s", err.text);
+}
+
+bool es_json_import_give(es_json_import *in, const uint16_t *ids, const float *weights, uint32_t count)
+{
+    es_err err;
+    if (es_json_scan_failed(in->scan))
+        return false;
+    in->rows++;
+    in->row.record = in->format->rules.unit ? in->rows : in->held_line ? in->held_line : es_json_scan_line(in->scan);
+    if (!in->stream && import_begin(in, weights != NULL, &err))
+        return es_json_scan_nomem(in->scan, "a trace");
+    if (!import_counts(in, weights, count))
+        return false;
+    if (weights && count > 0 && in->ask->weights)
+        import_weigh(in, weights, count);
+    in->row.ids = ids;
+    in->row.weights = weights;
+    in->row.count = count;
+    bool good = import_add(in);
+    es_json_import_drop(in);
+    return good;
+}
+
+bool es_json_import_row(es_json_import *in)
+{
+    bool weighted = in->listed && (in->weights > 0 || in->row.count == 0);
+    if (weighted && in->weights != in->row.count)
+        return es_json_scan_fault(in->scan, "lists %u weights for %u experts", in->weights, in->row.count);
+    return es_json_import_give(in, in->id, weighted ? in->weight : NULL, in->row.count);
+}
+
+bool es_json_import_token(es_json_import *in, uint32_t *layers)
+{
+    uint32_t layer = 0;
+    if (!es_json_scan_array(in->scan))
+        return false;
+    for (; es_json_scan_item(in->scan); layer++) {
+        in->row.layer = layer;
+        if (!es_json_scan_null(in->scan) && (!es_json_import_ids(in) || !es_json_import_row(in)))
+            return false;
+    }
+    if (es_json_scan_failed(in->scan))
+        return false;
+    if (*layers > 0 && layer != *layers)
+        return es_json_scan_fault(in->scan, "has %u layers, others have %u", layer, *layers);
+    *layers = layer;
+    return true;
+}
+
+/* --- what else a file says ------------------------------------------------------------------------------------------------------ */
+
+bool es_json_import_declared(es_json_import *in, uint32_t *value)
+{
+    uint32_t before = *value, now = 0;
+    if (es_json_scan_null(in->scan))
+        return true;
+    if (!es_json_scan_u32(in->scan, &now))
+        return false;
+    if (before > 0 && now != before)
+        return es_json_scan_fault(in->scan, "is %u here and %u before", now, before);
+    *value = now;
+    return now > 0 || es_json_scan_fault(in->scan, "is 0, needs 1 or more");
+}
+
+bool es_json_import_model(es_json_import *in)
+{
+    const char *text;
+    size_t length;
+    if (es_json_scan_null(in->scan))
+        return true;
+    if (!es_json_scan_text(in->scan, &text, &length))
+        return false;
+    in->model = es_arena_text(in->arena, text);
+    return in->model || es_json_scan_nomem(in->scan, "a trace");
+}
+
+bool es_json_import_need(es_json_import *in, uint32_t got, uint32_t need, const char *const *names)
+{
+    for (uint32_t i = 0; (need & ~got) >> i != 0; i++)
+        if ((need & ~got) >> i & 1)
+            return es_json_scan_fault(in->scan, "the key \"%s\" is missing", names[i]);
+    return !es_json_scan_failed(in->scan);
+}
+
+int es_json_import_word(es_json_import *in, const char *const *words)
+{
+    const char *text;
+    size_t length;
+    char all[256] = "";
+    if (!es_json_scan_text(in->scan, &text, &length))
+        return -1;
+    for (int i = 0; words[i]; i++) {
+        if (strcmp(text, words[i]) == 0)
+            return i;
+        if (strlen(all) + strlen(words[i]) + 3 < sizeof all)
+            strcat(strcat(all, i ? ", " : ""), words[i]);
+    }
+    es_json_scan_fault(in->scan, "is \"%.40s\", needs one of %s", text, all);
+    return -1;
+}
+
+/* --- requests by name ----------------------------------------------------------------------------------------------------------- */
+
+typedef struct import_name { uint64_t hash; char *text; uint32_t number; } import_name;
+
+struct json_import_names {
+    import_name *slot;                  /* [room] by hash; text NULL: free */
+    uint32_t count, room;
+    bool numbered, named;               /* requests have been numbers, names */
+};
+
+static uint64_t import_hash(const char *name, size_t length)
+{
+    uint64_t hash = 0xcbf29ce484222325ull;
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ (unsigned char)name[i]) * 0x100000001b3ull;
+    return hash;
+}
+
+static import_name *import_slot(const json_import_names *names, uint64_t hash, const char *text)
+{
+    uint32_t at = (uint32_t)hash & (names->room - 1);
+    while (names->slot[at].text && (names->slot[at].hash != hash || (text && strcmp(names->slot[at].text, text) != 0)))
+        at = (at + 1) & (names->room - 1);
+    return &names->slot[at];
+}
+
+static bool import_names_room(json_import_names *names)
+{
+    json_import_names more = *names;
+    if (2 * names->count < names->room)
+        return true;
+    more.room = names->room ? 2 * names->room : 64;
+    more.slot = calloc(more.room, sizeof *more.slot);
+    if (!more.slot)
+        return false;
+    for (uint32_t i = 0; i < names->room; i++) {
+        import_name *from = &names->slot[i];
+        if (from->text)
+            *import_slot(&more, from->hash, from->text) = *from;
+    }
+    free(names->slot);
+    *names = more;
+    return true;
+}
+
+bool es_json_import_named(es_json_import *in, const char *name, size_t length)
+{
+    json_import_names *names = in->names;
+    if (es_json_scan_failed(in->scan))
+        return false;
+    if (names->numbered)
+        return es_json_scan_fault(in->scan, "is a name, \"%.40s\", while requests before it are numbers", name);
+    names->named = true;
+    if (!import_names_room(names))
+        return es_json_scan_nomem(in->scan, "the requests of a trace");
+    uint64_t hash = import_hash(name, length);
+    import_name *slot = import_slot(names, hash, name);
+    if (!slot->text) {
+        *slot = (import_name){ hash, strdup(name), names->count };
+        if (!slot->text)
+            return es_json_scan_nomem(in->scan, "the requests of a trace");
+        names->count++;
+    }
+    in->row.request = slot->number;
+    return true;
+}
+
+bool es_json_import_request(es_json_import *in)
+{
+    const char *text;
+    size_t length;
+    if (es_json_scan_peek(in->scan) == '"')
+        return es_json_scan_text(in->scan, &text, &length) && es_json_import_named(in, text, length);
+    if (!es_json_scan_u32(in->scan, &in->row.request))
+        return false;
+    in->names->numbered = true;
+    return !in->names->named || es_json_scan_fault(in->scan, "is the number %u, while requests before it have names", in->row.request);
+}
+
+static void import_names_free(json_import_names *names)
+{
+    for (uint32_t i = 0; names && i < names->room; i++)
+        free(names->slot[i].text);
+    free(names ? names->slot : NULL);
+}
+
+/* --- the source ----------------------------------------------------------------------------------------------------------------- */
+
+int es_json_import_sniff(const unsigned char *head, size_t length, int score, const char *const *keys)
+{
+    size_t at = length >= 3 && memcmp(head, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    while (at < length && strchr(" \t\r\n", head[at]) && head[at])
+        at++;
+    if (at == length || (head[at] != '{' && head[at] != '['))
+        return 0;
+    for (; *keys; keys++) {
+        size_t size = strlen(*keys), found = 0;
+        for (size_t i = at; !found && i + size + 2 <= length; i++)
+            found = head[i] == '"' && head[i + size + 1] == '"' && memcmp(head + i + 1, *keys, size) == 0;
+        if (!found)
+            return 0;
+    }
+    return score;
+}
+
+/* The end of the walk: what the scan met, and a torn record that may be left out. */
+static es_code import_scanned(es_json_import *in, es_err *err)
+{
+    es_code code = es_json_scan_end(in->scan, err);
+    if (!code || !es_json_scan_torn(in->scan) || !in->ask->lenient || in->rows == 0)
+        return code;
+    es_assume(&in->notes, "the file ends inside a record, on line %llu; it was left out", (unsigned long long)es_json_scan_line(in->scan));
+    return ES_OK;
+}
+
+static es_code import_declared(es_json_import *in, es_trace_info *info, es_err *err)
+{
+    if (in->experts == 0)
+        return ES_OK;
+    if (info->experts > in->experts)
+        return es_err_set(err, ES_EINPUT, "expert %u occurs, but the file declares %u experts", info->experts - 1, in->experts);
+    info->experts = in->experts;
+    return es_trace_check_shape(info, err);
+}
+
+static void import_note_weights(es_json_import *in)
+{
+    const char *unit = in->format->rules.unit ? in->format->rules.unit : "line";
+    if (!in->weighted)
+        es_assume(&in->notes, "there are no weights: the order of ids within a row was taken as the router's, the most important first");
+    if (!in->weighted || !in->ask->weights)
+        return;
+    if (in->unordered > 0)
+        es_assume(&in->notes, "ids do not stand in order of weight (first on %s %llu); they were kept in the order of the file", unit, (unsigned long long)in->unordered);
+    if (in->least_sum > 0.98f && in->most_sum < 1.02f)
+        es_assume(&in->notes, "the weights of a row sum to 1: they are normalised over the chosen experts");
+    else
+        es_assume(&in->notes, "the weights of a row sum to %.3g to %.3g: they are not normalised over the chosen experts", (double)in->least_sum, (double)in->most_sum);
+}
+
+static es_code import_finish(es_json_import *in, es_err *err)
+{
+    char hex[65];
+    if (!in->stream)
+        return es_err_set(err, ES_EINPUT, "%s: there are no rows of routing", es_json_scan_path(in->scan));
+    es_code code = es_stream_finish(in->stream, &in->notes, err);
+    es_trace_info *info = es_stream_about(in->stream);
+    if (!code)
+        code = import_declared(in, info, err);
+    if (code)
+        return es_err_at(err, "%s", es_json_scan_path(in->scan)), code;
+    import_note_weights(in);
+    info->has_weights = in->weighted;
+    info->model = in->model ? in->model : "";
+    info->synthetic = in->synthetic;
+    es_json_scan_sha256(in->scan, hex);
+    return es_imported_as(info, in->format->name, hex, &in->notes, in->arena, err);
+}
+
+es_code es_json_import_open(es_row_stream **out, const es_json_format *format, const es_source_ask *ask, es_arena *arena, es_err *err)
+{
+    json_import_names names = { 0 };
+    es_json_import in = { .ask = ask, .arena = arena, .format = format, .names = &names, .row.step = ES_ROW_NO_STEP, .row.phase = ES_DECODE,
+        .layers = ask->layers };
+    in.id = ES_NEW_ARRAY(arena, ES_TRACE_TOP_K_MAX, uint16_t);
+    in.weight = ES_NEW_ARRAY(arena, ES_TRACE_TOP_K_MAX, float);
+    es_code code = in.id && in.weight ? es_json_scan_open(&in.scan, ask->path, err) : es_err_nomem(err, "a trace");
+    if (!code) {
+        format->walk(&in);
+        code = import_scanned(&in, err);
+    }
+    if (!code)
+        code = import_finish(&in, err);
+    *out = in.stream;
+    import_names_free(&names);
+    es_text_free(&in.notes);
+    es_json_scan_close(in.scan);
+    return code;
+}
