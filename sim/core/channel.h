@@ -82,9 +82,14 @@ static inline void channel_leave(es_run *run, es_xfer *x)
     channel_wake(run, x);
 }
 
+static inline es_why channel_class_why(unsigned kind)
+{
+    return kind == ES_CLASS_GUESS ? ES_GUESS : kind == ES_CLASS_WRITE ? ES_DEMOTE : ES_DEMAND;
+}
+
 static inline es_why channel_why(const es_xfer *x)
 {
-    return x->kind == ES_CLASS_GUESS ? ES_GUESS : x->kind == ES_CLASS_WRITE ? ES_DEMOTE : ES_DEMAND;
+    return channel_class_why(x->kind);
 }
 
 /* Queues the copy on the last link of its way, or first asks for it one tier nearer. */

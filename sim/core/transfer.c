@@ -74,10 +74,21 @@ static void transfer_landed(es_run *run, es_xfer *x)
         es_charge_came(run, x);
 }
 
+/* All of it, or a chunk, has moved. */
+static void transfer_tell(es_run *run, const es_xfer *x, const es_chan *chan)
+{
+    const es_copy copy = {.asked = x->asked, .alone = x->alone, .begun = channel_class_why(x->begun_as), .last = x->left == 0};
+    es_bus_deliver(run, &(es_fact){.kind = ES_FACT_COPY, .why = channel_why(x), .at = run->now, .since = x->began, .objects = &x->object, .count = 1,
+        .from = run->link[x->link].from, .to = x->tier, .channel = (uint32_t)(chan - run->chan), .bytes = x->moving, .step = run->composer.steps,
+        .copy = &copy});
+}
+
 void es_channel_ended(es_run *run, es_due *due)
 {
     es_xfer *x = (es_xfer *)(void *)due;        /* due is its first member */
     es_chan *chan = channel_of(run, x);
+    if (es_bus_heard(run, ES_FACT_COPY))
+        transfer_tell(run, x, chan);
     if (x->place != ES_NONE)
         es_share_leave(run, x);
     *(x->prev ? &x->prev->next : &chan->running) = x->next;
@@ -137,6 +148,10 @@ static void transfer_run(es_run *run, es_chan *chan, es_xfer *x, int64_t bytes, 
 {
     const es_link *link = &run->link[x->link];
     x->left -= bytes;
+    x->moving = bytes;
+    x->began = run->now;
+    x->alone = after;
+    x->begun_as = x->kind;
     x->running = true;
     x->holds_lane = holds_lane;
     x->place = ES_NONE;
