@@ -71,6 +71,13 @@ static const attribution_copy *walk_of_object(const attribution *s, es_time at, 
     return copy ? copy : walk_ended(s, at, walk_same_object, &like);
 }
 
+/* What the stall waited for last: its object, or behind a barrier, where the first of the event is named, whatever came then. */
+static const attribution_copy *walk_delivered(const attribution *s, const attribution_span *stall)
+{
+    const attribution_copy *copy = walk_of_object(s, stall->at, stall->object, stall->channel);
+    return copy ? copy : walk_ended(s, stall->at, walk_same_channel, &(attribution_copy){.channel = stall->channel});
+}
+
 /* ---- a stall ---- */
 
 static void split_add(attribution *s, uint32_t channel, attribution_wait wait, es_time ns)
@@ -129,8 +136,8 @@ static void split_queued(attribution *s, const attribution_copy *copy, es_time f
 void attribution_split(attribution *s, const attribution_span *stall)
 {
     es_time to = stall->at;
-    const attribution_copy *copy = walk_of_object(s, to, stall->object, stall->channel);
-    for (; copy && to > stall->since; copy = walk_of_object(s, to, stall->object, copy->channel)) {
+    const attribution_copy *copy = walk_delivered(s, stall);
+    for (; copy && to > stall->since; copy = walk_of_object(s, to, copy->object, copy->channel)) {
         const es_time since = copy->since > stall->since ? copy->since : stall->since;
         const es_time asked = copy->asked > stall->since ? copy->asked : stall->since;
         split_moving(s, copy, since, to);
@@ -220,7 +227,7 @@ static void chain_line(chain *c)
         chain_goes(c, c->s->width + span->cause, span->since);
         return;
     }
-    if (span->at == c->at && (c->copy = walk_of_object(c->s, c->at, span->object, span->channel)))
+    if (span->at == c->at && (c->copy = walk_delivered(c->s, span)))
         return;
     chain_goes(c, attribution_way_column(c->s, span->channel, WAY_ROOM), span->since);
 }
