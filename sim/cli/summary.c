@@ -11,10 +11,7 @@ void summary_speed(const es_json *r, es_text *out)
     if (!isfinite(speed))
         return;
     summary_label(out, "speed");
-    if (speed < 1000)
-        es_text_add(out, speed < 10 ? "%.2f" : "%.1f", speed);
-    else
-        summary_count(out, round(speed));
+    summary_rate(out, speed);
     es_text_add(out, " tokens/s");
     double total = summary_number(r, "time.total_s");
     if (isfinite(total)) {

@@ -37,7 +37,7 @@ static es_code attribution_init(void *self, const es_site *site, es_err *err)
     s->copy.size = sizeof(attribution_copy);
     s->line.size = s->host.size = sizeof(attribution_span);
     s->tokens.size = s->requests.size = s->bins.size = row;
-    int64_t **const sums[] = {&s->now, &s->step, &s->total, &s->decode, &s->bin};
+    int64_t **const sums[] = {&s->now, &s->step, &s->total, &s->decode, &s->bin, &s->slowest};
     for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
         if (!(*sums[i] = ES_NEW_ARRAY(site->arena, s->columns, int64_t)))
             return es_err_nomem(err, "attribution");
@@ -187,6 +187,16 @@ static void attribution_tokens(attribution *s, const es_fact *fact)
     }
 }
 
+static void attribution_slowest(attribution *s, const es_fact *fact)
+{
+    const attribution_row *request = attribution_last(&s->requests);
+    if (fact->at - fact->since <= s->slowest_row.end_ns - s->slowest_row.start_ns)
+        return;
+    s->slowest_row = (attribution_row){.request = fact->to, .start_ns = fact->since, .end_ns = fact->at,
+        .index = request && request->request == fact->to ? (uint32_t)(request->prompt_tokens + request->decode_tokens - 1) : 0};
+    memcpy(s->slowest, s->step, s->columns * sizeof *s->step);
+}
+
 static void attribution_step_ended(attribution *s, const es_fact *fact)
 {
     if (fact->at > s->settled)
@@ -198,8 +208,10 @@ static void attribution_step_ended(attribution *s, const es_fact *fact)
     if (fact->from == ES_DECODE)
         attribution_add(s->decode, s->step, s->columns);
     attribution_request(s, fact);
-    if (fact->from == ES_DECODE)
+    if (fact->from == ES_DECODE) {
         attribution_tokens(s, fact);
+        attribution_slowest(s, fact);
+    }
     attribution_bins_add(s, fact);
 }
 

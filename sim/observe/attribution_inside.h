@@ -75,6 +75,8 @@ typedef struct attribution {
     int64_t bin_width, bin_left;/* steps of a bin; those that the bin at hand still takes */
     attribution_row bin_row;    /* of the bin at hand: its tokens, begin and end */
     int64_t *bin;               /* [columns] */
+    attribution_row slowest_row;/* of the slowest decode step so far: its last token */
+    int64_t *slowest;           /* [columns] */
     uint64_t left_out, off;     /* tokens without a row; layers and steps that did not add up */
     es_time off_by;             /* the first of these */
     bool failed;                /* memory ran out */

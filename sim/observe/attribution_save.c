@@ -242,6 +242,27 @@ static void report_sums(const attribution *s, es_json *out, const char *causes, 
     report_channels(s, one, "copy", ns + s->width + CAUSES_ONCE, WAYS, attribution_ways);
 }
 
+/* The decode token that took longest, and what most of that was. */
+static void report_slowest(const attribution *s, es_json *out)
+{
+    const es_time took = s->slowest_row.end_ns - s->slowest_row.start_ns;
+    char name[SAVE_NAME];
+    uint32_t most = 0;
+    if (took == 0) {
+        cJSON_AddNullToObject(out, "slowest_token");
+        return;
+    }
+    for (uint32_t c = 1; c < s->width; c++)
+        most = s->slowest[c] > s->slowest[most] ? c : most;
+    save_name(s, most, name);
+    es_json *one = es_json_add_object(out, "slowest_token");
+    observe_count(one, "request", s->slowest_row.request);
+    observe_count(one, "index", s->slowest_row.index);
+    es_json_add_real(one, "time_s", observe_seconds(took));
+    es_json_add_text(one, "cause", name);
+    es_json_add_real(one, "cause_s", observe_seconds(s->slowest[most]));
+}
+
 void attribution_report(void *self, es_json *out)
 {
     const attribution *s = self;
@@ -252,5 +273,6 @@ void attribution_report(void *self, es_json *out)
     }
     report_sums(s, members, "causes", "path", s->total);
     report_sums(s, members, "decode_causes", "decode_path", s->decode);
+    report_slowest(s, members);
     observe_count(members, "left_out", s->left_out);
 }
