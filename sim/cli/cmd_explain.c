@@ -8,7 +8,7 @@
 #include "sim/cli/summary.h"
 #include "sim/study/explain.h"
 
-enum { EXPLAIN_CAUSES = 7, EXPLAIN_PATH = 5, EXPLAIN_FREE = 6, EXPLAIN_WIDTH = 52 };
+enum { EXPLAIN_CAUSES = 7, EXPLAIN_PATH = 4, EXPLAIN_FREE = 6, EXPLAIN_WIDTH = 52, EXPLAIN_LINE = 120 };
 
 /* ---- in at most 24 lines ---- */
 
@@ -107,9 +107,19 @@ static void explain_speed(const es_json *r, es_text *out)
     }
 }
 
+/* The sentence, on two lines where it is long. */
+static void explain_verdict(const es_json *r, es_text *out)
+{
+    const char *said = summary_text(r, "verdict"), *name = summary_text(r, "name");
+    const char *verdict = said ? said : "", *rest = strlen(verdict) > EXPLAIN_LINE ? strstr(verdict, "; ") : NULL;
+    es_text_add(out, "%s: %.*s\n", name ? name : "?", rest ? (int)(rest - verdict) : (int)strlen(verdict), verdict);
+    if (rest)
+        es_text_add(out, "  %s\n", rest + 2);
+}
+
 static void explain_text(const es_json *r, es_text *out)
 {
-    es_text_add(out, "%s: %s\n", summary_text(r, "name"), summary_text(r, "verdict"));
+    explain_verdict(r, out);
     explain_speed(r, out);
     explain_list(cJSON_GetObjectItemCaseSensitive(r, "causes"), "where the time went", EXPLAIN_CAUSES, out);
     explain_list(cJSON_GetObjectItemCaseSensitive(r, "path"), "what made it as long as it is (critical path)", EXPLAIN_PATH, out);

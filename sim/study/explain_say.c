@@ -154,9 +154,9 @@ static void say_gain(const es_json *list, es_text *out)
     const es_json *one, *without = NULL, *best = list ? list->child : NULL;
     cJSON_ArrayForEach(one, list) if (strcmp(es_json_at(one, "free")->valuestring, "no_prefetch") == 0) without = one;
     if (without && without != best && explain_number(without, "speedup") > 1.005)
-        es_text_add(out, "; without prefetching x%.2f", explain_number(without, "speedup"));
+        es_text_add(out, "; x%.2f without prefetching", explain_number(without, "speedup"));
     if (best && explain_number(best, "speedup") > 1.005)
-        es_text_add(out, "; if %s, x%.2f", es_json_at(best, "says")->valuestring, explain_number(best, "speedup"));
+        es_text_add(out, "; x%.2f if %s", explain_number(best, "speedup"), es_json_at(best, "says")->valuestring);
 }
 
 void explain_verdict(const explain *x, es_json *out)
