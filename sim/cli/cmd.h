@@ -48,7 +48,7 @@ es_code cmd_misused(const cmd_entry *cmd, es_err *err, const char *fmt, ...) ES_
 
 typedef struct cmd_run_args {
     cmd_words files, sets;
-    const char *out;
+    const char *out, *timeline, *window;
     bool json, quiet, with_volatile;
 } cmd_run_args;
 

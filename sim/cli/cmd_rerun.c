@@ -67,7 +67,7 @@ static es_code rerun_exec(int count, char **args, es_err *err)
 
 const cmd_entry cmd_rerun = {
     .name = "rerun",
-    .usage = "RESULT [--set PATH=VALUE]... [--out DIR] [--json] [--quiet] [--volatile]",
+    .usage = "RESULT [--set PATH=VALUE]... [--out DIR] [--timeline FILE [--window WINDOW]] [--json] [--quiet] [--volatile]",
     .brief = "Simulate again what a result.json or result.h5 came from.",
     .help = "The config is the one in the result, with every default it had; the same trace gives the same bytes.\n"
             "Options as for run; with --set it answers \"and if this one thing were different?\"\n",

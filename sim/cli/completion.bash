@@ -43,7 +43,7 @@ _expertsim()
         return ;;
     esac
     case "$verb" in
-    run|rerun)  words="--set --out --json --quiet --volatile" ;;
+    run|rerun)  words="--set --out --timeline --window --json --quiet --volatile" ;;
     mrc)        words="--policies --scope --contract --sizes --phase --reset --prefill --config --set --model --precision --calibrate-on --json --csv --h5 --out --quiet" ;;
     compare)    words="--policies --set --metric --unit --by --confidence --resamples --seed --out --json --quiet" ;;
     search)     words="--target --over --set --cost --against --method --points --out --json --quiet" ;;

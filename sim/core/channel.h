@@ -52,6 +52,14 @@ static inline void channel_depth(es_run *run, es_chan *chan)
     chan->depth_since = run->now;
 }
 
+static inline void channel_waiting(es_run *run, const es_chan *chan)
+{
+    if (es_bus_heard(run, ES_FACT_WAITING))
+        es_bus_deliver(run, &(es_fact){.kind = ES_FACT_WAITING, .at = run->now, .since = run->now, .from = ES_NO_TIER, .to = ES_NO_TIER,
+            .channel = (uint32_t)(chan - run->chan), .count = chan->queue[0].count + chan->queue[1].count + chan->queue[2].count,
+            .step = run->composer.steps});
+}
+
 static inline void channel_enter(es_run *run, es_xfer *x, bool ahead)
 {
     es_chan *chan = channel_of(run, x);
@@ -64,6 +72,7 @@ static inline void channel_enter(es_run *run, es_xfer *x, bool ahead)
     } else {
         fifo_append(&chan->queue[x->kind], x);
     }
+    channel_waiting(run, chan);
     channel_wake(run, x);
 }
 
@@ -74,6 +83,7 @@ static inline void channel_remove(es_run *run, es_chan *chan, es_xfer *x)
     fifo_remove(&chan->queue[x->kind], x);
     chan->view->queue_ns += run->now - x->asked;
     x->queued = false;
+    channel_waiting(run, chan);
 }
 
 static inline void channel_leave(es_run *run, es_xfer *x)

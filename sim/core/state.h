@@ -35,7 +35,7 @@
 #include "sim/part/timing.h"
 #include "sim/part/tuner.h"
 
-enum { ES_MOST_TIERS = 16, ES_MOST_CHANNELS = 32, ES_MOST_HOPS = 4 };
+enum { ES_MOST_TIERS = 16, ES_MOST_CHANNELS = 32, ES_MOST_HOPS = 4, ES_MOST_BATCH = 64 };
 
 /* ---- transfers: one per (tier, object), because an object has at most one copy on its way into a tier ---- */
 

@@ -296,6 +296,20 @@ static inline void transfer_charge(es_chan *chan, es_link *link, es_cost cost)
     chan->view->busy_ns += chan->discipline == ES_SHARED || chan->limits ? cost.work : cost.fixed + cost.work;  /* shared: latencies overlap */
 }
 
+/* Copies of one link take a lane for so long. */
+static void transfer_depart(es_run *run, const es_chan *chan, es_xfer *const *batch, uint32_t count, int64_t bytes, es_cost cost)
+{
+    es_oid object[ES_MOST_BATCH];
+    const es_xfer *x = batch[0];
+    if (!es_bus_heard(run, ES_FACT_DEPART))
+        return;
+    for (uint32_t i = 0; i < count; i++)
+        object[i] = batch[i]->object;
+    es_bus_deliver(run, &(es_fact){.kind = ES_FACT_DEPART, .why = channel_why(x), .at = run->now + cost.fixed + cost.work, .since = run->now, .objects = object,
+        .count = count, .from = run->link[x->link].from, .to = x->tier, .channel = (uint32_t)(chan - run->chan), .bytes = bytes,
+        .step = run->composer.steps});
+}
+
 static void transfer_alone(es_run *run, es_chan *chan, es_xfer *x)
 {
     int64_t piece = chan->chunk > 0 && x->left > chan->chunk ? chan->chunk : x->left;
@@ -305,17 +319,18 @@ static void transfer_alone(es_run *run, es_chan *chan, es_xfer *x)
         piece = whole.fixed + whole.work == 0 ? x->left : piece;
     }
     transfer_charge(chan, &run->link[run->link[x->link].counts], cost);
+    transfer_depart(run, chan, &x, 1, piece, cost);
     transfer_run(run, chan, x, piece, cost, cost.fixed + cost.work, true);
 }
 
 /* Starts x, for which there is room, and with it as many of its followers as go in one batch. */
 static void transfer_begin(es_run *run, es_chan *chan, es_xfer *first, uint32_t most)
 {
-    es_xfer *batch[64], *next = first->next;
+    es_xfer *batch[ES_MOST_BATCH], *next = first->next;
     uint32_t count = 0;
     int64_t bytes = first->left, moved = 0;
     transfer_leave(run, chan, first);
-    for (batch[count++] = first; count < most && count < 64 && next; count++) {
+    for (batch[count++] = first; count < most && count < ES_MOST_BATCH && next; count++) {
         es_xfer *x = next;
         next = x->next;
         if (x->link != first->link || transfer_moved(run, x) || transfer_room(run, x) != TRANSFER_GO)
@@ -330,6 +345,7 @@ static void transfer_begin(es_run *run, es_chan *chan, es_xfer *first, uint32_t 
     }
     es_cost cost = es_channel_cost(run, chan, first->object, bytes, count);
     transfer_charge(chan, &run->link[run->link[first->link].counts], cost);
+    transfer_depart(run, chan, batch, count, bytes, cost);
     /* the objects of a batch land one after another, as their bytes arrive */
     for (uint32_t i = 0; i < count; i++) {
         es_xfer *x = batch[i];

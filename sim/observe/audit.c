@@ -581,7 +581,7 @@ const es_observer es_observer_audit = {
         .size = sizeof(audit),
         .init = audit_init,
         .notify = audit_notify,
-        .hears = (ES_HEARS(ES_FACTS) - 1u) & ~ES_HEARS(ES_FACT_GUESS),
+        .hears = (ES_HEARS(ES_FACTS) - 1u) & ~(ES_HEARS(ES_FACT_GUESS) | ES_HEARS(ES_FACT_WAITING) | ES_HEARS(ES_FACT_DEPART)),
     },
     .report = audit_report,
     .verdict = audit_verdict,

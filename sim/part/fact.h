@@ -9,7 +9,7 @@
 #include "sim/part/view.h"
 
 typedef enum es_fact_kind {
-    ES_FACT_STEP,               /* a step begins: step, count tokens, `from` their es_phase_of, `to` the request of the first */
+    ES_FACT_STEP,               /* a step begins: step, count tokens, `from` their es_phase_of, `to` the request of the first; tokens[count] */
     ES_FACT_USE,                /* the gate of a layer was passed: event; follows the lookups and the dispatcher's verdicts */
     ES_FACT_QUEUE,              /* objects[count] were asked for, to tier, why */
     ES_FACT_START,              /* demands objects[count] begin to arrive in tier `to` from `from` (space is held from now on) */
@@ -36,6 +36,9 @@ typedef enum es_fact_kind {
                                  * or a chunk: copy. Told of every transfer, also of what takes no room; `why` is its class at the end */
     ES_FACT_CHARGE,             /* simulated clock: from `since` to `at` the step went through what is neither the dense part nor an expert nor a stall:
                                  * count is its es_charged. With COMPUTE of the gpu and STALL this tiles every step without gap or overlap */
+    ES_FACT_WAITING,            /* simulated clock: from now on `count` copies wait in the queue of channel */
+    ES_FACT_DEPART,             /* simulated clock: objects[count] (or a chunk of one) begin to move from `from` to `to` on one lane of channel, one
+                                 * behind another: COPY follows for each; bytes together. Left undisturbed the last arrives at `at`; since: now */
     ES_FACTS                    /* a new kind goes before this line: digests of earlier runs hash the numbers of the others */
 } es_fact_kind;
 
@@ -109,6 +112,7 @@ typedef struct es_fact {
     uint64_t step;
     const es_turn *turn;
     const es_copy *copy;
+    const es_token *tokens;
     const struct es_predict_ask *ask;
     const struct es_guess *guesses;
 } es_fact;
