@@ -54,7 +54,7 @@ _expertsim()
     calibrate)
         words="--backend --budget --quick --out --expert --model --most --kind --set --name --seed --resamples --plots --json --quiet"
         [ "$COMP_CWORD" -eq 2 ] && words="fit show $words" ;;
-    validate)   words="--backend --policies --repeat --mode --scale --set --option --out --json --quiet" ;;
+    validate)   words="--backend --policies --repeat --mode --timeline --scale --set --option --out --json --quiet" ;;
     list)       words="policy predictor dispatcher router scheduler allocator timing tuner observer source probe --names" ;;
     describe)   words="$("$tool" describe --names 2>/dev/null)" ;;
     schema)     words="sweep" ;;
