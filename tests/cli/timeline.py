@@ -157,9 +157,29 @@ def by_hand(check, folder):
          ('use', 'demand ' + a, 'expert ' + a, 1100), ('use', 'demand ' + b, 'expert ' + b, 2100), ('use', 'demand ' + c, 'expert ' + c, 3210),
          ('use', 'demand ' + d, 'expert ' + d, 4210)]))
     check.equal('by hand: counters', timeline.counters, {
-        'residency cache experts': [(0, 0), (1100, 1), (2100, 2), (2210, 1), (3210, 1), (4210, 2)][:3] + [(2210, 1), (4210, 2)],
+        'residency cache experts': [(0, 0), (1100, 1), (2100, 2), (2210, 1), (4210, 2)],
         'queue pcie copies': [(0, 0), (100, 1), (1100, 0), (2210, 1), (3210, 0)],
         'in flight pcie bytes': [(0, 0), (100, 1000), (2100, 0), (2210, 1000), (4210, 0)]})
+
+
+def late_by_hand(check, folder):
+    """A guess that is right and too late: queued behind the demand of its gate, in flight at its own, waited for."""
+    config = {'trace': {'source': {'name': 'synthetic', 'layers': 2, 'experts': 4, 'top_k': 1, 'decode_tokens': 1}}, 'model': {'expert_bytes': 1000}, 'bounds': False,
+              'tiers': {'cache': {'capacity': '2slots', 'compute': 'gpu'}, 'host': {'home': True}}, 'policy': 'lru', 'predictor': {'name': 'noisy_oracle', 'accuracy': 1},
+              'channels': {'pcie': {'timing': {'name': 'constant', 'time': '1000ns'}},
+                           'gpu': {'timing': {'name': 'compute', 'dense': '100ns', 'expert': '10ns', 'lookup': '5ns', 'evict': '7ns'}}},
+              'links': [{'from': 'host', 'to': 'cache', 'channels': ['pcie']}]}
+    timeline, _ = draw(folder, config)
+    a, b = [s.name.split()[1] for s in timeline.on('pcie')]
+    check.equal('late by hand', sorted((timeline.tracks[s.track], s.name, s.begin, s.end) for s in timeline.slices), sorted([
+        ('steps', 'step 0', 0, 2115), ('steps', 'layer 0', 0, 1115), ('steps', 'layer 1', 1115, 2115),
+        ('gpu', 'dense', 0, 100), ('memory management', 'lookup', 100, 105), ('stalls', 'wait for pcie', 105, 1105), ('gpu', 'expert ' + a, 1105, 1115),
+        ('gpu', 'dense', 1115, 1215), ('memory management', 'lookup', 1215, 1220), ('stalls', 'wait for pcie', 1220, 2105), ('gpu', 'expert ' + b, 2105, 2115),
+        ('pcie', 'demand ' + a, 105, 1105), ('pcie', 'late ' + b, 1105, 2105)]))
+    check.equal('late by hand: queueing', [s.args['queued_ns'] for s in timeline.on('pcie')], [0, 1000])
+    check.equal('late by hand: arrows', sorted((name, one.name, two.name) for name, one, two in timeline.flows), sorted(
+        [('gate', 'layer 0', 'demand ' + a), ('guess', 'layer 0', 'late ' + b), ('use', 'demand ' + a, 'expert ' + a), ('use', 'late ' + b, 'expert ' + b)]))
+    check.equal('late by hand: gates', [(s.args['hits'], s.args['late'], s.args['misses']) for s in timeline.on('steps') if s.inside], [(0, 0, 1), (0, 1, 0)])
 
 
 # ---- windows and the limit ----
@@ -207,7 +227,7 @@ def limit(check, folder):
     full, _ = draw(folder, config)
     for bytes in (200000, 1000000):
         path = os.path.join(folder, 'l.json')
-        _, result = None, tool_run(config, ['observers=[{"name": "timeline", "path": "%s", "limit": "%dB"}]' % (path, bytes)])
+        result = tool_run(config, ['observers=[{"name": "timeline", "path": "%s", "limit": "%dB"}]' % (path, bytes)])
         part, members = trace_events.read(path), result['timeline']
         check.equal('limit %d: rules' % bytes, part.faults, [])
         check.equal('limit %d: size' % bytes, bytes * 0.8 < part.bytes <= bytes, True)
@@ -215,13 +235,9 @@ def limit(check, folder):
         check.equal('limit %d: said' % bytes, (members['limited'], members['from_s'], ns(members['to_s'])), (True, 0, end))
         check.equal('limit %d: what is there' % bytes, sorted(s.key() for s in part.slices) == sorted(s.key() for s in full.slices if s.begin < end), True)
     text = subprocess.run([TOOL, 'run', config, '--set', 'observers=["summary", {"name": "timeline", "path": "%s", "limit": "200KB"}]' % path], capture_output=True, text=True).stdout
-    check.equal('the summary says how to see more', '--window %dns.. draws what follows' % json_end(path) in text, False)
-    check.equal('the summary says that it is full', ' only, for it is full; --window ' in text, True)
-
-
-def json_end(path):
     with open(path) as f:
-        return json.load(f)['otherData']['run_ns']
+        end = json.load(f)['otherData']['cut_at_ns']
+    check.equal('the summary says how to see more: ' + text, ' only, for it is full; --window %dns.. draws what follows' % end in text, True)
 
 
 def tool_run(config, sets):
@@ -278,6 +294,8 @@ def scene(rng):
         config['compute'].update({'lookahead': rng.randint(1, 3), 'guess_cost': rng.choice(['link', 'link', 'serial'])})
         if host and rng.random() < 0.3:
             config['compute']['guess_tier'] = 'host'
+    elif rng.random() < 0.2:
+        config['training'] = {'steps': 'all', 'update': 'device', 'exceed': 'recompute'}
     elif rng.random() < 0.4:
         config['tiers']['host' if host else 'home']['compute'] = 'cpu'
         config['channels']['cpu'] = {'timing': {'name': 'compute', 'expert': '900ns'}}
@@ -287,7 +305,7 @@ def scene(rng):
 
 def scenes(check, folder, rng):
     done = {'steps': 0, 'copies': 0, 'lone': 0, 'refused': 0}
-    causes = set()
+    causes, trained = set(), 0
     for i in range(SCENES):
         config = scene(rng)
         try:
@@ -301,10 +319,12 @@ def scenes(check, folder, rng):
         done['steps'] += steps
         done['copies'] += copies
         done['lone'] += lone if 'chunk' not in config['channels']['pcie'] else 0        # a copy in chunks has one arrow
+        trained += 'training' in config
         causes |= {s.cat for s in timeline.slices}
         if i % 4 == 0:
             windows(check, what, folder, config, timeline, rng)
     check.equal('most scenes run: %s' % done, done['refused'] < SCENES // 4, True)
+    check.equal('some train', trained > 1, True)
     check.equal('all causes were drawn', causes >= {'demand', 'prefetch', 'late', 'write-back', 'dense', 'expert', 'stall', 'charge', 'evict'}, True)
     check.equal('demands whose gate is not pointed to', done['lone'] * 20 < done['copies'], True)
 
@@ -376,6 +396,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         wrong(check, folder)
         by_hand(check, folder)
+        late_by_hand(check, folder)
         same(check, folder)
         limit(check, folder)
         ready(check, folder, rng)
