@@ -5,6 +5,7 @@
 
 #include "sim/base/file.h"
 #include "sim/cli/cmd.h"
+#include "sim/cli/trace_check.h"
 #include "sim/study/feed.h"
 #include "traces/buffers_csv.h"
 #include "traces/export.h"
@@ -12,7 +13,7 @@
 
 typedef struct trace_args {
     cmd_words words, sets;      /* words: the verb, then files */
-    const char *out, *format;
+    const char *out, *format, *model;
     bool json, append;
 } trace_args;
 
@@ -211,20 +212,10 @@ static es_code trace_info(const trace_args *args, const char *path, es_err *err)
 static es_code trace_check(const trace_args *args, const char *path, es_err *err)
 {
     es_feed feed = {0};
-    es_tally counts = {0};
-    char hex[65];
     es_source_ask ask = trace_ask(path);
     es_code code = es_feed_open_file(&feed, NULL, path, args->format, &ask, err);
     if (code == ES_OK)
-        code = es_trace_check(feed.source, feed.state, &counts, hex, err);
-    if (code == ES_OK) {
-        printf("%s: %llu steps, %llu tokens, %llu accesses, all in order", path, (unsigned long long)counts.steps,
-            (unsigned long long)(counts.prompt_tokens + counts.decode_tokens), (unsigned long long)counts.accesses);
-        if (counts.missing_cells)
-            printf("; %llu rows (token, layer) are missing", (unsigned long long)counts.missing_cells);
-        printf("; content %s\n", hex);
-    }
-    es_tally_free(&counts);
+        code = trace_check_feed(&feed, path, args->model, args->json, err);
     es_feed_close(&feed);
     return code;
 }
@@ -365,6 +356,7 @@ static es_code trace_exec(int count, char **args, es_err *err)
         {.name = "--set", .letter = "-s", .values = &trace.sets},
         {.name = "--out", .letter = "-o", .value = &trace.out},
         {.name = "--format", .letter = "-f", .value = &trace.format},
+        {.name = "--model", .value = &trace.model},
         {.name = "--json", .on = &trace.json},
         {.name = "--append", .on = &trace.append},
         {0},
@@ -382,7 +374,8 @@ const cmd_entry cmd_trace = {
     .usage = "info|check|import|export|generate [FILE]... [options]",
     .brief = "Look at routing traces; make them from other formats or by a generator.",
     .help = "  expertsim trace info FILE... [--json]         what it holds\n"
-            "  expertsim trace check FILE...                 reads all of it and says what is wrong\n"
+            "  expertsim trace check FILE... [--json]        reads all of it and says what is wrong, and what would distort a result; against\n"
+            "                                                the model that it names, or --model models/shapes/NAME.json\n"
             "  expertsim trace import FILE -o X.h5           from any known format to the native one (--append: behind what is there)\n"
             "  expertsim trace export FILE -o X.csv[.gz]     to neutral CSV; - is standard output\n"
             "  expertsim trace generate -o X.h5 [--set OPTION=VALUE]...   options: expertsim describe synthetic\n"

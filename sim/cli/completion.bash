@@ -63,7 +63,7 @@ _expertsim()
         words="--out --jobs --shard --time --memory --slurm --parallel --shards --throttle --hosts --json --partial --simulate --yes --quiet"
         [ "$COMP_CWORD" -eq 2 ] && words="plan run status collect script" ;;
     trace)
-        words="--set --out --format --json --append"
+        words="--set --out --format --model --json --append"
         [ "$COMP_CWORD" -eq 2 ] && words="info check import export generate" ;;
     esac
     COMPREPLY=($(compgen -W "$words" -- "$word"))
