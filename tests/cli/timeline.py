@@ -123,6 +123,10 @@ def whole(check, what, timeline, result):
             stalls[s.name[9:]] = stalls.get(s.name[9:], 0) + s.end - s.begin
     check.equal(what + ': stalls', sum(stalls.values()), ns(result['time']['attribution'].get('stall_s', sum(stalls.values()) * 1e-9)))
     check.equal(what + ': the last step ends', max(s.end for s in timeline.on('steps')), ns(result['time']['total_s']))
+    written = any(t.get('write_back', 'never') != 'never' for t in result['provenance']['config']['tiers'].values())
+    for name, tier in result['tiers'].items():
+        if not tier['home'] and tier['counts'] == 'slots' and not written and not any('unfinished' in s.args for s in copies):
+            check.equal('%s: experts in %s at the end' % (what, name), timeline.counters['residency %s experts' % name][-1][1], tier['held'])
     members = result['timeline']
     check.equal(what + ': counted', (members['slices'], members['arrows'], members['limited'], members['left_out']), (len(timeline.slices), len(timeline.flows), False, 0))
     lone = arrows(check, what, timeline, copies)
@@ -343,7 +347,14 @@ def ready(check, folder, rng):
         whole(check, os.path.basename(path), timeline, result)
         windows(check, os.path.basename(path), folder, path, timeline, rng, sets, most=2)
         drawn += 1
-    check.equal('ready-made configs were drawn', drawn >= 8, True)
+    for path in glob.glob(os.path.join(ROOT, 'configs', '*.json')) + glob.glob(os.path.join(ROOT, 'configs', 'engines', '*.json')):
+        done = subprocess.run([TOOL, 'run', path, '--json', '--timeline', os.path.join(folder, 'e.json'), '--window', '..200ms', '--set', 'bounds=false'], capture_output=True, text=True)
+        if done.returncode == 0:
+            check.equal(os.path.basename(path) + ': rules', trace_events.read(os.path.join(folder, 'e.json')).faults, [])
+            drawn += 1
+        else:
+            check.equal('%s: %s' % (path, done.stderr), any(why in done.stderr for why in ('needs a clock', 'trace.path', 'a trace of buffers')), True)
+    check.equal('ready-made configs were drawn: %d' % drawn, drawn >= 12, True)
 
 
 # ---- the file ----
