@@ -17,7 +17,7 @@ typedef struct cmd_entry {
     bool hidden;                /* for ourselves, not in `help` */
 } cmd_entry;
 
-extern const cmd_entry cmd_run, cmd_rerun, cmd_list, cmd_describe, cmd_trace, cmd_mrc, cmd_verdict, cmd_sweep, cmd_compare, cmd_search, cmd_reproduce, cmd_selftest, cmd_calibrate,
+extern const cmd_entry cmd_run, cmd_rerun, cmd_list, cmd_describe, cmd_trace, cmd_mrc, cmd_explain, cmd_verdict, cmd_sweep, cmd_compare, cmd_search, cmd_reproduce, cmd_selftest, cmd_calibrate,
     cmd_validate, cmd_schema, cmd_options, cmd_man;
 
 extern const cmd_entry *const cmd_table[];      /* all of them; ends with NULL */
@@ -48,7 +48,7 @@ es_code cmd_misused(const cmd_entry *cmd, es_err *err, const char *fmt, ...) ES_
 
 typedef struct cmd_run_args {
     cmd_words files, sets;
-    const char *out;
+    const char *out, *timeline, *window;
     bool json, quiet, with_volatile;
 } cmd_run_args;
 
@@ -57,6 +57,8 @@ es_code cmd_run_parse(const cmd_entry *cmd, cmd_run_args *run, int count, char *
 /* Runs one config and shows and saves its result; `dir` NULL: saves nothing. Owns the config. */
 es_code cmd_run_one(const cmd_run_args *run, struct es_config *config, const char *dir, es_err *err);
 void cmd_run_free(cmd_run_args *run);
+/* The config that a result came from, with run->sets on top of it; free it. */
+es_code cmd_rerun_config(const cmd_run_args *run, const char *path, struct es_config **config, es_err *err);
 
 /* ---- for people ---- */
 

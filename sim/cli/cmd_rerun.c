@@ -25,26 +25,32 @@ static bool rerun_sets_trace(const cmd_run_args *run)
     return false;
 }
 
-static es_code rerun_one(const cmd_run_args *run, const char *path, es_err *err)
+es_code cmd_rerun_config(const cmd_run_args *run, const char *path, struct es_config **config, es_err *err)
 {
     es_json *tree = NULL, *input = NULL;
     char *dir = NULL;
-    es_config *config = NULL;
     es_code code = es_result_config(path, &tree, &input, &dir, err);
     if (code == ES_OK && !rerun_sets_trace(run) && (code = rerun_where(tree, dir, err)) != ES_OK)
         es_err_at(err, "%s", path);
     if (code == ES_OK)
-        code = es_config_from(&config, tree, path, run->sets.at, run->sets.count, err);
-    if (code == ES_OK && input && (code = es_config_inherit(config, input, err)) != ES_OK)
+        code = es_config_from(config, tree, path, run->sets.at, run->sets.count, err);
+    if (code == ES_OK && input && (code = es_config_inherit(*config, input, err)) != ES_OK)
         es_err_at(err, "%s", path);
     cJSON_Delete(tree);
     cJSON_Delete(input);
     free(dir);
     if (code) {
-        es_config_free(config);
-        return code;
+        es_config_free(*config);
+        *config = NULL;
     }
-    return cmd_run_one(run, config, run->out, err);
+    return code;
+}
+
+static es_code rerun_one(const cmd_run_args *run, const char *path, es_err *err)
+{
+    es_config *config = NULL;
+    es_code code = cmd_rerun_config(run, path, &config, err);
+    return code ? code : cmd_run_one(run, config, run->out, err);
 }
 
 static es_code rerun_exec(int count, char **args, es_err *err)
@@ -61,7 +67,7 @@ static es_code rerun_exec(int count, char **args, es_err *err)
 
 const cmd_entry cmd_rerun = {
     .name = "rerun",
-    .usage = "RESULT [--set PATH=VALUE]... [--out DIR] [--json] [--quiet] [--volatile]",
+    .usage = "RESULT [--set PATH=VALUE]... [--out DIR] [--timeline FILE [--window WINDOW]] [--json] [--quiet] [--volatile]",
     .brief = "Simulate again what a result.json or result.h5 came from.",
     .help = "The config is the one in the result, with every default it had; the same trace gives the same bytes.\n"
             "Options as for run; with --set it answers \"and if this one thing were different?\"\n",

@@ -13,6 +13,8 @@ es_code cmd_run_parse(const cmd_entry *cmd, cmd_run_args *run, int count, char *
     const cmd_flag flags[] = {
         {.name = "--set", .letter = "-s", .values = &run->sets},
         {.name = "--out", .letter = "-o", .value = &run->out},
+        {.name = "--timeline", .value = &run->timeline},
+        {.name = "--window", .value = &run->window},
         {.name = "--json", .on = &run->json},
         {.name = "--quiet", .letter = "-q", .on = &run->quiet},
         {.name = "--volatile", .on = &run->with_volatile},
@@ -23,6 +25,10 @@ es_code cmd_run_parse(const cmd_entry *cmd, cmd_run_args *run, int count, char *
         code = cmd_misused(cmd, err, "which file?");
     if (code == ES_OK && run->out && !*run->out)
         code = es_err_set(err, ES_EINPUT, "--out: the name of a folder is empty");
+    if (code == ES_OK && run->window && !run->timeline)
+        code = es_err_set(err, ES_EINPUT, "--window: says what of the run --timeline FILE draws, which is missing");
+    if (code == ES_OK && run->timeline && run->files.count > 1)
+        code = es_err_set(err, ES_EINPUT, "--timeline: is of one run, here are %zu configs", run->files.count);
     return code;
 }
 
@@ -53,6 +59,23 @@ static es_code run_show(const cmd_run_args *run, const es_json *result, const ch
     return ES_OK;
 }
 
+/* --timeline and --window, as the observer that draws. */
+static es_code run_timeline(const cmd_run_args *run, es_config *config, es_err *err)
+{
+    es_json *observer = run->timeline ? cJSON_CreateObject() : NULL;
+    if (!run->timeline)
+        return ES_OK;
+    if (!observer)
+        return es_err_nomem(err, "an observer");
+    es_json_add_text(observer, "name", "timeline");
+    es_json_add_text(observer, "path", run->timeline);
+    if (run->window)
+        es_json_add_text(observer, "window", run->window);
+    es_code code = es_config_observe(config, "--timeline", observer, err);
+    cJSON_Delete(observer);
+    return code;
+}
+
 es_code cmd_run_one(const cmd_run_args *run, struct es_config *config, const char *dir, es_err *err)
 {
     progress p;
@@ -61,8 +84,12 @@ es_code cmd_run_one(const cmd_run_args *run, struct es_config *config, const cha
     const es_progress *told = progress_begin(&p, es_config_name(config), run->quiet);
     es_code code = dir ? es_file_make_dirs(dir, err) : ES_OK;       /* better known before the run than after it */
     if (code == ES_OK)
+        code = run_timeline(run, config, err);
+    if (code == ES_OK)
         code = es_result_run(config, told, dir ? &kept : NULL, &result, err);
     progress_end(&p);
+    if (code == ES_OK && run->timeline && !es_json_at(result, "timeline"))
+        code = es_err_set(err, ES_EINPUT, "--timeline: a trace of buffers has steps and experts no more than it has a timeline");
     es_code shown = ES_OK;
     if (result) {
         es_err other = {0};
@@ -162,7 +189,7 @@ static es_code run_exec(int count, char **args, es_err *err)
 
 const cmd_entry cmd_run = {
     .name = "run",
-    .usage = "CONFIG... [--set PATH=VALUE]... [--out DIR] [--json] [--quiet] [--volatile]",
+    .usage = "CONFIG... [--set PATH=VALUE]... [--out DIR] [--timeline FILE [--window WINDOW]] [--json] [--quiet] [--volatile]",
     .brief = "Simulate a config: how fast, how many hits, where the time went.",
     .help = "A config is a JSON file that names a trace, a machine and a policy; configs/quickstart.json is a first one to copy.\n"
             "Several configs run one after another.\n"
@@ -170,6 +197,8 @@ const cmd_entry cmd_run = {
             "  --set PATH=VALUE  change an option for this time: --set policy=lfu --set tiers.cache.capacity=8GiB\n"
             "                    (what there is to set: expertsim describe, expertsim list)\n"
             "  --out DIR         keep the result: DIR/result.json and DIR/result.h5 (DIR/NAME/ for several configs)\n"
+            "  --timeline FILE   draw what happened when, to be opened in ui.perfetto.dev; a name ending in .gz is compressed\n"
+            "  --window WINDOW   of the run only this: 1ms..3ms, steps=100..120, tokens=500..510 or requests=3\n"
             "  --json            print the whole result as JSON instead of the summary\n"
             "  --volatile        with --json: date, host and wall time too\n"
             "  --quiet           print nothing but errors\n",

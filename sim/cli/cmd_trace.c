@@ -90,6 +90,7 @@ static es_code trace_exec(int count, char **args, es_err *err)
         {.name = "--set", .letter = "-s", .values = &trace.sets},
         {.name = "--out", .letter = "-o", .value = &trace.out},
         {.name = "--as", .value = &trace.as},
+        {.name = "--model", .value = &trace.model},
         {.name = "--layers", .value = &trace.layers},
         {.name = "--top-k", .value = &trace.top_k},
         {.name = "--experts", .value = &trace.experts},
@@ -121,7 +122,10 @@ const cmd_entry cmd_trace = {
     .brief = "Look at routing traces; make them from other formats or by a generator.",
     .help = "  expertsim trace formats                       all formats: read or written, and what they lack\n"
             "  expertsim trace info FILE... [--json]         what it holds\n"
-            "  expertsim trace check FILE...                 reads all of it and says what is wrong\n"
+            "  expertsim trace check FILE... [--json]        reads all of it and says what is wrong, and what would distort a result; against
+"
+            "                                                the model that it names, or --model models/shapes/NAME.json
+"
             "  expertsim trace import FILE... -o X.h5        from any known format to the native one; several files follow each other, with\n"
             "                                                their requests numbered on (--append: behind what is there)\n"
             "  expertsim trace export FILE --as FORMAT -o X  to another format; - is standard output, .gz is compressed\n"

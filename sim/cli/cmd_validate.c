@@ -15,7 +15,7 @@
 
 typedef struct validate_args {
     cmd_words files, sets, options;
-    const char *backend, *policies, *repeat, *mode, *scale, *out;
+    const char *backend, *policies, *repeat, *mode, *scale, *out, *timeline;
     bool json, quiet;
 
     es_validate_ask ask;        /* what they mean */
@@ -23,6 +23,8 @@ typedef struct validate_args {
     char *split;                /* the text of policies, cut at its commas */
     es_json *option;            /* of the backend */
 } validate_args;
+
+enum { VALIDATE_TIMELINE = 50000000 };     /* bytes: a tab of a browser holds little more */
 
 /* ---- the machine ---- */
 
@@ -213,6 +215,8 @@ static es_code validate_go(validate_args *a, es_err *err)
     if (code == ES_OK) {
         const bool shows = progress_begin(&bar, "validate", a->quiet || a->json) != NULL;
         a->ask.folder = folder.at;
+        a->ask.timeline = a->timeline;
+        a->ask.timeline_limit = VALIDATE_TIMELINE;
         a->ask.machine = &machine;
         a->ask.tell = shows ? validate_tell : NULL;
         a->ask.tell_self = &bar;
@@ -237,7 +241,7 @@ static es_code validate_exec(int count, char **args, es_err *err)
     const cmd_flag flags[] = {
         {.name = "--backend", .value = &a.backend}, {.name = "--policies", .value = &a.policies}, {.name = "--repeat", .value = &a.repeat},
         {.name = "--mode", .value = &a.mode}, {.name = "--scale", .value = &a.scale}, {.name = "--set", .letter = "-s", .values = &a.sets},
-        {.name = "--option", .values = &a.options}, {.name = "--out", .letter = "-o", .value = &a.out}, {.name = "--json", .on = &a.json},
+        {.name = "--option", .values = &a.options}, {.name = "--out", .letter = "-o", .value = &a.out}, {.name = "--timeline", .value = &a.timeline}, {.name = "--json", .on = &a.json},
         {.name = "--quiet", .letter = "-q", .on = &a.quiet}, {0},
     };
     es_code code = cmd_parse(flags, count, args, &a.files, err);
@@ -255,7 +259,7 @@ static es_code validate_exec(int count, char **args, es_err *err)
 
 const cmd_entry cmd_validate = {
     .name = "validate",
-    .usage = "CONFIG --backend NAME [--policies A,B] [--repeat 5] [--mode serial|overlapped|both] [--scale X] [--json] [--out DIR]",
+    .usage = "CONFIG --backend NAME [--policies A,B] [--repeat 5] [--mode serial|overlapped|both] [--scale X] [--json] [--out DIR] [--timeline FILE]",
     .brief = "Hold the model against a machine: perform what policies decide, and compare.",
     .help = "Each policy decides without a clock; what it decided is performed on the machine, all policies in turns, and timed by the\n"
             "config's channels. Beside every error stands what the machine differs from itself.\n"
@@ -268,6 +272,7 @@ const cmd_entry cmd_validate = {
             "  --set PATH=VALUE  change an option of the config\n"
             "  --option KEY=VALUE  an option of the backend: folder=/data is where the disk is\n"
             "  --out DIR         keep the action logs and DIR/validate.json\n"
+            "  --timeline FILE   draw the last performance beside what the model says of it; ui.perfetto.dev opens it\n"
             "  --json, --quiet   print the result as JSON, or nothing\n"
             "\n"
             "A median error, B its p95, C bias of the total, D distribution, E ranking, F classes of steps; docs/validation.md has the bounds.\n"

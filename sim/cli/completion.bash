@@ -3,7 +3,7 @@
 _expertsim()
 {
     local tool="${COMP_WORDS[0]}" word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" verb="${COMP_WORDS[1]}"
-    local commands="run rerun list describe trace mrc verdict sweep compare search reproduce selftest calibrate validate schema help" words=""
+    local commands="run rerun list describe trace mrc explain verdict sweep compare search reproduce selftest calibrate validate schema help" words=""
     COMPREPLY=()
 
     if [ "$COMP_CWORD" -eq 1 ]; then
@@ -47,17 +47,18 @@ _expertsim()
         return ;;
     esac
     case "$verb" in
-    run|rerun)  words="--set --out --json --quiet --volatile" ;;
+    run|rerun)  words="--set --out --timeline --window --json --quiet --volatile" ;;
     mrc)        words="--policies --scope --contract --sizes --phase --reset --prefill --config --set --model --precision --calibrate-on --json --csv --h5 --out --quiet" ;;
     compare)    words="--policies --set --metric --unit --by --confidence --resamples --seed --out --json --quiet" ;;
     search)     words="--target --over --set --cost --against --method --points --out --json --quiet" ;;
+    explain)    words="--what-if --set --json --quiet" ;;
     verdict)    words="--set --out --json --quiet" ;;
     selftest)   words="--set --json" ;;
     reproduce)  words="--json --markdown --replications --claims" ;;
     calibrate)
         words="--backend --budget --quick --out --expert --model --most --kind --set --name --seed --resamples --plots --json --quiet"
         [ "$COMP_CWORD" -eq 2 ] && words="fit show $words" ;;
-    validate)   words="--backend --policies --repeat --mode --scale --set --option --out --json --quiet" ;;
+    validate)   words="--backend --policies --repeat --mode --timeline --scale --set --option --out --json --quiet" ;;
     list)       words="policy predictor dispatcher router scheduler allocator timing tuner observer source probe --names" ;;
     describe)   words="$("$tool" describe --names 2>/dev/null)" ;;
     schema)     words="sweep" ;;
@@ -66,8 +67,8 @@ _expertsim()
         words="--out --jobs --shard --time --memory --slurm --parallel --shards --throttle --hosts --json --partial --simulate --yes --quiet"
         [ "$COMP_CWORD" -eq 2 ] && words="plan run status collect script" ;;
     trace)
-        words="--set --out --as --layers --top-k --experts --axes --lenient --json --append"
-        [ "$COMP_CWORD" -eq 2 ] && words="info check import export generate formats" ;;
+        words="--set --out --as --layers --top-k --experts --axes --lenient --json --append --model --like --tokens --batch --budget --window --accept --arrive --seed"
+        [ "$COMP_CWORD" -eq 2 ] && words="info check import export generate fit compose formats" ;;
     esac
     COMPREPLY=($(compgen -W "$words" -- "$word"))
 }

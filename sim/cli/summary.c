@@ -11,10 +11,7 @@ void summary_speed(const es_json *r, es_text *out)
     if (!isfinite(speed))
         return;
     summary_label(out, "speed");
-    if (speed < 1000)
-        es_text_add(out, speed < 10 ? "%.2f" : "%.1f", speed);
-    else
-        summary_count(out, round(speed));
+    summary_rate(out, speed);
     es_text_add(out, " tokens/s");
     double total = summary_number(r, "time.total_s");
     if (isfinite(total)) {
@@ -412,6 +409,22 @@ static void summary_warnings(const es_json *r, es_text *out)
     }
 }
 
+static void summary_timeline(const es_json *r, es_text *out)
+{
+    const char *path = summary_text(r, "timeline.path");
+    if (!path)
+        return;
+    summary_label(out, "timeline");
+    es_text_add(out, "%s, ", path);
+    es_text_duration(out, 1e9 * summary_number(r, "timeline.from_s"));
+    es_text_add(out, " to ");
+    es_text_duration(out, 1e9 * summary_number(r, "timeline.to_s"));
+    if (cJSON_IsTrue(es_json_at(r, "timeline.limited")))
+        es_text_add(out, " only, for it is full; --window %.0fns.. draws what follows\n", 1e9 * summary_number(r, "timeline.to_s"));
+    else
+        es_text_add(out, "; ui.perfetto.dev opens it\n");
+}
+
 static void summary_kept(const char *dir, es_text *out)
 {
     summary_label(out, "results");
@@ -445,5 +458,6 @@ void cmd_summary(const es_json *result, const char *dir, es_text *out)
     summary_machine(result, out);
     summary_trace(result, out);
     summary_warnings(result, out);
+    summary_timeline(result, out);
     summary_kept(dir, out);
 }

@@ -30,6 +30,15 @@ static inline void summary_count(es_text *out, double value)
     es_text_count(out, (int64_t)value);
 }
 
+/* "0.53", "59.8", "1,024" of something per second. */
+static inline void summary_rate(es_text *out, double rate)
+{
+    if (rate < 1000)
+        es_text_add(out, rate < 10 ? "%.2f" : "%.1f", rate);
+    else
+        summary_count(out, round(rate));
+}
+
 static inline void summary_seconds(es_text *out, double seconds)
 {
     es_text_duration(out, seconds * 1e9);

@@ -7,7 +7,7 @@
 
 typedef struct trace_args {
     cmd_words words, sets;      /* words: the verb, then files */
-    const char *out, *as;
+    const char *out, *as, *model;
     const char *layers, *top_k, *experts, *axes;    /* as they were given */
     const char *like, *tokens;  /* of generate */
     const char *batch, *budget, *window, *accept, *arrive, *seed;   /* of compose */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "sim/cli/trace_args.h"
+#include "sim/cli/trace_check.h"
 #include "traces/write.h"
 
 /* ---- info ---- */
@@ -208,22 +209,12 @@ es_code trace_info(const trace_args *args, const char *path, es_err *err)
 es_code trace_check(const trace_args *args, const char *path, es_err *err)
 {
     es_feed feed = {0};
-    es_tally counts = {0};
-    char hex[65];
     es_source_ask ask;
     es_code code = trace_ask(args, path, true, &ask, err);
     if (code == ES_OK)
         code = trace_open(args, &ask, &feed, err);
     if (code == ES_OK)
-        code = es_trace_check(feed.source, feed.state, &counts, hex, err);
-    if (code == ES_OK) {
-        printf("%s: %llu steps, %llu tokens, %llu accesses, all in order", path, (unsigned long long)counts.steps,
-            (unsigned long long)(counts.prompt_tokens + counts.decode_tokens), (unsigned long long)counts.accesses);
-        if (counts.missing_cells)
-            printf("; %llu rows (token, layer) are missing", (unsigned long long)counts.missing_cells);
-        printf("; content %s\n", hex);
-    }
-    es_tally_free(&counts);
+        code = trace_check_feed(&feed, path, args->model, args->json, err);
     es_feed_close(&feed);
     return code;
 }

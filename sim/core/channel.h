@@ -52,6 +52,14 @@ static inline void channel_depth(es_run *run, es_chan *chan)
     chan->depth_since = run->now;
 }
 
+static inline void channel_waiting(es_run *run, const es_chan *chan)
+{
+    if (es_bus_heard(run, ES_FACT_WAITING))
+        es_bus_deliver(run, &(es_fact){.kind = ES_FACT_WAITING, .at = run->now, .since = run->now, .from = ES_NO_TIER, .to = ES_NO_TIER,
+            .channel = (uint32_t)(chan - run->chan), .count = chan->queue[0].count + chan->queue[1].count + chan->queue[2].count,
+            .step = run->composer.steps});
+}
+
 static inline void channel_enter(es_run *run, es_xfer *x, bool ahead)
 {
     es_chan *chan = channel_of(run, x);
@@ -64,6 +72,7 @@ static inline void channel_enter(es_run *run, es_xfer *x, bool ahead)
     } else {
         fifo_append(&chan->queue[x->kind], x);
     }
+    channel_waiting(run, chan);
     channel_wake(run, x);
 }
 
@@ -74,6 +83,7 @@ static inline void channel_remove(es_run *run, es_chan *chan, es_xfer *x)
     fifo_remove(&chan->queue[x->kind], x);
     chan->view->queue_ns += run->now - x->asked;
     x->queued = false;
+    channel_waiting(run, chan);
 }
 
 static inline void channel_leave(es_run *run, es_xfer *x)
@@ -82,9 +92,14 @@ static inline void channel_leave(es_run *run, es_xfer *x)
     channel_wake(run, x);
 }
 
+static inline es_why channel_class_why(unsigned kind)
+{
+    return kind == ES_CLASS_GUESS ? ES_GUESS : kind == ES_CLASS_WRITE ? ES_DEMOTE : ES_DEMAND;
+}
+
 static inline es_why channel_why(const es_xfer *x)
 {
-    return x->kind == ES_CLASS_GUESS ? ES_GUESS : x->kind == ES_CLASS_WRITE ? ES_DEMOTE : ES_DEMAND;
+    return channel_class_why(x->kind);
 }
 
 /* Queues the copy on the last link of its way, or first asks for it one tier nearer. */

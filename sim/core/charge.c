@@ -9,7 +9,8 @@
  *   access    before its first expert the gpu pays once for all that the event found
  *   evict     before every expert it pays for the victims since the one before, and for copies that an allocator has moved
  *
- * Standing still for a copy is a stall for its channel; the rest is times.predict, manage and access. */
+ * Standing still for a copy is a stall for its channel; the rest is times.predict, manage and access. Waiting for the host, which both
+ * layer.c and train.c do, is told here too. */
 #include "sim/core/core.h"
 
 /* ---- opening ---- */
@@ -121,26 +122,40 @@ static es_time charge_moves(es_run *run)
     return cost;
 }
 
-static es_time *charge_account(es_run *run, es_oid charge)
+/* The step went through it until `at`. */
+static void charge_account(es_run *run, es_charged charge, es_time cost, es_time at)
 {
-    return charge == ES_CHARGE_OBJECT(ES_CHARGE_ACCESS) ? &run->times.access : charge == ES_CHARGE_OBJECT(ES_CHARGE_MANAGE) ? &run->times.manage : &run->times.predict;
+    es_times *t = &run->times;
+    es_time *const account[ES_CHARGES] = {&t->access, &t->lookup, &t->evict, &t->move, &t->predict, &t->expert_cpu};
+    *account[charge] += cost;
+    t->manage += charge == ES_CHARGED_LOOKUP || charge == ES_CHARGED_EVICT || charge == ES_CHARGED_MOVE ? cost : 0;
+    if (cost > 0 && es_bus_heard(run, ES_FACT_CHARGE))
+        es_bus_deliver(run, &(es_fact){.kind = ES_FACT_CHARGE, .at = at, .since = at - cost, .count = charge, .from = ES_NO_TIER, .to = ES_NO_TIER,
+            .channel = charge == ES_CHARGED_HOST ? run->cpu : run->gpu, .step = run->composer.steps - 1});
+}
+
+void es_charge_host(es_run *run, es_time until)
+{
+    es_chan *gpu = &run->chan[run->gpu];
+    charge_account(run, ES_CHARGED_HOST, until - gpu->free_at, until);
+    gpu->free_at = until;
 }
 
 /* ---- on the gpu ---- */
 
 /* The gpu does it next; one that is slowed takes it as a job. */
-static void charge_work(es_run *run, es_oid charge, es_time cost)
+static void charge_work(es_run *run, es_charged charge, es_time cost)
 {
     es_chan *gpu = &run->chan[run->gpu];
     if (cost == 0)
         return;
     if (es_unit_slowed(run->gpu_unit)) {
         run->wanted.computing++;
-        es_unit_ask(run, run->gpu_unit, charge, cost);
+        es_unit_ask(run, run->gpu_unit, ES_CHARGE_OBJECT(charge), cost);
         return;
     }
     gpu->free_at += cost;
-    *charge_account(run, charge) += cost;
+    charge_account(run, charge, cost, gpu->free_at);
     if (run->gpu_unit)
         es_unit_until(run, run->gpu_unit, gpu->free_at);
 }
@@ -150,12 +165,12 @@ void es_charge_expert(es_run *run)
     es_charge *c = &run->charge;
     uint64_t victims = run->tally.evictions - c->evictions;
     if (!c->accessed && c->accesses && run->composer.event.hits > 0)
-        charge_work(run, ES_CHARGE_OBJECT(ES_CHARGE_ACCESS), charge_access(run));
+        charge_work(run, ES_CHARGED_ACCESS, charge_access(run));
     c->accessed = true;
     c->evictions += victims;
-    charge_work(run, ES_CHARGE_OBJECT(ES_CHARGE_MANAGE), charge_cost(run, ES_OP_EVICT, victims));
+    charge_work(run, ES_CHARGED_EVICT, charge_cost(run, ES_OP_EVICT, victims));
     if (c->moves)
-        charge_work(run, ES_CHARGE_OBJECT(ES_CHARGE_MANAGE), charge_moves(run));
+        charge_work(run, ES_CHARGED_MOVE, charge_moves(run));
 }
 
 /* The answer is there: what waited for the question waits for its guesses now. */
@@ -176,7 +191,7 @@ void es_charge_question(es_run *run)
         return;
     c->asking = true;
     c->awaited++;
-    charge_work(run, ES_CHARGE_OBJECT(ES_CHARGE_PREDICT), cost);
+    charge_work(run, ES_CHARGED_PREDICT, cost);
     if (es_unit_slowed(run->gpu_unit))
         return;
     c->asked.fire = charge_answered;
@@ -185,9 +200,9 @@ void es_charge_question(es_run *run)
 
 void es_charge_worked(es_run *run, es_oid charge, es_time took)
 {
-    *charge_account(run, charge) += took;
+    charge_account(run, (es_charged)(ES_NO_OBJECT - 1 - charge), took, run->now);
     run->wanted.computing--;
-    if (charge == ES_CHARGE_OBJECT(ES_CHARGE_PREDICT))
+    if (charge == ES_CHARGE_OBJECT(ES_CHARGED_PREDICT))
         charge_answered(run, NULL);
     else
         es_layer_go_on(run);
@@ -201,9 +216,9 @@ static void charge_later(es_run *run, es_time cost, void (*then)(es_run *run, es
     es_calendar_add(&run->calendar, &run->turn, run->now + cost, ES_PHASE_GATE);
 }
 
-static void charge_after(es_run *run, es_oid charge, es_time cost, void (*then)(es_run *run, es_due *due))
+static void charge_after(es_run *run, es_charged charge, es_time cost, void (*then)(es_run *run, es_due *due))
 {
-    *charge_account(run, charge) += cost;
+    charge_account(run, charge, cost, run->now + cost);
     if (cost == 0)
         then(run, NULL);
     else
@@ -251,7 +266,7 @@ void es_charge_came(es_run *run, es_xfer *x)
 static void charge_lookup(es_run *run, es_due *due)
 {
     (void)due;
-    charge_after(run, ES_CHARGE_OBJECT(ES_CHARGE_MANAGE), charge_cost(run, ES_OP_LOOKUP, run->composer.event.count), es_layer_look);
+    charge_after(run, ES_CHARGED_LOOKUP, charge_cost(run, ES_OP_LOOKUP, run->composer.event.count), es_layer_look);
 }
 
 static void charge_ask_before(es_run *run, es_due *due)
@@ -265,7 +280,7 @@ void es_charge_gate(es_run *run)
 {
     run->charge.accessed = false;
     if (run->points >> ES_BEFORE_LOOKUP & 1 && run->composer.event.first && !run->composer.backward)
-        charge_after(run, ES_CHARGE_OBJECT(ES_CHARGE_PREDICT), charge_cost(run, ES_OP_PREDICT, es_guess_questions(run)), charge_ask_before);
+        charge_after(run, ES_CHARGED_PREDICT, charge_cost(run, ES_OP_PREDICT, es_guess_questions(run)), charge_ask_before);
     else
         charge_lookup(run, NULL);
 }
@@ -280,7 +295,7 @@ static void charge_ask_at_end(es_run *run, es_due *due)
 void es_charge_step(es_run *run)
 {
     if (es_guess_asked_at_end(run))
-        charge_after(run, ES_CHARGE_OBJECT(ES_CHARGE_PREDICT), charge_cost(run, ES_OP_PREDICT, 1), charge_ask_at_end);
+        charge_after(run, ES_CHARGED_PREDICT, charge_cost(run, ES_OP_PREDICT, 1), charge_ask_at_end);
     else
         es_layer_first(run, NULL);
 }

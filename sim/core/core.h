@@ -313,8 +313,8 @@ void es_charge_question(es_run *run);               /* behind the lookup: the qu
 void es_charge_worked(es_run *run, es_oid charge, es_time took);    /* a gpu that is slowed has ended what was no expert */
 void es_charge_await(es_run *run, es_xfer *xfer);   /* compute stands still for this guess */
 void es_charge_came(es_run *run, es_xfer *xfer);    /* it has landed or was dropped */
-/* What the job of a slowed gpu stands for, when it is neither an expert nor the dense part. */
-enum { ES_CHARGE_ACCESS, ES_CHARGE_MANAGE, ES_CHARGE_PREDICT, ES_CHARGES };
+void es_charge_host(es_run *run, es_time until);    /* the gpu is done and waits for the host until then */
+/* What the job of a slowed gpu stands for, when it is neither an expert nor the dense part: an es_charged. */
 #define ES_CHARGE_OBJECT(kind) (ES_NO_OBJECT - 1 - (es_oid)(kind))
 static inline bool es_charge_is(es_oid object)
 {

@@ -96,8 +96,8 @@ static void layer_finish(es_run *run)
 {
     es_time end = run->chan[run->gpu].free_at;
     if (run->wanted.cpu_end > end) {
-        run->times.expert_cpu += run->wanted.cpu_end - end;
         end = run->wanted.cpu_end;
+        es_charge_host(run, end);
     }
     run->turn.fire = layer_release;
     es_calendar_add(&run->calendar, &run->turn, end, ES_PHASE_RELEASE);

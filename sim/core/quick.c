@@ -37,7 +37,8 @@ void es_quick_open(es_run *run)
     const es_tier *tier = &run->tier[run->serving];
     int overflow = run->contract->overflow;
     unsigned single = ES_HEARS(ES_FACT_QUEUE) | ES_HEARS(ES_FACT_START) | ES_HEARS(ES_FACT_LAND) | ES_HEARS(ES_FACT_EVICT) |
-        ES_HEARS(ES_FACT_STALL) | ES_HEARS(ES_FACT_COMPUTE);
+        ES_HEARS(ES_FACT_STALL) | ES_HEARS(ES_FACT_COMPUTE) | ES_HEARS(ES_FACT_COPY) |
+        ES_HEARS(ES_FACT_WAITING) | ES_HEARS(ES_FACT_DEPART);
     es_quick *q = &run->quick;
     const es_plan_compute *compute = &run->plan->compute;
     bool plain = !run->charge.on && !(run->points >> ES_BEFORE_LOOKUP & 1) && compute->guess_top == 0 && !(compute->guess_confidence > 0);

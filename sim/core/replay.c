@@ -87,7 +87,7 @@ static void replay_step_fact(es_run *run, es_fact_kind kind)
         return;
     const es_composer *c = &run->composer;
     es_bus_deliver(run, &(es_fact){.kind = kind, .at = run->now, .since = run->step_start, .count = c->rows, .from = es_step_phase(c),
-        .to = c->request, .channel = ES_NONE, .step = c->steps - 1});
+        .to = c->request, .channel = ES_NONE, .step = c->steps - 1, .tokens = c->step.token ? c->step.token + c->row : NULL});
 }
 
 /* The next step, or the end of the run. */

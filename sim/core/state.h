@@ -35,7 +35,7 @@
 #include "sim/part/timing.h"
 #include "sim/part/tuner.h"
 
-enum { ES_MOST_TIERS = 16, ES_MOST_CHANNELS = 32, ES_MOST_HOPS = 4 };
+enum { ES_MOST_TIERS = 16, ES_MOST_CHANNELS = 32, ES_MOST_HOPS = 4, ES_MOST_BATCH = 64 };
 
 /* ---- transfers: one per (tier, object), because an object has at most one copy on its way into a tier ---- */
 
@@ -60,8 +60,10 @@ typedef struct es_xfer {
     bool again;                 /* write-back: something newer waits for this one to end */
     bool awaited;               /* a guess for which compute stands still (charge.c) */
     es_time asked;
+    es_time began, alone;       /* of the chunk at hand: when it started, what it takes at the full rate */
+    uint8_t begun_as;           /* es_class when it started */
     uint64_t order;             /* of asking, over all channels */
-    int64_t bytes, left;        /* of the copy; of it behind the chunk at hand */
+    int64_t bytes, moving, left; /* of the copy; of the chunk at hand; of it behind that */
     uint32_t place;             /* among the elastic transfers that do their work now; ES_NONE: not there */
     double work;                /* elastic: work not yet done at `since`, ns at the full rate */
     double rate;                /* bytes per ns now */

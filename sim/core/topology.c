@@ -424,6 +424,7 @@ static es_code topology_links(es_run *run, es_err *err)
         run->chans++;
     }
     run->view.channels = run->chans;
+    run->view.gpu = run->gpu;
     for (uint32_t i = 0; i < run->links; i++) {
         const es_tier *from = &run->tier[run->link[i].from], *to = &run->tier[run->link[i].to];
         run->link[i].weight = from->weight < to->weight ? from->weight : to->weight;

@@ -191,11 +191,8 @@ static void train_resync(es_run *run, es_oid object)
 /* The layer stood still for this update; where the gpu has no work either, that is time of the host. */
 static void train_stepped(es_run *run, es_oid object)
 {
-    es_chan *gpu = &run->chan[run->gpu];
-    if (run->now > gpu->free_at) {
-        run->times.expert_cpu += run->now - gpu->free_at;
-        gpu->free_at = run->now;
-    }
+    if (run->now > run->chan[run->gpu].free_at)
+        es_charge_host(run, run->now);
     train_resync(run, object);
     run->charge.awaited--;
     es_layer_go_on(run);

@@ -74,10 +74,21 @@ static void transfer_landed(es_run *run, es_xfer *x)
         es_charge_came(run, x);
 }
 
+/* All of it, or a chunk, has moved. */
+static void transfer_tell(es_run *run, const es_xfer *x, const es_chan *chan)
+{
+    const es_copy copy = {.asked = x->asked, .alone = x->alone, .begun = channel_class_why(x->begun_as), .last = x->left == 0};
+    es_bus_deliver(run, &(es_fact){.kind = ES_FACT_COPY, .why = channel_why(x), .at = run->now, .since = x->began, .objects = &x->object, .count = 1,
+        .from = run->link[x->link].from, .to = x->tier, .channel = (uint32_t)(chan - run->chan), .bytes = x->moving, .step = run->composer.steps,
+        .copy = &copy});
+}
+
 void es_channel_ended(es_run *run, es_due *due)
 {
     es_xfer *x = (es_xfer *)(void *)due;        /* due is its first member */
     es_chan *chan = channel_of(run, x);
+    if (es_bus_heard(run, ES_FACT_COPY))
+        transfer_tell(run, x, chan);
     if (x->place != ES_NONE)
         es_share_leave(run, x);
     *(x->prev ? &x->prev->next : &chan->running) = x->next;
@@ -137,6 +148,10 @@ static void transfer_run(es_run *run, es_chan *chan, es_xfer *x, int64_t bytes, 
 {
     const es_link *link = &run->link[x->link];
     x->left -= bytes;
+    x->moving = bytes;
+    x->began = run->now;
+    x->alone = after;
+    x->begun_as = x->kind;
     x->running = true;
     x->holds_lane = holds_lane;
     x->place = ES_NONE;
@@ -281,6 +296,20 @@ static inline void transfer_charge(es_chan *chan, es_link *link, es_cost cost)
     chan->view->busy_ns += chan->discipline == ES_SHARED || chan->limits ? cost.work : cost.fixed + cost.work;  /* shared: latencies overlap */
 }
 
+/* Copies of one link take a lane for so long. */
+static void transfer_depart(es_run *run, const es_chan *chan, es_xfer *const *batch, uint32_t count, int64_t bytes, es_cost cost)
+{
+    es_oid object[ES_MOST_BATCH];
+    const es_xfer *x = batch[0];
+    if (!es_bus_heard(run, ES_FACT_DEPART))
+        return;
+    for (uint32_t i = 0; i < count; i++)
+        object[i] = batch[i]->object;
+    es_bus_deliver(run, &(es_fact){.kind = ES_FACT_DEPART, .why = channel_why(x), .at = run->now + cost.fixed + cost.work, .since = run->now, .objects = object,
+        .count = count, .from = run->link[x->link].from, .to = x->tier, .channel = (uint32_t)(chan - run->chan), .bytes = bytes,
+        .step = run->composer.steps});
+}
+
 static void transfer_alone(es_run *run, es_chan *chan, es_xfer *x)
 {
     int64_t piece = chan->chunk > 0 && x->left > chan->chunk ? chan->chunk : x->left;
@@ -290,17 +319,18 @@ static void transfer_alone(es_run *run, es_chan *chan, es_xfer *x)
         piece = whole.fixed + whole.work == 0 ? x->left : piece;
     }
     transfer_charge(chan, &run->link[run->link[x->link].counts], cost);
+    transfer_depart(run, chan, &x, 1, piece, cost);
     transfer_run(run, chan, x, piece, cost, cost.fixed + cost.work, true);
 }
 
 /* Starts x, for which there is room, and with it as many of its followers as go in one batch. */
 static void transfer_begin(es_run *run, es_chan *chan, es_xfer *first, uint32_t most)
 {
-    es_xfer *batch[64], *next = first->next;
+    es_xfer *batch[ES_MOST_BATCH], *next = first->next;
     uint32_t count = 0;
     int64_t bytes = first->left, moved = 0;
     transfer_leave(run, chan, first);
-    for (batch[count++] = first; count < most && count < 64 && next; count++) {
+    for (batch[count++] = first; count < most && count < ES_MOST_BATCH && next; count++) {
         es_xfer *x = next;
         next = x->next;
         if (x->link != first->link || transfer_moved(run, x) || transfer_room(run, x) != TRANSFER_GO)
@@ -315,6 +345,7 @@ static void transfer_begin(es_run *run, es_chan *chan, es_xfer *first, uint32_t 
     }
     es_cost cost = es_channel_cost(run, chan, first->object, bytes, count);
     transfer_charge(chan, &run->link[run->link[first->link].counts], cost);
+    transfer_depart(run, chan, batch, count, bytes, cost);
     /* the objects of a batch land one after another, as their bytes arrive */
     for (uint32_t i = 0; i < count; i++) {
         es_xfer *x = batch[i];

@@ -12,6 +12,8 @@
  *   rooms     the room of a tier changes only when that is told; then those who are too many leave the serving tier at once. What is on
  *             its way keeps the space it has
  *   time      never goes back; steps and stalls add up to what the core says
+ *   line      what a step went through lies end to end: dense part, charges, experts on the gpu, stalls, waiting for the host. At every
+ *             release and at its end the attribution adds up to the time since it began, to the nanosecond
  *   balances  at the end: bytes, Little's law and load of every channel, and the attribution of time
  *
  * Under clock none a copy starts without having been queued and is resident at once.
@@ -31,6 +33,7 @@ static const char *const audit_kinds[ES_FACTS] = {
     [ES_FACT_LAND] = "land", [ES_FACT_EVICT] = "evict", [ES_FACT_ARRIVE_LOW] = "arrive_low", [ES_FACT_LEAVE_LOW] = "leave_low",
     [ES_FACT_OUTBOUND] = "outbound", [ES_FACT_RECALL] = "recall", [ES_FACT_CANCEL] = "cancel", [ES_FACT_RELEASE] = "release", [ES_FACT_STALL] = "stall", [ES_FACT_COMPUTE] = "compute",
     [ES_FACT_STEP_END] = "step_end", [ES_FACT_RESET] = "reset", [ES_FACT_TURN] = "turn", [ES_FACT_ROOM] = "room", [ES_FACT_END] = "end",
+    [ES_FACT_COPY] = "copy", [ES_FACT_CHARGE] = "charge",
 };
 
 enum { A = 1 << ABSENT, Q = 1 << QUEUED, I = 1 << INBOUND, R = 1 << RESIDENT, O = 1 << OUTBOUND };
@@ -355,6 +358,55 @@ static void audit_release(audit *s, const es_event *event)
     audit_rooms(s);
 }
 
+/* ---- the line of a step ---- */
+
+/* Does the run tell of it? */
+static bool audit_has_line(const audit *s)
+{
+    return s->view->timed && s->view->gpu < s->view->channels;
+}
+
+static bool audit_on_line(const audit *s, const es_fact *fact)
+{
+    return fact->kind == ES_FACT_STALL || fact->kind == ES_FACT_CHARGE || (fact->kind == ES_FACT_COMPUTE && fact->channel == s->view->gpu);
+}
+
+/* All that times.total is made of. */
+static es_time audit_attributed(const es_view *view)
+{
+    const es_times *t = view->times;
+    es_time sum = t->dense + t->expert_gpu + t->expert_cpu + t->access + t->manage + t->predict;
+    for (uint32_t c = 0; c < view->channels; c++)
+        sum += view->channel[c].wait_ns;
+    return sum;
+}
+
+static void audit_line(audit *s, const es_fact *fact)
+{
+    s->checks++;
+    if (fact->since != s->line)
+        audit_fault(s, "%s begins at %" PRId64 " ns, expected %" PRId64 " ns, where what the step went through before has ended", audit_kinds[fact->kind],
+            fact->since, s->line);
+    s->line = fact->at;
+}
+
+/* The step has come to `at`. */
+static void audit_line_at(audit *s, es_time at)
+{
+    const es_time sum = audit_attributed(s->view) - s->attributed;
+    s->checks++;
+    if (s->line != at)
+        audit_fault(s, "what the step went through ends at %" PRId64 " ns, expected %" PRId64 " ns", s->line, at);
+    if (sum != at - s->step_began)
+        audit_fault(s, "%" PRId64 " ns of the step are attributed, expected the %" PRId64 " ns since it began", sum, at - s->step_began);
+}
+
+static void audit_line_begins(audit *s, es_time at)
+{
+    s->line = s->step_began = at;
+    s->attributed = audit_attributed(s->view);
+}
+
 /* ---- the run ---- */
 
 /* The state before the first step, and after the caches were emptied, is taken as it is: no fact tells of it. */
@@ -394,13 +446,12 @@ static void audit_end(audit *s)
     if (!view->timed)
         return;
     const es_times *times = view->times;
-    es_time sum = times->dense + times->expert_gpu + times->expert_cpu + times->access + times->manage + times->predict, wait = 0;
-    for (uint32_t c = 0; c < view->channels; c++) {
+    for (uint32_t c = 0; c < view->channels; c++)
         audit_equal(s, "the area under a queue (Little's law)", view->channel[c].depth_area, (double)view->channel[c].queue_ns);
-        wait += view->channel[c].wait_ns;
-    }
     audit_load(s);
-    audit_equal(s, "the sum of the attribution", (double)(sum + wait), (double)times->total);
+    s->checks++;
+    if (audit_attributed(view) != times->total || times->manage != times->lookup + times->evict + times->move)
+        audit_fault(s, "the attribution adds up to %" PRId64 " ns, expected %" PRId64 " ns", audit_attributed(view), times->total);
     audit_equal(s, "the total time", (double)times->total, (double)s->steps_ns);
     audit_equal(s, "the stalled time", (double)times->stall, (double)s->stall_ns);
 }
@@ -426,6 +477,18 @@ static void audit_span(audit *s, const es_fact *fact)
         s->computed[fact->objects[0]] = fact->at;
 }
 
+/* It was asked for before it started, and was not faster than the channel is alone. */
+static void audit_moved(audit *s, const es_fact *fact)
+{
+    const es_copy *copy = fact->copy;
+    s->checks++;
+    if (copy->asked > fact->since || fact->since > fact->at)
+        audit_fault(s, "a copy asked for at %" PRId64 " ns is under way from %" PRId64 " to %" PRId64 " ns, expected these in order", copy->asked, fact->since,
+            fact->at);
+    if (fact->at - fact->since < copy->alone - 1)          /* stretched ones end at a rounded nanosecond */
+        audit_fault(s, "a copy took %" PRId64 " ns, expected at least the %" PRId64 " ns that it takes alone", fact->at - fact->since, copy->alone);
+}
+
 static void audit_turn(audit *s, const es_turn *turn)
 {
     const es_option *option = turn->option;
@@ -439,7 +502,9 @@ static void audit_turn(audit *s, const es_turn *turn)
 static void audit_notify(void *self, const es_fact *fact)
 {
     audit *s = self;
-    if (fact->kind == ES_FACT_COMPUTE) {
+    if (audit_has_line(s) && audit_on_line(s, fact))
+        audit_line(s, fact);
+    if (fact->kind == ES_FACT_COMPUTE || fact->kind == ES_FACT_CHARGE) {
         audit_span(s, fact);    /* told when it begins: its end lies ahead */
         return;
     }
@@ -452,6 +517,7 @@ static void audit_notify(void *self, const es_fact *fact)
         if (!s->begun)
             audit_adopt(s);
         audit_rooms(s);
+        audit_line_begins(s, fact->at);
         break;
     case ES_FACT_RESET:
         audit_adopt(s);
@@ -461,10 +527,19 @@ static void audit_notify(void *self, const es_fact *fact)
         break;
     case ES_FACT_RELEASE:
         audit_release(s, fact->event);
+        if (audit_has_line(s))
+            audit_line_at(s, fact->at);
+        break;
+    case ES_FACT_STEP_END:
+        if (audit_has_line(s))
+            audit_line_at(s, fact->at);
+        audit_span(s, fact);
         break;
     case ES_FACT_STALL:
-    case ES_FACT_STEP_END:
         audit_span(s, fact);
+        break;
+    case ES_FACT_COPY:
+        audit_moved(s, fact);
         break;
     case ES_FACT_ROOM:
         audit_room(s, fact);
@@ -506,7 +581,7 @@ const es_observer es_observer_audit = {
         .size = sizeof(audit),
         .init = audit_init,
         .notify = audit_notify,
-        .hears = (ES_HEARS(ES_FACTS) - 1u) & ~ES_HEARS(ES_FACT_GUESS),
+        .hears = (ES_HEARS(ES_FACTS) - 1u) & ~(ES_HEARS(ES_FACT_GUESS) | ES_HEARS(ES_FACT_WAITING) | ES_HEARS(ES_FACT_DEPART)),
     },
     .report = audit_report,
     .verdict = audit_verdict,

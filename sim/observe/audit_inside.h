@@ -33,6 +33,8 @@ typedef struct audit {
     uint32_t word, words;
     uint64_t overflows;         /* tally.overflow_events at the last release */
     es_time steps_ns, stall_ns;
+    es_time line, step_began;   /* end of what the step at hand went through so far; its begin */
+    es_time attributed;         /* all attributed time when it began */
     int64_t started_bytes, guess_bytes, transient_bytes;
     uint64_t checks, faults, overcommitted;
     char first[512];

@@ -83,7 +83,8 @@ const es_observer es_observer_digest = {
         .brief = "Hashes over all decisions and over all facts: equal runs have equal digests.",
         .size = sizeof(digest),
         .notify = digest_notify,
-        .hears = (ES_HEARS(ES_FACTS) - 1u) & ~ES_HEARS(ES_FACT_GUESS),
+        .hears = (ES_HEARS(ES_FACTS) - 1u) & ~(ES_HEARS(ES_FACT_GUESS) | ES_HEARS(ES_FACT_COPY) | ES_HEARS(ES_FACT_CHARGE) |
+            ES_HEARS(ES_FACT_WAITING) | ES_HEARS(ES_FACT_DEPART)),
     },
     .report = digest_report,
 };

@@ -231,7 +231,8 @@ const es_observer es_observer_events = {
         .init = events_init,
         .notify = events_notify,
         .fini = events_fini,
-        .hears = (ES_HEARS(ES_FACTS) - 1u) & ~ES_HEARS(ES_FACT_GUESS),
+        .hears = (ES_HEARS(ES_FACTS) - 1u) & ~(ES_HEARS(ES_FACT_GUESS) | ES_HEARS(ES_FACT_COPY) | ES_HEARS(ES_FACT_CHARGE) |
+            ES_HEARS(ES_FACT_WAITING) | ES_HEARS(ES_FACT_DEPART)),
     },
     .report = events_report,
     .verdict = events_verdict,

@@ -9,7 +9,7 @@
 #include "sim/part/view.h"
 
 typedef enum es_fact_kind {
-    ES_FACT_STEP,               /* a step begins: step, count tokens, `from` their es_phase_of, `to` the request of the first */
+    ES_FACT_STEP,               /* a step begins: step, count tokens, `from` their es_phase_of, `to` the request of the first; tokens[count] */
     ES_FACT_USE,                /* the gate of a layer was passed: event; follows the lookups and the dispatcher's verdicts */
     ES_FACT_QUEUE,              /* objects[count] were asked for, to tier, why */
     ES_FACT_START,              /* demands objects[count] begin to arrive in tier `to` from `from` (space is held from now on) */
@@ -32,6 +32,13 @@ typedef enum es_fact_kind {
     ES_FACT_TURN,               /* a tuner gave an option another value: turn */
     ES_FACT_ROOM,               /* the room of tier `to` is another from now on (view->bucket_room); who has to leave leaves next, why SHRINK
                                  * (or, where an allocator has rearranged itself, why RELEASE) */
+    ES_FACT_COPY,               /* simulated clock: objects[1] have been on their way from `from` to `to` over channel from `since` to `at`, all of them
+                                 * or a chunk: copy. Told of every transfer, also of what takes no room; `why` is its class at the end */
+    ES_FACT_CHARGE,             /* simulated clock: from `since` to `at` the step went through what is neither the dense part nor an expert nor a stall:
+                                 * count is its es_charged. With COMPUTE of the gpu and STALL this tiles every step without gap or overlap */
+    ES_FACT_WAITING,            /* simulated clock: from now on `count` copies wait in the queue of channel */
+    ES_FACT_DEPART,             /* simulated clock: objects[count] (or a chunk of one) begin to move from `from` to `to` on one lane of channel, one
+                                 * behind another: COPY follows for each; bytes together. Left undisturbed the last arrives at `at`; since: now */
     ES_FACTS                    /* a new kind goes before this line: digests of earlier runs hash the numbers of the others */
 } es_fact_kind;
 
@@ -66,6 +73,23 @@ typedef struct es_event {       /* a layer of a step, with the union of the expe
     bool backward;              /* of the backward pass of a training step; never counted */
 } es_event;
 
+typedef enum es_charged {       /* ES_FACT_CHARGE */
+    ES_CHARGED_ACCESS,          /* reading what was found from its tier */
+    ES_CHARGED_LOOKUP,          /* managing the cache: looking experts up, */
+    ES_CHARGED_EVICT,           /* victims, */
+    ES_CHARGED_MOVE,            /* copies that an allocator has moved */
+    ES_CHARGED_PREDICT,         /* asking the predictor */
+    ES_CHARGED_HOST,            /* experts or optimizer steps on the host, beyond what gpu and copies hide */
+    ES_CHARGES
+} es_charged;
+
+typedef struct es_copy {        /* ES_FACT_COPY */
+    es_time asked;              /* since when it stood in the queue of its channel; between chunks, since the one before */
+    es_time alone;              /* what it takes with the channel to itself, at the full rate */
+    es_why begun;               /* its class when it started: a guess may have been demanded since */
+    bool last;                  /* nothing is left of it */
+} es_copy;
+
 typedef struct es_turn {
     const char *path;           /* "policy.l2_threshold" */
     const es_option *option;
@@ -87,6 +111,8 @@ typedef struct es_fact {
     int64_t bytes;              /* of all objects together */
     uint64_t step;
     const es_turn *turn;
+    const es_copy *copy;
+    const es_token *tokens;
     const struct es_predict_ask *ask;
     const struct es_guess *guesses;
 } es_fact;

@@ -76,6 +76,7 @@ typedef struct es_channel_view { /* what went over one channel or compute unit s
 typedef struct es_times {       /* where the wall time of the steps went; all in ns */
     es_time total, dense, expert_gpu, expert_cpu, stall, access, manage, predict;
     es_time decode_total, prefill_total;    /* of steps of either phase */
+    es_time lookup, evict, move;            /* manage is their sum */
 } es_times;
 
 typedef struct es_view {
@@ -114,6 +115,7 @@ typedef struct es_view {
     const uint64_t *bucket_room;/* [buckets]: room in units; a tuner may change it (ES_FACT_ROOM) */
     uint32_t channels;
     const es_channel_view *channel; /* [channels] */
+    uint32_t gpu;               /* of these the compute unit that demands hit from; UINT32_MAX: none is named */
     const es_times *times;
     const es_future *future;    /* NULL unless the part has ES_ORACLE */
     const es_counts *tally;

@@ -22,6 +22,8 @@ void es_config_free(es_config *config);
 const es_json *es_config_resolved(const es_config *config);
 /* {"files": [{"path", "text"}...], "sets": [...]}: to the letter what the user wrote. */
 const es_json *es_config_input(const es_config *config);
+/* One observer more, as the config would name it: {"name": ..., its options}. `key` names it in errors. Before the plan. */
+es_code es_config_observe(es_config *config, const char *key, const es_json *observer, es_err *err);
 /* The input of a result that is run again: its files, and its settings before those of now. */
 es_code es_config_inherit(es_config *config, const es_json *input, es_err *err);
 const char *es_config_name(const es_config *config);

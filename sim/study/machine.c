@@ -127,6 +127,26 @@ es_code config_observers(es_config *config, es_json *echo, es_err *err)
     return code;
 }
 
+es_code es_config_observe(es_config *config, const char *key, const es_json *observer, es_err *err)
+{
+    const size_t count = config->plan.observer_count;
+    es_json *list = cJSON_GetObjectItemCaseSensitive(config->resolved, "observers");
+    es_plan_part *all = ES_NEW_ARRAY(&config->arena, count + 1, es_plan_part);
+    if (!all || !list)
+        return es_err_nomem(err, "an observer");
+    for (size_t i = 0; i < count; i++)
+        all[i] = config->observers[i];
+    es_code code = config_part(config, ES_KIND_OBSERVER, observer, key, NULL, &all[count], list, NULL, err);
+    for (size_t i = 0; i < count && code == ES_OK; i++)
+        if (all[i].part == all[count].part)
+            code = es_err_set(err, ES_EINPUT, "%s: observer %s is there already, as observers.%zu", key, all[i].part->name, i);
+    if (code)
+        return code;
+    config->plan.observers = config->observers = all;
+    config->plan.observer_count = count + 1;
+    return ES_OK;
+}
+
 /* ---- sections of named rows ---- */
 
 /* Names that another table reads from the same object; ends with NULL. */

@@ -15,6 +15,8 @@ typedef struct validate {
     const es_validate_ask *ask;
     validate_candidate candidate[ES_VALIDATE_POLICIES];
     size_t count;
+    es_perfetto *timeline;
+    uint32_t modes;             /* drawn so far */
 } validate;
 
 /* ---- freezing ---- */
@@ -167,6 +169,26 @@ static es_code candidate_time(validate_candidate *c, bool overlapped, bool compu
     return code;
 }
 
+/* Each policy has an equal part of what room there is. */
+static es_code mode_draw(validate *v, const char *mode, es_json *result, es_err *err)
+{
+    const size_t parts = v->count * (v->ask->serial && v->ask->overlapped ? 2 : 1);
+    es_json *drawn = v->timeline ? es_json_at(result, "timeline.steps") : NULL;
+    es_code code = ES_OK;
+    for (size_t i = 0; drawn && i < v->count && code == ES_OK; i++) {
+        const uint32_t number = (uint32_t)(v->modes * v->count + i);
+        int64_t steps = 0;
+        code = validate_draw(v->timeline, &v->candidate[i], mode, number, v->ask->timeline_limit * (number + 1) / (int64_t)parts, &steps, err);
+        es_json *one = cJSON_CreateNumber((double)steps);
+        if (code == ES_OK && (!one || !cJSON_AddItemToArray(drawn, one))) {
+            cJSON_Delete(one);
+            code = es_err_nomem(err, "a result");
+        }
+    }
+    v->modes++;
+    return code;
+}
+
 /* What the config cannot time is known before the machine has worked for it. */
 static es_code mode_go(validate *v, bool overlapped, es_json *result, es_err *err)
 {
@@ -189,6 +211,8 @@ static es_code mode_go(validate *v, bool overlapped, es_json *result, es_err *er
     m->close(m->self);
     for (size_t i = 0; i < v->count && code == ES_OK; i++)
         code = candidate_time(&v->candidate[i], overlapped, computes, err);
+    if (code == ES_OK)
+        code = mode_draw(v, mode, result, err);
     if (code == ES_OK) {
         es_json *out = cJSON_CreateObject();
         cJSON_AddItemToArray(es_json_at(result, "modes"), out);
@@ -276,10 +300,23 @@ es_code es_validate(const es_validate_ask *ask, es_json **out, es_err *err)
         held_out(v, result);
         es_json_add_array(result, "modes");
     }
+    if (code == ES_OK && ask->timeline && (code = es_perfetto_open(&v->timeline, ask->timeline, err)) == ES_OK) {
+        es_json *timeline = es_json_add_object(result, "timeline");
+        es_json_add_text(timeline, "path", ask->timeline);
+        es_json_add_array(timeline, "steps");
+    }
     if (code == ES_OK && ask->serial)
         code = mode_go(v, false, result, err);
     if (code == ES_OK && ask->overlapped)
         code = mode_go(v, true, result, err);
+    if (v && v->timeline) {
+        es_err other = {0};
+        const es_code closed = es_perfetto_close(v->timeline, code == ES_OK, &other);
+        if (code == ES_OK && closed) {
+            *err = other;
+            code = closed;
+        }
+    }
     if (v)
         validate_close(v);
     free(v);

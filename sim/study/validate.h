@@ -29,6 +29,8 @@ typedef struct es_validate_ask {
     bool serial, overlapped;                /* modes */
     double scale;                           /* of the experts' bytes; 0: 1 */
     const char *folder;                     /* where the logs are written: N-POLICY.jsonl */
+    const char *timeline;                   /* file that measured beside simulated is drawn to; NULL: none */
+    int64_t timeline_limit;                 /* bytes, before it is compressed */
     const es_validate_machine *machine;
     void (*tell)(void *self, const char *what, size_t done, size_t of);     /* NULL: nobody */
     void *tell_self;

@@ -3,6 +3,7 @@
 #define ES_STUDY_VALIDATE_INSIDE_H
 
 #include "sim/base/json.h"
+#include "sim/base/perfetto.h"
 #include "sim/core/plan.h"
 #include "sim/part/action.h"
 #include "sim/study/config.h"
@@ -18,6 +19,8 @@ typedef struct validate_candidate {
     int64_t *host_ns;           /* [steps] of the last performance */
 } validate_candidate;
 
+/* Draws its last performance and what the model says of it, as the number-th of this file, until that has `limit` bytes. */
+es_code validate_draw(es_perfetto *out, const validate_candidate *c, const char *mode, uint32_t number, int64_t limit, int64_t *drawn, es_err *err);
 /* Adds "candidates" and "ranking" to a mode. */
 es_code validate_score(const validate_candidate *candidate, size_t count, bool virtual_machine, es_json *out, es_err *err);
 

@@ -91,6 +91,16 @@ static void text_cache(const es_json *environment, es_text *out)
     es_text_add(out, ": they are read faster than a profile of cold memory says\n");
 }
 
+/* Of long logs the first steps. */
+static void text_timeline(const es_json *result, es_text *out)
+{
+    const es_json *steps;
+    double drawn = number_at(result, "modes.0.candidates.0.count");
+    cJSON_ArrayForEach(steps, es_json_at(result, "timeline.steps"))
+        drawn = steps->valuedouble < drawn ? steps->valuedouble : drawn;
+    es_text_add(out, "timeline of %.0f steps: %s; ui.perfetto.dev opens it\n", drawn, text_at(result, "timeline.path"));
+}
+
 void es_validate_text(const es_json *result, es_text *out)
 {
     const es_json *mode, *one;
@@ -106,6 +116,8 @@ void es_validate_text(const es_json *result, es_text *out)
         text_parts(es_json_at(mode, "candidates"), out);
         text_ranking(es_json_at(mode, "ranking"), out);
     }
+    if (es_json_at(result, "timeline"))
+        text_timeline(result, out);
 }
 
 /* ---- verdict ---- */

@@ -167,7 +167,7 @@ COMMANDS = [
     (['run', 'syntax.json'], 'syntax.json: line 2, column 1: ends here, needs a value'),
     (['run', 'twice.json'], 'twice.json: "seed" is given twice'),
     (['run', 'config.json', '--set', 'seed'], None),
-    (['run'], 'run: which file?; usage: expertsim run CONFIG... [--set PATH=VALUE]... [--out DIR] [--json] [--quiet] [--volatile]'),
+    (['run'], 'run: which file?; usage: expertsim run CONFIG... [--set PATH=VALUE]... [--out DIR] [--timeline FILE [--window WINDOW]] [--json] [--quiet] [--volatile]'),
     (['run', 'config.json', '--jsn'], 'there is no option --jsn; did you mean --json?'),
     (['run', 'config.json', '--out'], '--out needs a value'),
     (['run', 'config.json', '--out', ''], '--out: the name of a folder is empty'),

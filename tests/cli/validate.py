@@ -11,6 +11,7 @@ import tempfile
 ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..'))
 sys.path.insert(0, os.path.join(ROOT, 'tests', 'support'))
 import tool
+import trace_events
 
 TOOL = os.path.abspath(tool.TOOL)
 FAKE = ['validate', 'c.json', '--backend', 'fake', '--option', 'alpha=10us', '--option', 'rate=1GB/s']
@@ -175,6 +176,41 @@ def host(check, folder):
         print('validate: %s: %s' % (mode['mode'], mode['ranking']))
 
 
+def drawn(check, folder):
+    """Two processes for each policy and mode. Of a machine that is the model they are the same; every row with a queue is there once."""
+    path = os.path.join(folder, 'v.json')
+    done = run(folder, *FAKE, '--policies', 'lru,fifo', '--timeline', 'v.json', '--out', 'drawn', '--repeat', '2')
+    check.equal('timeline: ' + done.stderr, (done.returncode, 'timeline of 41 steps: v.json' in done.stdout or done.stdout[-200:]), (0, True))
+    timeline = trace_events.read(path)
+    check.equal('timeline: rules', timeline.faults, [])
+    check.equal('timeline: processes', list(timeline.processes.values()), ['%s: %s, %s' % (side, policy, mode) for mode in ('serial', 'overlapped')
+                                                                             for policy in ('lru', 'fifo') for side in ('measured', 'simulated')])
+    of = lambda process: [s for s in timeline.slices if s.track // 1000 == process]
+    for process in (1, 3, 5, 7):
+        both = [[(s.name, s.begin, s.end, s.track % 1000) for s in of(p)] for p in (process, process + 1)]
+        check.equal('timeline: process %d is as measured' % process, both[0] == both[1], True)
+        with open(os.path.join(folder, 'drawn', ('1-lru', '2-fifo')[process // 2 % 2] + '.jsonl')) as f:
+            rows = [json.loads(line) for line in f][1:]
+        queued = [r for r in rows if 'queue' in r and r['step'] >= 0]
+        slices = [s for s in of(process) if 'row' in s.args]
+        check.equal('timeline: rows of process %d' % process, sorted((s.args['row'], s.name, s.args['bytes']) for s in slices),
+                    sorted((r['id'], '%s %s/%s' % (r['op'], r['layer'], r['expert']), r['bytes']) for r in queued))
+        check.equal('timeline: both times of a row', [s for s in slices if s.args['simulated_ns'] != s.end - s.begin], [])
+        steps = [s for s in of(process) if 'step_ns' in s.args]
+        check.equal('timeline: steps of process %d' % process, (len(steps), all(a.end == b.begin for a, b in zip(steps, steps[1:]))), (41, True))
+        arrows = {(one.args['row'], two.args['row']) for _, one, two in timeline.flows if one.track // 1000 == process}
+        check.equal('timeline: arrows are waits', arrows <= {(a, r['id']) for r in rows for a in r['after']} and len(arrows) > 50, True)
+    run(folder, *FAKE, '--policies', 'lru,fifo', '--timeline', 'w.json', '--repeat', '2')
+    with open(path) as f, open(os.path.join(folder, 'w.json')) as g:
+        check.equal('timeline: same bytes of a machine that does the same', f.read() == g.read(), True)
+    done = run(folder, 'validate', 'h.json', '--backend', 'host', '--mode', 'overlapped', '--repeat', '2', '--timeline', 'h.gz', '--quiet', '--set', 'trace.source.decode_tokens=10')
+    timeline = trace_events.read(os.path.join(folder, 'h.gz'))
+    check.equal('timeline of a real machine: rules', (done.returncode in (0, 5), timeline.faults, list(timeline.processes.values())),
+                (True, [], ['measured: lru, overlapped', 'simulated: lru, overlapped']))
+    done = run(folder, *FAKE, '--timeline', 'no/such/v.json')
+    check.equal('timeline that cannot be written: ' + done.stderr, (done.returncode, 'cannot write "no/such/v.json.tmp": No such file' in done.stderr), (2, True))
+
+
 def main():
     check = tool.Check('validate')
     with tempfile.TemporaryDirectory(dir=os.getcwd()) as folder:
@@ -188,6 +224,7 @@ def main():
         pinned(check, folder)
         fitted(check, folder)
         known(check, folder)
+        drawn(check, folder)
         host(check, folder)
     check.close()
 

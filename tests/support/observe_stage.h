@@ -51,7 +51,7 @@ static inline es_code stage_try(stage *s, const es_observer *observer, const cha
     s->observer = observer;
     s->view = (es_view){.timed = timed, .layers = 2, .spaces = 2, .experts = 4, .population = 4, .stride = 64, .slice = 64, .ids = 4, .matrices = 1, .exists = s->exists, .current = s->exists, .variants = 1, .objects = 128, .words = WORDS, .words_per_layer = 1,
         .tiers = TIERS, .serving = CACHE, .buckets = TIERS, .tier = s->tier, .layer_of = s->layer_of, .layer_number = s->layer_number,
-        .bytes = s->bytes, .guard = s->guard, .bucket_room = s->room, .channels = 2, .channel = s->channel, .times = &s->times, .tally = &s->tally};
+        .bytes = s->bytes, .guard = s->guard, .bucket_room = s->room, .channels = 2, .channel = s->channel, .gpu = UINT32_MAX, .times = &s->times, .tally = &s->tally};
     for (uint32_t w = 0; w < WORDS; w++) {
         s->exists[w] = 0xf;
         s->unit[w] = 1;

@@ -240,8 +240,8 @@ void scene_build(const scene *s, rig *r)
     r->plan.stream = s->stream;
     for (uint32_t i = 0; i < s->tuners; i++)
         rig_tune(r, rig_part(r, ES_KIND_TUNER, s->tuner[i], s->tuner_options[i], "tuner"));
-    static const char *const observers[] = {"summary", "latency", "audit", "digest", "coverage", "traffic", "memory"};
+    static const char *const observers[] = {"summary", "latency", "audit", "digest", "attribution", "coverage", "traffic", "memory"};
     for (size_t i = 0; i < sizeof observers / sizeof *observers; i++)
-        if (i < 2 || (i < 4 ? s->watched : s->reported))
+        if (i < 2 || (i < 5 ? s->watched : s->reported))
             rig_observe(r, observers[i]);
 }

@@ -125,7 +125,7 @@ static void each_planted_fault_is_caught(void **state)
         {HIT, "at 200 ns, use: event 2 hits 0000000000000008 in mask word 1, expected 0000000000000000"},
         {LATE, "event 2 says 1 wanted, 0 hits, 1 late, expected 1, 0, 0"},
         {LITTLE, "the area under a queue (Little's law) is 11, expected 10"},
-        {SUM, "the sum of the attribution is 221, expected 220"},
+        {SUM, "the attribution adds up to 221 ns, expected 220 ns"},
         {BUSY, "channel pcie was busy for 230 ns, expected at most 1 lanes of 220 ns"},
         {STALL, "the stalled time is 21, expected 20"},
         {STEPS, "the total time is 220, expected 219"},
@@ -145,6 +145,59 @@ static void each_planted_fault_is_caught(void **state)
         stage s;
         stage_open(&s, &es_observer_audit, true, "{}");
         audit_play(&s, cases[i].plant);
+        expect_verdict(&s, cases[i].fault);
+        stage_close(&s);
+    }
+}
+
+/* ---- the line of a step ---- */
+
+typedef enum broken { WHOLE, GAP, OVERLAP, SHORT, SUM_OF_LAYER, PAST, TOO_FAST, UNTIMELY } broken;
+
+/* A layer: dense until 100, a copy until 110, which is all of the stall, an expert until 130, 10 ns for what is managed. */
+static void line_play(stage *s, broken b)
+{
+    static const es_oid dense = ES_NO_OBJECT, expert = 1;
+    const es_copy copy = {.asked = b == UNTIMELY ? 101 : 100, .alone = b == TOO_FAST ? 12 : 10, .last = true};
+    s->view.gpu = 1;
+    s->event.counted = true;
+    stage_tell(s, (es_fact){.kind = ES_FACT_STEP});
+    stage_tell(s, (es_fact){.kind = ES_FACT_COMPUTE, .since = 0, .at = b == SHORT ? 90 : 100, .objects = &dense, .count = 1, .channel = 1});
+    stage_gate(s, 100, 0, 0x2);
+    stage_copy(s, ES_FACT_QUEUE, 100, 1);
+    stage_copy(s, ES_FACT_START, 100, 1);
+    stage_tell(s, (es_fact){.kind = ES_FACT_COPY, .since = 100, .at = 110, .objects = &expert, .count = 1, .from = HOME, .to = CACHE, .copy = &copy});
+    stage_copy(s, ES_FACT_LAND, 110, 1);
+    stage_span(s, ES_FACT_STALL, 100, 110, 0);
+    stage_tell(s, (es_fact){.kind = ES_FACT_COMPUTE, .since = b == GAP ? 112 : b == OVERLAP ? 108 : 110, .at = 130, .objects = &expert, .count = 1,
+        .to = CACHE, .channel = 1});
+    stage_tell(s, (es_fact){.kind = ES_FACT_CHARGE, .since = 130, .at = 140, .count = ES_CHARGED_EVICT, .channel = 1});
+    s->times = (es_times){.total = 140, .dense = 100, .expert_gpu = 20 + (b == SUM_OF_LAYER), .manage = 10, .evict = 10, .stall = 10};
+    s->channel[0].wait_ns = 10;
+    stage_release(s, b == PAST ? 141 : 140);
+    s->times.expert_gpu = 20;
+    stage_step(s, 0, 0, 140 + (b == PAST), ES_DECODE, 1, 0);
+    s->times.total += b == PAST;
+    stage_tell(s, (es_fact){.kind = ES_FACT_END, .at = 150});
+}
+
+static void what_a_step_goes_through_lies_end_to_end(void **state)
+{
+    (void)state;
+    static const struct { broken broken; const char *fault; } cases[] = {
+        {WHOLE, NULL},
+        {GAP, "compute begins at 112 ns, expected 110 ns, where what the step went through before has ended"},
+        {OVERLAP, "compute begins at 108 ns, expected 110 ns"},
+        {SHORT, "stall begins at 100 ns, expected 90 ns"},
+        {SUM_OF_LAYER, "at 140 ns, release: 141 ns of the step are attributed, expected the 140 ns since it began"},
+        {PAST, "what the step went through ends at 140 ns, expected 141 ns"},
+        {TOO_FAST, "at 110 ns, copy: a copy took 10 ns, expected at least the 12 ns that it takes alone"},
+        {UNTIMELY, "a copy asked for at 101 ns is under way from 100 to 110 ns"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        stage s;
+        stage_open(&s, &es_observer_audit, true, "{}");
+        line_play(&s, cases[i].broken);
         expect_verdict(&s, cases[i].fault);
         stage_close(&s);
     }
@@ -307,6 +360,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_planted_fault_is_caught),
+        cmocka_unit_test(what_a_step_goes_through_lies_end_to_end),
         cmocka_unit_test(an_overflow_that_is_counted_is_legal),
         cmocka_unit_test(in_waves_nothing_leaves_while_it_is_computed),
         cmocka_unit_test(a_late_guess_must_land_before_the_release),

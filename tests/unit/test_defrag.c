@@ -424,6 +424,7 @@ static void moves_take_time_as_management(void **state)
     assert_int_equal(rig_count(&r, "tiers.cache.allocator.pools.4bit.slots"), 34);
     assert_int_equal(rig_count(&r, "tiers.cache.allocator.compaction_moves"), 6);
     assert_true(rig_view(&r)->times->manage == 6 * seed_bytes[0]);
+    assert_true(rig_view(&r)->times->move == 6 * seed_bytes[0]);
     rig_close(&r);
 }
 
