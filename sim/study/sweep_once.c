@@ -5,11 +5,8 @@
  * does a metric that a curve does not tell (ONCE_PATHS). sweep_curve.c makes the results. */
 #include <string.h>
 
-#include "sim/base/sha256.h"
 #include "sim/study/formula.h"
 #include "sim/study/sweep_inside.h"
-
-#include <stdlib.h>
 
 /* What a curve tells, of every policy and, by the stack, of LRU. */
 static const char *const once_paths[] = {
@@ -133,28 +130,9 @@ bool sweep_once_fits(const es_sweep *sweep, const es_config *of)
 
 /* ---- groups ---- */
 
-/* A hash of all of a config but the capacity. */
-static uint64_t once_hash(const es_json *config, const char *tier)
-{
-    char hex[65] = "";
-    es_json *copy = cJSON_Duplicate(config, true);
-    cJSON_DeleteItemFromObjectCaseSensitive(cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(copy, "tiers"), tier), "capacity");
-    char *text = copy ? cJSON_PrintUnformatted(copy) : NULL;
-    if (text) {
-        es_sha256 sha;
-        es_sha256_begin(&sha);
-        es_sha256_add(&sha, text, strlen(text));
-        es_sha256_hex(&sha, hex);
-        hex[16] = '\0';
-    }
-    cJSON_free(text);
-    cJSON_Delete(copy);
-    return strtoull(hex, NULL, 16);
-}
-
-uint64_t sweep_once_hash(const es_config *config)
+const char *sweep_once_room(const es_config *config)
 {
     const es_json *resolved = es_config_resolved(config);
-    const char *clock = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(resolved, "clock")), *tier = sweep_once_tier(resolved);
-    return tier && clock && strcmp(clock, "none") == 0 ? once_hash(resolved, tier) : 0;
+    const char *clock = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(resolved, "clock"));
+    return clock && strcmp(clock, "none") == 0 ? sweep_once_tier(resolved) : NULL;
 }
