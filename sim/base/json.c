@@ -265,16 +265,21 @@ static void json_write_line(es_text *out, int depth)
         es_text_put(out, blanks + 1, (size_t)(left < most ? left : most));
 }
 
-static void json_write_list(es_text *out, const es_json *list, int depth)
+/* `but`: a member that is left out; NULL: none. */
+static void json_write_list(es_text *out, const es_json *list, const es_json *but, int depth)
 {
     bool object = cJSON_IsObject(list), one_line = true;
     const es_json *child;
     cJSON_ArrayForEach(child, list)
         one_line = one_line && !object && json_is_plain(child);
     es_text_put(out, object ? "{" : "[", 1);
+    bool first = true;
     cJSON_ArrayForEach(child, list) {
-        if (child != list->child)
+        if (child == but)
+            continue;
+        if (!first)
             es_text_put(out, ", ", one_line ? 2 : 1);
+        first = false;
         if (!one_line)
             json_write_line(out, depth + 1);
         if (object) {
@@ -291,7 +296,7 @@ static void json_write_list(es_text *out, const es_json *list, int depth)
 static void json_write(es_text *out, const es_json *value, int depth)
 {
     if (!json_is_plain(value))
-        json_write_list(out, value, depth);
+        json_write_list(out, value, NULL, depth);
     else if (cJSON_IsString(value))
         json_write_text(out, value->valuestring);
     else if (cJSON_IsNumber(value))
@@ -302,10 +307,18 @@ static void json_write(es_text *out, const es_json *value, int depth)
 
 char *es_json_text(const es_json *value)
 {
+    return es_json_text_but(value, NULL);
+}
+
+char *es_json_text_but(const es_json *value, const char *name)
+{
     es_text out = {0};
     if (!value)
         return NULL;            /* memory ran out while it was built */
-    json_write(&out, value, 0);
+    if (name && cJSON_IsObject(value))
+        json_write_list(&out, value, cJSON_GetObjectItemCaseSensitive(value, name), 0);
+    else
+        json_write(&out, value, 0);
     es_text_put(&out, "\n", 1);
     if (out.failed)
         es_text_free(&out);

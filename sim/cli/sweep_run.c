@@ -45,8 +45,10 @@ typedef struct sweep_runner {
     size_t named, batch, ended; /* of these: those that have their names, those that are being given them, all */
     es_trace *trace;            /* decoded for the points that are being started; NULL: each opens its own */
     tally tally;
+    int folder;                 /* of the results, open since before the first was written: what goes wrong on the way to the disk is told to it; or -1 */
     char host[64];
     long pid;                   /* of this process, not of a point's */
+    es_result_like like;        /* in the process of a pass: what its results are copies of */
 } sweep_runner;
 
 /* ---- names ---- */
@@ -95,11 +97,12 @@ static es_code run_point(sweep_runner *r, const es_sweep_point *point, es_err *e
 
 static es_code once_keep(void *self, size_t index, es_json *result, es_run *run, es_err *err)
 {
-    const sweep_runner *r = self;
+    sweep_runner *r = self;
     char path[4096];
     run_temporary(r, es_sweep_at(r->sweep, index)->id, path, sizeof path);
-    es_result_add_volatile(result, 0.0);
-    return es_result_write_h5(result, run, path, err);
+    if (!cJSON_GetObjectItemCaseSensitive(result, "volatile"))      /* one report for all that are not run */
+        es_result_add_volatile(result, 0.0);
+    return run ? es_result_write_h5(result, run, path, err) : es_result_write_like(&r->like, result, path, err);
 }
 
 /* From an entry of `todo` on: how many one pass tells. 0: none, it is run by itself. */
@@ -115,7 +118,9 @@ static size_t once_count(const sweep_runner *r, size_t from)
 static es_code run_once(sweep_runner *r, size_t from, es_err *err)
 {
     es_trace_cursor cursor = {.trace = r->trace};
-    return es_sweep_once(r->sweep, r->todo + from, once_count(r, from), r->trace ? &es_trace_source : NULL, &cursor, &(es_sweep_keep){once_keep, r}, err);
+    es_code code = es_sweep_once(r->sweep, r->todo + from, once_count(r, from), r->trace ? &es_trace_source : NULL, &cursor, &(es_sweep_keep){once_keep, r}, err);
+    es_result_like_free(&r->like);
+    return code;
 }
 
 /* ---- in the process that gives names ---- */
@@ -130,12 +135,24 @@ static es_code run_flush(const char *path, es_err *err)
     return fine ? ES_OK : es_err_set(err, ES_EINPUT, "%s: cannot be written: %s", path, strerror(why));
 }
 
-/* First all are flushed, then all are renamed: the disk is asked for its slowest work in one go. */
+/* Flushes all that was written to the file system of the results in one go, which takes as long as flushing one file. False: it cannot be
+ * done, or something was not written and has to be found. */
+static bool run_flush_all(const sweep_runner *r)
+{
+#ifdef __linux__
+    return r->folder >= 0 && syncfs(r->folder) == 0;
+#else
+    (void)r;
+    return false;
+#endif
+}
+
+/* First all are flushed, then all are renamed. */
 static es_code run_name(const sweep_runner *r, size_t from, size_t to, es_err *err)
 {
     char temporary[4096], path[4096];
     es_code code = ES_OK;
-    for (int pass = 0; pass < 2; pass++)
+    for (int pass = to - from > 1 && run_flush_all(r); pass < 2; pass++)
         for (size_t i = from; i < to; i++) {
             const char *id = es_sweep_at(r->sweep, r->written[i])->id;
             run_temporary(r, id, temporary, sizeof temporary);
@@ -581,7 +598,7 @@ static es_code run_outcome(const sweep_runner *r, es_err *err)
 
 es_code sweep_run(const sweep_args *args, const char *file, es_err *err)
 {
-    sweep_runner r = {.args = args};
+    sweep_runner r = {.args = args, .folder = -1};
     es_code code = es_sweep_load(&r.sweep, file, args->many, err);
     if (code == ES_OK)
         code = run_arguments(&r, err);
@@ -590,6 +607,7 @@ es_code sweep_run(const sweep_args *args, const char *file, es_err *err)
     if (code == ES_OK)
         code = run_folder(&r, err);
     if (code == ES_OK) {
+        r.folder = open(r.args->out, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         run_sweep_up(&r);
         code = run_list(&r, err);
     }
@@ -605,6 +623,8 @@ es_code sweep_run(const sweep_args *args, const char *file, es_err *err)
     }
     fflush(stdout);
     pool_free(r.pool);          /* with a signal that waits, this is the end */
+    if (r.folder >= 0)
+        close(r.folder);
     free(r.todo);
     free(r.written);
     free(r.again);
