@@ -15,16 +15,17 @@ static const char *result_member(const es_json *result, const char *path)
 }
 
 enum {
+    RESULT_MORE = 512,          /* bytes */
     RESULT_DEFLATE = 1,         /* of texts: more takes three times as long for a tenth */
     RESULT_LIKE = 256 * 1024 * 1024
 };
 
-/* Text of any length, as bytes; an attribute ends at 64 KiB. */
+/* Text of any length, as bytes; an attribute ends at 64 KiB. In one chunk, with room for the numbers of another result (es_result_write_like). */
 static es_code result_h5_text(es_h5 *file, const char *path, const char *text, const char *long_name, es_err *err)
 {
     es_h5_data *data = NULL;
     uint64_t dims[1] = {0}, length = strlen(text);
-    es_code code = es_h5_data_create(&data, file, path, ES_H5_U8, 1, dims, length ? length : 1, RESULT_DEFLATE, err);
+    es_code code = es_h5_data_create(&data, file, path, ES_H5_U8, 1, dims, length + RESULT_MORE, RESULT_DEFLATE, err);
     if (code)
         return code;
     code = es_h5_data_append(data, ES_H5_U8, length, text, err);

@@ -1,8 +1,8 @@
 /* Results of many capacities from one pass over the trace. See sweep.h, sweep_once.c.
  *
  *   1. The largest point is run as all others would be; so are the smallest that holds the widest event, and the one below it.
- *   2. The events of the trace are decoded once; a curve (sim/curve) says the hits of every capacity, and for LRU a stack, with what small.h knows of
- *      caches that an event does not fit into, says how many events hit all or none of what they want.
+ *   2. The events of the trace are decoded once; a curve (sim/curve) says the hits of every capacity, and how many events hit all or none of what
+ *      they want: that of Belady by itself, for LRU a stack does, with what small.h knows of caches that an event does not fit into.
  *   3. Everything that follows is set into a copy of the largest point's report. What a curve does not tell is taken out of it.
  *   4. Made so, the points that were run must be what their runs said, number for number; otherwise nothing of this is used. */
 #include <math.h>
@@ -244,7 +244,7 @@ static es_code curve_pass(curve_work *w, es_err *err)
     }
     if (sizes == 0)
         return es_err_set(err, ES_ECHECK, "no capacity holds anything");
-    const es_curve_ask ask = {.rule = ES_CURVE_WAVES, .capacity = capacity, .sizes = sizes};
+    const es_curve_ask ask = {.rule = ES_CURVE_WAVES, .capacity = capacity, .sizes = sizes, .cover = !w->lru};
     w->perfect = ES_NEW_ARRAY(&w->arena, sizes, uint64_t);
     w->some = ES_NEW_ARRAY(&w->arena, sizes, uint64_t);
     w->wider = ES_NEW_ARRAY(&w->arena, sizes, uint64_t);
@@ -257,7 +257,13 @@ static es_code curve_pass(curve_work *w, es_err *err)
     es_code code = es_next_use(&w->events, false, &next, &w->arena, err);
     if (code == ES_OK)
         code = es_belady(&w->events, next, &ask, false, &w->curve, NULL, &w->arena, err);
-    return code ? code : curve_coverage(w, err);
+    if (code == ES_OK)
+        code = curve_coverage(w, err);
+    for (uint32_t i = 0; i < sizes && code == ES_OK; i++) {     /* the stack was that of LRU */
+        w->perfect[i] = w->curve.whole[i];
+        w->some[i] = w->curve.some[i];
+    }
+    return code;
 }
 
 /* ---- the report of a capacity ---- */
@@ -310,13 +316,13 @@ static void curve_cache(const curve_work *w, es_json *report, const curve_point 
 /* What no curve tells is taken out of a copy of the largest point's report. */
 static es_json *curve_report(const curve_work *w)
 {
-    static const char *const cache[] = {"warm", NULL}, *const coverage[] = {"mean", "token", NULL}, *const unknown[] = {"perfect", "partial", "zero", "mean", "token", NULL},
+    static const char *const cache[] = {"warm", NULL}, *const coverage[] = {"mean", "token", NULL},
         *const capacity[] = {"turnover_per_token", "resident_age_steps", "beyond_population", NULL}, *const traffic[] = {"bytes_per_decode_token", NULL};
     es_json *report = cJSON_Duplicate(w->sample, true);
     if (!report)
         return NULL;
     curve_cut(report, "cache", cache);
-    curve_cut(report, "coverage", w->lru ? coverage : unknown);
+    curve_cut(report, "coverage", coverage);
     curve_cut(report, "capacity", capacity);
     curve_cut(report, "traffic", traffic);
     cJSON_DeleteItemFromObjectCaseSensitive(report, "tiers");
