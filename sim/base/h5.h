@@ -45,6 +45,7 @@ es_h5_type es_h5_data_type(const es_h5_data *data);                   /* of the 
 /* Rows [first, first + count) converted to `type` in memory; beyond the end is an error. */
 es_code es_h5_data_read(es_h5_data *data, es_h5_type type, uint64_t first, uint64_t count, void *out, es_err *err);
 es_code es_h5_data_append(es_h5_data *data, es_h5_type type, uint64_t count, const void *rows, es_err *err);
+es_code es_h5_data_replace(es_h5_data *data, es_h5_type type, uint64_t count, const void *rows, es_err *err);   /* all rows, by these */
 void es_h5_data_close(es_h5_data *data);
 
 /* A table of compound rows with fixed-width members (what pandas reads with [:]). */

@@ -378,6 +378,19 @@ es_code es_h5_data_append(es_h5_data *data, es_h5_type type, uint64_t count, con
     return h5_append(data, h5_memory_type(type), count, rows, err);
 }
 
+es_code es_h5_data_replace(es_h5_data *data, es_h5_type type, uint64_t count, const void *rows, es_err *err)
+{
+    es_code code = ES_OK;
+    H5E_BEGIN_TRY {
+        data->at[0] = 0;                /* chunks that are gone need not be read to be overwritten */
+        if (H5Dset_extent(data->id, data->at) < 0)
+            code = es_h5_fault(err, data->name, "empty");
+    } H5E_END_TRY
+    if (!code)
+        data->dims[0] = 0;
+    return code ? code : h5_append(data, h5_memory_type(type), count, rows, err);
+}
+
 void es_h5_data_close(es_h5_data *data)
 {
     if (!data)

@@ -182,6 +182,18 @@ es_json *es_json_add_array(es_json *object, const char *key)
 
 /* ---- printing ---- */
 
+static void json_write_whole(es_text *out, int64_t value)
+{
+    char digits[24], *at = digits + sizeof digits;
+    uint64_t rest = value < 0 ? (uint64_t)-value : (uint64_t)value;
+    do
+        *--at = (char)('0' + rest % 10);
+    while ((rest /= 10) > 0);
+    if (value < 0)
+        *--at = '-';
+    es_text_put(out, at, (size_t)(digits + sizeof digits - at));
+}
+
 static void json_write_number(es_text *out, double value)
 {
     if (!isfinite(value)) {
@@ -189,7 +201,7 @@ static void json_write_number(es_text *out, double value)
         return;
     }
     if (value == floor(value) && fabs(value) < JSON_EXACT) {
-        es_text_add(out, "%" PRId64, (int64_t)value);
+        json_write_whole(out, (int64_t)value);
         return;
     }
     char text[32];
@@ -201,12 +213,25 @@ static void json_write_number(es_text *out, double value)
     es_text_add(out, "%s", text);
 }
 
+/* How much of a text stands for itself: ASCII without quote, backslash and control characters. */
+static size_t json_plain(const char *text)
+{
+    const char *at = text;
+    while (*at >= ' ' && *at < 0x7f && *at != '"' && *at != '\\')
+        at++;
+    return (size_t)(at - text);
+}
+
 /* What is not UTF-8 (a file name may be anything) becomes U+FFFD, so that every file we write can be read. */
 static void json_write_text(es_text *out, const char *text)
 {
     static const char letters[] = "\bb\ff\nn\rr\tt\"\"\\\\";
     es_text_put(out, "\"", 1);
     for (size_t left = strlen(text), length; left > 0; text += length, left -= length) {
+        if ((length = json_plain(text)) > 0) {
+            es_text_put(out, text, length);
+            continue;
+        }
         length = es_text_utf8(text, left);
         const char *letter = strchr(letters, *text);
         if (length == 0) {
@@ -230,33 +255,48 @@ static bool json_is_plain(const es_json *value)
 
 static void json_write(es_text *out, const es_json *value, int depth);
 
-static void json_write_list(es_text *out, const es_json *list, int depth)
+/* A new line, two blanks for each level. */
+static void json_write_line(es_text *out, int depth)
+{
+    static const char blanks[] = "\n                                ";
+    const int most = (int)sizeof blanks - 2;
+    es_text_put(out, blanks, 1 + (size_t)(2 * depth < most ? 2 * depth : most));
+    for (int left = 2 * depth - most; left > 0; left -= most)
+        es_text_put(out, blanks + 1, (size_t)(left < most ? left : most));
+}
+
+/* `but`: a member that is left out; NULL: none. */
+static void json_write_list(es_text *out, const es_json *list, const es_json *but, int depth)
 {
     bool object = cJSON_IsObject(list), one_line = true;
     const es_json *child;
     cJSON_ArrayForEach(child, list)
         one_line = one_line && !object && json_is_plain(child);
     es_text_put(out, object ? "{" : "[", 1);
+    bool first = true;
     cJSON_ArrayForEach(child, list) {
-        if (child != list->child)
-            es_text_add(out, one_line ? ", " : ",");
+        if (child == but)
+            continue;
+        if (!first)
+            es_text_put(out, ", ", one_line ? 2 : 1);
+        first = false;
         if (!one_line)
-            es_text_add(out, "\n%*s", 2 * (depth + 1), "");
+            json_write_line(out, depth + 1);
         if (object) {
             json_write_text(out, child->string);
-            es_text_add(out, ": ");
+            es_text_put(out, ": ", 2);
         }
         json_write(out, child, depth + 1);
     }
     if (!one_line)
-        es_text_add(out, "\n%*s", 2 * depth, "");
+        json_write_line(out, depth);
     es_text_put(out, object ? "}" : "]", 1);
 }
 
 static void json_write(es_text *out, const es_json *value, int depth)
 {
     if (!json_is_plain(value))
-        json_write_list(out, value, depth);
+        json_write_list(out, value, NULL, depth);
     else if (cJSON_IsString(value))
         json_write_text(out, value->valuestring);
     else if (cJSON_IsNumber(value))
@@ -267,10 +307,18 @@ static void json_write(es_text *out, const es_json *value, int depth)
 
 char *es_json_text(const es_json *value)
 {
+    return es_json_text_but(value, NULL);
+}
+
+char *es_json_text_but(const es_json *value, const char *name)
+{
     es_text out = {0};
     if (!value)
         return NULL;            /* memory ran out while it was built */
-    json_write(&out, value, 0);
+    if (name && cJSON_IsObject(value))
+        json_write_list(&out, value, cJSON_GetObjectItemCaseSensitive(value, name), 0);
+    else
+        json_write(&out, value, 0);
     es_text_put(&out, "\n", 1);
     if (out.failed)
         es_text_free(&out);

@@ -36,6 +36,7 @@ es_json *es_json_add_array(es_json *object, const char *key);
 /* Indented by two blanks, arrays of plain values on one line, doubles in the shortest text that reads back equal,
  * members in the order they were added, ends with a line feed. Free with free(). NULL: no memory. */
 char *es_json_text(const es_json *value);
+char *es_json_text_but(const es_json *value, const char *name);          /* without this member of an object */
 const char *es_json_kind(const es_json *value);                          /* "a number", "an object", ... for errors */
 
 #endif

@@ -42,21 +42,28 @@ static bool text_reserve(es_text *text, size_t more)
     return true;
 }
 
+/* Mostly there is room; only where there is none is it said twice. */
 void es_text_add(es_text *text, const char *fmt, ...)
 {
     va_list args;
+    const size_t room = text->failed ? 0 : text->room - text->length;
     va_start(args, fmt);
-    int length = vsnprintf(NULL, 0, fmt, args);
+    int length = vsnprintf(room ? text->at + text->length : NULL, room, fmt, args);
     va_end(args);
     if (length < 0) {
         text->failed = true;
         return;
     }
-    if (!text_reserve(text, (size_t)length))
-        return;
-    va_start(args, fmt);
-    vsnprintf(text->at + text->length, (size_t)length + 1, fmt, args);
-    va_end(args);
+    if ((size_t)length >= room) {
+        if (!text_reserve(text, (size_t)length)) {
+            if (room)
+                text->at[text->length] = '\0';
+            return;
+        }
+        va_start(args, fmt);
+        vsnprintf(text->at + text->length, (size_t)length + 1, fmt, args);
+        va_end(args);
+    }
     text->length += (size_t)length;
 }
 

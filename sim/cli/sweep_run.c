@@ -9,7 +9,6 @@
  *
  * Points are run trace by trace. One that many points read is decoded here, before they are started, and all of them walk the same
  * bytes; one that only a few read is left to them, for they can decode at the same time and this process cannot. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -20,48 +19,9 @@
 #include <unistd.h>
 
 #include "sim/base/file.h"
-#include "sim/cli/pool.h"
-#include "sim/cli/shard.h"
-#include "sim/cli/sweep.h"
-#include "sim/cli/tally.h"
-#include "sim/study/result.h"
-#include "traces/trace.h"
+#include "sim/cli/sweep_runner.h"
 
 enum { RUN_ONCE_LEAST = 4 };    /* of fewer points a pass for all of them saves nothing: its ends are run */
-
-typedef struct sweep_runner {
-    const sweep_args *args;
-    es_sweep *sweep;
-    shard part;
-    size_t jobs;
-    pool *pool;
-    pool_limits limits;
-    size_t *todo, count;        /* points of this part that are not there, trace by trace */
-    size_t there;               /* that are */
-    size_t *again;              /* [count] points that one pass was to tell and could not: they are run */
-    size_t agains;
-    size_t *written;            /* [count] points that ended well, in the order in which they did */
-    double batched;             /* s into the run, when the last batch began */
-    size_t named, batch, ended; /* of these: those that have their names, those that are being given them, all */
-    es_trace *trace;            /* decoded for the points that are being started; NULL: each opens its own */
-    tally tally;
-    char host[64];
-    long pid;                   /* of this process, not of a point's */
-} sweep_runner;
-
-/* ---- names ---- */
-
-static void run_path(const sweep_runner *r, const char *id, const char *suffix, char *path, size_t room)
-{
-    snprintf(path, room, "%s/points/%s%s", r->args->out, id, suffix);
-}
-
-/* What a point writes before it has its own name. Host and process are part of it: two runs that write the same point at once, for they were
- * started as different parts of the same sweep, must not write the same file. */
-static void run_temporary(const sweep_runner *r, const char *id, char *path, size_t room)
-{
-    snprintf(path, room, "%s/points/%s.h5.%s-%ld.tmp", r->args->out, id, r->host, r->pid);
-}
 
 /* ---- in the process of a point ---- */
 
@@ -82,7 +42,7 @@ static es_code run_point(sweep_runner *r, const es_sweep_point *point, es_err *e
     clock_gettime(CLOCK_MONOTONIC, &end);
     if (code == ES_OK) {
         es_result_add_volatile(result, (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9);
-        run_temporary(r, point->id, path, sizeof path);
+        sweep_run_temporary(r, point->id, path, sizeof path);
         code = es_result_write_h5(result, kept, path, err);
     }
     es_run_free(kept);
@@ -95,11 +55,12 @@ static es_code run_point(sweep_runner *r, const es_sweep_point *point, es_err *e
 
 static es_code once_keep(void *self, size_t index, es_json *result, es_run *run, es_err *err)
 {
-    const sweep_runner *r = self;
+    sweep_runner *r = self;
     char path[4096];
-    run_temporary(r, es_sweep_at(r->sweep, index)->id, path, sizeof path);
-    es_result_add_volatile(result, 0.0);
-    return es_result_write_h5(result, run, path, err);
+    sweep_run_temporary(r, es_sweep_at(r->sweep, index)->id, path, sizeof path);
+    if (!cJSON_GetObjectItemCaseSensitive(result, "volatile"))      /* one report for all that are not run */
+        es_result_add_volatile(result, 0.0);
+    return run ? es_result_write_h5(result, run, path, err) : es_result_write_like(&r->like, result, path, err);
 }
 
 /* From an entry of `todo` on: how many one pass tells. 0: none, it is run by itself. */
@@ -115,42 +76,8 @@ static size_t once_count(const sweep_runner *r, size_t from)
 static es_code run_once(sweep_runner *r, size_t from, es_err *err)
 {
     es_trace_cursor cursor = {.trace = r->trace};
-    return es_sweep_once(r->sweep, r->todo + from, once_count(r, from), r->trace ? &es_trace_source : NULL, &cursor, &(es_sweep_keep){once_keep, r}, err);
-}
-
-/* ---- in the process that gives names ---- */
-
-static es_code run_flush(const char *path, es_err *err)
-{
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    bool fine = file >= 0 && fsync(file) == 0;
-    int why = errno;
-    if (file >= 0)
-        close(file);
-    return fine ? ES_OK : es_err_set(err, ES_EINPUT, "%s: cannot be written: %s", path, strerror(why));
-}
-
-/* First all are flushed, then all are renamed: the disk is asked for its slowest work in one go. */
-static es_code run_name(const sweep_runner *r, size_t from, size_t to, es_err *err)
-{
-    char temporary[4096], path[4096];
-    es_code code = ES_OK;
-    for (int pass = 0; pass < 2; pass++)
-        for (size_t i = from; i < to; i++) {
-            const char *id = es_sweep_at(r->sweep, r->written[i])->id;
-            run_temporary(r, id, temporary, sizeof temporary);
-            run_path(r, id, ".h5", path, sizeof path);
-            if (access(temporary, F_OK) != 0)       /* it has its name: somebody was stopped between the two */
-                continue;
-            if (pass == 0 && run_flush(temporary, err) != ES_OK) {
-                unlink(temporary);
-                code = ES_EINPUT;
-            }
-            if (pass == 1 && rename(temporary, path) != 0)
-                code = es_err_set(err, ES_EINPUT, "%s: cannot be replaced: %s", path, strerror(errno));
-        }
-    snprintf(path, sizeof path, "%s/points", r->args->out);
-    run_flush(path, NULL);              /* the names; not every file system can */
+    es_code code = es_sweep_once(r->sweep, r->todo + from, once_count(r, from), r->trace ? &es_trace_source : NULL, &cursor, &(es_sweep_keep){once_keep, r}, err);
+    es_result_like_free(&r->like);
     return code;
 }
 
@@ -162,7 +89,7 @@ static es_code run_work(void *self, size_t job, es_err *err)
     sweep_runner *r = self;
     const size_t points = es_sweep_count(r->sweep);
     if (job == (size_t)RUN_NAMES)
-        return run_name(r, r->named, r->batch, err);
+        return sweep_run_name(r, r->named, r->batch, err);
     return job >= points ? run_once(r, job - points, err) : run_point(r, es_sweep_at(r->sweep, job), err);      /* beyond: an entry of todo */
 }
 
@@ -199,7 +126,7 @@ static void run_failed(sweep_runner *r, const es_sweep_point *point, const pool_
     es_text reason = {0}, file = {0}, line = {0};
     run_reason(r, end, &reason);
     es_text_add(&file, "%s\n%s", reason.at ? reason.at : "", end->said);
-    run_path(r, point->id, ".err", path, sizeof path);
+    sweep_run_path(r, point->id, ".err", path, sizeof path);
     if (!file.failed)
         es_file_save(path, file.at, file.length, NULL);
     es_text_add(&line, "failed: %s, ", point->id);
@@ -218,10 +145,10 @@ static void run_named(sweep_runner *r, const pool_end *end)
     char path[4096];
     for (; r->named < r->batch; r->named++) {
         const es_sweep_point *point = es_sweep_at(r->sweep, r->written[r->named]);
-        run_path(r, point->id, ".h5", path, sizeof path);
+        sweep_run_path(r, point->id, ".h5", path, sizeof path);
         if (access(path, F_OK) == 0) {
             r->tally.done++;
-            run_path(r, point->id, ".err", path, sizeof path);
+            sweep_run_path(r, point->id, ".err", path, sizeof path);
             unlink(path);
         } else {
             r->tally.failed++;
@@ -240,7 +167,7 @@ static void run_ended_once(sweep_runner *r, size_t from, bool fine, bool stopped
             continue;
         }
         char path[4096];
-        run_temporary(r, es_sweep_at(r->sweep, point)->id, path, sizeof path);
+        sweep_run_temporary(r, es_sweep_at(r->sweep, point)->id, path, sizeof path);
         unlink(path);
         if (!stopped)
             r->again[r->agains++] = point;
@@ -266,7 +193,7 @@ static void run_ended(void *self, const pool_end *end)
         return;
     }
     char path[4096];
-    run_temporary(r, point->id, path, sizeof path);
+    sweep_run_temporary(r, point->id, path, sizeof path);
     unlink(path);
     if (stopped)
         return;
@@ -280,7 +207,7 @@ static void run_next_batch(sweep_runner *r)
     r->batch = r->ended;
     r->batched = tally_seconds(&r->tally);
     if (pool_start_beside(r->pool, (size_t)RUN_NAMES, NULL) != ES_OK)
-        run_name(r, r->named, r->batch, NULL), run_named(r, &(pool_end){.said = ""});
+        sweep_run_name(r, r->named, r->batch, NULL), run_named(r, &(pool_end){.said = ""});
 }
 
 /* Not for every point: a flush costs the same for a few as for one. */
@@ -304,7 +231,7 @@ static void run_finish(sweep_runner *r)
     r->batch = r->ended;
     if (r->named < r->batch) {
         es_err err = {0};
-        run_name(r, r->named, r->batch, &err);
+        sweep_run_name(r, r->named, r->batch, &err);
         run_named(r, &(pool_end){.said = err.text});
     }
 }
@@ -354,93 +281,6 @@ static es_code run_group(sweep_runner *r, size_t from, size_t count, es_err *err
     return code;
 }
 
-/* ---- the folder ---- */
-
-/* A folder may be used again for the same sweep, also when the sweep has grown, for points are told apart by what they are. */
-static es_code run_folder_fits(const sweep_runner *r, const char *path, const char *text, bool *same, es_err *err)
-{
-    es_json *old = NULL;
-    char *was = NULL;
-    *same = false;
-    if (access(path, F_OK) != 0)
-        return ES_OK;
-    es_code code = es_json_load_text(&old, &was, path, err);
-    const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(old, "name"));
-    if (code == ES_OK && (!name || strcmp(name, es_sweep_name(r->sweep)) != 0))
-        code = es_err_set(err, ES_EINPUT, "%s: holds the sweep \"%s\", not \"%s\"; give another folder with -o", r->args->out, name ? name : "?", es_sweep_name(r->sweep));
-    *same = code == ES_OK && strcmp(was, text) == 0;
-    cJSON_Delete(old);
-    free(was);
-    return code;
-}
-
-/* All parts of a sweep may begin at the same moment, each with the same plan: every one writes its own and renames it. */
-static es_code run_plan(const sweep_runner *r, const char *path, const char *text, es_err *err)
-{
-    char temporary[4096];
-    run_temporary(r, "plan", temporary, sizeof temporary);
-    es_code code = es_file_save(temporary, text, strlen(text), err);
-    if (code == ES_OK && rename(temporary, path) != 0) {
-        code = es_err_set(err, ES_EINPUT, "%s: cannot be replaced: %s", path, strerror(errno));
-        unlink(temporary);
-    }
-    return code;
-}
-
-static es_code run_folder(const sweep_runner *r, es_err *err)
-{
-    char path[4096];
-    bool same;
-    es_json *plan = es_sweep_plan(r->sweep);
-    char *text = plan ? es_json_text(plan) : NULL;
-    cJSON_Delete(plan);
-    snprintf(path, sizeof path, "%s/plan.json", r->args->out);
-    es_code code = text ? run_folder_fits(r, path, text, &same, err) : es_err_nomem(err, "the plan");
-    if (code == ES_OK) {
-        char points[4096];
-        snprintf(points, sizeof points, "%s/points", r->args->out);
-        code = es_file_make_dirs(points, err);
-    }
-    if (code == ES_OK && !same)
-        code = run_plan(r, path, text, err);
-    free(text);
-    return code;
-}
-
-/* Can results be written here? Better known now than by every point. And what a process does first of all (binding the calls of the HDF5
- * library, setting it up) is done once, before they are forked: that is a millisecond of every point. */
-static es_code run_try(const sweep_runner *r, es_err *err)
-{
-    char path[4096];
-    es_json *nothing = cJSON_CreateObject();
-    run_temporary(r, "try", path, sizeof path);
-    es_json_add_object(es_json_add_object(nothing, "provenance"), "config");
-    es_code code = nothing ? es_result_write_h5(nothing, NULL, path, err) : es_err_nomem(err, "a result");
-    cJSON_Delete(nothing);
-    unlink(path);
-    return code;
-}
-
-/* What runs on this host left that are no more. */
-static void run_sweep_up(const sweep_runner *r)
-{
-    char path[4096];
-    snprintf(path, sizeof path, "%s/points", r->args->out);
-    DIR *folder = opendir(path);
-    for (struct dirent *entry; folder && (entry = readdir(folder)) != NULL;) {
-        char *at = strstr(entry->d_name, ".h5."), *end;
-        size_t host = strlen(r->host);
-        if (!at || strncmp(at + 4, r->host, host) != 0 || at[4 + host] != '-')
-            continue;
-        long pid = strtol(at + 5 + host, &end, 10);
-        bool mine = strcmp(end, ".tmp") == 0 || strcmp(end, ".tmp.tmp") == 0;   /* the second: what es_file_save writes first */
-        if (mine && pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH)
-            unlinkat(dirfd(folder), entry->d_name, 0);
-    }
-    if (folder)
-        closedir(folder);
-}
-
 /* ---- what there is to do ---- */
 
 typedef struct run_order {
@@ -468,7 +308,7 @@ static es_code run_list(sweep_runner *r, es_err *err)
         const es_sweep_point *point = es_sweep_at(r->sweep, i);
         if (!shard_has(&r->part, i))
             continue;
-        run_path(r, point->id, ".h5", path, sizeof path);
+        sweep_run_path(r, point->id, ".h5", path, sizeof path);
         if (access(path, F_OK) == 0)
             r->there++;
         else
@@ -581,30 +421,33 @@ static es_code run_outcome(const sweep_runner *r, es_err *err)
 
 es_code sweep_run(const sweep_args *args, const char *file, es_err *err)
 {
-    sweep_runner r = {.args = args};
+    sweep_runner r = {.args = args, .folder = -1};
     es_code code = es_sweep_load(&r.sweep, file, args->many, err);
     if (code == ES_OK)
         code = run_arguments(&r, err);
     if (code == ES_OK)          /* from here on a signal waits until nothing half done is left */
         code = pool_new(&r.pool, &(pool_owner){.work = run_work, .ended = run_ended, .tick = run_tick, .self = &r}, r.jobs, r.limits, err);
     if (code == ES_OK)
-        code = run_folder(&r, err);
+        code = sweep_run_folder(&r, err);
     if (code == ES_OK) {
-        run_sweep_up(&r);
+        r.folder = open(r.args->out, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        sweep_run_clean(&r);
         code = run_list(&r, err);
     }
     if (code == ES_OK && r.count)
-        code = run_try(&r, err);
+        code = sweep_run_try(&r, err);
     if (code == ES_OK) {
         tally_begin(&r.tally, es_sweep_name(r.sweep), r.there + r.count, r.there, args->quiet);
         code = run_points(&r, err);
         tally_end(&r.tally);
-        run_sweep_up(&r);
+        sweep_run_clean(&r);
         if (code == ES_OK)
             code = run_outcome(&r, err);
     }
     fflush(stdout);
     pool_free(r.pool);          /* with a signal that waits, this is the end */
+    if (r.folder >= 0)
+        close(r.folder);
     free(r.todo);
     free(r.written);
     free(r.again);

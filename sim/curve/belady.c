@@ -33,9 +33,26 @@ static void belady_step_words(es_belady_sizes *b, belady_group *g, bool skipped,
     }
 }
 
+/* With events counted, of decode alone. */
+static void belady_step_cover(es_belady_sizes *b, belady_group *g, size_t row)
+{
+    for (uint32_t i = 0; i < g->caches; i++) {
+        es_belady_cache *c = &g->cache[i];
+        uint64_t hits = 0;
+        es_belady_event(b, c, &hits);
+        c->count[row] += hits;
+        *c->whole += hits == b->count;
+        *c->some += hits > 0;
+    }
+}
+
 static void belady_step(es_belady_sizes *b, belady_group *g, uint8_t flags)
 {
     const size_t row = (flags & ES_EVENT_DECODE ? g->rows : 0) + (g->rows > 1 ? b->space : 0);
+    if (b->ask->cover && flags & ES_EVENT_DECODE && !(flags & ES_EVENT_SKIPPED)) {
+        belady_step_cover(b, g, row);
+        return;
+    }
     if (b->ranks && b->last_use != ES_NEVER_USED && b->ask->rule != ES_CURVE_PERSIST) {
         belady_step_words(b, g, flags & ES_EVENT_SKIPPED, row);
         return;
@@ -140,6 +157,8 @@ static es_code belady_sizes(const belady_job *job, uint32_t sizes, es_err *err)
             cache[c].clock = 0;
             cache[c].room = (int64_t)job->capacity[done + c];
             cache[c].count = job->hits->count + (size_t)(done + c) * 2 * job->hits->rows;
+            cache[c].whole = job->ask->cover ? job->hits->whole + done + c : NULL;
+            cache[c].some = job->ask->cover ? job->hits->some + done + c : NULL;
         }
         belady_walk(&b, &g, job->events, job->next);
     }
@@ -168,6 +187,10 @@ static es_code belady_read(const belady_job *job, uint32_t first, es_err *err)
     for (uint32_t i = first; code == ES_OK && i < job->sizes; i++) {
         const uint64_t size = job->capacity[i] < all.sizes ? job->capacity[i] : all.sizes - 1;
         memcpy(job->hits->count + i * row, all.count + size * row, row * sizeof *all.count);
+        if (job->ask->cover) {
+            job->hits->whole[i] = all.whole[size];
+            job->hits->some[i] = all.some[size];
+        }
     }
     return code;
 }
@@ -187,7 +210,7 @@ static es_code belady_answer(const belady_job *job, es_curve *curves, es_err *er
                 hits[s] += es_hits_row(job->hits, s, false)[r] + es_hits_row(job->hits, s, true)[r];
             }
         }
-        curves[i] = (es_curve){.sizes = job->sizes, .capacity = job->capacity, .hits = hits, .decode_hits = decode};
+        curves[i] = (es_curve){.sizes = job->sizes, .capacity = job->capacity, .hits = hits, .decode_hits = decode, .whole = job->hits->whole, .some = job->hits->some};
     }
     for (uint32_t e = 0; e < events->count; e++) {
         const uint32_t width = events->flags[e] & ES_EVENT_SKIPPED ? 0 : es_events_width(events, e);
@@ -205,7 +228,11 @@ es_code es_belady(const es_events *events, const uint32_t *next, const es_curve_
     job.capacity = es_curve_capacities(events, ask, &job.sizes, arena);
     *hits = (es_hits){.sizes = job.sizes, .rows = ask->per_layer || layers ? events->spaces : 1};
     hits->count = ES_NEW_ARRAY(arena, (size_t)job.sizes * 2 * hits->rows, uint64_t);
-    if (!job.capacity || !hits->count)
+    if (ask->cover) {
+        hits->whole = ES_NEW_ARRAY(arena, job.sizes, uint64_t);
+        hits->some = ES_NEW_ARRAY(arena, job.sizes, uint64_t);
+    }
+    if (!job.capacity || !hits->count || (ask->cover && (!hits->whole || !hits->some)))
         return es_err_nomem(err, "the hits of the optimum");
     const uint32_t apart = belady_apart(&job);
     es_code code = apart > 0 ? belady_sizes(&job, apart, err) : ES_OK;

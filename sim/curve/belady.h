@@ -14,6 +14,7 @@
 typedef struct es_hits {        /* prompt tokens and decode counted apart */
     uint32_t sizes, rows;       /* rows: one for each space (layer), or 1 for all of them together */
     uint64_t *count;            /* [sizes][2][rows]: prefill, decode */
+    uint64_t *whole, *some;     /* [sizes] decode events that hit all, and anything; NULL: not counted */
 } es_hits;
 
 static inline const uint64_t *es_hits_row(const es_hits *hits, uint32_t size, bool decode)

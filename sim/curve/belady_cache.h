@@ -14,6 +14,7 @@ typedef struct es_belady_cache {    /* one size */
     uint32_t *entered;          /* [objects] when it became resident: between equals the first leaves first */
     uint32_t clock;
     uint64_t *count;            /* [2][rows] */
+    uint64_t *whole, *some;     /* one each, as in es_hits; NULL: not counted */
 } es_belady_cache;
 
 enum { ES_BELADY_BITS = 64 };           /* experts of a space, at most, where they are ranked */

@@ -23,6 +23,7 @@ typedef struct stack {
     uint64_t *found;            /* [2][rows][depths] lookups found at a depth */
     uint32_t rows;
     size_t depths;
+    uint64_t *whole, *some;     /* [depths] decode events of which the last, the first object is met at a depth; NULL: not counted */
     uint64_t *pool;             /* [stride + 1] the soonest first */
     uint32_t pooled;
     bool keep_best;
@@ -78,8 +79,12 @@ static uint32_t stack_enter(const stack *s, uint32_t space, const uint16_t *id, 
     return known;
 }
 
+typedef struct stack_span {     /* where an event's objects were met */
+    uint32_t known, first, last;        /* how many were on the stack; depths of the first and the last of them */
+} stack_span;
+
 /* One event at time `now`. `found` counts its lookups at each depth. */
-static void stack_event(stack *s, stack_one *one, uint32_t space, uint64_t from, uint32_t count, uint32_t now, uint64_t *found)
+static stack_span stack_event(stack *s, stack_one *one, uint32_t space, uint64_t from, uint32_t count, uint32_t now, uint64_t *found)
 {
     const uint16_t *id = s->events->id + from;
     const uint32_t known = stack_enter(s, space, id, count);
@@ -87,6 +92,7 @@ static void stack_event(stack *s, stack_one *one, uint32_t space, uint64_t from,
     const uint64_t behind = ((uint64_t)now + 1) << 32;      /* of this event is what lies below */
     uint64_t *entry = one->entry;
     uint32_t met = 0, at = 0;
+    stack_span span = {.known = known};
     s->pooled = 0;
     if (!s->keep_best) {
         /* the top k becomes the event's, the soonest first; who stood there and is not of it is carried */
@@ -95,7 +101,8 @@ static void stack_event(stack *s, stack_one *one, uint32_t space, uint64_t from,
                 stack_drop(s, entry[at]);
             } else {
                 found[at]++;
-                met++;
+                span.first = met++ ? span.first : at;
+                span.last = at;
             }
         }
         for (uint32_t i = 0; i < count; i++) {
@@ -114,7 +121,8 @@ static void stack_event(stack *s, stack_one *one, uint32_t space, uint64_t from,
     for (; met < known; at++) {
         if (entry[at] < behind) {
             found[at]++;
-            met++;
+            span.first = met++ ? span.first : at;
+            span.last = at;
             entry[at] = stack_soonest(s);
         } else {
             entry[at] = stack_pass(s->pool, s->pooled, entry[at]);
@@ -126,6 +134,7 @@ static void stack_event(stack *s, stack_one *one, uint32_t space, uint64_t from,
     while (s->pooled > 0)
         entry[at++] = stack_soonest(s);
     one->height += count - known;
+    return span;
 }
 
 static void stack_walk(stack *s, const es_curve_ask *ask, uint64_t *ignored)
@@ -146,7 +155,11 @@ static void stack_walk(stack *s, const es_curve_ask *ask, uint64_t *ignored)
         const uint64_t from = events->begin[e];
         const uint32_t count = (uint32_t)(events->begin[e + 1] - from);
         if (!es_curve_serial(ask)) {
-            stack_event(s, one, space, from, count, e, found);
+            const stack_span span = stack_event(s, one, space, from, count, e, found);
+            if (s->whole && flags & ES_EVENT_DECODE && !(flags & ES_EVENT_SKIPPED) && span.known > 0) {
+                s->whole[span.last] += span.known == count;
+                s->some[span.first]++;
+            }
             continue;
         }
         for (uint32_t i = 0; i < count; i++)
@@ -168,6 +181,13 @@ es_code es_belady_stack(const es_events *events, const uint32_t *next, const es_
     *hits = (es_hits){.sizes = (uint32_t)depths + 1, .rows = s.rows};
     hits->count = ES_NEW_ARRAY(arena, (depths + 1) * 2 * s.rows, uint64_t);
     bool good = s.one && s.present && s.found && s.pool && ignored && hits->count;
+    if (good && ask->cover) {
+        s.whole = ES_NEW_ARRAY(arena, depths + 1, uint64_t);
+        s.some = ES_NEW_ARRAY(arena, depths + 1, uint64_t);
+        hits->whole = ES_NEW_ARRAY(arena, depths + 1, uint64_t);
+        hits->some = ES_NEW_ARRAY(arena, depths + 1, uint64_t);
+        good = s.whole && s.some && hits->whole && hits->some;
+    }
     for (uint32_t c = 0; good && c < s.caches; c++)
         good = (s.one[c].entry = ES_NEW_ARRAY(arena, depths, uint64_t)) != NULL;
     if (!good)
@@ -177,5 +197,9 @@ es_code es_belady_stack(const es_events *events, const uint32_t *next, const es_
     for (size_t d = 0; d < depths; d++)
         for (uint32_t r = 0; r < 2 * s.rows; r++)
             hits->count[(d + 1) * 2 * s.rows + r] = hits->count[d * 2 * s.rows + r] + s.found[r * depths + d];
+    for (size_t d = 0; s.whole && d < depths; d++) {
+        hits->whole[d + 1] = hits->whole[d] + s.whole[d];
+        hits->some[d + 1] = hits->some[d] + s.some[d];
+    }
     return ES_OK;
 }

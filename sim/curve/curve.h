@@ -32,6 +32,7 @@ typedef struct es_curve_ask {
     uint32_t sizes;
     const int64_t *bytes;       /* [layers] of one expert: capacities are bytes; NULL: they are slots */
     const int64_t *weight;      /* [layers] bytes of one expert: hits are counted in bytes too; NULL: they are not */
+    bool cover;                 /* es_belady alone, a cache for all layers, lookups judged by event: events are counted too */
     es_curve_means means;
 } es_curve_ask;
 
@@ -40,6 +41,7 @@ typedef struct es_curve {
     const uint64_t *capacity;   /* [sizes] ascending, of one cache */
     const uint64_t *hits, *decode_hits; /* [sizes] */
     uint64_t accesses, decode_accesses;
+    const uint64_t *whole, *some;       /* [sizes] decode events that hit all, and anything, of what they want; NULL unless they were asked for */
     const uint64_t *hit_bytes, *decode_hit_bytes;   /* [sizes] what the hits weigh; NULL unless they were asked for */
     uint64_t access_bytes, decode_access_bytes;
 } es_curve;

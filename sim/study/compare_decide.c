@@ -2,7 +2,10 @@
  *
  * A metric is a ratio of two sums over units, r = sum(above) / sum(below). A unit's part in it is r + (above - r below) / mean(below),
  * whose mean is r and whose scatter is, to first order, that of r; the difference of two candidates' parts is the series whose mean gets
- * the interval. Where below is alike for both (the lookups of the same requests) this is the paired difference itself. */
+ * the interval. Where below is alike for both (the lookups of the same requests) this is the paired difference itself.
+ *
+ * Where the difference drifts, its mean has no interval; who is better may be plain all the same. Then the sign of a unit's difference is the
+ * series: +1, 0 or -1, by the same blocks, whose length follows from how alike the signs are. It ranks where it agrees with the mean. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +17,7 @@
 enum { DECIDE_COLD, DECIDE_WARM, DECIDE_PHASES };
 
 typedef struct decide_pair {
-    es_interval interval;
+    es_paired test;             /* of the difference of parts; of the signs where the first is the larger */
     double p_holm;
     size_t wins, ties, losses;  /* units in which the first is better, alike, worse */
 } decide_pair;
@@ -136,12 +139,13 @@ static void decide_count(const es_compare *c, const decide_units *a, const decid
     }
 }
 
+/* `scratch`: twice as many as there are units. */
 static es_code decide_pair_of(decide_work *w, const decide_units *a, const decide_units *b, decide_pair *pair, double *scratch, es_err *err)
 {
     decide_count(w->c, a, b, pair);
     for (size_t i = 0; i < a->count; i++)
         scratch[i] = a->part[i] - b->part[i];
-    return es_block_interval(&pair->interval, scratch, a->count, &w->how, err);
+    return es_paired_test(&pair->test, scratch, a->count, &w->how, scratch + a->count, err);
 }
 
 static es_code decide_phase(decide_work *w, const compare_group *g, decide_group *d, int phase, es_err *err)
@@ -157,7 +161,7 @@ static es_code decide_phase(decide_work *w, const compare_group *g, decide_group
         return code;
     if (phase == DECIDE_COLD && !isfinite(units[0].value))
         return es_err_set(err, ES_EINPUT, "%s has nothing to measure %s by (%zu units)", compare_at(g, 0, 0)->path, w->c->metric->name, units[0].count);
-    double *scratch = malloc((units[0].count + 1) * sizeof *scratch);
+    double *scratch = malloc((2 * units[0].count + 1) * sizeof *scratch);
     code = scratch ? ES_OK : es_err_nomem(err, "the pairs");
     for (size_t a = 0; a < g->candidates; a++)
         for (size_t b = a + 1; b < g->candidates && code == ES_OK; b++, at++)
@@ -182,7 +186,7 @@ static void decide_each(decide_work *w, int phase, void (*go)(decide_pair *pair,
 
 static void family_count(decide_pair *pair, double *p)
 {
-    *p = pair->interval.p;
+    *p = pair->test.p;
 }
 
 static void family_correct(decide_pair *pair, double *p)
@@ -215,9 +219,10 @@ static es_code decide_family(decide_work *w, int phase, es_err *err)
 /* Who of a pair is better: > 0 the first, < 0 the second, 0 nobody knows. */
 static int decide_better(const decide_work *w, const decide_pair *pair)
 {
-    if (pair->interval.none || pair->p_holm > 1.0 - w->how.confidence + 1e-12 || pair->interval.mean == 0.0)
+    const es_interval *mean = &pair->test.mean;
+    if ((mean->none && !pair->test.by_sign) || pair->p_holm > 1.0 - w->how.confidence + 1e-12 || mean->mean == 0.0)
         return 0;
-    return (pair->interval.mean > 0.0) == w->c->metric->higher ? 1 : -1;
+    return (mean->mean > 0.0) == w->c->metric->higher ? 1 : -1;
 }
 
 /* 1 and one more for everyone who is better. */
@@ -237,18 +242,24 @@ static size_t decide_rank(const decide_work *w, const compare_group *g, const de
 static void decide_add_pair(const decide_work *w, const compare_group *g, const decide_pair *pair, size_t a, size_t b, es_json *out, const char *key)
 {
     const int better = decide_better(w, pair);
-    const es_interval *in = &pair->interval;
+    const es_interval *in = &pair->test.mean, *sign = &pair->test.sign, *told = pair->test.by_sign ? sign : in;
+    const double units = (double)(pair->wins + pair->ties + pair->losses), way = w->c->metric->higher ? 1.0 : -1.0;     /* signs as they are better */
+    const double low = way > 0.0 ? sign->low : -sign->high, high = way > 0.0 ? sign->high : -sign->low;
     es_json *one = es_json_add_object(out, key);
     es_json_add_real(one, "difference", in->mean);
     es_json_add_real(one, "low", in->low);
     es_json_add_real(one, "high", in->high);
-    es_json_add_real(one, "p", in->p);
+    es_json_add_real(one, "p", pair->test.p);
     es_json_add_real(one, "p_holm", pair->p_holm);
     es_json_add_int(one, "wins", (int64_t)pair->wins);
     es_json_add_int(one, "ties", (int64_t)pair->ties);
     es_json_add_int(one, "losses", (int64_t)pair->losses);
-    es_json_add_int(one, "block", (int64_t)in->block);
-    es_json_add_int(one, "blocks", (int64_t)in->blocks);
+    es_json_add_text(one, "by", pair->test.by_sign ? "wins" : in->none ? NULL : "mean");
+    es_json_add_real(one, "won", ((double)pair->wins - (double)pair->losses) / units);
+    es_json_add_real(one, "won_low", pair->test.by_sign ? fmax(-1.0, low) : (double)NAN);
+    es_json_add_real(one, "won_high", pair->test.by_sign ? fmin(1.0, high) : (double)NAN);
+    es_json_add_int(one, "block", (int64_t)told->block);
+    es_json_add_int(one, "blocks", (int64_t)told->blocks);
     es_json_add_text(one, "better", better == 0 ? NULL : g->candidate[better > 0 ? a : b]);
     if (in->none)
         es_json_add_text(one, "reason", in->none);
@@ -315,11 +326,24 @@ static void decide_add_candidate(const decide_work *w, const compare_group *g, c
         cJSON_Delete(out);
 }
 
+/* How many requests the runs have: what lies behind tokens. */
+static size_t decide_requests(const compare_group *g)
+{
+    size_t count = 0;
+    for (size_t r = 0; r < g->runs; r++) {
+        const compare_cell *cell = compare_at(g, 0, r);
+        for (size_t i = 0; i < cell->rows && cell->tables; i++)
+            count += decide_begins(cell, COMPARE_REQUEST, i);
+    }
+    return count;
+}
+
 static void decide_add_group(const decide_work *w, const compare_group *g, const decide_group *d, es_json *groups)
 {
     es_json *out = cJSON_CreateObject();
     es_json_add_text(out, "where", *g->name ? g->name : NULL);
     es_json_add_int(out, "runs", (int64_t)g->runs);
+    es_json_add_int(out, "requests", (int64_t)decide_requests(g));
     es_json_add_int(out, "units", (int64_t)d->units[DECIDE_COLD][0].count);
     es_json_add_int(out, "units_warm", (int64_t)d->units[DECIDE_WARM][0].count);
     es_json *candidates = es_json_add_array(out, "candidates");

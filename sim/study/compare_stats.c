@@ -4,7 +4,11 @@
  *   1. se^2 = mean over all circular blocks of (M - m)^2, times block / n, times k / (k - 1) for what m takes from it.
  *   2. A resample draws k blocks; m* is the mean of their means, se*^2 their sample variance over k; t* = (m* - m) / se*.
  *   3. |m - true mean| / se is taken to be distributed as |t*| is: its quantile gives the interval, the share beyond |m| / se the p-value.
- * Dividing by the resample's own error makes up for few blocks, as Student's t does (Goetze and Kuensch 1996; symmetric: Hall 1988). */
+ * Dividing by the resample's own error makes up for few blocks, as Student's t does (Goetze and Kuensch 1996; symmetric: Hall 1988).
+ *
+ * Signs. Where units are alike over so long a span that there are less than ten blocks, their scatter says nothing of the mean: how large a gap is
+ * drifts. Who is ahead may drift less, and then the signs are alike over shorter spans: their mean has an interval of ten blocks and more. Noise
+ * that is as much alike has spans in which the other is ahead, so it also takes a lead in every tenth. */
 #include "sim/study/compare_stats.h"
 
 #include <gsl/gsl_sort.h>
@@ -158,6 +162,34 @@ es_code es_block_interval(es_interval *out, const double *d, size_t count, const
     stats_means(d, count, out->block, out->mean, mean);
     es_code code = stats_interval(out, &(stats_blocks){.mean = mean, .count = count, .blocks = out->blocks, .how = how}, err);
     free(mean);
+    return code;
+}
+
+/* ---- a pair ---- */
+
+/* Is it ahead in every tenth, by half of its lead in all of them at least? */
+static bool paired_each_tenth(const double *sign, size_t count, double mean)
+{
+    for (size_t j = 0; j < ES_BLOCKS_LEAST; j++) {
+        const size_t from = count * j / ES_BLOCKS_LEAST, to = count * (j + 1) / ES_BLOCKS_LEAST;
+        if (gsl_stats_mean(sign + from, 1, to - from) * mean < 0.5 * mean * mean)
+            return false;
+    }
+    return true;
+}
+
+es_code es_paired_test(es_paired *out, const double *d, size_t count, const es_resample *how, double *scratch, es_err *err)
+{
+    *out = (es_paired){0};
+    es_code code = es_block_interval(&out->mean, d, count, how, err);
+    out->p = out->mean.p;
+    if (code || !out->mean.none || count < ES_BLOCKS_LEAST)
+        return code;
+    for (size_t i = 0; i < count; i++)
+        scratch[i] = (d[i] > 0.0) - (d[i] < 0.0);
+    code = es_block_interval(&out->sign, scratch, count, how, err);
+    out->by_sign = code == ES_OK && !out->sign.none && out->sign.mean * out->mean.mean > 0.0 && paired_each_tenth(scratch, count, out->sign.mean);
+    out->p = out->by_sign ? out->sign.p : 1.0;
     return code;
 }
 

@@ -28,6 +28,16 @@ typedef struct es_interval {
  * es_block_length says: that length is best for the variance, and coverage wants longer ones (tests/property/test_compare_stats.c). */
 es_code es_block_interval(es_interval *out, const double *d, size_t count, const es_resample *how, es_err *err);
 
+/* Both tests of a paired difference `d`, less than 0 where the first is smaller: the interval of its mean and, where there is none because it
+ * drifts, that of its signs (+1, 0, -1). `scratch` has room for `count`. Two tests of which the second is asked only where the first is silent: each
+ * keeps its level on what it is asked (tests/property/test_compare_stats.c). */
+typedef struct es_paired {
+    es_interval mean, sign;     /* `sign` is empty unless it was asked */
+    bool by_sign;               /* it says more than the mean does, and not the opposite */
+    double p;                   /* of the one that speaks */
+} es_paired;
+es_code es_paired_test(es_paired *out, const double *d, size_t count, const es_resample *how, double *scratch, es_err *err);
+
 /* The block length that estimates the variance of the mean best: Politis and White 2004 for circular blocks, with the correction of
  * Patton, Politis and White 2009. At least 1, at most min(3 sqrt(n), n / 3). */
 size_t es_block_length(const double *d, size_t count);

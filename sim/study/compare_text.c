@@ -154,8 +154,13 @@ static void text_pair(const es_json *pair, const char *unit, const char *phase, 
     else
         es_text_add(out, "tie");
     es_text_add(out, "\n");
-    if (reason)
+    const char *by = text_word(one, "by");
+    if (by && strcmp(by, "wins") == 0) {
+        es_text_add(out, "         by units won less those lost: %.1f %%", 100.0 * text_number(one, "won"));
+        es_text_add(out, " [%.1f, %.1f]; the mean has no interval:\n         %s\n", 100.0 * text_number(one, "won_low"), 100.0 * text_number(one, "won_high"), reason);
+    } else if (reason) {
         es_text_add(out, "         tie because %s\n", reason);
+    }
 }
 
 static bool text_about(const es_json *pair, const char *name)
@@ -197,6 +202,19 @@ static void text_pairs(const es_json *compared, const es_json *group, const char
         es_text_add(out, "  only pairs with %.60s, which has the best value; --json has all %d\n", best, cJSON_GetArraySize(pairs));
 }
 
+/* What is repeated, and of what an interval does not speak. */
+static void text_units(const es_json *compared, const es_json *group, es_text *out)
+{
+    const double units = text_number(group, "units"), runs = text_number(group, "runs"), requests = text_number(group, "requests");
+    const char *unit = text_word(compared, "unit");
+    es_text_add(out, "  %.0f %s%s of %.0f run%s", units, unit, units == 1.0 ? "" : "s", runs, runs == 1.0 ? "" : "s");
+    if (requests > 0.0 && strcmp(unit, "request") != 0)
+        es_text_add(out, ", %.0f request%s", requests, requests == 1.0 ? "" : "s");
+    es_text_add(out, "; %.0f of them warm\n", text_number(group, "units_warm"));
+    if (strcmp(unit, "token") == 0)
+        es_text_add(out, "  what is repeated is the token: the intervals speak of more tokens of such requests, not of others\n");
+}
+
 void es_compare_text(const es_json *compared, es_text *out)
 {
     const char *unit = text_word(compared, "metric_unit");
@@ -207,7 +225,7 @@ void es_compare_text(const es_json *compared, es_text *out)
         const char *where = text_word(group, "where");
         if (where)
             es_text_add(out, "\n%.98s\n", where);
-        es_text_add(out, "  %.0f units of %.0f runs, %.0f of them warm\n", text_number(group, "units"), text_number(group, "runs"), text_number(group, "units_warm"));
+        text_units(compared, group, out);
         text_candidates(group, unit, out);
         text_pairs(compared, group, unit, out);
     }

@@ -79,15 +79,25 @@ bool es_key_is_file(const char *key, const char *value)
     return key_matches_any(last, words);
 }
 
+enum { KEY_HALF = 250 };        /* of each of two that are joined so much is kept */
+
+/* By hand, for every member of every config passes here, many times in a sweep. */
 void es_key_join(char *out, const char *key, const char *name)
 {
-    snprintf(out, ES_KEY, "%.250s%s%.250s", key, *key ? "." : "", name);
+    const size_t length = strnlen(key, KEY_HALF), more = strnlen(name, KEY_HALF);
+    memmove(out, key, length);
+    char *at = out + length;
+    if (length)
+        *at++ = '.';
+    memcpy(at, name, more);
+    at[more] = '\0';
 }
 
 void es_key_of_child(char *out, const char *key, const es_json *parent, const es_json *child, int index)
 {
     char name[16];
-    snprintf(name, sizeof name, "%d", index);
+    if (cJSON_IsArray(parent))
+        snprintf(name, sizeof name, "%d", index);
     es_key_join(out, key, cJSON_IsArray(parent) ? name : child->string);
 }
 

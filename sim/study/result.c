@@ -1,4 +1,4 @@
-/* Result: see result.h. */
+/* Result: see result.h; result_h5.c writes the file of it. */
 #include "sim/study/result.h"
 
 #include <errno.h>
@@ -245,134 +245,10 @@ void es_result_add_volatile(es_json *result, double wall_s)
 
 char *es_result_text(const es_json *result, bool with_volatile)
 {
-    if (with_volatile)
-        return es_json_text(result);
-    es_json *copy = cJSON_Duplicate(result, true);
-    cJSON_DeleteItemFromObjectCaseSensitive(copy, "volatile");
-    char *text = copy ? es_json_text(copy) : NULL;
-    cJSON_Delete(copy);
-    return text;
+    return es_json_text_but(result, with_volatile ? NULL : "volatile");
 }
 
 /* ---- keeping it ---- */
-
-static const char *result_member(const es_json *result, const char *path)
-{
-    const es_json *value = es_json_at(result, path);
-    return cJSON_IsString(value) ? value->valuestring : "";
-}
-
-/* Text of any length, as bytes; an attribute ends at 64 KiB. */
-static es_code result_h5_text(es_h5 *file, const char *path, const char *text, const char *long_name, es_err *err)
-{
-    es_h5_data *data = NULL;
-    uint64_t dims[1] = {0}, length = strlen(text);
-    es_code code = es_h5_data_create(&data, file, path, ES_H5_U8, 1, dims, length ? length : 1, 6, err);
-    if (code)
-        return code;
-    code = es_h5_data_append(data, ES_H5_U8, length, text, err);
-    es_h5_data_close(data);
-    if (code == ES_OK)
-        code = es_h5_put_text(file, path, "long_name", long_name, err);
-    return code ? code : es_h5_put_text(file, path, "units", "UTF-8", err);
-}
-
-/* What the user wrote, file by file, in the order in which they were read; without settings, no `sets`. */
-static es_code result_h5_input(es_h5 *file, const es_json *result, es_err *err)
-{
-    const es_json *input = es_json_at(result, "provenance.input"), *one;
-    es_code code = es_h5_group(file, "/config/files", err);
-    int i = 0;
-    cJSON_ArrayForEach(one, cJSON_GetObjectItemCaseSensitive(input, "files")) {
-        char path[64];
-        snprintf(path, sizeof path, "/config/files/%d", i++);
-        if (code == ES_OK)
-            code = result_h5_text(file, path, result_member(one, "text"), "config file as it was given", err);
-        if (code == ES_OK)
-            code = es_h5_put_text(file, path, "path", result_member(one, "path"), err);
-    }
-    es_text sets = {0};
-    cJSON_ArrayForEach(one, cJSON_GetObjectItemCaseSensitive(input, "sets")) es_text_add(&sets, "%s\n", cJSON_IsString(one) ? one->valuestring : "");
-    if (code == ES_OK && sets.failed)
-        code = es_err_nomem(err, "the result");
-    if (code == ES_OK && sets.length > 0)
-        code = result_h5_text(file, "/config/sets", sets.at, "settings of the command line, each on a line", err);
-    es_text_free(&sets);
-    return code;
-}
-
-/* A copy of the machine's profile, with its sources; nothing when the config has none. */
-static es_code result_h5_calibration(es_h5 *file, const es_json *result, es_err *err)
-{
-    const es_json *machine = es_json_at(result, "provenance.config.machine");
-    es_code code = es_h5_group(file, "/calibration", err);
-    if (code || !cJSON_IsObject(machine))
-        return code;
-    char *text = es_json_text(machine);
-    code = text ? result_h5_text(file, "/calibration/machine", text, "profile of the machine, JSON", err) : es_err_nomem(err, "the result");
-    free(text);
-    return code;
-}
-
-static es_code result_h5_provenance(es_h5 *file, const es_json *result, es_err *err)
-{
-    static const struct {
-        const char *name, *path;
-    } texts[] = {
-        {"name", "name"},
-        {"version", "provenance.version"},
-        {"config_sha256", "provenance.config_sha256"},
-        {"trace_path", "provenance.trace.path"},
-        {"trace_sha256", "provenance.trace.sha256"},
-        {"contract", "contract.label"},
-    };
-    es_code code = ES_OK;
-    for (size_t i = 0; i < sizeof texts / sizeof *texts && code == ES_OK; i++)
-        code = es_h5_put_text(file, "/", texts[i].name, result_member(result, texts[i].path), err);
-    const es_json *seed = es_json_at(result, "provenance.seed"), *causal = es_json_at(result, "provenance.causal");
-    const es_json *closed = es_json_at(result, "provenance.closed_loop");
-    if (code == ES_OK)
-        code = es_h5_put_int(file, "/", "seed", seed ? (int64_t)seed->valuedouble : 0, err);
-    if (code == ES_OK)
-        code = es_h5_put_int(file, "/", "causal", cJSON_IsTrue(causal), err);
-    return code ? code : es_h5_put_int(file, "/", "closed_loop", cJSON_IsTrue(closed), err);
-}
-
-static es_code result_h5_volatile(es_h5 *file, const es_json *result, es_err *err)
-{
-    es_code code = es_h5_group(file, "/volatile", err);
-    const es_json *fact;
-    cJSON_ArrayForEach(fact, cJSON_GetObjectItemCaseSensitive(result, "volatile")) {
-        if (code)
-            break;
-        code = cJSON_IsString(fact) ? es_h5_put_text(file, "/volatile", fact->string, fact->valuestring, err)
-                                    : es_h5_put_real(file, "/volatile", fact->string, fact->valuedouble, err);
-    }
-    return code;
-}
-
-static es_code result_h5_fill(es_h5 *file, const es_json *result, es_run *run, es_err *err)
-{
-    char *config = es_json_text(es_json_at(result, "provenance.config")), *summary = es_result_text(result, false);
-    es_code code = config && summary ? es_h5_group(file, "/config", err) : es_err_nomem(err, "the result");
-    if (code == ES_OK)
-        code = result_h5_provenance(file, result, err);
-    if (code == ES_OK)
-        code = result_h5_text(file, "/config/resolved", config, "config with every default, JSON", err);
-    if (code == ES_OK)
-        code = result_h5_input(file, result, err);
-    if (code == ES_OK)
-        code = result_h5_calibration(file, result, err);
-    if (code == ES_OK)
-        code = result_h5_text(file, "/summary", summary, "result.json without its volatile part", err);
-    if (code == ES_OK)
-        code = result_h5_volatile(file, result, err);
-    if (code == ES_OK && run)
-        code = es_run_save(run, file, err);
-    free(config);
-    free(summary);
-    return code;
-}
 
 /* The library closes a file without waiting for the disk; a name must not lead to what a lost machine never wrote. */
 static es_code result_flush(const char *path, es_err *err)
@@ -383,17 +259,6 @@ static es_code result_flush(const char *path, es_err *err)
     if (file >= 0)
         close(file);
     return fine ? ES_OK : es_err_set(err, ES_EINPUT, "%s: cannot be written: %s", path, strerror(why));
-}
-
-es_code es_result_write_h5(const es_json *result, es_run *run, const char *path, es_err *err)
-{
-    es_h5 *file = NULL;
-    es_code code = es_h5_create(&file, path, err);
-    if (code)
-        return code;
-    code = result_h5_fill(file, result, run, err);
-    es_code closed = es_h5_close(file, code ? NULL : err);
-    return code ? code : closed;
 }
 
 /* Written beside its place and renamed, so that a reader sees all of it or none. */
@@ -488,8 +353,8 @@ static es_code result_from_json(const char *path, es_json **config, es_json **in
     *input = result_take_input(result);
     if (!*config)
         code = es_err_set(err, ES_EINPUT, "%s: provenance.config: is missing; " RESULT_NEEDED, path);
-    const char *where = result_member(result, "volatile.directory");
-    if (code == ES_OK && *where)
+    const char *where = cJSON_GetStringValue(es_json_at(result, "volatile.directory"));
+    if (code == ES_OK && where && *where)
         *dir = strdup(where);
     cJSON_Delete(result);
     return code;

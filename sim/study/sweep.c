@@ -9,8 +9,6 @@
 #include "sim/study/result.h"
 #include "sim/study/sweep_inside.h"
 
-enum { SWEEP_VARY = 8 };
-
 #define TOP(field) offsetof(sweep_file, field)
 
 static const es_option sweep_options[] = {

@@ -1,18 +1,17 @@
 /* Results of many capacities from one pass over the trace. See sweep.h, sweep_once.c.
  *
- *   1. The smallest and the largest point are run as all others would be.
- *   2. The events of the trace are decoded once; a curve (sim/curve) says the hits of every capacity, and for LRU a stack says how many events hit
- *      all or none of what they want.
+ *   1. The largest point is run as all others would be; so are the smallest that holds the widest event, and the one below it.
+ *   2. The events of the trace are decoded once; a curve (sim/curve) says the hits of every capacity, and how many events hit all or none of what
+ *      they want: that of Belady by itself, for LRU a stack does, with what small.h knows of caches that an event does not fit into.
  *   3. Everything that follows is set into a copy of the largest point's report. What a curve does not tell is taken out of it.
- *   4. Made so, the two points that were run must be what their runs said, number for number; otherwise nothing of this is used.
- *
- * A capacity that the widest event does not fit into is run too: there it depends on the order within events. */
+ *   4. Made so, the points that were run must be what their runs said, number for number; otherwise nothing of this is used. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sim/curve/belady.h"
 #include "sim/curve/lru.h"
+#include "sim/curve/small.h"
 #include "sim/curve/stack.h"
 #include "sim/part/prefill.h"
 #include "sim/study/result.h"
@@ -20,8 +19,9 @@
 
 typedef struct curve_point {
     size_t point;               /* of the sweep */
+    const char *capacity;       /* as the config has it */
     uint64_t slots;
-    bool run;                   /* is run by itself */
+    bool run;                   /* no cache: it is run by itself */
     uint32_t at;                /* in the curve */
 } curve_point;
 
@@ -38,23 +38,22 @@ typedef struct curve_work {
     curve_point *point;
     size_t count;
     es_json *sample;            /* the largest point's report */
+    es_json *report;            /* a copy of it, in which a point is told */
     es_arena arena;
     es_events events;
     es_curve curve;
     uint64_t distinct, decode_events;
     uint64_t *perfect, *some;   /* [sizes] decode events that hit all; that hit something */
+    uint64_t *wider;            /* [sizes] events that do not fit */
 } curve_work;
 
 /* ---- what the points are ---- */
 
-static bool curve_slots(const curve_work *w, const es_json *config, uint64_t *slots)
+static bool curve_slots(const curve_work *w, const char *text, uint64_t *slots)
 {
-    const es_json *tier = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(config, "tiers"), w->tier);
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(tier, "capacity"));
     char *end;
-    double value = text ? strtod(text, &end) : 0.0, bytes;
-    if (!text)
-        return false;
+    const double value = strtod(text, &end);
+    double bytes;
     if (strcmp(end, "slots") == 0)
         *slots = (uint64_t)value;
     else if (strcmp(end, "%") == 0)         /* as sim/core/topology.c has it */
@@ -83,6 +82,22 @@ static int64_t curve_bytes(const es_plan *plan, uint32_t layers)
     return plan->expert_bytes && layers ? plan->expert_bytes[0] : 0;
 }
 
+/* What a point's config has as capacity: mostly its axis says so, and nobody needs the config. */
+static es_code curve_capacity(curve_work *w, const es_sweep_point *point, const char **text, es_err *err)
+{
+    *text = sweep_rooms_text(w->sweep, point, w->tier);
+    if (*text)
+        return ES_OK;
+    es_config *config = NULL;
+    es_code code = es_sweep_config(w->sweep, point, &config, err);
+    const es_json *tiers = code == ES_OK ? cJSON_GetObjectItemCaseSensitive(es_config_resolved(config), "tiers") : NULL;
+    const char *found = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(tiers, w->tier), "capacity"));
+    if (code == ES_OK)
+        *text = es_arena_text(&w->arena, found ? found : "");
+    es_config_free(config);
+    return code || *text ? code : es_err_nomem(err, "the points");
+}
+
 static es_code curve_points(curve_work *w, const size_t *points, es_err *err)
 {
     es_code code = ES_OK;
@@ -90,16 +105,15 @@ static es_code curve_points(curve_work *w, const size_t *points, es_err *err)
     if (!w->point)
         return es_err_nomem(err, "the points");
     for (size_t i = 0; i < w->count && code == ES_OK; i++) {
-        es_config *config = NULL;
-        code = es_sweep_config(w->sweep, es_sweep_at(w->sweep, points[i]), &config, err);
-        w->point[i].point = points[i];
-        if (code == ES_OK && !curve_slots(w, es_config_resolved(config), &w->point[i].slots))
+        curve_point *p = &w->point[i];
+        p->point = points[i];
+        code = curve_capacity(w, es_sweep_at(w->sweep, points[i]), &p->capacity, err);
+        if (code == ES_OK && !curve_slots(w, p->capacity, &p->slots))
             code = es_err_set(err, ES_ECHECK, "a capacity that is no number of slots");
-        es_config_free(config);
     }
     qsort(w->point, w->count, sizeof *w->point, curve_order);
     for (size_t i = 0; i < w->count; i++)
-        w->point[i].run = w->point[i].slots < w->events.widest || w->point[i].slots == 0;
+        w->point[i].run = w->point[i].slots == 0;
     return code;
 }
 
@@ -131,41 +145,86 @@ static es_code curve_run(curve_work *w, size_t point, es_json **report, es_err *
 
 /* ---- the pass ---- */
 
-/* Decode events by the least capacity that holds all, and anything, of what they want. */
+typedef struct curve_cover {    /* what is counted on the way, by slots */
+    es_stack stack;
+    es_small small;
+    uint32_t *depth;            /* [widest] of an event's objects */
+    uint64_t *all, *some;       /* [objects + 2] decode events by the least capacity that holds all, anything, of what they want */
+    int64_t *more;              /* [widest] of one event: hits that the stack does not know of, less those that are none */
+    int64_t *all_more, *some_more;      /* [widest] events that this makes perfect; that it makes hit something */
+    uint64_t *width;            /* [widest + 1] events */
+} curve_cover;
+
+static bool cover_new(curve_cover *c, curve_work *w)
+{
+    const es_events *e = &w->events;
+    const size_t sizes = (size_t)e->objects + 2, widest = (size_t)e->widest + 1;
+    c->all = ES_NEW_ARRAY(&w->arena, sizes, uint64_t);
+    c->some = ES_NEW_ARRAY(&w->arena, sizes, uint64_t);
+    c->depth = ES_NEW_ARRAY(&w->arena, widest, uint32_t);
+    c->width = ES_NEW_ARRAY(&w->arena, widest, uint64_t);
+    c->more = ES_NEW_ARRAY(&w->arena, widest, int64_t);
+    c->all_more = ES_NEW_ARRAY(&w->arena, widest, int64_t);
+    c->some_more = ES_NEW_ARRAY(&w->arena, widest, int64_t);
+    return c->all && c->some && c->depth && c->width && c->more && c->all_more && c->some_more && es_stack_init(&c->stack, e->objects, (uint64_t)e->experts * e->spaces, &w->arena)
+        && (e->widest < 2 || es_small_init(&c->small, e->widest - 1, e->experts, &w->arena));
+}
+
+static void cover_event(curve_cover *c, curve_work *w, uint32_t i)
+{
+    const es_events *e = &w->events;
+    const uint32_t n = es_events_width(e, i), base = es_events_base(e, i), never = e->objects + 1;
+    const bool decode = e->flags[i] & ES_EVENT_DECODE, flat = c->stack.block == NULL;
+    uint32_t least = never, most = 0;
+    if (!es_stack_has_room(&c->stack, n))
+        es_stack_renew(&c->stack);
+    for (uint32_t k = 0; k < n; k++) {
+        const uint32_t depth = c->depth[k] = es_stack_depth(&c->stack, base + e->id[e->begin[i] + k], flat);
+        least = depth < least ? depth : least;
+        most = depth > most ? depth : most;
+        w->distinct += depth == never;
+    }
+    if (e->widest > 1)
+        es_small_event(&c->small, e, i, c->depth, c->more, NULL, 0);
+    for (uint32_t slots = 1; slots < e->widest; slots++) {
+        if (c->more[slots] == 0)
+            continue;
+        int64_t hits = c->more[slots];
+        for (uint32_t k = 0; k < n; k++)
+            hits += c->depth[k] <= slots;
+        c->all_more[slots] += decode * ((hits == n) - (most <= slots));
+        c->some_more[slots] += decode * ((hits > 0) - (least <= slots));
+        c->more[slots] = 0;
+    }
+    c->width[n]++;
+    w->decode_events += decode;
+    c->all[most] += decode;
+    c->some[least] += decode;
+    es_stack_use(&c->stack, e->touch + e->begin[i], n, base, flat);
+}
+
 static es_code curve_coverage(curve_work *w, es_err *err)
 {
     const es_events *e = &w->events;
-    es_stack stack;
-    const uint32_t never = e->objects + 1;
-    uint64_t *all = ES_NEW_ARRAY(&w->arena, (size_t)never + 1, uint64_t), *some = ES_NEW_ARRAY(&w->arena, (size_t)never + 1, uint64_t);
-    if (!all || !some || !es_stack_init(&stack, e->objects, (uint64_t)e->experts * e->spaces, &w->arena))
+    curve_cover c = {0};
+    if (!cover_new(&c, w))
         return es_err_nomem(err, "a stack");
-    const bool flat = stack.block == NULL;
-    for (uint32_t i = 0; i < e->count; i++) {
-        const uint32_t n = es_events_width(e, i), base = es_events_base(e, i);
-        uint32_t least = never, most = 0;
-        if (!es_stack_has_room(&stack, n))
-            es_stack_renew(&stack);
-        for (uint32_t k = 0; k < n; k++) {
-            const uint32_t depth = es_stack_depth(&stack, base + e->id[e->begin[i] + k], flat);
-            least = depth < least ? depth : least;
-            most = depth > most ? depth : most;
-            w->distinct += depth == never;
-        }
-        if (e->flags[i] & ES_EVENT_DECODE) {
-            w->decode_events++;
-            all[most]++;
-            some[least]++;
-        }
-        es_stack_use(&stack, e->touch + e->begin[i], n, base, flat);
-    }
+    for (uint32_t i = 0; i < e->count; i++)
+        cover_event(&c, w, i);
     for (uint32_t i = 0, depth = 0; i < w->curve.sizes; i++) {
+        const uint64_t slots = w->curve.capacity[i];
         w->perfect[i] = i ? w->perfect[i - 1] : 0;
         w->some[i] = i ? w->some[i - 1] : 0;
-        for (; depth <= e->objects && depth <= w->curve.capacity[i]; depth++) {
-            w->perfect[i] += all[depth];
-            w->some[i] += some[depth];
+        for (; depth <= e->objects && depth <= slots; depth++) {
+            w->perfect[i] += c.all[depth];
+            w->some[i] += c.some[depth];
         }
+        for (uint64_t n = slots + 1; n <= e->widest; n++)
+            w->wider[i] += c.width[n];
+    }
+    for (uint32_t i = 0; i < w->curve.sizes && w->curve.capacity[i] < e->widest; i++) {     /* now that no sum goes on from them */
+        w->perfect[i] += (uint64_t)c.all_more[w->curve.capacity[i]];
+        w->some[i] += (uint64_t)c.some_more[w->curve.capacity[i]];
     }
     return ES_OK;
 }
@@ -184,11 +243,12 @@ static es_code curve_pass(curve_work *w, es_err *err)
         w->point[i].at = sizes - 1;
     }
     if (sizes == 0)
-        return es_err_set(err, ES_ECHECK, "no capacity holds the widest event");
-    const es_curve_ask ask = {.rule = ES_CURVE_WAVES, .capacity = capacity, .sizes = sizes};
+        return es_err_set(err, ES_ECHECK, "no capacity holds anything");
+    const es_curve_ask ask = {.rule = ES_CURVE_WAVES, .capacity = capacity, .sizes = sizes, .cover = !w->lru};
     w->perfect = ES_NEW_ARRAY(&w->arena, sizes, uint64_t);
     w->some = ES_NEW_ARRAY(&w->arena, sizes, uint64_t);
-    if (!w->perfect || !w->some)
+    w->wider = ES_NEW_ARRAY(&w->arena, sizes, uint64_t);
+    if (!w->perfect || !w->some || !w->wider)
         return es_err_nomem(err, "a curve");
     if (w->lru) {
         es_code code = es_curve_lru(&w->events, &ask, &w->curve, &w->arena, err);
@@ -197,19 +257,23 @@ static es_code curve_pass(curve_work *w, es_err *err)
     es_code code = es_next_use(&w->events, false, &next, &w->arena, err);
     if (code == ES_OK)
         code = es_belady(&w->events, next, &ask, false, &w->curve, NULL, &w->arena, err);
-    return code ? code : curve_coverage(w, err);
+    if (code == ES_OK)
+        code = curve_coverage(w, err);
+    for (uint32_t i = 0; i < sizes && code == ES_OK; i++) {     /* the stack was that of LRU */
+        w->perfect[i] = w->curve.whole[i];
+        w->some[i] = w->curve.some[i];
+    }
+    return code;
 }
 
 /* ---- the report of a capacity ---- */
 
+/* One report is set anew for every capacity: a value is null where it is not known for one, for then it is for none (bytes, say). */
 static void curve_set(es_json *report, const char *object, const char *key, double value)
 {
-    es_json *of = es_json_at(report, object), *old = cJSON_GetObjectItemCaseSensitive(of, key);
-    if (!old || cJSON_IsNull(old))
-        return;                     /* what is not known for one is not known for all: bytes, say */
-    es_json *fresh = isfinite(value) ? cJSON_CreateNumber(value) : cJSON_CreateNull();
-    if (!fresh || !cJSON_ReplaceItemInObjectCaseSensitive(of, key, fresh))
-        cJSON_Delete(fresh);
+    es_json *of = cJSON_GetObjectItemCaseSensitive(es_json_at(report, object), key);
+    if (cJSON_IsNumber(of))
+        cJSON_SetNumberHelper(of, value);
 }
 
 static void curve_phase(es_json *report, const char *object, double lookups, double hits)
@@ -242,53 +306,60 @@ static void curve_cache(const curve_work *w, es_json *report, const curve_point 
     curve_set(report, "cache", "decode_fetched_bytes", (decode_lookups - decode_hits) * bytes);
     curve_set(report, "cache", "insertions", misses);
     curve_set(report, "cache", "evictions", misses - held);
+    curve_set(report, "cache", "overflow_events", (double)w->wider[p->at]);
     curve_set(report, "capacity", "residents", held);
     const char *counts = cJSON_GetStringValue(es_json_at(report, "capacity.counts"));
     const bool in_bytes = counts && strcmp(counts, "bytes") == 0;
     curve_set(report, "capacity", "peak", in_bytes ? held * bytes : held);
 }
 
-/* `room`: capacity.slots_or_bytes, as the config says it. */
-static es_json *curve_report(const curve_work *w, const curve_point *p, double room)
+/* What no curve tells is taken out of a copy of the largest point's report. */
+static es_json *curve_report(const curve_work *w)
 {
-    static const char *const cache[] = {"warm", NULL}, *const coverage[] = {"mean", "token", NULL}, *const unknown[] = {"perfect", "partial", "zero", "mean", "token", NULL},
-        *const capacity[] = {"turnover_per_token", "resident_age_steps", "beyond_population", NULL}, *const traffic[] = {"bytes_per_decode_token", NULL}, *const whole[] = {"tiers", NULL};
+    static const char *const cache[] = {"warm", NULL}, *const coverage[] = {"mean", "token", NULL},
+        *const capacity[] = {"turnover_per_token", "resident_age_steps", "beyond_population", NULL}, *const traffic[] = {"bytes_per_decode_token", NULL};
     es_json *report = cJSON_Duplicate(w->sample, true);
     if (!report)
         return NULL;
+    curve_cut(report, "cache", cache);
+    curve_cut(report, "coverage", coverage);
+    curve_cut(report, "capacity", capacity);
+    curve_cut(report, "traffic", traffic);
+    cJSON_DeleteItemFromObjectCaseSensitive(report, "tiers");
+    es_json_add_bool(report, "one_pass", true);
+    return report;
+}
+
+/* `room`: capacity.slots_or_bytes, as the config says it. */
+static void curve_fill(const curve_work *w, es_json *report, const curve_point *p, double room)
+{
     curve_cache(w, report, p);
     curve_set(report, "capacity", "slots_or_bytes", room);
     curve_set(report, "coverage", "perfect", (double)w->perfect[p->at]);
     curve_set(report, "coverage", "zero", (double)(w->decode_events - w->some[p->at]));
     curve_set(report, "coverage", "partial", (double)(w->some[p->at] - w->perfect[p->at]));
-    curve_cut(report, "cache", cache);
-    curve_cut(report, "coverage", w->lru ? coverage : unknown);
-    curve_cut(report, "capacity", capacity);
-    curve_cut(report, "traffic", traffic);
-    for (const char *const *key = whole; *key; key++)
-        cJSON_DeleteItemFromObjectCaseSensitive(report, *key);
-    es_json_add_bool(report, "one_pass", true);
-    return report;
 }
 
-/* The config of this point, as a run of it would be told. */
-static es_code curve_provenance(es_json *report, const es_config *config, es_err *err)
+/* The config of this point, as a run of it would be told: but for the capacity it is that of the sample. */
+static es_code curve_provenance(const curve_work *w, es_json *report, const curve_point *p, es_err *err)
 {
-    es_json *of = cJSON_GetObjectItemCaseSensitive(report, "provenance");
-    es_json *resolved = cJSON_Duplicate(es_config_resolved(config), true), *input = cJSON_Duplicate(es_config_input(config), true);
+    es_json *of = cJSON_GetObjectItemCaseSensitive(report, "provenance"), *config = cJSON_GetObjectItemCaseSensitive(of, "config");
+    es_json *tier = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(config, "tiers"), w->tier);
+    es_json *sha = cJSON_GetObjectItemCaseSensitive(of, "config_sha256"), *sets = cJSON_CreateArray(), *said;
+    const es_json *base = cJSON_GetObjectItemCaseSensitive(w->sweep->base.input, "sets");
+    sweep_settings mine;
+    const size_t count = sweep_settings_of(w->sweep, es_sweep_at(w->sweep, p->point), &mine);
     char hex[65];
-    es_code code = resolved && input ? es_result_config_sha256(resolved, hex, err) : es_err_nomem(err, "a result");
-    if (code == ES_OK && cJSON_ReplaceItemInObjectCaseSensitive(of, "config", resolved))
-        resolved = NULL;
-    if (code == ES_OK && cJSON_ReplaceItemInObjectCaseSensitive(of, "input", input))
-        input = NULL;
-    es_json *text = code == ES_OK ? cJSON_CreateString(hex) : NULL;
-    if (text && !cJSON_ReplaceItemInObjectCaseSensitive(of, "config_sha256", text))
-        cJSON_Delete(text);
-    const bool whole = code != ES_OK || (!resolved && !input && text);
-    cJSON_Delete(resolved);
-    cJSON_Delete(input);
-    return whole ? code : es_err_nomem(err, "a result");
+    bool fine = sets && cJSON_SetValuestring(cJSON_GetObjectItemCaseSensitive(tier, "capacity"), p->capacity);
+    cJSON_ArrayForEach(said, base) fine = fine && cJSON_AddItemToArray(sets, cJSON_Duplicate(said, false));
+    for (size_t i = 0; i < count; i++)
+        fine = fine && cJSON_AddItemToArray(sets, cJSON_CreateString(mine.set[i]));
+    if (!fine || !cJSON_ReplaceItemInObjectCaseSensitive(cJSON_GetObjectItemCaseSensitive(of, "input"), "sets", sets)) {
+        cJSON_Delete(sets);
+        return es_err_nomem(err, "a result");
+    }
+    es_code code = es_result_config_sha256(config, hex, err);
+    return code || cJSON_SetValuestring(sha, hex) ? code : es_err_nomem(err, "a result");
 }
 
 /* ---- does it say what a run says? ---- */
@@ -310,13 +381,14 @@ static es_code curve_check(const curve_work *w, const curve_point *p, const es_j
 {
     static const char *const sections[] = {"cache", "coverage", "capacity", "traffic", "time"};
     const es_json *room = es_json_at(ran, "capacity.slots_or_bytes");
-    es_json *made = cJSON_IsNumber(room) ? curve_report(w, p, room->valuedouble) : NULL;
+    es_json *made = cJSON_IsNumber(room) ? w->report : NULL;
     bool same = made != NULL;
+    if (same)
+        curve_fill(w, made, p, room->valuedouble);
     for (size_t i = 0; i < sizeof sections / sizeof *sections && same; i++) {
         const es_json *mine = cJSON_GetObjectItemCaseSensitive(made, sections[i]), *other = cJSON_GetObjectItemCaseSensitive(ran, sections[i]);
         same = (!mine && !other) || (mine && other && (cJSON_IsNull(mine) ? cJSON_IsNull(other) : curve_same(mine, other)));
     }
-    cJSON_Delete(made);
     return same ? ES_OK : es_err_set(err, ES_ECHECK, "a curve says otherwise than the run of %llu slots", (unsigned long long)p->slots);
 }
 
@@ -343,59 +415,55 @@ static es_code curve_open(curve_work *w, size_t point, es_err *err)
     return w->bytes < 0 || w->plan->source->info(w->plan->source_state)->has_training ? es_err_set(err, ES_ECHECK, "experts differ in size, or steps train") : ES_OK;
 }
 
-static double curve_room(const curve_work *w, const es_config *config, const curve_point *p)
-{
-    const es_json *tier = cJSON_GetObjectItemCaseSensitive(es_json_at(es_config_resolved(config), "tiers"), w->tier);
-    double bytes;
-    const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(tier, "capacity"));
-    return text && es_text_quantity(text, ES_UNIT_BYTES, &bytes, NULL) == ES_OK ? floor(bytes) : (double)p->slots;
-}
-
 static es_code curve_make(curve_work *w, const curve_point *p, es_err *err)
 {
-    es_config *config = NULL;
-    es_json *report = NULL;
-    es_code code = es_sweep_config(w->sweep, es_sweep_at(w->sweep, p->point), &config, err);
-    if (code == ES_OK)
-        code = (report = curve_report(w, p, curve_room(w, config, p))) ? curve_provenance(report, config, err) : es_err_nomem(err, "a result");
-    if (code == ES_OK)
-        code = w->keep->keep(w->keep->self, p->point, report, NULL, err);
-    cJSON_Delete(report);
-    es_config_free(config);
-    return code;
+    double bytes;
+    const double room = es_text_quantity(p->capacity, ES_UNIT_BYTES, &bytes, NULL) == ES_OK ? floor(bytes) : (double)p->slots;
+    curve_fill(w, w->report, p, room);
+    es_code code = curve_provenance(w, w->report, p, err);
+    return code ? code : w->keep->keep(w->keep->self, p->point, w->report, NULL, err);
 }
 
-static es_code curve_ends(curve_work *w, size_t *first, size_t *last, es_err *err)
+/* Runs a point and looks whether it is what would be made. */
+static es_code curve_ask_run(curve_work *w, const curve_point *p, es_err *err)
 {
-    es_json *low = NULL;
-    for (*first = 0; w->point[*first].run; ++*first) {
+    es_json *ran = NULL;
+    es_code code = curve_run(w, p->point, &ran, err);
+    if (code == ES_OK && !w->sample) {
+        w->sample = ran;
+        w->report = curve_report(w);
+        code = w->report ? curve_check(w, p, ran, err) : es_err_nomem(err, "a result");
+        return code;
     }
-    *last = w->count - 1;
-    es_code code = curve_run(w, w->point[*last].point, &w->sample, err);
-    if (code == ES_OK && *first < *last)
-        code = curve_run(w, w->point[*first].point, &low, err);
     if (code == ES_OK)
-        code = curve_check(w, &w->point[*last], w->sample, err);
-    if (code == ES_OK && low)
-        code = curve_check(w, &w->point[*first], low, err);
-    cJSON_Delete(low);
+        code = curve_check(w, p, ran, err);
+    cJSON_Delete(ran);
     return code;
 }
 
 static es_code curve_all(curve_work *w, const size_t *points, es_err *err)
 {
-    size_t first, last;
     es_code code = curve_open(w, points[0], err);
     if (code == ES_OK)
         code = curve_points(w, points, err);
     if (code == ES_OK)
         code = curve_pass(w, err);
-    if (code == ES_OK)
-        code = curve_ends(w, &first, &last, err);
+    if (code)
+        return code;
+    const size_t last = w->count - 1;
+    size_t fits = 0;            /* the smallest that no event overflows; the one below it is the largest that some event does */
+    while (fits < last && w->point[fits].slots < w->events.widest)
+        fits++;
+    const size_t below = fits > 0 && !w->point[fits - 1].run ? fits - 1 : fits;
+    code = curve_ask_run(w, &w->point[last], err);
+    if (code == ES_OK && fits < last)
+        code = curve_ask_run(w, &w->point[fits], err);
+    if (code == ES_OK && below < fits)
+        code = curve_ask_run(w, &w->point[below], err);
     for (size_t i = 0; i < w->count && code == ES_OK; i++) {
         if (w->point[i].run)
             code = curve_run(w, w->point[i].point, NULL, err);
-        else if (i != first && i != last)
+        else if (i != last && i != fits && i != below)
             code = curve_make(w, &w->point[i], err);
     }
     return code;
@@ -406,6 +474,7 @@ es_code es_sweep_once(const es_sweep *sweep, const size_t *points, size_t count,
     curve_work w = {.sweep = sweep, .keep = keep, .source = source, .state = state, .count = count};
     es_code code = curve_all(&w, points, err);
     cJSON_Delete(w.sample);
+    cJSON_Delete(w.report);
     es_config_free(w.config);
     es_arena_free(&w.arena);
     return code;

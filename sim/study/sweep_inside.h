@@ -2,12 +2,15 @@
  *
  *     sweep.c         the file, its tables, replications                        sweep_axes.c   axes and their values
  *     sweep_points.c  combinations, constraints, configs of points              sweep_range.c  ranges and designs
- *     sweep_id.c      ids of points, digests of files                           sweep_plan.c   the plan as JSON
+ *     sweep_id.c      ids of points, digests of files                           sweep_rooms.c  points that differ in a capacity alone
+ *     sweep_plan.c    the plan as JSON
  *     sweep_once.c    points that one pass tells                                  sweep_curve.c  their results
  *     sweep_folder.c  a plan read back; what is done                            sweep_collect.c, sweep_hist.c   the table of all results */
 #ifndef ES_STUDY_SWEEP_INSIDE_H
 #define ES_STUDY_SWEEP_INSIDE_H
 
+#include "sim/base/sha256.h"
+#include "sim/study/key.h"
 #include "sim/study/sweep.h"
 #include "sim/study/tree.h"
 
@@ -101,13 +104,20 @@ es_json *sweep_range_share(const sweep_range *range, double u);
 es_code sweep_design_fill(const sweep_design *design, size_t dimensions, double *u, es_err *err);
 
 /* ---- sweep_points.c ---- */
+enum { SWEEP_VARY = 8, SWEEP_SETS = 2 + ES_SWEEP_PATHS + 2 + SWEEP_VARY };
+typedef struct sweep_settings { /* of a point, under the base, as a config takes them */
+    const char *set[SWEEP_SETS];
+    char vary[1 + SWEEP_VARY][ES_KEY / 4 + 32];
+} sweep_settings;
+/* How many they are. */
+size_t sweep_settings_of(const es_sweep *sweep, const es_sweep_point *point, sweep_settings *out);
 es_code sweep_points_make(es_sweep *sweep, bool many, es_err *err);
 /* The position of an axis at a combination. */
 size_t sweep_position(const es_sweep *sweep, const sweep_axis *axis, uint64_t combination);
 
 /* ---- sweep_once.c ---- */
-/* The same for configs that differ in the capacity of their one cache alone; 0: they have time, or other tiers. */
-uint64_t sweep_once_hash(const es_config *config);
+/* The tier whose capacities one pass may tell: the one cache of a config without time. NULL: it has time, or other tiers. */
+const char *sweep_once_room(const es_config *config);
 /* Does one pass tell them? */
 bool sweep_once_fits(const es_sweep *sweep, const es_config *config);
 /* The cache of a config that has one cache and a home; NULL: it has other tiers. */
@@ -143,7 +153,32 @@ es_code sweep_hists_end(sweep_hists *h, es_err *err);
 void sweep_hists_free(sweep_hists *h);
 
 /* ---- sweep_id.c ---- */
-/* The id of a resolved config, and a number that is the same for points that read the same trace in the same way. */
-es_code sweep_identify(es_sweep *sweep, const es_config *config, char id[ES_SWEEP_ID + 1], uint64_t *feed, es_err *err);
+typedef struct sweep_identity { /* what the id of a resolved config is made of, with a hole where one text stands */
+    es_text text;
+    size_t from, to;            /* the hole; both the length when there is none */
+    es_sha256 before;           /* of what stands before it */
+    uint64_t feed;              /* the same for points that read the same trace in the same way */
+} sweep_identity;
+/* `hole`: the key of a text; NULL: none. Free it, also after an error. */
+es_code sweep_identify(es_sweep *sweep, const es_config *config, const char *hole, sweep_identity *out, es_err *err);
+void sweep_identity_free(sweep_identity *identity);
+/* The id of the config with this text in the hole; NULL: with its own. */
+void sweep_identity_id(const sweep_identity *identity, const char *value, char id[ES_SWEEP_ID + 1]);
+/* A number for all but the hole. */
+uint64_t sweep_identity_rest(const sweep_identity *identity);
+
+/* ---- sweep_rooms.c ---- */
+/* Points that differ in one capacity alone: their configs are the same but for one text, so one of them is resolved for all. */
+typedef struct sweep_rooms sweep_rooms;
+es_code sweep_rooms_new(sweep_rooms **out, const es_sweep *sweep, es_err *err);
+void sweep_rooms_free(sweep_rooms *rooms);
+/* Sets id and `once` of a point that differs in its capacity alone from one that was kept; false: it is to be resolved. */
+bool sweep_rooms_know(const sweep_rooms *rooms, es_sweep_point *point, uint64_t *feed);
+/* The key whose value a point's identity is to leave a hole for; NULL: none. */
+const char *sweep_rooms_key(const sweep_rooms *rooms);
+/* Keeps what is known of a point that was resolved, for those that differ in that value; takes the identity's text where it does. */
+void sweep_rooms_keep(sweep_rooms *rooms, const es_sweep_point *point, sweep_identity *identity);
+/* What a point has as capacity of this tier; NULL: no axis of its own says so. */
+const char *sweep_rooms_text(const es_sweep *sweep, const es_sweep_point *point, const char *tier);
 
 #endif

@@ -5,20 +5,17 @@
  * does a metric that a curve does not tell (ONCE_PATHS). sweep_curve.c makes the results. */
 #include <string.h>
 
-#include "sim/base/sha256.h"
 #include "sim/study/formula.h"
 #include "sim/study/sweep_inside.h"
 
-#include <stdlib.h>
-
-/* What a curve tells, of every policy and, by the stack, of LRU. */
+/* What a curve tells. */
 static const char *const once_paths[] = {
     "cache.events", "cache.lookups", "cache.hits", "cache.misses", "cache.late", "cache.hit_rate", "cache.assignments", "cache.foreseen", "cache.headline_hit_rate",
     "cache.decode.*", "cache.prefill.*", "cache.hits_resident", "cache.hits_prefetched", "cache.misses_compulsory", "cache.misses_capacity", "cache.misses_refused",
     "cache.fetched_bytes", "cache.decode_fetched_bytes", "cache.evictions", "cache.insertions", "cache.demotions", "cache.writeback_bytes", "cache.guess_copies",
     "cache.guess_bytes", "cache.cancelled", "cache.wasted", "cache.wasted_bytes", "cache.overflow_events", "time.*", "capacity.objects", "capacity.slots_or_bytes",
-    "capacity.peak", "capacity.residents", "capacity.population_bytes", "traffic.decode_tokens", "traffic.prefill_tokens", NULL};
-static const char *const once_stack_paths[] = {"coverage.events", "coverage.perfect", "coverage.partial", "coverage.zero", NULL};
+    "capacity.peak", "capacity.residents", "capacity.population_bytes", "traffic.decode_tokens", "traffic.prefill_tokens", "coverage.events", "coverage.perfect",
+    "coverage.partial", "coverage.zero", NULL};
 
 static bool once_in(const char *const *paths, const char *path)
 {
@@ -34,19 +31,19 @@ static bool once_in(const char *const *paths, const char *path)
 
 typedef struct once_look {
     es_json any;
-    bool stack, told;
+    bool told;
 } once_look;
 
 static const es_json *once_path(void *self, const char *path)
 {
     once_look *look = self;
-    look->told = look->told && (once_in(once_paths, path) || (look->stack && once_in(once_stack_paths, path)));
+    look->told = look->told && once_in(once_paths, path);
     return &look->any;
 }
 
-static bool once_told(const es_sweep *sweep, bool stack)
+static bool once_told(const es_sweep *sweep)
 {
-    once_look look = {.any = {.type = cJSON_Number, .valuedouble = 1.5}, .stack = stack, .told = true};
+    once_look look = {.any = {.type = cJSON_Number, .valuedouble = 1.5}, .told = true};
     const es_json *metric;
     double value;
     cJSON_ArrayForEach(metric, sweep->metrics)
@@ -128,33 +125,14 @@ bool sweep_once_fits(const es_sweep *sweep, const es_config *of)
     const char *policy = cJSON_GetStringValue(es_json_at(config, "policy.name")), *clock = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(config, "clock"));
     const bool lru = policy && strcmp(policy, "lru") == 0, belady = policy && strcmp(policy, "belady") == 0;
     return clock && strcmp(clock, "none") == 0 && (lru || belady) && cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(config, "plugins")) == 0 &&
-        sweep_once_tier(config) && once_observed(config) && once_told(sweep, lru) && once_is_plain(config);
+        sweep_once_tier(config) && once_observed(config) && once_told(sweep) && once_is_plain(config);
 }
 
 /* ---- groups ---- */
 
-/* A hash of all of a config but the capacity. */
-static uint64_t once_hash(const es_json *config, const char *tier)
-{
-    char hex[65] = "";
-    es_json *copy = cJSON_Duplicate(config, true);
-    cJSON_DeleteItemFromObjectCaseSensitive(cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(copy, "tiers"), tier), "capacity");
-    char *text = copy ? cJSON_PrintUnformatted(copy) : NULL;
-    if (text) {
-        es_sha256 sha;
-        es_sha256_begin(&sha);
-        es_sha256_add(&sha, text, strlen(text));
-        es_sha256_hex(&sha, hex);
-        hex[16] = '\0';
-    }
-    cJSON_free(text);
-    cJSON_Delete(copy);
-    return strtoull(hex, NULL, 16);
-}
-
-uint64_t sweep_once_hash(const es_config *config)
+const char *sweep_once_room(const es_config *config)
 {
     const es_json *resolved = es_config_resolved(config);
-    const char *clock = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(resolved, "clock")), *tier = sweep_once_tier(resolved);
-    return tier && clock && strcmp(clock, "none") == 0 ? once_hash(resolved, tier) : 0;
+    const char *clock = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(resolved, "clock"));
+    return clock && strcmp(clock, "none") == 0 ? sweep_once_tier(resolved) : NULL;
 }

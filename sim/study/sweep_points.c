@@ -8,7 +8,7 @@
 #include "sim/study/key.h"
 #include "sim/study/sweep_inside.h"
 
-enum { SWEEP_VARIES = 8, SWEEP_SETS = 2 + ES_SWEEP_PATHS + 2 + SWEEP_VARIES, SWEEP_COMBINATIONS = 100000000 };
+enum { SWEEP_COMBINATIONS = 100000000 };
 
 /* ---- combinations ---- */
 
@@ -173,37 +173,37 @@ static es_code points_shareable(const es_config *config, es_err *err)
     return ES_OK;
 }
 
-static es_code points_config(const es_sweep *sweep, const es_sweep_point *point, es_config **out, es_err *err)
+size_t sweep_settings_of(const es_sweep *sweep, const es_sweep_point *point, sweep_settings *out)
 {
-    const char *set[SWEEP_SETS];
-    char vary[1 + SWEEP_VARIES][ES_KEY / 4 + 32];
     size_t count = 0, varied = 0;
     for (size_t i = 0; i < sweep->fixed_count; i++)
-        set[count++] = sweep->fixed[i];
+        out->set[count++] = sweep->fixed[i];
     if (sweep->traces)
-        set[count++] = sweep->trace_set[point->trace];
+        out->set[count++] = sweep->trace_set[point->trace];
     for (size_t a = 0; a < sweep->axes; a++) {
         const sweep_axis *axis = &sweep->axis[a];
         size_t at = sweep_position(sweep, axis, point->combination) * axis->paths;
         for (size_t p = 0; p < axis->paths; p++)
-            set[count++] = axis->set[at + p];
+            out->set[count++] = axis->set[at + p];
     }
     const es_json *key;
     long long number = (long long)(sweep->replications.first + point->replication);
     if (sweep->replicated) {
-        snprintf(vary[varied], sizeof *vary, "replication=%lld", number);
-        set[count++] = vary[varied++];
+        snprintf(out->vary[varied], sizeof *out->vary, "replication=%lld", number);
+        out->set[count++] = out->vary[varied++];
     }
     cJSON_ArrayForEach(key, sweep->replications.vary) {
-        snprintf(vary[varied], sizeof *vary, "%s=%lld", key->valuestring, number);
-        set[count++] = vary[varied++];
+        snprintf(out->vary[varied], sizeof *out->vary, "%s=%lld", key->valuestring, number);
+        out->set[count++] = out->vary[varied++];
     }
-    return es_config_from(out, sweep->base.root, sweep->base_path, set, count, err);
+    return count;
 }
 
 es_code es_sweep_config(const es_sweep *sweep, const es_sweep_point *point, es_config **out, es_err *err)
 {
-    es_code code = points_config(sweep, point, out, err);
+    sweep_settings sets;
+    const size_t count = sweep_settings_of(sweep, point, &sets);
+    es_code code = es_config_from(out, sweep->base.root, sweep->base_path, sets.set, count, err);
     if (code == ES_OK)
         code = points_shareable(*out, err);
     if (code == ES_OK)
@@ -259,33 +259,48 @@ static uint32_t map_order(points_map *map, uint64_t key, bool *fresh)
 typedef struct points_maps {
     points_map ids, feeds, onces;
     bool *fits;                 /* [onces] one pass tells points of this group */
+    sweep_rooms *rooms;
 } points_maps;
 
 /* The number of the group of points that one pass tells; 0: none does. */
-static uint32_t points_once(const es_sweep *sweep, const es_config *config, points_maps *maps)
+static uint32_t points_once(const es_sweep *sweep, const es_config *config, const sweep_identity *identity, points_maps *maps)
 {
     bool fresh;
-    const uint64_t hash = sweep_once_hash(config);
-    if (!hash)
-        return 0;
-    const uint32_t group = map_order(&maps->onces, hash, &fresh);
+    const uint32_t group = map_order(&maps->onces, sweep_identity_rest(identity), &fresh);
     if (fresh)
         maps->fits[group] = sweep_once_fits(sweep, config);
     return maps->fits[group] ? group + 1 : 0;
 }
 
-/* Resolves a point and keeps it, unless one that is alike is there. */
-static es_code points_add(es_sweep *sweep, es_sweep_point *point, points_maps *maps, es_err *err)
+/* Id, feed and group of a point whose config is read for it. */
+static es_code points_identify(es_sweep *sweep, es_sweep_point *point, points_maps *maps, uint64_t *feed, es_err *err)
 {
     es_config *config = NULL;
-    uint64_t feed;
-    bool fresh;
+    sweep_identity identity = {0};
     es_code code = es_sweep_config(sweep, point, &config, err);
-    if (code == ES_OK)
-        code = sweep_identify(sweep, config, point->id, &feed, err);
-    if (code == ES_OK)
-        point->once = points_once(sweep, config, maps);
+    const char *tier = code == ES_OK ? sweep_once_room(config) : NULL;
+    char key[ES_KEY];
+    if (tier)
+        snprintf(key, sizeof key, "tiers.%.200s.capacity", tier);
+    const char *hole = tier ? key : sweep_rooms_key(maps->rooms);
+    if (code == ES_OK && (code = sweep_identify(sweep, config, hole, &identity, err)) == ES_OK) {
+        sweep_identity_id(&identity, NULL, point->id);
+        *feed = identity.feed;
+        point->once = tier ? points_once(sweep, config, &identity, maps) : 0;
+        if (hole && sweep_rooms_key(maps->rooms) && strcmp(hole, sweep_rooms_key(maps->rooms)) == 0)
+            sweep_rooms_keep(maps->rooms, point, &identity);
+    }
+    sweep_identity_free(&identity);
     es_config_free(config);
+    return code;
+}
+
+/* Resolves a point, if none that differs in a capacity alone was, and keeps it, unless one that is alike is there. */
+static es_code points_add(es_sweep *sweep, es_sweep_point *point, points_maps *maps, es_err *err)
+{
+    uint64_t feed = 0;
+    bool fresh;
+    es_code code = sweep_rooms_know(maps->rooms, point, &feed) ? ES_OK : points_identify(sweep, point, maps, &feed, err);
     if (code)
         return code;
     map_order(&maps->ids, strtoull(point->id, NULL, 16), &fresh);
@@ -305,6 +320,8 @@ static es_code points_resolve(es_sweep *sweep, const uint64_t *kept, size_t coun
     const size_t most = count * traces * runs;
     points_maps maps = {.fits = calloc(most + 1, sizeof *maps.fits)};
     es_code code = maps.fits && map_new(&maps.ids, most) && map_new(&maps.feeds, most) && map_new(&maps.onces, most) ? ES_OK : es_err_nomem(err, "the points");
+    if (code == ES_OK)
+        code = sweep_rooms_new(&maps.rooms, sweep, err);
     for (size_t i = 0; i < count && code == ES_OK; i++)
         for (size_t t = 0; t < traces && code == ES_OK; t++)
             for (size_t r = 0; r < runs && code == ES_OK; r++) {
@@ -316,6 +333,7 @@ static es_code points_resolve(es_sweep *sweep, const uint64_t *kept, size_t coun
     map_free(&maps.feeds);
     map_free(&maps.onces);
     free(maps.fits);
+    sweep_rooms_free(maps.rooms);
     return code;
 }
 

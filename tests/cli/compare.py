@@ -57,6 +57,18 @@ def check_bounds(check, here):
     return group
 
 
+def check_drift(check):
+    """LFU loses nearly every token to LRU, in some requests by ten times as much as in others: no interval of the mean, and no tie."""
+    compared = found(os.path.join(ROOT, 'configs', 'quickstart.json'), '--policies', 'lfu,lru')
+    group, cold = compared['groups'][0], compared['groups'][0]['pairs'][0]['cold']
+    check.equal('a drifting gap has no interval', (cold['low'], cold['high'], cold['reason'] is not None), (None, None, True))
+    check.equal('and ranks by wins', (cold['by'], cold['better'], cold['won_high'] < -0.5, cold['p'] < 0.01), ('wins', 'lru', True, True))
+    check.equal('rank follows', {c['name']: c['rank'] for c in group['candidates']}, {'lru': 1, 'lfu': 2})
+    check.equal('what is repeated', (compared['unit'], group['requests'], group['units']), ('token', 4, 1024))
+    turned = found(os.path.join(ROOT, 'configs', 'quickstart.json'), '--policies', 'lru,lfu')['groups'][0]['pairs'][0]['cold']
+    check.equal('the other way round', [turned[k] for k in ('won', 'won_low', 'won_high', 'p', 'better')], [-cold['won'], -cold['won_high'], -cold['won_low'], cold['p'], 'lru'])
+
+
 def check_files(check, here):
     names = set(os.listdir(here.at('kept')))
     wanted = {'compare.json', 'units.csv', 'runs', 'compare-1.gp', 'compare-1.dat', 'warm-up.gp', 'warm-up.dat'}
@@ -142,6 +154,7 @@ def main():
         os.environ['TMPDIR'] = here.at('tmp')
         check_equals(check, here)
         check_bounds(check, here)
+        check_drift(check)
         check_files(check, here)
         check_text(check, here)
         check_sweep(check, here)

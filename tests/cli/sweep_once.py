@@ -20,6 +20,9 @@ SLOTS = {'from': '1slots', 'to': '64slots', 'step': '1slots'}
 HITS = {'hit_rate': 'cache.hits / cache.lookups', 'decode': 'cache.decode.hit_rate', 'evictions': 'cache.evictions', 'bytes': 'cache.fetched_bytes', 'peak': 'capacity.peak',
         'room': 'capacity.slots_or_bytes', 'capacity_misses': 'cache.misses_capacity', 'prefill': 'cache.prefill.hits + 3 * cache.prefill.misses'}
 
+COVERAGE = {'perfect': 'coverage.perfect', 'partial': 'coverage.partial', 'zero': 'coverage.zero', 'overflow': 'cache.overflow_events', 'hits': 'cache.decode.hits',
+            'evictions': 'cache.evictions', 'insertions': 'cache.insertions'}
+
 
 def read(folder):
     return [open(os.path.join(folder, 'table' + end), 'rb').read() for end in ('.h5', '.csv')]
@@ -75,10 +78,13 @@ def main():
         both(check, here, 'draws', None, {CAPACITY: {'from': '20slots', 'to': '60slots', 'step': '5slots'}}, replications={'count': 3, 'vary': ['trace.source.seed']})
         both(check, here, 'beyond the population', None, {CAPACITY: {'from': '40slots', 'to': '200slots', 'step': '20slots'}})
         both(check, here, 'no bytes', None, {CAPACITY: SLOTS}, base={k: v for k, v in NONE.items() if k != 'model'})
+        # tokens of 6 experts, prompts of nearly all: caches that they do not fit into go by the order within events
+        wide = {**NONE, 'trace': {'source': {**sweeps.TRACE['source'], 'top_k': 6, 'prompt_tokens': 6, 'requests': 6}}}
         few = {CAPACITY: {'from': '20slots', 'to': '60slots', 'step': '5slots'}}
         both(check, here, 'three points', 0, {CAPACITY: ['20slots', '30slots', '40slots']})
         both(check, here, 'with time', 0, few, base=sweeps.BASE)
-        both(check, here, 'belady has no coverage', 0, few, base={**NONE, 'policy': 'belady'})
+        both(check, here, 'coverage of belady', 61, {CAPACITY: SLOTS}, base={**NONE, 'policy': 'belady'})
+        both(check, here, 'coverage of wide events', None, {'policy': ['lru', 'belady'], CAPACITY: SLOTS}, metrics=COVERAGE, base=wide)
         both(check, here, 'a metric that no curve tells', 0, few, metrics={'age': 'capacity.resident_age_steps'})
         plain = {'another contract': {'contract': 'after_batch'}, 'caches of layers': {'contract': {'preset': 'event_atomic', 'scope': 'layer'}},
                  'skipped tokens': {'contract': {'preset': 'event_atomic', 'skip_tokens': 5}}, 'a predictor': {'predictor': 'previous_token'},

@@ -37,6 +37,15 @@ static es_interval interval(const double *d, size_t count, uint64_t seed)
     return in;
 }
 
+/* As a comparison does it. */
+static es_paired paired(const double *d, size_t count, uint64_t seed)
+{
+    static double scratch[LONGEST];
+    es_paired out;
+    assert_int_equal(es_paired_test(&out, d, count, &(es_resample){TIMES, LEVEL, es_stream_of(seed, 0, "test", "blocks")}, scratch, NULL), ES_OK);
+    return out;
+}
+
 /* The share of intervals that hold the true mean, for independent and for dependent units; where there is none nothing is promised. */
 static void intervals_cover_the_truth_as_often_as_they_say(void **state)
 {
@@ -76,9 +85,9 @@ static void family(gsl_rng *draws, size_t count, double alike, double gap, uint6
         for (size_t b = a + 1; b < CANDIDATES; b++, at++) {
             for (size_t i = 0; i < count; i++)
                 d[i] = value[b][i] - value[a][i];
-            const es_interval in = interval(d, count, seed);
+            const es_paired in = paired(d, count, seed);
             p[at] = in.p;
-            mean[at] = in.mean;
+            mean[at] = in.mean.mean;
         }
     assert_int_equal(es_holm(p, PAIRS, holm, NULL), ES_OK);
     for (size_t i = 0; i < PAIRS; i++) {
@@ -89,7 +98,7 @@ static void family(gsl_rng *draws, size_t count, double alike, double gap, uint6
 
 static void equals_are_ranked_in_at_most_one_family_of_twenty(void **state)
 {
-    static const struct { size_t count; double alike; } of[] = {{20, 0.0}, {100, 0.0}, {300, 0.5}, {200, 0.9}, {500, 0.97}};
+    static const struct { size_t count; double alike; } of[] = {{20, 0.0}, {100, 0.0}, {300, 0.5}, {200, 0.9}, {500, 0.97}, {1000, 0.99}};
     (void)state;
     gsl_rng *draws = gsl_rng_alloc(gsl_rng_mt19937);
     for (size_t k = 0; k < sizeof of / sizeof *of; k++) {
@@ -176,6 +185,48 @@ static void a_drift_is_believed_where_every_part_shows_it(void **state)
     assert_non_null(interval(through, 200, 1).none);
 }
 
+/* How large the gap is drifts tenfold, so that nothing can be said of its mean; that it is one is plain. What is ahead in two thirds of a drift is not. */
+static void a_drifting_gap_ranks_by_wins(void **state)
+{
+    double gap[LONGEST], swap[LONGEST], turned[LONGEST];
+    (void)state;
+    for (size_t i = 0; i < LONGEST; i++) {
+        const double drift = i < 700 ? 1.0 : 10.0;
+        gap[i] = i % 97 == 5 ? -0.5 : drift;            /* 1 % are lost, here and there */
+        swap[i] = i < 700 ? 1.0 : -0.1;                 /* better at first, worse then */
+        turned[i] = i % 97 == 5 ? -1000.0 : drift;      /* most are won by little, few are lost by much */
+    }
+    const es_paired plain = paired(gap, LONGEST, 1), half = paired(swap, LONGEST, 1), against = paired(turned, LONGEST, 1);
+    assert_true(plain.mean.none && plain.by_sign && plain.p == 1.0 / (TIMES + 1) && plain.sign.low > 0.9 && plain.sign.blocks >= ES_BLOCKS_LEAST);
+    assert_true(half.mean.none && half.sign.none && !half.by_sign && half.p == 1.0);
+    assert_true(!against.by_sign && against.mean.mean < 0.0);
+}
+
+/* A share of signs is a mean like any other: its interval holds the true one as often as it says, whatever drifts in their sizes. */
+static void signs_of_a_drift_cover_the_truth(void **state)
+{
+    (void)state;
+    gsl_rng *draws = gsl_rng_alloc(gsl_rng_mt19937);
+    const size_t many = cases(600);
+    size_t held = 0, given = 0;
+    for (size_t i = 0; i < many; i++) {
+        double d[LONGEST], size = 1.0;
+        for (size_t k = 0; k < LONGEST; k++) {
+            size *= k % 250 == 0 ? exp(gsl_ran_gaussian(draws, 1.5)) : 1.0;         /* four requests, each of its own size */
+            d[k] = size * (gsl_ran_flat(draws, 0.0, 1.0) < 0.6 ? 1.0 : -1.0);
+        }
+        es_paired in = paired(d, LONGEST, i);
+        if (!in.mean.none || in.sign.none)
+            continue;
+        given++;
+        held += in.sign.low <= 0.2 && in.sign.high >= 0.2;
+    }
+    const double share = given ? (double)held / (double)given : 1.0;
+    if (given > 100 && share < LEVEL - 4.0 * sqrt(LEVEL * (1.0 - LEVEL) / (double)given))
+        fail_msg("%.3f of %zu intervals of signs hold the share", share, given);
+    gsl_rng_free(draws);
+}
+
 static void blocks_are_as_long_as_units_are_alike(void **state)
 {
     double d[LONGEST];
@@ -234,6 +285,8 @@ int main(void)
         cmocka_unit_test(a_single_event_ranks_nobody),
         cmocka_unit_test(few_units_say_nothing),
         cmocka_unit_test(a_drift_is_believed_where_every_part_shows_it),
+        cmocka_unit_test(a_drifting_gap_ranks_by_wins),
+        cmocka_unit_test(signs_of_a_drift_cover_the_truth),
         cmocka_unit_test(blocks_are_as_long_as_units_are_alike),
         cmocka_unit_test(holm_multiplies_by_what_is_left),
         cmocka_unit_test(a_transient_is_cut_and_a_trend_never_settles),
