@@ -200,6 +200,24 @@ def texts(check):
     check.equal('quiet', call('explain', QUICKSTART, '--quiet').stdout, '')
 
 
+def memory(check):
+    """Of a trace of buffers nothing overlaps: what is free is gone, to the nanosecond."""
+    found = explain('configs/seeds/003-metal-pool.json', '--what-if')
+    total = round(found['total_s'] * 1e9)
+    check.equal('buffers add up', sum(round(row['time_s'] * 1e9) for row in found['causes']), total)
+    times = {row['cause']: round(row['time_s'] * 1e9) for row in found['causes']}
+    check.equal('each is what it cost', {row['free']: total - round(row['time_s'] * 1e9) for row in found['what_if']},
+                {name: ns for name, ns in times.items() if name != 'dense'})
+    check.equal('there is one', len(found['what_if']) > 0, True)
+
+
+def summary(check):
+    """A run that is watched says what its waits were."""
+    said = call('run', QUICKSTART, *GUESSES, '--set', 'observers=["summary","attribution"]', '--set', 'bounds=false').stdout
+    check.equal('of the waits', bool(re.search(r'\n  of the waits  guesses that come late [<\d. ]+ %, queued behind a guess [\d.]+ %\n', said)), True)
+    check.equal('else it does not', 'of the waits' in call('run', QUICKSTART, '--set', 'bounds=false').stdout, False)
+
+
 def bad(check, folder):
     open(os.path.join(folder, 'broken.json'), 'w').write('{"name": ')
     rows = [
@@ -225,6 +243,8 @@ def main():
         same(check, folder)
         bad(check, folder)
     unchanged(check)
+    memory(check)
+    summary(check)
     found = what_if(check)
     lists(check, found)
     written(check, found)
