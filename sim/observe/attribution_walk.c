@@ -47,6 +47,12 @@ static bool walk_same_channel(const attribution_copy *copy, const attribution_co
     return copy->channel == like->channel;
 }
 
+static bool walk_any(const attribution_copy *copy, const attribution_copy *like)
+{
+    (void)copy, (void)like;
+    return true;
+}
+
 /* A write-back that left room where the copy goes. */
 static bool walk_made_room(const attribution_copy *copy, const attribution_copy *like)
 {
@@ -231,6 +237,13 @@ static void chain_copy(chain *c)
         chain_goes(c, attribution_way_column(c->s, copy->channel, WAY_ROOM), copy->asked);
 }
 
+/* Inside a stall: what went on at that instant went on because a copy had come, be it that of the stall on its way, or another. */
+static const attribution_copy *chain_landed(const chain *c, const attribution_span *stall)
+{
+    const attribution_copy *copy = walk_of_object(c->s, c->at, stall->object, stall->channel);
+    return copy ? copy : walk_ended(c->s, c->at, walk_any, NULL);
+}
+
 static void chain_line(chain *c)
 {
     const attribution_span *span = chain_span(&c->s->line, &c->line, c->at);
@@ -244,7 +257,7 @@ static void chain_line(chain *c)
         chain_goes(c, c->s->width + span->cause, span->since);
         return;
     }
-    if (span->at == c->at && (c->copy = walk_delivered(c->s, span)))
+    if ((c->copy = span->at == c->at ? walk_delivered(c->s, span) : chain_landed(c, span)))
         return;
     chain_goes(c, attribution_way_column(c->s, span->channel, WAY_ROOM), span->since);
 }

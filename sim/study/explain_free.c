@@ -117,6 +117,7 @@ static void free_try(free_list *list, const free_thing *thing)
     const double before = explain_time(x, &x->ran), after = explain_time(x, &ran);
     const double gain = code == ES_OK && after > 0.0 ? before / after : 0.0;
     es_json_add_real(row, "time_s", code == ES_OK ? after : (double)NAN);
+    es_json_add_real(row, "saved_s", code == ES_OK ? before - after : (double)NAN);
     es_json_add_real(row, "speedup", gain > 0.0 ? gain : (double)NAN);
     if (code)
         es_json_add_text(row, "reason", why.text);
@@ -296,6 +297,6 @@ es_code explain_what_if(explain *x, es_json *out, es_err *err)
         free_writes(&list);
         free_tier_costs(&list);
     }
-    explain_sorted(out, "what_if", list.out, "speedup");
+    explain_sorted(out, "what_if", list.out, "saved_s");
     return list.code;
 }

@@ -22,7 +22,7 @@ static const struct { const char *cause, *words; } say_causes[] = {
 /* Of a channel's wait, or operation. %s: the channel. */
 static const struct { const char *group, *kind, *words; } say_waits[] = {
     {"wait", "transfer", "waiting for copies over %s"},
-    {"wait", "late", "waiting for guesses that come late over %s"},
+    {"wait", "late", "waiting for guesses on their way over %s"},
     {"wait", "shared", "copies over %s slowed by others"},
     {"wait", "behind_demand", "queued on %s behind another demand"},
     {"wait", "behind_guess", "queued on %s behind a guess"},

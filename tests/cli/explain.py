@@ -214,7 +214,7 @@ def memory(check):
 def summary(check):
     """A run that is watched says what its waits were."""
     said = call('run', QUICKSTART, *GUESSES, '--set', 'observers=["summary","attribution"]', '--set', 'bounds=false').stdout
-    check.equal('of the waits', bool(re.search(r'\n  of the waits  guesses that come late [<\d. ]+ %, queued behind a guess [\d.]+ %\n', said)), True)
+    check.equal('of the waits', bool(re.search(r'\n  of the waits  for guesses on their way [<\d. ]+ %, behind a guess [\d.]+ %\n', said)), True)
     check.equal('else it does not', 'of the waits' in call('run', QUICKSTART, '--set', 'bounds=false').stdout, False)
 
 
