@@ -165,7 +165,7 @@ static void summary_waits(const es_json *r, es_text *out)
 {
     static const struct {
         const char *name, *words;
-    } rows[] = {{"late", "for guesses on their way"}, {"behind_guess", "behind a guess"}, {"behind_demand", "behind another demand"}, {"behind_write", "behind a write-back"},
+    } rows[] = {{"late", "for guesses on their way"}, {"behind_guess", "behind a guess"}, {"behind_demand", "behind another demand"}, {"behind_write", "for write-backs"},
         {"behind_device", "behind another device"}, {"shared", "slowed by others"}, {"room", "for room"}};
     const es_json *channel, *waits = es_json_at(r, "attribution.causes.wait");
     const double total = summary_number(r, "time.total_s");

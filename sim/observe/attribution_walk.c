@@ -137,13 +137,20 @@ static es_time split_free_since(const attribution *s, uint32_t channel, es_time 
     return from;
 }
 
+/* From `from` to `to` the channel was free and the copy lacked room: what was written down to make it is in its way, or nothing known is. */
+static void split_room(attribution *s, const attribution_copy *copy, es_time from, es_time to)
+{
+    const attribution_copy *write = to > from ? walk_ended(s, to, walk_made_room, copy) : NULL;
+    split_add(s, write ? write->channel : copy->channel, write ? WAIT_BEHIND_WRITE : WAIT_ROOM, to - from);
+}
+
 /* The copy stood in its queue from `from` to `to`. */
 static void split_queued(attribution *s, const attribution_copy *copy, es_time from, es_time to)
 {
     while (to > from) {
         const attribution_copy *ahead = walk_ended(s, to, walk_same_channel, copy);
         const es_time free = ahead ? to : split_free_since(s, copy->channel, from, to);
-        split_add(s, copy->channel, WAIT_ROOM, to - free);
+        split_room(s, copy, free, to);
         to = free;
         if (!ahead)
             continue;

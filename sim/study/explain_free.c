@@ -242,6 +242,12 @@ static void free_tier_costs(free_list *list)
     }
 }
 
+static bool free_trains(const es_plan *plan)
+{
+    const int steps = plan->training.steps;
+    return steps == ES_TRAIN_ALL || (steps == ES_TRAIN_AS_TRACED && plan->source->info(plan->source_state)->has_training);
+}
+
 /* Victims leave at once. Where steps train what was changed would be lost: there the channels say what writing costs. */
 static void free_writes(free_list *list)
 {
@@ -249,7 +255,7 @@ static void free_writes(free_list *list)
     bool any = false;
     for (size_t t = 0; t < thing.plan.tier_count; t++)
         any |= thing.plan.tiers[t].write_back != ES_WRITE_NEVER && thing.plan.tiers[t].demote;
-    es_plan_tier *tiers = any && thing.plan.training.steps == ES_TRAIN_NONE && list->code == ES_OK ? free_tiers(list, &thing.plan) : NULL;
+    es_plan_tier *tiers = any && !free_trains(&thing.plan) && list->code == ES_OK ? free_tiers(list, &thing.plan) : NULL;
     if (!tiers)
         return;
     for (size_t t = 0; t < thing.plan.tier_count; t++) {

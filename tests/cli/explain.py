@@ -17,6 +17,8 @@ import tool
 TOOL = os.path.abspath(tool.TOOL)
 QUICKSTART = 'configs/quickstart.json'
 GUESSES = ['--set', 'predictor={"name":"previous_token"}', '--set', 'channels.pcie.chunk=4MB']
+WRITES = ['--set', 'tiers.cache.demote=host', '--set', 'channels.d2h={"profile":"pcie.d2h"}', '--set',
+          'links=[{"from":"host","to":"cache","channels":["pcie"]},{"from":"cache","to":"host","channels":["d2h"]}]']
 LINES, WIDTH = 24, 140
 
 
@@ -150,6 +152,17 @@ def what_if(check):
     return found
 
 
+def written_back(check):
+    """Victims that are written before there is room: the wait is for that, and without it is gone."""
+    found = explain(QUICKSTART, *WRITES, '--set', 'tiers.cache.write_back=always', '--what-if')
+    gains = {row['free']: row for row in found['what_if']}
+    check.equal('writes are named', '%.1f %% is waiting for write-backs over d2h' % (100 * found['causes'][1]['share']) in found['verdict'], True)
+    for free, sets in (('write_back', 'tiers.cache.write_back=never'), ('d2h', 'channels.d2h={"timing":{"name":"constant","time":0}}')):
+        there = WRITES[:2] + WRITES[4:] if free == 'd2h' else WRITES
+        result = run(QUICKSTART, *there, '--set', 'tiers.cache.write_back=always', '--set', sets)
+        check.equal('if free: ' + free, round(gains[free]['time_s'] * 1e9), round(result['time']['total_s'] * 1e9) - round(result['time']['prefill_s'] * 1e9))
+
+
 def lists(check, found):
     for name in ('causes', 'path'):
         times = [row['time_s'] for row in found[name]]
@@ -194,7 +207,7 @@ def texts(check):
         check.equal(config + ': verdict first', bool(re.match(re.escape(name) + r': \d+(\.\d)? % of ', lines[0])), True)
         check.equal(config + ': no colour', '\033' in done.stdout, False)
     lookahead = call('explain', 'configs/seeds/004-lookahead.json').stdout
-    check.equal('write-backs are named', 'behind a write-back on h2d' in lookahead, True)
+    check.equal('write-backs are named', 'waiting for write-backs over h2d' in lookahead, True)
     staged = explain('configs/seeds/000-staged.json')
     check.equal('queues are named', 'is queued on memcpy behind a guess' in staged['verdict'], True)
     check.equal('quiet', call('explain', QUICKSTART, '--quiet').stdout, '')
@@ -245,6 +258,7 @@ def main():
     unchanged(check)
     memory(check)
     summary(check)
+    written_back(check)
     found = what_if(check)
     lists(check, found)
     written(check, found)
