@@ -152,6 +152,20 @@ def what_if(check):
     return found
 
 
+def layers(check, folder):
+    """Each layer has its own time, also where dense parts take none."""
+    if not shutil.which('h5dump'):
+        return
+    where = os.path.join(folder, 'layers')
+    timing = '{"name":"compute","dense":0,"dense_token":0,"expert":"10us","token":0,"rate":"0"}'
+    done = call('run', QUICKSTART, '--set', 'channels.gpu.timing=' + timing, '--set', 'bounds=false', '--set', 'observers=["tables","attribution"]', '--out', where, '--quiet')
+    check.equal('dense for nothing', done.returncode, 0)
+    path = os.path.join(where, 'result.h5')
+    found, events = rows(path, '/attribution/layers'), rows(path, '/tables/layers')
+    check.equal('of each layer', [row['layer'] for row in found], [row['layer'] for row in events])
+    check.equal('its experts', [row['expert_gpu'] for row in found], [10000 * row['lookups'] for row in events])
+
+
 def written_back(check):
     """Victims that are written before there is room: the wait is for that, and without it is gone."""
     found = explain(QUICKSTART, *WRITES, '--set', 'tiers.cache.write_back=always', '--what-if')
@@ -253,6 +267,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         tables(check, folder)
         short(check, folder)
+        layers(check, folder)
         same(check, folder)
         bad(check, folder)
     unchanged(check)
