@@ -75,7 +75,7 @@ static void explain_free(const es_json *r, es_text *out)
         if (isfinite(gain))
             es_text_add(out, "x%.2f", gain);
         else
-            es_text_add(out, "%s", summary_text(one, "reason") ? summary_text(one, "reason") : "then takes no time at all");
+            es_text_add(out, "%s", summary_text(one, "reason") ? summary_text(one, "reason") : "no time at all");
         if (isfinite(gain) && isfinite(speed)) {
             es_text_add(out, gain < 10.0 ? "     " : "    ");
             summary_rate(out, speed * gain);

@@ -160,6 +160,31 @@ static void summary_attribution(const es_json *r, es_text *out)
     es_text_add(out, "\n");
 }
 
+/* Of the waits, what is not just copies being on their way; where observer attribution has followed them. */
+static void summary_waits(const es_json *r, es_text *out)
+{
+    static const struct {
+        const char *name, *words;
+    } rows[] = {{"late", "for guesses on their way"}, {"behind_guess", "behind a guess"}, {"behind_demand", "behind another demand"}, {"behind_write", "for write-backs"},
+        {"behind_device", "behind another device"}, {"shared", "slowed by others"}, {"room", "for room"}};
+    const es_json *channel, *waits = es_json_at(r, "attribution.causes.wait");
+    const double total = summary_number(r, "time.total_s");
+    const char *comma = "";
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        double sum = 0.0;
+        cJSON_ArrayForEach(channel, waits) sum += summary_number(channel, rows[i].name);
+        if (!(sum > 0.0))
+            continue;
+        if (!*comma)
+            summary_label(out, "of the waits");
+        es_text_add(out, "%s%s ", comma, rows[i].words);
+        summary_percent(out, sum, total);
+        comma = ", ";
+    }
+    if (*comma)
+        es_text_add(out, "\n");
+}
+
 static void summary_channels(const es_json *r, es_text *out)
 {
     const es_json *channel;
@@ -447,6 +472,7 @@ void cmd_summary(const es_json *result, const char *dir, es_text *out)
     summary_hits(result, out);
     summary_guesses(result, out);
     summary_attribution(result, out);
+    summary_waits(result, out);
     summary_misses(result, out);
     summary_coverage(result, out);
     summary_channels(result, out);

@@ -237,6 +237,7 @@ static void attribution_notify(void *self, const es_fact *fact)
         attribution_copied(s, fact);
         break;
     case ES_FACT_RELEASE:
+        s->layer = fact->event->layer;              /* a dense part that takes no time is not told */
         if (fact->event->last)
             attribution_settle(s, fact->at);
         break;

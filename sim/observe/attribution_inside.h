@@ -19,9 +19,9 @@ typedef enum attribution_wait { /* compute stands still, because what it needs .
     WAIT_SHARED,                /* takes longer than it would alone: others have part of the channel or slow it */
     WAIT_BEHIND_DEMAND,         /* stands in the queue behind another demand */
     WAIT_BEHIND_GUESS,          /* behind a guess */
-    WAIT_BEHIND_WRITE,          /* behind a write-back; or its newest version is on its way down */
+    WAIT_BEHIND_WRITE,          /* behind a write-back; or that makes its room; or its newest version is on its way down */
     WAIT_BEHIND_DEVICE,         /* behind a demand of another serving tier */
-    WAIT_ROOM,                  /* finds no room: what leaves for it is still on its way out */
+    WAIT_ROOM,                  /* finds no room, and nothing is on its way out for it */
     WAITS
 } attribution_wait;
 

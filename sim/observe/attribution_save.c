@@ -67,8 +67,8 @@ static const char *const save_cause_says[CAUSES_ONCE] = {
     "reading experts from their tier", "looking experts up", "taking victims out", "moving copies inside a tier", "asking the predictor",
 };
 static const char *const save_wait_says[WAITS] = {
-    "waiting for a copy on its way", "waiting for a copy on its way that a guess began too late", "what others on the channel made that copy longer",
-    "waiting in the queue behind another demand", "waiting in the queue behind a guess", "waiting behind a write-back",
+    "waiting for a copy on its way", "waiting for a copy on its way that a guess began", "what others on the channel made that copy longer",
+    "waiting in the queue behind another demand", "waiting in the queue behind a guess", "waiting for a write-back, ahead or for room",
     "waiting in the queue behind a demand of another serving tier", "waiting for room",
 };
 static const char *const save_way_says[WAYS] = {

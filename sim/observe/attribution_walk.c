@@ -32,30 +32,25 @@ static uint64_t walk_after(const attribution *s, es_time at)
 
 typedef bool (*walk_fits)(const attribution_copy *candidate, const attribution_copy *like);
 
-/* The last told of the copies that ended exactly at `at`, took time and fit; NULL: none. */
-static const attribution_copy *walk_ended(const attribution *s, es_time at, walk_fits fits, const attribution_copy *like)
-{
-    for (uint64_t i = walk_after(s, at); i > 0 && walk_copies(s)[i - 1].at == at; i--) {
-        const attribution_copy *copy = &walk_copies(s)[i - 1];
-        if (copy != like && copy->since < at && fits(copy, like))
-            return copy;
-    }
-    return NULL;
-}
-
-static bool walk_same_channel_object(const attribution_copy *copy, const attribution_copy *like)
-{
-    return copy->object == like->object && copy->channel == like->channel;
-}
-
 static bool walk_same_object(const attribution_copy *copy, const attribution_copy *like)
 {
     return copy->object == like->object;
 }
 
+static bool walk_same_channel_object(const attribution_copy *copy, const attribution_copy *like)
+{
+    return walk_same_object(copy, like) && copy->channel == like->channel;
+}
+
 static bool walk_same_channel(const attribution_copy *copy, const attribution_copy *like)
 {
     return copy->channel == like->channel;
+}
+
+static bool walk_any(const attribution_copy *copy, const attribution_copy *like)
+{
+    (void)copy, (void)like;
+    return true;
 }
 
 /* A write-back that left room where the copy goes. */
@@ -64,18 +59,43 @@ static bool walk_made_room(const attribution_copy *copy, const attribution_copy 
     return copy->why == ES_DEMOTE && copy->from == like->to;
 }
 
+/* The last told of the copies that ended exactly at `at`, fit, and began before that; or with `moved` false were asked for before. */
+static const attribution_copy *walk_find(const attribution *s, es_time at, walk_fits fits, const attribution_copy *like, bool moved)
+{
+    for (uint64_t i = walk_after(s, at); i > 0 && walk_copies(s)[i - 1].at == at; i--) {
+        const attribution_copy *copy = &walk_copies(s)[i - 1];
+        if (copy != like && (moved ? copy->since : copy->asked) < at && fits(copy, like))
+            return copy;
+    }
+    return NULL;
+}
+
+/* The last told of the copies that ended exactly at `at`, took time and fit; NULL: none. */
+static const attribution_copy *walk_ended(const attribution *s, es_time at, walk_fits fits, const attribution_copy *like)
+{
+    return walk_find(s, at, fits, like, true);
+}
+
+/* A copy of the object that ended at `at`: over this channel if there is one; one that took no time only where it was asked for before. */
 static const attribution_copy *walk_of_object(const attribution *s, es_time at, es_oid object, uint32_t channel)
 {
     const attribution_copy like = {.object = object, .channel = channel};
     const attribution_copy *copy = walk_ended(s, at, walk_same_channel_object, &like);
-    return copy ? copy : walk_ended(s, at, walk_same_object, &like);
+    if (!copy)
+        copy = walk_ended(s, at, walk_same_object, &like);
+    return copy ? copy : walk_find(s, at, walk_same_object, &like, false);
 }
 
 /* What the stall waited for last: its object, or behind a barrier, where the first of the event is named, whatever came then. */
 static const attribution_copy *walk_delivered(const attribution *s, const attribution_span *stall)
 {
     const attribution_copy *copy = walk_of_object(s, stall->at, stall->object, stall->channel);
-    return copy ? copy : walk_ended(s, stall->at, walk_same_channel, &(attribution_copy){.channel = stall->channel});
+    if (copy)
+        return copy;
+    for (uint64_t i = walk_after(s, stall->at); i > 0 && walk_copies(s)[i - 1].at == stall->at; i--)
+        if (walk_copies(s)[i - 1].channel == stall->channel)
+            return walk_of_object(s, stall->at, walk_copies(s)[i - 1].object, stall->channel);
+    return NULL;
 }
 
 /* ---- a stall ---- */
@@ -117,13 +137,20 @@ static es_time split_free_since(const attribution *s, uint32_t channel, es_time 
     return from;
 }
 
+/* From `from` to `to` the channel was free and the copy lacked room: what was written down to make it is in its way, or nothing known is. */
+static void split_room(attribution *s, const attribution_copy *copy, es_time from, es_time to)
+{
+    const attribution_copy *write = to > from ? walk_ended(s, to, walk_made_room, copy) : NULL;
+    split_add(s, write ? write->channel : copy->channel, write ? WAIT_BEHIND_WRITE : WAIT_ROOM, to - from);
+}
+
 /* The copy stood in its queue from `from` to `to`. */
 static void split_queued(attribution *s, const attribution_copy *copy, es_time from, es_time to)
 {
     while (to > from) {
         const attribution_copy *ahead = walk_ended(s, to, walk_same_channel, copy);
         const es_time free = ahead ? to : split_free_since(s, copy->channel, from, to);
-        split_add(s, copy->channel, WAIT_ROOM, to - free);
+        split_room(s, copy, free, to);
         to = free;
         if (!ahead)
             continue;
@@ -192,11 +219,12 @@ static bool chain_stepped(chain *c, es_oid object)
     return span && span->object == object && chain_host(c);
 }
 
-/* An expert's compute ended at this instant, so that it could leave (events that go in waves). */
-static bool chain_computed(chain *c)
+/* The step went on to something else at this instant: an expert was computed and could leave (events that go in waves), or a layer ended
+ * and its pins went. */
+static bool chain_freed(chain *c)
 {
     const attribution_span *span = chain_span(&c->s->line, &c->line, c->at);
-    return span && span->at == c->at && span->cause == CAUSE_EXPERT_GPU;
+    return span && span->at == c->at && span->cause < CAUSES_ONCE;
 }
 
 /* What the copy that ended at c->at waited for before it began, and goes on from there. */
@@ -205,13 +233,22 @@ static void chain_copy(chain *c)
     const attribution_copy *copy = c->copy;
     const attribution_way way = copy->why == ES_DEMOTE ? WAY_WRITE : copy->begun == ES_GUESS ? WAY_GUESS : WAY_DEMAND;
     chain_goes(c, attribution_way_column(c->s, copy->channel, way), copy->since);
-    c->copy = walk_of_object(c->s, c->at, copy->object, copy->channel);
+    c->copy = walk_ended(c->s, c->at, walk_same_channel_object, copy);
+    if (!c->copy)
+        c->copy = walk_ended(c->s, c->at, walk_same_object, copy);
     if (c->copy || (copy->asked >= c->at && chain_stepped(c, copy->object)) || copy->asked >= c->at)
         return;
     if (!(c->copy = walk_ended(c->s, c->at, walk_same_channel, copy)))
         c->copy = walk_ended(c->s, c->at, walk_made_room, copy);
-    if (!c->copy && !chain_computed(c))
+    if (!c->copy && !chain_freed(c))
         chain_goes(c, attribution_way_column(c->s, copy->channel, WAY_ROOM), copy->asked);
+}
+
+/* Inside a stall: what went on at that instant went on because a copy had come, be it that of the stall on its way, or another. */
+static const attribution_copy *chain_landed(const chain *c, const attribution_span *stall)
+{
+    const attribution_copy *copy = walk_of_object(c->s, c->at, stall->object, stall->channel);
+    return copy ? copy : walk_ended(c->s, c->at, walk_any, NULL);
 }
 
 static void chain_line(chain *c)
@@ -227,7 +264,7 @@ static void chain_line(chain *c)
         chain_goes(c, c->s->width + span->cause, span->since);
         return;
     }
-    if (span->at == c->at && (c->copy = walk_delivered(c->s, span)))
+    if ((c->copy = span->at == c->at ? walk_delivered(c->s, span) : chain_landed(c, span)))
         return;
     chain_goes(c, attribution_way_column(c->s, span->channel, WAY_ROOM), span->since);
 }

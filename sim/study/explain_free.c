@@ -117,6 +117,7 @@ static void free_try(free_list *list, const free_thing *thing)
     const double before = explain_time(x, &x->ran), after = explain_time(x, &ran);
     const double gain = code == ES_OK && after > 0.0 ? before / after : 0.0;
     es_json_add_real(row, "time_s", code == ES_OK ? after : (double)NAN);
+    es_json_add_real(row, "saved_s", code == ES_OK ? before - after : (double)NAN);
     es_json_add_real(row, "speedup", gain > 0.0 ? gain : (double)NAN);
     if (code)
         es_json_add_text(row, "reason", why.text);
@@ -241,6 +242,12 @@ static void free_tier_costs(free_list *list)
     }
 }
 
+static bool free_trains(const es_plan *plan)
+{
+    const int steps = plan->training.steps;
+    return steps == ES_TRAIN_ALL || (steps == ES_TRAIN_AS_TRACED && plan->source->info(plan->source_state)->has_training);
+}
+
 /* Victims leave at once. Where steps train what was changed would be lost: there the channels say what writing costs. */
 static void free_writes(free_list *list)
 {
@@ -248,7 +255,7 @@ static void free_writes(free_list *list)
     bool any = false;
     for (size_t t = 0; t < thing.plan.tier_count; t++)
         any |= thing.plan.tiers[t].write_back != ES_WRITE_NEVER && thing.plan.tiers[t].demote;
-    es_plan_tier *tiers = any && thing.plan.training.steps == ES_TRAIN_NONE && list->code == ES_OK ? free_tiers(list, &thing.plan) : NULL;
+    es_plan_tier *tiers = any && !free_trains(&thing.plan) && list->code == ES_OK ? free_tiers(list, &thing.plan) : NULL;
     if (!tiers)
         return;
     for (size_t t = 0; t < thing.plan.tier_count; t++) {
@@ -296,6 +303,6 @@ es_code explain_what_if(explain *x, es_json *out, es_err *err)
         free_writes(&list);
         free_tier_costs(&list);
     }
-    explain_sorted(out, "what_if", list.out, "speedup");
+    explain_sorted(out, "what_if", list.out, "saved_s");
     return list.code;
 }

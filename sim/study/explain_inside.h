@@ -27,13 +27,13 @@ static inline double explain_time(const explain *x, const explain_ran *ran)
 
 /* Runs a plan; `report`: what its observers say, or NULL when nobody asks. */
 es_code explain_run(const es_plan *plan, const es_progress *progress, explain_ran *ran, es_json *report, es_err *err);
-/* Adds `what_if` to out: a list, the largest gain first. */
+/* Adds `what_if` to out: a list, what saves most first. */
 es_code explain_what_if(explain *x, es_json *out, es_err *err);
 
 double explain_number(const es_json *of, const char *path);    /* 0 when there is none */
 /* Adds the list to out, largest `key` first, equals as they were; takes it. */
 void explain_sorted(es_json *out, const char *name, es_json *list, const char *key);
-/* "waiting for late guesses over pcie" of cause "wait.pcie.late" or operation "copy.pcie.guess"; free nothing. */
+/* "waiting for guesses on their way over pcie" of cause "wait.pcie.late" or operation "copy.pcie.guess"; free nothing. */
 void explain_says(const char *cause, es_text *out);
 /* Adds `verdict`, a sentence, out of the lists of out. */
 void explain_verdict(const explain *x, es_json *out);

@@ -22,11 +22,11 @@ static const struct { const char *cause, *words; } say_causes[] = {
 /* Of a channel's wait, or operation. %s: the channel. */
 static const struct { const char *group, *kind, *words; } say_waits[] = {
     {"wait", "transfer", "waiting for copies over %s"},
-    {"wait", "late", "waiting for guesses that come late over %s"},
+    {"wait", "late", "waiting for guesses on their way over %s"},
     {"wait", "shared", "copies over %s slowed by others"},
     {"wait", "behind_demand", "queued on %s behind another demand"},
     {"wait", "behind_guess", "queued on %s behind a guess"},
-    {"wait", "behind_write", "behind a write-back on %s"},
+    {"wait", "behind_write", "waiting for write-backs over %s"},
     {"wait", "behind_device", "queued on %s behind another device"},
     {"wait", "room", "waiting for room, to come over %s"},
     {"copy", "demand", "demands over %s"},

@@ -17,6 +17,8 @@ import tool
 TOOL = os.path.abspath(tool.TOOL)
 QUICKSTART = 'configs/quickstart.json'
 GUESSES = ['--set', 'predictor={"name":"previous_token"}', '--set', 'channels.pcie.chunk=4MB']
+WRITES = ['--set', 'tiers.cache.demote=host', '--set', 'channels.d2h={"profile":"pcie.d2h"}', '--set',
+          'links=[{"from":"host","to":"cache","channels":["pcie"]},{"from":"cache","to":"host","channels":["d2h"]}]']
 LINES, WIDTH = 24, 140
 
 
@@ -150,6 +152,31 @@ def what_if(check):
     return found
 
 
+def layers(check, folder):
+    """Each layer has its own time, also where dense parts take none."""
+    if not shutil.which('h5dump'):
+        return
+    where = os.path.join(folder, 'layers')
+    timing = '{"name":"compute","dense":0,"dense_token":0,"expert":"10us","token":0,"rate":"0"}'
+    done = call('run', QUICKSTART, '--set', 'channels.gpu.timing=' + timing, '--set', 'bounds=false', '--set', 'observers=["tables","attribution"]', '--out', where, '--quiet')
+    check.equal('dense for nothing', done.returncode, 0)
+    path = os.path.join(where, 'result.h5')
+    found, events = rows(path, '/attribution/layers'), rows(path, '/tables/layers')
+    check.equal('of each layer', [row['layer'] for row in found], [row['layer'] for row in events])
+    check.equal('its experts', [row['expert_gpu'] for row in found], [10000 * row['lookups'] for row in events])
+
+
+def written_back(check):
+    """Victims that are written before there is room: the wait is for that, and without it is gone."""
+    found = explain(QUICKSTART, *WRITES, '--set', 'tiers.cache.write_back=always', '--what-if')
+    gains = {row['free']: row for row in found['what_if']}
+    check.equal('writes are named', '%.1f %% is waiting for write-backs over d2h' % (100 * found['causes'][1]['share']) in found['verdict'], True)
+    for free, sets in (('write_back', 'tiers.cache.write_back=never'), ('d2h', 'channels.d2h={"timing":{"name":"constant","time":0}}')):
+        there = WRITES[:2] + WRITES[4:] if free == 'd2h' else WRITES
+        result = run(QUICKSTART, *there, '--set', 'tiers.cache.write_back=always', '--set', sets)
+        check.equal('if free: ' + free, round(gains[free]['time_s'] * 1e9), round(result['time']['total_s'] * 1e9) - round(result['time']['prefill_s'] * 1e9))
+
+
 def lists(check, found):
     for name in ('causes', 'path'):
         times = [row['time_s'] for row in found[name]]
@@ -194,10 +221,28 @@ def texts(check):
         check.equal(config + ': verdict first', bool(re.match(re.escape(name) + r': \d+(\.\d)? % of ', lines[0])), True)
         check.equal(config + ': no colour', '\033' in done.stdout, False)
     lookahead = call('explain', 'configs/seeds/004-lookahead.json').stdout
-    check.equal('write-backs are named', 'behind a write-back on h2d' in lookahead, True)
+    check.equal('write-backs are named', 'waiting for write-backs over h2d' in lookahead, True)
     staged = explain('configs/seeds/000-staged.json')
     check.equal('queues are named', 'is queued on memcpy behind a guess' in staged['verdict'], True)
     check.equal('quiet', call('explain', QUICKSTART, '--quiet').stdout, '')
+
+
+def memory(check):
+    """Of a trace of buffers nothing overlaps: what is free is gone, to the nanosecond."""
+    found = explain('configs/seeds/003-metal-pool.json', '--what-if')
+    total = round(found['total_s'] * 1e9)
+    check.equal('buffers add up', sum(round(row['time_s'] * 1e9) for row in found['causes']), total)
+    times = {row['cause']: round(row['time_s'] * 1e9) for row in found['causes']}
+    check.equal('each is what it cost', {row['free']: total - round(row['time_s'] * 1e9) for row in found['what_if']},
+                {name: ns for name, ns in times.items() if name != 'dense'})
+    check.equal('there is one', len(found['what_if']) > 0, True)
+
+
+def summary(check):
+    """A run that is watched says what its waits were."""
+    said = call('run', QUICKSTART, *GUESSES, '--set', 'observers=["summary","attribution"]', '--set', 'bounds=false').stdout
+    check.equal('of the waits', bool(re.search(r'\n  of the waits  for guesses on their way [<\d. ]+ %, behind a guess [\d.]+ %\n', said)), True)
+    check.equal('else it does not', 'of the waits' in call('run', QUICKSTART, '--set', 'bounds=false').stdout, False)
 
 
 def bad(check, folder):
@@ -222,9 +267,13 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         tables(check, folder)
         short(check, folder)
+        layers(check, folder)
         same(check, folder)
         bad(check, folder)
     unchanged(check)
+    memory(check)
+    summary(check)
+    written_back(check)
     found = what_if(check)
     lists(check, found)
     written(check, found)

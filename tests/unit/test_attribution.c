@@ -279,7 +279,7 @@ static void written_back_before_the_fetch(void **state)
     (void)state;
     rig r;
     writes(&r, "down");
-    expect(&r, 3900, (want[WANTS]){{"dense", 800}, {"expert_gpu", 600}, {"wait.link.transfer", 2000}, {"wait.link.room", 500}},
+    expect(&r, 3900, (want[WANTS]){{"dense", 800}, {"expert_gpu", 600}, {"wait.link.transfer", 2000}, {"wait.down.behind_write", 500}},
         (want[WANTS]){{"dense", 800}, {"expert_gpu", 600}, {"copy.link.demand", 2000}, {"copy.down.write", 500}});
 }
 

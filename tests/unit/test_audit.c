@@ -162,7 +162,7 @@ static void line_play(stage *s, broken b)
     s->view.gpu = 1;
     s->event.counted = true;
     stage_tell(s, (es_fact){.kind = ES_FACT_STEP});
-    stage_tell(s, (es_fact){.kind = ES_FACT_COMPUTE, .since = 0, .at = b == SHORT ? 90 : 100, .objects = &dense, .count = 1, .channel = 1});
+    stage_tell(s, (es_fact){.kind = ES_FACT_COMPUTE, .since = 0, .at = b == SHORT ? 90 : 100, .event = &s->event, .objects = &dense, .count = 1, .channel = 1});
     stage_gate(s, 100, 0, 0x2);
     stage_copy(s, ES_FACT_QUEUE, 100, 1);
     stage_copy(s, ES_FACT_START, 100, 1);
@@ -199,6 +199,32 @@ static void what_a_step_goes_through_lies_end_to_end(void **state)
         stage_open(&s, &es_observer_audit, true, "{}");
         line_play(&s, cases[i].broken);
         expect_verdict(&s, cases[i].fault);
+        stage_close(&s);
+    }
+}
+
+/* The same, heard by the attribution: what is right adds up, what is not fails the run. */
+static void what_is_attributed_adds_up(void **state)
+{
+    (void)state;
+    static const struct { broken broken; const char *fault; } cases[] = {
+        {WHOLE, NULL},
+        {GAP, "attribution: 2 layers or steps do not add up to the time they took, the first by -2 ns"},
+        {OVERLAP, "the first by 2 ns"},
+        {SHORT, "the first by -10 ns"},
+        {PAST, "the first by -1 ns"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        stage s;
+        es_err err = {0};
+        stage_open(&s, &es_observer_attribution, true, "{}");
+        line_play(&s, cases[i].broken);
+        assert_int_equal(s.observer->verdict(s.self, &err), cases[i].fault ? ES_ECHECK : ES_OK);
+        if (cases[i].fault && !strstr(err.text, cases[i].fault))
+            fail_msg("is: %s\nwant: ... %s ...", err.text, cases[i].fault);
+        stage_report(&s);
+        expect(&s, "attribution.causes.wait.pcie.transfer", 10e-9);
+        expect(&s, "attribution.causes.evict", 10e-9);
         stage_close(&s);
     }
 }
@@ -361,6 +387,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_planted_fault_is_caught),
         cmocka_unit_test(what_a_step_goes_through_lies_end_to_end),
+        cmocka_unit_test(what_is_attributed_adds_up),
         cmocka_unit_test(an_overflow_that_is_counted_is_legal),
         cmocka_unit_test(in_waves_nothing_leaves_while_it_is_computed),
         cmocka_unit_test(a_late_guess_must_land_before_the_release),
