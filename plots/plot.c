@@ -48,7 +48,7 @@ static void put_tick(es_text *out, const char *text)
     es_text_free(&doubled);
 }
 
-enum { PLOT_TITLE = 88 };       /* characters that fit one line at the size of the svg */
+enum { PLOT_TITLE = 105 };       /* characters that fit one line at the size of the svg */
 
 static size_t text_characters(const char *text, size_t bytes)
 {
@@ -147,7 +147,7 @@ static bool series_has(const plot_figure *f, const plot_series *s, size_t i)
 }
 
 /* Marks alone span no axis. */
-static bool figure_has(const plot_figure *f)
+bool plot_has(const plot_figure *f)
 {
     for (size_t s = 0; s < f->count; s++)
         for (size_t i = 0; i < f->series[s].count && f->series[s].style != PLOT_MARKS; i++)
@@ -479,7 +479,7 @@ es_code plot_write(const plot_figure *f, const char *folder, es_err *err)
     es_text data = {0}, script = {0};
     if (!plot_name_is_sound(f->name))
         return es_err_set(err, ES_EINTERNAL, "a figure cannot be called \"%s\": needs letters, digits, \"-\", \"_\" and \".\"", f->name ? f->name : "");
-    if (f->count > PLOT_SERIES || !figure_has(f))
+    if (f->count > PLOT_SERIES || !plot_has(f))
         return es_err_set(err, ES_EINTERNAL, "figure %s: has %zu series, needs at least one with a point to draw, and at most %d", f->name, f->count, PLOT_SERIES);
     es_code code = es_file_make_dirs(folder, err);
     for (size_t s = 0; s < f->count; s++)

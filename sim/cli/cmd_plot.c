@@ -85,9 +85,25 @@ static void plot_tell(plot_args *a, const char *name, const char *title)
     es_text_add(&a->said, "%-14s %s\n", name, title);
 }
 
-static void plot_tell_missing(plot_args *a, const char *kind, const char *missing)
+/* What cannot be drawn, behind all that can: kinds with one reason on one line. */
+static void plot_tell_missing(plot_args *a, const figures *all)
 {
-    es_text_add(&a->said, "%-14s - %s\n", kind, missing);
+    for (size_t i = 0; i < figures_count(all); i++) {
+        const char *missing = figures_at(all, i)->missing;
+        es_text kinds = {0};
+        bool told = !missing;
+        for (size_t k = 0; k < figures_count(all) && !told; k++) {
+            const figures_entry *other = figures_at(all, k);
+            if (!other->missing || strcmp(other->missing, missing) != 0)
+                continue;
+            told = k < i;
+            if (!told && args_wants(a, other->kind))
+                es_text_add(&kinds, "%s%s", kinds.length ? ", " : "", other->kind);
+        }
+        if (!told && kinds.length)
+            es_text_add(&a->said, "- %s: %s\n", kinds.at, missing);
+        es_text_free(&kinds);
+    }
 }
 
 static void plot_tell_end(plot_args *a)
@@ -102,26 +118,40 @@ static void plot_tell_end(plot_args *a)
 
 /* ---- results ---- */
 
+/* What was asked for by name has to be there, before anything is drawn. */
+static es_code plot_wanted(const plot_args *a, const figures *all, es_err *err)
+{
+    for (size_t k = 0; k < a->kinds; k++) {
+        const char *missing = NULL;
+        bool there = false;
+        for (size_t i = 0; i < figures_count(all); i++)
+            if (strcmp(figures_at(all, i)->kind, a->kind[k]) == 0) {
+                there = there || !figures_at(all, i)->missing;
+                missing = figures_at(all, i)->missing;
+            }
+        if (!there)
+            return es_err_set(err, ES_EINPUT, "%s: %s", a->kind[k], missing ? missing : "there is none");
+    }
+    return ES_OK;
+}
+
 static es_code plot_results(plot_args *a, es_err *err)
 {
     figures *all = NULL;
     es_code code = figures_open(&all, &(figures_ask){.path = a->paths.at, .count = a->paths.count, .svg = a->svg, .png = a->png}, err);
+    if (code == ES_OK && !a->list)
+        code = plot_wanted(a, all, err);
     for (size_t i = 0; code == ES_OK && i < figures_count(all); i++) {
         const figures_entry *entry = figures_at(all, i);
-        if (!args_wants(a, entry->kind))
+        if (!args_wants(a, entry->kind) || entry->missing)
             continue;
-        if (entry->missing) {
-            if (a->list)
-                plot_tell_missing(a, entry->kind, entry->missing);
-            else if (a->kinds > 0)
-                code = es_err_set(err, ES_EINPUT, "%s: %s", entry->kind, entry->missing);
-            continue;
-        }
         plot_tell(a, entry->name, entry->title);
         if (!a->list)
             code = figures_save(all, i, a->out, &a->drawn, err);
         a->written++;
     }
+    if (code == ES_OK && a->list)
+        plot_tell_missing(a, all);
     figures_free(all);
     return code;
 }
@@ -179,9 +209,10 @@ static es_code plot_go(plot_args *a, es_err *err)
 {
     char *samples = a->paths.count == 1 ? samples_of(a->paths.at[0]) : NULL;
     a->drawn = true;
+    const bool samples_given = samples != NULL;
     es_code code = samples ? plot_samples(a, samples, err) : plot_results(a, err);
     free(samples);
-    for (size_t i = 0; i < a->kinds && code == ES_OK; i++)
+    for (size_t i = 0; i < a->kinds && code == ES_OK && samples_given; i++)
         if (!a->met[i])
             code = es_err_set(err, ES_EINPUT, "%s: the samples have nothing for it; --list shows what there is", a->kind[i]);
     if (code == ES_OK && a->written == 0 && !a->list)
