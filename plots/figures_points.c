@@ -246,6 +246,11 @@ es_code figures_points(figures *all, es_err *err)
     for (size_t i = 0; i < all->sources && code == ES_OK; i++) {
         if (all->source[i].form == FORM_SWEEP)
             return points_sweep(all, &all->source[i], err);
+        if (all->source[i].form == FORM_TABLE) {
+            code = figures_table(all, &all->source[i], err);
+            points_units(all);
+            return code;
+        }
         if (all->source[i].form == FORM_RUN)
             code = points_run(all, &all->source[i], err);
     }
