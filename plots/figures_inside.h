@@ -53,6 +53,7 @@ struct figures {
     figures_source *source;     /* [sources] */
     size_t sources;
     const char *axis[FIGURES_AXES];     /* names of what differs between points: [axes] */
+    bool repeats[FIGURES_AXES]; /* it tells replications of one combination apart */
     size_t axes;
     figures_point *point;       /* [points] of runs, sweeps and tables */
     size_t points, point_room;

@@ -90,23 +90,19 @@ static void table_values(figures *all, const char *name, const double *column)
         all->point[i].combination = (int64_t)column[i];
 }
 
-/* What a table does not say is not known; labels are the values of the axes. */
+/* What a table does not say is not known. */
 static void table_finish(figures *all)
 {
     for (size_t i = 0; i < all->points; i++) {
         figures_point *p = &all->point[i];
-        es_text label = {0};
         p->miss = 1.0 - p->miss;
         p->memory = p->room;
         p->in_bytes = p->room >= TABLE_BYTES;
-        for (size_t a = 0; a < all->axes; a++) {
-            es_text_add(&label, "%s%s", a ? ", " : "", p->cell[a]);
+        for (size_t a = 0; a < all->axes; a++)
             if (strcmp(all->axis[a], "policy") == 0) {
                 p->policy = p->cell[a];
                 p->causal = strncmp(p->cell[a], "belady", 6) != 0;
             }
-        }
-        p->label = figures_keep(all, &label);
     }
 }
 
