@@ -8,7 +8,7 @@
 
 #include "sim/base/file.h"
 
-enum { PLOT_COLUMNS = 4 };      /* x y low high */
+enum { PLOT_FEW = 3 };          /* categories: fewer have room beside them */
 
 /* Okabe and Ito's palette without its yellow, which is not seen on white: black, blue, vermilion, green, purple, orange, sky. Darkness,
  * dashes and points differ from each to the next. */
@@ -48,6 +48,69 @@ static void put_tick(es_text *out, const char *text)
     es_text_free(&doubled);
 }
 
+enum { PLOT_TITLE = 105 };       /* characters that fit one line at the size of the svg */
+
+static size_t text_characters(const char *text, size_t bytes)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < bytes && text[i]; i++)
+        count += (text[i] & 0xc0) != 0x80;
+    return count;
+}
+
+/* Where a title that is too long for one line is parted: at the blank nearest to its middle; 0: it fits, or has none. */
+static size_t title_parted(const char *title)
+{
+    const size_t length = strlen(title);
+    size_t best = 0;
+    if (text_characters(title, length) <= PLOT_TITLE)
+        return 0;
+    for (size_t i = 1; i < length; i++)
+        if (title[i] == ' ' && (best == 0 || labs((long)(2 * i) - (long)length) < labs((long)(2 * best) - (long)length)))
+            best = i;
+    return best;
+}
+
+void plot_put_title(es_text *out, const char *title, const char *note)
+{
+    const size_t parted = title_parted(title);
+    es_text first = {0};
+    es_text_add(out, "set title ");
+    if (parted) {
+        es_text_put(&first, title, parted);
+        plot_put_quoted(out, first.failed ? "" : first.at);
+        es_text_add(out, ".\"\\n\".");
+    }
+    plot_put_quoted(out, title + (parted ? parted + 1 : 0));
+    if (note) {
+        es_text_add(out, " offset 0, 1\nset tmargin %d\nset label 1 ", parted ? 6 : 5);
+        plot_put_quoted(out, note);
+        es_text_add(out, " at graph 0.5, graph 1.03 center font ',10' tc rgb '#555555'");
+    }
+    es_text_add(out, "\n");
+    out->failed |= first.failed;
+    es_text_free(&first);
+}
+
+void plot_put_head(es_text *out, const char *name, unsigned formats)
+{
+    const bool svg = formats != PLOT_PNG, png = formats != PLOT_SVG;
+    es_text_add(out, "# Draws %s%s%s%s%s from %s.dat: gnuplot %s.gp, in this folder.\n", svg ? name : "", svg ? ".svg" : "", svg && png ? " and " : "",
+        png ? name : "", png ? ".png" : "", name, name);
+    es_text_add(out, "reset\nset encoding utf8\nset termoption noenhanced\n");
+}
+
+void plot_put_terminals(es_text *out, const char *name, unsigned formats, const es_text *plot)
+{
+    if (formats != PLOT_PNG)
+        es_text_add(out, "set terminal svg noenhanced size 900,600 font 'Arial,14' background '#ffffff'\nset output '%s.svg'\n%s", name, plot->at);
+    if (formats != PLOT_SVG)
+        es_text_add(out, "if (strstrt(GPVAL_TERMINALS, 'pngcairo') > 0) set terminal pngcairo noenhanced size 1350,900 font 'Sans,15' linewidth 1.5; "
+            "else set terminal png noenhanced size 1350,900\nset output '%s.png'\n%s", name, formats == PLOT_PNG ? plot->at : "replot\n");
+    es_text_add(out, "set output\n");
+    out->failed |= plot->failed;
+}
+
 bool plot_name_is_sound(const char *name)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
@@ -64,22 +127,27 @@ static bool axis_takes(const plot_axis *axis, double value)
 
 static bool style_has_y(plot_style style)
 {
-    return style != PLOT_BAND && style != PLOT_MARKS;
+    return style != PLOT_BAND && style != PLOT_MARKS && style != PLOT_STACK && style != PLOT_AREA;
+}
+
+static bool style_is_span(plot_style style)             /* from low to high, without a middle */
+{
+    return style == PLOT_BAND || style == PLOT_STACK || style == PLOT_AREA;
 }
 
 static bool style_has_range(const plot_series *s)
 {
-    return s->style == PLOT_BAND || s->style == PLOT_RANGES || (s->style == PLOT_BARS && s->low && s->high);
+    return style_is_span(s->style) || s->style == PLOT_RANGES || (s->style == PLOT_BARS && s->low && s->high);
 }
 
 static bool series_has(const plot_figure *f, const plot_series *s, size_t i)
 {
     return axis_takes(&f->x, s->x[i]) && (!style_has_y(s->style) || axis_takes(&f->y, s->y[i])) &&
-        (s->style != PLOT_BAND || (axis_takes(&f->y, s->low[i]) && axis_takes(&f->y, s->high[i])));
+        (!style_is_span(s->style) || (axis_takes(&f->y, s->low[i]) && axis_takes(&f->y, s->high[i])));
 }
 
 /* Marks alone span no axis. */
-static bool figure_has(const plot_figure *f)
+bool plot_has(const plot_figure *f)
 {
     for (size_t s = 0; s < f->count; s++)
         for (size_t i = 0; i < f->series[s].count && f->series[s].style != PLOT_MARKS; i++)
@@ -140,7 +208,7 @@ static void axis_span(const plot_figure *f, bool upright, double *least, double 
     for (size_t s = 0; s < f->count; s++)
         for (size_t i = 0; i < f->series[s].count; i++) {
             const plot_series *series = &f->series[s];
-            const double *value = !upright ? series->x : series->style == PLOT_BAND ? series->high : series->style == PLOT_MARKS ? NULL : series->y;
+            const double *value = !upright ? series->x : style_is_span(series->style) ? series->high : series->style == PLOT_MARKS ? NULL : series->y;
             if (value && axis_takes(axis, value[i])) {
                 *least = fmin(*least, value[i]);
                 *most = fmax(*most, value[i]);
@@ -200,6 +268,23 @@ static void axis_ticks_bytes(es_text *out, char which, double least, double most
     es_text_add(out, ")\nset %crange [%.9g:%.9g]\n", which, least / 1.05, most * 1.05);
 }
 
+/* 1, 2 and 5 of each decade, where gnuplot would name only the decades and there are two or less. The names are those of `set format`. */
+static void axis_ticks_few(es_text *out, char which, const char *format, double least, double most)
+{
+    static const double steps[] = {1.0, 2.0, 5.0};
+    const char *comma = "";
+    es_text_add(out, "set %ctics (", which);
+    for (int decade = (int)floor(log10(least)); decade <= (int)ceil(log10(most)); decade++)
+        for (size_t i = 0; i < LENGTH(steps); i++) {
+            const double at = steps[i] * pow(10.0, decade);
+            if (at < least / 1.2 || at > most * 1.2)
+                continue;
+            es_text_add(out, "%sgprintf('%s', %.9g) %.9g", comma, format, at, at);
+            comma = ", ";
+        }
+    es_text_add(out, ")\nset %crange [%.9g:%.9g]\n", which, least / 1.2, most * 1.2);
+}
+
 static void axis_ticks(es_text *out, char which, const plot_figure *f, const plot_axis *axis)
 {
     static const char *const formats[] = {[PLOT_NUMBER] = "%g", [PLOT_BYTES] = "%g", [PLOT_SECONDS] = "%.0s %cs", [PLOT_BYTES_PER_SECOND] = "%.0s %cB/s", [PLOT_SHARE] = "%g"};
@@ -210,6 +295,8 @@ static void axis_ticks(es_text *out, char which, const plot_figure *f, const plo
     axis_span(f, which == 'y', &least, &most);
     if (axis->unit == PLOT_BYTES && least >= 1.0 && most < 0x1p49)
         axis_ticks_bytes(out, which, least, most);
+    else if (axis->unit != PLOT_BYTES && axis->unit != PLOT_SHARE && least > 0.0 && most <= 100.0 * least)
+        axis_ticks_few(out, which, formats[axis->unit], least, most);
 }
 
 static void axis_script(es_text *out, const plot_figure *f, bool upright)
@@ -224,6 +311,8 @@ static void axis_script(es_text *out, const plot_figure *f, bool upright)
     axis_ticks(out, which, f, axis);
     if (axis->low != 0.0 || axis->high != 0.0)
         es_text_add(out, "set %crange [%.9g:%.9g]\n", which, axis->low * scale.by, axis->high * scale.by);
+    else if (!upright && !axis->log && f->categories == 0)
+        es_text_add(out, "set autoscale xfix\nset offsets graph 0.02, graph 0.02, 0, 0\n");
 }
 
 static void category_script(es_text *out, const plot_figure *f)
@@ -235,7 +324,9 @@ static void category_script(es_text *out, const plot_figure *f)
         put_tick(out, f->category[i]);
         es_text_add(out, " %zu%s", i, i + 1 < f->categories ? ", " : "");
     }
-    es_text_add(out, ")%s\nset xrange [-0.6:%g]\n%s", f->categories > 4 ? " rotate by 25 right" : "", (double)f->categories - 0.4, f->y.log ? "" : "set yrange [0:*]\n");
+    const double aside = f->categories < PLOT_FEW ? 0.5 * (double)(PLOT_FEW - f->categories) : 0.0;    /* one bar alone would fill the page */
+    es_text_add(out, ")%s\nset xrange [%g:%g]\n%s", f->categories > 4 ? " rotate by 25 right" : "", -0.6 - aside, (double)f->categories - 0.4 + aside,
+        f->y.log ? "" : "set yrange [0:*]\n");
 }
 
 /* ---- series ---- */
@@ -275,6 +366,12 @@ static void series_look(es_text *out, const plot_series *s, const series_place *
     case PLOT_MARKS:
         es_text_add(out, "with lines lc rgb '%s' lw 1 dt %s", colour, dash);
         break;
+    case PLOT_STACK:
+        es_text_add(out, "with boxxyerror lc rgb '%s' fs pattern %d border lc rgb '%s'", colour, plot_fills[p->bars % LENGTH(plot_fills)], colour);
+        break;
+    case PLOT_AREA:
+        es_text_add(out, "with filledcurves fc rgb '%s' fs pattern %d border lc rgb '%s'", colour, plot_fills[p->bars % LENGTH(plot_fills)], colour);
+        break;
     }
 }
 
@@ -286,7 +383,9 @@ static void series_using(es_text *out, const plot_series *s, const series_place 
         es_text_add(out, "using ($1%+.4f):($2*%.9g):($3*%.9g):($4*%.9g):(%.4f) ", shift, p->y.by, p->y.by, p->y.by, width);
     else if (s->style == PLOT_BARS)
         es_text_add(out, "using ($1%+.4f):($2*%.9g):(%.4f) ", shift, p->y.by, width);
-    else if (s->style == PLOT_BAND)
+    else if (s->style == PLOT_STACK)
+        es_text_add(out, "using 1:(($2+$3)/2*%.9g):($1-0.35):($1+0.35):($2*%.9g):($3*%.9g) ", p->y.by, p->y.by, p->y.by);
+    else if (style_is_span(s->style))
         es_text_add(out, "using ($1*%.9g):($2*%.9g):($3*%.9g) ", p->x.by, p->y.by, p->y.by);
     else if (s->style == PLOT_RANGES)
         es_text_add(out, "using ($1*%.9g):($2*%.9g):($3*%.9g):($4*%.9g) ", p->x.by, p->y.by, p->y.by, p->y.by);
@@ -313,7 +412,7 @@ static void figure_places(const plot_figure *f, series_place *places)
     axis_scale x = axis_scaled(f, false), y = axis_scaled(f, true);
     for (size_t s = 0; s < f->count; s++) {
         places[s] = (series_place){.index = s, .lines = lines, .bars = bars, .x = x, .y = y};
-        bars += f->series[s].style == PLOT_BARS;
+        bars += f->series[s].style == PLOT_BARS || f->series[s].style == PLOT_STACK || f->series[s].style == PLOT_AREA;
         lines += f->series[s].style != PLOT_BAND || f->series[s].label;
     }
     for (size_t s = 0; s < f->count; s++)
@@ -339,6 +438,9 @@ static void figure_series(es_text *out, const plot_figure *f, const series_place
         } else {
             es_text_add(out, " notitle");
         }
+        if (series->style == PLOT_AREA)     /* gnuplot gives it no edge of its own */
+            es_text_add(out, ", \\\n    '%s.dat' index %zu using ($1*%.9g):($3*%.9g) with lines lc rgb '%s' lw 1 notitle", f->name, s, places[s].x.by, places[s].y.by,
+                plot_colours[places[s].lines % LENGTH(plot_colours)]);
     }
     es_text_add(out, "\n");
 }
@@ -346,27 +448,19 @@ static void figure_series(es_text *out, const plot_figure *f, const series_place
 static void figure_script(es_text *out, const plot_figure *f)
 {
     series_place places[PLOT_SERIES];
+    es_text plot = {0};
     figure_places(f, places);
-    es_text_add(out, "# Draws %s.svg and %s.png from %s.dat: gnuplot %s.gp, in this folder.\n", f->name, f->name, f->name, f->name);
-    es_text_add(out, "reset\nset encoding utf8\nset termoption noenhanced\n");
-    es_text_add(out, "set title ");
-    plot_put_quoted(out, f->title ? f->title : f->name);
-    es_text_add(out, "\nset grid lc rgb '#dddddd' lt 1 lw 0.5\nset border 3\nset tics nomirror\nset errorbars small lw 1.5\nset rmargin 6\n"
+    plot_put_head(out, f->name, f->formats);
+    plot_put_title(out, f->title ? f->title : f->name, f->note);
+    es_text_add(out, "set grid lc rgb '#dddddd' lt 1 lw 0.5\nset border 3\nset tics nomirror\nset errorbars small lw 1.5\nset rmargin 6\n"
         "set key outside below center horizontal Left reverse samplen 3 spacing 1.2 height 1\n");
-    if (f->note) {
-        es_text_add(out, "set title offset 0, 1\nset tmargin 5\nset label 1 ");
-        plot_put_quoted(out, f->note);
-        es_text_add(out, " at graph 0.5, graph 1.03 center font ',10' tc rgb '#555555'\n");
-    }
     category_script(out, f);
     axis_script(out, f, false);
     axis_script(out, f, true);
     marks_script(out, f, places);
-    es_text_add(out, "set terminal svg noenhanced size 900,600 font 'Arial,14' background '#ffffff'\nset output '%s.svg'\n", f->name);
-    figure_series(out, f, places);
-    es_text_add(out, "if (strstrt(GPVAL_TERMINALS, 'pngcairo') > 0) set terminal pngcairo noenhanced size 1350,900 font 'Sans,15' linewidth 1.5; "
-        "else set terminal png noenhanced size 1350,900\n");
-    es_text_add(out, "set output '%s.png'\nreplot\nset output\n", f->name);
+    figure_series(&plot, f, places);
+    plot_put_terminals(out, f->name, f->formats, &plot);
+    es_text_free(&plot);
 }
 
 /* ---- files ---- */
@@ -385,7 +479,7 @@ es_code plot_write(const plot_figure *f, const char *folder, es_err *err)
     es_text data = {0}, script = {0};
     if (!plot_name_is_sound(f->name))
         return es_err_set(err, ES_EINTERNAL, "a figure cannot be called \"%s\": needs letters, digits, \"-\", \"_\" and \".\"", f->name ? f->name : "");
-    if (f->count > PLOT_SERIES || !figure_has(f))
+    if (f->count > PLOT_SERIES || !plot_has(f))
         return es_err_set(err, ES_EINTERNAL, "figure %s: has %zu series, needs at least one with a point to draw, and at most %d", f->name, f->count, PLOT_SERIES);
     es_code code = es_file_make_dirs(folder, err);
     for (size_t s = 0; s < f->count; s++)

@@ -3,7 +3,7 @@
 _expertsim()
 {
     local tool="${COMP_WORDS[0]}" word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" verb="${COMP_WORDS[1]}"
-    local commands="run rerun list describe trace mrc explain verdict sweep compare search reproduce selftest calibrate validate schema help" words=""
+    local commands="run rerun list describe trace mrc explain verdict sweep compare search reproduce selftest calibrate validate plot schema help" words=""
     COMPREPLY=()
 
     if [ "$COMP_CWORD" -eq 1 ]; then
@@ -16,11 +16,17 @@ _expertsim()
     --as)
         COMPREPLY=($(compgen -W "$("$tool" trace formats 2>/dev/null | sed -n 's/^  \([a-z][a-z0-9_]*\) .*/\1/p')" -- "$word"))
         return ;;
+    --format|-f)
+        [ "$verb" = plot ] && COMPREPLY=($(compgen -W "svg png svg,png" -- "$word"))
+        return ;;
     --axes)
         COMPREPLY=($(compgen -W "tlk ltk" -- "$word"))
         return ;;
     --backend)
         COMPREPLY=($(compgen -W "$("$tool" list probe --names 2>/dev/null)" -- "$word"))
+        return ;;
+    --what|-w)
+        COMPREPLY=($(compgen -W "miss-ratio miss-layers speed pareto latency stalls stalls-time coverage layers residency differences warm-up gains agreement fit residuals qq contention" -- "$word"))
         return ;;
     --mode)
         COMPREPLY=($(compgen -W "serial overlapped both" -- "$word"))
@@ -59,6 +65,7 @@ _expertsim()
         words="--backend --budget --quick --out --expert --model --most --kind --set --name --seed --resamples --plots --json --quiet"
         [ "$COMP_CWORD" -eq 2 ] && words="fit show $words" ;;
     validate)   words="--backend --policies --repeat --mode --timeline --scale --set --option --out --json --quiet" ;;
+    plot)       words="--what --list --out --format --quiet" ;;
     list)       words="policy predictor dispatcher router scheduler allocator timing tuner observer source probe --names" ;;
     describe)   words="$("$tool" describe --names 2>/dev/null)" ;;
     schema)     words="sweep" ;;

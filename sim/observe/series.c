@@ -1,5 +1,6 @@
 /* Series: how a run went, as curves over simulated time and over tokens. Saved as /series/NAME of result.h5: hits, misses, bytes,
- * what each bounded tier and each of its pools holds, what each link carried, and where the time of the steps went.
+ * what each bounded tier and each of its pools holds, what each link carried, where the time of the steps went, and the options that
+ * were turned, by a tuner or by their own part.
  *
  * A bin is the same number of whole steps in all series. When the bins are full, neighbours are merged two by two and each new bin
  * takes twice the steps, so memory does not grow with the trace and the sums over bins stay exact: hits add up to cache.hits, busy_ns
@@ -12,6 +13,7 @@
 
 #include "sim/base/h5.h"
 #include "sim/part/observer.h"
+#include "sim/part/tuner.h"
 
 typedef struct series_column {
     const char *path, *units, *long_name;
@@ -21,8 +23,9 @@ typedef struct series_column {
 } series_column;
 
 typedef struct series_count {   /* what no counter of the core says */
-    int64_t steps, tokens, decode_tokens, events, lookups, hits, late;
+    int64_t steps, tokens, decode_tokens, events, perfect, zero, lookups, hits, late;
 } series_count;
+
 
 typedef struct series {
     int64_t most;               /* option bins */
@@ -34,6 +37,7 @@ typedef struct series {
     int64_t bins, width, left;  /* bins in use; steps to a bin; steps the open one still takes */
     int64_t *now;               /* [columns] scratch: every column's value as it stands */
     es_time at;                 /* end of the last step */
+    double **knob;              /* [view->dials][most] each tunable option when the bin ends */
 } series;
 
 static const es_option series_options[] = {
@@ -58,6 +62,8 @@ static const series_row series_rows[] = {
     {"steps", "1", "steps", OWN(steps)},
     {"decode_tokens", "1", "decode tokens", OWN(decode_tokens)},
     {"events", "1", "gates passed", OWN(events)},
+    {"perfect", "1", "of these, all experts resident", OWN(perfect)},
+    {"zero", "1", "of these, none resident", OWN(zero)},
     {"lookups", "1", "distinct experts looked up", OWN(lookups)},
     {"hits", "1", "resident at the gate", OWN(hits)},
     {"late", "1", "in flight at the gate", OWN(late)},
@@ -193,7 +199,11 @@ static es_code series_init(void *self, const es_site *site, es_err *err)
     s->now = ES_NEW_ARRAY(site->arena, room, int64_t);
     s->end = ES_NEW_ARRAY(site->arena, s->most, int64_t);
     s->tokens = ES_NEW_ARRAY(site->arena, s->most, int64_t);
-    return s->column && s->now && s->end && s->tokens && series_columns(s, site) ? ES_OK : es_err_nomem(err, "series");
+    s->knob = ES_NEW_ARRAY(site->arena, s->view->dials, double *);
+    bool fine = s->column && s->now && s->end && s->tokens && s->knob && series_columns(s, site);
+    for (uint32_t k = 0; k < s->view->dials && fine; k++)
+        fine = (s->knob[k] = ES_NEW_ARRAY(site->arena, s->most, double)) != NULL;
+    return fine ? ES_OK : es_err_nomem(err, "series");
 }
 
 /* Every column as it stands now, in the order of series_columns. */
@@ -232,6 +242,8 @@ static void series_merge(series *s)
             series_column *column = &s->column[c];
             column->bin[i] = column->bin[2 * i + 1] + (column->level ? 0 : column->bin[2 * i]);
         }
+        for (uint32_t k = 0; k < s->view->dials; k++)
+            s->knob[k][i] = s->knob[k][2 * i + 1];
     }
 }
 
@@ -246,6 +258,8 @@ static void series_fill(series *s, int64_t i, bool again)
         column->bin[i] = s->now[c] - column->last + (again && !column->level ? column->bin[i] : 0);
         column->last = column->level ? 0 : s->now[c];
     }
+    for (uint32_t k = 0; k < s->view->dials; k++)
+        s->knob[k][i] = es_knob_read(s->view->dial[k].option, s->view->dial[k].field);
 }
 
 static void series_close(series *s)
@@ -280,6 +294,8 @@ static inline void series_use(series *s, const es_event *event)
     if (!event->counted)
         return;
     s->count.events++;
+    s->count.perfect += event->hits == event->count;
+    s->count.zero += event->hits == 0;
     s->count.lookups += event->count;
     s->count.hits += event->hits;
     s->count.late += event->late;
@@ -322,6 +338,42 @@ static es_code series_save_column(const series *s, const series_column *column, 
     return code ? code : es_h5_put_text(file, column->path, "long_name", column->long_name, err);
 }
 
+typedef struct series_level {
+    int64_t t_ns, tokens;
+    double value;
+} series_level;
+
+static bool series_knob_turned(const series *s, const double *knob)
+{
+    for (int64_t i = 1; i < s->bins; i++)
+        if (knob[i] != knob[0])
+            return true;
+    return false;
+}
+
+static es_code series_save_knob(const series *s, const es_dial_view *dial, const double *knob, es_h5 *file, es_err *err)
+{
+    static const es_h5_column columns[] = {
+        {"t_ns", ES_H5_I64, offsetof(series_level, t_ns), 0, "ns", "end of the bin"},
+        {"tokens", ES_H5_I64, offsetof(series_level, tokens), 0, "1", "prompt and decode tokens so far"},
+        {"value", ES_H5_F64, offsetof(series_level, value), 0, "1", "its value when the bin ends"},
+    };
+    char path[512];
+    series_level *level = calloc((size_t)s->bins + 1, sizeof *level);
+    es_h5_data *table = NULL;
+    if (!level)
+        return es_err_nomem(err, "series");
+    snprintf(path, sizeof path, "/series/knobs/%.480s", dial->path);
+    for (int64_t i = 0; i < s->bins; i++)
+        level[i] = (series_level){s->end[i], s->tokens[i], knob[i]};
+    es_code code = es_h5_table_create(&table, file, path, columns, sizeof columns / sizeof *columns, sizeof *level, (uint64_t)s->bins, err);
+    if (code == ES_OK)
+        code = es_h5_table_append(table, (uint64_t)s->bins, level, err);
+    es_h5_data_close(table);
+    free(level);
+    return code ? code : es_h5_put_text(file, path, "long_name", "an option that was turned, by a tuner or by its own part, in the unit of its field", err);
+}
+
 static es_code series_save(void *self, es_h5 *file, es_err *err)
 {
     const series *s = self;
@@ -329,6 +381,9 @@ static es_code series_save(void *self, es_h5 *file, es_err *err)
     es_code code = point ? es_h5_group(file, "/series", err) : es_err_nomem(err, "series");
     for (uint32_t c = 0; c < s->columns && code == ES_OK; c++)
         code = series_save_column(s, &s->column[c], point, file, err);
+    for (uint32_t k = 0; k < s->view->dials && code == ES_OK; k++)
+        if (series_knob_turned(s, s->knob[k]))
+            code = series_save_knob(s, &s->view->dial[k], s->knob[k], file, err);
     free(point);
     return code ? code : es_h5_put_int(file, "/series", "steps_per_bin", s->width, err);
 }
