@@ -3,7 +3,7 @@
 _expertsim()
 {
     local tool="${COMP_WORDS[0]}" word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" verb="${COMP_WORDS[1]}"
-    local commands="run rerun list describe trace mrc verdict sweep compare search reproduce selftest calibrate validate schema help" words=""
+    local commands="run rerun list describe trace mrc verdict sweep compare search report reproduce selftest calibrate validate schema help" words=""
     COMPREPLY=()
 
     if [ "$COMP_CWORD" -eq 1 ]; then
@@ -48,6 +48,7 @@ _expertsim()
     compare)    words="--policies --set --metric --unit --by --confidence --resamples --seed --out --json --quiet" ;;
     search)     words="--target --over --set --cost --against --method --points --out --json --quiet" ;;
     verdict)    words="--set --out --json --quiet" ;;
+    report)     words="--out --quiet" ;;
     selftest)   words="--set --json" ;;
     reproduce)  words="--json --markdown --replications --claims" ;;
     calibrate)

@@ -33,6 +33,8 @@ char *es_result_text(const es_json *result, bool with_volatile);
 es_code es_result_save(const es_json *result, es_run *run, const char *dir, es_err *err);
 /* Writes the second of these alone, as it goes: to have all of it or none, write it under another name, flush and rename. */
 es_code es_result_write_h5(const es_json *result, es_run *run, const char *path, es_err *err);
+/* The whole report in a result.h5, without volatile facts; delete it. */
+es_code es_result_load(const char *path, es_json **out, es_err *err);
 /* The resolved config in a result.json or result.h5, and what the user wrote. *dir: where it was made. Both NULL when the result does not
  * say; the caller frees all three. */
 es_code es_result_config(const char *path, es_json **config, es_json **input, char **dir, es_err *err);

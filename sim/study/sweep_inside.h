@@ -4,7 +4,8 @@
  *     sweep_points.c  combinations, constraints, configs of points              sweep_range.c  ranges and designs
  *     sweep_id.c      ids of points, digests of files                           sweep_plan.c   the plan as JSON
  *     sweep_once.c    points that one pass tells                                  sweep_curve.c  their results
- *     sweep_folder.c  a plan read back; what is done                            sweep_collect.c, sweep_hist.c   the table of all results */
+ *     sweep_folder.c  a plan read back; what is done                            sweep_collect.c, sweep_hist.c   the table of all results
+ *     sweep_table.c   all results as JSON */
 #ifndef ES_STUDY_SWEEP_INSIDE_H
 #define ES_STUDY_SWEEP_INSIDE_H
 

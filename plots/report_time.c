@@ -1,0 +1,162 @@
+/* Where the time went: every cause with its share, in a bar and in words. See report_inside.h.
+ *
+ * An attribution is read as it comes: members that are numbers are causes, members of members are parts of them. What the words below do not
+ * know is shown by its key. */
+#include <stdio.h>
+#include <string.h>
+
+#include "plots/report_inside.h"
+
+static const struct {
+    const char *key, *words, *meaning;
+} time_causes[] = {
+    {"dense", "dense layers", "Attention, norms and whatever else is computed for every token."},
+    {"expert_gpu", "computing experts", "Experts that were there, computed where the dense layers are."},
+    {"expert_cpu", "computing experts on the host", "What the host computes beyond what the gpu and copies hide."},
+    {"access", "reading experts in place", "Reading the weights of experts from the memory that they lie in."},
+    {"manage", "managing the cache", "Bookkeeping per lookup and per eviction."},
+    {"predict", "asking the predictor", "Guessing which experts come."},
+    {"allocate", "getting memory", "Placing what is asked for, heaps that are added on the way included."},
+    {"resident", "making memory resident", "Heaps and buffers made usable for the GPU."},
+    {"compact", "moving memory together", "Copies that compaction makes."},
+};
+
+enum { TIME_KNOWN = sizeof time_causes / sizeof *time_causes };
+
+static size_t time_known(const char *key)
+{
+    size_t at = 0;
+    while (at < TIME_KNOWN && strcmp(time_causes[at].key, key) != 0)
+        at++;
+    return at;
+}
+
+bool report_cause_waits(const char *key)
+{
+    return strncmp(key, "wait", 4) == 0;
+}
+
+/* "expert_gpu" is "expert gpu", "wait.pcie.demand" is "waiting for pcie, demand". */
+void report_cause_words(const char *key, es_text *out)
+{
+    const size_t known = time_known(key);
+    if (known < TIME_KNOWN) {
+        es_text_add(out, "%s", time_causes[known].words);
+        return;
+    }
+    const bool waits = strncmp(key, "wait.", 5) == 0;
+    es_text_add(out, "%s", waits ? "waiting for " : "");
+    for (const char *c = waits ? key + 5 : key; *c; c++) {
+        if (*c == '.')
+            es_text_add(out, ", ");
+        else
+            es_text_add(out, "%c", *c == '_' && !waits ? ' ' : *c);
+    }
+}
+
+const char *report_cause_kind(const char *key)
+{
+    return report_cause_waits(key) ? "wait" : strcmp(key, "dense") == 0 || strncmp(key, "expert", 6) == 0 ? "compute" : "other";
+}
+
+/* ---- what took time ---- */
+
+static size_t time_collect(const es_json *value, const char *before, report_cause *causes, size_t count)
+{
+    const es_json *one;
+    cJSON_ArrayForEach(one, value) {
+        char key[sizeof causes->key];
+        snprintf(key, sizeof key, "%s%s%s", before, *before ? "." : "", one->string ? one->string : "");
+        const double seconds = report_value(one);
+        if (cJSON_IsObject(one))
+            count = time_collect(one, key, causes, count);
+        else if (seconds > 0.0 && count < REPORT_CAUSES) {
+            causes[count].seconds = seconds;
+            memcpy(causes[count++].key, key, sizeof key);
+        }
+    }
+    return count;
+}
+
+size_t report_causes(const es_json *attribution, report_cause *causes)
+{
+    const size_t count = time_collect(attribution, "", causes, 0);
+    for (size_t i = 1; i < count; i++) {            /* stable, so that equals stay in the order of the result */
+        const report_cause moved = causes[i];
+        size_t at = i;
+        for (; at > 0 && causes[at - 1].seconds < moved.seconds; at--)
+            causes[at] = causes[at - 1];
+        causes[at] = moved;
+    }
+    return count;
+}
+
+/* ---- what is shown ---- */
+
+/* One strip, wide as the whole; its parts in the order of the table below it. */
+static void time_strip(const report_cause *causes, size_t count, double total, es_text *page)
+{
+    double at = 0.0;
+    es_text label = {0};
+    for (size_t i = 0; i < count; i++) {
+        es_text_add(&label, "%s", i ? "; " : "");
+        report_cause_words(causes[i].key, &label);
+        es_text_add(&label, " %.1f %%", 100.0 * causes[i].seconds / total);
+    }
+    html_add(page, "<svg class=\"strip\" viewBox=\"0 0 1000 44\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"%s\">\n", label.at ? label.at : "");
+    for (size_t i = 0; i < count; i++) {
+        const double width = 1000.0 * causes[i].seconds / total;
+        html_add(page, "<rect class=\"%s s%d\" x=\"%.2f\" y=\"0\" width=\"%.2f\" height=\"44\"/>\n", report_cause_kind(causes[i].key), (int)(i % 3), at, fmax(width - 2.0, 0.5));
+        at += width;
+    }
+    es_text_add(page, "</svg>\n");
+    page->failed = page->failed || label.failed;
+    es_text_free(&label);
+}
+
+static void time_meaning(const char *key, es_text *page)
+{
+    const size_t known = time_known(key);
+    if (known < TIME_KNOWN)
+        html_cell(page, time_causes[known].meaning);
+    else if (report_cause_waits(key))
+        html_cell(page, "Compute had work that lacked only weights, and these had to come from there.");
+    else
+        html_cell(page, "");
+}
+
+static void time_table(const report_cause *causes, size_t count, double total, es_text *page)
+{
+    static const html_column columns[] = {{"cause", false}, {"share", true}, {"time", true}, {"what it is", false}};
+    html_table(page, "Causes, greatest first; they add up to the whole time", columns, sizeof columns / sizeof *columns);
+    for (size_t i = 0; i < count; i++) {
+        es_text words = {0}, kind = {0};
+        report_cause_words(causes[i].key, &words);
+        es_text_add(&kind, "%s s%d", report_cause_kind(causes[i].key), (int)(i % 3));
+        html_row(page, words.at ? words.at : "");
+        html_cell_bar(page, causes[i].seconds / total, kind.at ? kind.at : "");
+        html_cell_number(page, causes[i].seconds, HTML_SECONDS);
+        time_meaning(causes[i].key, page);
+        html_row_end(page);
+        page->failed = page->failed || words.failed || kind.failed;
+        es_text_free(&words);
+        es_text_free(&kind);
+    }
+    html_table_end(page);
+}
+
+void report_time(const report_ask *ask, es_text *page)
+{
+    report_cause causes[REPORT_CAUSES];
+    const double total = report_number(ask->result, "time.total_s");
+    const size_t count = report_causes(es_json_at(ask->result, "time.attribution"), causes);
+    if (!(total > 0.0) || count == 0)
+        return;
+    html_section(page, "time", "Where the time went");
+    html_add(page, "<p>All of it is ");
+    html_number(page, total, HTML_SECONDS);
+    html_add(page, " of simulated time. Every moment belongs to one cause.</p>\n");
+    time_strip(causes, count, total, page);
+    time_table(causes, count, total, page);
+    html_section_end(page);
+}
