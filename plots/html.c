@@ -116,14 +116,16 @@ static void html_rate(es_text *out, double rate)
     es_text_add(out, "%.3g %s", rate, units[at]);
 }
 
+/* Four digits that count, so that a column of like numbers has its points below each other. */
 static void html_real(es_text *out, double value)
 {
-    if (value == floor(value) && fabs(value) < 0x1p53)
-        es_text_count(out, (int64_t)value);
-    else if (fabs(value) >= 1000.0 && fabs(value) < 0x1p53)
+    const double size = fabs(value);
+    if (size < 0x1p53 && (value == floor(value) || size >= 1000.0))
         es_text_count(out, (int64_t)round(value));
+    else if (size < 0.001 || size >= 0x1p53)
+        es_text_add(out, "%.3g", value);
     else
-        es_text_add(out, "%.4g", value);
+        es_text_add(out, "%.*f", size >= 100.0 ? 1 : size >= 10.0 ? 2 : size >= 1.0 ? 3 : 4, value);
 }
 
 static void html_number_text(es_text *out, double value, html_unit unit)
@@ -171,8 +173,11 @@ void html_number(es_text *out, double value, html_unit unit)
 static void html_table_of(es_text *out, const char *class, const char *caption, const html_column *columns, size_t count)
 {
     html_add(out, "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"%s\">\n<table class=\"%s\">\n<caption>%s</caption>\n<thead><tr>", caption, class, caption);
-    for (size_t i = 0; i < count; i++)
-        html_add(out, "<th scope=\"col\"%s>%s</th>", columns[i].number ? " class=\"n\"" : "", columns[i].head);
+    for (size_t i = 0; i < count; i++) {
+        es_text_add(out, "<th scope=\"col\"%s>", columns[i].number ? " class=\"n\"" : "");
+        html_put(out, columns[i].head);
+        es_text_add(out, "</th>");
+    }
     es_text_add(out, "</tr></thead>\n<tbody>\n");
 }
 

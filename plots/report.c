@@ -297,13 +297,30 @@ static void page_body(const report_ask *ask, es_text *body)
     page_origin(ask, body);
 }
 
+/* A comparison has no name of its own: its candidates, or how many there are. */
+static void page_name(const report_ask *ask, es_text *name)
+{
+    const es_json *one, *candidates = es_json_at(ask->result, "groups.0.candidates");
+    const char *given = report_text(ask->result, "name");
+    const int count = cJSON_GetArraySize(candidates);
+    if (ask->kind != REPORT_COMPARISON || count > 6) {
+        es_text_add(name, "%s", given ? given : "");
+        if (!given && count > 6)
+            es_text_add(name, "%d candidates", count);
+        return;
+    }
+    cJSON_ArrayForEach(one, candidates)
+        es_text_add(name, "%s%s", name->length ? ", " : "", report_text(one, "name") ? report_text(one, "name") : "?");
+}
+
 void report_write(const report_ask *ask, es_text *page)
 {
     static const char *const kinds[] = {[REPORT_RUN] = "run", [REPORT_COMPARISON] = "comparison", [REPORT_SWEEP] = "sweep"};
-    const char *name = report_text(ask->result, "name"), *brief = report_text(ask->result, "brief");
-    es_text body = {0};
+    const char *brief = report_text(ask->result, "brief");
+    es_text body = {0}, named = {0};
     page_body(ask, &body);
-    name = name ? name : kinds[ask->kind];
+    page_name(ask, &named);
+    const char *name = named.length ? named.at : kinds[ask->kind];
     html_add(page, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n"
         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n");
@@ -319,6 +336,7 @@ void report_write(const report_ask *ask, es_text *page)
     html_add(page, "</main>\n<script>\n");
     es_text_put(page, report_js, strlen(report_js));
     html_add(page, "</script>\n</body>\n</html>\n");
-    page->failed = page->failed || body.failed;
+    page->failed = page->failed || body.failed || named.failed;
     es_text_free(&body);
+    es_text_free(&named);
 }

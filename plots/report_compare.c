@@ -116,13 +116,13 @@ static void compare_say_margin(const es_json *result, const es_json *group, es_t
             continue;
         if (!compare_pair(group, one, best, &difference, &low, &high))
             continue;
-        html_add(page, "<li><strong>%s</strong> differs from %s by ", compare_name(one), compare_name(best));
-        html_number(page, difference, unit);
+        html_add(page, "<li><strong>%s</strong> is worse than %s by ", compare_name(one), compare_name(best));
+        html_number(page, fabs(difference), unit);
         if (isfinite(low) && isfinite(high)) {
             html_add(page, " (%.4g %% interval ", 100.0 * report_number(result, "confidence"));
-            html_number(page, low, unit);
+            html_number(page, fmin(fabs(low), fabs(high)), unit);
             html_add(page, " to ");
-            html_number(page, high, unit);
+            html_number(page, fmax(fabs(low), fabs(high)), unit);
             html_add(page, ")");
         }
         html_add(page, ".</li>\n");
@@ -220,6 +220,17 @@ void report_compare_verdict(const report_ask *ask, es_text *page)
 }
 
 /* ---- tables ---- */
+
+static void compare_units(const es_json *result, const es_json *group, es_text *page)
+{
+    const char *unit = report_text(result, "unit");
+    const double runs = report_number(group, "runs");
+    html_add(page, "<p class=\"muted\">Units: ");
+    html_number(page, report_number(group, "units"), HTML_COUNT);
+    html_add(page, " (each a %s) in %.0f run%s of each candidate, ", unit ? unit : "unit", runs, runs == 1.0 ? "" : "s");
+    html_number(page, report_number(group, "units_warm"), HTML_COUNT);
+    html_add(page, " of them warm.</p>\n");
+}
 
 static void compare_ranking(const es_json *result, const es_json *group, es_text *page)
 {
@@ -356,8 +367,7 @@ void report_compare(const report_ask *ask, es_text *page)
     cJSON_ArrayForEach(group, es_json_at(ask->result, "groups")) {
         if (several)
             html_add(page, "<h3>%s</h3>\n", report_text(group, "where") ? report_text(group, "where") : "all");
-        html_add(page, "<p class=\"muted\">%.0f units of %.0f runs, %.0f of them warm.</p>\n", report_number(group, "units"), report_number(group, "runs"),
-            report_number(group, "units_warm"));
+        compare_units(ask->result, group, page);
         compare_ranking(ask->result, group, page);
         compare_time(group, page);
         compare_bounds(group, page);

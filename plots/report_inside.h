@@ -3,7 +3,7 @@
  *     report.c          the page, figures, how to make it again      report_figures.c  a figure of gnuplot inside a page
  *     report_run.c      sections of a run                            report_say.c      what a run means, in words
  *     report_time.c     where the time went                          report_buffers.c  a run over a trace of buffers
- *     report_compare.c  a comparison                                 report_sweep.c    a sweep */
+ *     report_compare.c  a comparison                                 report_sweep.c, report_sweep_tables.c   a sweep */
 #ifndef ES_PLOTS_REPORT_INSIDE_H
 #define ES_PLOTS_REPORT_INSIDE_H
 
@@ -65,6 +65,7 @@ typedef struct report_cause {   /* a share of the time */
 
 enum { REPORT_CAUSES = 64 };    /* the most that are shown */
 
+const es_json *report_attribution(const es_json *result);
 /* What is in an attribution, greatest first, without what took no time; returns how many. */
 size_t report_causes(const es_json *attribution, report_cause *causes);
 /* "waiting for pcie" */

@@ -263,7 +263,7 @@ static void run_contract(const report_ask *ask, es_text *page)
 static void run_rest(const es_json *r, es_text *page)
 {
     static const char *const shown[] = {"name", "brief", "clock", "cache", "time", "coverage", "channels", "traffic", "capacity", "tiers", "bounds", "contract", "provenance",
-        "volatile", "one_pass"};
+        "volatile", "one_pass", "attribution"};
     const es_json *one;
     bool begun = false;
     cJSON_ArrayForEach(one, r) {

@@ -128,6 +128,24 @@ static void say_hits(const es_json *r, es_text *page)
     html_add(page, ".</li>\n");
 }
 
+/* Where the result divides its waits: the greatest part of them. */
+static void say_waits(const es_json *r, es_text *page)
+{
+    report_cause causes[REPORT_CAUSES];
+    const size_t count = report_causes(es_json_at(r, "attribution.causes"), causes);
+    const double waiting = say_waiting(causes, count);
+    for (size_t i = 0; i < count; i++) {
+        if (!report_cause_waits(causes[i].key))
+            continue;
+        html_add(page, "<li><strong>What it waits for.</strong> ");
+        say_share(page, causes[i].seconds, waiting);
+        html_add(page, " of the waiting is ");
+        say_cause(causes[i].key, false, page);
+        html_add(page, ".</li>\n");
+        return;
+    }
+}
+
 /* One missing expert makes a whole layer wait: why few misses may cost much. */
 static void say_layers(const es_json *r, es_text *page)
 {
@@ -330,6 +348,7 @@ void report_run_verdict(const report_ask *ask, es_text *page)
     html_add(page, "<ul class=\"points\">\n");
     say_verdict_file(ask->verdict, page);
     say_speed(r, page);
+    say_waits(r, page);
     say_hits(r, page);
     say_layers(r, page);
     say_guesses(r, page);

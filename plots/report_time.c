@@ -16,12 +16,31 @@ static const struct {
     {"access", "reading experts in place", "Reading the weights of experts from the memory that they lie in."},
     {"manage", "managing the cache", "Bookkeeping per lookup and per eviction."},
     {"predict", "asking the predictor", "Guessing which experts come."},
+    {"lookup", "looking experts up", "Bookkeeping per lookup."},
+    {"evict", "taking victims out", "Bookkeeping per eviction."},
+    {"move", "moving copies within a memory", "What an allocator moves to make room."},
     {"allocate", "getting memory", "Placing what is asked for, heaps that are added on the way included."},
     {"resident", "making memory resident", "Heaps and buffers made usable for the GPU."},
     {"compact", "moving memory together", "Copies that compaction makes."},
 };
 
 enum { TIME_KNOWN = sizeof time_causes / sizeof *time_causes };
+
+/* Parts of the wait for a channel, where the result has them (observer attribution). */
+static const struct {
+    const char *key, *words, *meaning;
+} time_waits[] = {
+    {"transfer", "the copy itself", "What was needed was on its way: a faster link or fewer misses would help."},
+    {"late", "a guess that came late", "It was on its way by a guess that began too late: guess further ahead."},
+    {"shared", "others on the link", "The copy took longer than it would have alone."},
+    {"behind_demand", "queued behind other demands", "Several experts were missing at once, and they come one after another."},
+    {"behind_guess", "queued behind guesses", "Prefetching held the link when a demand came: guess less, or let demands go first."},
+    {"behind_write", "queued behind write-backs", "Victims were written down before the demand could come."},
+    {"behind_device", "queued behind another device", "Another serving memory's demand held the link."},
+    {"room", "room", "What had to leave for it was still on its way out."},
+};
+
+enum { TIME_WAITS = sizeof time_waits / sizeof *time_waits };
 
 static size_t time_known(const char *key)
 {
@@ -36,20 +55,28 @@ bool report_cause_waits(const char *key)
     return strncmp(key, "wait", 4) == 0;
 }
 
-/* "expert_gpu" is "expert gpu", "wait.pcie.demand" is "waiting for pcie, demand". */
+/* The part of a wait at the end of its key; TIME_WAITS: it is not divided, or in another way. */
+static size_t time_wait(const char *key)
+{
+    const char *dot = report_cause_waits(key) ? strrchr(key, '.') : NULL;
+    size_t at = 0;
+    while (at < TIME_WAITS && !(dot && strcmp(time_waits[at].key, dot + 1) == 0 && dot - key > 4))
+        at++;
+    return at;
+}
+
+/* "expert_gpu" is "expert gpu", "wait.pcie" is "waiting for pcie", "wait.pcie.behind_guess" is "waiting for pcie: queued behind guesses". */
 void report_cause_words(const char *key, es_text *out)
 {
-    const size_t known = time_known(key);
+    const size_t known = time_known(key), part = time_wait(key);
+    const bool waits = strncmp(key, "wait.", 5) == 0;
     if (known < TIME_KNOWN) {
         es_text_add(out, "%s", time_causes[known].words);
-        return;
-    }
-    const bool waits = strncmp(key, "wait.", 5) == 0;
-    es_text_add(out, "%s", waits ? "waiting for " : "");
-    for (const char *c = waits ? key + 5 : key; *c; c++) {
-        if (*c == '.')
-            es_text_add(out, ", ");
-        else
+    } else if (part < TIME_WAITS) {
+        es_text_add(out, "waiting for %.*s: %s", (int)(strrchr(key, '.') - key - 5), key + 5, time_waits[part].words);
+    } else {
+        es_text_add(out, "%s", waits ? "waiting for " : "");
+        for (const char *c = waits ? key + 5 : key; *c; c++)
             es_text_add(out, "%c", *c == '_' && !waits ? ' ' : *c);
     }
 }
@@ -116,9 +143,11 @@ static void time_strip(const report_cause *causes, size_t count, double total, e
 
 static void time_meaning(const char *key, es_text *page)
 {
-    const size_t known = time_known(key);
+    const size_t known = time_known(key), part = time_wait(key);
     if (known < TIME_KNOWN)
         html_cell(page, time_causes[known].meaning);
+    else if (part < TIME_WAITS)
+        html_cell(page, time_waits[part].meaning);
     else if (report_cause_waits(key))
         html_cell(page, "Compute had work that lacked only weights, and these had to come from there.");
     else
@@ -145,11 +174,43 @@ static void time_table(const report_cause *causes, size_t count, double total, e
     html_table_end(page);
 }
 
+/* The finest that the result has. */
+const es_json *report_attribution(const es_json *result)
+{
+    const es_json *fine = es_json_at(result, "attribution.causes");
+    return cJSON_IsObject(fine) ? fine : es_json_at(result, "time.attribution");
+}
+
+/* The chain of operations behind every step: what would have to be shorter for a step to be. */
+static void time_path(const es_json *result, double total, es_text *page)
+{
+    static const html_column columns[] = {{"operation", false}, {"share", true}, {"time", true}};
+    report_cause causes[REPORT_CAUSES];
+    const size_t count = report_causes(es_json_at(result, "attribution.path"), causes);
+    if (count == 0)
+        return;
+    html_fold(page, "The critical path: operations that would have to be shorter for steps to be");
+    html_table(page, "Operations on the critical path of all steps; they add up to the whole time", columns, sizeof columns / sizeof *columns);
+    for (size_t i = 0; i < count; i++) {
+        const bool copy = strncmp(causes[i].key, "copy.", 5) == 0;
+        es_text words = {0};
+        es_text_add(&words, "%s", copy ? "copies over " : "");
+        report_cause_words(copy ? causes[i].key + 5 : causes[i].key, &words);
+        html_row(page, words.at ? words.at : "");
+        html_cell_bar(page, causes[i].seconds / total, copy ? "wait" : report_cause_kind(causes[i].key));
+        html_cell_number(page, causes[i].seconds, HTML_SECONDS);
+        html_row_end(page);
+        es_text_free(&words);
+    }
+    html_table_end(page);
+    html_fold_end(page);
+}
+
 void report_time(const report_ask *ask, es_text *page)
 {
     report_cause causes[REPORT_CAUSES];
     const double total = report_number(ask->result, "time.total_s");
-    const size_t count = report_causes(es_json_at(ask->result, "time.attribution"), causes);
+    const size_t count = report_causes(report_attribution(ask->result), causes);
     if (!(total > 0.0) || count == 0)
         return;
     html_section(page, "time", "Where the time went");
@@ -158,5 +219,6 @@ void report_time(const report_ask *ask, es_text *page)
     html_add(page, " of simulated time. Every moment belongs to one cause.</p>\n");
     time_strip(causes, count, total, page);
     time_table(causes, count, total, page);
+    time_path(ask->result, total, page);
     html_section_end(page);
 }
