@@ -222,9 +222,9 @@ void html_cell_bar(es_text *out, double share, const char *kind)
     const double width = isfinite(share) ? 100.0 * fmin(fmax(share, 0.0), 1.0) : 0.0;
     es_text_add(out, "<td class=\"n bar\"");
     html_cell_value(out, share);
-    html_add(out, "><span class=\"track\"><span class=\"fill %s\" style=\"width:%.2f%%\"></span></span>", kind, width);
+    html_add(out, "><span class=\"track\"><span class=\"fill %s\" style=\"width:%.2f%%\"></span></span><span class=\"share\">", kind, width);
     html_number(out, share, HTML_SHARE);
-    es_text_add(out, "</td>");
+    es_text_add(out, "</span></td>");
 }
 
 void html_row_end(es_text *out)

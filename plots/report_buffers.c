@@ -75,8 +75,8 @@ void report_buffers_verdict(const report_ask *ask, es_text *page)
     report_tile(page, report_number(r, "buffers.live_peak_bytes"), HTML_BYTES, "alive at once", "at most");
     html_add(page, "</ul>\n<ul class=\"points\">\n");
     cJSON_ArrayForEach(one, es_json_at(r, "findings")) {
-        const char *text = report_text(one, "text");
-        html_add(page, "<li>%s.</li>\n", text ? text : "?");
+        const char *about = report_text(one, "about"), *text = report_text(one, "text");
+        html_add(page, "<li><strong>%s.</strong> %s.</li>\n", about ? about : "?", text ? text : "?");
     }
     html_add(page, "</ul>\n");
     if (cJSON_IsTrue(es_json_at(r, "provenance.trace.synthetic")))

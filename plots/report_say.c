@@ -69,14 +69,27 @@ static void say_headline_timed(const es_json *r, double total, es_text *page)
     }
 }
 
+typedef struct say_share_of {   /* lookups that are judged */
+    const char *what;
+    double lookups, hits, best;
+} say_share_of;
+
+/* Of decode where there is some, for that is what lasts; else of everything. */
+static say_share_of say_lookups(const es_json *r)
+{
+    const say_share_of decode = {"decode lookups", report_number(r, "cache.decode.lookups"), report_number(r, "cache.decode.hits"), report_number(r, "bounds.belady_decode_hits")};
+    const say_share_of all = {"all lookups", report_number(r, "cache.lookups"), report_number(r, "cache.hits"), report_number(r, "bounds.belady_hits")};
+    return decode.lookups > 0.0 ? decode : all;
+}
+
 static void say_headline_hits(const es_json *r, es_text *page)
 {
-    const double hits = report_number(r, "cache.hits"), lookups = report_number(r, "cache.lookups"), best = report_number(r, "bounds.belady_hits");
-    say_share(page, hits, lookups);
-    html_add(page, " of all lookups hit");
-    if (isfinite(best)) {
+    const say_share_of of = say_lookups(r);
+    say_share(page, of.hits, of.lookups);
+    html_add(page, " of %s hit", of.what);
+    if (isfinite(of.best)) {
         html_add(page, "; who knows the future hits ");
-        say_share(page, best, lookups);
+        say_share(page, of.best, of.lookups);
     }
 }
 
@@ -139,7 +152,7 @@ static void say_waits(const es_json *r, es_text *page)
             continue;
         html_add(page, "<li><strong>What it waits for.</strong> ");
         say_share(page, causes[i].seconds, waiting);
-        html_add(page, " of the waiting is ");
+        html_add(page, " of it is ");
         say_cause(causes[i].key, false, page);
         html_add(page, ".</li>\n");
         return;
@@ -233,14 +246,15 @@ static void say_lever_timed(const es_json *r, es_text *page)
 
 static void say_lever_hits(const es_json *r, es_text *page)
 {
-    const double lookups = report_number(r, "cache.lookups"), best = report_number(r, "bounds.belady_hits"), hits = report_number(r, "cache.hits");
-    if (!(lookups > 0.0) || !isfinite(best))
+    const say_share_of of = say_lookups(r);
+    const double more = (of.best - of.hits) / of.lookups;
+    if (!isfinite(more))
         return;
     html_add(page, "<li><strong>What would help.</strong> ");
-    if ((best - hits) / lookups >= SAY_HITS)
-        html_add(page, "A better policy could hit up to %.1f points more; ", 100.0 * (best - hits) / lookups);
+    if (more >= SAY_HITS)
+        html_add(page, "A better policy could hit up to %.1f points more; ", 100.0 * more);
     else
-        html_add(page, "More room rather than another policy: knowing the future wins %.1f points; ", 100.0 * (best - hits) / lookups);
+        html_add(page, "More room rather than another policy: knowing the future wins %.1f points; ", 100.0 * more);
     html_add(page, "the clock is off, so what a hit is worth in time is not known.</li>\n");
 }
 
@@ -325,13 +339,18 @@ static void say_tiles(const es_json *r, es_text *page)
     es_text_free(&share);
 }
 
-/* What `expertsim verdict` found by more runs than this one goes before what this one tells. */
+/* What `expertsim verdict` found by more runs than this one. */
 static void say_verdict_file(const es_json *verdict, es_text *page)
 {
     const es_json *line;
+    const char *word = report_text(verdict, "verdict");
+    if (!word)
+        return;
+    html_add(page, "<h3>What more runs say (expertsim verdict): %s</h3>\n<ul class=\"points\">\n", word);
     cJSON_ArrayForEach(line, es_json_at(verdict, "sentences"))
         if (cJSON_IsString(line))
             html_add(page, "<li>%s</li>\n", line->valuestring);
+    html_add(page, "</ul>\n");
 }
 
 void report_run_verdict(const report_ask *ask, es_text *page)
@@ -346,7 +365,6 @@ void report_run_verdict(const report_ask *ask, es_text *page)
     html_add(page, ".</p>\n");
     say_tiles(r, page);
     html_add(page, "<ul class=\"points\">\n");
-    say_verdict_file(ask->verdict, page);
     say_speed(r, page);
     say_waits(r, page);
     say_hits(r, page);
@@ -358,5 +376,6 @@ void report_run_verdict(const report_ask *ask, es_text *page)
     else
         say_lever_hits(r, page);
     html_add(page, "</ul>\n");
+    say_verdict_file(ask->verdict, page);
     say_notes(r, page);
 }

@@ -39,6 +39,7 @@ class Browser:
         self.session = self.call('Target.attachToTarget', targetId=target, flatten=True)['sessionId']
         for domain in ('Page', 'Runtime', 'Log', 'Network'):
             self.call(domain + '.enable')
+        self.call('Page.setLifecycleEventsEnabled', enabled=True)
         return self
 
     def __exit__(self, *_):
@@ -91,14 +92,18 @@ class Browser:
         self.call('Emulation.setDeviceMetricsOverride', width=width, height=height, deviceScaleFactor=1, mobile=False)
         self.call('Emulation.setEmulatedMedia', media=media, features=[{'name': 'prefers-color-scheme', 'value': 'dark' if dark else 'light'}])
         self.call('Emulation.setScriptExecutionDisabled', value=not script)
-        self.call('Page.navigate', url='about:blank')
-        self.until('Page.loadEventFired')
+        self.load('about:blank')
         self.events = []
-        self.call('Page.navigate', url='file://' + os.path.abspath(path))
-        self.until('Page.loadEventFired')
+        self.load('file://' + os.path.abspath(path))
 
-    def until(self, method):
-        while not any(event.get('method') == method for event in self.events):
+    def load(self, url):
+        """Goes there and waits until all of this very page is loaded."""
+        loader = self.call('Page.navigate', url=url)['loaderId']
+
+        def is_loaded(event):
+            return event.get('method') == 'Page.lifecycleEvent' and event['params']['loaderId'] == loader and event['params']['name'] == 'load'
+
+        while not any(map(is_loaded, self.events)):
             self.events.append(self.message())
 
     def value(self, script):
