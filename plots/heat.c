@@ -54,15 +54,10 @@ static void heat_label(es_text *out, const char *which, const char *text)
 
 static void heat_script(es_text *out, const plot_heat *h)
 {
-    es_text_add(out, "# Draws %s.svg and %s.png from %s.dat: gnuplot %s.gp, in this folder.\n", h->name, h->name, h->name, h->name);
-    es_text_add(out, "reset\nset encoding utf8\nset termoption noenhanced\nset title ");
-    plot_put_quoted(out, h->title ? h->title : h->name);
-    es_text_add(out, "\nset border 3\nset tics nomirror out\nunset key\nset rmargin 12\nset bmargin 4\n");
-    if (h->note) {
-        es_text_add(out, "set title offset 0, 1\nset tmargin 5\nset label 1 ");
-        plot_put_quoted(out, h->note);
-        es_text_add(out, " at graph 0.5, graph 1.03 center font ',10' tc rgb '#555555'\n");
-    }
+    es_text plot = {0};
+    plot_put_head(out, h->name, h->formats);
+    plot_put_title(out, h->title ? h->title : h->name, h->note);
+    es_text_add(out, "set border 3\nset tics nomirror out\nunset key\nset rmargin 12\nset bmargin 4\n");
     heat_label(out, "x", h->x_label);
     heat_label(out, "y", h->y_label);
     heat_label(out, "cb", h->value_label);
@@ -70,11 +65,9 @@ static void heat_script(es_text *out, const plot_heat *h)
     heat_range(out, 'y', h->y, h->rows);
     es_text_add(out, "set palette defined (0 '#ffffff', 25 '#c6dbef', 50 '#6baed6', 75 '#2171b5', 100 '#08204a')\nset cbrange [0:100]\n");
     es_text_add(out, "set style fill solid 1 noborder\n");
-    es_text_add(out, "set terminal svg noenhanced size 900,600 font 'Arial,14' background '#ffffff'\nset output '%s.svg'\n", h->name);
-    es_text_add(out, "plot '%s.dat' using 1:2:(x_half):(y_half):($3*100) with boxxyerror lc palette\n", h->name);
-    es_text_add(out, "if (strstrt(GPVAL_TERMINALS, 'pngcairo') > 0) set terminal pngcairo noenhanced size 1350,900 font 'Sans,15' linewidth 1.5; "
-        "else set terminal png noenhanced size 1350,900\n");
-    es_text_add(out, "set output '%s.png'\nreplot\nset output\n", h->name);
+    es_text_add(&plot, "plot '%s.dat' using 1:2:(x_half):(y_half):($3*100) with boxxyerror lc palette\n", h->name);
+    plot_put_terminals(out, h->name, h->formats, &plot);
+    es_text_free(&plot);
 }
 
 es_code plot_write_heat(const plot_heat *h, const char *folder, es_err *err)

@@ -48,6 +48,69 @@ static void put_tick(es_text *out, const char *text)
     es_text_free(&doubled);
 }
 
+enum { PLOT_TITLE = 88 };       /* characters that fit one line at the size of the svg */
+
+static size_t text_characters(const char *text, size_t bytes)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < bytes && text[i]; i++)
+        count += (text[i] & 0xc0) != 0x80;
+    return count;
+}
+
+/* Where a title that is too long for one line is parted: at the blank nearest to its middle; 0: it fits, or has none. */
+static size_t title_parted(const char *title)
+{
+    const size_t length = strlen(title);
+    size_t best = 0;
+    if (text_characters(title, length) <= PLOT_TITLE)
+        return 0;
+    for (size_t i = 1; i < length; i++)
+        if (title[i] == ' ' && (best == 0 || labs((long)(2 * i) - (long)length) < labs((long)(2 * best) - (long)length)))
+            best = i;
+    return best;
+}
+
+void plot_put_title(es_text *out, const char *title, const char *note)
+{
+    const size_t parted = title_parted(title);
+    es_text first = {0};
+    es_text_add(out, "set title ");
+    if (parted) {
+        es_text_put(&first, title, parted);
+        plot_put_quoted(out, first.failed ? "" : first.at);
+        es_text_add(out, ".\"\\n\".");
+    }
+    plot_put_quoted(out, title + (parted ? parted + 1 : 0));
+    if (note) {
+        es_text_add(out, " offset 0, 1\nset tmargin %d\nset label 1 ", parted ? 6 : 5);
+        plot_put_quoted(out, note);
+        es_text_add(out, " at graph 0.5, graph 1.03 center font ',10' tc rgb '#555555'");
+    }
+    es_text_add(out, "\n");
+    out->failed |= first.failed;
+    es_text_free(&first);
+}
+
+void plot_put_head(es_text *out, const char *name, unsigned formats)
+{
+    const bool svg = formats != PLOT_PNG, png = formats != PLOT_SVG;
+    es_text_add(out, "# Draws %s%s%s%s%s from %s.dat: gnuplot %s.gp, in this folder.\n", svg ? name : "", svg ? ".svg" : "", svg && png ? " and " : "",
+        png ? name : "", png ? ".png" : "", name, name);
+    es_text_add(out, "reset\nset encoding utf8\nset termoption noenhanced\n");
+}
+
+void plot_put_terminals(es_text *out, const char *name, unsigned formats, const es_text *plot)
+{
+    if (formats != PLOT_PNG)
+        es_text_add(out, "set terminal svg noenhanced size 900,600 font 'Arial,14' background '#ffffff'\nset output '%s.svg'\n%s", name, plot->at);
+    if (formats != PLOT_SVG)
+        es_text_add(out, "if (strstrt(GPVAL_TERMINALS, 'pngcairo') > 0) set terminal pngcairo noenhanced size 1350,900 font 'Sans,15' linewidth 1.5; "
+            "else set terminal png noenhanced size 1350,900\nset output '%s.png'\n%s", name, formats == PLOT_PNG ? plot->at : "replot\n");
+    es_text_add(out, "set output\n");
+    out->failed |= plot->failed;
+}
+
 bool plot_name_is_sound(const char *name)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
@@ -64,18 +127,23 @@ static bool axis_takes(const plot_axis *axis, double value)
 
 static bool style_has_y(plot_style style)
 {
-    return style != PLOT_BAND && style != PLOT_MARKS;
+    return style != PLOT_BAND && style != PLOT_MARKS && style != PLOT_STACK && style != PLOT_AREA;
+}
+
+static bool style_is_span(plot_style style)             /* from low to high, without a middle */
+{
+    return style == PLOT_BAND || style == PLOT_STACK || style == PLOT_AREA;
 }
 
 static bool style_has_range(const plot_series *s)
 {
-    return s->style == PLOT_BAND || s->style == PLOT_RANGES || (s->style == PLOT_BARS && s->low && s->high);
+    return style_is_span(s->style) || s->style == PLOT_RANGES || (s->style == PLOT_BARS && s->low && s->high);
 }
 
 static bool series_has(const plot_figure *f, const plot_series *s, size_t i)
 {
     return axis_takes(&f->x, s->x[i]) && (!style_has_y(s->style) || axis_takes(&f->y, s->y[i])) &&
-        (s->style != PLOT_BAND || (axis_takes(&f->y, s->low[i]) && axis_takes(&f->y, s->high[i])));
+        (!style_is_span(s->style) || (axis_takes(&f->y, s->low[i]) && axis_takes(&f->y, s->high[i])));
 }
 
 /* Marks alone span no axis. */
@@ -140,7 +208,7 @@ static void axis_span(const plot_figure *f, bool upright, double *least, double 
     for (size_t s = 0; s < f->count; s++)
         for (size_t i = 0; i < f->series[s].count; i++) {
             const plot_series *series = &f->series[s];
-            const double *value = !upright ? series->x : series->style == PLOT_BAND ? series->high : series->style == PLOT_MARKS ? NULL : series->y;
+            const double *value = !upright ? series->x : style_is_span(series->style) ? series->high : series->style == PLOT_MARKS ? NULL : series->y;
             if (value && axis_takes(axis, value[i])) {
                 *least = fmin(*least, value[i]);
                 *most = fmax(*most, value[i]);
@@ -275,6 +343,12 @@ static void series_look(es_text *out, const plot_series *s, const series_place *
     case PLOT_MARKS:
         es_text_add(out, "with lines lc rgb '%s' lw 1 dt %s", colour, dash);
         break;
+    case PLOT_STACK:
+        es_text_add(out, "with boxxyerror lc rgb '%s' fs pattern %d border lc rgb '%s'", colour, plot_fills[p->bars % LENGTH(plot_fills)], colour);
+        break;
+    case PLOT_AREA:
+        es_text_add(out, "with filledcurves fc rgb '%s' fs pattern %d border lc rgb '%s'", colour, plot_fills[p->bars % LENGTH(plot_fills)], colour);
+        break;
     }
 }
 
@@ -286,7 +360,9 @@ static void series_using(es_text *out, const plot_series *s, const series_place 
         es_text_add(out, "using ($1%+.4f):($2*%.9g):($3*%.9g):($4*%.9g):(%.4f) ", shift, p->y.by, p->y.by, p->y.by, width);
     else if (s->style == PLOT_BARS)
         es_text_add(out, "using ($1%+.4f):($2*%.9g):(%.4f) ", shift, p->y.by, width);
-    else if (s->style == PLOT_BAND)
+    else if (s->style == PLOT_STACK)
+        es_text_add(out, "using 1:(($2+$3)/2*%.9g):($1-0.35):($1+0.35):($2*%.9g):($3*%.9g) ", p->y.by, p->y.by, p->y.by);
+    else if (style_is_span(s->style))
         es_text_add(out, "using ($1*%.9g):($2*%.9g):($3*%.9g) ", p->x.by, p->y.by, p->y.by);
     else if (s->style == PLOT_RANGES)
         es_text_add(out, "using ($1*%.9g):($2*%.9g):($3*%.9g):($4*%.9g) ", p->x.by, p->y.by, p->y.by, p->y.by);
@@ -313,7 +389,7 @@ static void figure_places(const plot_figure *f, series_place *places)
     axis_scale x = axis_scaled(f, false), y = axis_scaled(f, true);
     for (size_t s = 0; s < f->count; s++) {
         places[s] = (series_place){.index = s, .lines = lines, .bars = bars, .x = x, .y = y};
-        bars += f->series[s].style == PLOT_BARS;
+        bars += f->series[s].style == PLOT_BARS || f->series[s].style == PLOT_STACK || f->series[s].style == PLOT_AREA;
         lines += f->series[s].style != PLOT_BAND || f->series[s].label;
     }
     for (size_t s = 0; s < f->count; s++)
@@ -346,27 +422,19 @@ static void figure_series(es_text *out, const plot_figure *f, const series_place
 static void figure_script(es_text *out, const plot_figure *f)
 {
     series_place places[PLOT_SERIES];
+    es_text plot = {0};
     figure_places(f, places);
-    es_text_add(out, "# Draws %s.svg and %s.png from %s.dat: gnuplot %s.gp, in this folder.\n", f->name, f->name, f->name, f->name);
-    es_text_add(out, "reset\nset encoding utf8\nset termoption noenhanced\n");
-    es_text_add(out, "set title ");
-    plot_put_quoted(out, f->title ? f->title : f->name);
-    es_text_add(out, "\nset grid lc rgb '#dddddd' lt 1 lw 0.5\nset border 3\nset tics nomirror\nset errorbars small lw 1.5\nset rmargin 6\n"
+    plot_put_head(out, f->name, f->formats);
+    plot_put_title(out, f->title ? f->title : f->name, f->note);
+    es_text_add(out, "set grid lc rgb '#dddddd' lt 1 lw 0.5\nset border 3\nset tics nomirror\nset errorbars small lw 1.5\nset rmargin 6\n"
         "set key outside below center horizontal Left reverse samplen 3 spacing 1.2 height 1\n");
-    if (f->note) {
-        es_text_add(out, "set title offset 0, 1\nset tmargin 5\nset label 1 ");
-        plot_put_quoted(out, f->note);
-        es_text_add(out, " at graph 0.5, graph 1.03 center font ',10' tc rgb '#555555'\n");
-    }
     category_script(out, f);
     axis_script(out, f, false);
     axis_script(out, f, true);
     marks_script(out, f, places);
-    es_text_add(out, "set terminal svg noenhanced size 900,600 font 'Arial,14' background '#ffffff'\nset output '%s.svg'\n", f->name);
-    figure_series(out, f, places);
-    es_text_add(out, "if (strstrt(GPVAL_TERMINALS, 'pngcairo') > 0) set terminal pngcairo noenhanced size 1350,900 font 'Sans,15' linewidth 1.5; "
-        "else set terminal png noenhanced size 1350,900\n");
-    es_text_add(out, "set output '%s.png'\nreplot\nset output\n", f->name);
+    figure_series(&plot, f, places);
+    plot_put_terminals(out, f->name, f->formats, &plot);
+    es_text_free(&plot);
 }
 
 /* ---- files ---- */

@@ -29,7 +29,9 @@ typedef enum plot_style {
     PLOT_BAND,                  /* what lies between low and high; y is not used */
     PLOT_RANGES,                /* points, each with a bar from low to high */
     PLOT_BARS,                  /* over the categories of the figure, x = 0, 1, ...; bars of low to high on them where these are given */
-    PLOT_MARKS                  /* upright lines at x; y is not used */
+    PLOT_MARKS,                 /* upright lines at x; y is not used */
+    PLOT_STACK,                 /* parts of bars over categories, from low to high; y is not used */
+    PLOT_AREA                   /* as PLOT_BAND, filled with a pattern: what lies on what below it */
 } plot_style;
 
 typedef struct plot_axis {
@@ -50,25 +52,28 @@ typedef struct plot_series {
 
 typedef struct plot_figure {
     const char *name;           /* of its files: letters, digits, "-", "_" and "." */
-    const char *title, *note;   /* note: small, below: where the numbers come from; NULL: none */
+    const char *title, *note;   /* note: small, below: where the numbers come from; NULL: none. A long title becomes two lines */
     plot_axis x, y;
     const char *const *category; /* [categories], of PLOT_BARS */
     size_t categories;
     const plot_series *series;  /* [count], at most PLOT_SERIES; drawn in their order */
     size_t count;
+    unsigned formats;           /* PLOT_SVG | PLOT_PNG; 0: both */
 } plot_figure;
 
-enum { PLOT_SERIES = 32 };
+enum { PLOT_SERIES = 32, PLOT_SVG = 1, PLOT_PNG = 2 };
 
 /* Writes NAME.dat and NAME.gp into the folder, and makes the folder. ES_EINPUT: the folder cannot be written. A figure without any
  * point to draw, or with a name that is none, is ES_EINTERNAL: whoever made it should have known. */
 es_code plot_write(const plot_figure *figure, const char *folder, es_err *err);
+
 typedef struct plot_heat {      /* a rectangle of cells, each the darker the greater its value */
     const char *name, *title, *note;    /* as of a figure */
     const char *x_label, *y_label, *value_label;
     const double *x, *y;        /* [columns], [rows]: where cells are, evenly spaced and ascending */
     const double *value;        /* [rows][columns], shares: 0.25 is 25 %; NaN: blank */
     size_t columns, rows;
+    unsigned formats;
 } plot_heat;
 
 /* As plot_write; a heat map without a cell, or of a value that is no share, is ES_EINTERNAL. */

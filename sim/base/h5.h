@@ -46,6 +46,8 @@ es_h5_type es_h5_data_type(const es_h5_data *data);                   /* of the 
 es_code es_h5_data_read(es_h5_data *data, es_h5_type type, uint64_t first, uint64_t count, void *out, es_err *err);
 es_code es_h5_data_append(es_h5_data *data, es_h5_type type, uint64_t count, const void *rows, es_err *err);
 void es_h5_data_close(es_h5_data *data);
+/* A dataset of bytes as a text that ends with 0; free() it. Longer than `most` is ES_EINPUT. */
+es_code es_h5_load_text(es_h5 *file, const char *path, uint64_t most, char **text, uint64_t *length, es_err *err);
 
 /* A table of compound rows with fixed-width members (what pandas reads with [:]). */
 typedef struct es_h5_column {
@@ -57,8 +59,11 @@ typedef struct es_h5_column {
 /* `rows`: about how many there will be, so that a short table takes a short chunk; 0: not known. */
 es_code es_h5_table_create(es_h5_data **out, es_h5 *file, const char *path, const es_h5_column *columns, size_t column_count, size_t row_bytes,
     uint64_t rows, es_err *err);
-/* The columns of these names and types of a table that is there (numbers only), into rows of memory like those that were appended. */
+/* The columns of these names and types of a table that is there, into rows of memory like those that were appended. */
 es_code es_h5_table_open(es_h5_data **out, es_h5 *file, const char *path, const es_h5_column *columns, size_t column_count, size_t row_bytes, es_err *err);
+/* The columns that a table has, in its order; `tell` stops by returning false. Of each: name, type (I64 for all integers, F64 for all others that
+ * are numbers, TEXT and its width), the rest empty. What is none of these is left out. Valid within `tell`. */
+es_code es_h5_table_each(es_h5 *file, const char *path, bool (*tell)(void *self, const es_h5_column *column), void *self, es_err *err);
 es_code es_h5_table_read(es_h5_data *table, uint64_t first, uint64_t count, void *rows, es_err *err);
 es_code es_h5_table_append(es_h5_data *table, uint64_t count, const void *rows, es_err *err);
 

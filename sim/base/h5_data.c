@@ -221,7 +221,7 @@ static es_code h5_data_check(es_h5_data *data, hid_t type, hid_t creation, es_er
     return ES_OK;
 }
 
-/* Does a table have the columns of `row`, as numbers? Reading goes by their names. */
+/* Does a table have the columns of `row`, numbers as numbers and texts as texts? Reading goes by their names. */
 static es_code h5_table_fits(const es_h5_data *data, hid_t type, hid_t row, es_err *err)
 {
     if (H5Tget_class(type) != H5T_COMPOUND)
@@ -230,7 +230,9 @@ static es_code h5_table_fits(const es_h5_data *data, hid_t type, hid_t row, es_e
         char *name = H5Tget_member_name(row, (unsigned)i);
         int at = H5Tget_member_index(type, name);
         H5T_class_t kind = at < 0 ? H5T_NO_CLASS : H5Tget_member_class(type, (unsigned)at);
-        es_code code = kind == H5T_INTEGER || kind == H5T_FLOAT ? ES_OK : es_err_set(err, ES_EINPUT, "%s: has no column %s of numbers", data->name, name ? name : "?");
+        const bool text = H5Tget_member_class(row, (unsigned)i) == H5T_STRING;
+        es_code code = (text ? kind == H5T_STRING : kind == H5T_INTEGER || kind == H5T_FLOAT) ? ES_OK
+            : es_err_set(err, ES_EINPUT, "%s: has no column %s of %s", data->name, name ? name : "?", text ? "texts" : "numbers");
         H5free_memory(name);
         if (code)
             return code;
@@ -392,6 +394,28 @@ void es_h5_data_close(es_h5_data *data)
     free(data);
 }
 
+es_code es_h5_load_text(es_h5 *file, const char *path, uint64_t most, char **text, uint64_t *length, es_err *err)
+{
+    es_h5_data *data = NULL;
+    *text = NULL;
+    *length = 0;
+    es_code code = es_h5_data_open(&data, file, path, err);
+    if (code)
+        return code;
+    if (data->rank != 1 || data->dims[0] > most)
+        code = es_err_set(err, ES_EINPUT, "%s: is no text of at most %llu bytes", data->name, (unsigned long long)most);
+    else if (!(*text = malloc(data->dims[0] + 1)))
+        code = es_err_nomem(err, "a text");
+    else if ((code = es_h5_data_read(data, ES_H5_U8, 0, data->dims[0], *text, err)) == ES_OK)
+        (*text)[*length = data->dims[0]] = '\0';
+    if (code) {
+        free(*text);
+        *text = NULL;
+    }
+    es_h5_data_close(data);
+    return code;
+}
+
 /* --- tables --------------------------------------------------------------------------------------------------------------------- */
 
 /* The compound type of a row: as it lies in memory, or packed without holes for the file. */
@@ -484,6 +508,39 @@ es_code es_h5_table_open(es_h5_data **out, es_h5 *file, const char *path, const 
     else
         *out = table;
     return code;
+}
+
+/* A member of a table's rows, as a column; false: of a kind that is not read. */
+static bool h5_member(hid_t type, unsigned i, const char *name, es_h5_column *column)
+{
+    const H5T_class_t kind = H5Tget_member_class(type, i);
+    hid_t member = H5Tget_member_type(type, i);
+    *column = (es_h5_column){.name = name, .type = kind == H5T_INTEGER ? ES_H5_I64 : kind == H5T_FLOAT ? ES_H5_F64 : ES_H5_TEXT};
+    column->width = kind == H5T_STRING ? H5Tget_size(member) : 0;
+    const bool fixed = kind != H5T_STRING || H5Tis_variable_str(member) == 0;
+    H5Tclose(member);
+    return fixed && (kind == H5T_INTEGER || kind == H5T_FLOAT || kind == H5T_STRING);
+}
+
+es_code es_h5_table_each(es_h5 *file, const char *path, bool (*tell)(void *self, const es_h5_column *column), void *self, es_err *err)
+{
+    es_h5_data *table = NULL;
+    bool more = true;
+    es_code code = es_h5_table_open(&table, file, path, NULL, 0, 1, err);
+    if (code)
+        return code;
+    H5E_BEGIN_TRY {
+        hid_t type = H5Dget_type(table->id);
+        for (int i = 0; more && i < H5Tget_nmembers(type); i++) {
+            es_h5_column column;
+            char *name = H5Tget_member_name(type, (unsigned)i);
+            more = name && (!h5_member(type, (unsigned)i, name, &column) || tell(self, &column));
+            H5free_memory(name);
+        }
+        H5Tclose(type);
+    } H5E_END_TRY
+    es_h5_data_close(table);
+    return ES_OK;
 }
 
 es_code es_h5_table_read(es_h5_data *table, uint64_t first, uint64_t count, void *rows, es_err *err)

@@ -437,17 +437,11 @@ es_code es_result_save(const es_json *result, es_run *run, const char *dir, es_e
 /* A text of result_h5_text that is JSON. */
 static es_code result_h5_json(es_h5 *file, const char *path, const char *name, es_json **out, es_err *err)
 {
-    es_h5_data *data = NULL;
     char *text = NULL;
-    es_code code = es_h5_data_open(&data, file, path, err);
-    if (code)
-        return code;
-    uint64_t length = es_h5_data_rank(data) == 1 ? es_h5_data_dims(data)[0] : 0;
-    if (length > RESULT_FILE || !(text = malloc(length + 1)))
-        code = es_err_nomem(err, "the result");
-    else if ((code = es_h5_data_read(data, ES_H5_U8, 0, length, text, err)) == ES_OK && (code = es_json_parse(out, text, length, err)) != ES_OK)
+    uint64_t length;
+    es_code code = es_h5_load_text(file, path, RESULT_FILE, &text, &length, err);
+    if (code == ES_OK && (code = es_json_parse(out, text, length, err)) != ES_OK)
         es_err_at(err, "%s: %s", name, path);
-    es_h5_data_close(data);
     free(text);
     return code;
 }

@@ -137,14 +137,9 @@ static void collect_values(collect *c, const es_json *cells)
 
 es_code sweep_summary(es_h5 *result, es_json **report, es_err *err)
 {
-    es_h5_data *data = NULL;
-    es_code code = es_h5_data_open(&data, result, "/summary", err);
-    if (code)
-        return code;
-    uint64_t length = es_h5_data_rank(data) == 1 ? es_h5_data_dims(data)[0] : 0;
-    char *text = length <= COLLECT_SUMMARY ? malloc(length + 1) : NULL;
-    code = text ? es_h5_data_read(data, ES_H5_U8, 0, length, text, err) : es_err_nomem(err, "a result");
-    es_h5_data_close(data);
+    char *text = NULL;
+    uint64_t length;
+    es_code code = es_h5_load_text(result, "/summary", COLLECT_SUMMARY, &text, &length, err);
     if (code == ES_OK)
         code = es_json_parse(report, text, length, err);
     free(text);

@@ -6,6 +6,8 @@
 #include "sim/study/agreement.h"
 #include "sim/study/validate_inside.h"
 
+enum { SCORE_STEPS = 512 };     /* kept of a log */
+
 typedef enum step_class { STEP_ALL_HIT, STEP_DRAM_MISS, STEP_DISK_MISS, STEP_CLASSES } step_class;
 
 static const char *const class_names[STEP_CLASSES] = {"all_hit", "dram_miss", "disk_miss"};
@@ -187,6 +189,23 @@ static es_code score_totals(const columns *c, es_ranked *ranked, es_spread *floo
     return fine ? ES_OK : es_err_nomem(err, "the totals");
 }
 
+/* Steps as they were simulated and measured (the median of the runs), some of them where there are many: for who wants to draw them. */
+static es_code score_steps(const columns *c, es_json *out, es_err *err)
+{
+    const size_t steps = c->measured.steps, every = (steps + SCORE_STEPS - 1) / SCORE_STEPS;
+    es_json *object = es_json_add_object(out, "steps"), *simulated = es_json_add_array(object, "simulated_s"), *measured = es_json_add_array(object, "measured_s");
+    double *sorted = malloc((c->measured.runs + 1) * sizeof *sorted);
+    for (size_t s = 0; s < steps && sorted; s += every) {
+        for (size_t r = 0; r < c->measured.runs; r++)
+            sorted[r] = (double)c->measured.ns[r * steps + s];
+        cJSON_AddItemToArray(simulated, cJSON_CreateNumber((double)c->model[s] / 1e9));
+        cJSON_AddItemToArray(measured, cJSON_CreateNumber(es_agreement_spread(sorted, c->measured.runs).median / 1e9));
+    }
+    const bool whole = sorted != NULL;
+    free(sorted);
+    return whole ? ES_OK : es_err_nomem(err, "the steps of a log");
+}
+
 static es_code score_candidate(const validate_candidate *c, bool virtual_machine, es_json *out, es_ranked *ranked, es_err *err)
 {
     unsigned char *class = NULL;
@@ -203,6 +222,8 @@ static es_code score_candidate(const validate_candidate *c, bool virtual_machine
         code = score_totals(&all, ranked, &repeats, err);
     if (code == ES_OK)
         code = score_distribution(&all, &told, err);
+    if (code == ES_OK)
+        code = score_steps(&all, out, err);
     if (code == ES_OK) {
         spread_json(out, "repeats", repeats);
         es_json_add_real(out, "ks", told.ks);
