@@ -106,7 +106,9 @@ static void page_figure(const report_figure *figure, size_t number, es_text *pag
 {
     char prefix[32];
     snprintf(prefix, sizeof prefix, "f%zu-", number);
-    html_add(page, "<figure>\n<figcaption><strong>%s.</strong> %s</figcaption>\n<div class=\"plate scroll\" role=\"region\" tabindex=\"0\" aria-label=\"%s\">\n", figure->title,
+    const size_t length = strlen(figure->title);
+    const char *stop = length > 0 && figure->title[length - 1] == '.' ? "" : ".";
+    html_add(page, "<figure>\n<figcaption><strong>%s%s</strong> %s</figcaption>\n<div class=\"plate scroll\" role=\"region\" tabindex=\"0\" aria-label=\"%s\">\n", figure->title, stop,
         figure->asks ? figure->asks : "", figure->title);
     report_svg(figure->svg, prefix, figure->title, page);
     html_add(page, "</div>\n</figure>\n");

@@ -232,27 +232,50 @@ static void compare_units(const es_json *result, const es_json *group, es_text *
     html_add(page, " of them warm.</p>\n");
 }
 
+/* The candidates of a group, best first, equals in the order in which they were given; free() it. NULL: no memory. */
+static const es_json **compare_ranked(const es_json *group, size_t *count)
+{
+    const es_json *one, *candidates = es_json_at(group, "candidates");
+    const es_json **ranked = malloc(((size_t)cJSON_GetArraySize(candidates) + 1) * sizeof(es_json *));
+    *count = 0;
+    cJSON_ArrayForEach(one, candidates) {
+        size_t at = ranked ? (*count)++ : 0;
+        for (; ranked && at > 0 && report_number(ranked[at - 1], "rank") > report_number(one, "rank"); at--)
+            ranked[at] = ranked[at - 1];
+        if (ranked)
+            ranked[at] = one;
+    }
+    return ranked;
+}
+
+static void compare_row(const es_json *one, html_unit unit, double first, es_text *page)
+{
+    html_row(page, compare_name(one));
+    html_cell_number(page, report_number(one, "rank"), HTML_COUNT);
+    html_cell_number(page, report_number(one, "cold"), unit);
+    html_cell_number(page, report_number(one, "warm"), unit);
+    html_cell_number(page, report_number(one, "total_s"), HTML_SECONDS);
+    html_cell_number(page, report_number(one, "why.decode_hit_rate"), HTML_SHARE);
+    html_cell_number(page, report_number(one, "why.fetched_bytes"), HTML_BYTES);
+    html_cell_number(page, report_number(one, "warm_up"), HTML_COUNT);
+    html_cell(page, !compare_causal(one) ? "yes: non-causal" : report_number(one, "rank") == first ? "no; best that can be built" : "no");
+    html_row_end(page);
+}
+
 static void compare_ranking(const es_json *result, const es_json *group, es_text *page)
 {
     static const html_column columns[] = {{"candidate", false}, {"rank", true}, {"all units", true}, {"warm", true}, {"total time", true}, {"hit rate of decode", true},
         {"fetched", true}, {"warm-up", true}, {"reads the future", false}};
     const html_unit unit = compare_unit(result);
     const double first = compare_first(group);
-    const es_json *one;
+    size_t count;
+    const es_json **ranked = compare_ranked(group, &count);
+    page->failed = page->failed || !ranked;
     html_table(page, "Ranking: those of one rank are a tie", columns, sizeof columns / sizeof *columns);
-    cJSON_ArrayForEach(one, es_json_at(group, "candidates")) {
-        html_row(page, compare_name(one));
-        html_cell_number(page, report_number(one, "rank"), HTML_COUNT);
-        html_cell_number(page, report_number(one, "cold"), unit);
-        html_cell_number(page, report_number(one, "warm"), unit);
-        html_cell_number(page, report_number(one, "total_s"), HTML_SECONDS);
-        html_cell_number(page, report_number(one, "why.decode_hit_rate"), HTML_SHARE);
-        html_cell_number(page, report_number(one, "why.fetched_bytes"), HTML_BYTES);
-        html_cell_number(page, report_number(one, "warm_up"), HTML_COUNT);
-        html_cell(page, compare_causal(one) ? report_number(one, "rank") == first ? "no; best that can be built" : "no" : "yes: non-causal");
-        html_row_end(page);
-    }
+    for (size_t i = 0; i < count; i++)
+        compare_row(ranked[i], unit, first, page);
     html_table_end(page);
+    free(ranked);
 }
 
 static void compare_phase(const es_json *result, const es_json *pair, const char *phase, es_text *page)

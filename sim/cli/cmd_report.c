@@ -8,6 +8,7 @@
 #include "sim/base/file.h"
 #include "sim/base/h5.h"
 #include "sim/cli/cmd.h"
+#include "sim/cli/report_draw.h"
 #include "sim/study/config.h"
 #include "sim/study/result.h"
 #include "sim/study/sweep.h"
@@ -19,6 +20,8 @@ typedef struct report_args {
     report_ask ask;
     es_json *result, *verdict;
     es_text folder;             /* that the result lies in */
+    es_text beside;             /* the verdict.json there; empty: there is none */
+    report_draw draw;
 } report_args;
 
 /* ---- what the path is ---- */
@@ -94,15 +97,16 @@ static bool report_is_folder(const char *path)
 static es_code report_take(report_args *a, const char *path, es_err *err)
 {
     const bool folder = report_is_folder(path) || access(path, F_OK) != 0;
-    es_text verdict = {0};
     report_folder(path, !folder, &a->folder);
     es_code code = a->folder.failed ? es_err_nomem(err, "a path") : folder ? report_take_folder(a, a->folder.at, err)
         : es_h5_is(path)                                                   ? es_result_load(path, &a->result, err)
                                                                            : report_take_json(a, path, err);
-    if (code == ES_OK && a->ask.kind == REPORT_RUN && report_there(a->folder.at, "verdict.json", &verdict))
-        code = es_json_load(&a->verdict, verdict.at, err);
-    es_text_free(&verdict);
-    return code;
+    if (code)
+        return code;
+    if (a->ask.kind == REPORT_RUN && report_there(a->folder.at, "verdict.json", &a->beside))
+        return es_json_load(&a->verdict, a->beside.at, err);
+    es_text_free(&a->beside);
+    return ES_OK;
 }
 
 /* ---- the page ---- */
@@ -138,7 +142,12 @@ static es_code report_go(report_args *a, const char *path, es_err *err)
 {
     es_text page = {0};
     es_code code = report_take(a, path, err);
+    if (code == ES_OK)
+        code = report_draw_all(&a->draw, a->ask.kind, path, a->beside.at, err);
     if (code == ES_OK) {
+        a->ask.figure = a->draw.figure;
+        a->ask.figures = a->draw.count;
+        a->ask.undrawn = a->draw.undrawn.at;
         a->ask.result = a->result;
         a->ask.verdict = a->verdict;
         a->ask.path = path;
@@ -150,6 +159,8 @@ static es_code report_go(report_args *a, const char *path, es_err *err)
     cJSON_Delete(a->result);
     cJSON_Delete(a->verdict);
     es_text_free(&a->folder);
+    es_text_free(&a->beside);
+    report_draw_free(&a->draw);
     return code;
 }
 
@@ -177,7 +188,8 @@ const cmd_entry cmd_report = {
     .usage = "RESULT [--out FILE] [--quiet]",
     .brief = "Make one HTML file of a result: what it means, figures, all numbers, how to make it again.",
     .help = "RESULT is what `run --out`, `compare --out` or `sweep run -o` wrote: the folder, result.json, result.h5 or compare.json.\n"
-            "A verdict.json beside a result is part of its report. The file takes nothing from the network; gnuplot draws its figures.\n"
+            "A verdict.json beside a result is part of its report. The file takes nothing from the network. gnuplot draws the\n"
+            "figures; without it they are left out, and a line says so.\n"
             "\n"
             "  --out FILE        the file; absent: report.html beside the result; - is standard output\n"
             "  --quiet           print nothing but errors\n",
