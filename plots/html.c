@@ -249,9 +249,10 @@ void html_section_end(es_text *out)
     es_text_add(out, "</section>\n\n");
 }
 
-void html_fold(es_text *out, const char *summary)
+void html_fold(es_text *out, const char *summary, bool lengthy)
 {
-    html_add(out, "<details>\n<summary>%s</summary>\n", summary);
+    es_text_add(out, "<details%s>\n", lengthy ? " class=\"long\"" : "");
+    html_add(out, "<summary>%s</summary>\n", summary);
 }
 
 void html_fold_end(es_text *out)

@@ -48,8 +48,8 @@ void html_table_end(es_text *out);
 /* A section with its heading; `id` is for links. Ended by html_section_end. */
 void html_section(es_text *out, const char *id, const char *heading);
 void html_section_end(es_text *out);
-/* What is shown on demand, and in print always. */
-void html_fold(es_text *out, const char *summary);
+/* What is shown on demand; on paper it is unfolded where it is not `lengthy`, as whole config files are. */
+void html_fold(es_text *out, const char *summary, bool lengthy);
 void html_fold_end(es_text *out);
 
 #endif

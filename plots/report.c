@@ -122,11 +122,11 @@ static void page_missing(const report_ask *ask, es_text *page)
         if (figure->svg || !figure->missing)
             continue;
         if (!begun) {
-            html_fold(page, "Figures that this result cannot give");
+            html_fold(page, "Figures that this result cannot give", false);
             html_add(page, "<ul>\n");
         }
         begun = true;
-        html_add(page, "<li><strong>%s</strong> %s: %s</li>\n", figure->title, figure->asks ? figure->asks : "", figure->missing);
+        html_add(page, "<li><strong>%s</strong> (%s) %s</li>\n", figure->title, figure->asks ? figure->asks : "", figure->missing);
     }
     if (begun) {
         html_add(page, "</ul>\n");
@@ -246,14 +246,14 @@ static void page_config(const report_ask *ask, es_text *page)
         return;
     html_section(page, "config", "Config");
     char *text = es_json_text(config);
-    html_fold(page, "Resolved: every option with the value it had");
+    html_fold(page, "Resolved: every option with the value it had", true);
     html_add(page, "<pre>%s</pre>\n", text ? text : "");
     html_fold_end(page);
     page->failed = page->failed || !text;
     free(text);
     cJSON_ArrayForEach(file, es_json_at(ask->result, "provenance.input.files")) {
         const char *path = report_text(file, "path");
-        html_fold(page, path ? path : "as it was written");
+        html_fold(page, path ? path : "as it was written", true);
         html_add(page, "<pre>%s</pre>\n", report_text(file, "text") ? report_text(file, "text") : "");
         html_fold_end(page);
     }

@@ -38,10 +38,10 @@
     });
   }
 
-  /* On paper nothing can be unfolded. */
+  /* On paper nothing can be unfolded; what would fill many pages stays as it is. */
   function unfold(open) {
     return function () {
-      Array.prototype.forEach.call(document.querySelectorAll("details"), function (fold) {
+      Array.prototype.forEach.call(document.querySelectorAll("details:not(.long)"), function (fold) {
         if (open && !fold.open) { fold.open = true; fold.dataset.shut = ""; }
         else if (!open && fold.dataset.shut !== undefined) { fold.open = false; delete fold.dataset.shut; }
       });

@@ -91,7 +91,7 @@ void report_buffers(const report_ask *ask, es_text *page)
     html_section_end(page);
     html_section(page, "pool", "The pool");
     report_rows(r, "The pool", ROWS(buffers_pool), page);
-    html_fold(page, "What the allocator says");
+    html_fold(page, "What the allocator says", false);
     report_all(es_json_at(r, "buffers.allocator"), "Options and counts of the allocator", page);
     html_fold_end(page);
     html_section_end(page);

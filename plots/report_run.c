@@ -275,7 +275,7 @@ static void run_rest(const es_json *r, es_text *page)
         if (!begun)
             html_section(page, "more", "What its parts and observers say");
         begun = true;
-        html_fold(page, one->string);
+        html_fold(page, one->string, false);
         report_all(one, one->string, page);
         html_fold_end(page);
     }

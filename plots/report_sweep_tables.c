@@ -325,7 +325,7 @@ static void sweep_points(const sweep_view *v, es_text *page)
     html_add(page, "<p class=\"muted\">");
     sweep_alike(v, page);
     html_add(page, "</p>\n");
-    html_fold(page, "What the metrics are");
+    html_fold(page, "What the metrics are", false);
     report_all(es_json_at(v->table, "metrics"), "Metrics and their formulas over keys of a result", page);
     html_fold_end(page);
     html_section_end(page);

@@ -189,7 +189,7 @@ static void time_path(const es_json *result, double total, es_text *page)
     const size_t count = report_causes(es_json_at(result, "attribution.path"), causes);
     if (count == 0)
         return;
-    html_fold(page, "The critical path: operations that would have to be shorter for steps to be");
+    html_fold(page, "The critical path: operations that would have to be shorter for steps to be", false);
     html_table(page, "Operations on the critical path of all steps; they add up to the whole time", columns, sizeof columns / sizeof *columns);
     for (size_t i = 0; i < count; i++) {
         const bool copy = strncmp(causes[i].key, "copy.", 5) == 0;

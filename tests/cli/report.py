@@ -4,6 +4,7 @@ import html.parser
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -177,6 +178,26 @@ def check_still(check, here):
     check.equal('nothing had to leave', 'none had to leave' in roomy.text() and 'Static' not in roomy.text(), True)
 
 
+def check_figures(check, here):
+    """With gnuplot its figures are there and nothing is left behind; without it all else is."""
+    folder, scratch = here.at('run'), here.at('scratch')
+    os.mkdir(scratch)
+    env = dict(os.environ, TMPDIR=scratch)
+    page = report(check, 'figures', folder, env=env)
+    drawn = [attrs['aria-label'] for tag, attrs in page.elements if tag == 'svg' and attrs.get('class') != 'strip']
+    check.equal('figures are drawn', len(drawn) >= 3, bool(shutil.which('gnuplot')))
+    check.equal('their finding stands above them', [title for title in drawn if title not in page.text()], [])
+    check.equal('nothing is left behind', os.listdir(scratch), [])
+    bare = report(check, 'no gnuplot', folder, env=dict(env, PATH=scratch))
+    check.equal('without gnuplot', ([tag for tag, _ in bare.elements if tag == 'figure'], 'There is no gnuplot here' in bare.text(), 'Lookups' in bare.tables), ([], True, True))
+    check.equal('nothing is left behind then either', os.listdir(scratch), [])
+    with open(os.path.join(scratch, 'gnuplot'), 'w') as file:
+        file.write('#!/bin/sh\necho "cannot draw <b>" >&2\nexit 3\n')
+    os.chmod(file.name, 0o755)
+    broken = report(check, 'a gnuplot that fails', folder, env=dict(env, PATH=scratch + os.pathsep + os.environ['PATH']))
+    check.equal('what gnuplot said is told', 'cannot draw <b>' in broken.text(), True)
+
+
 def check_kinds(check, here):
     """Without time, with guesses, with a verdict beside it, of buffers."""
     page = report(check, 'no clock', made(here, 'none', sweeps.BASE, 'clock=none'))
@@ -313,6 +334,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         here = sweeps.Folder(folder)
         check_run(check, here)
+        check_figures(check, here)
         check_still(check, here)
         check_kinds(check, here)
         check_evil(check, here)
