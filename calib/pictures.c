@@ -34,9 +34,13 @@ static double *column(pictures *p, size_t count)
 static es_code picture(pictures *p, const char *row, const char *kind, plot_figure *figure, es_err *err)
 {
     char name[PICTURE_NAME];
+    const char *what = strcmp(row, "contention") == 0 ? row : strcmp(kind, "time") == 0 ? "fit" : kind;
     snprintf(name, sizeof name, "%.40s-%.20s", row, kind);
     figure->name = name;
     figure->note = p->note;
+    figure->formats = (p->ask->svg ? PLOT_SVG : 0u) | (p->ask->png ? PLOT_PNG : 0u);
+    if (p->ask->wants && !p->ask->wants(p->ask->self, what, name, figure->title))
+        return ES_OK;
     es_code code = plot_write(figure, p->ask->folder, err);
     if (code == ES_OK && (p->drawn || p->written == 0))
         code = plot_draw(name, p->ask->folder, &p->drawn, err);

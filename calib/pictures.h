@@ -15,6 +15,10 @@ typedef struct pictures_ask {
     const char *folder;         /* is made */
     size_t resamples;           /* for the intervals of fits; 0: none are drawn */
     uint64_t seed;
+    bool svg, png;              /* what gnuplot is to draw; neither: both */
+    /* Is this one wanted? `kind` is fit, residuals, qq or contention (those of plots/figures.h), `name` that of its files. NULL: all are. */
+    bool (*wants)(void *self, const char *kind, const char *name, const char *title);
+    void *self;
 } pictures_ask;
 
 /* Data and scripts, and what gnuplot draws of them. Where there is none, `told` gets a line how to draw them elsewhere. ES_EINPUT: the folder

@@ -118,8 +118,12 @@ static figures_drawing *drawing_new(figures *all, const char *kind)
     return drawing->entry.name ? drawing : NULL;
 }
 
+#define NOTHING_TO_DRAW "the result has no numbers for it"
+
 es_code figures_add(figures *all, const char *kind, const plot_figure *figure, es_err *err)
 {
+    if (!plot_has(figure))
+        return figures_lack(all, kind, err, NOTHING_TO_DRAW);
     figures_drawing *drawing = drawing_new(all, kind);
     plot_figure *copy = ES_NEW(&all->arena, plot_figure);
     plot_series *series = ES_NEW_ARRAY(&all->arena, figure->count, plot_series);
@@ -141,6 +145,8 @@ es_code figures_add(figures *all, const char *kind, const plot_figure *figure, e
 
 es_code figures_add_heat(figures *all, const char *kind, const plot_heat *heat, es_err *err)
 {
+    if (!plot_has_heat(heat))
+        return figures_lack(all, kind, err, NOTHING_TO_DRAW);
     figures_drawing *drawing = drawing_new(all, kind);
     plot_heat *copy = ES_NEW(&all->arena, plot_heat);
     if (!drawing || !copy)
@@ -239,4 +245,20 @@ es_code figures_save(const figures *all, size_t i, const char *folder, bool *dra
         return es_err_set(err, ES_EINPUT, "%s: %s", drawing->entry.kind, drawing->entry.missing);
     es_code code = drawing->heat ? plot_write_heat(drawing->heat, folder, err) : plot_write(drawing->figure, folder, err);
     return code ? code : plot_draw(drawing->entry.name, folder, drawn, err);
+}
+
+es_code figures_draw(const char *path, const char *folder, size_t *written, bool *drawn, es_err *err)
+{
+    figures *all = NULL;
+    *written = 0;
+    *drawn = true;
+    es_code code = figures_open(&all, &(figures_ask){.path = &path, .count = 1}, err);
+    for (size_t i = 0; code == ES_OK && i < figures_count(all); i++) {
+        if (figures_at(all, i)->missing)
+            continue;
+        code = figures_save(all, i, folder, drawn, err);
+        *written += code == ES_OK;
+    }
+    figures_free(all);
+    return code;
 }

@@ -56,4 +56,7 @@ const figures_entry *figures_at(const figures *all, size_t i);  /* valid until f
  * gnuplot on the PATH. ES_EINPUT: the folder cannot be written, or the figure is missing; ES_EDEVICE: gnuplot failed. */
 es_code figures_save(const figures *all, size_t i, const char *folder, bool *drawn, es_err *err);
 
+/* All that can be drawn of a path, in one call. *written: how many; with none of them *drawn is true. */
+es_code figures_draw(const char *path, const char *folder, size_t *written, bool *drawn, es_err *err);
+
 #endif

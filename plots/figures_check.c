@@ -5,7 +5,7 @@
 
 #include "plots/figures_inside.h"
 
-enum { CHECK_CANDIDATES = 8, CHECK_ENDS = 2, CHECK_OPERATIONS = 16 };
+enum { CHECK_CANDIDATES = 8, CHECK_ENDS = 2, CHECK_OPERATIONS = 16, CHECK_SERIES = 2 + CHECK_CANDIDATES + 1 };
 #define CHECK_BAND 0.1
 
 typedef struct check_points {
@@ -81,26 +81,64 @@ static const char *check_title(figures *all, const es_json *mode, size_t within,
     return figures_keep(all, &title);
 }
 
-/* The diagonal and the band around it. */
-static es_code check_band(figures *all, double least, double most, plot_series series[2], es_err *err)
+/* The same points as what the simulation differs by. */
+static es_code check_offs(figures *all, const plot_series *points, size_t count, plot_series *out, es_err *err)
 {
-    double *x = figures_column(all, CHECK_ENDS), *low = figures_column(all, CHECK_ENDS), *high = figures_column(all, CHECK_ENDS);
-    if (!x || !low || !high)
+    for (size_t s = 0; s < count; s++) {
+        double *off = figures_column(all, points[s].count);
+        if (!off)
+            return es_err_nomem(err, "a figure");
+        for (size_t i = 0; i < points[s].count; i++)
+            off[i] = points[s].y[i] / points[s].x[i] - 1.0;
+        out[s] = points[s];
+        out[s].y = off;
+    }
+    return ES_OK;
+}
+
+/* The diagonal and the band around it. */
+static es_code check_band(figures *all, double least, double most, bool off, plot_series series[2], es_err *err)
+{
+    double *x = figures_column(all, CHECK_ENDS), *y = figures_column(all, CHECK_ENDS), *low = figures_column(all, CHECK_ENDS), *high = figures_column(all, CHECK_ENDS);
+    if (!x || !y || !low || !high)
         return es_err_nomem(err, "a figure");
-    x[0] = least / 1.2;
-    x[1] = most * 1.2;
+    x[0] = least;
+    x[1] = most;
     for (size_t i = 0; i < CHECK_ENDS; i++) {
-        low[i] = x[i] * (1.0 - CHECK_BAND);
-        high[i] = x[i] * (1.0 + CHECK_BAND);
+        y[i] = off ? 0.0 : x[i];
+        low[i] = off ? -CHECK_BAND : x[i] * (1.0 - CHECK_BAND);
+        high[i] = off ? CHECK_BAND : x[i] * (1.0 + CHECK_BAND);
     }
     series[0] = (plot_series){.style = PLOT_BAND, .x = x, .low = low, .high = high, .count = CHECK_ENDS};
-    series[1] = (plot_series){.label = "alike, within 10 %", .style = PLOT_LINE, .x = x, .y = x, .count = CHECK_ENDS};
+    series[1] = (plot_series){.label = "alike, within 10 %", .style = PLOT_LINE, .x = x, .y = y, .count = CHECK_ENDS};
     return ES_OK;
+}
+
+/* Both figures of a mode: times against times, and by how much they differ. */
+static es_code check_draw(figures *all, const es_json *result, const es_json *mode, const char *title, plot_series *series, size_t count, double least, double most, es_err *err)
+{
+    plot_series offs[CHECK_SERIES];
+    es_text note = {0};
+    const char *name = figures_word(mode, "mode");
+    es_text_add(&note, "%s; %.0f performances of each policy; a step is the median of them", name, figures_number(result, "repeat"));
+    const char *kept = figures_keep(all, &note);
+    const plot_axis measured = {.label = "measured", .unit = PLOT_SECONDS, .log = true, .low = least, .high = most};
+    const plot_figure times = {.title = title, .note = kept, .x = measured, .y = {.label = "simulated", .unit = PLOT_SECONDS, .log = true, .low = least, .high = most},
+        .series = series, .count = count};
+    es_code code = check_band(all, least, most, false, series, err);
+    if (code == ES_OK)
+        code = figures_add(all, "agreement", &times, err);
+    if (code == ES_OK)
+        code = check_band(all, least, most, true, offs, err);
+    if (code == ES_OK)
+        code = check_offs(all, series + 2, count - 2, offs + 2, err);
+    const plot_figure differences = {.title = title, .note = kept, .x = measured, .y = {.label = "simulated / measured - 1", .unit = PLOT_SHARE}, .series = offs, .count = count};
+    return code ? code : figures_add(all, "agreement", &differences, err);
 }
 
 static es_code check_mode(figures *all, const es_json *result, const es_json *mode, es_err *err)
 {
-    plot_series series[2 + CHECK_CANDIDATES + 2];
+    plot_series series[CHECK_SERIES];
     size_t count = 2, within = 0, steps = 0;
     double least = INFINITY, most = 0.0;
     const es_json *candidate;
@@ -127,12 +165,7 @@ static es_code check_mode(figures *all, const es_json *result, const es_json *mo
         series[count++] = (plot_series){.label = "operations, mean of each sort", .style = PLOT_POINTS, .large = true, .x = points.measured, .y = points.simulated, .count = points.count};
     if (count == 2)
         return ES_OK;
-    code = check_band(all, least, most, series, err);
-    es_text note = {0};
-    es_text_add(&note, "%.0f performances of each policy; a step is the median of them", figures_number(result, "repeat"));
-    const plot_figure figure = {.title = check_title(all, mode, within, steps), .note = figures_keep(all, &note), .x = {.label = "measured", .unit = PLOT_SECONDS, .log = true},
-        .y = {.label = "simulated", .unit = PLOT_SECONDS, .log = true}, .series = series, .count = count};
-    return code ? code : figures_add(all, "agreement", &figure, err);
+    return check_draw(all, result, mode, check_title(all, mode, within, steps), series, count, least / 1.2, most * 1.2, err);
 }
 
 es_code figures_agreement(figures *all, es_err *err)

@@ -322,7 +322,7 @@ static es_code course_coverage(figures *all, const figures_point *p, es_h5 *file
         return code;
     const plot_axis x = {.label = by_tokens ? "tokens" : "simulated time", .unit = by_tokens ? PLOT_NUMBER : PLOT_SECONDS, .low = 0.0, .high = series[0].x[series[0].count - 1]};
     const plot_figure figure = {.title = course_coverage_title(all, &series[perfect], perfect, count > shares ? &series[shares] : NULL), .note = course_note(all, p), .x = x,
-        .y = {.label = "share; thresholds as they are", .unit = PLOT_SHARE, .low = 0.0, .high = 1.0}, .series = series, .count = count};
+        .y = {.label = count > shares ? "share, and thresholds" : "share", .unit = PLOT_SHARE, .low = 0.0, .high = 1.0}, .series = series, .count = count};
     code = figures_add(all, "coverage", &figure, err);
     for (size_t i = 0; i < others && code == ES_OK; i++) {
         es_text title = {0};

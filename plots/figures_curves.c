@@ -86,12 +86,13 @@ static const curves_line *curves_named(const curves *c, const char *policy)
     return NULL;
 }
 
+/* With what a cache of that capacity can hold: the largest size that is no larger. Sizes ascend. */
 static double curves_at(const curves_line *line, double capacity)
 {
-    for (size_t i = 0; i < line->count; i++)
-        if (line->x[i] == capacity)
-            return line->miss[i];
-    return (double)NAN;
+    double miss = (double)NAN;
+    for (size_t i = 0; i < line->count && line->x[i] <= capacity; i++)
+        miss = line->miss[i];
+    return miss;
 }
 
 /* The line whose misses the title tells: the config's own, else LRU, else the first. */

@@ -81,6 +81,8 @@ es_code figures_layers(figures *all, es_err *err)
     }
     if (code || all->points == 0)
         return code;
+    if (count > 0 && series[0].count < 2)
+        return figures_lack(all, "layers", err, "the run has one layer");
     if (count == 0)
         return figures_lack(all, "layers", err, "%s", all->points > PLACES_RUNS ? "needs at most 8 runs; give folders of single ones"
             : opened ? "needs the observer tables; without observers of its own a config has it" : PLACES_NEEDS_H5);
@@ -214,6 +216,7 @@ es_code figures_residency(figures *all, es_err *err)
     }
     if (code || all->points == 0 || all->drawings > before)
         return code;
-    return figures_lack(all, "residency", err, "%s", opened ? "needs the observer occupancy: run again with --set 'observers=[\"summary\", \"latency\", \"series\", \"tables\", \"occupancy\"]'"
+    return figures_lack(all, "residency", err, "%s", opened ? "needs the observer occupancy: run again with --set 'observers=[\"summary\", \"coverage\", \"latency\", \"traffic\", \"memory\", "
+        "\"tables\", \"series\", \"occupancy\"]'"
         : PLACES_NEEDS_H5);
 }

@@ -112,7 +112,7 @@ static es_code profile_link(figures *all, const es_json *profile, const es_json 
     }
     es_text_add(&note, "%s; what was measured and what the fit leaves of it is drawn from the raw samples", figures_word(profile, "machine.name"));
     const plot_figure figure = {.title = figures_keep(all, &title), .note = figures_keep(all, &note), .x = {.label = "size", .unit = PLOT_BYTES, .log = true},
-        .y = {.label = "time of a copy", .unit = PLOT_SECONDS, .log = true}, .series = series, .count = count};
+        .y = {.label = "time", .unit = PLOT_SECONDS, .log = true}, .series = series, .count = count};
     return code || count == 0 ? code : figures_add(all, "fit", &figure, err);
 }
 

@@ -9,7 +9,7 @@ void figures_say_number(es_text *out, double value)
     const double size = fabs(value);
     if (!isfinite(value))
         es_text_add(out, "?");
-    else if (size >= 999.5)
+    else if (size >= 999.5 || (value == floor(value) && size >= 1.0))
         es_text_count(out, (int64_t)llround(value));
     else
         es_text_add(out, "%.*f", size >= 99.95 || size == 0.0 ? 0 : size >= 9.995 ? 1 : size >= 0.9995 ? 2 : 3, value);

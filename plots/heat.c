@@ -9,7 +9,7 @@
 
 enum { HEAT_TICKS = 12 };       /* so few cells have one each */
 
-static bool heat_has(const plot_heat *h)
+bool plot_has_heat(const plot_heat *h)
 {
     bool has = false;
     for (size_t i = 0; i < h->columns * h->rows; i++) {
@@ -73,7 +73,7 @@ static void heat_script(es_text *out, const plot_heat *h)
 es_code plot_write_heat(const plot_heat *h, const char *folder, es_err *err)
 {
     es_text data = {0}, script = {0};
-    if (!plot_name_is_sound(h->name) || !heat_has(h))
+    if (!plot_name_is_sound(h->name) || !plot_has_heat(h))
         return es_err_set(err, ES_EINTERNAL, "heat map %s: needs a name of letters, digits, \"-\", \"_\" and \".\", a cell, and shares from 0 to 1",
             h->name ? h->name : "");
     heat_data(&data, h);

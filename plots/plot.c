@@ -8,7 +8,7 @@
 
 #include "sim/base/file.h"
 
-enum { PLOT_COLUMNS = 4 };      /* x y low high */
+enum { PLOT_FEW = 3 };          /* categories: fewer have room beside them */
 
 /* Okabe and Ito's palette without its yellow, which is not seen on white: black, blue, vermilion, green, purple, orange, sky. Darkness,
  * dashes and points differ from each to the next. */
@@ -48,7 +48,7 @@ static void put_tick(es_text *out, const char *text)
     es_text_free(&doubled);
 }
 
-enum { PLOT_TITLE = 88 };       /* characters that fit one line at the size of the svg */
+enum { PLOT_TITLE = 105 };       /* characters that fit one line at the size of the svg */
 
 static size_t text_characters(const char *text, size_t bytes)
 {
@@ -147,7 +147,7 @@ static bool series_has(const plot_figure *f, const plot_series *s, size_t i)
 }
 
 /* Marks alone span no axis. */
-static bool figure_has(const plot_figure *f)
+bool plot_has(const plot_figure *f)
 {
     for (size_t s = 0; s < f->count; s++)
         for (size_t i = 0; i < f->series[s].count && f->series[s].style != PLOT_MARKS; i++)
@@ -268,6 +268,23 @@ static void axis_ticks_bytes(es_text *out, char which, double least, double most
     es_text_add(out, ")\nset %crange [%.9g:%.9g]\n", which, least / 1.05, most * 1.05);
 }
 
+/* 1, 2 and 5 of each decade, where gnuplot would name only the decades and there are two or less. The names are those of `set format`. */
+static void axis_ticks_few(es_text *out, char which, const char *format, double least, double most)
+{
+    static const double steps[] = {1.0, 2.0, 5.0};
+    const char *comma = "";
+    es_text_add(out, "set %ctics (", which);
+    for (int decade = (int)floor(log10(least)); decade <= (int)ceil(log10(most)); decade++)
+        for (size_t i = 0; i < LENGTH(steps); i++) {
+            const double at = steps[i] * pow(10.0, decade);
+            if (at < least / 1.2 || at > most * 1.2)
+                continue;
+            es_text_add(out, "%sgprintf('%s', %.9g) %.9g", comma, format, at, at);
+            comma = ", ";
+        }
+    es_text_add(out, ")\nset %crange [%.9g:%.9g]\n", which, least / 1.2, most * 1.2);
+}
+
 static void axis_ticks(es_text *out, char which, const plot_figure *f, const plot_axis *axis)
 {
     static const char *const formats[] = {[PLOT_NUMBER] = "%g", [PLOT_BYTES] = "%g", [PLOT_SECONDS] = "%.0s %cs", [PLOT_BYTES_PER_SECOND] = "%.0s %cB/s", [PLOT_SHARE] = "%g"};
@@ -278,6 +295,8 @@ static void axis_ticks(es_text *out, char which, const plot_figure *f, const plo
     axis_span(f, which == 'y', &least, &most);
     if (axis->unit == PLOT_BYTES && least >= 1.0 && most < 0x1p49)
         axis_ticks_bytes(out, which, least, most);
+    else if (axis->unit != PLOT_BYTES && axis->unit != PLOT_SHARE && least > 0.0 && most <= 100.0 * least)
+        axis_ticks_few(out, which, formats[axis->unit], least, most);
 }
 
 static void axis_script(es_text *out, const plot_figure *f, bool upright)
@@ -292,6 +311,8 @@ static void axis_script(es_text *out, const plot_figure *f, bool upright)
     axis_ticks(out, which, f, axis);
     if (axis->low != 0.0 || axis->high != 0.0)
         es_text_add(out, "set %crange [%.9g:%.9g]\n", which, axis->low * scale.by, axis->high * scale.by);
+    else if (!upright && !axis->log && f->categories == 0)
+        es_text_add(out, "set autoscale xfix\nset offsets graph 0.02, graph 0.02, 0, 0\n");
 }
 
 static void category_script(es_text *out, const plot_figure *f)
@@ -303,7 +324,9 @@ static void category_script(es_text *out, const plot_figure *f)
         put_tick(out, f->category[i]);
         es_text_add(out, " %zu%s", i, i + 1 < f->categories ? ", " : "");
     }
-    es_text_add(out, ")%s\nset xrange [-0.6:%g]\n%s", f->categories > 4 ? " rotate by 25 right" : "", (double)f->categories - 0.4, f->y.log ? "" : "set yrange [0:*]\n");
+    const double aside = f->categories < PLOT_FEW ? 0.5 * (double)(PLOT_FEW - f->categories) : 0.0;    /* one bar alone would fill the page */
+    es_text_add(out, ")%s\nset xrange [%g:%g]\n%s", f->categories > 4 ? " rotate by 25 right" : "", -0.6 - aside, (double)f->categories - 0.4 + aside,
+        f->y.log ? "" : "set yrange [0:*]\n");
 }
 
 /* ---- series ---- */
@@ -415,6 +438,9 @@ static void figure_series(es_text *out, const plot_figure *f, const series_place
         } else {
             es_text_add(out, " notitle");
         }
+        if (series->style == PLOT_AREA)     /* gnuplot gives it no edge of its own */
+            es_text_add(out, ", \\\n    '%s.dat' index %zu using ($1*%.9g):($3*%.9g) with lines lc rgb '%s' lw 1 notitle", f->name, s, places[s].x.by, places[s].y.by,
+                plot_colours[places[s].lines % LENGTH(plot_colours)]);
     }
     es_text_add(out, "\n");
 }
@@ -453,7 +479,7 @@ es_code plot_write(const plot_figure *f, const char *folder, es_err *err)
     es_text data = {0}, script = {0};
     if (!plot_name_is_sound(f->name))
         return es_err_set(err, ES_EINTERNAL, "a figure cannot be called \"%s\": needs letters, digits, \"-\", \"_\" and \".\"", f->name ? f->name : "");
-    if (f->count > PLOT_SERIES || !figure_has(f))
+    if (f->count > PLOT_SERIES || !plot_has(f))
         return es_err_set(err, ES_EINTERNAL, "figure %s: has %zu series, needs at least one with a point to draw, and at most %d", f->name, f->count, PLOT_SERIES);
     es_code code = es_file_make_dirs(folder, err);
     for (size_t s = 0; s < f->count; s++)

@@ -63,6 +63,8 @@ typedef struct plot_figure {
 
 enum { PLOT_SERIES = 32, PLOT_SVG = 1, PLOT_PNG = 2 };
 
+/* Is there a point to draw? */
+bool plot_has(const plot_figure *figure);
 /* Writes NAME.dat and NAME.gp into the folder, and makes the folder. ES_EINPUT: the folder cannot be written. A figure without any
  * point to draw, or with a name that is none, is ES_EINTERNAL: whoever made it should have known. */
 es_code plot_write(const plot_figure *figure, const char *folder, es_err *err);
@@ -76,6 +78,7 @@ typedef struct plot_heat {      /* a rectangle of cells, each the darker the gre
     unsigned formats;
 } plot_heat;
 
+bool plot_has_heat(const plot_heat *heat);      /* a cell to draw, and no value that is no share */
 /* As plot_write; a heat map without a cell, or of a value that is no share, is ES_EINTERNAL. */
 es_code plot_write_heat(const plot_heat *heat, const char *folder, es_err *err);
 /* Runs gnuplot on NAME.gp in the folder. *drawn is false, and all else is well, where there is no gnuplot on the PATH.

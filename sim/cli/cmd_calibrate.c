@@ -184,7 +184,7 @@ static es_code profile_finish(const calibrate_args *a, const calib_samples *samp
     if (code == ES_OK && a->out)
         code = profile_save(profile, a->out, err);
     if (code == ES_OK && a->plots)
-        code = calib_pictures(samples, &(pictures_ask){a->plots, a->report.resamples, a->report.seed}, &told, err);
+        code = calib_pictures(samples, &(pictures_ask){.folder = a->plots, .resamples = a->report.resamples, .seed = a->report.seed}, &told, err);
     if (code == ES_OK && a->json) {
         char *all = es_json_text(profile);
         es_text_add(&text, "%s", all ? all : "");

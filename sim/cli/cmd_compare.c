@@ -4,11 +4,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "plots/figures.h"
 #include "sim/base/file.h"
 #include "sim/base/h5.h"
 #include "sim/cli/cmd.h"
-#include "sim/cli/compare_plot.h"
 #include "sim/cli/progress.h"
+#include "sim/study/compare.h"
 #include "sim/study/result.h"
 
 typedef struct compare_args {
@@ -174,25 +175,26 @@ static es_code compare_word(compare_args *a, const char *word, es_err *err)
 
 /* ---- what is told ---- */
 
-static es_code compare_keep(compare_args *a, const es_json *compared, const char *text, es_err *err)
+static es_code compare_keep(compare_args *a, const char *text, es_err *err)
 {
-    es_text path = {0}, csv = {0};
+    es_text path = {0}, csv = {0}, compared = {0};
+    size_t written = 0;
     bool drawn = true;
-    es_text_add(&path, "%s/compare.json", a->out);
-    es_code code = path.failed ? es_err_nomem(err, "the names") : es_file_make_dirs(a->out, err);
+    es_text_add(&compared, "%s/compare.json", a->out);
+    es_code code = compared.failed ? es_err_nomem(err, "the names") : es_file_make_dirs(a->out, err);
     if (code == ES_OK)
-        code = es_file_save(path.at, text, strlen(text), err);
+        code = es_file_save(compared.at, text, strlen(text), err);
     es_compare_units(a->compare, &csv);
-    es_text_free(&path);
     es_text_add(&path, "%s/units.csv", a->out);
     if (code == ES_OK)
         code = csv.failed || path.failed ? es_err_nomem(err, "the units") : es_file_save(path.at, csv.at, csv.length, err);
     if (code == ES_OK)
-        code = compare_plot(a->compare, compared, a->out, &drawn, err);
+        code = figures_draw(compared.at, a->out, &written, &drawn, err);
     if (code == ES_OK && !drawn && !a->quiet)
         fprintf(stderr, "there is no gnuplot; to draw the figures: cd %s && gnuplot *.gp\n", a->out);
     es_text_free(&path);
     es_text_free(&csv);
+    es_text_free(&compared);
     return code;
 }
 
@@ -205,7 +207,7 @@ static es_code compare_tell(compare_args *a, es_err *err)
     if (code == ES_OK && !json)
         code = es_err_nomem(err, "the comparison");
     if (code == ES_OK && a->out)
-        code = compare_keep(a, compared, json, err);
+        code = compare_keep(a, json, err);
     if (code == ES_OK && a->json)
         fputs(json, stdout);
     else if (code == ES_OK && !a->quiet)

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "plots/figures.h"
 #include "sim/base/file.h"
 #include "sim/cli/cmd.h"
 #include "sim/cli/mrc_show.h"
@@ -23,6 +24,22 @@ static es_code mrc_save(const char *dir, const char *name, const es_text *text, 
     return code;
 }
 
+/* Of what was kept; where nothing was looked up there is nothing to draw. */
+static es_code mrc_figures(const char *dir, es_text *said, es_err *err)
+{
+    es_text path = {0};
+    size_t written = 0;
+    bool drawn = true;
+    es_text_add(&path, "%s/mrc.json", dir);
+    es_code code = path.failed ? es_err_nomem(err, "a path") : figures_draw(path.at, dir, &written, &drawn, err);
+    if (code == ES_OK && written > 0 && drawn)
+        es_text_add(said, "  figures: %s/miss-ratio.svg and miss-layers.svg, also as .png; each is drawn anew by its .gp\n", dir);
+    else if (code == ES_OK && written > 0)
+        es_text_add(said, "  figures: there is no gnuplot here; draw them with: cd %s && gnuplot miss-ratio.gp miss-layers.gp\n", dir);
+    es_text_free(&path);
+    return code;
+}
+
 static es_code mrc_keep(const es_mrc *mrc, const char *dir, const es_text *json, const es_text *csv, es_text *said, es_err *err)
 {
     es_text path = {0}, layers = {0};
@@ -40,7 +57,7 @@ static es_code mrc_keep(const es_mrc *mrc, const char *dir, const es_text *json,
         code = path.failed ? es_err_nomem(err, "a path") : es_mrc_h5(mrc, path.at, err);
     es_text_free(&path);
     es_text_add(said, "  all sizes: %s/mrc.json, mrc.csv, mrc-layers.csv and mrc.h5\n", dir);
-    return code == ES_OK ? mrc_show_figures(mrc, dir, said, err) : code;
+    return code == ES_OK ? mrc_figures(dir, said, err) : code;
 }
 
 static es_code mrc_json(const es_mrc *mrc, es_text *out, es_err *err)

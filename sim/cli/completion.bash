@@ -3,7 +3,7 @@
 _expertsim()
 {
     local tool="${COMP_WORDS[0]}" word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" verb="${COMP_WORDS[1]}"
-    local commands="run rerun list describe trace mrc verdict sweep compare search report reproduce selftest calibrate validate schema help" words=""
+    local commands="run rerun list describe trace mrc verdict sweep compare search reproduce selftest calibrate validate plot report schema help" words=""
     COMPREPLY=()
 
     if [ "$COMP_CWORD" -eq 1 ]; then
@@ -13,10 +13,14 @@ _expertsim()
     case "$before" in
     --out|-o|--claims|--model|--format|-f)
         [ "$before" = --format ] || [ "$before" = -f ] || return
+        [ "$verb" = plot ] && COMPREPLY=($(compgen -W "svg png svg,png" -- "$word")) && return
         COMPREPLY=($(compgen -W "$("$tool" list source --names 2>/dev/null)" -- "$word"))
         return ;;
     --backend)
         COMPREPLY=($(compgen -W "$("$tool" list probe --names 2>/dev/null)" -- "$word"))
+        return ;;
+    --what|-w)
+        COMPREPLY=($(compgen -W "miss-ratio miss-layers speed pareto latency stalls stalls-time coverage layers residency differences warm-up gains agreement fit residuals qq contention" -- "$word"))
         return ;;
     --mode)
         COMPREPLY=($(compgen -W "serial overlapped both" -- "$word"))
@@ -55,6 +59,7 @@ _expertsim()
         words="--backend --budget --quick --out --expert --model --most --kind --set --name --seed --resamples --plots --json --quiet"
         [ "$COMP_CWORD" -eq 2 ] && words="fit show $words" ;;
     validate)   words="--backend --policies --repeat --mode --scale --set --option --out --json --quiet" ;;
+    plot)       words="--what --list --out --format --quiet" ;;
     list)       words="policy predictor dispatcher router scheduler allocator timing tuner observer source probe --names" ;;
     describe)   words="$("$tool" describe --names 2>/dev/null)" ;;
     schema)     words="sweep" ;;

@@ -12,7 +12,8 @@ static const es_mrc_line *show_point(const es_mrc *mrc)
     return mrc->own && mrc->line[0].curve.sizes == 1 ? &mrc->line[0] : NULL;
 }
 
-void mrc_show_capacity(const es_mrc *mrc, uint64_t capacity, es_text *out)
+/* "96" or "1.50 GiB": a capacity in what the curves count. */
+static void show_capacity(const es_mrc *mrc, uint64_t capacity, es_text *out)
 {
     if (mrc->in_bytes)
         es_text_bytes(out, (double)capacity);
@@ -35,7 +36,7 @@ static void show_cell(const es_mrc *mrc, const es_mrc_line *line, uint64_t capac
 static void show_row(const es_mrc *mrc, const es_mrc_size *size, es_text *out)
 {
     es_text name = {0};
-    mrc_show_capacity(mrc, size->capacity, &name);
+    show_capacity(mrc, size->capacity, &name);
     es_text_add(out, "%s%11s %6.1f %%", size->own ? "* " : "  ", name.at ? name.at : "", 100.0 * size->share);
     es_text_free(&name);
     for (uint32_t l = show_point(mrc) != NULL; l < mrc->lines && l < SHOW_COLUMNS; l++)
@@ -107,7 +108,7 @@ static void show_hopeless(const es_mrc *mrc, es_text *out)
     es_text_add(out, "  an event asks for %.1f slots at once; no policy helps a cache of less than a quarter of that", mrc->statistics.demand);
     if (largest) {
         es_text_add(out, ": here up to ");
-        mrc_show_capacity(mrc, largest->capacity, out);
+        show_capacity(mrc, largest->capacity, out);
     }
     es_text_add(out, "\n");
 }

@@ -1,5 +1,5 @@
 /* Series: how a run went, as curves over simulated time and over tokens. Saved as /series/NAME of result.h5: hits, misses, bytes,
- * what each bounded tier and each of its pools holds, what each link carried, and where the time of the steps went.
+ * what each bounded tier and each of its pools holds, what each link carried, where the time of the steps went, and the options that tuners turned.
  *
  * A bin is the same number of whole steps in all series. When the bins are full, neighbours are merged two by two and each new bin
  * takes twice the steps, so memory does not grow with the trace and the sums over bins stay exact: hits add up to cache.hits, busy_ns
@@ -21,8 +21,15 @@ typedef struct series_column {
 } series_column;
 
 typedef struct series_count {   /* what no counter of the core says */
-    int64_t steps, tokens, decode_tokens, events, lookups, hits, late;
+    int64_t steps, tokens, decode_tokens, events, perfect, zero, lookups, hits, late;
 } series_count;
+
+typedef struct series_knob {    /* an option that was turned; known from its first turn on */
+    char path[128];             /* "policy.l2_threshold" */
+    double now, *bin;           /* [most] its value when the bin ends */
+} series_knob;
+
+enum { SERIES_KNOBS = 32 };
 
 typedef struct series {
     int64_t most;               /* option bins */
@@ -34,6 +41,9 @@ typedef struct series {
     int64_t bins, width, left;  /* bins in use; steps to a bin; steps the open one still takes */
     int64_t *now;               /* [columns] scratch: every column's value as it stands */
     es_time at;                 /* end of the last step */
+    series_knob knob[SERIES_KNOBS];
+    uint32_t knobs;
+    bool failed;                /* no memory for one of them */
 } series;
 
 static const es_option series_options[] = {
@@ -58,6 +68,8 @@ static const series_row series_rows[] = {
     {"steps", "1", "steps", OWN(steps)},
     {"decode_tokens", "1", "decode tokens", OWN(decode_tokens)},
     {"events", "1", "gates passed", OWN(events)},
+    {"perfect", "1", "of these, all experts resident", OWN(perfect)},
+    {"zero", "1", "of these, none resident", OWN(zero)},
     {"lookups", "1", "distinct experts looked up", OWN(lookups)},
     {"hits", "1", "resident at the gate", OWN(hits)},
     {"late", "1", "in flight at the gate", OWN(late)},
@@ -232,6 +244,8 @@ static void series_merge(series *s)
             series_column *column = &s->column[c];
             column->bin[i] = column->bin[2 * i + 1] + (column->level ? 0 : column->bin[2 * i]);
         }
+        for (uint32_t k = 0; k < s->knobs; k++)
+            s->knob[k].bin[i] = s->knob[k].bin[2 * i + 1];
     }
 }
 
@@ -246,6 +260,8 @@ static void series_fill(series *s, int64_t i, bool again)
         column->bin[i] = s->now[c] - column->last + (again && !column->level ? column->bin[i] : 0);
         column->last = column->level ? 0 : s->now[c];
     }
+    for (uint32_t k = 0; k < s->knobs; k++)
+        s->knob[k].bin[i] = s->knob[k].now;
 }
 
 static void series_close(series *s)
@@ -280,9 +296,36 @@ static inline void series_use(series *s, const es_event *event)
     if (!event->counted)
         return;
     s->count.events++;
+    s->count.perfect += event->hits == event->count;
+    s->count.zero += event->hits == 0;
     s->count.lookups += event->count;
     s->count.hits += event->hits;
     s->count.late += event->late;
+}
+
+/* Turned for the first time, it had its value before since the run began. */
+static series_knob *series_knob_of(series *s, const es_turn *turn)
+{
+    for (uint32_t k = 0; k < s->knobs; k++)
+        if (strcmp(s->knob[k].path, turn->path) == 0)
+            return &s->knob[k];
+    double *bin = s->knobs < SERIES_KNOBS ? malloc((size_t)s->most * sizeof *bin) : NULL;
+    s->failed = s->failed || (!bin && s->knobs < SERIES_KNOBS);
+    if (!bin)
+        return NULL;
+    for (int64_t i = 0; i < s->bins; i++)
+        bin[i] = turn->from;
+    series_knob *knob = &s->knob[s->knobs++];
+    snprintf(knob->path, sizeof knob->path, "%s", turn->path);
+    knob->bin = bin;
+    return knob;
+}
+
+static void series_turned(series *s, const es_turn *turn)
+{
+    series_knob *knob = series_knob_of(s, turn);
+    if (knob)
+        knob->now = turn->to;
 }
 
 static void series_notify(void *self, const es_fact *fact)
@@ -290,6 +333,8 @@ static void series_notify(void *self, const es_fact *fact)
     series *s = self;
     if (fact->kind == ES_FACT_USE) {
         series_use(s, fact->event);
+    } else if (fact->kind == ES_FACT_TURN) {
+        series_turned(s, fact->turn);
     } else if (fact->kind == ES_FACT_STEP_END) {
         series_step_ended(s, fact);
     } else {
@@ -322,6 +367,34 @@ static es_code series_save_column(const series *s, const series_column *column, 
     return code ? code : es_h5_put_text(file, column->path, "long_name", column->long_name, err);
 }
 
+typedef struct series_level {
+    int64_t t_ns, tokens;
+    double value;
+} series_level;
+
+static es_code series_save_knob(const series *s, const series_knob *knob, es_h5 *file, es_err *err)
+{
+    static const es_h5_column columns[] = {
+        {"t_ns", ES_H5_I64, offsetof(series_level, t_ns), 0, "ns", "end of the bin"},
+        {"tokens", ES_H5_I64, offsetof(series_level, tokens), 0, "1", "prompt and decode tokens so far"},
+        {"value", ES_H5_F64, offsetof(series_level, value), 0, "1", "its value when the bin ends"},
+    };
+    char path[sizeof knob->path + 16];
+    series_level *level = calloc((size_t)s->bins + 1, sizeof *level);
+    es_h5_data *table = NULL;
+    if (!level)
+        return es_err_nomem(err, "series");
+    snprintf(path, sizeof path, "/series/knobs/%s", knob->path);
+    for (int64_t i = 0; i < s->bins; i++)
+        level[i] = (series_level){s->end[i], s->tokens[i], knob->bin[i]};
+    es_code code = es_h5_table_create(&table, file, path, columns, sizeof columns / sizeof *columns, sizeof *level, (uint64_t)s->bins, err);
+    if (code == ES_OK)
+        code = es_h5_table_append(table, (uint64_t)s->bins, level, err);
+    es_h5_data_close(table);
+    free(level);
+    return code ? code : es_h5_put_text(file, path, "long_name", "an option that a tuner turned, in the unit of its field", err);
+}
+
 static es_code series_save(void *self, es_h5 *file, es_err *err)
 {
     const series *s = self;
@@ -329,8 +402,19 @@ static es_code series_save(void *self, es_h5 *file, es_err *err)
     es_code code = point ? es_h5_group(file, "/series", err) : es_err_nomem(err, "series");
     for (uint32_t c = 0; c < s->columns && code == ES_OK; c++)
         code = series_save_column(s, &s->column[c], point, file, err);
+    if (code == ES_OK && s->failed)
+        code = es_err_nomem(err, "series");
+    for (uint32_t k = 0; k < s->knobs && code == ES_OK; k++)
+        code = series_save_knob(s, &s->knob[k], file, err);
     free(point);
     return code ? code : es_h5_put_int(file, "/series", "steps_per_bin", s->width, err);
+}
+
+static void series_fini(void *self)
+{
+    series *s = self;
+    for (uint32_t k = 0; k < s->knobs; k++)
+        free(s->knob[k].bin);
 }
 
 const es_observer es_observer_series = {
@@ -342,7 +426,8 @@ const es_observer es_observer_series = {
         .size = sizeof(series),
         .init = series_init,
         .notify = series_notify,
-        .hears = ES_HEARS(ES_FACT_USE) | ES_HEARS(ES_FACT_STEP_END) | ES_HEARS(ES_FACT_END),
+        .fini = series_fini,
+        .hears = ES_HEARS(ES_FACT_TURN) | ES_HEARS(ES_FACT_USE) | ES_HEARS(ES_FACT_STEP_END) | ES_HEARS(ES_FACT_END),
     },
     .save = series_save,
 };

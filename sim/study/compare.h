@@ -40,15 +40,6 @@ es_code es_compare_decide(es_compare *compare, es_json **out, es_err *err);
 void es_compare_text(const es_json *compared, es_text *out);
 /* A row per token (request, run) of each candidate: what was compared, to be checked by others. After es_compare_decide. */
 void es_compare_units(const es_compare *compare, es_text *csv);
-/* The rows of a candidate in the first run of the first group; false behind the last candidate. Valid as long as the comparison. */
-typedef struct es_compare_curve {
-    const char *name;
-    const double *above, *below;        /* [count]; above / below is the metric of a row */
-    size_t count;
-    bool settled;
-    size_t cut;                         /* rows that MSER-5 leaves out */
-} es_compare_curve;
-bool es_compare_rows(const es_compare *compare, size_t candidate, es_compare_curve *out);
 
 /* Names of metrics with a sentence; false behind the last. */
 bool es_compare_metric_at(size_t i, const char **name, const char **brief);

@@ -419,13 +419,3 @@ void es_compare_units(const es_compare *c, es_text *csv)
             }
     }
 }
-
-bool es_compare_rows(const es_compare *c, size_t candidate, es_compare_curve *out)
-{
-    const compare_group *g = &c->group[0];
-    if (candidate >= g->candidates)
-        return false;
-    const compare_cell *cell = compare_at(g, candidate, 0);
-    *out = (es_compare_curve){g->candidate[candidate], cell->above, cell->below, cell->rows, cell->settled, cell->cut};
-    return true;
-}

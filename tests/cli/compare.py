@@ -59,13 +59,13 @@ def check_bounds(check, here):
 
 def check_files(check, here):
     names = set(os.listdir(here.at('kept')))
-    wanted = {'compare.json', 'units.csv', 'runs', 'compare-1.gp', 'compare-1.dat', 'warm-up.gp', 'warm-up.dat'}
+    wanted = {'compare.json', 'units.csv', 'runs', 'differences.gp', 'differences.dat', 'warm-up.gp', 'warm-up.dat'}
     if shutil.which('gnuplot'):
-        wanted |= {'compare-1.svg', 'compare-1.png', 'warm-up.svg', 'warm-up.png'}
+        wanted |= {'differences.svg', 'differences.png', 'warm-up.svg', 'warm-up.png'}
     check.equal('files', names, wanted)
     bare = call(here.at('base.json'), *POLICIES, '--out', here.at('bare'), env={'PATH': here.at('nowhere')})
-    check.equal('without gnuplot', (bare.returncode, 'gnuplot *.gp' in bare.stderr, os.path.exists(here.at('bare', 'compare-1.gp'))), (0, True, True))
-    for name in ('compare.json', 'units.csv', 'compare-1.dat', 'compare-1.gp'):
+    check.equal('without gnuplot', (bare.returncode, 'gnuplot *.gp' in bare.stderr, os.path.exists(here.at('bare', 'differences.gp'))), (0, True, True))
+    for name in ('compare.json', 'units.csv', 'differences.dat', 'differences.gp'):
         check.equal('the same %s again' % name, open(here.at('bare', name)).read(), open(here.at('kept', name)).read())
 
 

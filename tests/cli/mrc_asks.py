@@ -245,24 +245,24 @@ def figures(check, folder):
     drawn = call(*args, '--out', paths[0]).stdout
     call(*args, '--out', paths[1])
     have = shutil.which('gnuplot') is not None
-    names = ['mrc.json', 'mrc.csv', 'mrc-layers.csv', 'mrc.h5', 'mrc.gp', 'mrc.dat', 'mrc-layers.gp', 'mrc-layers.dat'] + ['mrc.svg', 'mrc-layers.svg'] * have
+    names = ['mrc.json', 'mrc.csv', 'mrc-layers.csv', 'mrc.h5', 'miss-ratio.gp', 'miss-ratio.dat', 'miss-layers.gp', 'miss-layers.dat'] + ['miss-ratio.svg', 'miss-layers.svg'] * have
     for name in names:
         one, two = (open(os.path.join(path, name), 'rb').read() for path in paths[:2])
         check.equal('same bytes ' + name, one == two and len(one) > 200, True)
-    check.equal('png too', all(open(os.path.join(paths[0], name + '.png'), 'rb').read(4) == b'\x89PNG' for name in ('mrc', 'mrc-layers')) if have else True, True)
-    check.equal('it says what it drew', ('mrc.svg' if have else 'there is no gnuplot') in drawn, True)
+    check.equal('png too', all(open(os.path.join(paths[0], name + '.png'), 'rb').read(4) == b'\x89PNG' for name in ('miss-ratio', 'miss-layers')) if have else True, True)
+    check.equal('it says what it drew', ('miss-ratio.svg' if have else 'there is no gnuplot') in drawn, True)
     empty = os.path.join(folder, 'empty')
     os.mkdir(empty)
     done = call(*args, '--out', paths[2], env=dict(os.environ, PATH=empty))
-    check.equal('without gnuplot', (done.returncode, 'there is no gnuplot here; draw them with: cd %s && gnuplot mrc.gp mrc-layers.gp' % paths[2] in done.stdout), (0, True))
+    check.equal('without gnuplot', (done.returncode, 'there is no gnuplot here; draw them with: cd %s && gnuplot miss-ratio.gp miss-layers.gp' % paths[2] in done.stdout), (0, True))
     check.equal('data and scripts stay', sorted(os.listdir(paths[2])), sorted(n for n in names if not n.endswith('.svg')))
-    script = open(os.path.join(paths[0], 'mrc.gp')).read()
-    for wanted in ('At 4 GiB lru misses', 'lru, as quickstart has it', 'belady_bypass', 'cliff', 'one cycle', 'miss ratio, decode, %', 'capacity, GiB'):
+    script = open(os.path.join(paths[0], 'miss-ratio.gp')).read()
+    for wanted in ('lru at 4 GiB: 2.3x the misses of belady', 'lru, as quickstart has it', 'belady_bypass', 'cliff', 'one cycle', 'miss ratio, decode, %', 'capacity, GiB'):
         check.equal('the figure has ' + wanted, wanted in script, True)
-    heat = open(os.path.join(paths[0], 'mrc-layers.gp')).read()
-    check.equal('the map tells a finding', ('slots LRU misses' in heat, 'miss ratio of LRU, %' in heat), (True, True))
+    heat = open(os.path.join(paths[0], 'miss-layers.gp')).read()
+    check.equal('the map tells a finding', ('With 8 slots each, layer' in heat, 'miss ratio of LRU, %' in heat), (True, True))
     layer = {r['capacity']: r for r in said(SAMPLE, '--scope', 'layer', '--policies', 'lru')['rows']}
-    cells = [list(map(float, line.split())) for line in open(os.path.join(paths[0], 'mrc-layers.dat')) if line[0] != '#']
+    cells = [list(map(float, line.split())) for line in open(os.path.join(paths[0], 'miss-layers.dat')) if line[0] != '#']
     check.equal('a cell for each layer and size', len(cells), LAYERS * EXPERTS)
     for slots in (1, 8, 31):
         got = sum(cell[2] for cell in cells if cell[0] == slots) / LAYERS
