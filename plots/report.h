@@ -19,6 +19,7 @@ typedef struct report_ask {
     report_kind kind;
     const es_json *result;      /* result.json; compare.json; of a sweep es_sweep_table */
     const es_json *verdict;     /* verdict.json of the same config; NULL: none */
+    const es_json *explained;   /* explain.json of the same config: what would be if things were free; NULL: none */
     const char *path;           /* of the result, as commands that are shown name it */
     const report_figure *figure;
     size_t figures;

@@ -339,6 +339,18 @@ static void say_tiles(const es_json *r, es_text *page)
     es_text_free(&share);
 }
 
+/* The largest gain of things that were free, one at a time. */
+static void say_what_if(const es_json *explained, es_text *page)
+{
+    const es_json *first = es_json_at(explained, "what_if.0");
+    const double speedup = report_number(first, "speedup");
+    if (!(speedup > 1.0) || !report_text(first, "says"))
+        return;
+    html_add(page, "<li><strong>What if.</strong> ");
+    html_number(page, speedup, HTML_NUMBER);
+    html_add(page, " times as fast if %s.</li>\n", report_text(first, "says"));
+}
+
 /* What `expertsim verdict` found by more runs than this one. */
 static void say_verdict_file(const es_json *verdict, es_text *page)
 {
@@ -375,6 +387,7 @@ void report_run_verdict(const report_ask *ask, es_text *page)
         say_lever_timed(r, page);
     else
         say_lever_hits(r, page);
+    say_what_if(ask->explained, page);
     html_add(page, "</ul>\n");
     say_verdict_file(ask->verdict, page);
     say_notes(r, page);

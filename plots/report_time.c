@@ -206,6 +206,29 @@ static void time_path(const es_json *result, double total, es_text *page)
     html_fold_end(page);
 }
 
+/* What `expertsim explain --what-if` found by more runs: a share of the time is no gain, and this is. */
+static void time_what_if(const es_json *explained, es_text *page)
+{
+    static const html_column columns[] = {{"if", false}, {"times as fast", true}, {"time", true}};
+    const es_json *one, *list = es_json_at(explained, "what_if");
+    if (cJSON_GetArraySize(list) == 0)
+        return;
+    html_add(page, "<h3>What if</h3>\n<p>The same config, run once more for each thing that could be free, with all that follows from it: other queues, other hits.</p>\n");
+    html_table(page, "What if (expertsim explain --what-if), the largest gain first", columns, sizeof columns / sizeof *columns);
+    cJSON_ArrayForEach(one, list) {
+        const char *says = report_text(one, "says"), *reason = report_text(one, "reason");
+        es_text what = {0};
+        es_text_add(&what, "%s%s%s", says ? says : "?", reason ? ": " : "", reason ? reason : "");
+        html_row(page, what.at ? what.at : "");
+        html_cell_number(page, report_number(one, "speedup"), HTML_NUMBER);
+        html_cell_number(page, report_number(one, "time_s"), HTML_SECONDS);
+        html_row_end(page);
+        page->failed = page->failed || what.failed;
+        es_text_free(&what);
+    }
+    html_table_end(page);
+}
+
 void report_time(const report_ask *ask, es_text *page)
 {
     report_cause causes[REPORT_CAUSES];
@@ -220,5 +243,6 @@ void report_time(const report_ask *ask, es_text *page)
     time_strip(causes, count, total, page);
     time_table(causes, count, total, page);
     time_path(ask->result, total, page);
+    time_what_if(ask->explained, page);
     html_section_end(page);
 }

@@ -18,7 +18,7 @@ typedef struct report_args {
     const char *out;
     bool quiet;
     report_ask ask;
-    es_json *result, *verdict;
+    es_json *result, *verdict, *explained;
     es_text folder;             /* that the result lies in */
     es_text beside;             /* the verdict.json there; empty: there is none */
     report_draw draw;
@@ -94,6 +94,18 @@ static bool report_is_folder(const char *path)
     return folder;
 }
 
+/* What other commands found of the same config, and the user kept beside the result. */
+static es_code report_take_beside(report_args *a, es_err *err)
+{
+    es_text explained = {0};
+    es_code code = report_there(a->folder.at, "explain.json", &explained) ? es_json_load(&a->explained, explained.at, err) : ES_OK;
+    es_text_free(&explained);
+    if (code == ES_OK && report_there(a->folder.at, "verdict.json", &a->beside))
+        return es_json_load(&a->verdict, a->beside.at, err);
+    es_text_free(&a->beside);
+    return code;
+}
+
 static es_code report_take(report_args *a, const char *path, es_err *err)
 {
     const bool folder = report_is_folder(path) || access(path, F_OK) != 0;
@@ -101,12 +113,7 @@ static es_code report_take(report_args *a, const char *path, es_err *err)
     es_code code = a->folder.failed ? es_err_nomem(err, "a path") : folder ? report_take_folder(a, a->folder.at, err)
         : es_h5_is(path)                                                   ? es_result_load(path, &a->result, err)
                                                                            : report_take_json(a, path, err);
-    if (code)
-        return code;
-    if (a->ask.kind == REPORT_RUN && report_there(a->folder.at, "verdict.json", &a->beside))
-        return es_json_load(&a->verdict, a->beside.at, err);
-    es_text_free(&a->beside);
-    return ES_OK;
+    return code || a->ask.kind != REPORT_RUN ? code : report_take_beside(a, err);
 }
 
 /* ---- the page ---- */
@@ -150,6 +157,7 @@ static es_code report_go(report_args *a, const char *path, es_err *err)
         a->ask.undrawn = a->draw.undrawn.at;
         a->ask.result = a->result;
         a->ask.verdict = a->verdict;
+        a->ask.explained = a->explained;
         a->ask.path = path;
         a->ask.meaning = report_meaning;
         report_write(&a->ask, &page);
@@ -158,6 +166,7 @@ static es_code report_go(report_args *a, const char *path, es_err *err)
     es_text_free(&page);
     cJSON_Delete(a->result);
     cJSON_Delete(a->verdict);
+    cJSON_Delete(a->explained);
     es_text_free(&a->folder);
     es_text_free(&a->beside);
     report_draw_free(&a->draw);
@@ -187,9 +196,10 @@ const cmd_entry cmd_report = {
     .name = "report",
     .usage = "RESULT [--out FILE] [--quiet]",
     .brief = "Make one HTML file of a result: what it means, figures, all numbers, how to make it again.",
-    .help = "RESULT is what `run --out`, `compare --out` or `sweep run -o` wrote: the folder, result.json, result.h5 or compare.json.\n"
-            "A verdict.json beside a result is part of its report. The file takes nothing from the network. gnuplot draws the\n"
-            "figures; without it they are left out, and a line says so.\n"
+    .help = "RESULT is what `run --out`, `compare --out` or `sweep run -o` wrote: the folder, result.json, result.h5 or\n"
+            "compare.json. A verdict.json (`verdict --out`) and explain.json (`explain --json`) beside a result are part of its\n"
+            "report. The file takes nothing from the network and shows the same to everyone it is sent to. gnuplot draws the\n"
+            "figures; without it they are left out, and a line says so. docs/report.md says what stands where.\n"
             "\n"
             "  --out FILE        the file; absent: report.html beside the result; - is standard output\n"
             "  --quiet           print nothing but errors\n",

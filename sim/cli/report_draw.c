@@ -58,6 +58,16 @@ static char *draw_take(const char *folder, const char *name, const char *ending,
     return text;
 }
 
+/* What went wrong, without the name of our folder, which differs each time. */
+static char *draw_reason(const char *said, const char *folder)
+{
+    const size_t length = strlen(folder);
+    char *reason = strdup(said);
+    for (char *at = reason; at && (at = strstr(at, folder)) != NULL;)
+        memmove(at, at + length + (at[length] == '/'), strlen(at + length + (at[length] == '/')) + 1);
+    return reason;
+}
+
 /* Draws one; *there is false where there is no gnuplot. What gnuplot fails at is missing, with what it said. */
 static es_code draw_one(const figures *all, size_t i, const char *folder, report_figure *figure, bool *there, es_err *err)
 {
@@ -72,7 +82,7 @@ static es_code draw_one(const figures *all, size_t i, const char *folder, report
     if (code == ES_OK && (figure->svg || !*there))
         return ES_OK;
     *there = true;
-    figure->missing = strdup(said.text);
+    figure->missing = draw_reason(said.text, folder);
     return figure->missing ? ES_OK : es_err_nomem(err, "a figure");
 }
 
