@@ -242,6 +242,8 @@ def check_compare(check, here):
         check.equal('%s reads the future' % candidate['name'], row[-1].startswith('yes'), not candidate['causal'])
         total = sum(value for key, value in leaves(candidate['why']['attribution']))
         check.equal('%s: causes are the total' % candidate['name'], round(total * 1e9), round(candidate['total_s'] * 1e9))
+    first = min((one for one in compared['groups'][0]['candidates'] if one['causal']), key=lambda one: one['rank'])
+    check.equal('the best that can be built leads', '%s is best: latency ' % first['name'] in page.text() and 'belady reads the future' in page.text(), True)
     check.equal('bounds are labelled', any('non-causal' in caption for caption in page.tables), True)
     check.equal('every pair is there', len(next(table for caption, table in page.tables.items() if caption.startswith('Pairs'))) - 1, 2 * len(compared['groups'][0]['pairs']))
     check.equal('why', 'Where the time of each went: seconds by cause' in page.tables, True)
