@@ -208,7 +208,7 @@ static void page_trace(const es_json *trace, es_text *page)
 {
     if (!trace)
         return;
-    page_fact("trace", report_text(trace, "path") ? report_text(trace, "path") : report_text(trace, "format"), page);
+    page_fact("trace", report_word(trace, "path", report_text(trace, "format")), page);
     page_fact("content of the trace, sha256", report_text(trace, "sha256"), page);
     page_fact("recorded from", report_text(trace, "model"), page);
     if (isfinite(report_number(trace, "layers")))
@@ -225,13 +225,13 @@ static void page_origin(const report_ask *ask, es_text *page)
     html_add(page, "<p>To make it again: the same config, trace and seed give the same bytes on any machine.</p>\n");
     page_commands(ask, page);
     html_add(page, "<dl>\n");
-    page_fact("expertsim", report_text(from, "version") ? report_text(from, "version") : report_text(ask->result, "version"), page);
+    page_fact("expertsim", report_word(from, "version", report_text(ask->result, "version")), page);
     page_fact("clock", report_text(ask->result, "clock"), page);
     page_number("seed", report_number(from, "seed"), page);
     page_number("replication", report_number(from, "replication"), page);
     page_fact("resolved config, sha256", report_text(from, "config_sha256"), page);
     page_fact("machine", report_text(from, "config.machine.name"), page);
-    page_fact("model", report_text(from, "config.model.name") ? report_text(from, "config.model.name") : report_text(from, "config.model.shape.name"), page);
+    page_fact("model", report_word(from, "config.model.name", report_text(from, "config.model.shape.name")), page);
     page_fact("precision", report_text(from, "config.model.precision"), page);
     page_trace(es_json_at(from, "trace"), page);
     page_fact("simulated on", report_text(ask->result, "volatile.date"), page);
@@ -254,7 +254,7 @@ static void page_config(const report_ask *ask, es_text *page)
     cJSON_ArrayForEach(file, es_json_at(ask->result, "provenance.input.files")) {
         const char *path = report_text(file, "path");
         html_fold(page, path ? path : "as it was written", true);
-        html_add(page, "<pre>%s</pre>\n", report_text(file, "text") ? report_text(file, "text") : "");
+        html_add(page, "<pre>%s</pre>\n", report_word(file, "text", ""));
         html_fold_end(page);
     }
     html_section_end(page);
@@ -312,7 +312,7 @@ static void page_name(const report_ask *ask, es_text *name)
         return;
     }
     cJSON_ArrayForEach(one, candidates)
-        es_text_add(name, "%s%s", name->length ? ", " : "", report_text(one, "name") ? report_text(one, "name") : "?");
+        es_text_add(name, "%s%s", name->length ? ", " : "", report_word(one, "name", "?"));
 }
 
 void report_write(const report_ask *ask, es_text *page)

@@ -5,8 +5,12 @@
 
 static const char *compare_name(const es_json *candidate)
 {
-    const char *name = report_text(candidate, "name");
-    return name ? name : "?";
+    return report_word(candidate, "name", "?");
+}
+
+static const char *compare_where(const es_json *group)
+{
+    return report_word(group, "where", "all");
 }
 
 static bool compare_causal(const es_json *candidate)
@@ -203,10 +207,9 @@ void report_compare_verdict(const report_ask *ask, es_text *page)
     const char *unit = report_text(ask->result, "unit");
     const bool several = cJSON_GetArraySize(groups) > 1;
     cJSON_ArrayForEach(group, groups) {
-        const char *where = report_text(group, "where");
         html_add(page, "<p class=\"lead\">");
         if (several)
-            html_add(page, "%s: ", where ? where : "");
+            html_add(page, "%s: ", compare_where(group));
         compare_headline(ask->result, group, page);
         html_add(page, ".</p>\n<ul class=\"points\">\n");
         compare_say_margin(ask->result, group, page);
@@ -285,7 +288,7 @@ static void compare_phase(const es_json *result, const es_json *pair, const char
     const char *better = report_text(in, "better"), *reason = report_text(in, "reason");
     if (!cJSON_IsObject(in))
         return;
-    html_add(page, "<tr><th scope=\"row\">%s \xe2\x88\x92 %s</th>", report_text(pair, "a") ? report_text(pair, "a") : "?", report_text(pair, "b") ? report_text(pair, "b") : "?");
+    html_add(page, "<tr><th scope=\"row\">%s \xe2\x88\x92 %s</th>", report_word(pair, "a", "?"), report_word(pair, "b", "?"));
     html_cell(page, strcmp(phase, "cold") == 0 ? "all" : "warm");
     html_cell_number(page, report_number(in, "difference"), unit);
     html_cell_number(page, report_number(in, "low"), unit);
@@ -389,7 +392,7 @@ void report_compare(const report_ask *ask, es_text *page)
     html_section(page, "ranking", "Ranking");
     cJSON_ArrayForEach(group, es_json_at(ask->result, "groups")) {
         if (several)
-            html_add(page, "<h3>%s</h3>\n", report_text(group, "where") ? report_text(group, "where") : "all");
+            html_add(page, "<h3>%s</h3>\n", compare_where(group));
         compare_units(ask->result, group, page);
         compare_ranking(ask->result, group, page);
         compare_time(group, page);
@@ -399,7 +402,7 @@ void report_compare(const report_ask *ask, es_text *page)
     html_section(page, "pairs", "Differences and how sure they are");
     cJSON_ArrayForEach(group, es_json_at(ask->result, "groups")) {
         if (several)
-            html_add(page, "<h3>%s</h3>\n", report_text(group, "where") ? report_text(group, "where") : "all");
+            html_add(page, "<h3>%s</h3>\n", compare_where(group));
         compare_pairs(ask->result, group, page);
     }
     html_section_end(page);

@@ -12,6 +12,12 @@ typedef struct figure_walk {
     bool begun;                 /* the svg element was met */
 } figure_walk;
 
+/* Of a name at the beginning; 0: there is none. */
+static size_t figure_name(const char *at)
+{
+    return strspn(at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_:.");
+}
+
 static bool figure_is(const char *at, const char *word)
 {
     const size_t length = strlen(word);
@@ -72,7 +78,7 @@ static void figure_value(const figure_walk *w, const char *name, size_t length, 
 /* One attribute at `at`; returns behind it. */
 static const char *figure_attribute(const figure_walk *w, const char *at, es_text *page)
 {
-    const size_t length = strcspn(at, "= \t\r\n/>");
+    const size_t length = figure_name(at);
     const char *equals = at + length + strspn(at + length, " \t\r\n");
     if (length == 0 || *equals != '=')
         return at + (length ? length : 1);
@@ -98,7 +104,7 @@ static const char *figure_attribute(const figure_walk *w, const char *at, es_tex
 static const char *figure_tag(figure_walk *w, const char *at, es_text *page)
 {
     const char *name = at + 1 + (at[1] == '/');
-    const size_t length = strcspn(name, " \t\r\n/>");
+    const size_t length = figure_name(name);
     es_text_put(page, at, (size_t)(name - at) + length);
     if (!w->begun)
         html_add(page, " role=\"img\" aria-label=\"%s\"", w->title);

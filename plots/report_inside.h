@@ -32,6 +32,12 @@ static inline const char *report_text(const es_json *result, const char *path)
     return cJSON_IsString(value) ? value->valuestring : NULL;
 }
 
+static inline const char *report_word(const es_json *result, const char *path, const char *otherwise)
+{
+    const char *text = report_text(result, path);
+    return text ? text : otherwise;
+}
+
 /* ---- report.c ---- */
 
 typedef struct report_row {     /* a number of a result that is shown beside its meaning */

@@ -261,7 +261,7 @@ static void sweep_point(const sweep_view *v, const sweep_row *row, const int *sh
     for (size_t i = 0; i < count; i++)
         html_cell_number(page, sweep_view_mean(row, shown[i]), sweep_view_unit(v, cJSON_GetArrayItem(metrics, shown[i])->string));
     html_cell(page, row->causal ? "" : "reads the future");
-    html_cell(page, report_text(row->first, "id") ? report_text(row->first, "id") : "?");
+    html_cell(page, report_word(row->first, "id", "?"));
     html_row_end(page);
 }
 
@@ -342,9 +342,9 @@ static void sweep_failures(const sweep_view *v, es_text *page)
     html_section(page, "failures", "Points that failed");
     html_facts(page, "Failures", columns, sizeof columns / sizeof *columns);
     cJSON_ArrayForEach(one, failed) {
-        html_row(page, report_text(one, "id") ? report_text(one, "id") : "?");
-        html_cell(page, report_text(one, "what") ? report_text(one, "what") : "");
-        html_cell(page, report_text(one, "reason") ? report_text(one, "reason") : "");
+        html_row(page, report_word(one, "id", "?"));
+        html_cell(page, report_word(one, "what", ""));
+        html_cell(page, report_word(one, "reason", ""));
         html_row_end(page);
     }
     html_table_end(page);
