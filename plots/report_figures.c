@@ -21,7 +21,7 @@ static size_t figure_name(const char *at)
 static bool figure_is(const char *at, const char *word)
 {
     const size_t length = strlen(word);
-    return strncmp(at, word, length) == 0 && strchr(" \t\r\n/>", at[length]) != NULL;
+    return figure_name(at) == length && strncmp(at, word, length) == 0;
 }
 
 /* Elements that are left out with all that is in them. */
