@@ -13,7 +13,7 @@
 #include "calib/fit.h"
 #include "plots/plot.h"
 
-enum { PICTURE_GRID = 256, PICTURE_NAME = 64, PICTURE_NOTE = 200, PICTURE_QUANTILES = 199, PICTURE_TOKENS = 7 };
+enum { PICTURE_GRID = 256, PICTURE_NAME = 64, PICTURE_NOTE = 200, PICTURE_TITLE = 240, PICTURE_QUANTILES = 199, PICTURE_TOKENS = 7 };
 #define NORMAL_QUARTILE 0.674489750196082
 
 typedef struct pictures {
@@ -103,11 +103,12 @@ static es_code picture_time(pictures *p, const calib_row *row, const calib_fit *
 {
     plot_series series[4];
     size_t knees = fit->curve.pieces - 1;
-    char title[160];
+    char title[PICTURE_TITLE];
     if (!band_columns(p, fit, &series[0]) || !curve_columns(p, fit, &series[1]) || !sizes_columns(p, fit, &series[2]))
         return es_err_nomem(err, "a picture");
     series[3] = (plot_series){.label = "knee", .style = PLOT_MARKS, .x = fit->curve.from + 1, .count = knees};
-    snprintf(title, sizeof title, "%.30s: %.100s", row->name, row->what);
+    snprintf(title, sizeof title, "%.30s, %.60s: %.3g GB/s behind %.3g us; half of the medians lie within %.2g %% of the fit", row->name, row->what,
+        1.0 / fit->curve.slope[knees], fit->curve.fixed[0] / 1e3, 100.0 * fit->error_median);
     plot_figure figure = {.title = title, .x = {.label = "size", .unit = PLOT_BYTES, .log = true}, .y = {.label = "time", .unit = PLOT_SECONDS, .log = true},
         .series = series, .count = knees ? 4 : 3};
     return picture(p, row->name, "time", &figure, err);
@@ -118,7 +119,8 @@ static es_code picture_time(pictures *p, const calib_row *row, const calib_fit *
 static es_code picture_residuals(pictures *p, const calib_row *row, const calib_fit *fit, es_err *err)
 {
     double *x = column(p, fit->sizes), *y = column(p, fit->sizes), *low = column(p, fit->sizes), *high = column(p, fit->sizes);
-    char title[160];
+    char title[PICTURE_TITLE];
+    size_t worst = 0;
     if (!x || !y || !low || !high)
         return es_err_nomem(err, "a picture");
     for (size_t s = 0; s < fit->sizes; s++) {
@@ -132,13 +134,17 @@ static es_code picture_residuals(pictures *p, const calib_row *row, const calib_
         y[s] = size->median / curve - 1.0;
         low[s] = gsl_stats_quantile_from_sorted_data(sorted, 1, size->count, 0.25) / curve - 1.0;
         high[s] = gsl_stats_quantile_from_sorted_data(sorted, 1, size->count, 0.75) / curve - 1.0;
+        worst = fabs(y[s]) > fabs(y[worst]) ? s : worst;
     }
     double ends[2] = {x[0], x[fit->sizes - 1]}, zero[2] = {0.0, 0.0};
     plot_series series[] = {
         {.label = "the fit", .style = PLOT_LINE, .x = ends, .y = zero, .count = 2},
         {.label = "median, quartiles", .style = PLOT_RANGES, .x = x, .y = y, .low = low, .high = high, .count = fit->sizes},
     };
-    snprintf(title, sizeof title, "%.30s: what was measured beside the fit", row->name);
+    es_text where = {0};
+    es_text_bytes(&where, x[worst]);
+    snprintf(title, sizeof title, "%.30s: medians are off the fit by %.2g %% at most, at %.40s", row->name, 100.0 * fabs(y[worst]), where.at ? where.at : "?");
+    es_text_free(&where);
     plot_figure figure = {.title = title, .x = {.label = "size", .unit = PLOT_BYTES, .log = true}, .y = {.label = "measured / fit - 1", .unit = PLOT_SHARE}, .series = series, .count = 2};
     return picture(p, row->name, "residuals", &figure, err);
 }
@@ -166,7 +172,8 @@ static es_code picture_qq(pictures *p, const calib_row *row, const calib_fit *fi
         {.label = "normal, of the same quartiles", .style = PLOT_LINE, .x = ends, .y = line, .count = 2},
         {.label = "measured", .style = PLOT_POINTS, .x = x, .y = y, .count = PICTURE_QUANTILES},
     };
-    snprintf(title, sizeof title, "%.30s: quantiles of the noise", row->name);
+    snprintf(title, sizeof title, "%.30s: 1 sample in 100 takes %.3gx what the fit says, or more", row->name,
+        exp(gsl_stats_quantile_from_sorted_data(off, 1, count, 0.99)));
     plot_figure figure = {.title = title, .x = {.label = "normal quantile"}, .y = {.label = "ln(measured / fit)"}, .series = series, .count = 2};
     return picture(p, row->name, "qq", &figure, err);
 }
@@ -212,7 +219,7 @@ static es_code picture_contention(pictures *p, es_err *err)
 {
     const char *category[CALIB_QUESTIONS];
     double x[CALIB_QUESTIONS], y[CALIB_QUESTIONS], low[CALIB_QUESTIONS], high[CALIB_QUESTIONS];
-    size_t count = 0;
+    size_t count = 0, worst = 0;
     for (int q = 0; q < CALIB_QUESTIONS; q++) {
         contention_answer answer = contention_of(p->samples, (calib_question)q);
         if (!answer.asked)
@@ -221,12 +228,16 @@ static es_code picture_contention(pictures *p, es_err *err)
         x[count] = (double)count;
         y[count] = answer.together.median / answer.alone.median;
         low[count] = answer.together.low / answer.alone.median;
-        high[count++] = answer.together.high / answer.alone.median;
+        high[count] = answer.together.high / answer.alone.median;
+        worst = y[count] > y[worst] ? count : worst;
+        count++;
     }
     if (count == 0)
         return ES_OK;
     plot_series series[] = {{.label = "median, 95 %", .style = PLOT_BARS, .x = x, .y = y, .low = low, .high = high, .count = count}};
-    plot_figure figure = {.title = "Two at once: behind and across, what a small copy takes of a large one's time; others, what the time becomes", .x = {.label = "question"},
+    char title[PICTURE_TITLE];
+    snprintf(title, sizeof title, "Two at once: up to %.3gx as long as alone (%.40s); behind, across and first are a small copy's share of a large one's time", y[worst], category[worst]);
+    plot_figure figure = {.title = title, .x = {.label = "question"},
         .y = {.label = "time beside another / alone", .unit = PLOT_SHARE}, .category = category, .categories = count, .series = series, .count = 1};
     return picture(p, "contention", "time", &figure, err);
 }

@@ -41,7 +41,7 @@ static int across_axis(const figures *all)
     int best = -1;
     size_t most = 1;
     for (size_t a = 0; a < all->axes; a++) {
-        const size_t values = across_values(all, a);
+        const size_t values = all->repeats[a] ? 0 : across_values(all, a);
         if (values > most) {
             most = values;
             best = (int)a;
@@ -81,7 +81,7 @@ static const char *across_key(figures *all, const figures_point *p, int across)
 {
     es_text key = {0};
     for (size_t a = 0; a < all->axes; a++)
-        if ((int)a != across && across_axis_differs(all, a))
+        if ((int)a != across && !all->repeats[a] && across_axis_differs(all, a))
             es_text_add(&key, "%s%s", key.length ? ", " : "", p->cell[a]);
     if (key.length == 0)
         es_text_add(&key, "%s", *p->policy ? p->policy : "run");

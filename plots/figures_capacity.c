@@ -167,6 +167,8 @@ static es_code capacity_bars(figures *all, const capacity_what *what, const char
     };
     const plot_figure figure = {.title = title, .note = all->note, .x = {.label = all->axes && all->points > 1 ? all->axis[0] : ""}, .y = {.label = what->label, .unit = what->unit},
         .category = category, .categories = shown, .series = series, .count = belady && bounds ? 2 : 1};
+    if (all->points == 1 && !bounds)
+        return figures_lack(all, what->kind, err, "needs something to compare with: several runs, or the bounds of one (--set bounds=true)");
     return has ? figures_add(all, what->kind, &figure, err) : ES_OK;
 }
 

@@ -71,7 +71,8 @@ static const char *check_title(figures *all, const es_json *mode, size_t within,
     cJSON_ArrayForEach(candidate, cJSON_GetObjectItemCaseSensitive(mode, "candidates"))
         if (!worst || fabs(figures_number(candidate, "bias")) > fabs(figures_number(worst, "bias")))
             worst = candidate;
-    es_text_add(&title, "%c%s: ", figures_word(mode, "mode")[0] == 's' ? 'S' : 'O', figures_word(mode, "mode") + 1);
+    es_text_add(&title, "%s: ", figures_word(mode, "mode"));
+    figures_begin(&title);
     if (steps > 0) {
         figures_say_share(&title, (double)within / (double)steps);
         es_text_add(&title, " of steps are simulated to within 10 %%; ");

@@ -168,7 +168,7 @@ static const char *course_title(figures *all, const course_areas *a)
             at = i;
         }
     }
-    es_text_add(&title, "%c%s %s ", a->name[at][0] - 'a' + 'A', a->name[at] + 1, fabs(to - from) < 0.01 ? "stays at" : to < from ? "falls from" : "rises from");
+    es_text_add(&title, "%s %s ", a->name[at], fabs(to - from) < 0.01 ? "stays at" : to < from ? "falls from" : "rises from");
     figures_say_share(&title, from);
     if (fabs(to - from) >= 0.01) {
         es_text_add(&title, " of the time in the first tenth of the run to ");
@@ -177,6 +177,7 @@ static const char *course_title(figures *all, const course_areas *a)
     } else {
         es_text_add(&title, " of the time from beginning to end");
     }
+    figures_begin(&title);
     return figures_keep(all, &title);
 }
 

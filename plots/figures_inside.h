@@ -53,6 +53,7 @@ struct figures {
     figures_source *source;     /* [sources] */
     size_t sources;
     const char *axis[FIGURES_AXES];     /* names of what differs between points: [axes] */
+    bool repeats[FIGURES_AXES]; /* it tells replications of one combination apart */
     size_t axes;
     figures_point *point;       /* [points] of runs, sweeps and tables */
     size_t points, point_room;
@@ -65,6 +66,8 @@ struct figures {
 es_code figures_read(figures *all, const char *word, es_err *err);
 /* Points of all sources that are runs, sweeps or tables. */
 es_code figures_points(figures *all, es_err *err);
+/* Those of a collected table of a sweep, when nothing else was given. */
+es_code figures_table(figures *all, const figures_source *source, es_err *err);
 const figures_source *figures_of(const figures *all, figures_form form);       /* the first of the form; NULL: none */
 
 /* ---- what is drawn ---- */
@@ -132,6 +135,7 @@ void figures_say_memory(es_text *out, double value, bool in_bytes);             
 void figures_say_time(es_text *out, double seconds);                            /* "16.7 ms" */
 void figures_say_share(es_text *out, double share);                             /* "12.3 %" */
 void figures_say_number(es_text *out, double value);                            /* three digits that count: "1,234", "59.8" */
+void figures_begin(es_text *title);                                             /* its first letter is a capital one, where it is a word of ours */
 /* "wait.pcie.behind_guess" is "waiting for pcie: behind guess"; the arena's, or one that lasts. */
 const char *figures_cause(figures *all, const char *path);
 

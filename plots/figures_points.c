@@ -140,11 +140,36 @@ static es_code points_run_note(figures *all, const es_json *result, es_err *err)
 
 /* ---- a sweep ---- */
 
+/* Which replication a point is, or which trace it reads, differs within a combination: that is no axis to draw by. */
+static void points_repeats(figures *all)
+{
+    for (size_t i = 1; i < all->points; i++)
+        for (size_t a = 0; a < all->axes && all->point[i].combination == all->point[i - 1].combination; a++)
+            all->repeats[a] = all->repeats[a] || strcmp(all->point[i].cell[a], all->point[i - 1].cell[a]) != 0;
+}
+
+/* What tells points apart, but not replications. */
+static es_code points_labels(figures *all, es_err *err)
+{
+    points_repeats(all);
+    for (size_t i = 0; i < all->points; i++) {
+        es_text label = {0};
+        for (size_t a = 0; a < all->axes; a++)
+            if (!all->repeats[a])
+                es_text_add(&label, "%s%s", label.length ? ", " : "", all->point[i].cell[a]);
+        if (label.length == 0)
+            es_text_add(&label, "%s", *all->point[i].policy ? all->point[i].policy : "run");
+        if (label.failed)
+            return es_err_nomem(err, "a point");
+        all->point[i].label = figures_keep(all, &label);
+    }
+    return ES_OK;
+}
+
 /* Cells of a row of the plan, behind its id and number. */
 static es_code points_cells(figures *all, figures_point *p, const es_json *row, es_err *err)
 {
     const es_json *cell = row->child->next->next;
-    es_text label = {0};
     for (size_t a = 0; a < all->axes && cell; a++, cell = cell->next) {
         char text[64];
         snprintf(text, sizeof text, "%.10g", cJSON_IsNumber(cell) ? cell->valuedouble : 0.0);
@@ -152,9 +177,9 @@ static es_code points_cells(figures *all, figures_point *p, const es_json *row, 
         p->cell[a] = es_arena_text(&all->arena, cJSON_IsString(cell) ? cell->valuestring : text);
         if (!p->cell[a])
             return es_err_nomem(err, "a point");
-        es_text_add(&label, "%s%s", a ? ", " : "", p->cell[a]);
     }
-    p->label = figures_keep(all, &label);
+    for (size_t a = 0; a < all->axes; a++)
+        p->cell[a] = p->cell[a] ? p->cell[a] : "";
     return ES_OK;
 }
 
@@ -235,7 +260,7 @@ static es_code points_sweep(figures *all, const figures_source *source, es_err *
     es_text_add(&note, "sweep %s; %zu of %zu points", figures_word(plan, "name"), all->points, planned);
     all->note = figures_keep(all, &note);
     points_units(all);
-    return code;
+    return code ? code : points_labels(all, err);
 }
 
 /* ---- all of them ---- */
@@ -246,6 +271,11 @@ es_code figures_points(figures *all, es_err *err)
     for (size_t i = 0; i < all->sources && code == ES_OK; i++) {
         if (all->source[i].form == FORM_SWEEP)
             return points_sweep(all, &all->source[i], err);
+        if (all->source[i].form == FORM_TABLE) {
+            code = figures_table(all, &all->source[i], err);
+            points_units(all);
+            return code ? code : points_labels(all, err);
+        }
         if (all->source[i].form == FORM_RUN)
             code = points_run(all, &all->source[i], err);
     }

@@ -49,6 +49,12 @@ void figures_say_share(es_text *out, double share)
     es_text_add(out, "%.*f %%", fabs(percent) >= 9.95 || percent == 0.0 ? 0 : fabs(percent) >= 0.995 ? 1 : 2, percent);
 }
 
+void figures_begin(es_text *title)
+{
+    if (title->length && !title->failed && title->at[0] >= 'a' && title->at[0] <= 'z')
+        title->at[0] = (char)(title->at[0] - 'a' + 'A');
+}
+
 /* Names of causes as attributions have them; others are told as they stand. */
 static const struct { const char *key, *text; } say_causes[] = {
     {"dense", "dense compute"}, {"expert_gpu", "experts on the gpu"}, {"expert_cpu", "experts on the cpu"}, {"access", "reading experts in their tier"},

@@ -13,7 +13,18 @@ enum { TIME_CURVES = 8, TIME_BARS = 16, TIME_CAUSES = 48, TIME_SHOWN = 12, TIME_
 typedef struct time_picked {    /* as many points as one figure has room for */
     size_t point[TIME_BARS], count;
     const char *label[TIME_BARS], *where;       /* where: what they have in common; NULL: they are all there are */
+    bool repeats;               /* of several replications the first is shown */
 } time_picked;
+
+static void time_take(const figures *all, size_t point, const char *label, time_picked *out)
+{
+    if (out->count > 0 && all->point[out->point[out->count - 1]].combination == all->point[point].combination) {
+        out->repeats = true;
+        return;
+    }
+    out->point[out->count] = point;
+    out->label[out->count++] = label;
+}
 
 /* The x at which most curves have a point, of these the one nearest to the middle. */
 static double time_common(const figures_across *across)
@@ -46,8 +57,7 @@ static void time_spread(const figures *all, const figures_across *across, size_t
     const size_t count = curve->count < most ? curve->count : most;
     for (size_t i = 0; i < count; i++) {
         const size_t at = count > 1 ? i * (curve->count - 1) / (count - 1) : 0;
-        out->point[out->count] = curve->point[at];
-        out->label[out->count++] = all->point[curve->point[at]].label;
+        time_take(all, curve->point[at], all->point[curve->point[at]].label, out);
     }
 }
 
@@ -57,10 +67,8 @@ static es_code time_pick(figures *all, size_t most, time_picked *out, es_err *er
     figures_across across;
     bool fits;
     *out = (time_picked){.count = 0};
-    for (size_t i = 0; i < all->points && all->points <= most; i++) {
-        out->point[out->count] = i;
-        out->label[out->count++] = all->point[i].label;
-    }
+    for (size_t i = 0; i < all->points && all->points <= most; i++)
+        time_take(all, i, all->point[i].label, out);
     if (all->points <= most)
         return ES_OK;
     es_code code = figures_sort(all, &across, &fits, err);
@@ -75,8 +83,8 @@ static es_code time_pick(figures *all, size_t most, time_picked *out, es_err *er
     for (size_t c = 0; c < across.curves && out->count < most; c++)
         for (size_t i = 0; i < across.curve[c].count; i++)
             if (across.curve[c].x[i] == x) {
-                out->point[out->count] = across.curve[c].point[i];
-                out->label[out->count++] = across.curve[c].label;
+                time_take(all, across.curve[c].point[i], across.curve[c].label, out);
+                out->repeats = out->repeats || (i + 1 < across.curve[c].count && across.curve[c].x[i + 1] == x);
                 break;
             }
     es_text_add(&where, "at ");
@@ -91,7 +99,7 @@ static es_code time_pick(figures *all, size_t most, time_picked *out, es_err *er
 static const char *time_note(figures *all, const time_picked *picked)
 {
     es_text note = {0};
-    es_text_add(&note, "%s%s%s", all->note, picked->where ? "; " : "", picked->where ? picked->where : "");
+    es_text_add(&note, "%s%s%s%s", all->note, picked->where ? "; " : "", picked->where ? picked->where : "", picked->repeats ? "; the first replication" : "");
     return figures_keep(all, &note);
 }
 

@@ -67,7 +67,7 @@ static es_code assemble_tuner(es_run *run, const es_plan_part *row, es_err *err)
 static es_code assemble_tuners(es_run *run, es_err *err)
 {
     const es_plan *plan = run->plan;
-    es_code code = plan->tuner_count > 0 ? es_knobs_open(run, err) : ES_OK;
+    es_code code = es_knobs_open(run, err);
     for (size_t i = 0; i < plan->tuner_count && code == ES_OK; i++)
         code = assemble_tuner(run, &plan->tuners[i], err);
     return code;

@@ -1,5 +1,5 @@
 /* Knobs: the options marked tunable of the run's parts and of the core (compute, the share of each tier), by their path in the config,
- * and the one way to turn them: inside their bounds, told to everybody. Built only for a run with a tuner. */
+ * and the one way to turn them: inside their bounds, told to everybody. Observers see them as they stand (view->dial). */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -104,6 +104,8 @@ static es_code knobs_add(es_run *run, const char *path, const char *owner, const
     if (!knob_bounds(option, &least, &most))
         return es_err_set(err, ES_EINTERNAL, "%s: option %s of part %s is tunable but has no bounds", path, option->name, owner);
     run->dial[i] = (es_dial){.field = field, .first = es_knob_read(option, field)};
+    run->dial_view[i] = (es_dial_view){knob->path, option, field};
+    run->view.dials = (uint32_t)run->knobs.count;
     return ES_OK;
 }
 
@@ -150,7 +152,9 @@ es_code es_knobs_open(es_run *run, es_err *err)
         count += knobs_count(p->part->options);
     run->knob = ES_NEW_ARRAY(&run->arena, count, es_knob);
     run->dial = ES_NEW_ARRAY(&run->arena, count, es_dial);
-    ES_NEED(run->knob && run->dial, "knobs");
+    run->dial_view = ES_NEW_ARRAY(&run->arena, count, es_dial_view);
+    ES_NEED(run->knob && run->dial && run->dial_view, "knobs");
+    run->view.dial = run->dial_view;
     run->knobs = (es_knobs){.knob = run->knob, .get = knobs_get, .set = knobs_set, .core = run};
     for (const es_placed *p = run->placed; p && code == ES_OK; p = p->next)
         code = knobs_rows(run, p->path, p->part->name, p->part->options, p->self, err);

@@ -440,6 +440,7 @@ struct es_run {
     es_knobs knobs;
     es_knob *knob;              /* [knobs.count] of knobs, to be changed */
     es_dial *dial;              /* [knobs.count] */
+    es_dial_view *dial_view;    /* [knobs.count] the same for observers */
     es_listener *listener;      /* [listeners] */
     uint32_t listeners;
     es_listener *hears[ES_FACTS]; /* by kind: those who hear it, in order, ended by one without notify */

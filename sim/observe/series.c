@@ -1,5 +1,6 @@
 /* Series: how a run went, as curves over simulated time and over tokens. Saved as /series/NAME of result.h5: hits, misses, bytes,
- * what each bounded tier and each of its pools holds, what each link carried, where the time of the steps went, and the options that tuners turned.
+ * what each bounded tier and each of its pools holds, what each link carried, where the time of the steps went, and the options that
+ * were turned, by a tuner or by their own part.
  *
  * A bin is the same number of whole steps in all series. When the bins are full, neighbours are merged two by two and each new bin
  * takes twice the steps, so memory does not grow with the trace and the sums over bins stay exact: hits add up to cache.hits, busy_ns
@@ -12,6 +13,7 @@
 
 #include "sim/base/h5.h"
 #include "sim/part/observer.h"
+#include "sim/part/tuner.h"
 
 typedef struct series_column {
     const char *path, *units, *long_name;
@@ -24,12 +26,6 @@ typedef struct series_count {   /* what no counter of the core says */
     int64_t steps, tokens, decode_tokens, events, perfect, zero, lookups, hits, late;
 } series_count;
 
-typedef struct series_knob {    /* an option that was turned; known from its first turn on */
-    char path[128];             /* "policy.l2_threshold" */
-    double now, *bin;           /* [most] its value when the bin ends */
-} series_knob;
-
-enum { SERIES_KNOBS = 32 };
 
 typedef struct series {
     int64_t most;               /* option bins */
@@ -41,9 +37,7 @@ typedef struct series {
     int64_t bins, width, left;  /* bins in use; steps to a bin; steps the open one still takes */
     int64_t *now;               /* [columns] scratch: every column's value as it stands */
     es_time at;                 /* end of the last step */
-    series_knob knob[SERIES_KNOBS];
-    uint32_t knobs;
-    bool failed;                /* no memory for one of them */
+    double **knob;              /* [view->dials][most] each tunable option when the bin ends */
 } series;
 
 static const es_option series_options[] = {
@@ -205,7 +199,11 @@ static es_code series_init(void *self, const es_site *site, es_err *err)
     s->now = ES_NEW_ARRAY(site->arena, room, int64_t);
     s->end = ES_NEW_ARRAY(site->arena, s->most, int64_t);
     s->tokens = ES_NEW_ARRAY(site->arena, s->most, int64_t);
-    return s->column && s->now && s->end && s->tokens && series_columns(s, site) ? ES_OK : es_err_nomem(err, "series");
+    s->knob = ES_NEW_ARRAY(site->arena, s->view->dials, double *);
+    bool fine = s->column && s->now && s->end && s->tokens && s->knob && series_columns(s, site);
+    for (uint32_t k = 0; k < s->view->dials && fine; k++)
+        fine = (s->knob[k] = ES_NEW_ARRAY(site->arena, s->most, double)) != NULL;
+    return fine ? ES_OK : es_err_nomem(err, "series");
 }
 
 /* Every column as it stands now, in the order of series_columns. */
@@ -244,8 +242,8 @@ static void series_merge(series *s)
             series_column *column = &s->column[c];
             column->bin[i] = column->bin[2 * i + 1] + (column->level ? 0 : column->bin[2 * i]);
         }
-        for (uint32_t k = 0; k < s->knobs; k++)
-            s->knob[k].bin[i] = s->knob[k].bin[2 * i + 1];
+        for (uint32_t k = 0; k < s->view->dials; k++)
+            s->knob[k][i] = s->knob[k][2 * i + 1];
     }
 }
 
@@ -260,8 +258,8 @@ static void series_fill(series *s, int64_t i, bool again)
         column->bin[i] = s->now[c] - column->last + (again && !column->level ? column->bin[i] : 0);
         column->last = column->level ? 0 : s->now[c];
     }
-    for (uint32_t k = 0; k < s->knobs; k++)
-        s->knob[k].bin[i] = s->knob[k].now;
+    for (uint32_t k = 0; k < s->view->dials; k++)
+        s->knob[k][i] = es_knob_read(s->view->dial[k].option, s->view->dial[k].field);
 }
 
 static void series_close(series *s)
@@ -303,38 +301,11 @@ static inline void series_use(series *s, const es_event *event)
     s->count.late += event->late;
 }
 
-/* Turned for the first time, it had its value before since the run began. */
-static series_knob *series_knob_of(series *s, const es_turn *turn)
-{
-    for (uint32_t k = 0; k < s->knobs; k++)
-        if (strcmp(s->knob[k].path, turn->path) == 0)
-            return &s->knob[k];
-    double *bin = s->knobs < SERIES_KNOBS ? malloc((size_t)s->most * sizeof *bin) : NULL;
-    s->failed = s->failed || (!bin && s->knobs < SERIES_KNOBS);
-    if (!bin)
-        return NULL;
-    for (int64_t i = 0; i < s->bins; i++)
-        bin[i] = turn->from;
-    series_knob *knob = &s->knob[s->knobs++];
-    snprintf(knob->path, sizeof knob->path, "%s", turn->path);
-    knob->bin = bin;
-    return knob;
-}
-
-static void series_turned(series *s, const es_turn *turn)
-{
-    series_knob *knob = series_knob_of(s, turn);
-    if (knob)
-        knob->now = turn->to;
-}
-
 static void series_notify(void *self, const es_fact *fact)
 {
     series *s = self;
     if (fact->kind == ES_FACT_USE) {
         series_use(s, fact->event);
-    } else if (fact->kind == ES_FACT_TURN) {
-        series_turned(s, fact->turn);
     } else if (fact->kind == ES_FACT_STEP_END) {
         series_step_ended(s, fact);
     } else {
@@ -372,27 +343,35 @@ typedef struct series_level {
     double value;
 } series_level;
 
-static es_code series_save_knob(const series *s, const series_knob *knob, es_h5 *file, es_err *err)
+static bool series_knob_turned(const series *s, const double *knob)
+{
+    for (int64_t i = 1; i < s->bins; i++)
+        if (knob[i] != knob[0])
+            return true;
+    return false;
+}
+
+static es_code series_save_knob(const series *s, const es_dial_view *dial, const double *knob, es_h5 *file, es_err *err)
 {
     static const es_h5_column columns[] = {
         {"t_ns", ES_H5_I64, offsetof(series_level, t_ns), 0, "ns", "end of the bin"},
         {"tokens", ES_H5_I64, offsetof(series_level, tokens), 0, "1", "prompt and decode tokens so far"},
         {"value", ES_H5_F64, offsetof(series_level, value), 0, "1", "its value when the bin ends"},
     };
-    char path[sizeof knob->path + 16];
+    char path[512];
     series_level *level = calloc((size_t)s->bins + 1, sizeof *level);
     es_h5_data *table = NULL;
     if (!level)
         return es_err_nomem(err, "series");
-    snprintf(path, sizeof path, "/series/knobs/%s", knob->path);
+    snprintf(path, sizeof path, "/series/knobs/%.480s", dial->path);
     for (int64_t i = 0; i < s->bins; i++)
-        level[i] = (series_level){s->end[i], s->tokens[i], knob->bin[i]};
+        level[i] = (series_level){s->end[i], s->tokens[i], knob[i]};
     es_code code = es_h5_table_create(&table, file, path, columns, sizeof columns / sizeof *columns, sizeof *level, (uint64_t)s->bins, err);
     if (code == ES_OK)
         code = es_h5_table_append(table, (uint64_t)s->bins, level, err);
     es_h5_data_close(table);
     free(level);
-    return code ? code : es_h5_put_text(file, path, "long_name", "an option that a tuner turned, in the unit of its field", err);
+    return code ? code : es_h5_put_text(file, path, "long_name", "an option that was turned, by a tuner or by its own part, in the unit of its field", err);
 }
 
 static es_code series_save(void *self, es_h5 *file, es_err *err)
@@ -402,19 +381,11 @@ static es_code series_save(void *self, es_h5 *file, es_err *err)
     es_code code = point ? es_h5_group(file, "/series", err) : es_err_nomem(err, "series");
     for (uint32_t c = 0; c < s->columns && code == ES_OK; c++)
         code = series_save_column(s, &s->column[c], point, file, err);
-    if (code == ES_OK && s->failed)
-        code = es_err_nomem(err, "series");
-    for (uint32_t k = 0; k < s->knobs && code == ES_OK; k++)
-        code = series_save_knob(s, &s->knob[k], file, err);
+    for (uint32_t k = 0; k < s->view->dials && code == ES_OK; k++)
+        if (series_knob_turned(s, s->knob[k]))
+            code = series_save_knob(s, &s->view->dial[k], s->knob[k], file, err);
     free(point);
     return code ? code : es_h5_put_int(file, "/series", "steps_per_bin", s->width, err);
-}
-
-static void series_fini(void *self)
-{
-    series *s = self;
-    for (uint32_t k = 0; k < s->knobs; k++)
-        free(s->knob[k].bin);
 }
 
 const es_observer es_observer_series = {
@@ -426,8 +397,7 @@ const es_observer es_observer_series = {
         .size = sizeof(series),
         .init = series_init,
         .notify = series_notify,
-        .fini = series_fini,
-        .hears = ES_HEARS(ES_FACT_TURN) | ES_HEARS(ES_FACT_USE) | ES_HEARS(ES_FACT_STEP_END) | ES_HEARS(ES_FACT_END),
+        .hears = ES_HEARS(ES_FACT_USE) | ES_HEARS(ES_FACT_STEP_END) | ES_HEARS(ES_FACT_END),
     },
     .save = series_save,
 };

@@ -78,6 +78,13 @@ typedef struct es_times {       /* where the wall time of the steps went; all in
     es_time decode_total, prefill_total;    /* of steps of either phase */
 } es_times;
 
+struct es_option;
+typedef struct es_dial_view {   /* an option marked tunable, as it stands: es_knob_read(option, field) of tuner.h. Tuners turn some, parts their own */
+    const char *path;           /* "policy.l2_threshold" */
+    const struct es_option *option;
+    const void *field;
+} es_dial_view;
+
 typedef struct es_view {
     es_time now;
     bool timed;                 /* clock: simulated */
@@ -117,6 +124,8 @@ typedef struct es_view {
     const es_times *times;
     const es_future *future;    /* NULL unless the part has ES_ORACLE */
     const es_counts *tally;
+    uint32_t dials;
+    const es_dial_view *dial;   /* [dials] of all parts but observers, and of the core */
 } es_view;
 
 static inline bool es_mask_has(const uint64_t *mask, es_oid object)
