@@ -212,7 +212,7 @@ static void page_trace(const es_json *trace, es_text *page)
     page_fact("content of the trace, sha256", report_text(trace, "sha256"), page);
     page_fact("recorded from", report_text(trace, "model"), page);
     if (isfinite(report_number(trace, "layers")))
-        html_add(page, "<dt>its shape</dt><dd>%.0f layers of %.0f experts, top %.0f</dd>\n", report_number(trace, "layers"), report_number(trace, "experts"), report_number(trace, "top_k"));
+        html_add(page, "<dt>its shape</dt><dd>%.0f layer%s of %.0f experts, top %.0f</dd>\n", report_number(trace, "layers"), report_number(trace, "layers") == 1.0 ? "" : "s", report_number(trace, "experts"), report_number(trace, "top_k"));
     page_number("requests", report_number(trace, "requests"), page);
     page_number("prompt tokens", report_number(trace, "prompt_tokens"), page);
     page_number("decode tokens", report_number(trace, "decode_tokens"), page);

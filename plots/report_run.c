@@ -68,15 +68,14 @@ static const report_row run_residency[] = {
     {"cache.writeback_bytes", "written back", HTML_BYTES, "", true},
 };
 
-/* Victims of the tiers that serve; those of tiers below change nothing that hits. */
-static double run_evictions(const es_json *r)
+/* The tier that `capacity` speaks of: the first that serves. */
+static const es_json *run_serving(const es_json *r)
 {
     const es_json *tier;
-    double sum = 0.0;
     cJSON_ArrayForEach(tier, es_json_at(r, "tiers"))
-        if (cJSON_IsTrue(es_json_at(tier, "serving")) && report_number(tier, "evictions") > 0.0)
-            sum += report_number(tier, "evictions");
-    return es_json_at(r, "tiers") ? sum : report_number(r, "cache.evictions");
+        if (cJSON_IsTrue(es_json_at(tier, "serving")))
+            return tier;
+    return NULL;
 }
 
 static void run_still(const es_json *r, es_text *page)
@@ -92,7 +91,9 @@ static void run_still(const es_json *r, es_text *page)
 /* A resident took the place of another at most as often as one was evicted. */
 static void run_turnover(const es_json *r, es_text *page)
 {
-    const double evictions = run_evictions(r), residents = report_number(r, "capacity.residents"), age = report_number(r, "capacity.resident_age_steps");
+    const es_json *tier = run_serving(r);
+    const double evictions = report_number(tier ? tier : r, tier ? "evictions" : "cache.evictions"), residents = report_number(r, "capacity.residents");
+    const double age = report_number(r, "capacity.resident_age_steps");
     if (!isfinite(evictions) || !(residents > 0.0))
         return;
     html_add(page, "<p>");
@@ -109,7 +110,9 @@ static void run_turnover(const es_json *r, es_text *page)
             html_number(page, evictions / residents, HTML_SHARE);
             html_add(page, " of the cache ever changed once it was full, so it hardly follows what is used");
         } else {
-            html_add(page, ": the cache was replaced as a whole about %.3g times", evictions / residents);
+            html_add(page, ": %s was replaced as a whole about ", tier ? tier->string : "the cache");
+            html_number(page, evictions < 10.0 * residents ? evictions / residents : round(evictions / residents), HTML_NUMBER);
+            html_add(page, " times");
         }
         if (isfinite(age)) {
             html_add(page, "; an expert that is there at the end came ");
@@ -219,14 +222,44 @@ static const report_row run_bounds[] = {
     {"bounds.belady_uniform_hits", "hits, at most", HTML_COUNT, "Belady with all experts as small as the smallest.", false},
 };
 
+/* Why some are not known: each reason once, with the keys that it is for. */
+static void run_reasons(const es_json *r, es_text *page)
+{
+    const es_json *reasons = es_json_at(r, "bounds.reason"), *one, *other;
+    cJSON_ArrayForEach(one, reasons) {
+        const char *why = cJSON_GetStringValue(one);
+        bool first = why != NULL;
+        for (other = reasons->child; first && other != one; other = other->next)
+            first = !cJSON_IsString(other) || strcmp(other->valuestring, why) != 0;
+        if (!first)
+            continue;
+        html_add(page, "<p class=\"muted\">Not known: %s", one->string);
+        for (other = one->next; other; other = other->next)
+            if (cJSON_IsString(other) && strcmp(other->valuestring, why) == 0)
+                html_add(page, ", %s", other->string);
+        html_add(page, "; %s.</p>\n", why);
+    }
+}
+
+static bool run_has_bounds(const es_json *r)
+{
+    const es_json *one;
+    cJSON_ArrayForEach(one, es_json_at(r, "bounds"))
+        if (isfinite(report_value(one)))
+            return true;
+    return false;
+}
+
 static void run_limits(const es_json *r, es_text *page)
 {
-    const char *reason = report_text(r, "bounds.reason");
     html_section(page, "bounds", "What could be had");
     html_add(page, "<p>The same trace on the same machine under other rules: what this run is to be measured against. Belady and who knows the future read what comes."
         " No engine can do that, and none can do better.</p>\n");
-    if (!report_rows(r, "Bounds (non-causal)", ROWS(run_bounds), page) || !isfinite(report_number(r, "bounds.belady_hits")))
-        html_add(page, "<p class=\"muted\">%s</p>\n", reason ? reason : "Some bounds are not known for this run.");
+    if (run_has_bounds(r))
+        report_rows(r, "Bounds (non-causal)", ROWS(run_bounds), page);
+    else if (!es_json_at(r, "bounds.reason"))
+        html_add(page, "<p class=\"muted\">This result has no bounds.</p>\n");
+    run_reasons(r, page);
     html_section_end(page);
 }
 

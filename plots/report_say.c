@@ -132,7 +132,8 @@ static void say_hits(const es_json *r, es_text *page)
     }
     html_add(page, "; ");
     html_number(page, misses, HTML_COUNT);
-    html_add(page, misses == 1.0 ? " time one was missing" : " times one was missing, prompts included");
+    html_add(page, misses == 1.0 ? " time one was missing" : " times one was missing");
+    html_add(page, report_number(r, "cache.prefill.lookups") > 0.0 ? ", prompts included" : "");
     if (bytes > 0.0) {
         html_add(page, ": ");
         html_number(page, bytes, HTML_BYTES);
@@ -205,8 +206,10 @@ static void say_lever_timed(const es_json *r, es_text *page)
 {
     const double total = report_number(r, "time.total_s"), some = report_number(r, "bounds.clairvoyant_s"), all = report_number(r, "bounds.all_resident_s");
     const double lower = report_number(r, "bounds.lower_bound_s");
-    if (!(total > 0.0) || !isfinite(all))
+    if (!isfinite(all)) {
+        html_add(page, "<li><strong>What would help</strong> is not known without bounds: %s.</li>\n", report_word(r, "bounds.reason.all_resident_s", "this result has none"));
         return;
+    }
     html_add(page, "<li><strong>What would help.</strong> ");
     if (all >= SAY_COMPUTE * total) {
         html_add(page, "Nothing about the cache: with every expert resident it would still take ");
@@ -331,8 +334,8 @@ static void say_tiles(const es_json *r, es_text *page)
     report_tile(page, report_number(r, "cache.headline_hit_rate"), HTML_SHARE, "hit rate", "resident when needed");
     report_tile(page, total > 0.0 ? report_number(r, "time.stall_s") / total : (double)NAN, HTML_SHARE, "waiting", "of the time, for weights");
     if (of > 0.0 && isfinite(room)) {
-        es_text_add(&share, "%.3g %% of all experts%s", 100.0 * room / of, bytes ? "" : ", in slots");
-        report_tile(page, room, bytes ? HTML_BYTES : HTML_COUNT, "cache", share.at ? share.at : "");
+        es_text_add(&share, "%.3g %% of all experts", 100.0 * room / of);
+        report_tile(page, room, bytes ? HTML_BYTES : HTML_COUNT, bytes ? "cache" : "slots of cache", share.at ? share.at : "");
     }
     html_add(page, "</ul>\n");
     page->failed = page->failed || share.failed;

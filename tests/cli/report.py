@@ -173,7 +173,7 @@ def check_still(check, here):
     page = report(check, 'static', made(here, 'static', sweeps.BASE, 'policy=static'))
     check.equal('static: no expert was ever replaced', 'no expert was ever replaced' in page.text() and '0 % of the cache' in page.text(), True)
     moves = report(check, 'lru', made(here, 'moves', sweeps.BASE))
-    check.equal('lru replaces', ('ever replaced' in moves.text(), 'replaced as a whole about' in moves.text()), (False, True))
+    check.equal('lru replaces', ('ever replaced' in moves.text(), 'cache was replaced as a whole about' in moves.text()), (False, True))
     roomy = report(check, 'all fit', made(here, 'roomy', sweeps.BASE, 'tiers.cache.capacity=64slots'))
     check.equal('nothing had to leave', 'none had to leave' in roomy.text() and 'Static' not in roomy.text(), True)
 
@@ -203,6 +203,8 @@ def check_kinds(check, here):
     page = report(check, 'no clock', made(here, 'none', sweeps.BASE, 'clock=none'))
     check.equal('without a clock no time is told', (section(page, 'time'), 'tokens/s' in page.text()), (False, False))
     check.equal('hits lead', bool(re.search(r'[\d.]+ % of decode lookups hit; who knows the future hits [\d.]+ %', page.text())), True)
+    blind = report(check, 'no bounds', made(here, 'blind', {**sweeps.BASE, 'bounds': False}))
+    check.equal('why there are no bounds', 'is not known without bounds: bounds are off' in blind.text() and 'Not known: belady_hits, ' in blind.text(), True)
     folder = made(here, 'guesses', sweeps.BASE, 'predictor={"name":"noisy_oracle","accuracy":0.5}')
     page = report(check, 'guesses', folder)
     check.equal('what became of the guesses', 'What became of the guesses' in page.tables and 'Non-causal' in page.text(), True)
