@@ -10,7 +10,7 @@ sh setup.sh VERB
     test          the same, then the tests
     deps          install what is missing, nothing else
     build [DIR]   build into DIR (default: build/ beside this script); the tool is DIR/expertsim
-    deps-ci       what .ci/run needs besides: clang with its sanitizers, an Objective-C runtime
+    deps-ci       what .ci/run needs besides: clang with its sanitizers, an Objective-C runtime, a browser
     torch [DIR]   a Python environment in DIR (default: build-torch/) for recording from models and training them: PyTorch, transformers,
                   h5py (some GB); the tests of traces/capture run when EXPERTSIM_TORCH names its bin/python
 END
@@ -57,6 +57,7 @@ needs_ci='
 clang                 llvm        program:clang
 libclang-rt-14-dev    -           has_sanitizers
 gobjc                 -           has_objc
+chromium              -           program:chromium
 '
 
 has_compiler() {

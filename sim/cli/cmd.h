@@ -18,7 +18,7 @@ typedef struct cmd_entry {
 } cmd_entry;
 
 extern const cmd_entry cmd_run, cmd_rerun, cmd_list, cmd_describe, cmd_trace, cmd_mrc, cmd_explain, cmd_verdict, cmd_sweep, cmd_compare, cmd_search, cmd_reproduce, cmd_selftest, cmd_calibrate,
-    cmd_validate, cmd_plot, cmd_schema, cmd_options, cmd_man;
+    cmd_validate, cmd_plot, cmd_report, cmd_schema, cmd_options, cmd_man;
 
 extern const cmd_entry *const cmd_table[];      /* all of them; ends with NULL */
 extern const char *const cmd_exits[];           /* [exit code] what it means; ends with NULL */

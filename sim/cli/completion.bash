@@ -3,7 +3,7 @@
 _expertsim()
 {
     local tool="${COMP_WORDS[0]}" word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}" verb="${COMP_WORDS[1]}"
-    local commands="run rerun list describe trace mrc explain verdict sweep compare search reproduce selftest calibrate validate plot schema help" words=""
+    local commands="run rerun list describe trace mrc explain verdict sweep compare search reproduce selftest calibrate validate plot report schema help" words=""
     COMPREPLY=()
 
     if [ "$COMP_CWORD" -eq 1 ]; then
@@ -59,6 +59,7 @@ _expertsim()
     search)     words="--target --over --set --cost --against --method --points --out --json --quiet" ;;
     explain)    words="--what-if --set --json --quiet" ;;
     verdict)    words="--set --out --json --quiet" ;;
+    report)     words="--out --quiet" ;;
     selftest)   words="--set --json" ;;
     reproduce)  words="--json --markdown --replications --claims" ;;
     calibrate)

@@ -6,7 +6,7 @@
 #include "sim/expertsim.h"
 
 const cmd_entry *const cmd_table[] = {&cmd_run, &cmd_rerun, &cmd_list, &cmd_describe, &cmd_trace, &cmd_mrc, &cmd_explain, &cmd_verdict, &cmd_sweep, &cmd_compare, &cmd_search,
-    &cmd_reproduce, &cmd_selftest, &cmd_calibrate, &cmd_validate, &cmd_plot, &cmd_schema, &cmd_options, &cmd_man, NULL};
+    &cmd_reproduce, &cmd_selftest, &cmd_calibrate, &cmd_validate, &cmd_plot, &cmd_report, &cmd_schema, &cmd_options, &cmd_man, NULL};
 
 const char *const cmd_exits[] = {"fine", "a fault of ours", "wrong input", "a device or library is absent", "the simulation cannot go on", "a check failed", NULL};
 

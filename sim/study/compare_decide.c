@@ -283,27 +283,36 @@ static void decide_add_pairs(const decide_work *w, const compare_group *g, const
         }
 }
 
-/* A fact over all runs: times are added up, shares are averaged; null where one run has none. */
+static bool decide_ends(const char *path, const char *end)
+{
+    const size_t length = strlen(path), size = strlen(end);
+    return length >= size && strcmp(path + length - size, end) == 0;
+}
+
+/* A fact over all runs: shares are averaged, all else is added up; null where one run has none. */
 static double decide_fact(const compare_group *g, size_t candidate, const char *path)
 {
-    const size_t length = strlen(path);
-    const bool time = strcmp(path + length - 2, "_s") == 0;
+    const bool share = decide_ends(path, "_rate") || decide_ends(path, "_coverage");
     double sum = 0.0;
     for (size_t r = 0; r < g->runs; r++) {
         const es_json *value = es_json_at(compare_at(g, candidate, r)->facts, path);
         sum += cJSON_IsNumber(value) ? value->valuedouble : (double)NAN;
     }
-    return time ? sum : sum / (double)g->runs;
+    return share ? sum / (double)g->runs : sum;
 }
 
-static void decide_add_bounds(const compare_group *g, size_t candidate, es_json *out)
+/* All facts under a path, those of objects in it too. */
+static void decide_add_facts(const compare_group *g, size_t candidate, const char *path, const char *name, es_json *out)
 {
-    const es_json *bounds = cJSON_GetObjectItemCaseSensitive(compare_at(g, candidate, 0)->facts, "bounds"), *one;
-    es_json *to = es_json_add_object(out, "bounds");
-    cJSON_ArrayForEach(one, bounds) {
-        char path[64];
-        snprintf(path, sizeof path, "bounds.%s", one->string);
-        es_json_add_real(to, one->string, decide_fact(g, candidate, path));
+    const es_json *facts = es_json_at(compare_at(g, candidate, 0)->facts, path), *one;
+    es_json *to = es_json_add_object(out, name);
+    cJSON_ArrayForEach(one, facts) {
+        char below[256];
+        snprintf(below, sizeof below, "%s.%s", path, one->string);
+        if (cJSON_IsObject(one))
+            decide_add_facts(g, candidate, below, one->string, to);
+        else
+            es_json_add_real(to, one->string, decide_fact(g, candidate, below));
     }
 }
 
@@ -321,7 +330,8 @@ static void decide_add_candidate(const decide_work *w, const compare_group *g, c
     es_json_add_int(out, "warm_up", (int64_t)cut);
     es_json_add_bool(out, "causal", !cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(compare_at(g, k, 0)->facts, "causal")));
     es_json_add_real(out, "total_s", decide_fact(g, k, "total_s"));
-    decide_add_bounds(g, k, out);
+    decide_add_facts(g, k, "bounds", "bounds", out);
+    decide_add_facts(g, k, "why", "why", out);
     if (!cJSON_AddItemToArray(list, out))
         cJSON_Delete(out);
 }

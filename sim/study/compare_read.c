@@ -181,6 +181,14 @@ static es_json *read_facts(const es_json *report)
     read_fact(bounds, report, "bounds.never_cache_s", "never_cache_s");
     read_fact(bounds, report, "bounds.lower_bound_s", "lower_bound_s");
     read_fact(bounds, report, "bounds.clairvoyant_s", "clairvoyant_s");
+    es_json *why = es_json_add_object(facts, "why"), *causes = cJSON_Duplicate(es_json_at(report, "time.attribution"), true);
+    read_share(why, report, "cache.decode.hits", "cache.decode.lookups", "decode_hit_rate");
+    read_share(why, report, "coverage.perfect", "coverage.events", "perfect_coverage");
+    read_fact(why, report, "cache.fetched_bytes", "fetched_bytes");
+    read_fact(why, report, "cache.guess_bytes", "guess_bytes");
+    read_fact(why, report, "cache.wasted_bytes", "wasted_bytes");
+    if (causes && !cJSON_AddItemToObject(why, "attribution", causes))
+        cJSON_Delete(causes);
     return facts;
 }
 

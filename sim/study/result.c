@@ -311,6 +311,19 @@ static es_code result_h5_json(es_h5 *file, const char *path, const char *name, e
     return code;
 }
 
+es_code es_result_load(const char *path, es_json **out, es_err *err)
+{
+    es_h5 *file = NULL;
+    *out = NULL;
+    es_code code = es_h5_open(&file, path, false, err);
+    if (code)
+        return code;
+    code = es_h5_has(file, "/summary") ? result_h5_json(file, "/summary", path, out, err)
+                                       : es_err_set(err, ES_EINPUT, "%s: /summary: is missing; " RESULT_NEEDED, path);
+    es_h5_close(file, NULL);
+    return code;
+}
+
 static es_json *result_take_input(es_json *result)
 {
     return cJSON_DetachItemFromObjectCaseSensitive(cJSON_GetObjectItemCaseSensitive(result, "provenance"), "input");

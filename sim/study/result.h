@@ -41,6 +41,8 @@ typedef struct es_result_like {
 } es_result_like;
 es_code es_result_write_like(es_result_like *like, const es_json *result, const char *path, es_err *err);
 void es_result_like_free(es_result_like *like);
+/* The whole report in a result.h5, without volatile facts; delete it. */
+es_code es_result_load(const char *path, es_json **out, es_err *err);
 /* The resolved config in a result.json or result.h5, and what the user wrote. *dir: where it was made. Both NULL when the result does not
  * say; the caller frees all three. */
 es_code es_result_config(const char *path, es_json **config, es_json **input, char **dir, es_err *err);

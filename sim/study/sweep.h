@@ -75,6 +75,12 @@ es_code es_sweep_status(const char *dir, es_json **out, es_err *err);
  * are an error. Both are whole or not there. */
 es_code es_sweep_collect(const char *dir, const char *h5, const char *csv, bool some, es_err *err);
 
+/* All results that are there, with what the plan says of them:
+ *     name, brief, version, counts, columns, metrics   of the plan
+ *     status    as es_sweep_status has it
+ *     rows [{id, point, values [a cell per column], causal, clock, counts, metrics [a number or null per metric]}...] in the plan's order */
+es_code es_sweep_table(const char *dir, es_json **out, es_err *err);
+
 /* The tables behind the keys of a sweep file, for `describe` and the README: keys "sweep", "sweep.axes.NAME" ... `i` walks them. */
 const es_config_table *es_sweep_table_at(size_t i);
 /* JSON Schema of a sweep file; NULL: no memory. */

@@ -5,7 +5,8 @@
  *     sweep_id.c      ids of points, digests of files                           sweep_rooms.c  points that differ in a capacity alone
  *     sweep_plan.c    the plan as JSON
  *     sweep_once.c    points that one pass tells                                  sweep_curve.c  their results
- *     sweep_folder.c  a plan read back; what is done                            sweep_collect.c, sweep_hist.c   the table of all results */
+ *     sweep_folder.c  a plan read back; what is done                            sweep_collect.c, sweep_hist.c   the table of all results
+ *     sweep_table.c   all results as JSON */
 #ifndef ES_STUDY_SWEEP_INSIDE_H
 #define ES_STUDY_SWEEP_INSIDE_H
 
