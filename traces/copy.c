@@ -197,6 +197,7 @@ es_code es_trace_check(const es_source *source, void *self, es_tally *counts, ch
         *counts = check.tally;
         counts->slot = NULL;
         counts->slots = 0;
+        counts->twice = NULL;
     }
     es_tally_free(&check.tally);
     return code;

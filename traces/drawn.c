@@ -6,6 +6,7 @@
 #include <string.h>
 
 enum { DRAWN_TOKENS = 1024 };           /* of a request whose counts are shares */
+static const uint64_t drawn_most = 1ull << 32;  /* most that are drawn from one file */
 
 /* --- a set: how often each expert is used ---------------------------------------------------------------------------------------- */
 
@@ -170,7 +171,7 @@ static es_code drawn_wholes(es_drawn *drawn, es_err *err)
     for (uint64_t set = 0; !code && set < drawn->form.sets; set++) {
         code = drawn->form.load(drawn, drawn->counts, err);
         for (size_t i = 0; !code && i < cells; i++)
-            drawn->whole = drawn->whole && drawn->counts[i] == floor(drawn->counts[i]) && drawn->counts[i] < 1e15;
+            drawn->whole = drawn->whole && drawn->counts[i] == floor(drawn->counts[i]) && drawn->counts[i] < 1e13;
     }
     return code ? code : drawn->form.again(drawn, err);
 }
@@ -180,7 +181,7 @@ static es_code drawn_survey(es_drawn *drawn, uint64_t *rows, uint8_t *used, uint
     es_trace_info *info = &drawn->info;
     const uint32_t experts = drawn->form.experts;
     es_code code = ES_OK;
-    for (uint64_t set = 0; !code && set < drawn->form.sets; set++) {
+    for (uint64_t set = 0; !code && set < drawn->form.sets && info->accesses <= drawn_most; set++) {
         code = drawn_set(drawn, err);
         for (uint32_t l = 0; !code && l < drawn->form.layers; l++) {
             *rows += drawn->rows[l];
@@ -202,6 +203,9 @@ static es_code drawn_describe(es_drawn *drawn, uint64_t rows, const uint8_t *use
             drawn->kept[info->layers++] = l;
     if (info->layers == 0)
         return es_err_set(err, ES_EINPUT, "%s: no expert was ever used", drawn->form.path);
+    if (info->accesses > drawn_most)
+        return es_err_set(err, ES_EINPUT, "%s: its counts are of more than %llu uses, which nobody would wait for; the option tokens of source %s scales each set", drawn->form.path,
+            (unsigned long long)drawn_most, drawn->form.format);
     info->layer_number = drawn->kept;
     info->experts = drawn->form.experts;
     info->top_k = drawn->form.top_k;

@@ -5,7 +5,6 @@
  * which: they are laid over as few tokens as can hold them, so that a cache sees the same set. */
 #include "traces/calls.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,21 +26,32 @@ typedef struct ggml_fnv {
 
 static const char *const ggml_matrix[GGML_MATRICES] = { "up", "gate", "down", "gate_up" };
 
-static uint64_t ggml_hash(const char *name)
+static uint64_t ggml_add_text(uint64_t hash, const char *text)
 {
-    uint64_t hash = 1469598103934665603ull;
-    for (; *name; name++)
-        hash = (hash ^ (unsigned char)*name) * 0x100000001b3ull;
+    for (; *text; text++)
+        hash = (hash ^ (unsigned char)*text) * 0x100000001b3ull;
     return hash;
+}
+
+/* Of "blk.LAYER.ffn_MATRIX_exps.weight". */
+static uint64_t ggml_hash(unsigned layer, int matrix)
+{
+    char number[8];
+    char *p = number + sizeof number - 1;
+    *p = '\0';
+    do
+        *--p = (char)('0' + layer % 10);
+    while ((layer /= 10) > 0);
+    uint64_t hash = ggml_add_text(1469598103934665603ull, "blk.");
+    hash = ggml_add_text(ggml_add_text(hash, p), ".ffn_");
+    return ggml_add_text(ggml_add_text(hash, ggml_matrix[matrix]), "_exps.weight");
 }
 
 static void ggml_keys(ggml_key *key, uint64_t (*hashes)[GGML_MATRICES])
 {
-    char name[64];
     for (uint16_t layer = 0; layer < GGML_LAYERS; layer++)
         for (uint8_t m = 0; m < GGML_MATRICES; m++) {
-            snprintf(name, sizeof name, "blk.%u.ffn_%s_exps.weight", layer, ggml_matrix[m]);
-            uint64_t hash = ggml_hash(name), at = hash % GGML_SLOTS;
+            uint64_t hash = ggml_hash(layer, m), at = hash % GGML_SLOTS;
             while (key[at].hash != 0)
                 at = (at + 1) % GGML_SLOTS;
             key[at] = (ggml_key){ hash, layer, m };
@@ -258,15 +268,12 @@ static void ggml_fini(void *self)
 
 static int ggml_sniff(const unsigned char *head, size_t length)
 {
-    char name[64];
     if (length < GGML_RECORD)
         return 0;
     for (unsigned layer = 0; layer < GGML_LAYERS; layer++)
-        for (int m = 0; m < GGML_MATRICES; m++) {
-            snprintf(name, sizeof name, "blk.%u.ffn_%s_exps.weight", layer, ggml_matrix[m]);
-            if (ggml_hash(name) == es_bytes_u64(head))
+        for (int m = 0; m < GGML_MATRICES; m++)
+            if (ggml_hash(layer, m) == es_bytes_u64(head))
                 return 95;
-        }
     return 0;
 }
 

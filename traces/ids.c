@@ -25,6 +25,15 @@ size_t es_ids_size(es_ids_type type)
         TYPE low[IDS_LANES], high[IDS_LANES], x[IDS_LANES];                                                                                \
         size_t i = 0;                                                                                                                      \
         memcpy(x, from, sizeof x[0]);                                                                                                      \
+        low[0] = high[0] = x[0];                                                                                                           \
+        for (; count < IDS_LANES && i < count; i++) {           /* a row or two: lanes would cost more than they save */                   \
+            memcpy(x, from + i * sizeof x[0], sizeof x[0]);                                                                                \
+            low[0] = x[0] < low[0] ? x[0] : low[0];                                                                                        \
+            high[0] = x[0] > high[0] ? x[0] : high[0];                                                                                     \
+            to[i] = (uint16_t)x[0];                                                                                                        \
+        }                                                                                                                                  \
+        if (i == count)                                                                                                                    \
+            return (es_ids_range){ (int64_t)low[0], (int64_t)high[0] };                                                                    \
         for (size_t j = 0; j < IDS_LANES; j++)                                                                                             \
             low[j] = high[j] = x[0];                                                                                                       \
         for (; i + IDS_LANES <= count; i += IDS_LANES) {                                                                                   \

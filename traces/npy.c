@@ -16,7 +16,8 @@ static es_code npy_types(const es_npy_head *head, es_ids_type *type, es_err *err
     if (head->kind == 'O')
         return es_err_set(err, ES_EINPUT, "the array holds Python objects (pickle), which can run any code when they are read and are not read here; save the arrays of the "
             "requests one by one, or joined as integers with their lengths beside them: numpy.save(\"x.npy\", numpy.concatenate(list(a)).astype(\"int16\")) "
-            "and json.dump([len(r) for r in a], open(\"x.lens.json\", \"w\"))");
+            "and json.dump([len(r) for r in a], open(\"x.lens.json\", \"w\")); "
+            "traces/capture/convert.py does so with .pt and pickle files");
     if (head->kind == 'f')
         return es_err_set(err, ES_EINPUT, "the array holds real numbers, not expert ids; if they count the uses of experts, its format is counts");
     if (!es_npy_ids_type(head, type))

@@ -151,16 +151,33 @@ static es_code q4rt_read(es_calls *calls, bool *more, es_err *err)
     return es_calls_end(calls, ES_DECODE, ES_NO_POSITION, err);
 }
 
+/* A token whose candidates stand in order, when no weights are wanted. */
+static bool q4rt_block(es_calls *calls, es_calls_block *block)
+{
+    q4rt *state = (q4rt *)calls;
+    const size_t m = state->candidates, k = calls->form.top_k;
+    bool falls = !calls->weighs && block->layers == state->layers && (state->tokens == 0 || state->read < state->tokens);
+    for (uint32_t l = 0; falls && l < block->layers; l++) {
+        const unsigned char *at = block->at + l * 4 * m;
+        falls = q4rt_falls(at + 2 * m, state->candidates);
+        for (size_t i = 0; i < k; i++)
+            block->ids[l * k + i] = es_bytes_u16(at + 2 * i);
+    }
+    state->read += falls;
+    return falls;
+}
+
 static es_code q4rt_open(void *self, const es_source_ask *ask, es_arena *arena, es_err *err)
 {
     q4rt *state = self;
     es_calls *calls = self;
-    es_calls_form form = { .format = "q4rt", .header = Q4RT_HEAD, .positions = true, .weights = true, .read = q4rt_read };
+    es_calls_form form = { .format = "q4rt", .header = Q4RT_HEAD, .positions = true, .weights = true, .read = q4rt_read, .block = q4rt_block };
     es_code code = es_calls_open(calls, ask, err);
     if (!code)
         code = q4rt_head(state, &form, ask, err);
     if (code)
         return code;
+    form.call_bytes = 4 * state->candidates;
     es_assume(&calls->notes, "every token is taken as generated, and all are of one request");
     es_assume(&calls->notes, "weights are the softmax of the logits of a row");
     if (ask->top_k == 0)

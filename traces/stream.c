@@ -19,11 +19,6 @@ es_code es_stream_new(es_row_stream **out, const es_trace_info *shape, const es_
     stream->rules = *rules;
     stream->rules.unit = rules->unit ? rules->unit : "line";
     stream->sorted = stream->rising[0] = stream->rising[1] = true;
-    stream->rows_of[0] = calloc(STREAM_LAYERS, sizeof *stream->rows_of[0]);
-    stream->rows_of[1] = calloc(STREAM_LAYERS, sizeof *stream->rows_of[1]);
-    stream->occurs = calloc(STREAM_LAYERS, 1);
-    if (!stream->rows_of[0] || !stream->rows_of[1] || !stream->occurs)
-        return es_err_nomem(err, "a trace");
     return es_spool_new(&stream->spool, err);
 }
 
@@ -298,11 +293,30 @@ static es_code stream_ids(es_row_stream *stream, const char *what, const uint16_
     return ES_OK;
 }
 
+/* Room for what is counted of a layer. */
+static bool stream_layer_room(es_row_stream *stream, uint32_t layer)
+{
+    uint32_t old = stream->layer_room, room = old ? old : 64;
+    while (room <= layer)
+        room *= 2;
+    if (room == old)
+        return true;
+    if (!ES_TRACE_RESIZE(stream->rows_of[0], room, 1) || !ES_TRACE_RESIZE(stream->rows_of[1], room, 1) || !ES_TRACE_RESIZE(stream->occurs, room, 1))
+        return false;
+    memset(stream->rows_of[0] + old, 0, (room - old) * sizeof *stream->rows_of[0]);
+    memset(stream->rows_of[1] + old, 0, (room - old) * sizeof *stream->rows_of[1]);
+    memset(stream->occurs + old, 0, room - old);
+    stream->layer_room = room;
+    return true;
+}
+
 static es_code stream_check(es_row_stream *stream, const es_row *row, es_err *err)
 {
     uint16_t twice = 0;
     if (row->layer >= STREAM_LAYERS)
         return es_err_set(err, ES_EINPUT, "layer %u is above %d, the highest", row->layer, STREAM_LAYERS - 1);
+    if (row->layer >= stream->layer_room && !stream_layer_room(stream, row->layer))
+        return es_err_nomem(err, "the layers of a trace");
     if (row->position == UINT32_MAX)
         return es_err_set(err, ES_EINPUT, "request %u: token %u is above %u, the highest", row->request, row->position, UINT32_MAX - 1);
     es_code code = stream_ids(stream, "expert", row->ids, row->count, stream->info.top_k, err);

@@ -1,5 +1,5 @@
 /* Tally: the rules every step must satisfy, checked in one place for every reader and writer, and the totals. See trace.h. */
-#include "traces/trace.h"
+#include "traces/ids.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -157,19 +157,44 @@ es_code es_tally_attention(const es_trace_info *info, const es_step *step, es_er
     return code;
 }
 
-es_code es_tally_step(es_tally *tally, const es_trace_info *info, const es_step *step, es_err *err)
+/* Full rows in which nothing is wrong, all at once. *full false: that is not what the step has, or something is wrong with it. */
+static es_code tally_full(es_tally *tally, const es_trace_info *info, const es_step *step, uint64_t cells, bool *full, es_err *err)
+{
+    if (!tally->twice || tally->twice->k != info->top_k) {
+        if (!tally->twice && !(tally->twice = malloc(sizeof *tally->twice)))
+            return es_err_nomem(err, "a trace");
+        es_ids_twice_init(tally->twice, info->top_k);
+    }
+    *full = es_ids_highest(step->ids, cells * info->top_k) < info->experts && !es_ids_repeat(tally->twice, step->ids, cells);
+    if (*full)
+        tally->accesses += cells * info->top_k;
+    return ES_OK;
+}
+
+static es_code tally_rows(es_tally *tally, const es_trace_info *info, const es_step *step, uint64_t cells, es_err *err)
 {
     uint64_t seen[(ES_TRACE_EXPERTS_MAX + 1) / 64] = { 0 };
-    uint64_t cells = (uint64_t)step->tokens * info->layers;
-    if (step->tokens == 0)
-        return es_err_set(err, ES_EINPUT, "a step has no tokens");
-    es_code code = es_tally_tokens(tally, step, err);
+    es_code code = ES_OK;
     for (uint64_t cell = 0; !code && cell < cells; cell++) {
         uint32_t listed = 0;
         code = tally_row(info, step, cell, step->ids + cell * info->top_k, seen, &listed, err);
         tally->accesses += listed;
         tally->missing_cells += listed == 0;
     }
+    return code;
+}
+
+es_code es_tally_step(es_tally *tally, const es_trace_info *info, const es_step *step, es_err *err)
+{
+    const uint64_t cells = (uint64_t)step->tokens * info->layers;
+    bool full = false;
+    if (step->tokens == 0)
+        return es_err_set(err, ES_EINPUT, "a step has no tokens");
+    es_code code = es_tally_tokens(tally, step, err);
+    if (!code)
+        code = tally_full(tally, info, step, cells, &full, err);
+    if (!code && !full)
+        code = tally_rows(tally, info, step, cells, err);
     tally->steps++;
     return code ? code : es_tally_attention(info, step, err);
 }
@@ -188,5 +213,6 @@ void es_tally_into(const es_tally *tally, es_trace_info *info)
 void es_tally_free(es_tally *tally)
 {
     free(tally->slot);
+    free(tally->twice);
     *tally = (es_tally){ 0 };
 }

@@ -27,6 +27,7 @@ typedef struct es_tally {               /* {0} is a start; totals of the steps s
     uint32_t highest_request;
     es_tally_request *slot;             /* hash of the requests met: the position that may come next, 0: free slot */
     uint64_t slots;
+    struct es_ids_twice *twice;         /* looks through rows many at a time (ids.h) */
 } es_tally;
 
 /* Are layers, experts, top_k and the layer numbers such as a trace may have? */

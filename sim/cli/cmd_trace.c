@@ -120,7 +120,7 @@ const cmd_entry cmd_trace = {
     .name = "trace",
     .usage = "info|check|import|export|generate|fit|compose|formats [FILE]... [options]",
     .brief = "Look at routing traces; make them from other formats or by a generator.",
-    .help = "  expertsim trace formats                       all formats: read or written, and what they lack\n"
+    .help = "  expertsim trace formats [--json]              all formats: read or written, and what they lack\n"
             "  expertsim trace info FILE... [--json]         what it holds\n"
             "  expertsim trace check FILE... [--json]        reads all of it and says what is wrong, and what would distort a result; against\n"
             "                                                the model that it names, or --model models/shapes/NAME.json\n"

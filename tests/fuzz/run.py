@@ -66,7 +66,9 @@ def search(build, name, seconds, grow):
         os.mkdir(found)
         command = [target, '-max_total_time=%d' % seconds, '-timeout=10', '-rss_limit_mb=4096', '-close_fd_mask=1', '-print_final_stats=1',
                    '-artifact_prefix=' + folder + os.sep, found, os.path.join(CORPUS, name)]
-        done = subprocess.run(command, capture_output=True, text=True, errors='replace', env=dict(os.environ, FUZZ_READER=name))
+        env = dict({'UBSAN_OPTIONS': 'halt_on_error=1:print_stacktrace=1'}, **os.environ)     # undefined behaviour is a finding, not a remark
+        env['FUZZ_READER'] = name
+        done = subprocess.run(command, capture_output=True, text=True, errors='replace', env=env)
         text = done.stderr
         executed = re.findall(r'number_of_executed_units: *(\d+)', text)
         reached = re.findall(r'\bcov: (\d+)', text)
@@ -94,7 +96,7 @@ def main():
     parser.add_argument('--seconds', type=int)
     parser.add_argument('--no-log', action='store_true')
     parser.add_argument('--keep', action='store_true')
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     seconds = given.seconds or int(given.minutes * 60)
     every = sorted(f for f in os.listdir(CORPUS) if os.path.isdir(os.path.join(CORPUS, f)))
     unknown = [n for n in given.names if n not in every]

@@ -380,6 +380,36 @@ static void q4rt_keeps_the_best_candidates(void **state)
     expect_torn(&es_source_q4rt, &open, &two, 16, 24, true);
 }
 
+/* Many tokens, one of them out of order and one with a logit that is none: what is looked at as a whole must see both. */
+static void q4rt_tokens_in_order_are_read_as_others_are(void **state)
+{
+    (void)state;
+    enum { TOKENS = 60 };
+    pack p = { 0 };
+    es_text want = { 0 };
+    const es_source_ask two = { .top_k = 2 }, weights = { .top_k = 2, .weights = true };
+    q4rt_head(&p, TOKENS);
+    for (int t = 0; t < TOKENS; t++)
+        for (int l = 0; l < 2; l++) {
+            const int a = t % 8, b = (t + 3) % 8, c = (t + 5) % 8;
+            const bool turned = t == 31 && l == 1;
+            PACK(&p, 2, a, b, c, turned ? HALF_MINUS_1 : HALF_2, HALF_1, HALF_1);
+            if (l == 0)
+                es_text_add(&want, "D 0.%d(%d %d", t, a, b);
+            else
+                es_text_add(&want, ";%d %d)\n", turned ? b : a, turned ? c : b);
+        }
+    opened o = open_pack(&es_source_q4rt, "x.bin", &p, &two);
+    expect_steps(&o, want.at);
+    close_source(&o);
+    o = open_pack(&es_source_q4rt, "x.bin", &p, &weights);
+    expect_steps(&o, want.at);
+    close_source(&o);
+    p.at[16 + 24 * 45 + 12 + 11] = 0x7c;         /* token 45, layer 1: the last logit */
+    expect_bad(&es_source_q4rt, &p, &two, "record 91 (byte 1108): layer 1, place 2: the logit of expert 2 is no finite number");
+    es_text_free(&want);
+}
+
 static void faults_of_q4rt_are_named(void **state)
 {
     (void)state;
@@ -619,6 +649,7 @@ int main(void)
         cmocka_unit_test(pairs_that_end_short_are_doubted),
         cmocka_unit_test(faults_of_pairs_are_named),
         cmocka_unit_test(q4rt_keeps_the_best_candidates),
+        cmocka_unit_test(q4rt_tokens_in_order_are_read_as_others_are),
         cmocka_unit_test(faults_of_q4rt_are_named),
         cmocka_unit_test(keys_become_layers_and_prompts_their_distinct_experts),
         cmocka_unit_test(faults_of_keys_are_named),

@@ -205,6 +205,11 @@ static void faults_of_counts_are_named(void **state)
     for (int i = 0; i < 8; i++)
         pack_number(&none, 0, 4);
     expect_bad(&es_source_counts, &none, &(es_source_ask){ .top_k = 2 }, "no expert was ever used");
+    pack many = { 0 };
+    pack_npy(&many, 1, "<i8", false, "(1, 2)");
+    pack_number(&many, 4000000000, 8);
+    pack_number(&many, 4000000000, 8);
+    expect_bad(&es_source_counts, &many, &(es_source_ask){ .top_k = 2 }, "its counts are of more than 4294967296 uses, which nobody would wait for; the option tokens");
     pack whole = { 0 };
     pack_npy(&whole, 1, "<i4", false, "(2, 4)");
     pack_numbers(&whole, 4, 8, even);

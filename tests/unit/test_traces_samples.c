@@ -84,11 +84,42 @@ static void samples_are_known_by_their_content(void **state)
     }
 }
 
+/* Two formats that are equally sure of a file are named, and neither is taken; one that is surer is. */
+static int sure_40(const unsigned char *head, size_t length)
+{
+    return length > 0 && head[0] == 'x' ? 40 : 0;
+}
+
+static int sure_60(const unsigned char *head, size_t length)
+{
+    return length > 1 && head[0] == 'x' && head[1] == 'y' ? 60 : 0;
+}
+
+static void formats_that_are_equally_sure_are_named(void **state)
+{
+    (void)state;
+    static const es_source one = { .part = { .abi = ES_ABI, .name = "one" }, .sniff = sure_40 }, two = { .part = { .abi = ES_ABI, .name = "two" }, .sniff = sure_40 },
+        surer = { .part = { .abi = ES_ABI, .name = "surer" }, .sniff = sure_60 };
+    const es_plugin_entry entries[] = { { ES_KIND_SOURCE, &one.part }, { ES_KIND_SOURCE, &two.part }, { ES_KIND_SOURCE, &surer.part } };
+    const es_plugin plugin = { ES_ABI, entries, 3 }, *list[] = { &plugin };
+    const es_plugins plugins = { NULL, list, 1 };
+    const es_source *found = NULL;
+    es_err err = { 0 };
+    put_bytes("x", "x!", 2);
+    expect_fault(es_feed_find(&plugins, at("x"), NULL, &found, &err), &err, "x: could be one or two; --as or trace.format says which");
+    put_bytes("x", "xy", 2);
+    good(es_feed_find(&plugins, at("x"), NULL, &found, &err), &err);
+    assert_string_equal(found->part.name, "surer");
+    good(es_feed_find(&plugins, at("x"), "two", &found, &err), &err);
+    assert_string_equal(found->part.name, "two");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_samples_of_one_routing_load_equal),
         cmocka_unit_test(samples_are_known_by_their_content),
+        cmocka_unit_test(formats_that_are_equally_sure_are_named),
     };
     return cmocka_run_group_tests(tests, make_folder, drop_folder);
 }
