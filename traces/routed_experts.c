@@ -194,7 +194,7 @@ static bool routed_key(routed_walker *walker, uint32_t which, int key)
     case ROUTED_EXPERTS:
         return routed_rows(in, &walker->choice[which]);
     case ROUTED_PROMPT:
-        return es_json_hold_tokens(in, &walker->prompt);
+        return walker->prompt.tokens > 0 ? es_json_scan_fault(in->scan, "the routing of this prompt is there twice") : es_json_hold_tokens(in, &walker->prompt);
     case ROUTED_PROMPT_TOKENS:
         return es_json_scan_u32(in->scan, &walker->choice[which].prompt);
     case ROUTED_COMPLETION_TOKENS:
@@ -391,6 +391,7 @@ static void routed_walk(es_json_import *in)
 {
     routed_walker walker = { .in = in };
     bool good = true;
+    in->may_lack = true;                /* rows of -1 are padding */
     in->layers = 0;                     /* --layers counts those without experts */
     es_assume(&in->notes, "every choice of an answer was taken as a request, its prompt as one step");
     es_assume(&in->notes, "layers are numbered as they stand, from 0; ids are those before any balancing of experts over devices");
