@@ -105,12 +105,15 @@ static void expect_cut(const json_format_case *c, size_t cut, bool lenient)
     close_source(&o);
 }
 
-/* A cut is an error, unless it lies between two records; then what is read is a beginning. */
+/* A cut is an error, unless it lies between two records; then what is read is a beginning. Of each format's second forms: the first is
+ * cut by test_traces_cut. */
 static void a_file_that_is_cut_anywhere_is_never_silently_shorter(void **state)
 {
     (void)state;
     for (int i = 0; i < JSON_FORMAT_CASES; i++) {
         const json_format_case *c = &json_format_cases[i];
+        if (i == 0 || c->source != json_format_cases[i - 1].source)
+            continue;
         size_t whole = strlen(c->text);
         put_quick("t.json", c->text);
         while (c->text[whole - 1] == '\n')
