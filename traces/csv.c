@@ -334,4 +334,5 @@ const es_source es_source_csv = {
     .info = es_stream_info,
     .next = es_stream_next,
     .rewind = es_stream_rewind,
+    .lacks = "bytes of experts, the model's name, attention",
 };

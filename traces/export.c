@@ -8,11 +8,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "sim/base/json.h"
+#include "traces/assume.h"
 #include "traces/field.h"
 
-extern const es_trace_form es_form_csv;
+extern const es_trace_form es_form_csv, es_form_jsonl, es_form_npy, es_form_route_trace;
 
-static const es_trace_form *const export_forms[] = { &es_form_csv };
+static const es_trace_form *const export_forms[] = { &es_form_csv, &es_form_jsonl, &es_form_npy, &es_form_route_trace };
 
 enum { EXPORT_FORMS = sizeof export_forms / sizeof *export_forms };
 
@@ -81,6 +83,29 @@ void es_export_real(es_export *out, float value)
     es_export_text(out, text, strlen(text));
 }
 
+void es_export_quoted(es_export *out, const char *text)
+{
+    cJSON *json = cJSON_CreateString(text);
+    char *quoted = json ? cJSON_PrintUnformatted(json) : NULL;
+    es_export_word(out, quoted ? quoted : "\"\"");
+    out->failed = out->failed || !quoted;
+    cJSON_free(quoted);
+    cJSON_Delete(json);
+}
+
+void es_export_leaves(es_export *out, unsigned what)
+{
+    const es_trace_info *info = out->info;
+    const struct { bool has; const char *name; } all[] = {
+        { info->has_weights && out->ask.weights, "gate weights" }, { info->has_residency && out->ask.residency, "recorded residency" },
+        { info->guesses > 0 && out->ask.guesses, "recorded predictions" }, { info->attends > 0 && out->ask.attention, "attended positions" },
+        { info->expert_bytes || info->dense_bytes, "bytes of experts and layers" }, { info->model && *info->model, "the model's name" },
+    };
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (what >> i & 1 && all[i].has)
+            es_assume(out->notes, "%s cannot be held by the format and were left out", all[i].name);
+}
+
 void es_export_word(es_export *out, const char *text)
 {
     es_export_text(out, text, strlen(text));
@@ -136,6 +161,7 @@ static es_code export_look(void *to, const es_step *step, es_err *err)
     export_mark(looking->out, look, step);
     look->confidence = look->confidence || step->guess_confidence;
     look->any = true;
+    look->tokens += step->tokens;
     return ES_OK;
 }
 
@@ -179,9 +205,10 @@ static es_code export_to(es_export *out, const es_trace_form *form, const char *
     return code;
 }
 
-es_code es_trace_export(const es_trace_form *form, const char *path, const es_source *source, void *self, const es_source_ask *ask, es_err *err)
+es_code es_trace_export(const es_trace_form *form, const char *path, const es_source *source, void *self, const es_source_ask *ask, es_text *notes, es_err *err)
 {
-    es_export out = { .source = source, .self = self, .info = source->info(self), .ask = *ask, .path = path };
+    es_text unread = { 0 };
+    es_export out = { .source = source, .self = self, .info = source->info(self), .ask = *ask, .path = path, .notes = notes ? notes : &unread };
     size_t length = strlen(path);
     char *name = malloc(length + 5);
     out.buffer = malloc(EXPORT_BUFFER);
@@ -193,10 +220,11 @@ es_code es_trace_export(const es_trace_form *form, const char *path, const es_so
     }
     free(name);
     free(out.buffer);
+    es_text_free(&unread);
     return code;
 }
 
 es_code es_trace_export_csv(const char *path, const es_source *source, void *self, const es_source_ask *ask, es_err *err)
 {
-    return es_trace_export(&es_form_csv, path, source, self, ask, err);
+    return es_trace_export(&es_form_csv, path, source, self, ask, NULL, err);
 }

@@ -2,6 +2,7 @@
 #ifndef ES_TRACES_EXPORT_H
 #define ES_TRACES_EXPORT_H
 
+#include "sim/base/text.h"
 #include "traces/trace.h"
 
 struct es_export;
@@ -18,8 +19,9 @@ const es_trace_form *es_trace_form_at(size_t i);
 const es_trace_form *es_trace_form_of(const char *path);
 
 /* All steps of an open source, from its beginning; `ask` says what to write beside the ids (it must have been opened with it). What a
- * format cannot hold is an error that says so. "-" is standard output. The file appears whole or not at all. */
-es_code es_trace_export(const es_trace_form *form, const char *path, const es_source *source, void *self, const es_source_ask *ask, es_err *err);
+ * format cannot hold is an error where it is routing, and a sentence in `notes` (assume.h; may be NULL) where it goes with routing. "-" is
+ * standard output. The file appears whole or not at all. */
+es_code es_trace_export(const es_trace_form *form, const char *path, const es_source *source, void *self, const es_source_ask *ask, es_text *notes, es_err *err);
 /* Neutral CSV. The plainest of its three forms that loses nothing is chosen: by request, batched, or with both step and request. */
 es_code es_trace_export_csv(const char *path, const es_source *source, void *self, const es_source_ask *ask, es_err *err);
 

@@ -115,6 +115,7 @@ static es_code csv_step(void *to, const es_step *step, es_err *err)
 static es_code csv_write(es_export *base, es_err *err)
 {
     csv_out out = { .base = base };
+    es_export_leaves(base, EXPORT_ATTENTION | EXPORT_BYTES | EXPORT_MODEL);
     es_code code = es_export_look_at(base, &out.look, err);
     out.form = out.look.by_request ? CSV_BY_REQUEST : out.look.batched ? CSV_BATCHED : CSV_BOTH;
     if (!code) {

@@ -13,6 +13,7 @@ typedef struct es_export {
     void *self;
     const es_trace_info *info;
     es_source_ask ask;
+    es_text *notes;                     /* what the format cannot hold and was left out */
     const char *path;                   /* as it was asked for */
     gzFile file;                        /* transparent when the name does not end in .gz */
     char *buffer;
@@ -27,6 +28,12 @@ void es_export_number(es_export *out, uint64_t value);
 /* The shortest text that reads back to the same bits; what is not finite: "nan". */
 void es_export_real(es_export *out, float value);
 
+/* Tells that the file will not have what goes with the routing, as far as the trace has it: one bit for each. */
+enum { EXPORT_WEIGHTS = 1, EXPORT_RESIDENCY = 2, EXPORT_GUESSES = 4, EXPORT_ATTENTION = 8, EXPORT_BYTES = 16, EXPORT_MODEL = 32 };
+void es_export_leaves(es_export *out, unsigned what);
+/* A text of the trace as JSON, quotes and all. */
+void es_export_quoted(es_export *out, const char *text);
+
 /* Every step from the beginning. */
 es_code es_export_each(es_export *out, es_code (*take)(void *to, const es_step *step, es_err *err), void *to, es_err *err);
 
@@ -37,6 +44,7 @@ typedef struct es_export_look {
     bool *occurs;                       /* [layers] some row of the layer has an id or a guess */
     bool any;
     es_token last;
+    uint64_t tokens;
 } es_export_look;
 /* Reads all of it once; `look->occurs` is the caller's to free. */
 es_code es_export_look_at(es_export *out, es_export_look *look, es_err *err);

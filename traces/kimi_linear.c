@@ -12,6 +12,8 @@ typedef struct kimi_linear { es_row_stream *stream; } kimi_linear;
 
 typedef struct kimi_linear_parse {
     bool start;                         /* a column start_pos stands last */
+    bool any;
+    uint32_t layer, token;              /* of the line before */
     uint32_t width;                     /* ids of a row; 0: none read yet */
     uint16_t id[ES_TRACE_TOP_K_MAX];
 } kimi_linear_parse;
@@ -63,6 +65,11 @@ static es_code kimi_linear_line(es_log *log, char *line, size_t length, es_err *
         code = es_err_set(err, ES_EINPUT, "token_idx %u is not below n_tokens %u", token, tokens);
     if (!code)
         code = kimi_linear_ids(parse, p, &count, err);
+    if (!code && parse->any && layer == parse->layer && token <= parse->token)
+        code = es_passes_end(log->passes, err);     /* a model with one layer of experts */
+    parse->any = true;
+    parse->layer = layer;
+    parse->token = token;
     return code ? code : es_passes_add(log->passes, &(es_pass_row){ .layer = layer, .token = token, .phase = phase, .count = count, .ids = parse->id, .record = log->record }, err);
 }
 

@@ -1,37 +1,13 @@
 /* Log: see log.h. */
 #include "traces/log.h"
 
-#include "traces/field.h"
+#include <string.h>
 
-/* --- fields --------------------------------------------------------------------------------------------------------------------- */
-
-static es_code log_fault(const char *p, char end, const char *name, const char *right, es_err *err)
+es_code es_log_fault(const char *p, char end, const char *name, const char *right, es_err *err)
 {
     const char stop[2] = { end, '\0' };
     const size_t length = strcspn(p, stop);
     return es_err_set(err, ES_EINPUT, "%s is \"%.*s\", not %s", name, (int)(length < 40 ? length : 40), p, right);
-}
-
-es_code es_log_u32(const char **p, char end, const char *name, uint32_t *value, es_err *err)
-{
-    const char *next = es_field_u32(*p, value);
-    if (!next || (*next != end && *next != '\0'))
-        return log_fault(*p, end, name, "a whole number below 4294967296", err);
-    *p = next + (*next == end && end != '\0');
-    return ES_OK;
-}
-
-es_code es_log_id(const char **p, char end, uint16_t *ids, uint32_t *count, es_err *err)
-{
-    uint32_t id = 0;
-    const char *next = es_field_u32(*p, &id);
-    if (!next || (*next != end && *next != '\0') || id >= ES_NO_EXPERT)
-        return log_fault(*p, end, "an expert", "a whole number below 65535", err);
-    if (*count == ES_TRACE_TOP_K_MAX)
-        return es_err_set(err, ES_EINPUT, "lists more than %d experts", ES_TRACE_TOP_K_MAX);
-    ids[(*count)++] = (uint16_t)id;
-    *p = next + (*next == end && end != '\0');
-    return ES_OK;
 }
 
 /* --- the file ------------------------------------------------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 #define ES_TRACES_LOG_H
 
 #include "traces/assume.h"
+#include "traces/field.h"
 #include "traces/lines.h"
 #include "traces/passes.h"
 
@@ -36,9 +37,31 @@ typedef struct es_log_format {
 /* Reads all of it. *stream is to be freed with es_stream_fini in any case. */
 es_code es_log_open(const es_log_format *format, es_row_stream **stream, const es_source_ask *ask, es_arena *arena, es_err *err);
 
+/* What is wrong with a field; it ends with `end` or the line. */
+es_code es_log_fault(const char *p, char end, const char *name, const char *right, es_err *err);
+
 /* A field that is a whole number below 2^32 and ends with `end` or the line; steps behind it, and behind `end`. */
-es_code es_log_u32(const char **p, char end, const char *name, uint32_t *value, es_err *err);
+static inline es_code es_log_u32(const char **p, char end, const char *name, uint32_t *value, es_err *err)
+{
+    const char *next = es_field_u32(*p, value);
+    if (!next || (*next != end && *next != '\0'))
+        return es_log_fault(*p, end, name, "a whole number below 4294967296", err);
+    *p = next + (*next == end && end != '\0');
+    return ES_OK;
+}
+
 /* The same for the id of an expert, put behind the `*count` that are there. */
-es_code es_log_id(const char **p, char end, uint16_t *ids, uint32_t *count, es_err *err);
+static inline es_code es_log_id(const char **p, char end, uint16_t *ids, uint32_t *count, es_err *err)
+{
+    uint32_t id = 0;
+    const char *next = es_field_u32(*p, &id);
+    if (!next || (*next != end && *next != '\0') || id >= ES_NO_EXPERT)
+        return es_log_fault(*p, end, "an expert", "a whole number below 65535", err);
+    if (*count == ES_TRACE_TOP_K_MAX)
+        return es_err_set(err, ES_EINPUT, "lists more than %d experts", ES_TRACE_TOP_K_MAX);
+    ids[(*count)++] = (uint16_t)id;
+    *p = next + (*next == end && end != '\0');
+    return ES_OK;
+}
 
 #endif

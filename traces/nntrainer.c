@@ -13,6 +13,8 @@ typedef struct nntrainer { es_row_stream *stream; } nntrainer;
 typedef struct nntrainer_parse {
     uint32_t top_k, width;              /* used and ranked ids of a token; 0: not known yet */
     uint32_t routed, ranked, room;
+    bool any;
+    uint32_t layer;                     /* of the line before; a line is a layer of a pass, so one that is not above it begins another */
     uint16_t *list;                     /* [room] the second list, then the third */
     uint64_t listed[(UINT16_MAX + 1) / 64], met[(UINT16_MAX + 1) / 64];     /* bits of the second list; of those that tokens have */
 } nntrainer_parse;
@@ -26,22 +28,25 @@ static es_code nntrainer_ids(es_log *log, const char **p, uint32_t *total, es_er
 {
     nntrainer_parse *parse = log->parse;
     const char *at = *p;
+    uint16_t *list = parse->list;       /* they would be read again for each id */
+    uint32_t count = *total;
     while (*at != '\0' && *at != '|') {
         uint32_t one = 0;
-        if (*total == parse->room) {
+        if (count == parse->room) {
             const uint32_t room = parse->room ? 2 * parse->room : 4096;
             uint16_t *more = room <= NNTRAINER_IDS_MAX ? es_arena_alloc(log->arena, room, sizeof *more) : NULL;
             if (!more)
                 return es_err_nomem(err, "the ids of a line");
             memcpy(more, parse->list, parse->room * sizeof *more);
-            parse->list = more;
+            parse->list = list = more;
             parse->room = room;
         }
-        es_code code = es_log_id(&at, ' ', parse->list + *total, &one, err);
+        es_code code = es_log_id(&at, ' ', list + count, &one, err);
         if (code)
             return code;
-        (*total)++;
+        count++;
     }
+    *total = count;
     *p = at;
     return ES_OK;
 }
@@ -121,6 +126,10 @@ static es_code nntrainer_line(es_log *log, char *line, size_t length, es_err *er
         code = es_err_set(err, ES_EINPUT, "has more than three parts: %s is expected", nntrainer_expected);
     if (!code)
         code = nntrainer_check(parse, tokens, err);
+    if (!code && parse->any && layer <= parse->layer)
+        code = es_passes_end(log->passes, err);
+    parse->any = true;
+    parse->layer = layer;
     for (uint32_t t = 0; t < tokens && !code; t++)
         code = es_passes_add(log->passes, &(es_pass_row){ .layer = layer, .token = t, .phase = ES_PASSES_BY_SIZE, .count = parse->top_k,
             .ids = parse->list + parse->routed + (size_t)t * parse->width, .record = log->record }, err);

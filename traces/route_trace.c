@@ -293,4 +293,5 @@ const es_source es_source_route_trace = {
     .info = es_stream_info,
     .next = es_stream_next,
     .rewind = es_stream_rewind,
+    .lacks = "predictions, attention, steps of several requests",
 };

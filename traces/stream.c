@@ -19,11 +19,6 @@ es_code es_stream_new(es_row_stream **out, const es_trace_info *shape, const es_
     stream->rules = *rules;
     stream->rules.unit = rules->unit ? rules->unit : "line";
     stream->sorted = stream->rising[0] = stream->rising[1] = true;
-    stream->rows_of[0] = calloc(STREAM_LAYERS, sizeof *stream->rows_of[0]);
-    stream->rows_of[1] = calloc(STREAM_LAYERS, sizeof *stream->rows_of[1]);
-    stream->occurs = calloc(STREAM_LAYERS, 1);
-    if (!stream->rows_of[0] || !stream->rows_of[1] || !stream->occurs)
-        return es_err_nomem(err, "a trace");
     return es_spool_new(&stream->spool, err);
 }
 
@@ -298,11 +293,30 @@ static es_code stream_ids(es_row_stream *stream, const char *what, const uint16_
     return ES_OK;
 }
 
+/* Room for what is counted of a layer. */
+static bool stream_layer_room(es_row_stream *stream, uint32_t layer)
+{
+    uint32_t old = stream->layer_room, room = old ? old : 64;
+    while (room <= layer)
+        room *= 2;
+    if (room == old)
+        return true;
+    if (!ES_TRACE_RESIZE(stream->rows_of[0], room, 1) || !ES_TRACE_RESIZE(stream->rows_of[1], room, 1) || !ES_TRACE_RESIZE(stream->occurs, room, 1))
+        return false;
+    memset(stream->rows_of[0] + old, 0, (room - old) * sizeof *stream->rows_of[0]);
+    memset(stream->rows_of[1] + old, 0, (room - old) * sizeof *stream->rows_of[1]);
+    memset(stream->occurs + old, 0, room - old);
+    stream->layer_room = room;
+    return true;
+}
+
 static es_code stream_check(es_row_stream *stream, const es_row *row, es_err *err)
 {
     uint16_t twice = 0;
     if (row->layer >= STREAM_LAYERS)
         return es_err_set(err, ES_EINPUT, "layer %u is above %d, the highest", row->layer, STREAM_LAYERS - 1);
+    if (row->layer >= stream->layer_room && !stream_layer_room(stream, row->layer))
+        return es_err_nomem(err, "the layers of a trace");
     if (row->position == UINT32_MAX)
         return es_err_set(err, ES_EINPUT, "request %u: token %u is above %u, the highest", row->request, row->position, UINT32_MAX - 1);
     es_code code = stream_ids(stream, "expert", row->ids, row->count, stream->info.top_k, err);
@@ -392,9 +406,24 @@ static es_code stream_pack(es_row_stream *stream, const es_row *row, uint32_t to
     return ES_OK;
 }
 
+es_code es_stream_expect(es_row_stream *stream, uint32_t experts, uint32_t top_k, uint32_t guesses, es_err *err)
+{
+    if (experts > ES_TRACE_EXPERTS_MAX || top_k > ES_TRACE_TOP_K_MAX || guesses > ES_TRACE_TOP_K_MAX)
+        return es_err_set(err, ES_EINPUT, "%u experts, top_k %u and %u guesses are not up to %d, %d and %d", experts, top_k, guesses, ES_TRACE_EXPERTS_MAX, ES_TRACE_TOP_K_MAX,
+            ES_TRACE_TOP_K_MAX);
+    stream->info.experts = experts > 0 ? experts : stream->info.experts;
+    stream->info.top_k = top_k > 0 ? top_k : stream->info.top_k;
+    stream->guesses = stream->info.guesses = guesses > 0 ? guesses : stream->guesses;
+    return ES_OK;
+}
+
 es_code es_stream_add(es_row_stream *stream, const es_row *row, es_err *err)
 {
     uint64_t at = 0;
+    if (stream->rules.carried && stream->tokens == 0 && es_spool_length(stream->spool) == 0) {
+        stream->weighted = row->weights != NULL;
+        stream->resident = row->residency != NULL;
+    }
     es_code code = stream_check(stream, row, err);
     if (!code && !stream_same_step(stream, row))
         code = stream_begin(stream, row, err);

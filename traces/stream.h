@@ -39,6 +39,7 @@ typedef struct es_stream_rules {
     bool any_order;             /* rows of a token may stand anywhere; its steps follow from the requests. Else they stand together */
     bool whole_tokens;          /* a last generated token that lacks the last layers, which every other one has, is a torn record */
     bool whole_rows;            /* one line is one expert: a last row shorter than all others is a torn record */
+    bool carried;               /* whether rows carry weights and residency is seen at the first */
     bool weigh;                 /* notes say what weights of a row sum to, and whether ids stand by falling weight */
     bool lenient;               /* a torn record is left out and told; else it is an error */
     uint32_t layers;            /* as many must occur; 0: not known */
@@ -48,6 +49,8 @@ typedef struct es_stream_rules {
 /* `shape` gives what is known: experts (0: highest id + 1), top_k (0: the longest row; else longer ones are errors), guesses (likewise),
  * and what rows carry and is kept: has_weights, has_residency, and whether guesses have confidences (from the first row that has any). */
 es_code es_stream_new(es_row_stream **out, const es_trace_info *shape, const es_stream_rules *rules, es_err *err);
+/* Says of the shape what was read only now, before the first row; 0: as before. */
+es_code es_stream_expect(es_row_stream *stream, uint32_t experts, uint32_t top_k, uint32_t guesses, es_err *err);
 /* The caller adds file and line. An empty row is a missing cell. */
 es_code es_stream_add(es_row_stream *stream, const es_row *row, es_err *err);
 /* Ends the file. What was met on the way goes to `notes`: layers that some tokens lack, rows of different length, a torn end, each with

@@ -25,8 +25,9 @@ struct es_row_stream {
     es_tally tally;
     bool back;                          /* rows went back: the spool holds steps as the file has them, to be sorted */
     /* what occurred */
-    uint64_t *rows_of[2];               /* [es_phase_of][STREAM_LAYERS] rows with an id */
-    uint8_t *occurs;                    /* [STREAM_LAYERS] */
+    uint32_t layer_room;                /* above the highest layer so far */
+    uint64_t *rows_of[2];               /* [es_phase_of][layer_room] rows with an id */
+    uint8_t *occurs;                    /* [layer_room] */
     uint64_t filled;                    /* rows with an id */
     uint32_t highest_id, longest, shortest, longest_guess;
     bool mixed;
@@ -54,7 +55,7 @@ struct es_row_stream {
     uint64_t last[2];
     /* reading */
     uint32_t *layer_number;
-    uint16_t *rank;                     /* [STREAM_LAYERS] */
+    uint16_t *rank;                     /* [layer_room] */
     uint64_t at;                        /* of the next step in the spool */
     es_token *given;                    /* the step that was given last */
     uint64_t given_room;

@@ -16,7 +16,7 @@ static uint32_t stream_torn(const es_row_stream *stream, uint32_t *first)
     const uint64_t before = stream->tally.decode_tokens;
     if (!stream->rules.whole_tokens || stream->back || stream->tokens != 1 || stream->token[0].phase != ES_DECODE)
         return 0;
-    for (uint32_t layer = stream->last_layer + 1; layer < STREAM_LAYERS; layer++) {
+    for (uint32_t layer = stream->last_layer + 1; layer < stream->layer_room; layer++) {
         const bool usual = before > 0 ? stream->rows_of[ES_DECODE][layer] == before : stream->rows_of[ES_PREFILL][layer] > 0;
         if (usual && missing++ == 0)
             *first = layer;
@@ -88,12 +88,12 @@ static es_code stream_last(es_row_stream *stream, es_text *notes, es_err *err)
 
 static es_code stream_layers(es_row_stream *stream, es_err *err)
 {
-    stream->layer_number = calloc(STREAM_LAYERS, sizeof *stream->layer_number);
-    stream->rank = calloc(STREAM_LAYERS, sizeof *stream->rank);
+    stream->layer_number = calloc(stream->layer_room + 1, sizeof *stream->layer_number);
+    stream->rank = calloc(stream->layer_room + 1, sizeof *stream->rank);
     if (!stream->layer_number || !stream->rank)
         return es_err_nomem(err, "a trace");
     uint32_t layers = 0;
-    for (uint32_t i = 0; i < STREAM_LAYERS; i++)
+    for (uint32_t i = 0; i < stream->layer_room; i++)
         if (stream->occurs[i]) {
             stream->rank[i] = (uint16_t)layers;
             stream->layer_number[layers++] = i;

@@ -75,7 +75,14 @@ static es_code write_one(const trace_args *args, const es_trace_form *form, cons
 {
     if (form && args->append)
         return es_err_set(err, ES_EINPUT, "%s: only native traces can be appended to", args->out);
-    return form ? es_trace_export(form, args->out, feed->source, feed->state, ask, err) : es_trace_write(args->out, feed->source, feed->state, ask, args->append, err);
+    if (!form)
+        return es_trace_write(args->out, feed->source, feed->state, ask, args->append, err);
+    es_text notes = {0};
+    es_code code = es_trace_export(form, args->out, feed->source, feed->state, ask, &notes, err);
+    for (const char *p = code == ES_OK && notes.length ? notes.at : NULL; p && *p; p += strcspn(p, "\n"), p += *p == '\n')
+        fprintf(stderr, "%s: %.*s\n", args->out, (int)strcspn(p, "\n"), p);
+    es_text_free(&notes);
+    return code;
 }
 
 static es_code trace_generated(const trace_args *args, const es_feed *feed, const es_source_ask *ask, es_err *err)

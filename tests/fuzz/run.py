@@ -94,7 +94,7 @@ def main():
     parser.add_argument('--seconds', type=int)
     parser.add_argument('--no-log', action='store_true')
     parser.add_argument('--keep', action='store_true')
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     seconds = given.seconds or int(given.minutes * 60)
     every = sorted(f for f in os.listdir(CORPUS) if os.path.isdir(os.path.join(CORPUS, f)))
     unknown = [n for n in given.names if n not in every]

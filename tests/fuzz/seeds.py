@@ -103,6 +103,13 @@ TEXTS = {
         "small": 'Layer ID,Batch Number,Token,Activated Expert IDs\r\n1,0,a,"[0, 3]"\r\n1,0,"x, ""y""\nz","[2, 1]"\r\n2,0,a,"[1, 0]"\r\n2,0,"x, ""y""\nz","[3, 2]"\r\n',
         "batch": 'Layer ID,Batch Number,Token,Activated Expert IDs\n1,0,a,[4]\n1,1,b,[5]\n3,0,a,[6]\n3,1,b,[]\n1,0,c,[1]\n',
     },
+    "jsonl": {
+        "small": '{"expertsim":"trace","version":1,"model":"m","layers":[1,2],"experts":4,"top_k":2,"guesses":0,"expert_bytes":[10,20]}\n' + "".join(
+            '{"step":%d,"request":0,"token":%d,"phase":"%s","layer":%d,"experts":[%d,%d],"weights":[0.5,null]}\n' % (max(t - 1, 0), t, "PPDD"[t], 1 + l, (t + l) % 4, (t + 3 * l + 1) % 4)
+            for t in range(4) for l in range(2)),
+        "guesses": '{"expertsim": "trace", "version": 1, "layers": [0], "experts": 9, "top_k": 1, "guesses": 2}\n'
+                   '{"step": 0, "request": 7, "token": 3, "phase": "D", "layer": 0, "experts": [8], "residency": [2], "guesses": [1, 1], "confidence": [0.5, 1e-3], "more": {"a": []}}\n',
+    },
     "lark": {
         "small": "seq,expert_bytes,tensor_base,expert_idx,tensor\n1,64,0x0,0,blk.1.ffn_up_exps.weight\n2,64,0x0,3,blk.1.ffn_up_exps.weight\n3,32,0x0,0,blk.1.ffn_down_exps.weight\n"
                  "4,32,0x0,3,blk.1.ffn_down_exps.weight\n5,64,0x0,1,blk.2.ffn_up_exps.weight\n6,64,0x0,2,blk.2.ffn_up_exps.weight\n7,64,0x0,2,blk.1.ffn_up_exps.weight\n"
