@@ -154,7 +154,7 @@ def parts(check):
 COMPLETIONS = [
     (['expertsim', 'self'], ['selftest']), (['expertsim', 'run', '--o'], ['--out']), (['expertsim', 'list', 'pol'], ['policy']), (['expertsim', 'trace', 'gen'], ['generate']),
     (['expertsim', 'describe', 'contract.over'], ['contract.overflow']), (['expertsim', 'run', 'x.json', '--set', 'contract.over'], ['contract.overflow=']),
-    (['expertsim', 'trace', 'info', 'x', '--as', 'route'], ['route_trace']), (['expertsim', 'help', 'sch'], ['schema']), (['expertsim', 'selftest', '--j'], ['--json']),
+    (['expertsim', 'trace', 'info', 'x', '--as', 'route_'], ['route_trace']), (['expertsim', 'help', 'sch'], ['schema']), (['expertsim', 'selftest', '--j'], ['--json']),
 ]
 
 
