@@ -55,6 +55,7 @@ es_code es_imported_as(es_trace_info *info, const char *format, const char *sha2
 {
     char *provenance = notes->failed ? NULL : assume_provenance(format, sha256, notes);
     info->format = format;
+    info->model = info->model ? info->model : "";
     info->sha256 = es_arena_text(arena, sha256);
     info->provenance = provenance ? es_arena_text(arena, provenance) : NULL;
     info->assumed = notes->length ? es_arena_text(arena, notes->at) : NULL;

@@ -12,7 +12,7 @@
 /* Adds a sentence (no line feed in it, no full stop needed) unless the same one is there already. */
 void es_assume(es_text *notes, const char *fmt, ...) ES_PRINTF(2, 3);
 
-/* Sets format, sha256, assumed and provenance of a trace read from `reader`, which stands at its end. The provenance is
+/* Sets format, sha256, assumed, provenance and, where it has none, an empty model of a trace read from `reader`, which stands at its end. The provenance is
  * {"imported_from": FORMAT, "sha256": ..., "assumed": [...]}; strings live in the arena. `notes` stay the caller's. */
 es_code es_imported(es_trace_info *info, const char *format, const es_reader *reader, const es_text *notes, es_arena *arena, es_err *err);
 /* The same for who has the digest in another way. */

@@ -22,6 +22,7 @@ typedef struct jsonl_parse {
     uint64_t rows;
     uint16_t id[ES_TRACE_TOP_K_MAX], guess[ES_TRACE_TOP_K_MAX];
     float weight[ES_TRACE_TOP_K_MAX], confidence[ES_TRACE_TOP_K_MAX];
+    float residence_read[ES_TRACE_TOP_K_MAX];
     uint8_t residence[ES_TRACE_TOP_K_MAX];
 } jsonl_parse;
 
@@ -148,21 +149,135 @@ static es_code jsonl_head(es_log *log, const es_json *root, es_err *err)
     return code ? code : es_stream_expect(log->stream, experts, parse->top_k, log->ask->guesses ? parse->guesses : 0, err);
 }
 
-static es_code jsonl_numbers(jsonl_parse *parse, const es_source_ask *ask, const es_json *root, es_row *row, es_err *err)
+/* --- rows as they mostly are ---------------------------------------------------------------------------------------------------- */
+
+enum { ROW_STEP, ROW_REQUEST, ROW_TOKEN, ROW_PHASE, ROW_LAYER, ROW_EXPERTS, ROW_WEIGHTS, ROW_RESIDENCY, ROW_GUESSES, ROW_CONFIDENCE, ROW_KEYS };
+
+static const char *jsonl_blank(const char *p)
 {
-    bool weights = false, residency = false, confident = false;
-    float residence[ES_TRACE_TOP_K_MAX];
-    es_code code = jsonl_reals(root, "weights", parse->weight, row->count, &weights, err);
+    while (*p == ' ')
+        p++;
+    return p;
+}
+
+/* Behind "key": *key is which; NULL: it is none of ours, or no key. */
+static const char *jsonl_key(const char *p, int *key)
+{
+    static const char *const name[ROW_KEYS] = { "step", "request", "token", "phase", "layer", "experts", "weights", "residency", "guesses", "confidence" };
+    if (*p++ != '"')
+        return NULL;
+    for (*key = 0; *key < ROW_KEYS; ++*key) {
+        const size_t length = strlen(name[*key]);
+        if (p[0] == name[*key][0] && strncmp(p, name[*key], length) == 0 && p[length] == '"') {
+            p = jsonl_blank(p + length + 1);
+            return *p == ':' ? jsonl_blank(p + 1) : NULL;
+        }
+    }
+    return NULL;
+}
+
+/* The next of a list: 1 there is one, 0 the list ends, -1 neither. */
+static int jsonl_item(const char **p, bool first)
+{
+    const char *at = jsonl_blank(*p);
+    if (*at == ']') {
+        *p = at + 1;
+        return 0;
+    }
+    if (!first && *at != ',')
+        return -1;
+    *p = jsonl_blank(at + !first);
+    return 1;
+}
+
+static const char *jsonl_fast_ids(const char *p, uint16_t *ids, uint32_t *count)
+{
+    int more = *p++ == '[' ? 1 : -1;
+    for (*count = 0; more > 0 && (more = jsonl_item(&p, *count == 0)) > 0; ++*count) {
+        uint32_t id = 0;
+        p = *count < ES_TRACE_TOP_K_MAX ? es_field_u32(p, &id) : NULL;
+        if (!p || id >= ES_NO_EXPERT)
+            return NULL;
+        ids[*count] = (uint16_t)id;
+    }
+    return more == 0 ? p : NULL;
+}
+
+static const char *jsonl_fast_reals(const char *p, float *values, uint32_t *count)
+{
+    int more = *p++ == '[' ? 1 : -1;
+    for (*count = 0; more > 0 && (more = jsonl_item(&p, *count == 0)) > 0; ++*count) {
+        if (*count == ES_TRACE_TOP_K_MAX)
+            return NULL;
+        values[*count] = NAN;
+        if (strncmp(p, "null", 4) == 0)
+            p += 4;
+        else if ((*p < '0' || *p > '9') || !(p = es_field_f32(p, &values[*count])))
+            return NULL;
+    }
+    return more == 0 ? p : NULL;
+}
+
+/* A row of just the members above, each once, as writers write it. False: something else, which the slow way reads or names. */
+static bool jsonl_fast(jsonl_parse *parse, const char *p, es_row *row, bool there[3])
+{
+    uint32_t *number[] = { [ROW_STEP] = &row->step, [ROW_REQUEST] = &row->request, [ROW_TOKEN] = &row->position, [ROW_LAYER] = &row->layer };
+    uint32_t met = 0, count[ROW_KEYS] = { 0 };
+    if (*p++ != '{')
+        return false;
+    for (;;) {
+        int key = 0;
+        p = jsonl_key(jsonl_blank(p), &key);
+        if (!p || (met >> key & 1))
+            return false;
+        met |= 1u << key;
+        if (key == ROW_PHASE) {
+            row->phase = p[0] == '"' && p[1] == 'P' ? ES_PREFILL : ES_DECODE;
+            p = p[0] == '"' && (p[1] == 'P' || p[1] == 'D') && p[2] == '"' ? p + 3 : NULL;
+        } else if (key <= ROW_LAYER) {
+            p = es_field_u32(p, number[key]);
+            if (p && *number[key] == UINT32_MAX)
+                return false;
+        } else if (key == ROW_EXPERTS || key == ROW_GUESSES) {
+            p = jsonl_fast_ids(p, key == ROW_EXPERTS ? parse->id : parse->guess, &count[key]);
+        } else {
+            p = jsonl_fast_reals(p, key == ROW_WEIGHTS ? parse->weight : key == ROW_RESIDENCY ? parse->residence_read : parse->confidence, &count[key]);
+        }
+        p = p ? jsonl_blank(p) : NULL;
+        if (!p || (*p != ',' && *p != '}'))
+            return false;
+        if (*p++ == '}')
+            break;
+    }
+    row->count = count[ROW_EXPERTS];
+    row->guesses = count[ROW_GUESSES];
+    there[0] = met >> ROW_WEIGHTS & 1;
+    there[1] = met >> ROW_RESIDENCY & 1;
+    there[2] = met >> ROW_CONFIDENCE & 1;
+    return *p == '\0' && (met & 0x3f) == 0x3f && (!there[0] || count[ROW_WEIGHTS] == row->count) && (!there[1] || count[ROW_RESIDENCY] == row->count) &&
+           (!there[2] || count[ROW_CONFIDENCE] == row->guesses);
+}
+
+/* --- rows as they may be -------------------------------------------------------------------------------------------------------- */
+
+static es_code jsonl_numbers(jsonl_parse *parse, const es_json *root, const es_row *row, bool there[3], es_err *err)
+{
+    es_code code = jsonl_reals(root, "weights", parse->weight, row->count, &there[0], err);
     if (!code)
-        code = jsonl_reals(root, "residency", residence, row->count, &residency, err);
-    if (!code && ask->guesses)
-        code = jsonl_reals(root, "confidence", parse->confidence, row->guesses, &confident, err);
-    if (code)
-        return code;
+        code = jsonl_reals(root, "residency", parse->residence_read, row->count, &there[1], err);
+    return code ? code : jsonl_reals(root, "confidence", parse->confidence, row->guesses, &there[2], err);
+}
+
+/* What the lists of numbers beside the ids hold, once both are read. */
+static es_code jsonl_add(es_log *log, es_row *row, const bool there[3], es_err *err)
+{
+    jsonl_parse *parse = log->parse;
+    const bool weights = there[0], residency = there[1];
     for (uint32_t i = 0; i < row->count && residency; i++) {
-        if (!(residence[i] == 0.0f || residence[i] == 1.0f || residence[i] == 2.0f))
-            return es_err_set(err, ES_EINPUT, "residency %g is not 0 (miss), 1 (hit) or 2 (prefetched)", (double)residence[i]);
-        parse->residence[i] = (uint8_t)residence[i];
+        const float value = parse->residence_read[i];
+        if (!(value == 0.0f || value == 1.0f || value == 2.0f))
+            return es_err_set(err, ES_EINPUT, "residency %g is not 0 (miss), 1 (hit) or 2 (prefetched)", (double)value);
+        parse->residence[i] = (uint8_t)value;
     }
     if (parse->rows > 0 && (weights != parse->weights || residency != parse->residency))
         return es_err_set(err, ES_EINPUT, "%s %s, unlike the rows before", weights != parse->weights ? "weights" : "residency",
@@ -171,10 +286,12 @@ static es_code jsonl_numbers(jsonl_parse *parse, const es_source_ask *ask, const
         parse->weights = weights;
         parse->residency = residency;
     }
-    row->weights = weights && ask->weights ? parse->weight : NULL;
-    row->residency = residency && ask->residency ? parse->residence : NULL;
-    row->guess_confidence = confident && row->guesses > 0 ? parse->confidence : NULL;
-    return ES_OK;
+    if (!log->ask->guesses)
+        row->guesses = 0;
+    row->weights = weights && log->ask->weights ? parse->weight : NULL;
+    row->residency = residency && log->ask->residency ? parse->residence : NULL;
+    row->guess_confidence = there[2] && row->guesses > 0 ? parse->confidence : NULL;
+    return es_stream_add(log->stream, row, err);
 }
 
 static es_code jsonl_row(es_log *log, const es_json *root, es_err *err)
@@ -182,6 +299,7 @@ static es_code jsonl_row(es_log *log, const es_json *root, es_err *err)
     jsonl_parse *parse = log->parse;
     const char *phase = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(root, "phase"));
     es_row row = { .ids = parse->id, .guess = parse->guess, .record = log->record };
+    bool there[3] = { false, false, false };
     const struct { const char *name; uint32_t *value; } number[] = { { "step", &row.step }, { "request", &row.request }, { "token", &row.position }, { "layer", &row.layer } };
     es_code code = ES_OK;
     for (size_t i = 0; i < sizeof number / sizeof number[0] && !code; i++)
@@ -191,17 +309,21 @@ static es_code jsonl_row(es_log *log, const es_json *root, es_err *err)
     row.phase = phase && phase[0] == 'P' ? ES_PREFILL : ES_DECODE;
     if (!code)
         code = jsonl_ids(root, "experts", parse->id, &row.count, err);
-    if (!code && log->ask->guesses)
+    if (!code)
         code = jsonl_ids(root, "guesses", parse->guess, &row.guesses, err);
     if (!code)
-        code = jsonl_numbers(parse, log->ask, root, &row, err);
-    return code ? code : es_stream_add(log->stream, &row, err);
+        code = jsonl_numbers(parse, root, &row, there, err);
+    return code ? code : jsonl_add(log, &row, there, err);
 }
 
 static es_code jsonl_line(es_log *log, char *line, size_t length, es_err *err)
 {
     jsonl_parse *parse = log->parse;
+    es_row row = { .ids = parse->id, .guess = parse->guess, .record = log->record };
+    bool there[3];
     es_json *root = NULL;
+    if (parse->head && jsonl_fast(parse, line, &row, there))
+        return jsonl_add(log, &row, there, err);
     es_code code = es_json_parse(&root, line, length, err);
     if (!code && !cJSON_IsObject(root))
         code = es_err_set(err, ES_EINPUT, "is %s, needs an object", es_json_kind(root));

@@ -37,7 +37,8 @@ static es_code nntrainer_ids(es_log *log, const char **p, uint32_t *total, es_er
             uint16_t *more = room <= NNTRAINER_IDS_MAX ? es_arena_alloc(log->arena, room, sizeof *more) : NULL;
             if (!more)
                 return es_err_nomem(err, "the ids of a line");
-            memcpy(more, parse->list, parse->room * sizeof *more);
+            if (parse->room > 0)
+                memcpy(more, parse->list, parse->room * sizeof *more);
             parse->list = list = more;
             parse->room = room;
         }

@@ -66,7 +66,9 @@ def search(build, name, seconds, grow):
         os.mkdir(found)
         command = [target, '-max_total_time=%d' % seconds, '-timeout=10', '-rss_limit_mb=4096', '-close_fd_mask=1', '-print_final_stats=1',
                    '-artifact_prefix=' + folder + os.sep, found, os.path.join(CORPUS, name)]
-        done = subprocess.run(command, capture_output=True, text=True, errors='replace', env=dict(os.environ, FUZZ_READER=name))
+        env = dict({'UBSAN_OPTIONS': 'halt_on_error=1:print_stacktrace=1'}, **os.environ)     # undefined behaviour is a finding, not a remark
+        env['FUZZ_READER'] = name
+        done = subprocess.run(command, capture_output=True, text=True, errors='replace', env=env)
         text = done.stderr
         executed = re.findall(r'number_of_executed_units: *(\d+)', text)
         reached = re.findall(r'\bcov: (\d+)', text)

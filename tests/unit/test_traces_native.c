@@ -34,11 +34,11 @@ static void csv_to_native_to_csv_loses_nothing(void **state)
 static void native_keeps_what_a_route_trace_knows(void **state)
 {
     (void)state;
-    put("route.csv", ROUTE_HEAD ROUTE_SIZES ROUTE_COLUMNS "\n0,0,0,1,0,5,0.7,0,20\n0,0,0,1,1,6,nan,1,0\n0,1,1,2,0,0,0.5,0,30\n");
+    put("route.csv", ROUTE_HEAD ROUTE_SIZES ROUTE_COLUMNS "\n0,0,0,1,0,5,0.7,0,20\n0,0,0,1,1,6,nan,1,0\n0,1,1,2,0,0,0.5,0,30\n0,1,1,2,1,3,0.5,0,30\n");
     to_native(&es_source_route_trace, "route.csv", "route.h5");
     opened o = open_good(&es_source_native, "route.h5", &ask_all);
     const es_trace_info *info = es_source_native.info(o.self);
-    expect_steps(&o, "P 0.0(5 6;-)\nD 0.1(-;0)\n");
+    expect_steps(&o, "P 0.0(5 6;-)\nD 0.1(-;0 3)\n");
     assert_string_equal(info->model, "/data/my model.gguf");
     assert_int_equal(info->experts, 8);
     assert_int_equal(info->expert_bytes[1], 30);
