@@ -22,13 +22,24 @@ es_code es_lines_torn(es_lines *lines, const char *expected, es_err *err)
     return code;
 }
 
+/* A call costs more than looking at a few bytes. */
+static inline bool lines_zero(const char *line, size_t length)
+{
+    if (length > 24)
+        return memchr(line, '\0', length) != NULL;
+    bool zero = false;
+    for (size_t i = 0; i < length; i++)
+        zero |= line[i] == '\0';
+    return zero;
+}
+
 es_code es_lines_next(es_lines *lines, const char *expected, char **line, size_t *length, es_err *err)
 {
     for (;;) {
         es_code code = es_reader_line(lines->reader, line, length, err);
         if (code || !*line)
             return code;
-        if (*length > 0 && memchr(*line, '\0', *length)) {
+        if (lines_zero(*line, *length)) {
             code = es_err_set(err, ES_EINPUT, "holds a byte 0; %s is expected", expected);
             return es_lines_at(lines, err), code;
         }

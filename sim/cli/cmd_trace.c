@@ -112,7 +112,7 @@ const cmd_entry cmd_trace = {
     .name = "trace",
     .usage = "info|check|import|export|generate|formats [FILE]... [options]",
     .brief = "Look at routing traces; make them from other formats or by a generator.",
-    .help = "  expertsim trace formats                       all formats: read or written, and what they lack\n"
+    .help = "  expertsim trace formats [--json]              all formats: read or written, and what they lack\n"
             "  expertsim trace info FILE... [--json]         what it holds\n"
             "  expertsim trace check FILE...                 reads all of it and says what is wrong\n"
             "  expertsim trace import FILE... -o X.h5        from any known format to the native one; several files follow each other, with\n"

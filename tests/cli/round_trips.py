@@ -34,6 +34,20 @@ def ids(path):
     return [row[2:4 + width] for row in rows[1:]]
 
 
+def peak(path, times):
+    """KiB that `trace info` needs at most for a log that many times as long as a small one."""
+    with open(os.path.join(CORPUS, 'nntrainer', 'small')) as f:
+        block = ''.join(f.readlines()[2:]) * 1000       # generated tokens: what is remembered of each request is no matter here
+    with open(path, 'w') as f:
+        for _ in range(times):
+            f.write(block)
+    child = subprocess.Popen([tool.TOOL, 'trace', 'info', path], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = status
+    os.unlink(path)
+    return usage.ru_maxrss if status == 0 else 0
+
+
 def main():
     check = tool.Check('round_trips')
     formats = {row['name']: row for row in json.loads(call('formats', '--json')[1])}
@@ -109,6 +123,8 @@ def main():
             open(path(name), 'wb').write(magic)
             code, _, fault = call('info', path(name))
             check.equal(name + ' is refused with the reason', (code, words in fault), (2, True))
+        few, many = peak(path('long.txt'), 300), peak(path('long.txt'), 900)
+        check.equal('three times the file, no more memory', 0 < many < 1.1 * few, True)
     check.close()
 
 
