@@ -158,6 +158,7 @@ static void ik_walk(es_json_import *in)
         return;
     }
     walker->in = in;
+    in->may_lack = true;
     while (es_json_scan_more(in->scan) && es_json_scan_object(in->scan))
         ik_record(walker);
     ik_release(walker, ES_DECODE);

@@ -16,14 +16,13 @@ typedef struct imp_walker { es_json_import *in; uint32_t last; bool begun; } imp
 static const char *const imp_names[] = { "trace", "entries", "data", "top_k", NULL };
 enum { IMP_DATA = 2, IMP_TOP_K };
 
-/* The row, with the token that follows from its layer. */
-static bool imp_row(imp_walker *walker, uint32_t layer)
+/* The token that follows from a row's layer. */
+static void imp_place(imp_walker *walker, uint32_t layer)
 {
-    es_json_import *in = walker->in;
-    in->row.position += walker->begun && layer <= walker->last;
-    in->row.layer = walker->last = layer;
+    es_row *row = &walker->in->row;
+    row->position += walker->begun && layer <= walker->last;
+    row->layer = walker->last = layer;
     walker->begun = true;
-    return es_json_import_row(in);
 }
 
 /* [layer, e0, e1 ...] */
@@ -39,7 +38,8 @@ static bool imp_list(imp_walker *walker)
     while (es_json_scan_item(in->scan))
         if (!es_json_scan_u32(in->scan, &id) || !es_json_import_id(in, id))
             return false;
-    return imp_row(walker, layer);
+    imp_place(walker, layer);
+    return es_json_import_row(in);
 }
 
 /* "top_k" of an object at the top, wherever it stands; then the file from its beginning once more. */
@@ -61,25 +61,26 @@ static bool imp_look(es_json_import *in)
     return es_json_scan_rewind(in->scan, &err) == ES_OK;
 }
 
-/* layer, e0 .. e(k-1), layer, ... The first item is read already, so far as to know that it is no row. */
+/* layer, e0 .. e(k-1), layer, ... The first item is begun already, so far as to know that it is no row. */
 static bool imp_flat(imp_walker *walker)
 {
     es_json_import *in = walker->in;
-    uint32_t layer = 0, number, at = 0;
-    do {
-        if (!es_json_scan_u32(in->scan, &number))
-            return false;
-        if (at == 0)
-            layer = number;
-        else if (!es_json_import_id(in, number))
-            return false;
-        if (at == in->top_k && !imp_row(walker, layer))
-            return false;
-        at = at == in->top_k ? 0 : at + 1;
-    } while (es_json_scan_item(in->scan));
-    if (!es_json_scan_failed(in->scan) && at != 0)
-        return es_json_scan_fault(in->scan, "the list ends inside a row: %u of %u numbers", at, in->top_k + 1);
-    return !es_json_scan_failed(in->scan);
+    uint16_t number[ES_TRACE_TOP_K_MAX + 1];
+    const uint32_t width = in->top_k + 1;
+    uint32_t first, held = 0;
+    if (in->top_k > ES_TRACE_TOP_K_MAX)
+        return es_json_scan_fault(in->scan, "top_k is %u, above %d, the most", in->top_k, ES_TRACE_TOP_K_MAX);
+    if (!es_json_scan_u32(in->scan, &first))
+        return false;
+    if (first >= ES_NO_EXPERT)
+        return es_json_scan_fault(in->scan, "layer %u is above %u, the highest", first, ES_NO_EXPERT - 1);
+    number[0] = (uint16_t)first;
+    bool good = es_json_scan_run(in->scan, number + 1, width - 1, &held);
+    for (held++; good && held == width; good = good && es_json_scan_run(in->scan, number, width, &held)) {
+        imp_place(walker, number[0]);
+        good = es_json_import_give(in, number + 1, NULL, in->top_k);
+    }
+    return good && (held == 0 || es_json_scan_fault(in->scan, "the list ends inside a row: %u of %u numbers", held, width));
 }
 
 /* false also where the file must be read again (*again). */

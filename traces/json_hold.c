@@ -80,6 +80,8 @@ bool es_json_hold_id(es_json_import *in, es_json_hold *hold, uint16_t id)
 
 bool es_json_hold_give(es_json_import *in, const es_json_hold *hold, uint32_t first, uint32_t end, uint32_t position)
 {
+    if (first >= end)
+        return true;
     const uint16_t *ids = hold->ids + (uint64_t)first * hold->layers * hold->top_k;
     for (uint32_t token = first; token < end; token++, position++)
         for (uint32_t layer = 0; layer < hold->layers; layer++, ids += hold->top_k) {

@@ -334,13 +334,27 @@ static void import_note_weights(es_json_import *in)
         es_assume(&in->notes, "the weights of a row sum to %.3g to %.3g: they are not normalised over the chosen experts", (double)in->least_sum, (double)in->most_sum);
 }
 
+/* Layers that some tokens lack: what the stream says of them, which stands behind `before` bytes of the notes, is a fault. */
+static es_code import_lacking(const es_json_import *in, size_t before, es_err *err)
+{
+    const char *sentence = in->notes.length > before ? strstr(in->notes.at + before, " rows (token, layer) are missing") : NULL;
+    if (in->may_lack || in->ask->lenient || !sentence)
+        return ES_OK;
+    while (sentence > in->notes.at && sentence[-1] != '\n')
+        sentence--;
+    return es_err_set(err, ES_EINPUT, "%.*s; --lenient takes them as missing", (int)strcspn(sentence, "\n"), sentence);
+}
+
 static es_code import_finish(es_json_import *in, es_err *err)
 {
+    const size_t before = in->notes.length;
     char hex[65];
     if (!in->stream)
         return es_err_set(err, ES_EINPUT, "%s: there are no rows of routing", es_json_scan_path(in->scan));
     es_code code = es_stream_finish(in->stream, &in->notes, err);
     es_trace_info *info = es_stream_about(in->stream);
+    if (!code)
+        code = import_lacking(in, before, err);
     if (!code)
         code = import_declared(in, info, err);
     if (code)

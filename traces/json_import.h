@@ -9,8 +9,8 @@
  *
  * Faults stick in the scan, so a walk needs no checks as long as its loops end on false. Rows go to a stream (stream.h), so memory does
  * not grow with the file. Checked here: as many ids in every row, as many weights as ids, ids below what the file declares, values
- * that must be there; told here: what was declared otherwise and a torn end. With --lenient a torn end is left out, and rows of
- * fewer or more ids are taken as they are. */
+ * that must be there, all layers of every token. With --lenient a torn end is left out and told, and so is the first row of fewer or
+ * more ids, and the first token that lacks a layer; they are taken as they are. */
 #ifndef ES_TRACES_JSON_IMPORT_H
 #define ES_TRACES_JSON_IMPORT_H
 
@@ -36,6 +36,7 @@ struct es_json_import {
     uint32_t experts, top_k;    /* as the file declares, whenever it does; 0: not. top_k: else that of the first row */
     uint32_t layers;            /* as many must occur: --layers at first; 0: not known */
     bool any_count;             /* rows of fewer or more ids are nothing to stumble over */
+    bool may_lack;              /* nor are tokens that lack layers */
     bool synthetic;             /* the file says so of itself */
     const char *model;          /* NULL: not said */
     uint64_t rows;              /* given so far */

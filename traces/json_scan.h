@@ -64,6 +64,8 @@ bool es_json_scan_text(es_json_scan *scan, const char **text, size_t *length);
 /* The numbers of an array, at most `most` of them: expert ids, each from 0 to 65534; weights (to NULL: checked and counted only). */
 bool es_json_scan_ids(es_json_scan *scan, uint16_t *to, uint32_t most, uint32_t *count);
 bool es_json_scan_floats(es_json_scan *scan, float *to, uint32_t most, uint32_t *count);
+/* Inside an array, where es_json_scan_item stands: its next ids, at most `most`; fewer when it ends there, and is left. */
+bool es_json_scan_run(es_json_scan *scan, uint16_t *to, uint32_t most, uint32_t *count);
 /* A string of any length piece by piece, without escapes (base64): `first` with the first piece; at its end *length is 0. */
 bool es_json_scan_piece(es_json_scan *scan, bool first, const char **piece, size_t *length);
 

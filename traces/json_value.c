@@ -255,6 +255,29 @@ bool es_json_scan_ids(es_json_scan *scan, uint16_t *to, uint32_t most, uint32_t 
     return p != NULL;
 }
 
+bool es_json_scan_run(es_json_scan *scan, uint16_t *to, uint32_t most, uint32_t *count)
+{
+    json_scan_level *level = &scan->level[scan->depth];
+    uint32_t v;
+    for (*count = 0; *count < most; ++*count) {
+        const char *p = scan->at + (scan->at[0] == ',' && scan->at[1] == ' ' ? 2 : 1);
+        const char *end = level->begun && scan->at[0] == ',' ? value_id(p, &to[*count]) : NULL;
+        if (end) {                      /* what nearly every value is */
+            scan->at = end;
+            level->index++;
+            continue;
+        }
+        if (!es_json_scan_item(scan))
+            return !scan->err.code;
+        if (!es_json_scan_u32(scan, &v))
+            return false;
+        if (v >= UINT16_MAX)
+            return es_json_scan_fault(scan, "%u is above 65534, the highest expert or layer", v);
+        to[*count] = (uint16_t)v;
+    }
+    return true;
+}
+
 bool es_json_scan_floats(es_json_scan *scan, float *to, uint32_t most, uint32_t *count)
 {
     bool more;

@@ -125,7 +125,7 @@ static void lab_metadata(lab_walker *walker, const lab_record *record)
         return;
     }
     walker->version = record->version;
-    in->any_count = record->version == 2;
+    in->any_count = in->may_lack = record->version == 2;
     if (record->version == 2) {
         in->experts = walker->stage[0].experts > walker->stage[1].experts ? walker->stage[0].experts : walker->stage[1].experts;
         in->row.step = 0;

@@ -18,7 +18,7 @@ static void sim_walk(es_json_import *in)
     static const char *const phases[] = { "prefill", "decode", "unknown", NULL };
     uint32_t step = 0, steps = 0, last = 0;
     uint64_t unknown = 0;
-    in->any_count = true;
+    in->any_count = in->may_lack = true;
     while (es_json_scan_more(in->scan) && es_json_scan_object(in->scan)) {
         uint32_t got = 0;
         int phase = 0;

@@ -35,6 +35,7 @@ static void spec_text(es_json_import *in, spec_name *name)
 
 static void spec_walk(es_json_import *in)
 {
+    in->may_lack = true;
     es_assume(&in->notes, "phases are not said: every token was taken as a generated one, a problem of a data set as a request");
     es_assume(&in->notes, "the profiler takes out rows of equal weights and numbers the rest anew: layers may be out of step by some tokens");
     while (es_json_scan_more(in->scan) && es_json_scan_object(in->scan)) {

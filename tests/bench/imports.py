@@ -17,9 +17,15 @@ sys.path[:0] = [os.path.join(HERE, '..', 'support')]
 sys.dont_write_bytecode = True
 import tool
 
-spec = importlib.util.spec_from_file_location('formats', os.path.join(HERE, '..', 'golden', 'formats.py'))
-formats = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(formats)
+
+def golden(name):
+    spec = importlib.util.spec_from_file_location(name, os.path.join(HERE, '..', 'golden', name + '.py'))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+formats, formats_json = golden('formats'), golden('formats_json')
 
 
 def colibri(tokens):
@@ -52,7 +58,7 @@ def exported(format):
 
 
 WRITERS = {'colibri': (colibri, []), 'nntrainer': (nntrainer, []), 'csv': (exported('csv'), []), 'jsonl': (exported('jsonl'), []), 'route_trace': (exported('route_trace'), [])}
-WRITERS.update({write.__name__: (write, options) for write, _, options, _ in formats.WRITTEN})
+WRITERS.update({write.__name__: (write, options) for write, _, options, _ in formats.WRITTEN + formats_json.WRITTEN})
 
 
 def made(write, size, reference):

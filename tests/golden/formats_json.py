@@ -1,4 +1,4 @@
-"""JSON formats of which there is no sample: the shared routing written in each as its engine writes it, and read back id by id."""
+"""JSON formats: the shared routing written in each as its engine writes it, and read back id by id."""
 import base64
 import json
 import os
@@ -32,6 +32,34 @@ def split(tokens):
     return [t for t in tokens if t[0] == 'P'], [t for t in tokens if t[0] == 'D']
 
 
+def lattice(tokens):
+    weights = [0.359193, 0.191479, 0.168647, 0.0999276, 0.0936178, 0.0871351]
+    return lines({'layer_idx': layer, 'token_idx': t, 'selected_ids': ids, 'gate_weights': weights} for t, (_, rows) in enumerate(tokens) for layer, ids in rows)
+
+
+def imp(tokens):
+    return json.dumps({'top_k': 6, 'trace': [[layer] + ids for _, rows in tokens for layer, ids in rows]})
+
+
+def imp_flat(tokens):
+    return json.dumps({'entries': [n for _, rows in tokens for layer, ids in rows for n in [layer] + ids], 'top_k': 6})
+
+
+def moe_cache_lab(tokens):
+    event = lambda phase, t, layer, ids: {'record_type': 'routing_selection', 'phase': phase, 'token_position': t, 'layer': layer, 'selected_experts': ids}
+    meta = {'record_type': 'metadata', 'format': 'moe-cache-lab.routing-jsonl', 'format_version': 1, 'model_id': 'm'}
+    return lines([meta] + [event('prompt' if phase == 'P' else 'generated', first + t, layer, ids) for phase, first, _, t, layer, ids in by_layer(tokens)])
+
+
+def stratamoe(tokens):
+    return json.dumps({'version': 2, 'source': {'kind': 'recorded'}, 'expertsPerLayer': 128, 'topK': 6, 'selections': cube(tokens)})
+
+
+def onnx_genai(tokens):
+    prompt, decode = split(tokens)
+    return json.dumps({'num_layers': 30, 'num_experts': 128, 'prompts': {'p': {'decode': cube(decode), 'prefill': cube(prompt)}}})
+
+
 def vllm_answer(tokens):
     prompt, decode = split(tokens)
     return json.dumps({'id': 'c', 'object': 'text_completion', 'model': 'm', 'choices': [{'index': 0, 'text': 'x' * 300, 'routed_experts': cube(decode)}],
@@ -49,7 +77,8 @@ def sglang_answer(tokens):
 
 
 def sglang_dense(tokens):
-    return json.dumps([{'sglext': {'routed_experts': flat(tokens, 2)}, 'usage': {'prompt_tokens': 6, 'completion_tokens': 7}}])
+    prompt, decode = split(tokens)
+    return json.dumps([{'sglext': {'routed_experts': flat(tokens, 2)}, 'usage': {'prompt_tokens': len(prompt), 'completion_tokens': len(decode) + 1}}])
 
 
 def lightllm_answer(tokens):
@@ -106,6 +135,8 @@ def ik_llama(tokens):
 
 # writer, format, options, phases as they will be read: as they are (None) or all of one kind
 WRITTEN = [
+    (lattice, 'lattice', [], 'D'), (imp, 'imp', [], 'D'), (imp_flat, 'imp', [], 'D'), (moe_cache_lab, 'moe_cache_lab', [], None), (stratamoe, 'stratamoe', [], 'D'),
+    (onnx_genai, 'onnx_genai', [], None),
     (vllm_answer, 'routed_experts', [], None), (vllm_outputs, 'routed_experts', [], None), (sglang_answer, 'routed_experts', ['--layers', '30', '--top-k', '6'], None),
     (sglang_answer, 'routed_experts', ['--top-k', '6'], None), (sglang_dense, 'routed_experts', ['--layers', '32'], None), (lightllm_answer, 'routed_experts', [], None),
     (vllm_log, 'vllm_log', [], None), (megatron, 'megatron', [], None), (speculative_moe, 'speculative_moe', [], 'D'), (moe_sim, 'moe_sim', [], None),

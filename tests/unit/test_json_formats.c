@@ -105,12 +105,15 @@ static void expect_cut(const json_format_case *c, size_t cut, bool lenient)
     close_source(&o);
 }
 
-/* A cut is an error, unless it lies between two records; then what is read is a beginning. */
+/* A cut is an error, unless it lies between two records; then what is read is a beginning. Of each format's second forms: the first is
+ * cut by test_traces_cut. */
 static void a_file_that_is_cut_anywhere_is_never_silently_shorter(void **state)
 {
     (void)state;
     for (int i = 0; i < JSON_FORMAT_CASES; i++) {
         const json_format_case *c = &json_format_cases[i];
+        if (i == 0 || c->source != json_format_cases[i - 1].source)
+            continue;
         size_t whole = strlen(c->text);
         put_quick("t.json", c->text);
         while (c->text[whole - 1] == '\n')
@@ -184,7 +187,9 @@ static void rows_are_checked_whatever_the_format(void **state)
     refused(s, "\n\n", "t.json: there are no rows of routing");
     refused(s, "", "t.json: there are no rows of routing");
     refused(s, L(0, 0, "[1]") L(1, 0, "[1]") L(0, 1, "[1]") L(1, 1, "[1]") L(0, 2, "[1]"), "ends inside request 0, token 2, which begins on line 5: layer 1 of it is missing");
-    told(s, L(0, 0, "[1]") L(1, 0, "[1]") L(0, 1, "[1]") L(0, 2, "[1]") L(1, 2, "[1]"), false, "1 of 6 rows (token, layer) are missing; the first is layer 1 of request 0, token 1");
+    refused(s, L(0, 0, "[1]") L(1, 0, "[1]") L(0, 1, "[1]") L(0, 2, "[1]") L(1, 2, "[1]"),
+        "t.json: 1 of 6 rows (token, layer) are missing; the first is layer 1 of request 0, token 1, a generated token in the step that begins on line 3; --lenient takes");
+    told(s, L(0, 0, "[1]") L(1, 0, "[1]") L(0, 1, "[1]") L(0, 2, "[1]") L(1, 2, "[1]"), true, "1 of 6 rows (token, layer) are missing; the first is layer 1 of request 0, token 1");
     told(s, L(0, 0, "[1,2]") L(1, 0, "[1]"), true, "rows list 1 to 2 experts; the first of another length than those before is line 2");
     told(s, L(0, 0, "[1]") "{\"layer_idx\":0,\"tok", true, "the file ends inside a record, on line 2; it was left out");
     told(s, LW(0, 0, "[1,2]", "[0.5,0.25]") LW(0, 1, "[1,2]", "[0.25,0.5]"), false, "ids do not stand in order of weight (first on line 2)");

@@ -186,6 +186,39 @@ static void words_names_and_pieces(void **state)
     fine(scan);
 }
 
+static void ids_can_be_taken_in_runs(void **state)
+{
+    (void)state;
+    uint16_t ids[4];
+    uint32_t count;
+    char *text = malloc(WINDOW + 64);
+    assert_non_null(text);
+    for (size_t before = 0; before < 24; before++) {    /* bytes of the array that the first window has */
+        memset(text, ' ', WINDOW);
+        strcpy(text + WINDOW - before, "[11, 22,33 , 44, 5, 65534]");
+        es_json_scan *scan = scan_text(text);
+        assert_true(es_json_scan_array(scan));
+        assert_true(es_json_scan_run(scan, ids, 4, &count));
+        assert_int_equal(count, 4);
+        assert_true(ids[0] == 11 && ids[1] == 22 && ids[2] == 33 && ids[3] == 44);
+        assert_true(es_json_scan_run(scan, ids, 4, &count));
+        assert_int_equal(count, 2);
+        assert_true(ids[0] == 5 && ids[1] == 65534);
+        fine(scan);
+    }
+    free(text);
+    static const char *const bad[][2] = { { "[1, 65535]", "[1]: 65535 is above 65534" }, { "[1, x]", "[1]: found x, needs a whole number" }, { "[1 2]", "[0]: found 2, needs a comma or ]" },
+        { "[1,]", "[1]: found ], needs a value" }, { "[1", "[0]: the file ends here" } };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        es_err err = { 0 };
+        es_json_scan *scan = scan_text(bad[i][0]);
+        assert_true(es_json_scan_array(scan));
+        assert_false(es_json_scan_run(scan, ids, 4, &count));
+        expect_fault(es_json_scan_end(scan, &err), &err, bad[i][1]);
+        es_json_scan_close(scan);
+    }
+}
+
 /* --- what is refused ------------------------------------------------------------------------------------------------------------ */
 
 static void faults_say_where_what_and_what_is_right(void **state)
@@ -362,6 +395,7 @@ int main(void)
         cmocka_unit_test(floats_are_the_nearest),
         cmocka_unit_test(nan_is_a_number_for_who_takes_one),
         cmocka_unit_test(words_names_and_pieces),
+        cmocka_unit_test(ids_can_be_taken_in_runs),
         cmocka_unit_test(faults_say_where_what_and_what_is_right),
         cmocka_unit_test(what_is_passed_over_is_checked_too),
         cmocka_unit_test(depth_is_bounded),
