@@ -177,7 +177,11 @@ static const char *time_latency_title(figures *all, const time_picked *picked)
     }
     if (!best)
         return "How long tokens take";
-    if (best == worst) {
+    if (best == worst && picked->count > 1) {
+        es_text_add(&title, "1 token in 100 takes more than ");
+        figures_say_time(&title, best->p99);
+        es_text_add(&title, " in all of them");
+    } else if (best == worst) {
         es_text_add(&title, "Half of all tokens take ");
         figures_say_time(&title, best->p50);
         es_text_add(&title, " or less, 1 in 100 more than ");
