@@ -99,7 +99,10 @@ static es_code time_pick(figures *all, size_t most, time_picked *out, es_err *er
 static const char *time_note(figures *all, const time_picked *picked)
 {
     es_text note = {0};
-    es_text_add(&note, "%s%s%s%s", all->note, picked->where ? "; " : "", picked->where ? picked->where : "", picked->repeats ? "; the first replication" : "");
+    bool future = false;
+    for (size_t i = 0; i < picked->count; i++)
+        future = future || strstr(picked->label[i], FIGURES_FUTURE);
+    es_text_add(&note, "%s%s%s%s%s", all->note, picked->where ? "; " : "", picked->where ? picked->where : "", picked->repeats ? "; the first replication" : "", future ? FIGURES_FUTURE_NOTE : "");
     return figures_keep(all, &note);
 }
 
