@@ -86,7 +86,7 @@ static const char *across_key(figures *all, const figures_point *p, int across)
     if (key.length == 0)
         es_text_add(&key, "%s", *p->policy ? p->policy : "run");
     if (!p->causal)
-        es_text_add(&key, " (knows the future)");
+        es_text_add(&key, FIGURES_FUTURE);
     return figures_keep(all, &key);
 }
 
@@ -138,7 +138,7 @@ es_code figures_sort(figures *all, figures_across *out, bool *fits, es_err *err)
     int axis = across_capacity(all);
     *out = (figures_across){.unit = PLOT_NUMBER};
     *fits = false;
-    out->memory = all->points > 1 && across_memory_differs(all) && (axis >= 0 || strcmp(all->axis[0], "policy") == 0);
+    out->memory = all->points > 1 && across_memory_differs(all) && (axis >= 0 || (all->axes > 0 && strcmp(all->axis[0], "policy") == 0));
     if (out->memory) {
         out->unit = across_all_bytes(all) ? PLOT_BYTES : PLOT_NUMBER;
         out->label = out->unit == PLOT_BYTES ? "capacity" : "capacity, slots";
