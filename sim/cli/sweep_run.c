@@ -11,7 +11,6 @@
  * bytes; one that only a few read is left to them, for they can decode at the same time and this process cannot. */
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +18,7 @@
 #include <unistd.h>
 
 #include "sim/base/file.h"
+#include "sim/cli/jobs.h"
 #include "sim/cli/sweep_runner.h"
 
 enum { RUN_ONCE_LEAST = 4 };    /* of fewer points a pass for all of them saves nothing: its ends are run */
@@ -327,17 +327,6 @@ static es_code run_list(sweep_runner *r, es_err *err)
 
 /* ---- the command ---- */
 
-static size_t run_processors(void)
-{
-#ifdef __linux__
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
-        return (size_t)CPU_COUNT(&set);
-#endif
-    long count = sysconf(_SC_NPROCESSORS_ONLN);
-    return count > 0 ? (size_t)count : 1;
-}
-
 static es_code run_quantity(const char *text, es_unit unit, const char *flag, int64_t *value, es_err *err)
 {
     double quantity = 0.0;
@@ -354,20 +343,17 @@ static es_code run_quantity(const char *text, es_unit unit, const char *flag, in
 static es_code run_arguments(sweep_runner *r, es_err *err)
 {
     const sweep_args *args = r->args;
-    char *end = NULL;
-    long jobs = args->jobs ? strtol(args->jobs, &end, 10) : (long)run_processors();
     es_sweep_limits limits = es_sweep_limits_of(r->sweep);
     r->limits = (pool_limits){limits.time, limits.memory};
     if (!args->out || !*args->out)
         return cmd_misused(&cmd_sweep, err, "-o DIR says where the results go");
-    if (args->jobs && (end == args->jobs || *end || jobs < 1 || jobs > 4096))
-        return es_err_set(err, ES_EINPUT, "--jobs: \"%s\" is not a number of processes from 1 to 4096", args->jobs);
-    r->jobs = (size_t)jobs;
     if (gethostname(r->host, sizeof r->host) != 0)
         r->host[0] = '\0';
     r->host[sizeof r->host - 1] = '\0';
     r->pid = (long)getpid();
-    es_code code = shard_find(&r->part, args->shard, err);
+    es_code code = jobs_count(args->jobs, &r->jobs, err);
+    if (code == ES_OK)
+        code = shard_find(&r->part, args->shard, err);
     if (code == ES_OK)
         code = run_quantity(args->time, ES_UNIT_TIME, "--time", &r->limits.time, err);
     return code ? code : run_quantity(args->memory, ES_UNIT_BYTES, "--memory", &r->limits.memory, err);

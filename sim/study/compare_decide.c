@@ -305,6 +305,8 @@ static void decide_add_bounds(const compare_group *g, size_t candidate, es_json 
         snprintf(path, sizeof path, "bounds.%s", one->string);
         es_json_add_real(to, one->string, decide_fact(g, candidate, path));
     }
+    es_json_add_bool(out, "bounds_causal", false);
+    es_json_add_text(out, "bounds_reason", cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(compare_at(g, candidate, 0)->facts, "bounds_reason")));
 }
 
 static void decide_add_candidate(const decide_work *w, const compare_group *g, const decide_group *d, size_t k, es_json *list)
