@@ -42,6 +42,7 @@ typedef struct profile_fields {
     const es_json *links, *environment, *compute, *memory, *skipped;
     const es_json *table[PROFILE_TABLES];   /* in the order of table_names */
     const char *schema;
+    double price;
 } profile_fields;
 
 typedef struct link_fields {
@@ -75,6 +76,8 @@ const es_option es_profile_options[] = {
     { .name = "links", .type = ES_OPT_JSON, .offset = offsetof(profile_fields, links), .required = true, .help = "Its links, by name." },
     { .name = "compute", .type = ES_OPT_JSON, .offset = offsetof(profile_fields, compute), .help = "What computes experts, by name." },
     { .name = "memory", .type = ES_OPT_JSON, .offset = offsetof(profile_fields, memory), .help = "What getting memory costs there and keeping it resident, by name." },
+    { .name = "price", .type = ES_OPT_REAL, .offset = offsetof(profile_fields, price), .max = 1e12,
+      .help = "What it costs, in any currency, for a search of the cheapest machine; no run depends on it." },
     TEXT("unverified", profile_fields, profile.unverified, "Why its numbers should not be believed yet."),
     TEXT("schema", profile_fields, schema, "Of a calibration: how it was written, \"" ES_PROFILE_SCHEMA "\"."),
     { .name = "environment", .type = ES_OPT_JSON, .offset = offsetof(profile_fields, environment), .help = "Of a calibration: what the machine was like." },

@@ -8,17 +8,17 @@
 #include "sim/base/file.h"
 #include "sim/base/h5.h"
 #include "sim/cli/cmd.h"
-#include "sim/cli/progress.h"
-#include "sim/study/compare.h"
-#include "sim/study/result.h"
+#include "sim/cli/compare_runs.h"
+#include "sim/cli/jobs.h"
+
+enum { COMPARE_BOUNDS = 100 };  /* so many sets of bounds are found unasked */
 
 typedef struct compare_args {
     cmd_words words, sets;
-    const char *metric, *unit, *by, *policies, *out, *confidence, *resamples, *seed;
-    bool json, quiet;
+    const char *metric, *unit, *by, *policies, *out, *confidence, *resamples, *seed, *jobs;
+    bool json, quiet, bounds, no_bounds;
     es_compare *compare;
-    const char *dir;            /* of the results of configs that are run here */
-    size_t ran;
+    compare_runs runs;          /* of configs */
 } compare_args;
 
 /* ---- what a word is ---- */
@@ -81,32 +81,6 @@ static es_code compare_load(const compare_args *a, const char *file, const char 
     return code;
 }
 
-static es_code compare_run(compare_args *a, es_config *config, const char *name, es_err *err)
-{
-    progress p;
-    es_run *kept = NULL;
-    es_json *result = NULL;
-    es_text dir = {0}, path = {0};
-    es_text_add(&dir, "%s/%zu", a->dir, ++a->ran);
-    es_text_add(&path, "%s/result.h5", dir.at ? dir.at : "");
-    es_code code = dir.failed || path.failed ? es_err_nomem(err, "the names") : es_file_make_dirs(dir.at, err);
-    const es_progress *told = progress_begin(&p, name, a->quiet || a->json);
-    if (code == ES_OK)
-        code = es_result_run(config, told, &kept, &result, err);
-    progress_end(&p);
-    if (code == ES_OK) {
-        es_result_add_volatile(result, progress_seconds(&p));
-        code = es_result_save(result, kept, dir.at, err);
-    }
-    if (code == ES_OK)
-        code = es_compare_result(a->compare, "", name, "", path.at, err);
-    es_run_free(kept);
-    cJSON_Delete(result);
-    es_text_free(&dir);
-    es_text_free(&path);
-    return code;
-}
-
 static es_code compare_config(compare_args *a, const char *file, const char *given, const char *policy, es_err *err)
 {
     es_config *config = NULL;
@@ -118,9 +92,11 @@ static es_code compare_config(compare_args *a, const char *file, const char *giv
         es_text_add(&name, "%s", policy);
     else
         es_text_add(&name, "%s%s%s", *given ? given : es_config_name(config), policy ? " " : "", policy ? policy : "");
-    code = name.failed ? es_err_nomem(err, "the names") : compare_run(a, config, name.at, err);
+    const char *path = NULL;
+    code = compare_runs_add(&a->runs, config, name.failed ? "" : name.at, &path, err);
+    if (code == ES_OK)
+        code = es_compare_result(a->compare, "", name.at, "", path, err);
     es_text_free(&name);
-    es_config_free(config);
     return code;
 }
 
@@ -198,11 +174,27 @@ static es_code compare_keep(compare_args *a, const char *text, es_err *err)
     return code;
 }
 
+/* Bounds of results that have none, such as the points of a sweep: a few runs for each set of equal ones. */
+static es_code compare_bound(compare_args *a, es_err *err)
+{
+    size_t lacking = 0;
+    if (a->no_bounds)
+        return ES_OK;
+    es_code code = compare_runs_bounds(&a->runs, a->compare, a->bounds ? SIZE_MAX : COMPARE_BOUNDS, &lacking, err);
+    if (code == ES_OK && lacking > COMPARE_BOUNDS && !a->bounds && !a->quiet)
+        fprintf(stderr, "expertsim: %zu sets of bounds are lacking, some runs each; --bounds finds them\n", lacking);
+    return code;
+}
+
 static es_code compare_tell(compare_args *a, es_err *err)
 {
     es_json *compared = NULL;
     es_text text = {0};
-    es_code code = es_compare_decide(a->compare, &compared, err);
+    es_code code = es_compare_read(a->compare, err);
+    if (code == ES_OK)
+        code = compare_bound(a, err);
+    if (code == ES_OK)
+        code = es_compare_decide(a->compare, &compared, err);
     char *json = code == ES_OK ? es_json_text(compared) : NULL;
     if (code == ES_OK && !json)
         code = es_err_nomem(err, "the comparison");
@@ -253,16 +245,16 @@ static void compare_sweep_up(const compare_args *a)
 {
     static const char *const names[] = {"result.json", "result.h5"};
     es_text path = {0};
-    for (size_t i = 1; i <= a->ran; i++) {
+    for (size_t i = 1; i <= a->runs.count; i++) {
         for (size_t n = 0; n <= sizeof names / sizeof *names; n++) {
             es_text_free(&path);
-            es_text_add(&path, "%s/%zu%s%s", a->dir, i, n < 2 ? "/" : "", n < 2 ? names[n] : "");
+            es_text_add(&path, "%s/%zu%s%s", a->runs.dir, i, n < 2 ? "/" : "", n < 2 ? names[n] : "");
             if (!path.failed)
                 remove(path.at);
         }
     }
     es_text_free(&path);
-    rmdir(a->dir);
+    rmdir(a->runs.dir);
 }
 
 static es_code compare_go(compare_args *a, es_err *err)
@@ -275,16 +267,21 @@ static es_code compare_go(compare_args *a, es_err *err)
         code = es_file_make_scratch("compare", &kept, err);
     if (code == ES_OK && kept.failed)
         code = es_err_nomem(err, "a path");
-    a->dir = code == ES_OK ? kept.at : NULL;
+    a->runs = (compare_runs){.dir = code == ES_OK ? kept.at : NULL, .quiet = a->quiet || a->json};
+    if (code == ES_OK)
+        code = jobs_count(a->jobs, &a->runs.at_once, err);
     if (code == ES_OK)
         code = compare_new(a, err);
     for (size_t i = 0; i < a->words.count && code == ES_OK; i++)
         code = compare_word(a, a->words.at[i], err);
     if (code == ES_OK)
+        code = compare_runs_go(&a->runs, err);
+    if (code == ES_OK)
         code = compare_tell(a, err);
     es_compare_free(a->compare);
-    if (!a->out && a->dir)
+    if (!a->out && a->runs.dir)
         compare_sweep_up(a);
+    compare_runs_free(&a->runs);
     es_text_free(&kept);
     return code;
 }
@@ -301,6 +298,9 @@ static es_code compare_exec(int count, char **args, es_err *err)
         {.name = "--confidence", .value = &a.confidence},
         {.name = "--resamples", .value = &a.resamples},
         {.name = "--seed", .value = &a.seed},
+        {.name = "--bounds", .on = &a.bounds},
+        {.name = "--no-bounds", .on = &a.no_bounds},
+        {.name = "--jobs", .letter = "-j", .value = &a.jobs},
         {.name = "--out", .letter = "-o", .value = &a.out},
         {.name = "--json", .on = &a.json},
         {.name = "--quiet", .letter = "-q", .on = &a.quiet},
@@ -334,6 +334,9 @@ const cmd_entry cmd_compare = {
             "  --confidence C    of intervals, and of all pairs together; absent: 0.95\n"
             "  --resamples N     of the bootstrap; absent: 4999\n"
             "  --seed N          of the resamples; absent: 1\n"
+            "  --bounds          find the bounds of results that have none, however many runs that takes; absent: of up to 100 sets\n"
+            "  --no-bounds       leave them out\n"
+            "  --jobs N          so many runs at once; absent: one on each processor\n"
             "  --out DIR         keep compare.json, units.csv, the pictures, and the results of configs in DIR/runs\n"
             "  --json            print all numbers as JSON instead of tables\n"
             "  --quiet           print nothing but errors\n",

@@ -5,15 +5,19 @@
 
 #include "sim/base/file.h"
 #include "sim/cli/cmd.h"
+#include "sim/cli/jobs.h"
 #include "sim/cli/progress.h"
+#include "sim/cli/search_store.h"
 #include "sim/study/result.h"
 #include "sim/study/search.h"
 #include "traces/trace.h"
 
 typedef struct search_args {
     cmd_words words, sets, targets, over;
-    const char *cost, *against, *method, *points, *out;
+    const char *cost, *against, *method, *points, *out, *jobs;
     bool json, quiet;
+    size_t at_once;
+    search_store store;         /* results of points that were run before they were asked for */
     progress progress;
     size_t runs;
     char *key;                  /* of the trace that is decoded: what was read of it, and how */
@@ -124,15 +128,11 @@ static es_code search_load(const search_args *a, const char *const *sets, size_t
     return code;
 }
 
-static es_code search_run(void *self, const char *const *sets, size_t count, double share, es_json **result, es_err *err)
+static es_code search_simulate(search_args *a, const char *const *sets, size_t count, double share, es_json **result, es_err *err)
 {
-    search_args *a = self;
     es_config *config = NULL, *again = NULL;
     es_trace *trace = NULL;
     *result = NULL;
-    a->runs++;
-    if (a->progress.name)
-        progress_say(&a->progress, "%s: run %zu, %s", a->progress.name, a->runs, count ? sets[0] : "");
     es_code code = search_load(a, sets, count, &config, err);
     if (code == ES_OK)
         code = search_trace(a, config, share, &trace, err);
@@ -148,6 +148,66 @@ static es_code search_run(void *self, const char *const *sets, size_t count, dou
     }
     es_config_free(again);
     es_config_free(config);
+    return code;
+}
+
+static es_code search_run(void *self, const char *const *sets, size_t count, double share, es_json **result, es_err *err)
+{
+    search_args *a = self;
+    a->runs++;
+    if (a->progress.name)
+        progress_say(&a->progress, "%s: run %zu, %s", a->progress.name, a->runs, count ? sets[0] : "");
+    es_code code;
+    return search_store_take(&a->store, sets, count, share, result, &code, err) ? code : search_simulate(a, sets, count, share, result, err);
+}
+
+/* ---- points that will be asked for ---- */
+
+typedef struct search_some {
+    search_args *args;
+    const char *const *sets;    /* [points][count] */
+    size_t count;
+    const size_t *point;        /* [jobs] which of them */
+    double share;
+} search_some;
+
+static es_code search_job(void *self, size_t job, es_err *err)
+{
+    const search_some *some = self;
+    const char *const *sets = some->sets + some->point[job] * some->count;
+    es_json *result = NULL;
+    es_err said = {0};
+    es_code code = search_simulate(some->args, sets, some->count, some->share, &result, &said);
+    code = search_store_put(&some->args->store, sets, some->count, some->share, result, code, &said, err);
+    cJSON_Delete(result);
+    return code;
+}
+
+/* The trace is decoded here, so that all processes have it; those that read another one decode it themselves. */
+static es_code search_ahead(void *self, const char *const *sets, size_t points, size_t count, double share, es_err *err)
+{
+    search_args *a = self;
+    if (a->at_once < 2)
+        return ES_OK;
+    size_t *point = calloc(points, sizeof *point), jobs = 0;
+    es_config *config = NULL;
+    es_trace *trace = NULL;
+    es_code code = point ? ES_OK : es_err_nomem(err, "the points");
+    for (size_t i = 0; i < points && code == ES_OK; i++) {
+        bool fresh;
+        code = search_store_expect(&a->store, sets + i * count, count, share, &fresh, err);
+        if (fresh)
+            point[jobs++] = i;
+    }
+    if (code == ES_OK && search_load(a, sets, count, &config, NULL) == ES_OK)
+        search_trace(a, config, share, &trace, NULL);       /* what is wrong with it each point will say */
+    es_config_free(config);
+    if (a->progress.name)
+        progress_say(&a->progress, "%s: %zu runs, %zu at once", a->progress.name, jobs, a->at_once);
+    search_some some = {.args = a, .sets = sets, .count = count, .point = point, .share = share};
+    if (code == ES_OK)
+        code = jobs_run(&(jobs_owner){.work = search_job, .self = &some}, jobs, a->at_once, err);
+    free(point);
     return code;
 }
 
@@ -192,7 +252,7 @@ static es_code search_go(search_args *a, es_err *err)
     const long points = a->points ? strtol(a->points, &end, 10) : 0;
     const char **over = calloc(a->over.count + 1, sizeof *over);
     size_t count = 0;
-    es_code code = over ? ES_OK : es_err_nomem(err, "the axes");
+    es_code code = over ? jobs_count(a->jobs, &a->at_once, err) : es_err_nomem(err, "the axes");
     if (code == ES_OK && a->points && (end == a->points || *end || points < 2 || points > 100000))
         code = es_err_set(err, ES_EINPUT, "--points: \"%s\" is not a number from 2 to 100000", a->points);
     if (code == ES_OK && a->words.count > 1)
@@ -206,12 +266,13 @@ static es_code search_go(search_args *a, es_err *err)
             .against = a->against, .method = a->method, .points = (size_t)points};
         if (!progress_begin(&a->progress, "search", a->quiet || a->json))
             a->progress.name = NULL;
-        code = es_search_find(&ask, &(es_search_run){search_run, a}, &found, err);
+        code = es_search_find(&ask, &(es_search_run){.run = search_run, .ahead = search_ahead, .self = a}, &found, err);
         progress_end(&a->progress);
     }
     if (code == ES_OK)
         code = search_show(a, found, err);
     cJSON_Delete(found);
+    search_store_free(&a->store);
     search_forget(a);
     es_text_free(&configs);
     free(over);
@@ -229,6 +290,7 @@ static es_code search_exec(int count, char **args, es_err *err)
         {.name = "--against", .value = &a.against},
         {.name = "--method", .value = &a.method},
         {.name = "--points", .value = &a.points},
+        {.name = "--jobs", .letter = "-j", .value = &a.jobs},
         {.name = "--out", .letter = "-o", .value = &a.out},
         {.name = "--json", .on = &a.json},
         {.name = "--quiet", .letter = "-q", .on = &a.quiet},
@@ -260,11 +322,12 @@ const cmd_entry cmd_search = {
             "                    formula over keys of a result; values: 20, 80%, 50ms, 4GiB\n"
             "  --over AXIS       PATH=A..B or PATH=A..B/STEP, a range; PATH=V,V,V, a list, cheapest first; a capacity's path alone. Several\n"
             "                    configs are a list too, cheapest first\n"
-            "  --cost FORMULA    what is to be small; absent: memory of the serving tier, then the order of lists\n"
+            "  --cost FORMULA    what is to be small, price for that of the machine's profile; absent: memory of the serving tier, then the order of lists\n"
             "  --against METRIC  what the front sets against memory; absent: latency (hit_rate under clock none)\n"
             "  --method NAME     bisect, halving (several ranges), grid (all points); absent: by what is searched\n"
             "  --points N        values of each range in a grid; absent: 17\n"
             "  --set PATH=VALUE  change an option for this time, as for run\n"
+            "  --jobs N          so many runs at once; absent: one on each processor\n"
             "  --out DIR         keep all numbers: DIR/search.json\n"
             "  --json            print all numbers as JSON\n"
             "  --quiet           print nothing but errors\n",

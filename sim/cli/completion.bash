@@ -55,8 +55,8 @@ _expertsim()
     case "$verb" in
     run|rerun)  words="--set --out --timeline --window --json --quiet --volatile" ;;
     mrc)        words="--policies --scope --contract --sizes --phase --reset --prefill --config --set --model --precision --calibrate-on --json --csv --h5 --out --quiet" ;;
-    compare)    words="--policies --set --metric --unit --by --confidence --resamples --seed --out --json --quiet" ;;
-    search)     words="--target --over --set --cost --against --method --points --out --json --quiet" ;;
+    compare)    words="--policies --set --metric --unit --by --confidence --resamples --seed --bounds --no-bounds --jobs --out --json --quiet" ;;
+    search)     words="--target --over --set --cost --against --method --points --jobs --out --json --quiet" ;;
     explain)    words="--what-if --set --json --quiet" ;;
     verdict)    words="--set --out --json --quiet" ;;
     report)     words="--out --quiet" ;;

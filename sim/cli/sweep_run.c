@@ -1,4 +1,4 @@
-/* expertsim sweep run: simulates the points of a sweep that are not there yet, each in a process of its own.
+/* expertsim sweep run: simulates the points of a sweep that are not there yet, in processes of their own.
  *
  *     DIR/plan.json       what `sweep plan --json` prints: what status and collect go by
  *     DIR/points/ID.h5    result of a point, as `run --out` writes it; it is there whole or not at all
@@ -11,15 +11,19 @@
  * bytes; one that only a few read is left to them, for they can decode at the same time and this process cannot. */
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "sim/base/file.h"
+#include "sim/cli/jobs.h"
 #include "sim/cli/sweep_runner.h"
+
+#define RUN_SPAN_NS UINT64_C(50000000)      /* points that take so long together share a process */
 
 enum { RUN_ONCE_LEAST = 4 };    /* of fewer points a pass for all of them saves nothing: its ends are run */
 
@@ -31,9 +35,10 @@ static es_code run_point(sweep_runner *r, const es_sweep_point *point, es_err *e
     es_config *config = NULL;
     es_json *result = NULL;
     es_run *kept = NULL;
-    struct timespec start, end;
+    struct timespec start, end, busy;
     es_trace_cursor cursor = {.trace = r->trace};
     clock_gettime(CLOCK_MONOTONIC, &start);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &busy);
     es_code code = es_sweep_config(r->sweep, point, &config, err);
     if (code == ES_OK && r->trace)
         es_config_lend(config, &es_trace_source, &cursor);
@@ -45,10 +50,58 @@ static es_code run_point(sweep_runner *r, const es_sweep_point *point, es_err *e
         sweep_run_temporary(r, point->id, path, sizeof path);
         code = es_result_write_h5(result, kept, path, err);
     }
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
+    if (code == ES_OK && r->span) {
+        __atomic_add_fetch(&r->span->ns, (uint64_t)((int64_t)(end.tv_sec - busy.tv_sec) * 1000000000 + end.tv_nsec - busy.tv_nsec), __ATOMIC_RELAXED);
+        __atomic_add_fetch(&r->span->points, 1, __ATOMIC_RELAXED);
+    }
     es_run_free(kept);
     cJSON_Delete(result);
     es_config_free(config);
     return code;
+}
+
+/* ---- in the process of several points ---- */
+
+/* A process costs some milliseconds of its own, most of them for pages that it sees first, and so does each point in one of its own. So points that
+ * take less share one, one after the other, for as long as nothing is limited and no plug-in can leave something behind. When it ends badly
+ * the point it had begun is the one that failed; those behind it are run anew, each by itself. */
+static es_code run_span(sweep_runner *r, size_t from, es_err *err)
+{
+    es_code code = ES_OK;
+    for (size_t i = from; i < from + r->span->length[from] && code == ES_OK; i++) {
+        r->span->state[i] = SPAN_BEGUN;
+        code = run_point(r, es_sweep_at(r->sweep, r->todo[i]), err);
+        if (code == ES_OK)
+            r->span->state[i] = SPAN_WRITTEN;
+    }
+    return code;
+}
+
+/* How many of the `left` points from an entry on are to share a process: as many as take RUN_SPAN_NS, but so few that all processes have some. */
+static size_t span_length(const sweep_runner *r, size_t from, size_t left)
+{
+    const uint64_t points = r->span ? __atomic_load_n(&r->span->points, __ATOMIC_RELAXED) : 0, ns = points ? __atomic_load_n(&r->span->ns, __ATOMIC_RELAXED) / points + 1 : 0;
+    const size_t share = left / (4 * r->jobs) + 1, most = ns ? (size_t)(RUN_SPAN_NS / ns) + 1 : 1;
+    size_t length = share < most ? share : most;
+    for (size_t i = 1; i < length; i++)         /* not beyond points that one pass tells */
+        length = es_sweep_at(r->sweep, r->todo[from + i])->once == es_sweep_at(r->sweep, r->todo[from])->once ? length : i;
+    return r->spans ? length : 1;
+}
+
+static es_code span_new(sweep_runner *r, es_err *err)
+{
+    const size_t bytes = sizeof(sweep_span) + r->count * (sizeof *r->span->length + 1);
+    if (r->limits.time || r->limits.memory || r->count < 2)
+        return ES_OK;
+    sweep_span *span = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (span == MAP_FAILED)
+        return es_err_nomem(err, "the points");
+    span->length = (uint32_t *)(void *)(span + 1);
+    span->state = (unsigned char *)(span->length + r->count);
+    span->bytes = bytes;
+    r->span = span;
+    return ES_OK;
 }
 
 /* ---- in the process of points that one pass tells ---- */
@@ -90,7 +143,9 @@ static es_code run_work(void *self, size_t job, es_err *err)
     const size_t points = es_sweep_count(r->sweep);
     if (job == (size_t)RUN_NAMES)
         return sweep_run_name(r, r->named, r->batch, err);
-    return job >= points ? run_once(r, job - points, err) : run_point(r, es_sweep_at(r->sweep, job), err);      /* beyond: an entry of todo */
+    if (job < points)
+        return run_point(r, es_sweep_at(r->sweep, job), err);
+    return job < points + r->count ? run_once(r, job - points, err) : run_span(r, job - points - r->count, err);        /* entries of todo */
 }
 
 /* ---- when it has ended ---- */
@@ -174,6 +229,29 @@ static void run_ended_once(sweep_runner *r, size_t from, bool fine, bool stopped
     }
 }
 
+/* Those that were written; the one that failed; those that were not begun. */
+static void run_ended_span(sweep_runner *r, size_t from, const pool_end *end, bool stopped)
+{
+    for (size_t i = from; i < from + r->span->length[from]; i++) {
+        const es_sweep_point *point = es_sweep_at(r->sweep, r->todo[i]);
+        char path[4096];
+        if (r->span->state[i] == SPAN_WRITTEN) {
+            r->written[r->ended++] = r->todo[i];
+            continue;
+        }
+        sweep_run_temporary(r, point->id, path, sizeof path);
+        unlink(path);
+        if (stopped)
+            continue;
+        if (r->span->state[i] == SPAN_BEGUN) {
+            r->tally.failed++;
+            run_failed(r, point, end);
+        } else {
+            r->again[r->agains++] = r->todo[i];
+        }
+    }
+}
+
 static void run_ended(void *self, const pool_end *end)
 {
     sweep_runner *r = self;
@@ -181,6 +259,10 @@ static void run_ended(void *self, const pool_end *end)
     if (end->job == (size_t)RUN_NAMES) {
         if (!stopped)
             run_named(r, end);
+        return;
+    }
+    if (end->job >= es_sweep_count(r->sweep) + r->count) {
+        run_ended_span(r, end->job - es_sweep_count(r->sweep) - r->count, end, stopped);
         return;
     }
     if (end->job >= es_sweep_count(r->sweep)) {
@@ -254,12 +336,14 @@ static bool run_shareable(const es_config *config)
 }
 
 /* Decodes the trace of a point for all that share it. What goes wrong here goes wrong in each of them, and is told there. */
-static es_trace *run_decode(const sweep_runner *r, const es_sweep_point *point)
+static es_trace *run_decode(sweep_runner *r, const es_sweep_point *point)
 {
     es_config *config = NULL;
     es_trace *trace = NULL;
     const es_plan *plan = NULL;
-    if (es_sweep_config(r->sweep, point, &config, NULL) == ES_OK && run_shareable(config) && es_config_plan(config, &plan, NULL) == ES_OK) {
+    if (es_sweep_config(r->sweep, point, &config, NULL) == ES_OK)
+        r->spans = r->span && cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(es_config_resolved(config), "plugins")) == 0;
+    if (config && run_shareable(config) && es_config_plan(config, &plan, NULL) == ES_OK) {
         es_source_ask ask = es_config_ask(config);
         es_trace_load(&trace, plan->source, plan->source_state, &ask, NULL);
     }
@@ -267,15 +351,25 @@ static es_trace *run_decode(const sweep_runner *r, const es_sweep_point *point)
     return trace;
 }
 
+/* A process for a point, or for some; *took: how many. */
+static es_code run_start(sweep_runner *r, size_t from, size_t left, size_t *took, es_err *err)
+{
+    const size_t points = es_sweep_count(r->sweep), once = once_count(r, from);
+    *took = once ? once : span_length(r, from, left);
+    if (once || *took == 1)
+        return pool_start(r->pool, once ? points + from : r->todo[from], err);
+    r->span->length[from] = (uint32_t)*took;
+    return pool_start(r->pool, points + r->count + from, err);
+}
+
 /* With as many points as processes or fewer, each process decodes it once at most: that is no slower than to wait for one. */
 static es_code run_group(sweep_runner *r, size_t from, size_t count, es_err *err)
 {
     es_code code = ES_OK;
+    r->spans = false;
     r->trace = count > r->jobs ? run_decode(r, es_sweep_at(r->sweep, r->todo[from])) : NULL;
-    for (size_t i = from, once; i < from + count && code == ES_OK && !pool_stopped(r->pool); i += once ? once : 1) {
-        once = once_count(r, i);
-        code = pool_start(r->pool, once ? es_sweep_count(r->sweep) + i : r->todo[i], err);
-    }
+    for (size_t i = from, took; i < from + count && code == ES_OK && !pool_stopped(r->pool); i += took)
+        code = run_start(r, i, from + count - i, &took, err);
     es_trace_free(r->trace);    /* those that run have it still */
     r->trace = NULL;
     return code;
@@ -327,17 +421,6 @@ static es_code run_list(sweep_runner *r, es_err *err)
 
 /* ---- the command ---- */
 
-static size_t run_processors(void)
-{
-#ifdef __linux__
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
-        return (size_t)CPU_COUNT(&set);
-#endif
-    long count = sysconf(_SC_NPROCESSORS_ONLN);
-    return count > 0 ? (size_t)count : 1;
-}
-
 static es_code run_quantity(const char *text, es_unit unit, const char *flag, int64_t *value, es_err *err)
 {
     double quantity = 0.0;
@@ -354,20 +437,17 @@ static es_code run_quantity(const char *text, es_unit unit, const char *flag, in
 static es_code run_arguments(sweep_runner *r, es_err *err)
 {
     const sweep_args *args = r->args;
-    char *end = NULL;
-    long jobs = args->jobs ? strtol(args->jobs, &end, 10) : (long)run_processors();
     es_sweep_limits limits = es_sweep_limits_of(r->sweep);
     r->limits = (pool_limits){limits.time, limits.memory};
     if (!args->out || !*args->out)
         return cmd_misused(&cmd_sweep, err, "-o DIR says where the results go");
-    if (args->jobs && (end == args->jobs || *end || jobs < 1 || jobs > 4096))
-        return es_err_set(err, ES_EINPUT, "--jobs: \"%s\" is not a number of processes from 1 to 4096", args->jobs);
-    r->jobs = (size_t)jobs;
     if (gethostname(r->host, sizeof r->host) != 0)
         r->host[0] = '\0';
     r->host[sizeof r->host - 1] = '\0';
     r->pid = (long)getpid();
-    es_code code = shard_find(&r->part, args->shard, err);
+    es_code code = jobs_count(args->jobs, &r->jobs, err);
+    if (code == ES_OK)
+        code = shard_find(&r->part, args->shard, err);
     if (code == ES_OK)
         code = run_quantity(args->time, ES_UNIT_TIME, "--time", &r->limits.time, err);
     return code ? code : run_quantity(args->memory, ES_UNIT_BYTES, "--memory", &r->limits.memory, err);
@@ -436,6 +516,8 @@ es_code sweep_run(const sweep_args *args, const char *file, es_err *err)
     }
     if (code == ES_OK && r.count)
         code = sweep_run_try(&r, err);
+    if (code == ES_OK)
+        code = span_new(&r, err);
     if (code == ES_OK) {
         tally_begin(&r.tally, es_sweep_name(r.sweep), r.there + r.count, r.there, args->quiet);
         code = run_points(&r, err);
@@ -448,6 +530,8 @@ es_code sweep_run(const sweep_args *args, const char *file, es_err *err)
     pool_free(r.pool);          /* with a signal that waits, this is the end */
     if (r.folder >= 0)
         close(r.folder);
+    if (r.span)
+        munmap(r.span, r.span->bytes);
     free(r.todo);
     free(r.written);
     free(r.again);

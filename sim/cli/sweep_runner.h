@@ -9,6 +9,15 @@
 #include "sim/study/result.h"
 #include "traces/trace.h"
 
+enum { SPAN_NOT_BEGUN, SPAN_BEGUN, SPAN_WRITTEN };
+
+typedef struct sweep_span {     /* in memory that all processes see */
+    uint64_t ns, points;        /* of the processor that points took so far; how many */
+    uint32_t *length;           /* [count] of the span that begins with an entry of todo; set here */
+    unsigned char *state;       /* [count] of an entry of todo; set there */
+    size_t bytes;               /* of all this */
+} sweep_span;
+
 typedef struct sweep_runner {
     const sweep_args *args;
     es_sweep *sweep;
@@ -23,6 +32,8 @@ typedef struct sweep_runner {
     size_t *written;            /* [count] points that ended well, in the order in which they did */
     double batched;             /* s into the run, when the last batch began */
     size_t named, batch, ended; /* of these: those that have their names, those that are being given them, all */
+    sweep_span *span;           /* what processes of several points tell while they run; NULL: each point has its own */
+    bool spans;                 /* points that are being started may share a process */
     es_trace *trace;            /* decoded for the points that are being started; NULL: each opens its own */
     tally tally;
     int folder;                 /* of the results, open since before the first was written: what goes wrong on the way to the disk is told to it; or -1 */

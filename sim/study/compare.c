@@ -75,6 +75,7 @@ void es_compare_free(es_compare *c)
         free(group->run);
     }
     free(c->group);
+    free(c->lack);
     es_arena_free(&c->arena);
     free(c);
 }
@@ -239,10 +240,17 @@ es_code es_compare_folder(es_compare *c, const char *dir, const char *by, es_err
 
 /* ---- the whole ---- */
 
+es_code es_compare_read(es_compare *c, es_err *err)
+{
+    es_code code = c->read ? ES_OK : compare_read(c, err);
+    c->read = c->read || code == ES_OK;
+    return code;
+}
+
 es_code es_compare_decide(es_compare *c, es_json **out, es_err *err)
 {
     *out = NULL;
-    es_code code = compare_read(c, err);
+    es_code code = es_compare_read(c, err);
     es_json *json = code == ES_OK ? cJSON_CreateObject() : NULL;
     if (code == ES_OK)
         code = json ? compare_json(c, json, err) : es_err_nomem(err, "the comparison");

@@ -34,6 +34,14 @@ es_code es_compare_result(es_compare *compare, const char *group, const char *ca
  * traces and replications the runs. Points that are not there are left out. */
 es_code es_compare_folder(es_compare *compare, const char *dir, const char *by, es_err *err);
 
+/* Reads all results; es_compare_decide does it where nobody did. ES_EINPUT as there. */
+es_code es_compare_read(es_compare *compare, es_err *err);
+/* Results that were made without bounds, one for each set of results with the same ones: they differ in what bounds do not depend on (policy,
+ * predictor ...). The path of the i-th; NULL behind the last. Once they were read. */
+const char *es_compare_lacking(const es_compare *compare, size_t i);
+/* Tells them: `bounds` as a report has them (es_result_bounds), for all results of the i-th set; or {"failed": why there are none}. */
+void es_compare_bounds(es_compare *compare, size_t i, const es_json *bounds);
+
 /* Everything that is known, as docs/compare.md lists it; delete it. ES_EINPUT: less than two candidates, or they replayed different requests. */
 es_code es_compare_decide(es_compare *compare, es_json **out, es_err *err);
 /* The same for people, at most 100 columns. */

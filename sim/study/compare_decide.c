@@ -331,6 +331,8 @@ static void decide_add_candidate(const decide_work *w, const compare_group *g, c
     es_json_add_bool(out, "causal", !cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(compare_at(g, k, 0)->facts, "causal")));
     es_json_add_real(out, "total_s", decide_fact(g, k, "total_s"));
     decide_add_facts(g, k, "bounds", "bounds", out);
+    es_json_add_bool(out, "bounds_causal", false);
+    es_json_add_text(out, "bounds_reason", cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(compare_at(g, k, 0)->facts, "bounds_reason")));
     decide_add_facts(g, k, "why", "why", out);
     if (!cJSON_AddItemToArray(list, out))
         cJSON_Delete(out);

@@ -1,7 +1,8 @@
 /* Inside a comparison: what its files share. See compare.h.
  *
  *     compare.c        groups, candidates, runs; the folder of a sweep       compare_read.c   units out of results
- *     compare_decide.c intervals, Holm, ranks, JSON                          compare_text.c   for people */
+ *     compare_decide.c intervals, Holm, ranks, JSON                          compare_text.c   for people
+ *     compare_bounds.c bounds of results that were made without              compare_stats.c  intervals */
 #ifndef ES_STUDY_COMPARE_INSIDE_H
 #define ES_STUDY_COMPARE_INSIDE_H
 
@@ -25,6 +26,8 @@ typedef struct compare_metric { /* the sum of `above` over that of `below`, over
 typedef struct compare_cell {   /* a result; the rest is there once it was read */
     const char *path;           /* NULL: there is none */
     es_json *facts;             /* its bounds, total_s, causal */
+    double lookups, decode_lookups;
+    size_t lacking;             /* 0: it has bounds; otherwise 1 + the set of results with the same ones */
     double *above, *below;      /* [rows] */
     uint32_t *request;          /* [rows] as the trace numbers them */
     size_t rows;                /* 1 and all of the run where it has no tables */
@@ -46,6 +49,9 @@ struct es_compare {
     compare_unit unit;
     compare_group *group;
     size_t groups;
+    struct compare_lack { uint64_t key; const char *path; } *lack;      /* [lacks] sets of results without bounds */
+    size_t lacks;
+    bool read;
 };
 
 static inline compare_cell *compare_at(const compare_group *g, size_t candidate, size_t run)
@@ -57,6 +63,10 @@ static inline compare_cell *compare_at(const compare_group *g, size_t candidate,
 const compare_metric *compare_metric_at(size_t i);      /* NULL behind the last */
 /* Rows and facts of all results; chooses metric and unit. */
 es_code compare_read(es_compare *compare, es_err *err);
+
+/* ---- compare_bounds.c ---- */
+/* What a report says of bounds, in the facts of its cell. */
+es_code compare_bounds_read(es_compare *compare, compare_cell *cell, const es_json *report, es_err *err);
 
 /* ---- compare_decide.c ---- */
 es_code compare_json(es_compare *compare, es_json *out, es_err *err);

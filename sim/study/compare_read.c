@@ -160,27 +160,18 @@ static void read_fact(es_json *facts, const es_json *report, const char *path, c
     es_json_add_real(facts, name, cJSON_IsNumber(value) ? value->valuedouble : (double)NAN);
 }
 
-static void read_share(es_json *facts, const es_json *report, const char *above, const char *below, const char *name)
+static void read_share(es_json *facts, const es_json *report, const char *part, const char *whole, const char *name)
 {
-    const es_json *a = es_json_at(report, above), *b = es_json_at(report, below);
-    const bool fine = cJSON_IsNumber(a) && cJSON_IsNumber(b) && b->valuedouble > 0.0;
-    es_json_add_real(facts, name, fine ? a->valuedouble / b->valuedouble : (double)NAN);
+    const es_json *above = es_json_at(report, part), *below = es_json_at(report, whole);
+    const bool known = cJSON_IsNumber(above) && cJSON_IsNumber(below) && below->valuedouble > 0.0;
+    es_json_add_real(facts, name, known ? above->valuedouble / below->valuedouble : (double)NAN);
 }
 
 static es_json *read_facts(const es_json *report)
 {
     es_json *facts = cJSON_CreateObject();
-    const es_json *causal = es_json_at(report, "provenance.causal");
-    es_json_add_bool(facts, "causal", !cJSON_IsFalse(causal));
+    es_json_add_bool(facts, "causal", !cJSON_IsFalse(es_json_at(report, "provenance.causal")));
     read_fact(facts, report, "time.total_s", "total_s");
-    es_json *bounds = es_json_add_object(facts, "bounds");
-    read_share(bounds, report, "bounds.belady_hits", "cache.lookups", "belady_hit_rate");
-    read_share(bounds, report, "bounds.belady_decode_hits", "cache.decode.lookups", "belady_decode_hit_rate");
-    read_share(bounds, report, "bounds.belady_uniform_hits", "cache.lookups", "belady_uniform_hit_rate");
-    read_fact(bounds, report, "bounds.all_resident_s", "all_resident_s");
-    read_fact(bounds, report, "bounds.never_cache_s", "never_cache_s");
-    read_fact(bounds, report, "bounds.lower_bound_s", "lower_bound_s");
-    read_fact(bounds, report, "bounds.clairvoyant_s", "clairvoyant_s");
     es_json *why = es_json_add_object(facts, "why"), *causes = cJSON_Duplicate(es_json_at(report, "time.attribution"), true);
     read_share(why, report, "cache.decode.hits", "cache.decode.lookups", "decode_hit_rate");
     read_share(why, report, "coverage.perfect", "coverage.events", "perfect_coverage");
@@ -236,6 +227,9 @@ static es_code read_file(es_compare *c, compare_cell *cell, es_h5 *file, es_json
         return es_err_set(err, ES_EINPUT, "has no times, for its clock is none; others have");
     cell->tables = es_h5_has(file, "/tables/tokens");
     cell->facts = read_facts(report);
+    code = compare_bounds_read(c, cell, report, err);
+    if (code)
+        return code;
     if (!cell->tables && c->unit != COMPARE_RUN)
         return es_err_set(err, ES_EINPUT, "has no tables, others have; run it with observer tables, or compare with --unit run");
     if (!cell->tables)

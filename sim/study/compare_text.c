@@ -66,12 +66,14 @@ static bool text_same_bounds(const es_json *candidates)
     return same;
 }
 
-static void text_bounds(const es_json *bounds, const char *whose, es_text *out)
+static void text_bounds(const es_json *candidate, const char *whose, es_text *out)
 {
     static const struct { const char *key, *label, *unit; } rows[] = {
         {"belady_decode_hit_rate", "Belady's hits, decode", "share"}, {"belady_uniform_hit_rate", "hits, at most", "share"},
         {"all_resident_s", "all resident", "s"}, {"never_cache_s", "never cache", "s"}, {"clairvoyant_s", "clairvoyant, at most", "s"}, {"lower_bound_s", "nobody is below", "s"},
     };
+    const es_json *bounds = cJSON_GetObjectItemCaseSensitive(candidate, "bounds");
+    const char *why = text_word(candidate, "bounds_reason");
     es_text line = {0};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const double value = text_number(bounds, rows[i].key);
@@ -90,7 +92,7 @@ static void text_bounds(const es_json *bounds, const char *whose, es_text *out)
     if (line.length)
         es_text_add(out, "    %s\n", line.at);
     else
-        es_text_add(out, "    bounds%s%.60s: none; they were off\n", *whose ? " of " : "", whose);
+        es_text_add(out, "    bounds%s%.60s: none; %.300s\n", *whose ? " of " : "", whose, why ? why : "they were off, or there can be none");
     es_text_free(&line);
 }
 
@@ -117,11 +119,11 @@ static void text_candidates(const es_json *group, const char *unit, es_text *out
         else
             es_text_add(out, " %9s\n", "-");
         if (!same)
-            text_bounds(cJSON_GetObjectItemCaseSensitive(one, "bounds"), text_word(one, "name"), out);
+            text_bounds(one, text_word(one, "name"), out);
     }
     if (same) {
         es_text_add(out, "  bounds, which no engine can know beforehand:\n");
-        text_bounds(cJSON_GetObjectItemCaseSensitive(candidates->child, "bounds"), "", out);
+        text_bounds(candidates->child, "", out);
     }
     if (foresight)
         es_text_add(out, "  * reads the future: what could be had, nothing an engine can do\n");

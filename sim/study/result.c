@@ -373,3 +373,39 @@ es_code es_result_config(const char *path, es_json **config, es_json **input, ch
     *dir = NULL;
     return es_h5_is(path) ? result_from_h5(path, config, input, dir, err) : result_from_json(path, config, input, dir, err);
 }
+
+/* A path that was relative where the result was made. */
+static const char *result_found(const char *path, const char *dir, es_text *joined)
+{
+    if (!path || *path == '/' || !dir || access(path, R_OK) == 0)
+        return NULL;
+    es_text_add(joined, "trace.path=%s/%s", dir, path);
+    return joined->failed ? NULL : joined->at;
+}
+
+es_code es_result_bounds(const char *path, es_json **bounds, es_err *err)
+{
+    es_json *tree = NULL, *input = NULL, *out = cJSON_CreateObject();
+    es_config *config = NULL;
+    const es_plan *plan = NULL;
+    char *dir = NULL;
+    es_text joined = {0};
+    *bounds = NULL;
+    es_code code = out ? es_result_config(path, &tree, &input, &dir, err) : es_err_nomem(err, "the bounds");
+    const char *set = code == ES_OK ? result_found(cJSON_GetStringValue(es_json_at(tree, "trace.path")), dir, &joined) : NULL;
+    if (code == ES_OK)
+        code = es_config_from(&config, tree, path, &set, set != NULL, err);
+    if (code == ES_OK)
+        code = es_config_plan(config, &plan, err);
+    if (code == ES_OK)
+        code = es_bounds_add(plan, true, NULL, NULL, out, err);
+    if (code == ES_OK)
+        *bounds = cJSON_DetachItemFromObjectCaseSensitive(out, "bounds");
+    es_config_free(config);
+    es_text_free(&joined);
+    free(dir);
+    cJSON_Delete(out);
+    cJSON_Delete(tree);
+    cJSON_Delete(input);
+    return code;
+}

@@ -46,5 +46,8 @@ es_code es_result_load(const char *path, es_json **out, es_err *err);
 /* The resolved config in a result.json or result.h5, and what the user wrote. *dir: where it was made. Both NULL when the result does not
  * say; the caller frees all three. */
 es_code es_result_config(const char *path, es_json **config, es_json **input, char **dir, es_err *err);
+/* The bounds of a result that was made without, found now by running its config's (bounds.h): what a report has as "bounds", but for what
+ * follows from the run itself. Its trace is looked for here and where the result was made. Delete it. */
+es_code es_result_bounds(const char *path, es_json **bounds, es_err *err);
 
 #endif

@@ -118,6 +118,37 @@ static es_code search_run(search_work *w, search_point *p, es_err *err)
     return code == ES_ECHECK ? ES_EINPUT : code;
 }
 
+static bool search_known(const search_work *w, const size_t at[SEARCH_AXES], double share)
+{
+    for (size_t i = 0; i < w->points; i++)
+        if (w->point[i].share == share && memcmp(w->point[i].at, at, w->axes * sizeof *at) == 0)
+            return true;
+    return false;
+}
+
+es_code search_ahead(search_work *w, const size_t (*at)[SEARCH_AXES], size_t points, double share, es_err *err)
+{
+    es_text *text = w->run->ahead && points > 1 ? calloc(points * w->axes, sizeof *text) : NULL;
+    const char **sets = text ? calloc(points * w->axes, sizeof *sets) : NULL;
+    size_t count = 0;
+    bool whole = sets != NULL;
+    for (size_t p = 0; p < points && whole; p++) {
+        if (search_known(w, at[p], share))
+            continue;
+        for (size_t i = 0; i < w->axes; i++, count++) {
+            search_setting(&w->axis[i], at[p][i], &text[count]);
+            sets[count] = text[count].at;
+            whole = whole && !text[count].failed;
+        }
+    }
+    es_code code = whole && count > w->axes ? w->run->ahead(w->run->self, sets, count / w->axes, w->axes, share, err) : ES_OK;    /* without memory each is run by itself */
+    for (size_t i = 0; i < count; i++)
+        es_text_free(&text[i]);
+    free(sets);
+    free(text);
+    return code;
+}
+
 es_code search_try(search_work *w, const size_t *at, double share, size_t *out, es_err *err)
 {
     search_point p = {.share = share};

@@ -24,6 +24,8 @@ typedef struct es_search_ask {
 typedef struct es_search_run {
     /* The result of the config with these settings ("PATH=VALUE") on the first `share` of its trace; delete it. ES_EINPUT: there can be none. */
     es_code (*run)(void *self, const char *const *sets, size_t count, double share, es_json **result, es_err *err);
+    /* These points will be asked for next, each with `count` settings, one behind the other: who can run several at once does. NULL: nobody can. */
+    es_code (*ahead)(void *self, const char *const *sets, size_t points, size_t count, double share, es_err *err);
     void *self;
 } es_search_run;
 

@@ -28,6 +28,17 @@ static es_code bisect_try(bisect *b, size_t i, bool *met, es_err *err)
     return code;
 }
 
+/* These of the range will be tried. */
+static es_code bisect_ahead(bisect *b, const size_t *i, size_t count, es_err *err)
+{
+    size_t at[SEARCH_AHEAD][SEARCH_AXES];
+    for (size_t k = 0; k < count && k < SEARCH_AHEAD; k++) {
+        memcpy(at[k], b->at, sizeof at[k]);
+        at[k][b->axis] = i[k];
+    }
+    return search_ahead(b->w, at, count < SEARCH_AHEAD ? count : SEARCH_AHEAD, 1.0, err);
+}
+
 /* `low` does not meet the target, `high` does: makes them neighbours. */
 static es_code bisect_halve(bisect *b, size_t low, size_t *high, es_err *err)
 {
@@ -44,12 +55,17 @@ static es_code bisect_halve(bisect *b, size_t low, size_t *high, es_err *err)
     return code;
 }
 
+static size_t bisect_between(size_t low, size_t high, size_t k)
+{
+    return low + (high - low) * k / (BISECT_PROBES + 1);
+}
+
 static es_code bisect_probe(bisect *b, size_t low, size_t high, es_err *err)
 {
     es_code code = ES_OK;
     bool met;
     for (size_t k = 1; k <= BISECT_PROBES && high > low && code == ES_OK; k++)
-        code = bisect_try(b, low + (high - low) * k / (BISECT_PROBES + 1), &met, err);
+        code = bisect_try(b, bisect_between(low, high, k), &met, err);
     return code;
 }
 
@@ -96,7 +112,10 @@ static es_code bisect_grid(bisect *b, es_err *err)
 {
     const search_axis *axis = &b->w->axis[b->axis];
     const size_t most = 2 * b->w->ask->points, count = axis->count < most ? axis->count : most;
-    es_code code = ES_OK;
+    size_t all[SEARCH_AHEAD];
+    for (size_t i = 0; i < count && i < SEARCH_AHEAD; i++)
+        all[i] = search_grid_at(axis, count, i);
+    es_code code = bisect_ahead(b, all, count, err);
     size_t first = count, before = 0, at = 0;
     for (size_t i = 0; i < count && code == ES_OK; i++) {
         bool met;
@@ -117,7 +136,9 @@ static es_code bisect_one(bisect *b, es_err *err)
 {
     const size_t last = b->w->axis[b->axis].count - 1;
     bool high_met, low_met;
-    es_code code = bisect_try(b, last, &high_met, err);
+    es_code code = bisect_ahead(b, (const size_t[]){last, 0}, last > 0 ? 2 : 1, err);
+    if (code == ES_OK)
+        code = bisect_try(b, last, &high_met, err);
     if (code == ES_OK)
         code = bisect_try(b, 0, &low_met, err);
     if (code)
@@ -125,6 +146,13 @@ static es_code bisect_one(bisect *b, es_err *err)
     size_t found = low_met ? 0 : last;
     if (high_met && !low_met)
         code = bisect_halve(b, 0, &found, err);
+    size_t probe[2 * BISECT_PROBES];
+    for (size_t k = 1; k <= BISECT_PROBES; k++) {
+        probe[k - 1] = bisect_between(0, found, k);
+        probe[BISECT_PROBES + k - 1] = bisect_between(found, last, k);
+    }
+    if (code == ES_OK)
+        code = bisect_ahead(b, probe, 2 * BISECT_PROBES, err);
     if (code == ES_OK)
         code = bisect_probe(b, 0, found, err);
     if (code == ES_OK)

@@ -52,11 +52,19 @@ static es_code grid_try(const grid *g, size_t number, double share, size_t *poin
 es_code search_grid(search_work *w, es_err *err)
 {
     grid g;
-    size_t point;
+    size_t point, at[SEARCH_AHEAD][SEARCH_AXES] = {{0}};
     es_code code = ES_OK;
     grid_make(&g, w);
-    for (size_t i = 0; i < g.all && code == ES_OK; i++)
-        code = grid_try(&g, i, 1.0, &point, err);
+    for (size_t i = 0; i < g.all && code == ES_OK; i++) {
+        if (i % SEARCH_AHEAD == 0) {
+            const size_t left = g.all - i, some = left < SEARCH_AHEAD ? left : SEARCH_AHEAD;
+            for (size_t k = 0; k < some; k++)
+                grid_at(&g, i + k, at[k]);
+            code = search_ahead(w, at, some, 1.0, err);
+        }
+        if (code == ES_OK)
+            code = grid_try(&g, i, 1.0, &point, err);
+    }
     return code;
 }
 
@@ -81,6 +89,23 @@ static es_code halve_try(const grid *g, grid_entry *e, double share, es_err *err
     e->met = p->met && !p->failed;
     e->failed = p->failed != NULL;
     return ES_OK;
+}
+
+static es_code halve_all(const grid *g, grid_entry *e, size_t count, double share, es_err *err)
+{
+    size_t at[SEARCH_AHEAD][SEARCH_AXES] = {{0}};
+    es_code code = ES_OK;
+    for (size_t i = 0; i < count && code == ES_OK; i++) {
+        if (i % SEARCH_AHEAD == 0) {
+            const size_t left = count - i, some = left < SEARCH_AHEAD ? left : SEARCH_AHEAD;
+            for (size_t k = 0; k < some; k++)
+                grid_at(g, e[i + k].number, at[k]);
+            code = search_ahead(g->w, at, some, share, err);
+        }
+        if (code == ES_OK)
+            code = halve_try(g, &e[i], share, err);
+    }
+    return code;
 }
 
 /* Those that meet the target first, the cheapest first of all; then those that miss it, the nearest first; then what cannot be run. */
@@ -161,8 +186,7 @@ es_code search_halve(search_work *w, es_err *err)
     for (size_t i = 0; i < g.all && e; i++)
         e[i].number = i;
     for (size_t count = g.all; code == ES_OK; share *= 2.0) {
-        for (size_t i = 0; i < count && code == ES_OK; i++)
-            code = halve_try(&g, &e[i], share, err);
+        code = halve_all(&g, e, count, share, err);
         if (share >= 1.0)
             break;
         count = code == ES_OK ? halve_keep(e, count, GRID_LEAST) : count;

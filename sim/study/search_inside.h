@@ -64,6 +64,9 @@ void search_value(const search_axis *axis, size_t i, es_text *out);
 /* ---- search.c ---- */
 /* Runs a point, or finds it among those that were run. *out is its index. A point that cannot be run is no error. */
 es_code search_try(search_work *w, const size_t *at, double share, size_t *out, es_err *err);
+enum { SEARCH_AHEAD = 256 };    /* so many points are told of at once */
+/* So many points, [points][SEARCH_AXES], will be tried next; those that were run are left out. */
+es_code search_ahead(search_work *w, const size_t (*at)[SEARCH_AXES], size_t points, double share, es_err *err);
 /* The cheapest point of the full trace that meets all targets; `points` when there is none. Of equal costs the first in axis order. */
 size_t search_best(const search_work *w);
 

@@ -15,6 +15,7 @@ static const struct { const char *name, *formula; } read_metrics[] = {
     {"latency_p95", "time.token_latency_s.p95"}, {"latency_p99", "time.token_latency_s.p99"}, {"ttft", "time.ttft_s"},
     {"ttft_p95", "time.ttft_quantiles_s.p95"}, {"stall", "time.stall_s"}, {"total", "time.total_s"}, {"hit_rate", "cache.hit_rate"},
     {"decode_hit_rate", "cache.decode.hits / cache.decode.lookups"}, {"perfect_coverage", "coverage.perfect / coverage.events"},
+    {"price", "provenance.config.machine.price"},
 };
 
 bool es_search_metric_at(size_t i, const char **name, const char **formula)

@@ -11,6 +11,7 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), 
 sys.path.insert(0, os.path.join(ROOT, 'tests', 'support'))
 import sweeps
 import tool
+from sweeps import CAPACITY
 
 POLICIES = ['--policies', 'lru,random,belady']
 
@@ -67,6 +68,38 @@ def check_drift(check):
     check.equal('what is repeated', (compared['unit'], group['requests'], group['units']), ('token', 4, 1024))
     turned = found(os.path.join(ROOT, 'configs', 'quickstart.json'), '--policies', 'lru,lfu')['groups'][0]['pairs'][0]['cold']
     check.equal('the other way round', [turned[k] for k in ('won', 'won_low', 'won_high', 'p', 'better')], [-cold['won'], -cold['won_high'], -cold['won_low'], cold['p'], 'lru'])
+
+
+def check_found_bounds(check, here):
+    """Points of a sweep are made without bounds; beside them stand those that a run with bounds has, whatever the policy, once for all of a group."""
+    sweep = here.sweep({'policy': ['random', 'lru', 'belady'], CAPACITY: ['16slots', '24slots']}, name='unbound.json', base={**sweeps.BASE, 'bounds': False})
+    sweeps.fine('run', sweep, '-o', here.at('unbound'), '-q')
+    compared = found(here.at('unbound'), '--jobs', '1')
+    for group, capacity in zip(compared['groups'], ('16slots', '24slots')):
+        for one in group['candidates']:
+            config = here.write('bound.json', {**sweeps.BASE, 'bounds': True, 'policy': one['name']})
+            ran = json.loads(tool.command([sweeps.TOOL, 'run', config, '--set', CAPACITY + '=' + capacity, '--json', '--quiet']))
+            want = {key: ran['bounds'][key] for key in ('all_resident_s', 'never_cache_s', 'lower_bound_s', 'clairvoyant_s')}
+            want['belady_hit_rate'] = ran['bounds']['belady_hits'] / ran['cache']['lookups']
+            check.equal('bounds of %s in %s' % (one['name'], capacity), {key: one['bounds'][key] for key in want}, want)
+            check.equal('no engine knows them', one['bounds_causal'], False)
+    check.equal('so many at once', found(here.at('unbound'), '--jobs', '3'), compared)
+    text = call(here.at('unbound')).stdout
+    check.equal('bounds are told apart from candidates', text.count('bounds, which no engine can know beforehand:'), 2)
+    off = found(here.at('unbound'), '--no-bounds')['groups'][0]['candidates'][0]
+    check.equal('none are asked for', set(off['bounds'].values()), {None})
+    kept = [found(here.at('base.json'), *POLICIES, '--jobs', jobs, '--out', here.at('jobs' + jobs)) for jobs in '13']
+    check.equal('configs run at once', kept[0], kept[1])
+    for name in ('compare.json', 'units.csv'):
+        with open(here.at('jobs1', name), 'rb') as one, open(here.at('jobs3', name), 'rb') as three:
+            check.equal(name + ' to the byte', one.read() == three.read(), True)
+    os.rename(here.at('a.h5'), here.at('moved.h5'))
+    gone = found(here.at('recorded'))['groups'][0]['candidates'][0]
+    check.equal('a trace that is gone keeps nobody from comparing', ('a.h5' in gone['bounds_reason'], gone['bounds']['all_resident_s']), (True, None))
+    os.rename(here.at('moved.h5'), here.at('a.h5'))
+    for jobs in ('0', 'x', '9999'):
+        done = call(here.at('base.json'), *POLICIES, '--jobs', jobs)
+        check.equal('jobs ' + jobs, (done.returncode, '--jobs' in done.stderr), (2, True))
 
 
 def check_files(check, here):
@@ -155,6 +188,10 @@ def main():
         check_equals(check, here)
         check_bounds(check, here)
         check_drift(check)
+        here.traces()
+        recorded = here.sweep({'policy': ['lru', 'fifo']}, name='recorded.json', base={**{k: v for k, v in sweeps.BASE.items() if k != 'trace'}, 'trace': {'path': 'a.h5'}})
+        sweeps.fine('run', recorded, '-o', here.at('recorded'), '-q')
+        check_found_bounds(check, here)
         check_files(check, here)
         check_text(check, here)
         check_sweep(check, here)

@@ -80,6 +80,79 @@ def check_lists(check, here):
     check.equal('half of the bytes, half of the memory', (sizes['found']['values']['model.expert_bytes'], sizes['monotone']), ('1MiB', True))
 
 
+def check_precision(check, here):
+    """An expert of half the bits takes half the time to come: of two precisions the first whose copies are short enough, on a link of a known rate."""
+    base = {**sweeps.BASE, 'trace': {'path': here.at('cycle.csv')}, 'model': {'shape': os.path.join(ROOT, 'models', 'shapes', 'gpt-oss-20b.json'), 'precision': 'bf16'},
+            'tiers': {'cache': {'capacity': '4slots', 'compute': 'gpu'}, 'host': {'home': True}},
+            'channels': {'pcie': {'timing': {'name': 'affine', 'rate': '10GB/s'}}, 'gpu': {'timing': {'name': 'compute', 'expert': '1ms'}}}}
+    path = here.write('precise.json', base)
+    weight = {}
+    for precision in ('bf16', 'mxfp4'):     # every token misses: a copy, then a millisecond
+        run = tool.run(base, ['model.precision=' + precision, 'bounds=false'])
+        weight[precision] = run['cache']['fetched_bytes'] / run['cache']['misses']
+        check.equal('latency of ' + precision, abs(run['time']['token_latency_s']['mean'] - weight[precision] / 1e10 - 1e-3) < 1e-6, True)
+    between = (weight['bf16'] + weight['mxfp4']) / 2 / 1e10 + 1e-3
+    axis = ['--over', 'model.precision=bf16,mxfp4']
+    check.equal('fewer bits where the link is too slow', found(path, '-t', 'latency<=%.6fms' % (between * 1e3), *axis)['found']['values'], {'model.precision': 'mxfp4'})
+    check.equal('the first where both will do', found(path, '-t', 'latency<=%.6fms' % (between * 2e3 + 20), *axis)['found']['values'], {'model.precision': 'bf16'})
+    check.equal('none', found(path, '-t', 'latency<=1ms', *axis)['found'], None)
+    both = found(path, '-t', 'hit_rate>=50%', *axis, '--over', CAPACITY + '=1GiB..4GiB/1MiB')
+    want = {p: -(-CYCLE * weight[p] // 2**20) * 2**20 for p in weight}
+    check.equal('precision and capacity: the whole cycle in the fewest bytes', (both['found']['values']['model.precision'], both['found']['memory'] <= max(want['mxfp4'], 2**30)), ('mxfp4', True))
+
+
+def check_split(check, here):
+    """Layer 0 goes round 12 experts, layer 1 round 4: of 16 slots only the division 12 and 4 hits, and the whole trace but its first uses."""
+    rows = ''.join('0,%d,D,0,%d\n0,%d,D,1,%d\n' % (t, t % 12, t, t % 4) for t in range(600))
+    here.write('split.csv', 'request_id,token_index,phase,layer,e0\n' + rows)
+    path = here.write('split.json', {**sweeps.BASE, 'trace': {'path': here.at('split.csv')}, 'clock': 'none', 'contract': {'preset': 'event_atomic', 'scope': 'layer'},
+                                     'tiers': {'cache': {'capacity': '16slots', 'compute': 'gpu'}, 'host': {'home': True}}})
+    quotas = ['[8,8]', '[10,6]', '[12,4]', '[14,2]']
+    got = found(path, '-t', 'hit_rate>=90%', '--over', 'contract.quota=' + ','.join(quotas))
+    check.equal('the division that fits', got['found']['values'], {'contract.quota': '[12,4]'})
+    check.equal('and no other', [p['met'] for p in got['points']], [False, False, True, False])
+    check.equal('its hits', got['found']['metrics']['cache.hit_rate'], 1 - 16 / 1200)
+
+
+def check_first_token(check, here):
+    """A prompt of 8 experts waits for 8 copies: the slowest link for a time to the first token follows from one run."""
+    rows = ''.join('0,%d,P,0,%d\n' % (t, t) for t in range(8)) + ''.join('0,%d,D,0,%d\n' % (t, t % 8) for t in range(8, 40))
+    here.write('prompt.csv', 'request_id,token_index,phase,layer,e0\n' + rows)
+    base = {**sweeps.BASE, 'trace': {'path': here.at('prompt.csv')}, 'tiers': {'cache': {'capacity': '8slots', 'compute': 'gpu'}, 'host': {'home': True}}}
+    path = here.write('prompt.json', base)
+    link = 'channels.pcie.timing.time'
+    one, two = (tool.run(base, [link + '=%dms' % ms, 'bounds=false'])['time']['ttft_s'] for ms in (1, 2))
+    check.equal('eight copies', round((two - one) * 1e3, 9), 8)
+    target = one + 8 * 5.5e-3
+    got = found(path, '-t', 'ttft<=%.6fms' % (target * 1e3), '--over', link + '=1ms..20ms/1ms', '--cost', '0 - time.ttft_s')
+    check.equal('time to the first token', got['found']['values'], {link: '6ms'})
+
+
+def check_prices(check, here):
+    """Of three machines the first is the dearest that will do, the last is too slow: by price it is the second, in the order given the first."""
+    names = []
+    for name, price, copy in (('dear', 900, '1ms'), ('fair', 500, '2ms'), ('cheap', 100, '50ms')):
+        machine = {'name': name, 'price': price, 'links': {'pcie': {'kind': 'pcie4_x16', 'h2d': {'rate': '20GB/s', 'provenance': 'theoretical', 'source': 'a test'}}}}
+        names.append(here.write(name + '.json', {**sweeps.BASE, 'name': name, 'machine': machine, 'channels': {**sweeps.BASE['channels'], 'pcie': {'timing': {'name': 'constant', 'time': copy}}}}))
+    rate = {name: tool.command([sweeps.TOOL, 'run', name, '--json', '--quiet', '--set', 'bounds=false']) for name in names}
+    rate = {name: json.loads(text)['time']['tokens_per_s'] for name, text in rate.items()}
+    target = 'tokens_per_s>=%g' % (0.99 * rate[names[1]])
+    got = found(*names, '-t', target, '--cost', 'price')
+    check.equal('the cheapest machine by price', (got['found']['values']['config'], got['found']['cost'], got['cost']), (names[1], 500, 'price'))
+    check.equal('in the order given', found(*names, '-t', target)['found']['values']['config'], names[0])
+    check.equal('a price that nobody says', call(here.at('base.json'), '-t', target, '--over', CAPACITY, '--cost', 'price').returncode, 2)
+
+
+def check_jobs(check, here):
+    """The same bytes, however many at once: a grid, halving, bisection; points that cannot be run among them."""
+    for name, args in (('grid', ['--over', CAPACITY + '=2slots..58slots/4slots']), ('bisect', ['-t', 'tokens_per_s>=110', '--over', CAPACITY]),
+                       ('halving', ['-t', 'tokens_per_s>=110', '--over', CAPACITY + '=2slots..58slots/1slots', '--over', 'channels.pcie.timing.time=200us..2ms/200us', '--points', '8']),
+                       ('some cannot be run', ['-t', 'hit_rate>=1%', '--over', CAPACITY + '=512KiB..64MiB/512KiB'])):
+        one, three = (call(here.at('base.json'), *args, '--json', '--jobs', jobs) for jobs in '13')
+        check.equal(name + ' by three at once', (three.returncode, three.stdout == one.stdout), (0, True))
+    check.equal('jobs', call(here.at('base.json'), '--over', CAPACITY, '-j', '0').returncode, 2)
+
+
 def check_text(check, here):
     done = call(here.at('cycle.json'), '-t', 'hit_rate>=50%', '--over', CAPACITY)
     check.equal('text', (done.returncode, done.stdout.split('\n')[0], '<- knee' in done.stdout, done.stderr), (0, 'hit_rate>=50%%: %s=%dslots' % (CAPACITY, CYCLE), False, ''))
@@ -125,6 +198,11 @@ def main():
         check_closed_forms(check, here)
         check_exhaustive(check, here)
         check_lists(check, here)
+        check_precision(check, here)
+        check_split(check, here)
+        check_first_token(check, here)
+        check_prices(check, here)
+        check_jobs(check, here)
         check_text(check, here)
         check_wrong(check, here)
         told = set(tool.keys(found(here.at('base.json'), '-t', 'hit_rate>=1%', '--over', CAPACITY + '=512KiB..64MiB/512KiB')))

@@ -209,6 +209,24 @@ def failing(check, folder):
     check.equal('enough of it', (len(points(folder, 'mended')), len(os.listdir(folder.at('mended', 'points')))), (2, 2))
 
 
+def together(check, folder):
+    """Quick points share a process. One of them that is refused is named, and those behind it are there all the same, with the bytes they have alone."""
+    axes = {'seed': {'from': 1, 'to': 30, 'step': 1}, CAPACITY: ['64KiB', '16MiB']}        # an expert weighs 1 MiB
+    path = folder.sweep(axes, name='together.json', base={**BASE, 'clock': 'none', 'policy': 'lfu'})
+    done = call('run', path, '-o', folder.at('together'), '-j', '2')
+    names = os.listdir(folder.at('together', 'points'))
+    check.equal('refused among others', (done.returncode, sum(n.endswith('.h5') for n in names), sum(n.endswith('.err') for n in names), len(names)), (5, 30, 30, 60))
+    check.equal('each for its own reason', done.stderr.count('smaller than one expert'), 30)
+    path = folder.sweep({**axes, CAPACITY: ['16MiB']}, name='together.json', base={**BASE, 'clock': 'none', 'policy': 'lfu'})
+    tables = []
+    for name, more in (('some', []), ('alone', ['--time', '1000s'])):       # with a limit each has its own process
+        fine('run', path, '-o', folder.at(name), '-j', '2', *more)
+        fine('collect', folder.at(name), '-q')
+        with open(folder.at(name, 'table.csv'), 'rb') as file:
+            tables.append(file.read())
+    check.equal('the same alone', tables[0] == tables[1], True)
+
+
 def full(check, folder):
     """A disk that takes no more leaves no half file; once there is room the same command goes on."""
     path = folder.sweep({'policy': ['lru', 'lfu']}, name='full.json')
@@ -280,6 +298,7 @@ def main():
         parts(check, folder)
         ended(check, folder)
         failing(check, folder)
+        together(check, folder)
         full(check, folder)
         terminal(check, folder)
         folders(check, folder)

@@ -67,7 +67,7 @@ static es_json *search(machine *m, const char *target, const char *over, const c
     es_err err = {0};
     const es_search_ask ask = {.targets = &target, .target_count = target ? 1 : 0, .over = overs, .over_count = second ? 2 : 1, .method = method, .points = second ? SIDE : 0};
     m->runs = 0;
-    if (es_search_find(&ask, &(es_search_run){machine_run, m}, &found, &err) != ES_OK)
+    if (es_search_find(&ask, &(es_search_run){.run = machine_run, .self = m}, &found, &err) != ES_OK)
         fail_msg("%s", err.text);
     return found;
 }
