@@ -244,6 +244,7 @@ def check_compare(check, here):
         check.equal('%s reads the future' % candidate['name'], row[-1].startswith('yes'), not candidate['causal'])
         total = sum(value for key, value in leaves(candidate['why']['attribution']))
         check.equal('%s: causes are the total' % candidate['name'], round(total * 1e9), round(candidate['total_s'] * 1e9))
+    check.equal('the command is there', 'expertsim compare %s --policies lru,random,belady --resamples 199 --out DIR' % config in page.text(), True)
     first = min((one for one in compared['groups'][0]['candidates'] if one['causal']), key=lambda one: one['rank'])
     check.equal('the best that can be built leads', '%s is best: latency ' % first['name'] in page.text() and 'belady reads the future' in page.text(), True)
     check.equal('bounds are labelled', any('non-causal' in caption for caption in page.tables), True)
@@ -291,6 +292,17 @@ def check_sweep(check, here):
     grid = next(table for caption, table in page.tables.items() if ' by policy and ' in caption)
     check.equal('two axes crossed', {(row[0], head): cell for row in grid[1:] for head, cell in zip(grid[0][1:], row[1:])},
                 {(row[0], row[1]): row[speed] for row in points[1:]})
+
+
+def check_groups(check, here):
+    """Several groups: each has a line at the top, and tables of its own."""
+    done = call('compare', here.at('swept'), '--by', 'policy', '--resamples', '199', '--out', here.at('groups'), '--quiet')
+    check.equal('compare of a sweep', (done.returncode, done.stderr), (0, ''))
+    page = report(check, 'groups', here.at('groups'))
+    groups = json.load(open(here.at('groups', 'compare.json')))['groups']
+    check.equal('a group for each capacity', len(groups), 3)
+    check.equal('each is named twice over its tables', [sum(text == one['where'] for _, text in page.headings) for one in groups], [2, 2, 2])
+    check.equal('what is not ranked has its reason', groups[0]['pairs'][0]['cold']['reason'] in page.text(), True)
 
 
 def collected(folder):
@@ -344,6 +356,7 @@ def main():
         check_evil(check, here)
         check_compare(check, here)
         check_sweep(check, here)
+        check_groups(check, here)
         check_failed(check, here)
         check_wrong(check, here)
     check.close()
