@@ -138,7 +138,7 @@ es_code figures_sort(figures *all, figures_across *out, bool *fits, es_err *err)
     int axis = across_capacity(all);
     *out = (figures_across){.unit = PLOT_NUMBER};
     *fits = false;
-    out->memory = all->points > 1 && across_memory_differs(all) && (axis >= 0 || strcmp(all->axis[0], "policy") == 0);
+    out->memory = all->points > 1 && across_memory_differs(all) && (axis >= 0 || (all->axes > 0 && strcmp(all->axis[0], "policy") == 0));
     if (out->memory) {
         out->unit = across_all_bytes(all) ? PLOT_BYTES : PLOT_NUMBER;
         out->label = out->unit == PLOT_BYTES ? "capacity" : "capacity, slots";

@@ -239,7 +239,29 @@ def pooled(check):
     check.equal('hits by precision', sum(precision[bits]['hits'] for bits in ('4bit', '8bit')), changed['cache']['hits'])
     check.equal('numbers of experts stay', (precision['4bit']['objects'], precision['8bit']['objects']), (24 * 24, 24 * 8))
     check.equal('the important ones get more bits', (precision['reassigned'] > 0, precision['mean_bits'] > 5.0), (True, True))
-    return [{'tiers': part['tiers']} for part in (result, coded, layered)] + [{'precision': precision}, {'log': logged(check)}]
+    return [{'tiers': part['tiers']} for part in (result, coded, layered)] + [{'precision': precision}, {'log': logged(check)}, {'occupancy': occupied(check)}]
+
+
+def occupied(check):
+    """Layer by expert: lookups and hits add up to the summary, as do the events that a curve calls complete or empty."""
+    with tempfile.TemporaryDirectory() as folder:
+        call('run', QUICKSTART, '--out', folder, '--quiet', '--set', 'bounds=false', '--set', 'contract.prefill_counts=together',
+             '--set', 'observers=["summary","coverage","memory","series","occupancy"]')
+        result, path = json.load(open(os.path.join(folder, 'result.json'))), os.path.join(folder, 'result.h5')
+        cells = {}
+        for name in ('uses', 'hits', 'resident'):
+            text = dump(path, '/occupancy/' + name)
+            data = re.sub(r'\(\d+,\d+\):', ' ', text.split('DATA {')[1].split('\n   }')[0])
+            cells[name] = [float(word) for word in re.findall(r'[-+.\de]+', data)]
+        sums = {name: sum(row[2] for row in numbers(path, '/series/' + name)) for name in ('events', 'perfect', 'zero')}
+    info = result['provenance']['trace']
+    check.equal('a cell per expert', {name: len(values) for name, values in cells.items()}, dict.fromkeys(cells, info['layers'] * info['experts']))
+    check.equal('lookups and hits by expert', (sum(cells['uses']), sum(cells['hits'])), (result['cache']['lookups'], result['cache']['hits']))
+    check.equal('no more hits than lookups', all(h <= u for h, u in zip(cells['hits'], cells['uses'])), True)
+    check.equal('stays, rare', (sum(s >= 0.9 for s in cells['resident']), sum(s <= 0.1 for s in cells['resident'])), (result['occupancy']['stays'], result['occupancy']['rare']))
+    check.equal('shares', 0 <= min(cells['resident']) <= max(cells['resident']) <= 1, True)
+    check.equal('complete and empty layers of steps', sums, {'events': result['cache']['events'], 'perfect': result['coverage']['perfect'], 'zero': result['coverage']['zero']})
+    return result['occupancy']
 
 
 def logged(check):

@@ -20,7 +20,7 @@
 #include "sim/part/observer.h"
 
 extern const es_observer es_observer_summary, es_observer_coverage, es_observer_latency, es_observer_traffic, es_observer_memory,
-    es_observer_events, es_observer_digest, es_observer_audit, es_observer_series;
+    es_observer_events, es_observer_digest, es_observer_audit, es_observer_series, es_observer_occupancy;
 
 enum { CACHE, DRAM, HOME, TIERS, WORDS = 2, L1 = 64 };
 

@@ -259,6 +259,62 @@ static void the_columns_of_a_table_that_are_asked_for_come_back(void **state)
     good(es_h5_close(file, &err), &err);
 }
 
+typedef struct told { char text[128]; size_t most; } told;
+
+static bool note_column(void *self, const es_h5_column *column)
+{
+    told *t = self;
+    size_t used = strlen(t->text);
+    snprintf(t->text + used, sizeof t->text - used, "%s:%s%zu ", column->name, column->type == ES_H5_I64 ? "i" : column->type == ES_H5_F64 ? "f" : "t", column->width);
+    return --t->most > 0;
+}
+
+static void a_table_tells_its_columns_and_texts_are_read_as_texts(void **state)
+{
+    static const es_h5_column kind[] = { { "kind", ES_H5_TEXT, 0, 4, NULL, NULL } }, number[] = { { "bytes", ES_H5_TEXT, 0, 4, NULL, NULL } };
+    (void)state;
+    es_err err = { 0 };
+    es_h5_data *table;
+    told all = { .most = 9 }, two = { .most = 2 };
+    char back[3][4];
+    write_sample("told");
+    es_h5 *file = opened("told");
+    good(es_h5_table_each(file, "/run/steps", note_column, &all, &err), &err);
+    assert_string_equal(all.text, "time:f0 layer:i0 kind:t8 bytes:i0 ");
+    good(es_h5_table_each(file, "/run/steps", note_column, &two, &err), &err);
+    assert_string_equal(two.text, "time:f0 layer:i0 ");
+    expect_fault(es_h5_table_each(file, "/run/x", note_column, &all, &err), &err, "/run/x: is no table");
+    good(es_h5_table_open(&table, file, "/run/steps", kind, 1, 4, &err), &err);
+    good(es_h5_table_read(table, 1, 2, back, &err), &err);
+    assert_memory_equal(back[0], "miss", 4);        /* as much as there is room for */
+    assert_memory_equal(back[1], "xxxx", 4);
+    es_h5_data_close(table);
+    expect_fault(es_h5_table_open(&table, file, "/run/steps", number, 1, 4, &err), &err, "/run/steps: has no column bytes of texts");
+    good(es_h5_close(file, &err), &err);
+}
+
+static void bytes_are_loaded_as_a_text_that_ends(void **state)
+{
+    (void)state;
+    es_err err = { 0 };
+    es_h5 *file;
+    es_h5_data *data;
+    char *text;
+    uint64_t length;
+    good(es_h5_create(&file, at("text"), &err), &err);
+    good(es_h5_data_create(&data, file, "/said", ES_H5_U8, 1, (uint64_t[]){ 0 }, 4, 6, &err), &err);
+    good(es_h5_data_append(data, ES_H5_U8, 5, "hello", &err), &err);
+    es_h5_data_close(data);
+    good(es_h5_load_text(file, "/said", 5, &text, &length, &err), &err);
+    assert_int_equal(length, 5);
+    assert_string_equal(text, "hello");
+    free(text);
+    expect_fault(es_h5_load_text(file, "/said", 4, &text, &length, &err), &err, "/said: is no text of at most 4 bytes");
+    assert_null(text);
+    expect_fault(es_h5_load_text(file, "/unsaid", 4, &text, &length, &err), &err, "/unsaid: is missing");
+    good(es_h5_close(file, &err), &err);
+}
+
 typedef struct names { char text[64]; int most; } names;
 
 static bool note_name(void *self, const char *name)
@@ -455,6 +511,8 @@ int main(void)
         cmocka_unit_test(every_type_and_compression_keeps_its_values),
         cmocka_unit_test(a_table_is_a_packed_compound_with_its_units_beside_it),
         cmocka_unit_test(the_columns_of_a_table_that_are_asked_for_come_back),
+        cmocka_unit_test(a_table_tells_its_columns_and_texts_are_read_as_texts),
+        cmocka_unit_test(bytes_are_loaded_as_a_text_that_ends),
         cmocka_unit_test(the_members_of_a_group_are_told_in_the_order_of_their_names),
         cmocka_unit_test(a_link_to_another_file_is_made_and_not_followed),
         cmocka_unit_test(the_same_calls_write_the_same_bytes_a_second_later),
