@@ -54,12 +54,15 @@ void report_tile(es_text *page, double value, html_unit unit, const char *label,
 
 static void all_value(const es_json *value, const char *key, es_text *page)
 {
-    if (cJSON_IsString(value))
+    if (cJSON_IsString(value)) {
         html_cell(page, value->valuestring);
-    else if (cJSON_IsBool(value))
+    } else if (cJSON_IsBool(value)) {
         html_cell(page, cJSON_IsTrue(value) ? "true" : "false");
-    else
-        html_cell_number(page, report_value(value), report_unit(key));
+    } else {
+        html_add(page, "<td>");
+        html_number(page, report_value(value), report_unit(key));
+        html_add(page, "</td>");
+    }
 }
 
 static void all_rows(const es_json *value, const char *before, es_text *page)
@@ -88,7 +91,7 @@ static void all_rows(const es_json *value, const char *before, es_text *page)
 
 void report_all(const es_json *value, const char *caption, es_text *page)
 {
-    static const html_column columns[] = {{"key", false}, {"value", true}};
+    static const html_column columns[] = {{"key", false}, {"value", false}};
     html_facts(page, caption, columns, sizeof columns / sizeof *columns);
     if (cJSON_IsObject(value) || cJSON_IsArray(value)) {
         all_rows(value, "", page);
