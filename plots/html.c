@@ -170,7 +170,7 @@ void html_number(es_text *out, double value, html_unit unit)
 
 /* ---- tables ---- */
 
-enum { HTML_WIDE = 9 };         /* more columns than that do not fit on paper in the usual letters */
+enum { HTML_WIDE = 11 };         /* more columns than that do not fit on paper in the usual letters */
 
 static void html_table_of(es_text *out, const char *kind, const char *caption, const html_column *columns, size_t count)
 {
