@@ -16,7 +16,7 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), 
 QUICKSTART = os.path.join(ROOT, 'configs', 'quickstart.json')
 OBSERVERS = 'observers=["summary","coverage","latency","traffic","memory","tables","series","occupancy"]'
 SHORT = {'include': QUICKSTART, 'trace': {'path': None, 'source': {'name': 'synthetic', 'layers': 24, 'experts': 32, 'top_k': 4, 'requests': 1, 'decode_tokens': 40}}}
-REPLICATED = {'name': 'replicated', 'base': SHORT, 'replications': {'count': 4}, 'axes': {'policy': ['lru', 'random'], 'tiers.cache.capacity': ['20%', '40%', '80%']}}
+REPLICATED = {'name': 'replicated', 'base': SHORT, 'replications': {'count': 4, 'vary': ['trace.source.seed']}, 'axes': {'policy': ['lru', 'random'], 'tiers.cache.capacity': ['20%', '40%', '80%']}}
 MACHINE = {      # what `expertsim validate` is held against: the probe `fake`, slower and noisier than the config says
     'bounds': False, 'policy': 'lru', 'model': {'expert_bytes': '80KiB'},
     'trace': {'source': {'name': 'synthetic', 'layers': 2, 'experts': 12, 'top_k': 2, 'requests': 1, 'decode_tokens': 60, 'seed': 3}},

@@ -86,7 +86,7 @@ static const char *across_key(figures *all, const figures_point *p, int across)
     if (key.length == 0)
         es_text_add(&key, "%s", *p->policy ? p->policy : "run");
     if (!p->causal)
-        es_text_add(&key, " (knows the future)");
+        es_text_add(&key, FIGURES_FUTURE);
     return figures_keep(all, &key);
 }
 

@@ -93,6 +93,11 @@ static const char *capacity_note(figures *all, const capacity_lines *lines)
     es_text_add(&note, "%s", all->note);
     if (lines->replications > 1)
         es_text_add(&note, "; bands: 95 %% of the mean of %zu replications", lines->replications);
+    for (size_t c = 0; c < lines->across.curves; c++)
+        if (!lines->across.curve[c].causal) {
+            es_text_add(&note, FIGURES_FUTURE_NOTE);
+            break;
+        }
     return figures_keep(all, &note);
 }
 
@@ -246,7 +251,7 @@ static void capacity_say_x(const capacity_lines *lines, double x, es_text *out)
 /* The name without what the legend adds to it. */
 static void capacity_say_curve(const figures_curve *curve, es_text *out)
 {
-    const char *added = curve->causal ? NULL : strstr(curve->label, " (knows the future)");
+    const char *added = curve->causal ? NULL : strstr(curve->label, FIGURES_FUTURE);
     es_text_put(out, curve->label, added ? (size_t)(added - curve->label) : strlen(curve->label));
 }
 
@@ -289,7 +294,9 @@ static const char *capacity_speed_title(figures *all, const capacity_lines *line
         capacity_say_curve(&lines->across.curve[found.best], &title);
         es_text_add(&title, " at ");
         capacity_say_x(lines, found.x, &title);
-        es_text_add(&title, ": %.2fx the speed of ", found.y_best / found.y_worst);
+        es_text_add(&title, ": ");
+        figures_say_number(&title, found.y_best / found.y_worst);
+        es_text_add(&title, "x the speed of ");
         capacity_say_curve(&lines->across.curve[found.worst], &title);
         es_text_add(&title, " (");
         figures_say_number(&title, found.y_best);

@@ -53,7 +53,7 @@ struct figures {
     figures_source *source;     /* [sources] */
     size_t sources;
     const char *axis[FIGURES_AXES];     /* names of what differs between points: [axes] */
-    bool repeats[FIGURES_AXES]; /* it tells replications of one combination apart */
+    bool repeats[FIGURES_AXES]; /* it tells replications of one combination apart, or says in other words what another says */
     size_t axes;
     figures_point *point;       /* [points] of runs, sweeps and tables */
     size_t points, point_room;
@@ -121,6 +121,10 @@ typedef struct figures_across { /* points sorted into curves; free() nothing: th
     figures_curve *curve;
     size_t curves;
 } figures_across;
+
+/* Behind the name of who knows the future; the note says what it means. */
+#define FIGURES_FUTURE " *"
+#define FIGURES_FUTURE_NOTE "; * knows the future"
 
 /* Sorts the points by what is drawn across: the capacity where it differs, else the numeric axis with most values. *fits is false when there is
  * nothing to draw across: all points have the same. */

@@ -8,7 +8,7 @@
 
 #include "plots/figures_inside.h"
 
-enum { POINTS_TEXT = 256 * 1024 * 1024 };
+enum { POINTS_TEXT = 256 * 1024 * 1024, POINTS_LOOKED = 1000 };
 
 static figures_point *points_new(figures *all)
 {
@@ -121,7 +121,7 @@ static void points_run_axis(figures *all)
     all->axes = 1;
     for (size_t i = 0; i < all->points; i++) {
         figures_point *p = &all->point[i];
-        if (all->points == 1 && *p->policy)
+        if (all->points == 1 && *p->policy && isfinite(p->miss))        /* a trace of buffers has no use for the policy */
             p->label = p->policy;
         p->cell[0] = curves ? p->policy : p->label;
         p->number[0] = (double)NAN;
@@ -132,8 +132,10 @@ static es_code points_run_note(figures *all, const es_json *result, es_err *err)
 {
     es_text note = {0};
     const char *trace = figures_word(result, "provenance.trace.path"), *slash = strrchr(trace, '/');
-    es_text_add(&note, "%s; trace %s, contract %s, clock %s", figures_word(result, "name"), slash ? slash + 1 : *trace ? trace : "generated", figures_word(result, "contract.label"),
-        figures_word(result, "clock"));
+    es_text_add(&note, "%s; trace %s", figures_word(result, "name"), slash ? slash + 1 : *trace ? trace : "generated");
+    if (*figures_word(result, "contract.label"))
+        es_text_add(&note, ", contract %s", figures_word(result, "contract.label"));
+    es_text_add(&note, ", clock %s", figures_word(result, "clock"));
     all->note = figures_keep(all, &note);
     return *all->note ? ES_OK : es_err_nomem(err, "a note");
 }
@@ -148,11 +150,55 @@ static void points_repeats(figures *all)
             all->repeats[a] = all->repeats[a] || strcmp(all->point[i].cell[a], all->point[i - 1].cell[a]) != 0;
 }
 
+/* Do two axes go together, so that the value of one tells that of the other? Then one of them is enough. */
+static bool points_alike(const figures *all, size_t a, size_t b)
+{
+    const size_t looked = all->points < POINTS_LOOKED ? all->points : POINTS_LOOKED;
+    for (size_t i = 1; i < looked; i++)
+        for (size_t k = 0; k < i; k++)
+            if ((strcmp(all->point[i].cell[a], all->point[k].cell[a]) == 0) != (strcmp(all->point[i].cell[b], all->point[k].cell[b]) == 0))
+                return false;
+    return true;
+}
+
+/* An axis with labels has them as a column beside what they stand for: the longer one is not drawn by. */
+static void points_labelled(figures *all)
+{
+    for (size_t a = 0; a < all->axes; a++)
+        for (size_t b = 0; b < all->axes && !all->repeats[a] && all->points > 0; b++)
+            if (a != b && !all->repeats[b] && strlen(all->point[0].cell[a]) > strlen(all->point[0].cell[b]) && points_alike(all, a, b) &&
+                strcmp(all->point[0].cell[a], all->point[all->points - 1].cell[a]) != 0)
+                all->repeats[a] = true;
+}
+
+/* {"name":"noisy_oracle","accuracy":0.8} is "noisy_oracle accuracy=0.8": a part with its options. Others stand as they are. */
+static const char *points_plain(figures *all, const char *cell)
+{
+    es_json *json = NULL;
+    const es_json *one;
+    es_text text = {0};
+    if (cell[0] != '{' || es_json_parse(&json, cell, strlen(cell), NULL) != ES_OK)
+        return cell;
+    es_text_add(&text, "%s", figures_word(json, "name"));
+    cJSON_ArrayForEach(one, json) {
+        char *value = strcmp(one->string, "name") == 0 ? NULL : cJSON_IsString(one) ? strdup(one->valuestring) : cJSON_PrintUnformatted(one);
+        if (value)
+            es_text_add(&text, "%s%s=%s", text.length ? " " : "", one->string, value);
+        free(value);
+    }
+    cJSON_Delete(json);
+    const char *plain = figures_keep(all, &text);
+    return *plain ? plain : cell;
+}
+
 /* What tells points apart, but not replications. */
 static es_code points_labels(figures *all, es_err *err)
 {
     points_repeats(all);
+    points_labelled(all);
     for (size_t i = 0; i < all->points; i++) {
+        for (size_t a = 0; a < all->axes; a++)
+            all->point[i].cell[a] = points_plain(all, all->point[i].cell[a]);
         es_text label = {0};
         for (size_t a = 0; a < all->axes; a++)
             if (!all->repeats[a])

@@ -99,7 +99,10 @@ static es_code time_pick(figures *all, size_t most, time_picked *out, es_err *er
 static const char *time_note(figures *all, const time_picked *picked)
 {
     es_text note = {0};
-    es_text_add(&note, "%s%s%s%s", all->note, picked->where ? "; " : "", picked->where ? picked->where : "", picked->repeats ? "; the first replication" : "");
+    bool future = false;
+    for (size_t i = 0; i < picked->count; i++)
+        future = future || strstr(picked->label[i], FIGURES_FUTURE);
+    es_text_add(&note, "%s%s%s%s%s", all->note, picked->where ? "; " : "", picked->where ? picked->where : "", picked->repeats ? "; the first replication" : "", future ? FIGURES_FUTURE_NOTE : "");
     return figures_keep(all, &note);
 }
 
@@ -177,7 +180,11 @@ static const char *time_latency_title(figures *all, const time_picked *picked)
     }
     if (!best)
         return "How long tokens take";
-    if (best == worst) {
+    if (best == worst && picked->count > 1) {
+        es_text_add(&title, "1 token in 100 takes more than ");
+        figures_say_time(&title, best->p99);
+        es_text_add(&title, " in all of them");
+    } else if (best == worst) {
         es_text_add(&title, "Half of all tokens take ");
         figures_say_time(&title, best->p50);
         es_text_add(&title, " or less, 1 in 100 more than ");

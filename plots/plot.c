@@ -8,7 +8,13 @@
 
 #include "sim/base/file.h"
 
-enum { PLOT_FEW = 3 };          /* categories: fewer have room beside them */
+enum {
+    PLOT_FEW = 3,               /* categories: fewer have room beside them */
+    PLOT_TITLE = 105,           /* characters that fit one line at the size of the svg */
+    PLOT_TICK = 40,             /* of the name of a category */
+    PLOT_WIDE = 100,            /* of the axis */
+    PLOT_LEGEND = 8             /* series; the names of more are smaller */
+};
 
 /* Okabe and Ito's palette without its yellow, which is not seen on white: black, blue, vermilion, green, purple, orange, sky. Darkness,
  * dashes and points differ from each to the next. */
@@ -21,6 +27,14 @@ static const int plot_fills[] = {4, 0, 5, 1, 2, 6, 7, 3};
 #define LENGTH(list) (sizeof(list) / sizeof *(list))
 
 /* ---- texts ---- */
+
+static size_t text_characters(const char *text, size_t bytes)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < bytes && text[i]; i++)
+        count += (text[i] & 0xc0) != 0x80;
+    return count;
+}
 
 /* In single quotes gnuplot takes everything as it is: no commands in back quotes, no escapes. Only a quote would end it, and doubled
  * it does so at the beginning: it becomes an apostrophe. A line stays a line. */
@@ -36,26 +50,21 @@ void plot_put_quoted(es_text *out, const char *text)
     es_text_add(out, "'");
 }
 
-/* A tick's text is a format. */
+/* A tick's text is a format; what is too long for a place on the axis is cut, between two characters. */
 static void put_tick(es_text *out, const char *text)
 {
     es_text doubled = {0};
+    size_t left = PLOT_TICK;
     es_text_add(&doubled, "%s", "");
-    for (; *text; text++)
+    for (; *text && (left > 0 || (*text & 0xc0) == 0x80); text++) {
+        left -= (*text & 0xc0) != 0x80;
         es_text_add(&doubled, *text == '%' ? "%%%%" : "%c", *text);
+    }
+    if (*text)
+        es_text_add(&doubled, "...");
     plot_put_quoted(out, doubled.failed ? "" : doubled.at);
     out->failed = out->failed || doubled.failed;
     es_text_free(&doubled);
-}
-
-enum { PLOT_TITLE = 105 };       /* characters that fit one line at the size of the svg */
-
-static size_t text_characters(const char *text, size_t bytes)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < bytes && text[i]; i++)
-        count += (text[i] & 0xc0) != 0x80;
-    return count;
 }
 
 /* Where a title that is too long for one line is parted: at the blank nearest to its middle; 0: it fits, or has none. */
@@ -315,10 +324,23 @@ static void axis_script(es_text *out, const plot_figure *f, bool upright)
         es_text_add(out, "set autoscale xfix\nset offsets graph 0.02, graph 0.02, 0, 0\n");
 }
 
+/* Names that lean to the left of their bars need room there: in characters, as `set lmargin` has it. */
+static double category_room(const plot_figure *f)
+{
+    double room = 0.0;
+    for (size_t i = 0; i < f->categories; i++) {
+        const size_t length = text_characters(f->category[i], strlen(f->category[i]));
+        room = fmax(room, 0.8 * (double)(length < PLOT_TICK ? length : PLOT_TICK + 3) - ((double)i + 0.5) * (double)PLOT_WIDE / (double)f->categories);
+    }
+    return room;
+}
+
 static void category_script(es_text *out, const plot_figure *f)
 {
     if (f->categories == 0)
         return;
+    if (f->categories > 4 && category_room(f) > 8.0)
+        es_text_add(out, "set lmargin %.0f\n", ceil(category_room(f)) + 2.0);
     es_text_add(out, "set xtics (");
     for (size_t i = 0; i < f->categories; i++) {
         put_tick(out, f->category[i]);
@@ -454,6 +476,8 @@ static void figure_script(es_text *out, const plot_figure *f)
     plot_put_title(out, f->title ? f->title : f->name, f->note);
     es_text_add(out, "set grid lc rgb '#dddddd' lt 1 lw 0.5\nset border 3\nset tics nomirror\nset errorbars small lw 1.5\nset rmargin 6\n"
         "set key outside below center horizontal Left reverse samplen 3 spacing 1.2 height 1\n");
+    if (f->count > PLOT_LEGEND)
+        es_text_add(out, "set key font ',11' spacing 1\n");
     category_script(out, f);
     axis_script(out, f, false);
     axis_script(out, f, true);

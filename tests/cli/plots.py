@@ -160,7 +160,7 @@ def knobs_are_right(check, folder):
 
 def sweeps_are_right(check, folder, drawn):
     at = os.path.join(folder, 'figures', 'sweep')
-    check.equal('policies', [label for label, _ in blocks(at + '/speed.dat')], ['lru', 'fifo', 'random', 'lfu', 'belady (knows the future)'])
+    check.equal('policies', [label for label, _ in blocks(at + '/speed.dat')], ['lru', 'fifo', 'random', 'lfu', 'belady *'])
     speed = {label: rows for label, rows in blocks(at + '/speed.dat')}
     check.equal('five sizes', [len(rows) for rows in speed.values()], [5] * 5)
     table = {label: rows for label, rows in blocks(os.path.join(folder, 'figures', 'table', 'speed.dat'))}
