@@ -170,9 +170,12 @@ void html_number(es_text *out, double value, html_unit unit)
 
 /* ---- tables ---- */
 
-static void html_table_of(es_text *out, const char *class, const char *caption, const html_column *columns, size_t count)
+enum { HTML_WIDE = 11 };         /* more columns than that do not fit on paper in the usual letters */
+
+static void html_table_of(es_text *out, const char *kind, const char *caption, const html_column *columns, size_t count)
 {
-    html_add(out, "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"%s\">\n<table class=\"%s\">\n<caption>%s</caption>\n<thead><tr>", caption, class, caption);
+    html_add(out, "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"%s\">\n<table class=\"%s%s\">\n<caption>%s</caption>\n<thead><tr>", caption, kind,
+        count > HTML_WIDE ? " wide" : "", caption);
     for (size_t i = 0; i < count; i++) {
         es_text_add(out, "<th scope=\"col\"%s>", columns[i].number ? " class=\"n\"" : "");
         html_put(out, columns[i].head);

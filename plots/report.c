@@ -54,12 +54,15 @@ void report_tile(es_text *page, double value, html_unit unit, const char *label,
 
 static void all_value(const es_json *value, const char *key, es_text *page)
 {
-    if (cJSON_IsString(value))
+    if (cJSON_IsString(value)) {
         html_cell(page, value->valuestring);
-    else if (cJSON_IsBool(value))
+    } else if (cJSON_IsBool(value)) {
         html_cell(page, cJSON_IsTrue(value) ? "true" : "false");
-    else
-        html_cell_number(page, report_value(value), report_unit(key));
+    } else {
+        html_add(page, "<td>");
+        html_number(page, report_value(value), report_unit(key));
+        html_add(page, "</td>");
+    }
 }
 
 static void all_rows(const es_json *value, const char *before, es_text *page)
@@ -88,7 +91,7 @@ static void all_rows(const es_json *value, const char *before, es_text *page)
 
 void report_all(const es_json *value, const char *caption, es_text *page)
 {
-    static const html_column columns[] = {{"key", false}, {"value", true}};
+    static const html_column columns[] = {{"key", false}, {"value", false}};
     html_facts(page, caption, columns, sizeof columns / sizeof *columns);
     if (cJSON_IsObject(value) || cJSON_IsArray(value)) {
         all_rows(value, "", page);
@@ -165,20 +168,40 @@ static void page_word(const char *word, es_text *page)
     es_text_free(&quoted);
 }
 
+/* "expertsim run FILE --set ...": what made a run. */
+static void page_run_command(const report_ask *ask, es_text *page)
+{
+    const es_json *first = es_json_at(ask->result, "provenance.input.files.0.path"), *set;
+    if (!cJSON_IsString(first))
+        return;
+    html_add(page, "expertsim run ");
+    page_word(first->valuestring, page);
+    cJSON_ArrayForEach(set, es_json_at(ask->result, "provenance.input.sets")) {
+        html_add(page, " --set ");
+        page_word(cJSON_IsString(set) ? set->valuestring : "", page);
+    }
+    html_add(page, " --out DIR\n");
+}
+
+static void page_compare_command(const report_ask *ask, es_text *page)
+{
+    const es_json *command = es_json_at(ask->result, "command"), *word;
+    if (!cJSON_IsArray(command))
+        return;
+    html_add(page, "expertsim");
+    cJSON_ArrayForEach(word, command) {
+        html_add(page, " ");
+        page_word(cJSON_IsString(word) ? word->valuestring : "", page);
+    }
+    html_add(page, " --out DIR\n");
+}
+
 static void page_commands(const report_ask *ask, es_text *page)
 {
-    static const char *const verbs[] = {[REPORT_RUN] = "rerun", [REPORT_COMPARISON] = "report", [REPORT_SWEEP] = "sweep collect"};
-    const es_json *first = es_json_at(ask->result, "provenance.input.files.0.path"), *set;
+    static const char *const verbs[] = {[REPORT_RUN] = "rerun", [REPORT_SWEEP] = "sweep collect"};
     html_add(page, "<pre>");
-    if (cJSON_IsString(first)) {
-        html_add(page, "expertsim run ");
-        page_word(first->valuestring, page);
-        cJSON_ArrayForEach(set, es_json_at(ask->result, "provenance.input.sets")) {
-            html_add(page, " --set ");
-            page_word(cJSON_IsString(set) ? set->valuestring : "", page);
-        }
-        html_add(page, " --out DIR\n");
-    }
+    page_run_command(ask, page);
+    page_compare_command(ask, page);
     if (ask->kind != REPORT_COMPARISON) {
         html_add(page, "expertsim %s ", verbs[ask->kind]);
         page_word(ask->path, page);

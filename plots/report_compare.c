@@ -110,6 +110,15 @@ static void compare_headline(const es_json *result, const es_json *group, es_tex
     es_text_free(&names);
 }
 
+/* Differences of shares are points, not shares of one of them. */
+static void compare_put_difference(double value, html_unit unit, es_text *page)
+{
+    if (unit == HTML_SHARE)
+        html_add(page, "%.2f points", 100.0 * value);
+    else
+        html_number(page, value, unit);
+}
+
 static void compare_say_margin(const es_json *result, const es_json *group, es_text *page)
 {
     const es_json *best = compare_at_rank(group, compare_first(group)), *one;
@@ -121,12 +130,12 @@ static void compare_say_margin(const es_json *result, const es_json *group, es_t
         if (!compare_pair(group, one, best, &difference, &low, &high))
             continue;
         html_add(page, "<li><strong>%s</strong> is worse than %s by ", compare_name(one), compare_name(best));
-        html_number(page, fabs(difference), unit);
+        compare_put_difference(fabs(difference), unit, page);
         if (isfinite(low) && isfinite(high)) {
             html_add(page, " (%.4g %% interval ", 100.0 * report_number(result, "confidence"));
-            html_number(page, fmin(fabs(low), fabs(high)), unit);
+            compare_put_difference(fmin(fabs(low), fabs(high)), unit, page);
             html_add(page, " to ");
-            html_number(page, fmax(fabs(low), fabs(high)), unit);
+            compare_put_difference(fmax(fabs(low), fabs(high)), unit, page);
             html_add(page, ")");
         }
         html_add(page, ".</li>\n");
@@ -200,26 +209,84 @@ static void compare_say_ideal(const es_json *result, const es_json *group, es_te
         }
 }
 
+/* Where nothing can be ranked for lack of evidence, why: each reason once. */
+static void compare_say_reasons(const es_json *group, es_text *page)
+{
+    const es_json *pair, *before;
+    const es_json *pairs = es_json_at(group, "pairs");
+    cJSON_ArrayForEach(pair, pairs) {
+        const char *reason = report_text(pair, "cold.reason");
+        bool first = reason != NULL;
+        for (before = pairs->child; first && before != pair; before = before->next)
+            first = strcmp(report_word(before, "cold.reason", ""), reason) != 0;
+        if (first)
+            html_add(page, "<li><strong>Not ranked:</strong> %s and %s: %s.</li>\n", report_word(pair, "a", "?"), report_word(pair, "b", "?"), reason);
+    }
+}
+
+static void compare_points(const es_json *result, const es_json *group, es_text *page)
+{
+    html_add(page, "<ul class=\"points\">\n");
+    compare_say_margin(result, group, page);
+    compare_say_reasons(group, page);
+    compare_say_paradox(group, page);
+    compare_say_why(group, page);
+    compare_say_ideal(result, group, page);
+    html_add(page, "</ul>\n");
+}
+
+/* Groups in which a candidate is best alone. */
+static int compare_wins(const es_json *groups, const char *name)
+{
+    const es_json *group;
+    int wins = 0;
+    cJSON_ArrayForEach(group, groups) {
+        es_text names = {0};
+        const es_json *best = compare_at_rank(group, compare_first(group));
+        wins += compare_names(group, compare_first(group), &names) == 1 && strcmp(compare_name(best), name) == 0;
+        es_text_free(&names);
+    }
+    return wins;
+}
+
+/* Of several groups: who is best in most of them, and then a line for each. */
+static void compare_groups(const es_json *result, const es_json *groups, es_text *page)
+{
+    const es_json *one, *group;
+    const char *most = NULL;
+    int wins = 0;
+    cJSON_ArrayForEach(one, es_json_at(groups, "0.candidates")) {
+        const int here = compare_wins(groups, compare_name(one));
+        most = here > wins ? compare_name(one) : most;
+        wins = here > wins ? here : wins;
+    }
+    html_add(page, "<p class=\"lead\">");
+    if (most)
+        html_add(page, "%s is best alone in %d of %d groups.</p>\n<ul class=\"points\">\n", most, wins, cJSON_GetArraySize(groups));
+    else
+        html_add(page, "In none of %d groups is a candidate best alone.</p>\n<ul class=\"points\">\n", cJSON_GetArraySize(groups));
+    cJSON_ArrayForEach(group, groups) {
+        html_add(page, "<li><strong>%s:</strong> ", compare_where(group));
+        compare_headline(result, group, page);
+        html_add(page, ".</li>\n");
+    }
+    html_add(page, "</ul>\n");
+}
+
 void report_compare_verdict(const report_ask *ask, es_text *page)
 {
-    const es_json *group, *groups = es_json_at(ask->result, "groups");
-    const char *metric = report_text(ask->result, "metric"), *meaning = report_text(ask->result, "meaning"), *better = report_text(ask->result, "better");
-    const char *unit = report_text(ask->result, "unit");
-    const bool several = cJSON_GetArraySize(groups) > 1;
-    cJSON_ArrayForEach(group, groups) {
+    const es_json *groups = es_json_at(ask->result, "groups"), *group = es_json_at(groups, "0");
+    const char *unit = report_word(ask->result, "unit", "unit");
+    if (cJSON_GetArraySize(groups) > 1) {
+        compare_groups(ask->result, groups, page);
+    } else {
         html_add(page, "<p class=\"lead\">");
-        if (several)
-            html_add(page, "%s: ", compare_where(group));
         compare_headline(ask->result, group, page);
-        html_add(page, ".</p>\n<ul class=\"points\">\n");
-        compare_say_margin(ask->result, group, page);
-        compare_say_paradox(group, page);
-        compare_say_why(group, page);
-        compare_say_ideal(ask->result, group, page);
-        html_add(page, "</ul>\n");
+        html_add(page, ".</p>\n");
+        compare_points(ask->result, group, page);
     }
     html_add(page, "<p class=\"muted\">Compared is %s: %s, %s is better. All candidates replay the same requests and are compared %s by %s; what could be noise is a tie."
-        "</p>\n", metric ? metric : "?", meaning ? meaning : "?", better ? better : "?", unit ? unit : "unit", unit ? unit : "unit");
+        "</p>\n", report_word(ask->result, "metric", "?"), report_word(ask->result, "meaning", "?"), report_word(ask->result, "better", "?"), unit, unit);
 }
 
 /* ---- tables ---- */
@@ -393,6 +460,8 @@ void report_compare(const report_ask *ask, es_text *page)
     cJSON_ArrayForEach(group, es_json_at(ask->result, "groups")) {
         if (several)
             html_add(page, "<h3>%s</h3>\n", compare_where(group));
+        if (several)
+            compare_points(ask->result, group, page);
         compare_units(ask->result, group, page);
         compare_ranking(ask->result, group, page);
         compare_time(group, page);

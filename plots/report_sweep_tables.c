@@ -261,7 +261,7 @@ static void sweep_point(const sweep_view *v, const sweep_row *row, const int *sh
     for (size_t i = 0; i < count; i++)
         html_cell_number(page, sweep_view_mean(row, shown[i]), sweep_view_unit(v, cJSON_GetArrayItem(metrics, shown[i])->string));
     html_cell(page, row->causal ? "" : "reads the future");
-    html_cell(page, report_word(row->first, "id", "?"));
+    html_add(page, "<td class=\"id\">%s</td>", report_word(row->first, "id", "?"));
     html_row_end(page);
 }
 

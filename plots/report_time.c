@@ -181,6 +181,27 @@ const es_json *report_attribution(const es_json *result)
     return cJSON_IsObject(fine) ? fine : es_json_at(result, "time.attribution");
 }
 
+/* "copy.pcie.demand" is "demands over pcie"; what is no copy has the words of its cause. */
+static void time_way_words(const char *key, es_text *out)
+{
+    static const struct {
+        const char *key, *words;
+    } ways[] = {{".demand", "demands"}, {".guess", "guesses"}, {".write", "write-backs"}, {".room", "waiting for room, copies"}};
+    const size_t length = strlen(key);
+    if (strncmp(key, "copy.", 5) != 0) {
+        report_cause_words(key, out);
+        return;
+    }
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        const size_t end = strlen(ways[i].key);
+        if (length > 5 + end && strcmp(key + length - end, ways[i].key) == 0) {
+            es_text_add(out, "%s over %.*s", ways[i].words, (int)(length - end - 5), key + 5);
+            return;
+        }
+    }
+    es_text_add(out, "copies over %s", key + 5);
+}
+
 /* The chain of operations behind every step: what would have to be shorter for a step to be. */
 static void time_path(const es_json *result, double total, es_text *page)
 {
@@ -194,8 +215,7 @@ static void time_path(const es_json *result, double total, es_text *page)
     for (size_t i = 0; i < count; i++) {
         const bool copy = strncmp(causes[i].key, "copy.", 5) == 0;
         es_text words = {0};
-        es_text_add(&words, "%s", copy ? "copies over " : "");
-        report_cause_words(copy ? causes[i].key + 5 : causes[i].key, &words);
+        time_way_words(causes[i].key, &words);
         html_row(page, words.at ? words.at : "");
         html_cell_bar(page, causes[i].seconds / total, copy ? "wait" : report_cause_kind(causes[i].key));
         html_cell_number(page, causes[i].seconds, HTML_SECONDS);

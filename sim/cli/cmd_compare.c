@@ -186,6 +186,34 @@ static es_code compare_bound(compare_args *a, es_err *err)
     return code;
 }
 
+static void compare_flag(es_json *command, const char *flag, const char *value)
+{
+    if (!value)
+        return;
+    cJSON_AddItemToArray(command, cJSON_CreateString(flag));
+    cJSON_AddItemToArray(command, cJSON_CreateString(value));
+}
+
+/* What makes these numbers again, word by word: without where they are kept, and how they are shown. */
+static void compare_command(const compare_args *a, es_json *compared)
+{
+    es_json *command = es_json_add_array(compared, "command");
+    cJSON_AddItemToArray(command, cJSON_CreateString("compare"));
+    for (size_t i = 0; i < a->words.count; i++)
+        cJSON_AddItemToArray(command, cJSON_CreateString(a->words.at[i]));
+    for (size_t i = 0; i < a->sets.count; i++)
+        compare_flag(command, "--set", a->sets.at[i]);
+    compare_flag(command, "--policies", a->policies);
+    compare_flag(command, "--metric", a->metric);
+    compare_flag(command, "--unit", a->unit);
+    compare_flag(command, "--by", a->by);
+    compare_flag(command, "--confidence", a->confidence);
+    compare_flag(command, "--resamples", a->resamples);
+    compare_flag(command, "--seed", a->seed);
+    if (a->bounds || a->no_bounds)
+        cJSON_AddItemToArray(command, cJSON_CreateString(a->bounds ? "--bounds" : "--no-bounds"));
+}
+
 static es_code compare_tell(compare_args *a, es_err *err)
 {
     es_json *compared = NULL;
@@ -195,6 +223,8 @@ static es_code compare_tell(compare_args *a, es_err *err)
         code = compare_bound(a, err);
     if (code == ES_OK)
         code = es_compare_decide(a->compare, &compared, err);
+    if (code == ES_OK)
+        compare_command(a, compared);
     char *json = code == ES_OK ? es_json_text(compared) : NULL;
     if (code == ES_OK && !json)
         code = es_err_nomem(err, "the comparison");

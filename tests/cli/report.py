@@ -220,6 +220,33 @@ def check_kinds(check, here):
     check.equal('requests', number(facts(page, 'What was asked for and what became of it')['requests']), result['buffers']['requests'])
 
 
+def check_finer(check, here):
+    """Waits that are divided, what would be if things were free, a cache that hardly changes: as results have them that say so."""
+    folder = made(here, 'finer', sweeps.BASE)
+    path = os.path.join(folder, 'result.json')
+    result = json.load(open(path))
+    causes = result['time']['attribution']
+    wait = causes['wait'].pop('pcie')
+    result['attribution'] = {'causes': {**causes, 'wait': {'pcie': {'transfer': 0.75 * wait, 'behind_guess': 0.25 * wait, 'room': 0}}},
+                             'path': {'dense': causes['dense'], 'copy': {'pcie': {'demand': wait, 'guess': 0}}}}
+    causes['wait']['pcie'] = wait
+    result['tiers']['cache']['evictions'] = 3
+    json.dump(result, open(path, 'w'))
+    what_if = [{'free': 'pcie', 'says': 'copies over pcie took no time', 'time_s': 0.1, 'speedup': 2.5}, {'free': 'x', 'says': 'x', 'reason': 'cannot be'}]
+    json.dump({'what_if': what_if}, open(os.path.join(folder, 'explain.json'), 'w'))
+    page = report(check, 'finer causes', folder)
+    names = [row[0] for row in page.tables['Causes, greatest first; they add up to the whole time'][1:]]
+    check.equal('waits are divided', [name for name in names if name.startswith('waiting')], ['waiting for pcie: the copy itself', 'waiting for pcie: queued behind guesses'])
+    check.equal('the headline is not', 'Waiting for pcie takes' in page.text() and '75.0 % of it is waiting for pcie: the copy itself' in page.text(), True)
+    path = next(table for caption, table in page.tables.items() if 'critical path' in caption)
+    check.equal('the critical path', {row[0] for row in path[1:]}, {'dense layers', 'demands over pcie'})
+    free = next(table for caption, table in page.tables.items() if caption.startswith('What if'))
+    check.equal('what if', ([row[0] for row in free[1:]], number(free[1][1]), '2.500 times as fast if copies over pcie took no time' in page.text().replace('\xa0', ' ')),
+                (['copies over pcie took no time', 'x: cannot be'], 2.5, True))
+    share = '%.1f %%' % (100 * 3 / result['capacity']['residents'])
+    check.equal('nearly frozen', 'Nearly frozen: 3 evictions' in page.text() and 'at most %s of the cache ever changed' % share in page.text(), True)
+
+
 def check_evil(check, here):
     """Whatever a config says is text."""
     folder = made(here, 'evil', {**sweeps.BASE, 'name': EVIL, 'brief': '</style></title>' + EVIL})
@@ -244,6 +271,7 @@ def check_compare(check, here):
         check.equal('%s reads the future' % candidate['name'], row[-1].startswith('yes'), not candidate['causal'])
         total = sum(value for key, value in leaves(candidate['why']['attribution']))
         check.equal('%s: causes are the total' % candidate['name'], round(total * 1e9), round(candidate['total_s'] * 1e9))
+    check.equal('the command is there', 'expertsim compare %s --policies lru,random,belady --resamples 199 --out DIR' % config in page.text(), True)
     first = min((one for one in compared['groups'][0]['candidates'] if one['causal']), key=lambda one: one['rank'])
     check.equal('the best that can be built leads', '%s is best: latency ' % first['name'] in page.text() and 'belady reads the future' in page.text(), True)
     check.equal('bounds are labelled', any('non-causal' in caption for caption in page.tables), True)
@@ -291,6 +319,17 @@ def check_sweep(check, here):
     grid = next(table for caption, table in page.tables.items() if ' by policy and ' in caption)
     check.equal('two axes crossed', {(row[0], head): cell for row in grid[1:] for head, cell in zip(grid[0][1:], row[1:])},
                 {(row[0], row[1]): row[speed] for row in points[1:]})
+
+
+def check_groups(check, here):
+    """Several groups: each has a line at the top, and tables of its own."""
+    done = call('compare', here.at('swept'), '--by', 'policy', '--resamples', '199', '--out', here.at('groups'), '--quiet')
+    check.equal('compare of a sweep', (done.returncode, done.stderr), (0, ''))
+    page = report(check, 'groups', here.at('groups'))
+    groups = json.load(open(here.at('groups', 'compare.json')))['groups']
+    check.equal('a group for each capacity', len(groups), 3)
+    check.equal('each is named twice over its tables', [sum(text == one['where'] for _, text in page.headings) for one in groups], [2, 2, 2])
+    check.equal('what is not ranked has its reason', groups[0]['pairs'][0]['cold']['reason'] in page.text(), True)
 
 
 def collected(folder):
@@ -341,9 +380,11 @@ def main():
         check_figures(check, here)
         check_still(check, here)
         check_kinds(check, here)
+        check_finer(check, here)
         check_evil(check, here)
         check_compare(check, here)
         check_sweep(check, here)
+        check_groups(check, here)
         check_failed(check, here)
         check_wrong(check, here)
     check.close()

@@ -129,11 +129,13 @@ def check_plain(check, b, name, path):
 
 
 def check_paper(check, b, name, path, here):
-    b.open(path, width=720, media='print', dark=True)
+    b.open(path, width=717, media='print', dark=True)    # A4 within the usual margins
     check.equal(name + ' on paper: contrast', {key: round(value, 2) for key, value in b.value(CONTRAST).items() if value < LEAST}, {})
     check.equal(name + ' on paper: white, without links to jump by', (b.value('getComputedStyle(document.body).backgroundColor'),
                                                                      b.value("getComputedStyle(document.querySelector('nav')).display")), ('rgb(255, 255, 255)', 'none'))
     b.value("window.dispatchEvent(new Event('beforeprint'))")
+    check.equal(name + ' on paper: no table is cut off', b.value("""[...document.querySelectorAll('table')].filter(t => t.getBoundingClientRect().right > innerWidth + 0.5)
+        .map(t => t.caption.textContent)"""), [])
     check.equal(name + ' on paper: all is unfolded', b.value("document.querySelectorAll('details:not([open]):not(.long)').length"), 0)
     b.value("window.dispatchEvent(new Event('afterprint'))")
     check.equal(name + ' afterwards: folded again', b.value("document.querySelectorAll('details[open]').length"), 0)
