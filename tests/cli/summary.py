@@ -104,7 +104,7 @@ def helps(check):
     check.equal('nothing is help too', call().stdout, front.stdout)
     check.equal('--help is help', call('--help').stdout, front.stdout)
     verbs = re.findall(r'^  (\w+) +[A-Z]', front.stdout, re.M)
-    check.equal('commands', verbs, ['run', 'rerun', 'list', 'describe', 'trace', 'mrc', 'verdict', 'sweep', 'compare', 'search', 'reproduce', 'selftest', 'calibrate', 'validate', 'schema', 'help'])
+    check.equal('commands', verbs, ['run', 'rerun', 'list', 'describe', 'trace', 'mrc', 'verdict', 'sweep', 'compare', 'search', 'reproduce', 'selftest', 'calibrate', 'validate', 'plot', 'schema', 'help'])
     for verb in verbs[:-1]:
         said = call('help', verb)
         check.equal('help ' + verb, (said.returncode, said.stdout.startswith('expertsim %s ' % verb)), (0, True))
