@@ -20,7 +20,7 @@ def call(*args):
 
 def content(path):
     code, out, err = call('check', path)
-    return out.split('content ')[1].strip() if code == 0 else err.strip()
+    return out.split('content ')[1].split()[0] if code == 0 else err.strip()
 
 
 def neutral(path):

@@ -104,6 +104,19 @@ def interval(d, s, times):
     return mean, reach, (1 + sum(x >= found for x in t)) / (times + 1), block, k
 
 
+def paired(d, s, times):
+    """(mean, reach, p, block, blocks), the same of the signs or None: where the mean has no interval, the signs may say who is ahead."""
+    of_mean = interval(d, s, times)
+    if of_mean[1] is not None or len(d) < 10:
+        return of_mean, None
+    signs = [(x > 0) - (x < 0) for x in d]
+    of_signs = interval(signs, s, times)
+    lead = of_signs[0]
+    tenths = [signs[len(d) * j // 10:len(d) * (j + 1) // 10] for j in range(10)]
+    ahead = all(sum(part) / len(part) * lead >= 0.5 * lead * lead for part in tenths)
+    return of_mean, of_signs if of_signs[1] is not None and lead * of_mean[0] > 0 and ahead else None
+
+
 def holm(p):
     order, out, most = sorted(range(len(p)), key=lambda i: p[i]), [0.0] * len(p), 0.0
     for place, i in enumerate(order):
@@ -156,7 +169,7 @@ def close(check, what, got, want):
 
 
 def judge(check, what, found, kind, higher, times, cells):
-    """Checks all of a group but what depends on other groups; phase -> [(pair, its reach)]. cells: candidate -> [(settled, cut, rows) of each run]."""
+    """Checks all of a group but what depends on other groups; phase -> [(pair, whether it can be judged)]. cells: candidate -> [(settled, cut, rows) of each run]."""
     names = [c['name'] for c in found['candidates']]
     settled = {}
     for c in found['candidates']:
@@ -185,27 +198,34 @@ def judge(check, what, found, kind, higher, times, cells):
             vb, pb = parts(series[b])
             close(check, what + ': value', found['candidates'][names.index(a)][phase], va)
             got = pair[phase]
-            mean, reach, p, block, blocks = interval([x - y for x, y in zip(pa, pb)], s, times)
+            (mean, reach, p, block, blocks), signs = paired([x - y for x, y in zip(pa, pb)], s, times)
             close(check, what + ': difference', got['difference'], va - vb)
             close(check, what + ': mean of parts', got['difference'], mean)
             unbounded = reach is None or math.isinf(reach)
             close(check, what + ': low', got['low'], None if unbounded else mean - reach)
             close(check, what + ': high', got['high'], None if unbounded else mean + reach)
+            if signs:
+                lead, wide, p, block, blocks = signs
+                lead = lead if higher else -lead
+                close(check, what + ': won, low', got['won_low'], None if math.isinf(wide) else max(-1.0, lead - wide))
+                close(check, what + ': won, high', got['won_high'], None if math.isinf(wide) else min(1.0, lead + wide))
+            check.equal(what + ': by', got['by'], 'wins' if signs else None if reach is None else 'mean')
             close(check, what + ': p', got['p'], p)
             check.equal(what + ': blocks', (got['block'], got['blocks']), (block, blocks))
             more = [x * q - y * w for (x, w), (y, q) in zip(series[a], series[b])]
             score = (sum(h > 0 for h in more), sum(h == 0 for h in more), sum(h < 0 for h in more))
             check.equal(what + ': score', (got['wins'], got['ties'], got['losses']), score if higher else score[::-1])
-            family[phase].append((pair, reach))
+            close(check, what + ': won', got['won'], (got['wins'] - got['losses']) / len(more))
+            family[phase].append((pair, signs or reach is not None))
     return family
 
 
 def judge_family(check, what, family, phase, higher):
     """All pairs of all groups; who is ahead of how many in the cold phase."""
-    for (pair, reach), adjusted in zip(family, holm([pair[phase]['p'] for pair, _ in family])):
+    for (pair, judged), adjusted in zip(family, holm([pair[phase]['p'] for pair, _ in family])):
         got, ahead = pair[phase], None
         close(check, what + ': Holm', got['p_holm'], adjusted)
-        if reach is not None and adjusted <= 0.05 + 1e-12 and got['difference']:
+        if judged and adjusted <= 0.05 + 1e-12 and got['difference']:
             ahead = pair['a'] if (got['difference'] > 0) == higher else pair['b']
         check.equal(what + ': better', got['better'], ahead)
 
