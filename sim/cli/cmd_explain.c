@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "sim/base/h5.h"
 #include "sim/cli/progress.h"
@@ -146,11 +147,18 @@ static es_code explain_load(const cmd_run_args *run, es_config **config, es_err 
 {
     const char *path = run->files.at[0];
     es_json *tree = NULL;
+    es_text inside = {0};
+    es_text_add(&inside, "%s/result.json", path);
+    if (inside.failed)
+        return es_err_nomem(err, "the names");
+    path = access(inside.at, F_OK) == 0 ? inside.at : path;         /* the folder of `run --out` */
     bool result = es_h5_is(path);
     if (!result && es_json_load(&tree, path, NULL) == ES_OK)        /* a config with a mistake is named below */
         result = es_json_at(tree, "provenance.config") != NULL;
     cJSON_Delete(tree);
-    return result ? cmd_rerun_config(run, path, config, err) : es_config_load(config, path, run->sets.at, run->sets.count, err);
+    const es_code code = result ? cmd_rerun_config(run, path, config, err) : es_config_load(config, path, run->sets.at, run->sets.count, err);
+    es_text_free(&inside);
+    return code;
 }
 
 static es_code explain_one(const cmd_run_args *run, bool what_if, es_err *err)
@@ -195,7 +203,7 @@ const cmd_entry cmd_explain = {
     .name = "explain",
     .usage = "CONFIG-or-RESULT [--what-if] [--set PATH=VALUE]... [--json] [--quiet]",
     .brief = "Say why a run takes as long as it does, and what would make it faster.",
-    .help = "Runs it (a result is run again from what it came from) and puts every nanosecond to one cause: compute, waiting for a\n"
+    .help = "Runs it (a result, or the folder of one, is run again from what it came from) and puts every nanosecond to one cause: compute, waiting for a\n"
             "copy, standing in a queue behind a guess, a demand or a write-back, room, management. Beside that the critical path: the\n"
             "chain of operations that made each token as long as it is. docs/explain.md has the words and the numbers of --json.\n"
             "\n"

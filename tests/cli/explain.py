@@ -190,7 +190,7 @@ def same(check, folder):
     where = os.path.join(folder, 'same')
     call('run', QUICKSTART, *GUESSES, '--out', where, '--quiet', '--set', 'bounds=false')
     want = explain(QUICKSTART, *GUESSES)
-    for name in ('result.json', 'result.h5'):
+    for name in ('result.json', 'result.h5', ''):
         check.equal('of ' + name, explain(os.path.join(where, name)), want)
         check.equal('of %s, changed' % name, explain(os.path.join(where, name), '--set', 'predictor=none')['causes'], explain(QUICKSTART, *GUESSES[2:])['causes'])
 
