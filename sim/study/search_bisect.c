@@ -112,10 +112,11 @@ static es_code bisect_grid(bisect *b, es_err *err)
 {
     const search_axis *axis = &b->w->axis[b->axis];
     const size_t most = 2 * b->w->ask->points, count = axis->count < most ? axis->count : most;
-    size_t all[SEARCH_AHEAD];
-    for (size_t i = 0; i < count && i < SEARCH_AHEAD; i++)
+    const size_t ahead = count < SEARCH_AHEAD ? count : SEARCH_AHEAD;
+    size_t all[SEARCH_AHEAD] = {0};
+    for (size_t i = 0; i < ahead; i++)
         all[i] = search_grid_at(axis, count, i);
-    es_code code = bisect_ahead(b, all, count, err);
+    es_code code = bisect_ahead(b, all, ahead, err);
     size_t first = count, before = 0, at = 0;
     for (size_t i = 0; i < count && code == ES_OK; i++) {
         bool met;
