@@ -65,8 +65,13 @@ static void write_say(const es_feed *feed, const char *path)
     if (!info->assumed)
         return;
     fprintf(stderr, "%s: read as %s\n", path, info->format);
-    for (const char *p = info->assumed; *p; p += strcspn(p, "\n"), p += *p == '\n')
-        fprintf(stderr, "  assumed: %.*s\n", (int)strcspn(p, "\n"), p);
+    for (const char *from = info->assumed; *from != '\0';) {
+        const size_t length = strcspn(from, "\n");
+        fputs("  assumed: ", stderr);
+        fwrite(from, 1, length, stderr);
+        fputc('\n', stderr);
+        from += length + (from[length] == '\n');
+    }
 }
 
 /* ---- one source ---- */

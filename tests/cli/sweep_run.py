@@ -212,13 +212,13 @@ def failing(check, folder):
 def together(check, folder):
     """Quick points share a process. One of them that is refused is named, and those behind it are there all the same, with the bytes they have alone."""
     axes = {'seed': {'from': 1, 'to': 30, 'step': 1}, CAPACITY: ['64KiB', '16MiB']}        # an expert weighs 1 MiB
-    path = folder.sweep(axes, name='shared.json', base={**BASE, 'clock': 'none', 'policy': 'lfu'})
-    done = call('run', path, '-o', folder.at('shared'), '-j', '2')
-    names = os.listdir(folder.at('shared', 'points'))
+    path = folder.sweep(axes, name='quick.json', base={**BASE, 'clock': 'none', 'policy': 'lfu'})
+    done = call('run', path, '-o', folder.at('quick'), '-j', '2')
+    names = os.listdir(folder.at('quick', 'points'))
     check.equal('refused among others', (done.returncode, sum(n.endswith('.h5') for n in names), sum(n.endswith('.err') for n in names), len(names)), (5, 30, 30, 60))
     check.equal('how it ended', done.stderr.strip().split('\n')[-1][:28], 'expertsim: 30 of 60 points f')
     check.equal('each for its own reason', done.stderr.count('smaller than one expert'), 30)
-    path = folder.sweep({**axes, CAPACITY: ['16MiB']}, name='shared.json', base={**BASE, 'clock': 'none', 'policy': 'lfu'})
+    path = folder.sweep({**axes, CAPACITY: ['16MiB']}, name='quick.json', base={**BASE, 'clock': 'none', 'policy': 'lfu'})
     tables = []
     for name, more in (('some', []), ('alone', ['--time', '1000s'])):       # with a limit each has its own process
         fine('run', path, '-o', folder.at(name), '-j', '2', *more)
