@@ -3,6 +3,7 @@ say, and does what they claim."""
 import json
 import math
 import os
+import subprocess
 import sys
 import tempfile
 
@@ -87,12 +88,62 @@ def timing(check, folder, prefix):
                 (2, 'expertsim: --set channels.pcie.timing: channels.pcie.timing.payload: 0 is below 1B, the least it may be\n'))
 
 
+def calibrated(folder, name, *more):
+    """The command's outcome and the links of the profile it wrote."""
+    args = [TOOL, 'calibrate', '--plugin', 'datasheet.so', '--backend', 'datasheet', '--quick', '--most', '4MiB', '-o', name, '--quiet', *more]
+    tool.command(args, cwd=folder)
+    with open(os.path.join(folder, name)) as f:
+        return json.load(f)['machine']['links']
+
+
+def numbers(flow):
+    return round(flow['fit']['alpha_s'] * 1e6, 2), [round(rate / 1e9, 2) for rate in flow['fit']['beta_Bps']]
+
+
+def probe(check, folder, prefix):
+    """What the data sheet says stands in the profile, also where options say otherwise, and a config runs with it."""
+    page = lesson.Lesson(check, folder, 'tutorial-probe.md', 'datasheet')
+    page.short(70)
+    built = page.both(prefix)
+    command, = page.commands()
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+    check.equal('probe: it is measured: ' + done.stderr, done.returncode, 0)
+    page.says(0, done.stdout)
+    page.says(1, done.stderr)
+    with open(os.path.join(folder, 'mine.json')) as f:
+        machine = json.load(f)['machine']
+    check.equal('probe: device', (machine['environment']['backend'], machine['environment']['device']), ('datasheet', 'a data sheet'))
+    check.equal('probe: 8 us, 26 and 22 GB/s', [numbers(machine['links']['pcie'][way]) for way in ('h2d', 'd2h')], [(8.0, [26.0]), (8.0, [22.0])])
+    check.equal('probe: nothing else is measured of links', sorted(machine['links']['pcie']), ['d2h', 'h2d', 'kind', 'pageable'])
+    other = calibrated(folder, 'other.json', '--set', 'latency=20us', '--set', 'up=5GB/s', '--set', 'down=3GB/s')
+    check.equal('probe: other options', [numbers(other['pcie'][way]) for way in ('h2d', 'd2h')], [(20.0, [5.0]), (20.0, [3.0])])
+    if len(built) > 1:
+        os.replace(built[1], built[0])
+        check.equal('probe: built against a prefix', [numbers(calibrated(folder, 'prefix.json')['pcie'][way]) for way in ('h2d', 'd2h')], [(8.0, [26.0]), (8.0, [22.0])])
+
+    # copies that bring other bytes are found out
+    page.build('broken', ['-I' + ROOT], page.code.replace('memcpy(to, from, (size_t)bytes);', 'memset(to, 1, (size_t)bytes), (void)from;'))
+    broken = [word.replace('datasheet.so', 'broken.so').replace('mine.json', 'broken.json') for word in command]
+    check.equal('probe: other bytes', lesson.fails(broken, cwd=folder)[0], 5)
+
+    # the page's config: what a copy costs is the profile's
+    config = json.loads(lesson.blocks(page.text, 'json')[0])
+    config['include'][0] = QUICKSTART
+    with open(os.path.join(folder, 'config.json'), 'w') as f:
+        json.dump(config, f)
+    result = json.loads(tool.command([TOOL, 'run', os.path.join(folder, 'config.json'), '--json', '--set', 'bounds=false', '--set', 'observers=["summary","traffic"]']))
+    pcie = result['channels']['pcie']
+    check.equal('probe: a run with it', round(pcie['busy_s'] / pcie['transfers'] * 1e7), round((8e-6 + EXPERT / 26e9) * 1e7))
+    fitted = lesson.fails([TOOL, 'calibrate', 'fit', 'mine.h5', '-o', 'fitted.json', '--quiet'], cwd=folder)
+    check.equal('probe: the samples fit again without the plug-in', (fitted[0], os.path.exists(os.path.join(folder, 'fitted.json'))), (0, True))
+
+
 def main():
     check = tool.Check('tutorials')
     with tempfile.TemporaryDirectory() as folder:
         prefix = lesson.prefix_of(os.path.join(folder, 'prefix'))
         check.equal('a prefix has headers', prefix is None or bool(prefix), True)
-        for part in (predictor, timing):
+        for part in (predictor, timing, probe):
             part(check, folder, prefix)
     check.close()
 
