@@ -14,6 +14,7 @@ import tool
 
 TOOL = os.path.abspath(tool.TOOL)
 QUICKSTART = os.path.join(ROOT, 'configs', 'quickstart.json')
+SCORES = ('asks', 'guesses', 'precision', 'recall', 'calibration_error')
 EXPERT = 13219200       # bytes of one in the quickstart
 
 
@@ -45,8 +46,13 @@ def predictor(check, folder, prefix):
     page.says(0, tool.command(command, cwd=folder))
     page.says(1, tool.command([word for word in command if word != '--json'], cwd=folder))
 
-    # each token judged by itself, so that a layer has several events a step; less room; further ahead
-    for more in (['contract=serialized'], ['tiers.cache.capacity=3%'], ['compute.lookahead=4'], ['clock=none']):
+    # ids one by one: a step of a layer is four events, and the guesses for it are the same
+    split = run(plugin, 'predictor=again', 'contract.unit=id', observers)
+    check.equal('predictor: events', split['cache']['decode']['events'], 4 * decode['events'])
+    check.equal('predictor: ids one by one', [split['predictor']['ahead_1'][key] for key in SCORES], [again[key] for key in SCORES])
+
+    # matrices of experts; other contracts; less room; further ahead
+    for more in (['contract.unit=slice'], ['contract=serialized'], ['tiers.cache.capacity=3%'], ['compute.lookahead=4'], ['clock=none']):
         check.equal('predictor: ' + ' '.join(more), run(plugin, 'predictor=again', 'observers=["summary","audit"]', *more)['audit']['faults'], 0)
 
 
