@@ -6,7 +6,6 @@
 #include "calib/bench.h"
 #include "calib/contention.h"
 #include "calib/environment.h"
-#include "sim/part/registry.h"
 
 enum { CALIBRATE_LARGE = 16 << 20 };    /* enough to outlast what starts threads and events */
 
@@ -80,7 +79,8 @@ static es_code calibrate_on(const es_probe *probe, void *self, const calibrate_a
         code = calib_measure(bench, &plan, left, tell, samples, err);
     calib_bench_close(bench);
     es_json_add_text(samples->environment, "device", facts.device);
-    probe->environment(self, samples->environment);
+    if (probe->environment)
+        probe->environment(self, samples->environment);
     es_json_add_real(samples->environment, "steal_s", environment_steal_s() - steal);
     return code;
 }
@@ -92,7 +92,7 @@ es_code calibrate(const calibrate_ask *ask, const calib_tell *tell, calib_sample
     *samples = (calib_samples){.environment = cJSON_CreateObject()};
     if (!samples->environment)
         return es_err_nomem(err, "a calibration");
-    es_code code = es_part_find(ES_KIND_PROBE, ask->backend, &part, err);
+    es_code code = es_plugins_find(ask->plugins, ES_KIND_PROBE, ask->backend, &part, err);
     if (code)
         return code;
     const es_probe *probe = (const es_probe *)part;
@@ -102,7 +102,7 @@ es_code calibrate(const calibrate_ask *ask, const calib_tell *tell, calib_sample
     environment_add(samples->environment);
     code = self ? es_options_parse(part->options, self, ask->options, NULL, &arena, err) : es_err_nomem(err, "a probe");
     if (code == ES_OK) {
-        code = part->init(self, &site, err);
+        code = part->init ? part->init(self, &site, err) : ES_OK;
         if (code == ES_OK)
             code = calibrate_on(probe, self, ask, tell, samples, &arena, err);
         if (part->fini)

@@ -3,10 +3,12 @@
 #define ES_CALIB_CALIBRATE_H
 
 #include "calib/measure.h"
+#include "sim/part/registry.h"
 
 typedef struct calibrate_ask {
     const char *backend;        /* name of a probe */
     const es_json *options;     /* of it; NULL: none */
+    const es_plugins *plugins;  /* whose probes are known, too; NULL: none */
     calib_ask plan;
     es_time budget;
 } calibrate_ask;

@@ -149,7 +149,8 @@ static es_code perform_able(perform *p, es_err *err)
 {
     if (p->slots[ES_PLACE_DISK] && !(p->facts.can & ES_PROBE_DISK)) {
         es_json *told = cJSON_CreateObject();
-        p->probe->environment(p->self, told);
+        if (p->probe->environment)
+            p->probe->environment(p->self, told);
         const es_json *why = cJSON_GetObjectItemCaseSensitive(told, "disk");
         es_code code = es_err_set(err, ES_EDEVICE, "has no disk to read experts from: %s", cJSON_IsString(why) ? why->valuestring : "this probe has none");
         cJSON_Delete(told);
@@ -175,7 +176,7 @@ static es_code perform_start(perform *p, es_err *err)
     if (code)
         return code;
     p->self = self;
-    if ((code = part->init(self, &site, err)) != ES_OK)
+    if (part->init && (code = part->init(self, &site, err)) != ES_OK)
         return code;
     p->facts = p->probe->facts(self);
     p->kind = p->ask.pageable || !(p->facts.can & ES_PROBE_PINS) ? ES_MEMORY_PAGEABLE : ES_MEMORY_PINNED;
@@ -246,7 +247,8 @@ void perform_environment(perform *p, es_json *out)
 {
     es_json_add_text(out, "device", p->facts.device);
     es_json_add_real(out, "slots_B", (double)(p->slots[ES_PLACE_DEVICE] * p->stride));
-    p->probe->environment(p->self, out);
+    if (p->probe->environment)
+        p->probe->environment(p->self, out);
     if (!cJSON_GetObjectItemCaseSensitive(out, "cache_B"))
         es_json_add_real(out, "cache_B", (double)p->facts.cache_bytes);
 }

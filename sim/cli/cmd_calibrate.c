@@ -18,13 +18,14 @@
 enum { CALIBRATE_EXPERTS = 32, CALIBRATE_KINDS = 8, CALIBRATE_RESAMPLES = 100000 };
 
 typedef struct calibrate_args {
-    cmd_words words, sets, experts, kinds;
+    cmd_words words, sets, experts, kinds, files;
     const char *backend, *budget, *most, *out, *name, *model, *seed, *plots, *resamples;
     bool quick, quiet, json;
     int count;                  /* as it was called, for the profile */
     char **args;
 
     calibrate_ask ask;          /* what they mean */
+    es_plugins plugins;
     es_json *options;
     int64_t expert[CALIBRATE_EXPERTS];
     report_kind kind[CALIBRATE_KINDS];
@@ -118,6 +119,16 @@ static es_code args_model(calibrate_args *a, es_err *err)
     return code;
 }
 
+static es_code args_plugins(calibrate_args *a, es_err *err)
+{
+    es_code code = ES_OK;
+    for (size_t i = 0; i < a->files.count && code == ES_OK; i++)
+        if ((code = es_plugins_load(&a->plugins, a->files.at[i], err)) != ES_OK)
+            es_err_at(err, "--plugin");
+    a->ask.plugins = &a->plugins;
+    return code;
+}
+
 static es_code args_mean(calibrate_args *a, es_err *err)
 {
     int64_t budget = (a->quick ? 20 : 60) * ES_SECOND, seed = 1, resamples = FIT_RESAMPLES;
@@ -142,6 +153,8 @@ static es_code args_mean(calibrate_args *a, es_err *err)
     }
     if (code == ES_OK)
         code = args_model(a, err);
+    if (code == ES_OK)
+        code = args_plugins(a, err);
     a->ask.backend = a->backend ? a->backend : "host";
     a->ask.options = a->options;
     a->ask.budget = budget;
@@ -289,7 +302,7 @@ static es_code calibrate_exec(int count, char **args, es_err *err)
 {
     calibrate_args a = {.count = count, .args = args};
     const cmd_flag flags[] = {
-        {.name = "--backend", .value = &a.backend}, {.name = "--budget", .value = &a.budget}, {.name = "--quick", .on = &a.quick},
+        {.name = "--backend", .value = &a.backend}, {.name = "--plugin", .values = &a.files}, {.name = "--budget", .value = &a.budget}, {.name = "--quick", .on = &a.quick},
         {.name = "--out", .letter = "-o", .value = &a.out}, {.name = "--set", .letter = "-s", .values = &a.sets}, {.name = "--most", .value = &a.most},
         {.name = "--expert", .values = &a.experts}, {.name = "--model", .value = &a.model}, {.name = "--kind", .values = &a.kinds},
         {.name = "--name", .value = &a.name}, {.name = "--seed", .value = &a.seed}, {.name = "--plots", .value = &a.plots}, {.name = "--resamples", .value = &a.resamples}, {.name = "--json", .on = &a.json},
@@ -301,10 +314,12 @@ static es_code calibrate_exec(int count, char **args, es_err *err)
     if (code == ES_OK)
         code = calibrate_do(&a, err);
     cJSON_Delete(a.options);
+    es_plugins_free(&a.plugins);
     free(a.words.at);
     free(a.sets.at);
     free(a.experts.at);
     free(a.kinds.at);
+    free(a.files.at);
     return code;
 }
 
@@ -315,6 +330,7 @@ const cmd_entry cmd_calibrate = {
     .help = "  --backend NAME    what is measured: host (default: this machine's memory, processor and disk), cuda (its\n"
             "                    first NVIDIA GPU), metal (the GPU of this Mac) or fake (a formula);\n"
             "                    `expertsim list probe` shows all, `expertsim describe host` their options\n"
+            "  --plugin FILE.so  a probe of your own, for --backend; docs/tutorial-probe.md; may be repeated\n"
             "  --budget TIME     no longer than this, 60s by default, 20s with --quick; what is not stable by then is named\n"
             "  --quick           fewer and smaller sizes\n"
             "  -o PROFILE.json   what to write; the raw samples go to PROFILE.h5\n"

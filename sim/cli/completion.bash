@@ -63,7 +63,7 @@ _expertsim()
     selftest)   words="--set --json" ;;
     reproduce)  words="--json --markdown --replications --claims" ;;
     calibrate)
-        words="--backend --budget --quick --out --expert --model --most --kind --set --name --seed --resamples --plots --json --quiet"
+        words="--backend --plugin --budget --quick --out --expert --model --most --kind --set --name --seed --resamples --plots --json --quiet"
         [ "$COMP_CWORD" -eq 2 ] && words="fit show $words" ;;
     validate)   words="--backend --policies --repeat --mode --timeline --scale --set --option --out --json --quiet" ;;
     plot)       words="--what --list --out --format --quiet" ;;

@@ -126,7 +126,7 @@ typedef enum es_reside { ES_RESIDE_BUFFERS, ES_RESIDE_HEAP, ES_RESIDE_SET, ES_RE
 typedef struct es_probe {
     es_part part;
     es_probe_facts (*facts)(void *self);
-    /* Adds what is known of the machine: driver, clocks, page size ... */
+    /* Adds what is known of the machine: driver, clocks, page size ... NULL: nothing more than its name. */
     void (*environment)(void *self, es_json *out);
     es_time (*now)(void *self);                         /* the host's clock, monotonic */
     es_code (*alloc)(void *self, es_memory kind, int64_t bytes, void **out, es_err *err);   /* aligned to 4096; its pages are there */

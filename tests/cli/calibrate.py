@@ -32,6 +32,8 @@ WRONG = [
     (['calibrate', '-o', 'x.h5'], 2, '-o: found "x.h5", needs a name that ends in .json; the samples go beside it with .h5'),
     (['calibrate', '-o', 'x.json', '--backend', 'hosst'], 2, 'there is no probe "hosst"; did you mean "host"?'),
     (['calibrate', '-o', 'x.json', '--budget', '60'], 2, '--budget: "60"'),
+    (['calibrate', '-o', 'x.json', '--plugin', 'none.so'], 2, '--plugin: none.so: cannot open: No such file or directory'),
+    (['calibrate', '-o', 'x.json', '--plugin', 'empty.json'], 3, '--plugin: empty.json: cannot load: '),
     (['calibrate', '-o', 'x.json', '--kind', 'pcie=pcie9'], 2, '--kind: no kind of link is called "pcie9"'),
     (['calibrate', '-o', 'x.json', '--kind', 'pcie'], 2, '--kind: found "pcie", needs LINK=KIND, such as pcie=pcie4_x16'),
     (['calibrate', '-o', 'x.json', '--set', 'folder'], 2, '--set: found "folder", needs KEY=VALUE, such as folder=/data'),
