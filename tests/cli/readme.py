@@ -1,4 +1,5 @@
-"""README.md says what the tool says: its console blocks are run and compared, and so are the option reference and the shown config.
+"""README.md says what the tool says: its console blocks are run and compared, and so are the option reference and the shown config. So are the
+console blocks of docs/limits.md, and the options that it names must be there.
 The table of benchmarks is not measured again: only that it has the rows is checked.
 
     readme.py             compares
@@ -17,6 +18,7 @@ import bench
 import tool
 
 README = os.path.join(ROOT, 'README.md')
+LIMITS = os.path.join(ROOT, 'docs', 'limits.md')
 
 
 def shell(command, folder):
@@ -44,23 +46,40 @@ def renewed(text, folder):
     return re.sub(r'(<!-- options:[^>]*-->)\n.*?(<!-- /options -->)', options, text, flags=re.S)
 
 
+def unknown_options(text, reference):
+    """Names in backquotes that look like a path of a config, or like an option of a part, and stand nowhere in the reference."""
+    paths = re.findall(r'`((?:tiers|channels|links|trace|model|catalog|compute|training|contract|sweep)\.[A-Za-z_.]+)`', text)
+    options = re.findall(r'`([a-z_]+)` (?:of|is 0|unit)', text)
+    return sorted({name for name in paths + options if '`%s`' % name not in reference})
+
+
+def compared(check, path, old, new):
+    if new != old:
+        name = os.path.relpath(path, ROOT)
+        sys.stdout.writelines(difflib.unified_diff(old.splitlines(True), new.splitlines(True), name, 'as the tool says it', n=0))
+        print('readme: write it anew with: EXPERTSIM=build/expertsim python3 tests/cli/readme.py --update')
+    check.equal(os.path.basename(path) + ' is as the tool says', new == old, True)
+    check.equal('it shows no path of this machine', ROOT in old, False)
+
+
 def main():
-    old = open(README).read()
+    old = {path: open(path).read() for path in (README, LIMITS)}
     with tempfile.TemporaryDirectory() as folder:
         os.symlink(os.path.abspath(tool.TOOL), os.path.join(folder, 'expertsim'))
-        new = renewed(old, folder)
+        new = {path: renewed(old[path], folder) for path in old}
     if sys.argv[1:] == ['--update']:
-        with open(README, 'w') as f:
-            f.write(new)
+        for path in new:
+            with open(path, 'w') as f:
+                f.write(new[path])
         return
     check = tool.Check('readme')
-    if new != old:
-        sys.stdout.writelines(difflib.unified_diff(old.splitlines(True), new.splitlines(True), 'README.md', 'as the tool says it', n=0))
-        print('readme: write it anew with: EXPERTSIM=build/expertsim python3 tests/cli/readme.py --update')
-    check.equal('README.md is as the tool says', new == old, True)
-    check.equal('it has console blocks', old.count('```console') >= 5, True)
-    check.equal('its table of benchmarks', bench.readme_faults(old), [])
-    check.equal('it shows no path of this machine', ROOT in old, False)
+    for path in old:
+        compared(check, path, old[path], new[path])
+    check.equal('it has console blocks', old[README].count('```console') >= 5, True)
+    check.equal('its table of benchmarks', bench.readme_faults(old[README]), [])
+    reference = new[README][new[README].index('## Option reference'):]
+    check.equal('options that docs/limits.md names and nobody has', unknown_options(old[LIMITS], reference), [])
+    check.equal('a name that nobody has is found', unknown_options('`tiers.NAME.colour` and `hue` of timing `compute`', reference), ['hue', 'tiers.NAME.colour'])
     check.close()
 
 
