@@ -1,12 +1,13 @@
 """README.md says what the tool says: its console blocks are run and compared, and so are the option reference and the shown config. So are the
 console blocks of docs/limits.md, and the options that it names must be there. The pictures are drawn anew and compared byte for byte where gnuplot is the
-version that drew them.
+version that drew them. No link of any page leads nowhere.
 The table of benchmarks is not measured again: only that it has the rows is checked.
 
     readme.py             compares
     readme.py --update    writes them anew (not the benchmarks: tests/bench/bench.py --table does)
 """
 import difflib
+import glob
 import os
 import re
 import subprocess
@@ -20,6 +21,7 @@ import tool
 
 README = os.path.join(ROOT, 'README.md')
 LIMITS = os.path.join(ROOT, 'docs', 'limits.md')
+PAGES = ['calib', 'configs', 'docs', 'models', 'plots', 'traces']     # folders with pages
 PICTURES = os.path.join(ROOT, 'docs', 'pictures')
 LARGEST = 60000     # bytes of a picture
 QUICKSTART = 'configs/quickstart.json'
@@ -62,6 +64,23 @@ def unknown_options(text, reference):
     paths = re.findall(r'`((?:tiers|channels|links|trace|model|catalog|compute|training|contract|sweep)\.[A-Za-z_.]+)`', text)
     options = re.findall(r'`([a-z_]+)` (?:of|is 0|unit)', text)
     return sorted({name for name in paths + options if '`%s`' % name not in reference})
+
+
+def anchors(text):
+    """What GitHub calls the headings."""
+    return {re.sub(r'[^\w -]', '', heading.lower()).replace(' ', '-') for heading in re.findall(r'^#+ (.*)$', text, re.M)}
+
+
+def broken_links(path):
+    """Links of a page to files or headings that are not there."""
+    text = open(path).read()
+    broken = []
+    for link in re.findall(r'\]\(([^)\s]+)\)', re.sub(r'```.*?```', '', text, flags=re.S)):
+        file, _, heading = link.partition('#')
+        there = os.path.join(os.path.dirname(path), file) if file else path
+        if '://' not in link and (not os.path.exists(there) or heading and heading not in anchors(open(there).read())):
+            broken.append('%s: %s' % (os.path.relpath(path, ROOT), link))
+    return broken
 
 
 def compared(check, path, old, new):
@@ -132,6 +151,8 @@ def main():
     check = tool.Check('readme')
     for path in old:
         compared(check, path, old[path], new[path])
+    pages = [README] + sorted(page for folder in PAGES for page in glob.glob(os.path.join(ROOT, folder, '**', '*.md'), recursive=True))
+    check.equal('links that lead nowhere', [link for page in pages for link in broken_links(page)], [])
     check.equal('it has console blocks', old[README].count('```console') >= 5, True)
     check.equal('its table of benchmarks', bench.readme_faults(old[README]), [])
     pictures_compared(check, new[README], pictures, titles)
