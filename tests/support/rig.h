@@ -17,7 +17,7 @@
 #include "sim/part/registry.h"
 #include "sim/part/timing.h"
 
-enum { RIG_LAYERS = 64, RIG_TIERS = 4, RIG_CHANNELS = 8, RIG_LINKS = 8, RIG_OBSERVERS = 8, RIG_TUNERS = 4, RIG_JSON = 40 };
+enum { RIG_LAYERS = 64, RIG_TIERS = 4, RIG_CHANNELS = 8, RIG_LINKS = 8, RIG_OBSERVERS = 12, RIG_TUNERS = 4, RIG_JSON = 40 };
 
 typedef struct rig_trace {
     es_trace_info info;
