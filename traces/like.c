@@ -59,7 +59,7 @@ static es_code like_load(like *s, es_arena *arena, es_err *err)
     if (code == ES_OK) {
         code = es_likeness_read(&from, json, arena, err);
         if (code)
-            es_err_at(err, s->file);
+            es_err_at(err, "%s", s->file);
     }
     cJSON_Delete(json);
     if (code)

@@ -312,7 +312,7 @@ es_code trace_fit(const trace_args *args, es_err *err)
     if (code == ES_OK)
         code = fit_ordinals(trace, &ordinal, err);
     if (code == ES_OK && (code = es_likeness_fit(&f.like, trace, &f.arena, err)) != ES_OK)
-        es_err_at(err, path);
+        es_err_at(err, "%s", path);
     f.cycle = f.like.layers * f.like.top_k;
     if (code == ES_OK && trace->info.requests >= FIT_FOLDS)
         code = fit_compare(&f, trace, ordinal, err);
