@@ -170,8 +170,7 @@ static int lark_sniff(const unsigned char *head, size_t length)
 {
     uint8_t column[LARK_COLUMNS_MAX];
     uint32_t columns;
-    const unsigned char *end = memchr(head, '\n', length);
-    const size_t size = end ? (size_t)(end - head) - (end > head && end[-1] == '\r') : 0;
+    const size_t size = es_log_first(head, length);
     return size > 0 && lark_columns((const char *)head, size, column, &columns) ? 90 : 0;
 }
 

@@ -39,9 +39,20 @@ static double draw_sum(const double *share)
     return sum;
 }
 
+/* Is there a layer whose scores have a component of this span? */
+static bool draw_used(const es_likeness *like, uint32_t s)
+{
+    for (uint32_t l = 0; l < like->layers; l++)
+        if (like->own_memory[(size_t)l * ES_LIKE_SPANS + s] > 0.0)
+            return true;
+    return false;
+}
+
 void es_like_draw_again(es_like_draw *d)
 {
     const es_likeness *like = d->like;
+    for (uint32_t s = 0; s < ES_LIKE_SPANS; s++)
+        d->used[s] = draw_used(like, s);
     for (uint32_t i = 0; i < d->cells; i++) {
         double left = 1.0 - draw_sum(like->own_memory + (size_t)(i / like->experts) * ES_LIKE_SPANS);
         for (uint32_t f = 0; f < like->factors; f++)
@@ -113,20 +124,11 @@ static void draw_factors(es_like_draw *d, uint64_t request, uint64_t position)
     }
 }
 
-/* Is there a layer whose scores have a component of this span? */
-static bool draw_used(const es_likeness *like, uint32_t s)
-{
-    for (uint32_t l = 0; l < like->layers; l++)
-        if (like->own_memory[(size_t)l * ES_LIKE_SPANS + s] > 0.0)
-            return true;
-    return false;
-}
-
 static void draw_own(es_like_draw *d, uint64_t request, uint64_t position)
 {
     const es_likeness *like = d->like;
     for (uint32_t s = 0; s < ES_LIKE_SPANS; s++) {
-        if (!draw_used(like, s))
+        if (!d->used[s])
             continue;
         if (draw_moves(s, position))
             draw_normals(draw_stream(d, request, position, DRAW_PURPOSES + ES_LIKE_SPANS + s), d->cells, d->noise);

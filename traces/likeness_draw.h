@@ -13,6 +13,7 @@ typedef struct es_like_draw {
     float *common;              /* [factors] the factors of the token at hand */
     float *score;               /* [cells] */
     float *anew;                /* [cells] standard deviation of what is drawn at every token */
+    bool used[ES_LIKE_SPANS];   /* some layer's scores have a component of this span */
     float *noise;               /* [cells or factors] scratch */
     es_stream stream;
 } es_like_draw;

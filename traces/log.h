@@ -37,6 +37,13 @@ typedef struct es_log_format {
 /* Reads all of it. *stream is to be freed with es_stream_fini in any case. */
 es_code es_log_open(const es_log_format *format, es_row_stream **stream, const es_source_ask *ask, es_arena *arena, es_err *err);
 
+/* Bytes of the first line without its end; 0: it does not end here. For who knows a format by its header. */
+static inline size_t es_log_first(const unsigned char *head, size_t length)
+{
+    const unsigned char *end = memchr(head, '\n', length);
+    return end ? (size_t)(end - head) - (end > head && end[-1] == '\r') : 0;
+}
+
 /* What is wrong with a field; it ends with `end` or the line. */
 es_code es_log_fault(const char *p, char end, const char *name, const char *right, es_err *err);
 

@@ -136,8 +136,7 @@ static int moepager_sniff(const unsigned char *head, size_t length)
 {
     uint8_t column[MOEPAGER_COLUMNS_MAX];
     uint32_t columns;
-    const unsigned char *end = memchr(head, '\n', length);
-    const size_t size = end ? (size_t)(end - head) - (end > head && end[-1] == '\r') : 0;
+    const size_t size = es_log_first(head, length);
     return size > 0 && moepager_header((const char *)head, size, column, &columns) ? 90 : 0;
 }
 

@@ -109,7 +109,7 @@ static es_code run_plan(const sweep_runner *r, const char *path, const char *tex
 es_code sweep_run_folder(const sweep_runner *r, es_err *err)
 {
     char path[4096];
-    bool same;
+    bool same = false;
     es_json *plan = es_sweep_plan(r->sweep);
     char *text = plan ? es_json_text(plan) : NULL;
     cJSON_Delete(plan);
