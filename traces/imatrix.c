@@ -96,6 +96,9 @@ static es_code imatrix_width(imatrix *state, uint32_t *top_k, es_err *err)
     if (!(whole >= 1.0 && fabs(width - whole) < 0.005 * whole))
         return es_err_set(err, ES_EINPUT, "%s: %.0f uses in %llu tokens are %.3f in each, no whole number; --top-k must say how many experts a token uses", state->path, most,
             (unsigned long long)state->tokens, width);
+    if (whole > (double)state->experts)         /* before the cast: what a damaged file says may fit no integer */
+        return es_err_set(err, ES_EINPUT, "%s: %.0f uses of a layer in %llu tokens are %.0f in each, but the layer has %u experts; either counts or tokens are wrong", state->path, most,
+            (unsigned long long)state->tokens, whole, state->experts);
     *top_k = (uint32_t)whole;
     es_assume(&state->drawn.notes, "a token uses %u experts: %.0f uses of a layer in %llu tokens", *top_k, most, (unsigned long long)state->tokens);
     return ES_OK;

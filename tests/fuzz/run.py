@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Searches with the fuzzers and writes tests/fuzz/LOG.md: run.py BUILD [--minutes N | --seconds N] [--no-log] [NAME...]
+"""Searches with the fuzzers and writes tests/fuzz/LOG.md: run.py BUILD [--minutes N | --runs N] [--jobs N] [--no-log] [NAME...]
 
 BUILD is a build folder with -Dfuzz=true (see meson.build here). NAME is a reader (a folder of corpus/) or another target; absent: all. A row of
-the log is one reader: the commit, how many inputs were executed in how many minutes, and which part of the program's edges they
-reached. A finding ends the search of its reader; the input is shown for `base64 -d | gunzip`. What is new is not added to the corpus: with --keep,
+the log is one reader: the commit, how many inputs were executed in how many minutes of processor time (a busy machine searches no less),
+and which part of the program's edges they reached. --runs executes so many inputs, the same at each call: what a check of a change wants,
+whose answer must not depend on luck; a search for faults takes --minutes, and others each time. A finding ends the search of its reader; the input is shown for `base64 -d | gunzip`. What is new is not added to the corpus: with --keep,
 of what reached something new the smallest inputs are (at most 24 for a reader, of at most 4 KiB), so that the corpus stays small."""
 import argparse
 import base64
+import concurrent.futures
 import gzip
 import os
 import re
@@ -21,7 +23,7 @@ OWN = ('buffers', 'config', 'json', 'native')           # targets of their own; 
 HEAD = """# Searches by the fuzzers
 
 Written by `tests/fuzz/run.py`. One row is the longest search of a reader since its last change that was logged: the commit it was built from, inputs
-executed, minutes, edges of the program reached of all it has (libhdf5 and other libraries not counted), inputs that reached something new, and what was found.
+executed, minutes of processor time, edges of the program reached of all it has (libhdf5 and other libraries not counted), inputs that reached something new, and what was found.
 
 | reader | commit | executions | minutes | edges reached | new inputs | found |
 |---|---|---|---|---|---|---|
@@ -58,34 +60,48 @@ def keep(name, found):
             to.write(src.read())
 
 
-def search(build, name, seconds, grow):
+def execute(command, env):
+    """What the fuzzer said, its exit status, and the processor seconds that it took."""
+    with tempfile.TemporaryFile('w+', errors='replace') as said:
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said, env=env)
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)        # it was waited for here: Popen must not look for it again
+        said.seek(0)
+        return said.read(), child.returncode, used.ru_utime + used.ru_stime
+
+
+def show(text, folder, inputs):
+    print('\n'.join(text.splitlines()[-60:]))
+    for file in inputs:
+        with open(os.path.join(folder, file), 'rb') as f:
+            print('the input %s, for base64 -d | gunzip:\n%s' % (file, base64.encodebytes(gzip.compress(f.read(), mtime=0)).decode()))
+
+
+def search(build, name, given):
     """The row of the log, and whether nothing was found."""
     target = os.path.join(build, 'tests', 'fuzz', 'fuzz_' + (name if name in OWN else 'reader'))
+    env = dict({'UBSAN_OPTIONS': 'halt_on_error=1:print_stacktrace=1'}, **os.environ)     # undefined behaviour is a finding, not a remark
+    env['FUZZ_READER'] = name
     with tempfile.TemporaryDirectory() as folder:
         found = os.path.join(folder, 'corpus')
         os.mkdir(found)
-        command = [target, '-max_total_time=%d' % seconds, '-timeout=10', '-rss_limit_mb=4096', '-close_fd_mask=1', '-print_final_stats=1',
-                   '-artifact_prefix=' + folder + os.sep, found, os.path.join(CORPUS, name)]
-        env = dict({'UBSAN_OPTIONS': 'halt_on_error=1:print_stacktrace=1'}, **os.environ)     # undefined behaviour is a finding, not a remark
-        env['FUZZ_READER'] = name
-        done = subprocess.run(command, capture_output=True, text=True, errors='replace', env=env)
-        text = done.stderr
-        executed = re.findall(r'number_of_executed_units: *(\d+)', text)
-        reached = re.findall(r'\bcov: (\d+)', text)
-        edges = re.search(r'\((\d+) inline 8-bit counters\)', text)
-        inputs = [f for f in os.listdir(folder) if re.match('(crash|leak|timeout|oom|slow-unit)-', f)]
-        found_text = 'nothing'
-        if done.returncode != 0:
-            found_text = inputs[0].split('-')[0] if inputs else 'exit %d' % done.returncode
-            sys.stdout.write('\n'.join(text.splitlines()[-60:]) + '\n')
-            for file in inputs:
-                with open(os.path.join(folder, file), 'rb') as f:
-                    print('the input %s, for base64 -d | gunzip:\n%s' % (file, base64.encodebytes(gzip.compress(f.read(), mtime=0)).decode()))
-        elif grow:
+        limits = ['-runs=%d' % given.runs, '-seed=1'] if given.runs else ['-max_total_time=%d' % max(1, min(60, given.minutes * 60))]
+        command = [target, *limits, '-timeout=10', '-rss_limit_mb=4096', '-close_fd_mask=1', '-print_final_stats=1', '-artifact_prefix=' + folder + os.sep,
+                   found, os.path.join(CORPUS, name)]
+        executed, seconds, code, share, found_text = 0, 0.0, 0, '-', 'nothing'
+        while code == 0 and seconds < (1e-9 if given.runs else given.minutes * 60):
+            text, code, used = execute(command, env)
+            seconds += used
+            executed += sum(map(int, re.findall(r'number_of_executed_units: *(\d+)', text)))
+            reached, edges = re.findall(r'\bcov: (\d+)', text), re.search(r'\((\d+) inline 8-bit counters\)', text)
+            share = '%s of %s' % (reached[-1], edges.group(1)) if reached and edges else share
+        if code != 0:
+            inputs = [f for f in os.listdir(folder) if re.match('(crash|leak|timeout|oom|slow-unit)-', f)]
+            found_text = inputs[0].split('-')[0] if inputs else 'exit %d' % code
+            show(text, folder, inputs)
+        elif given.keep:
             keep(name, found)
-        share = '%s of %s' % (reached[-1], edges.group(1)) if reached and edges else '-'
-        row = [name, commit(), executed[-1] if executed else '-', '%.1f' % (seconds / 60.0), share, str(len(os.listdir(found))), found_text]
-        return row, done.returncode == 0
+        return [name, commit(), str(executed), '%.1f' % (seconds / 60.0), share, str(len(os.listdir(found))), found_text], code == 0
 
 
 def main():
@@ -93,24 +109,24 @@ def main():
     parser.add_argument('build')
     parser.add_argument('names', nargs='*', metavar='NAME')
     parser.add_argument('--minutes', type=float, default=10)
-    parser.add_argument('--seconds', type=int)
+    parser.add_argument('--runs', type=int)
+    parser.add_argument('--jobs', type=int, default=1)
     parser.add_argument('--no-log', action='store_true')
     parser.add_argument('--keep', action='store_true')
     given = parser.parse_intermixed_args()
-    seconds = given.seconds or int(given.minutes * 60)
     every = sorted(f for f in os.listdir(CORPUS) if os.path.isdir(os.path.join(CORPUS, f)))
     unknown = [n for n in given.names if n not in every]
     if unknown:
         sys.exit('run.py: there is no corpus/%s; there are %s' % (unknown[0], ', '.join(every)))
     clean = True
-    for name in given.names or every:
-        row, fine = search(given.build, name, seconds, given.keep)
-        clean = clean and fine
-        print('%-20s %s executions, %s edges, %s new, found %s' % (name, row[2], row[4], row[5], row[6]), flush=True)
-        if not given.no_log:
-            table = rows()
-            table[name] = row
-            save(table)
+    with concurrent.futures.ThreadPoolExecutor(given.jobs) as pool:
+        for row, fine in pool.map(lambda name: search(given.build, name, given), given.names or every):
+            clean = clean and fine
+            print('%-20s %s executions, %s edges, %s new, found %s' % (row[0], *row[2:3], *row[4:]), flush=True)
+            if not given.no_log:
+                table = rows()
+                table[row[0]] = row
+                save(table)
     sys.exit(0 if clean else 1)
 
 

@@ -315,9 +315,11 @@ static void faults_of_an_importance_matrix_are_named(void **state)
 {
     (void)state;
     static const float same[] = { 3, 3, 4, 10 }, other[] = { 3, 3, 5, 9 }, less[] = { 3, 3, -4, 10 };
-    pack p = { 0 }, q = { 0 }, r = { 0 }, m = { 0 };
+    pack p = { 0 }, q = { 0 }, r = { 0 }, m = { 0 }, full = { 0 };
     imatrix_of(&p, 7, same);
     expect_bad(&es_source_imatrix, &p, &ask_ids, "20 uses in 7 tokens are 2.857 in each, no whole number; --top-k must say");
+    imatrix_of(&full, 1, same);
+    expect_bad(&es_source_imatrix, &full, &ask_ids, "20 uses of a layer in 1 tokens are 20 in each, but the layer has 4 experts");
     imatrix_of(&q, 10, other);
     expect_bad(&es_source_imatrix, &q, &ask_ids, "tensor blk.3.ffn_up_exps.weight.counts: expert 2 has 5 tokens, but 4 in another matrix");
     imatrix_of(&r, 10, less);

@@ -22,7 +22,7 @@ import time
 
 import torch
 from tokenizers import ByteLevelBPETokenizer
-from transformers import MixtralConfig, MixtralForCausalLM, OlmoeConfig, OlmoeForCausalLM
+from transformers import GptOssConfig, GptOssForCausalLM, MixtralConfig, MixtralForCausalLM, OlmoeConfig, OlmoeForCausalLM
 
 VOCABULARY = 2048
 CONTEXT = 128
@@ -36,6 +36,10 @@ PER_KIND = 6_000_000        # bytes
 HELD_OUT = 16               # one file of so many is never trained on
 
 MODELS = {
+    'gpt-oss': lambda: GptOssForCausalLM(GptOssConfig(       # layers, experts and top-k of gpt-oss-20b, everything else narrow
+        vocab_size=VOCABULARY, hidden_size=128, intermediate_size=32, num_hidden_layers=24, num_attention_heads=4, num_key_value_heads=2, head_dim=32,
+        num_local_experts=32, num_experts_per_tok=4, max_position_embeddings=512, sliding_window=64, router_aux_loss_coef=0.01,
+        output_router_logits=True, tie_word_embeddings=True, pad_token_id=0, bos_token_id=0, eos_token_id=0)),
     'olmoe': lambda: OlmoeForCausalLM(OlmoeConfig(
         vocab_size=VOCABULARY, hidden_size=128, intermediate_size=64, num_hidden_layers=8, num_attention_heads=4, num_key_value_heads=4,
         num_experts=32, num_experts_per_tok=4, max_position_embeddings=512, router_aux_loss_coef=0.01, output_router_logits=True,
