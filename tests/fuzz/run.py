@@ -2,8 +2,8 @@
 """Searches with the fuzzers and writes tests/fuzz/LOG.md: run.py BUILD [--minutes N | --runs N] [--jobs N] [--no-log] [NAME...]
 
 BUILD is a build folder with -Dfuzz=true (see meson.build here). NAME is a reader (a folder of corpus/) or another target; absent: all. A row of
-the log is one reader: the commit, how many inputs were executed in how many minutes of processor time (a busy machine searches no less),
-and which part of the program's edges they reached. --runs executes so many inputs, the same at each call: what a check of a change wants,
+the log is one reader: how many inputs were executed in how many minutes of processor time (a busy machine searches no less) over all searches
+that were logged, the commit of the last of them, and which part of the program's edges it reached. --runs executes so many inputs, the same at each call: what a check of a change wants,
 whose answer must not depend on luck; a search for faults takes --minutes, and others each time. A finding ends the search of its reader; the input is shown for `base64 -d | gunzip`. What is new is not added to the corpus: with --keep,
 of what reached something new the smallest inputs are (at most 24 for a reader, of at most 4 KiB), so that the corpus stays small."""
 import argparse
@@ -22,8 +22,9 @@ LOG = os.path.join(HERE, 'LOG.md')
 OWN = ('buffers', 'config', 'json', 'native')           # targets of their own; every other folder is a reader
 HEAD = """# Searches by the fuzzers
 
-Written by `tests/fuzz/run.py`. One row is the longest search of a reader since its last change that was logged: the commit it was built from, inputs
-executed, minutes of processor time, edges of the program reached of all it has (libhdf5 and other libraries not counted), inputs that reached something new, and what was found.
+Written by `tests/fuzz/run.py`. One row is a reader: the commit that its last search was built from, inputs executed and minutes of processor time
+in all searches, and of the last one: edges of the program reached of all it has (libhdf5 and other libraries not counted), inputs that reached
+something new, and what was found.
 
 | reader | commit | executions | minutes | edges reached | new inputs | found |
 |---|---|---|---|---|---|---|
@@ -41,6 +42,15 @@ def rows():
         return {}
     lines = [line.strip().strip('|').split('|') for line in open(LOG) if line.startswith('| ') and not line.startswith('| reader')]
     return {line[0].strip(): [cell.strip() for cell in line] for line in lines}
+
+
+def log(row):
+    """The row beside the others, with what earlier searches did added up."""
+    table = rows()
+    before = table.get(row[0])
+    if before:
+        row = row[:2] + [str(int(before[2]) + int(row[2])), '%.1f' % (float(before[3]) + float(row[3]))] + row[4:]
+    save({**table, row[0]: row})
 
 
 def save(table):
@@ -86,8 +96,9 @@ def search(build, name, given):
         found = os.path.join(folder, 'corpus')
         os.mkdir(found)
         limits = ['-runs=%d' % given.runs, '-seed=1'] if given.runs else ['-max_total_time=%d' % max(1, min(60, given.minutes * 60))]
-        command = [target, *limits, '-timeout=10', '-rss_limit_mb=4096', '-close_fd_mask=1', '-print_final_stats=1', '-artifact_prefix=' + folder + os.sep,
+        command = [target, *limits, '-timeout=300', '-rss_limit_mb=4096', '-close_fd_mask=1', '-print_final_stats=1', '-artifact_prefix=' + folder + os.sep,
                    found, os.path.join(CORPUS, name)]
+        # -timeout is wall time: an input that hangs must be told from a machine that does other work
         executed, seconds, code, share, found_text = 0, 0.0, 0, '-', 'nothing'
         while code == 0 and seconds < (1e-9 if given.runs else given.minutes * 60):
             text, code, used = execute(command, env)
@@ -124,9 +135,7 @@ def main():
             clean = clean and fine
             print('%-20s %s executions, %s edges, %s new, found %s' % (row[0], *row[2:3], *row[4:]), flush=True)
             if not given.no_log:
-                table = rows()
-                table[row[0]] = row
-                save(table)
+                log(row)
     sys.exit(0 if clean else 1)
 
 
