@@ -96,9 +96,9 @@ def search(build, name, given):
         found = os.path.join(folder, 'corpus')
         os.mkdir(found)
         limits = ['-runs=%d' % given.runs, '-seed=1'] if given.runs else ['-max_total_time=%d' % max(1, min(60, given.minutes * 60))]
+        # -timeout is wall time: an input that hangs must be told from a machine that does other work
         command = [target, *limits, '-timeout=300', '-rss_limit_mb=4096', '-close_fd_mask=1', '-print_final_stats=1', '-artifact_prefix=' + folder + os.sep,
                    found, os.path.join(CORPUS, name)]
-        # -timeout is wall time: an input that hangs must be told from a machine that does other work
         executed, seconds, code, share, found_text = 0, 0.0, 0, '-', 'nothing'
         while code == 0 and seconds < (1e-9 if given.runs else given.minutes * 60):
             text, code, used = execute(command, env)
