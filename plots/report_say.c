@@ -301,6 +301,8 @@ static void say_notes(const es_json *r, es_text *page)
         note(&notes, "Synthetic and uniform: every expert is equally likely, so the hit rate is only capacity / population.");
     else if (cJSON_IsTrue(es_json_at(r, "provenance.trace.synthetic")))
         note(&notes, "Synthetic: the routing was generated, not recorded from a model.");
+    if (cJSON_IsTrue(es_json_at(r, "provenance.trace.other_model")))
+        note(&notes, "Routing of another model: no precision makes the experts that were recorded those of the config.");
     if (cJSON_IsFalse(es_json_at(r, "provenance.causal")))
         note(&notes, "Non-causal: some part reads the future; no engine can do this.");
     if (cJSON_IsTrue(es_json_at(r, "capacity.beyond_population")))

@@ -408,6 +408,10 @@ static void summary_warnings(const es_json *r, es_text *out)
         summary_label(out, "note");
         es_text_add(out, "synthetic: the routing was generated, not recorded from a model\n");
     }
+    if (cJSON_IsTrue(es_json_at(r, "provenance.trace.other_model"))) {
+        summary_label(out, "note");
+        es_text_add(out, "routing of another model: no precision makes the experts that were recorded those of the config\n");
+    }
     if (cJSON_IsFalse(es_json_at(r, "provenance.causal"))) {
         summary_label(out, "note");
         es_text_add(out, "non-causal: some part reads the future; no engine can do this\n");

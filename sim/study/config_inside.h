@@ -94,6 +94,9 @@ es_code config_start(es_config *config, es_err *err);
 /* A size in bytes, "12.6MiB" or a number, from 1 to 2^53. */
 es_code config_size(const es_json *value, int64_t *bytes, es_err *err);
 
+/* ---- contract.c ---- */
+es_code config_contract(es_config *config, es_json *echo, es_err *err);
+
 /* ---- precision.c: catalog.bits, once the bytes are known ---- */
 es_code config_precision(es_config *config, es_err *err);
 

@@ -195,7 +195,7 @@ es_code mrc_read(es_mrc *mrc, const es_mrc_ask *ask, es_err *err)
     if (code == ES_OK && mrc->plan->buffers)
         code = es_err_set(err, ES_EINPUT, "%s: is a trace of buffers, which has no routing; `expertsim run` and `trace info` read it",
             ask->path ? ask->path : es_config_name(mrc->config));
-    if (code == ES_OK && ask->model && !es_config_bytes_known(mrc->config))
+    if (code == ES_OK && ask->model && !cJSON_IsString(es_json_at(es_config_resolved(mrc->config), "model.precision")))
         code = es_err_set(err, ES_EINPUT, "--model: %s is known in several precisions; name one with --precision, for example bf16", ask->model);
     if (code == ES_OK)
         code = mrc_label(mrc, err);

@@ -53,7 +53,18 @@ static es_code result_trace_origin(es_json *out, const char *provenance, es_err 
     return code == ES_EINPUT ? ES_OK : code;
 }
 
-static es_code result_trace(const es_config *config, es_json *out, es_err *err)
+/* The experts that were recorded weigh what no precision makes of those of the run (32 bits against 2 are a factor of 16): another model's. */
+static bool result_other_model(const es_trace_info *info, const es_plan *plan)
+{
+    double recorded = 0.0, run = 0.0;
+    for (uint32_t l = 0; l < info->layers && info->expert_bytes && plan->expert_bytes; l++) {
+        recorded += (double)info->expert_bytes[l];
+        run += (double)plan->expert_bytes[l];
+    }
+    return recorded > 16.0 * run || run > 16.0 * recorded;
+}
+
+static es_code result_trace(const es_config *config, const es_plan *plan, es_json *out, es_err *err)
 {
     const es_trace_info *info = es_config_trace(config);
     es_json *trace = es_json_add_object(out, "trace");
@@ -73,6 +84,7 @@ static es_code result_trace(const es_config *config, es_json *out, es_err *err)
         es_json_add_int(trace, "buffers", info->buffers);
     es_json_add_bool(trace, "synthetic", info->synthetic);
     es_json_add_bool(trace, "uniform", info->uniform);
+    es_json_add_bool(trace, "other_model", result_other_model(info, plan));
     return result_trace_origin(trace, info->provenance, err);
 }
 
@@ -90,7 +102,7 @@ static es_code result_provenance(const es_config *config, const es_plan *plan, b
     es_json_add_int(provenance, "replication", (int64_t)plan->replication);
     es_json_add_bool(provenance, "causal", !oracle);
     es_json_add_bool(provenance, "closed_loop", closed);
-    es_code code = result_trace(config, provenance, err);
+    es_code code = result_trace(config, plan, provenance, err);
     es_json_add_text(provenance, "config_sha256", hex);
     if (!cJSON_AddItemToObject(provenance, "config", copy)) {
         cJSON_Delete(copy);

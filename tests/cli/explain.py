@@ -18,7 +18,7 @@ TOOL = os.path.abspath(tool.TOOL)
 QUICKSTART = 'configs/quickstart.json'
 GUESSES = ['--set', 'predictor={"name":"previous_token"}', '--set', 'channels.pcie.chunk=4MB']
 WRITES = ['--set', 'tiers.cache.demote=host', '--set', 'channels.d2h={"profile":"pcie.d2h"}', '--set',
-          'links=[{"from":"host","to":"cache","channels":["pcie"]},{"from":"cache","to":"host","channels":["d2h"]}]']
+          'links=[{"from":"host","to":"cache","channels":["pcie"]},{"from":"cache","to":"host","channels":["d2h"]}]', '--set', tool.DRAWN]
 LINES, WIDTH = 24, 140
 
 

@@ -282,7 +282,9 @@ def main():
         planted(check, folder)
         model(check, folder)
         real(check)
-    check.equal('a generated sample says so', [f['kind'] for f in check_file(os.path.join('traces', 'samples', 'quickstart.h5'))['findings']], ['synthetic'])
+        drawn = os.path.join(folder, 'drawn.h5')
+        tool.command([tool.TOOL, 'trace', 'generate', '-o', drawn, '--set', 'prompt_tokens=64', '--set', 'decode_tokens=256'])
+        check.equal('a generated trace says so', [f['kind'] for f in check_file(drawn)['findings']], ['synthetic'])
     check.close()
 
 

@@ -66,7 +66,7 @@ def bad(check):
         (['--phase', 'decod'], 'did you mean "decode"?'), (['--reset', 'requests'], 'did you mean "request"?'), (['--prefill', 'whole'], 'union, tokens, tiles:N, skip'),
         (['--sizes', '8,x'], 'found "x"'), (['--sizes', '0'], 'from 1 on'), (['--sizes', '101%'], 'from 0% to 100%'), (['--sizes', '1.5'], 'from 1 on'),
         (['--sizes', ''], 'found ""'), (['--sizes', '0x10'], 'found "0x10"'), (['--sizes', '1e2'], 'found "1e2"'),
-        (['--sizes', '4GiB'], 'does not say what an expert weighs'), (['--size', '4'], 'did you mean --sizes?'), ([SAMPLE], 'one trace at a time'),
+        (['--size', '4'], 'did you mean --sizes?'), ([SAMPLE], 'one trace at a time'),
         (['--sizes', '8,,9'], 'found ""'), (['--sizes', '-4'], 'found "-4"'), (['--sizes', '8GiBB'], 'found "8GiBB"'), (['--sizes', '0.01%'], 'from 1 on'),
         (['--sizes', '99999999999'], 'from 1 on'), (model + ['--sizes', '4GiB,8'], '"8" are slots and "4GiB" are bytes'),
         (model + ['--sizes', '1MiB'], 'needs 13219200 for its largest expert'), (['--model', shape], 'name one with --precision'),
@@ -85,6 +85,8 @@ def bad(check):
         done = call(SAMPLE, *args)
         check.equal('exit of %s' % args, (done.returncode, done.stdout), (2, ''))
         check.equal('%s says %s (%s)' % (args, says, done.stderr), says in done.stderr, True)
+    unweighed = call(os.path.join(ROOT, 'tests', 'fuzz', 'corpus', 'csv', 'small'), '--sizes', '4GiB')
+    check.equal('a size in bytes of who knows what: ' + unweighed.stderr, (unweighed.returncode, 'does not say what an expert weighs' in unweighed.stderr), (2, True))
     check.equal('no trace', call().returncode, 2)
     absent = call('no/such.h5')
     check.equal('trace that is absent', (absent.returncode, absent.stderr.startswith('expertsim: no/such.h5: cannot open')), (2, True))

@@ -107,6 +107,11 @@ def result_of(folder, name):
     return json.load(open(os.path.join(folder, name, 'result.json')))
 
 
+def three(value):
+    """Three digits that count."""
+    return '%.*f' % (2 if value < 10 else 1 if value < 100 else 0, value)
+
+
 def runs_are_right(check, folder, drawn):
     said = {example: said for example, _, said in drawn}
     at = os.path.join(folder, 'figures', 'run')
@@ -121,7 +126,7 @@ def runs_are_right(check, folder, drawn):
     for quantile, share in (('p50', 0.5), ('p95', 0.95), ('p99', 0.99)):
         at_least = next(x for x, y in curve if y >= share)
         near(check, quantile + ' is read off the curve', at_least, latency[quantile], 0.02)
-    check.equal('title of latency', 'Half of all tokens take %.1f ms or less' % (1e3 * latency['p50']) in said['run']['latency'], True)
+    check.equal('title of latency', 'Half of all tokens take %s ms or less' % three(1e3 * latency['p50']) in said['run']['latency'], True)
     parts = blocks(at + '/stalls.dat')
     near(check, 'the stack is all of the time', parts[-1][1][0][2], result['time']['total_s'])
     near(check, 'what waits for the link', dict((label, rows[0][2] - rows[0][1]) for label, rows in parts)['waiting for pcie'], result['time']['attribution']['wait']['pcie'])
@@ -202,7 +207,7 @@ def others_are_right(check, folder, drawn):
     bars = blocks(figures + '/comparison/differences.dat')[0][1]
     near(check, 'lru less belady', bars[0][1], pair['cold']['difference'])
     near(check, 'and its interval', bars[0][3], pair['cold']['high'])
-    check.equal('title of a comparison', said['comparison']['differences'].startswith('belady is best: the next, lru, has %.2f ms more' % (1e3 * bars[0][1])), True)
+    check.equal('title of a comparison', said['comparison']['differences'].startswith('belady is best: the next, lru, has %s ms more' % three(1e3 * bars[0][1])), True)
     verdict = json.load(open(os.path.join(folder, 'verdict', 'verdict.json')))
     check.equal('title of a verdict', said['verdict']['gains'], verdict['sentences'][0])
     near(check, 'time as run', blocks(figures + '/verdict/gains.dat')[0][1][0][1], verdict['time']['total_s'])

@@ -185,7 +185,7 @@ def calibrated(check):
 def slices(check):
     """contract.unit slice: an expert is its matrices, in equal parts that lose no byte, whether anyone says what it weighs or not."""
     for model, size, matrices in (('{"shape":null,"precision":null}', None, 3), ('{"shape":null,"precision":null,"matrices":2}', None, 2), ('{"expert_bytes":"100B"}', 34, 3), ('{"expert_bytes":"100B","matrices":4}', 25, 4)):
-        union, slice_ = (json.loads(call('run', QUICKSTART, '--json', '--set', 'clock=none', '--set', 'bounds=false', '--set', 'tiers.cache.capacity=100%',
+        union, slice_ = (json.loads(call('run', QUICKSTART, '--set', tool.DRAWN, '--json', '--set', 'clock=none', '--set', 'bounds=false', '--set', 'tiers.cache.capacity=100%',
                                          '--set', 'model=' + model, '--set', 'contract.unit=' + unit)) for unit in ('union', 'slice'))
         for key in ('cache.lookups', 'cache.misses_compulsory', 'capacity.objects', 'capacity.slots_or_bytes'):
             check.equal('%s in slices: %s' % (model, key), at(slice_, key), matrices * at(union, key))

@@ -82,7 +82,7 @@ def main():
                 check.equal('%s cannot be a route_trace' % name, (code, 'one request at a time' in fault), (2, True))
             elif name != 'csv_everything':
                 back, said = there_and_back(name, native, 'route_trace', '')
-                check.equal('%s through route_trace' % name, (content(back) == want or 'nan' in said, ids(back) == ids(native)), (True, True))
+                check.equal('%s through route_trace' % name, (content(back) == want or 'nan' in said or 'cannot be held' in said, ids(back) == ids(native)), (True, True))
         check.equal('predictions are said to be lost', 'recorded predictions cannot be held' in call('export', natives['csv_everything'], '--as', 'route_trace', '-o', path('r'))[2], True)
         # arrays
         code, _, fault = call('export', natives['csv_both'], '--as', 'npy', '-o', path('b.npy'))

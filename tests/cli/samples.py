@@ -9,16 +9,17 @@ sys.path.insert(0, os.path.join(ROOT, 'tests', 'support'))
 import tool
 
 SAMPLES = os.path.join(ROOT, 'traces', 'samples')
-EVEN = 7.62         # ln of 2048 words: what a model that has learned nothing loses
+# What is lost on held-out text by who knows no more than how often each word of the training text occurs: -mean ln of its frequency there.
+FREQUENCIES = {'man': 6.20, 'doc': 6.53, 'c': 6.47, 'python': 6.57}
 
 
 def recorded(check, name, info):
     origin = info['provenance']
-    check.equal(name + ': recorded by', origin['from'], 'transformers')
+    check.equal(name + ': recorded by', (origin['from'], info['synthetic']), ('transformers', False))
     check.equal(name + ': by scripts that are here', os.path.exists(os.path.join(ROOT, origin['made_by'].split(',')[0])), True)
-    check.equal(name + ': each kind of text as often', sorted(origin['kinds'].count(kind) for kind in set(origin['kinds'])), [4, 4, 4, 4])
+    check.equal(name + ': each kind of text as often', len({origin['kinds'].count(kind) for kind in set(origin['kinds'])}), 1)
     check.equal(name + ': requests', info['requests'], len(origin['kinds']))
-    check.equal(name + ': learned on every kind', all(loss < EVEN / 2 for loss in origin['trained']['loss'].values()), True)
+    check.equal(name + ': learned on every kind', {kind: loss < FREQUENCIES[kind] - 2 for kind, loss in origin['trained']['loss'].items()}, dict.fromkeys(FREQUENCIES, True))
     check.equal(name + ': load of every layer', len(origin['trained']['load_entropy']), info['layers'])
     check.equal(name + ': no expert gets all', all(0.5 < share <= 1 for share in origin['trained']['load_entropy']), True)
 
@@ -33,9 +34,8 @@ def main():
         info = json.loads(tool.command([tool.TOOL, 'trace', 'info', path, '--json']))
         check.equal(name + ': stands in the README', '`%s`' % name in readme, True)
         check.equal(name + ': less than 1 MiB', os.path.getsize(path) < 2**20, True)
-        if not info['synthetic']:
-            recorded(check, name, info)
-    check.equal('some were recorded', sum('x' in os.path.basename(name) for name in names) >= 2, True)
+        recorded(check, name, info)
+    check.equal('there are some', len(names) >= 3, True)
     check.close()
 
 

@@ -40,8 +40,8 @@ def predictor(check, folder, prefix):
     decode = outcomes[0]['cache']['decode']
     check.equal('predictor: chance', decode['lookups'] / decode['events'] / 32, 0.125)
     check.equal('predictor: more precise than chance and than previous_token', 0.125 < previous['precision'] < again['precision'], True)
-    check.equal('predictor: previous_token, as the page rounds it', ['%.2f' % previous[key] for key in ('precision', 'recall', 'calibration_error')], ['0.60', '0.61', '0.40'])
-    check.equal('predictor: its confidence is worth what it says', again['calibration_error'] < 0.01, True)
+    check.equal('predictor: previous_token, as the page rounds it', ['%.2f' % previous[key] for key in ('precision', 'recall', 'calibration_error')], ['0.27', '0.27', '0.73'])
+    check.equal('predictor: its confidence is worth what it says', again['calibration_error'] * 20 < previous['calibration_error'], True)
     command, = page.commands()
     page.says(0, tool.command(command, cwd=folder))
     page.says(1, tool.command([word for word in command if word != '--json'], cwd=folder))
@@ -88,7 +88,7 @@ def timing(check, folder, prefix):
 
     command, = page.commands()
     page.says(0, tool.command(command, cwd=folder))
-    check.equal('timing: 10.47746 s', outcomes[0]['time']['total_s'], 10.47746)
+    check.equal('timing: 18.43639 s', outcomes[0]['time']['total_s'], 18.43639)
     wrong = command + ['--set', 'channels.pcie.timing={"name":"packets","payload":"0"}']
     check.equal('timing: a payload of nothing', lesson.fails(wrong, cwd=folder),
                 (2, 'expertsim: --set channels.pcie.timing: channels.pcie.timing.payload: 0 is below 1B, the least it may be\n'))

@@ -11,6 +11,9 @@ import sys
 import tempfile
 
 TOOL = os.environ.get('EXPERTSIM', 'build/expertsim')
+# the quickstart with routing that is drawn and not recorded: it does not say what an expert weighs, and how policies differ on it is known
+DRAWN = ('trace={"source":{"name":"synthetic","layers":24,"experts":32,"top_k":4,"requests":4,"prompt_tokens":64,"decode_tokens":256,"sampler":"zipf_ar",'
+         '"skew":[0.8],"reuse":0.6,"topics":4,"cross_layer":0.1,"seed":1}}')
 TRACES = os.environ.get('EXPERTSIM_TRACES', '../shared/traces')
 
 

@@ -38,7 +38,7 @@ HELD_OUT = 16               # one file of so many is never trained on
 MODELS = {
     'gpt-oss': lambda: GptOssForCausalLM(GptOssConfig(       # layers, experts and top-k of gpt-oss-20b, everything else narrow
         vocab_size=VOCABULARY, hidden_size=128, intermediate_size=32, num_hidden_layers=24, num_attention_heads=4, num_key_value_heads=2, head_dim=32,
-        num_local_experts=32, num_experts_per_tok=4, max_position_embeddings=512, sliding_window=64, router_aux_loss_coef=0.01,
+        num_local_experts=32, num_experts_per_tok=4, max_position_embeddings=512, sliding_window=64, router_aux_loss_coef=0.0,
         output_router_logits=True, tie_word_embeddings=True, pad_token_id=0, bos_token_id=0, eos_token_id=0)),
     'olmoe': lambda: OlmoeForCausalLM(OlmoeConfig(
         vocab_size=VOCABULARY, hidden_size=128, intermediate_size=64, num_hidden_layers=8, num_attention_heads=4, num_key_value_heads=4,
@@ -49,6 +49,10 @@ MODELS = {
         num_local_experts=64, num_experts_per_tok=2, max_position_embeddings=512, router_aux_loss_coef=0.01, output_router_logits=True,
         sliding_window=None, tie_word_embeddings=True, pad_token_id=0, bos_token_id=0, eos_token_id=0)),
 }
+
+# The balance loss of every layer for itself, added up, as Switch Transformers has it (Fedus et al. 2021, equation 4). That of transformers, with
+# which the others were trained, is one mean over all layers, and lets each be as uneven as it likes.
+BALANCE = {'gpt-oss': 0.01}
 
 
 def read(path):
@@ -116,6 +120,13 @@ def load_of(logits, top_k):
     return entropy.item(), (used.max() / used.mean()).item()
 
 
+def unevenness(logits, top_k):
+    """1 where a layer's choices and chances are even, up to experts / top_k where all go to the same."""
+    experts = logits.shape[-1]
+    used = torch.zeros_like(logits).scatter_(-1, logits.topk(top_k, dim=-1).indices, 1 / top_k).mean(0)
+    return experts * (used * logits.softmax(-1).mean(0)).sum()
+
+
 @torch.no_grad()
 def report_of(model, held_out, device):
     """Loss on held-out text by kind, and the load of each layer over all of it."""
@@ -155,7 +166,9 @@ def train(args, folder, model, optimizer, streams, held_out):
         batch = torch.cat([windows(stream, args.batch // len(streams), chance) for stream in streams.values()]).to(args.device)
         for group in optimizer.param_groups:
             group['lr'] = rate(step, args.steps, args.rate)
-        loss = model(input_ids=batch, labels=batch).loss
+        out = model(input_ids=batch, labels=batch)
+        balance = sum(unevenness(logits.flatten(0, -2), model.config.num_experts_per_tok) for logits in out.router_logits)
+        loss = out.loss + BALANCE.get(args.model, 0.0) * balance
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
