@@ -70,12 +70,14 @@ static void health_row(es_health *h, const uint16_t *row, const float *weight, c
 {
     const es_trace_info *info = h->info;
     const uint16_t *last = h->last + (size_t)layer * info->top_k;
-    uint32_t count = 0, common = 0;
+    const int64_t experts = h->model.experts > 0 ? h->model.experts : ES_NO_EXPERT;
+    uint32_t count = 0, common = 0, beyond = 0;
     bool ascending = true;
     for (; count < info->top_k && row[count] != ES_NO_EXPERT; count++) {
         h->uses[(size_t)layer * info->experts + row[count]]++;
         ascending &= count == 0 || row[count] > row[count - 1];
         common += follows && row_has(last, info->top_k, row[count]);
+        beyond += row[count] >= experts;
     }
     if (count == 0) {
         h->missing[token->phase == ES_DECODE][layer]++;
@@ -87,6 +89,8 @@ static void health_row(es_health *h, const uint16_t *row, const float *weight, c
     h->layer_rows[layer] += count == info->top_k;
     if (count < info->top_k)
         health_count_one(h, &h->narrow, token, layer);
+    if (beyond > 0)
+        health_count_one(h, &h->beyond, token, layer);
     if (count > 1) {
         h->listed++;
         h->ascending += ascending;

@@ -43,6 +43,7 @@ struct es_health {
     uint64_t *uses, *layer_rows;        /* [layers][experts], [layers] full rows */
     uint64_t *missing[2];               /* by phase: [layers] */
     health_count gone[2], narrow, disorder, strange, gaps, late;    /* gone: missing rows by phase; narrow: rows of fewer than top_k */
+    health_count beyond;                /* rows with an expert that the model has not */
     uint64_t weighed, ascending, listed;/* rows with weights; rows of two or more; of these, ids in order of number */
     double mass;                        /* sum of all weights */
     uint16_t *last;                     /* [layers][top_k] of the token before */

@@ -239,7 +239,11 @@ static void say_width(saying *s)
     if (h->narrow.count > 0)
         say(s, "top_k", (double)h->narrow.count, "rows", h->narrow.first, "Experts that were trimmed or lost are not fetched: accesses are too few.",
             "%llu of %llu rows list fewer than %u experts", ull(h->narrow.count), ull(h->rows), info->top_k);
-    if (h->model.name && h->model.experts > 0 && h->model.experts != (int64_t)info->experts)
+    if (h->beyond.count > 0)
+        say(s, "experts", info->experts, "experts", h->beyond.first,
+            "Places of a load balancer count replicas as experts of their own: hits are too few, capacities in percent too large; import --map makes experts of them.",
+            "%u experts a layer, %s has %lld: %llu rows list more than it has", info->experts, h->model.name, (long long)h->model.experts, ull(h->beyond.count));
+    else if (h->model.name && h->model.experts > 0 && h->model.experts != (int64_t)info->experts)
         say(s, "experts", info->experts, "experts", say_nowhere, "A capacity in percent is of another number of experts; give trace or model their number.",
             "%u experts a layer, %s has %lld", info->experts, h->model.name, (long long)h->model.experts);
 }

@@ -306,7 +306,7 @@ es_code trace_fit(const trace_args *args, es_err *err)
     es_code code = trace_ask(args, path, false, &ask, err);
     ask.weights = true;
     if (code == ES_OK)
-        code = trace_open(args, &ask, &feed, err);
+        code = trace_open(&ask, args->as, &feed, err);
     if (code == ES_OK)
         code = es_trace_load(&trace, feed.source, feed.state, &ask, err);
     if (code == ES_OK)

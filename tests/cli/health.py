@@ -249,10 +249,23 @@ def model(check, folder):
     done = subprocess.run([TOOL, 'trace', 'check', path, '--model', 'none.json'], capture_output=True, text=True)
     check.equal('a model that is not there: ' + done.stderr, (done.returncode, 'none.json: cannot open' in done.stderr), (2, True))
     rng = random.Random(3)
-    rows = [row for r in range(3) for row in request(rng, r, 20, 60, layers=4, experts=9, k=2)]
-    rows[0].ids = [8, 0]
+    rows = [row for r in range(3) for row in request(rng, r, 20, 60, layers=4, experts=8, k=2)]
+    rows[5].ids, rows[40].ids = [8, 0], [3, 8]
     write(rows, path, k=2)
-    check.equal('more experts', [f['kind'] for f in check_file(path, '--model', shape)['findings']], ['layers', 'experts'])
+    found = check_file(path, '--model', shape)['findings']
+    check.equal('more experts', [(f['kind'], f['figure'], f['first'], f['found']) for f in found[1:]],
+                [('experts', 9, {'request': 0, 'position': 1, 'layer': 1}, '9 experts a layer, Mixtral-8x7B has 8: 2 rows list more than it has')])
+    check.equal('as places of a load balancer', 'import --map' in found[1]['distorts'], True)
+    mapped = os.path.join(folder, 'map.json')
+    with open(mapped, 'w') as f:
+        json.dump([list(range(8)) + [4]] * 4, f)
+    check.equal('with their map', [f['kind'] for f in check_file(path, '--model', shape, '--map', mapped)['findings']], ['layers'])
+    for row in rows:
+        row.ids = [i % 7 for i in row.ids]
+    rows = [r for r in rows if len(set(r.ids)) == 2]
+    write(rows, path, k=2)
+    check.equal('fewer experts', [(f['figure'], f['first'], f['found']) for f in check_file(path, '--model', shape)['findings'] if f['kind'] == 'experts'],
+                [(7, None, '7 experts a layer, Mixtral-8x7B has 8')])
 
 
 def real(check):
