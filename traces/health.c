@@ -42,18 +42,21 @@ static void health_count_one(const es_health *h, health_count *c, const es_token
 static void health_weights(es_health *h, const float *weight, uint32_t count, const es_token *token, uint32_t layer)
 {
     bool ordered = true, strange = false;
-    double mass = 0.0;
+    double sum = 0.0;
     for (uint32_t i = 0; i < count; i++) {
         strange |= !isfinite(weight[i]) || weight[i] < 0.0f;
         ordered &= i == 0 || !(weight[i] > weight[i - 1]);
-        mass += weight[i];
+        sum += (double)weight[i];
     }
     h->weighed++;
     if (strange) {
         health_count_one(h, &h->strange, token, layer);
         return;
     }
-    h->mass += mass;
+    if (fabs(sum - 1.0) <= HEALTH_SUM)
+        h->whole++;
+    else if (count == h->info->top_k)   /* one that was trimmed has less */
+        health_count_one(h, &h->uneven, token, layer);
     if (!ordered)
         health_count_one(h, &h->disorder, token, layer);
 }

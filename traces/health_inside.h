@@ -10,6 +10,8 @@ enum {
     HEALTH_TOKENS = 1 << 22             /* so many are looked at for what comes again */
 };
 
+#define HEALTH_SUM 0.02             /* as far from 1 may weights of 8 bits and of half precision sum */
+
 typedef struct health_count {           /* how often, and where first */
     uint64_t count;
     es_health_place first;
@@ -44,8 +46,8 @@ struct es_health {
     uint64_t *missing[2];               /* by phase: [layers] */
     health_count gone[2], narrow, disorder, strange, gaps, late;    /* gone: missing rows by phase; narrow: rows of fewer than top_k */
     health_count beyond;                /* rows with an expert that the model has not */
-    uint64_t weighed, ascending, listed;/* rows with weights; rows of two or more; of these, ids in order of number */
-    double mass;                        /* sum of all weights */
+    uint64_t weighed, whole, ascending, listed;     /* rows with weights; of these, with a sum of 1; rows of two or more; of these, ids in order of number */
+    health_count uneven;                /* full rows of weights with another sum than 1 */
     uint16_t *last;                     /* [layers][top_k] of the token before */
     es_token before;
     bool any;

@@ -17,7 +17,10 @@
 
 #include "traces/health_inside.h"
 
-enum { SAY_SHORT = 64 };            /* tokens: below, what a cache finds at the start is most of what there is */
+enum {
+    SAY_SHORT = 64,                 /* tokens: below, what a cache finds at the start is most of what there is */
+    SAY_NORMAL = 9                  /* so many rows with a sum of 1 for each other one: then it is the rule, and that one breaks it */
+};
 
 typedef struct saying {
     es_health *h;
@@ -262,6 +265,9 @@ static void say_order(saying *s)
     if (h->strange.count > 0)
         say(s, "weights", (double)h->strange.count, "rows", h->strange.first, "What reads weights reads these: give a trace without them, or with all.",
             "%llu of %llu rows have a weight that is no number or below 0", ull(h->strange.count), ull(h->weighed));
+    if (h->uneven.count > 0 && h->whole >= SAY_NORMAL * h->uneven.count)
+        say(s, "weights", (double)h->uneven.count, "rows", h->uneven.first, "These rows are of another normalisation, or of other experts: what adds up weights across rows counts them wrongly.",
+            "weights sum to 1 in %llu rows, and not in %llu", ull(h->whole), ull(h->uneven.count));
 }
 
 es_code health_judge(es_health *h, es_err *err)

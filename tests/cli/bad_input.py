@@ -211,6 +211,13 @@ COMMANDS = [
      '--set trace: trace.source: seed: 4294967294 is above 4294967293, the highest for stream mt19937'),
     (['trace', 'import', 'twice.csv', '-o', 'new.h5'], 'twice.csv: line 2: expert 0 is listed twice'),
     (['selftest', 'nothing of the kind'], None),
+    # weights that do not match the ids, mixed top-k, layers that are missing for some tokens: the first place
+    (['trace', 'check', 'weights.csv'], 'weights.csv: line 3: has 1 weights for 2 experts'),
+    (['trace', 'check', 'weights.jsonl'], 'weights.jsonl: line 2, column 72: lists 1 weights for 2 experts'),
+    (['trace', 'check', 'mixed.jsonl'], 'mixed.jsonl: line 2, column 84: lists 3 experts where line 1 lists 2'),
+    (['trace', 'check', 'layer.jsonl'], 'layer.jsonl: 1 of 6 rows (token, layer) are missing; the first is layer 1 of request 0, token 1, a generated token in the step that begins on line 3; '
+     '--lenient takes them as missing'),
+    (['trace', 'check', 'last.jsonl'], 'last.jsonl: ends inside request 0, token 1, which begins on line 3: layer 1 of it is missing, which other tokens have; --lenient leaves the token out'),
     # ids of places of a load balancer (physical experts): above the experts that there are, or mapped by what is not their map
     (['trace', 'import', 'good.csv', '--experts', '2', '-o', 'new.h5'],
      'good.csv: line 4: expert 2 is above 1, the highest; if ids are places of a load balancer, trace import --map makes experts of them'),
@@ -259,6 +266,10 @@ TIMED = {
 }
 
 
+def lattice(layer, token, ids, weights):
+    return '{"layer_idx":%d,"token_idx":%d,"selected_ids":%s,"gate_weights":%s}\n' % (layer, token, ids, weights)
+
+
 def files():
     for name, text in {
         'config.json': json.dumps(CONFIG), 'good.csv': GOOD, 'empty.csv': '', 'head.csv': HEAD, 'odd.txt': 'hello\n', 'twice.csv': HEAD + '0,0,D,0,0,0\n',
@@ -269,6 +280,11 @@ def files():
         'never_asked.csv': 'step,id,bytes,lifetime\n0,1,5,3\n0,2,release,\n',
         'comma.csv': HEAD + '0,0,D,0,0,1\n0,1,D,0,0,',
         'nothing.json': '', 'list.json': '[1, 2]', 'self.json': '{"include": "self.json"}', 'old.c': STUCK.replace('es_plugin_table = {ES_ABI', 'es_plugin_table = {ES_ABI + 1'),
+        'weights.csv': HEAD[:-1] + ',w0,w1\n0,0,D,0,0,1,0.5,0.5\n0,0,D,1,0,1,0.5,\n',
+        'weights.jsonl': lattice(0, 0, '[1,2]', '[0.5,0.5]') + lattice(1, 0, '[1,2]', '[0.5]'),
+        'mixed.jsonl': lattice(0, 0, '[1,2]', '[0.5,0.5]') + lattice(1, 0, '[1,2,3]', '[0.5,0.25,0.25]'),
+        'layer.jsonl': ''.join(lattice(l, t, '[1,2]', '[0.5,0.5]') for t, l in ((0, 0), (0, 1), (1, 0), (2, 0), (2, 1))),
+        'last.jsonl': ''.join(lattice(l, t, '[1,2]', '[0.5,0.5]') for t, l in ((0, 0), (0, 1), (1, 0))),
         'short_map.json': '[[1, 0], [1, 0]]', 'twin_map.json': '[[1, 0, 1], [1, 0, 2]]', 'high_map.json': '[[0, 1, 2], [0, 1, 4]]',
         'links.json': json.dumps(dict(CONFIG, links=[{'from': 'host', 'to': 'cach'}])),
     }.items():

@@ -201,6 +201,50 @@ def order(rng, rows, f):
     return [('order', 10, {'request': 1, 'position': 70, 'layer': 3})]
 
 
+def below_zero(rng, rows, f):
+    for r in rows:
+        if r.request == 2 and r.layer == 1 and 12 <= r.token < 15:
+            r.weights[3] = -r.weights[3]
+    return [('weights', 3, {'request': 2, 'position': 12, 'layer': 1})]
+
+
+def no_number(rng, rows, f):
+    """Of one row all weights are missing, of another one of them is no number."""
+    for r in rows:
+        if (r.request, r.token, r.layer) == (1, 9, 3):
+            r.weights = [''] * K
+        if (r.request, r.token, r.layer) == (1, 9, 2):
+            r.weights[1] = 'nan'
+    return [('weights', 2, {'request': 1, 'position': 9, 'layer': 2})]
+
+
+def sums(rng, rows, f):
+    """Rows of another normalisation, and some that are within rounding."""
+    for r in rows:
+        if r.request == 0 and r.token == 40:
+            r.weights = [w * 2.5 for w in r.weights]
+        elif r.token == 41:
+            r.weights = [w * 1.01 for w in r.weights]
+    return [('weights', LAYERS, {'request': 0, 'position': 40, 'layer': 0})]
+
+
+def scaled(rng, rows, f):
+    """Softmax over all experts, or a scaling factor: every row has another sum, and that is no fault."""
+    for r in rows:
+        share = rng.uniform(0.3, 0.9)
+        r.weights = [w * share for w in r.weights]
+    return []
+
+
+def trimmed_sums(rng, rows, f):
+    """A row that was trimmed has less than 1, and only its width is told."""
+    for r in rows:
+        if (r.request, r.token, r.layer) == (1, 50, 1):
+            del r.ids[3], r.weights[3]
+            r.weights = [0.5, 0.2, 0.1]
+    return [('top_k', 1, {'request': 1, 'position': 50, 'layer': 1})]
+
+
 def by_number(rng, rows, f):
     for r in rows:
         r.ids = sorted(r.ids)
@@ -209,7 +253,7 @@ def by_number(rng, rows, f):
 
 
 FAULTS = [short, only_prompts, no_prompts, last_layer, missing, gaps, begins, duplicates, prefixes, replayed, replayed_within, idle, uniform, forgets, even, layers, one_layer,
-          every_other, narrow, order, by_number]
+          every_other, narrow, order, below_zero, no_number, sums, scaled, trimmed_sums, by_number]
 
 
 def planted(check, folder):
