@@ -316,7 +316,7 @@ static void faults_of_routed_experts(void **state)
     refused(s, "{\"routed_experts\":{\"data\":\"AQAAAA==\",\"shape\":[1,1]}}", "shape has 2 numbers, needs tokens, layers and rank");
     refused(s, "{\"routed_experts\":{\"data\":\"AQAAAA==\",\"shape\":[1,1,1],\"dtype\":\"float16\"}}", "dtype: is \"float16\", needs one of int32");
     refused(s, "{\"routed_experts\":{\"data\":\"AQA=\",\"shape\":[1,1,1],\"dtype\":\"int32\"}}", "the base64 text ends inside an int32: it has 2 bytes");
-    refused(s, "{\"routed_experts\":{\"data\":\"AQAAAA==\",\"shape\":[1,1,1],\"start\":4294967295},\"usage\":{\"prompt_tokens\":1}}", "1 rows from 4294967295 on are beyond the last position");
+    refused(s, "{\"routed_experts\":{\"data\":\"AQAAAA==\",\"shape\":[1,1,1],\"start\":4294967294},\"usage\":{\"prompt_tokens\":1}}", "1 rows from 4294967294 on are beyond the last position");
     refused(s, "{\"routed_experts\":[[[1]]],\"prompt_routed_experts\":\"AQAAAA==\",\"usage\":{\"prompt_tokens\":1}}", "1 numbers without a shape");
     refused(s, "{\"routed_experts\":[[[1,2],[3]]]}", "routed_experts[0][1]: lists 1 experts where those before it list 2");
     refused(s, "{\"routed_experts\":[[[1,2]],[[1,2],[3,4]]]}", "routed_experts[1]: has 2 layers, needs 1");
