@@ -155,21 +155,27 @@ static bool again_begins(const health_again *a, uint64_t i)
     return i == 0 || a->token[i].request != a->token[i - 1].request || a->token[i].phase & AGAIN_PASS;
 }
 
+static void again_prefix(es_health *h)
+{
+    health_again *a = &h->again;
+    if (a->prefixes == 0)
+        a->first_prefix = health_place(h, &a->began, -1);
+    a->longer += a->prefixes > 0 && a->run > a->last;
+    a->prefixes++;
+    a->grown += a->run;
+    a->last = a->run;
+}
+
 static void again_end(es_health *h)
 {
     health_again *a = &h->again;
     if (a->run >= HEALTH_RUN) {
-        if (a->runs++ == 0) {
+        if (a->runs++ == 0)
             a->first = health_place(h, &a->began, -1);
-            a->earlier = health_place(h, &a->token[a->from], -1);
-        }
         a->repeated += a->run;
-        if (again_begins(a, a->from)) {
-            a->longer += a->prefixes > 0 && a->run > a->last;
-            a->prefixes++;
-            a->last = a->run;
-        }
     }
+    if (a->run >= HEALTH_PASS && again_begins(a, a->from) && (a->run >= HEALTH_RUN || again_begins(a, a->from + a->run)))
+        again_prefix(h);
     a->run = 0;
 }
 
@@ -200,7 +206,7 @@ static es_code again_token(es_health *h, uint64_t row, const es_token *token, es
     if (same) {
         again_end(h);
         again_same(h, token);
-    } else if (a->run > 0 && a->at < a->tokens && a->row[a->at] == row && a->token[a->tokens - 1].request == token->request) {
+    } else if (a->run > 0 && a->at < a->tokens && a->row[a->at] == row && a->token[a->tokens - 1].request == token->request && !again_begins(a, a->at)) {
         a->run++;
         a->at++;
     } else {

@@ -7,6 +7,7 @@
 enum {
     HEALTH_FINDINGS = 24,
     HEALTH_RUN = 8,                     /* tokens that come again one after another: fewer may be chance */
+    HEALTH_PASS = 2,                    /* and so many if they are all of a pass or request */
     HEALTH_TOKENS = 1 << 22             /* so many are looked at for what comes again */
 };
 
@@ -31,8 +32,10 @@ typedef struct health_again {           /* tokens whose rows all came before, in
     es_token began;                     /* the run at hand */
     uint64_t from;                      /* the token at which it began when it came before */
     uint64_t repeated, runs;            /* of runs of HEALTH_RUN and more: tokens, and how many */
-    uint64_t prefixes, longer, last;    /* of those that begin where a request began: how many; longer than the one before; its length */
-    es_health_place first, earlier;
+    /* Runs that begin where a request or pass began, and are as long or all of it: how many, their tokens; how many are longer than the
+     * one before, whose length is `last` */
+    uint64_t prefixes, grown, longer, last;
+    es_health_place first, first_prefix;
     uint64_t same, longest;             /* tokens that equal the one before: at hand, and most */
     es_health_place same_at, longest_at;
 } health_again;

@@ -138,11 +138,12 @@ static void say_again(saying *s)
     const es_health *h = s->h;
     const health_again *a = &h->again;
     const double share = a->tokens ? 100.0 * (double)a->repeated / (double)a->tokens : 0.0;
-    const bool grows = a->prefixes >= 3 && 4 * a->longer >= 3 * (a->prefixes - 1);
+    const bool grows = a->prefixes >= 3 && a->grown >= HEALTH_RUN && 4 * a->longer >= 3 * (a->prefixes - 1);
     if (grows)
-        say(s, "replayed", (double)a->repeated, "tokens", a->first,
+        say(s, "replayed", (double)a->grown, "tokens", a->first_prefix,
             "Without a KV cache all is computed anew for every token; with one these are no accesses at all: hit rates are far too high, tokens far too many.",
-            "a growing prefix is replayed: %llu passes begin with all of the one before, %llu tokens (%.3g %%)", ull(a->prefixes), ull(a->repeated), share);
+            "a growing prefix is replayed: %llu passes begin with all of the one before, %llu tokens (%.3g %%)", ull(a->prefixes), ull(a->grown),
+            100.0 * (double)a->grown / (double)a->tokens);
     else if (h->twins > 0)
         say(s, "duplicates", (double)h->twins, "requests", h->twin, "What one request leaves in the cache fits its copy: hit rates are too high, and statistics count it twice.",
             "%llu of %llu requests are copies of another", ull(h->twins), ull(h->requests));

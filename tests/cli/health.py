@@ -1,8 +1,12 @@
 """trace check: a trace that has nothing wrong with it, the same with one fault planted each, and real traces whose faults are known. What is
 found, its figure and its first place are worked out here, beside the fault."""
+import csv
+import gzip
+import itertools
 import json
 import os
 import random
+import struct
 import subprocess
 import sys
 import tempfile
@@ -278,6 +282,68 @@ def planted(check, folder):
     check.equal('healthy as text', '  healthy     nothing that would distort a result\n' in subprocess.run([TOOL, 'trace', 'check', path], capture_output=True, text=True).stdout, True)
 
 
+# ---- a growing prefix in the file format of the K3 engine, of real routing ----
+
+def pairs_file(tokens, lengths, path):
+    """[token][layer] -> (layer, ids): int32 pairs without a header, layer by layer, every pass from the first token on."""
+    with open(path, 'wb') as f:
+        for n in lengths:
+            for l in range(len(tokens[0])):
+                for token in tokens[:n]:
+                    layer, ids = token[l]
+                    f.write(b''.join(struct.pack('<ii', layer, e) for e in ids))
+
+
+def passes_of(path, k):
+    """The passes of such a file, [pass][token] -> all ids: a pass ends where the layer falls."""
+    with open(path, 'rb') as f:
+        pairs = list(struct.iter_unpack('<ii', f.read()))
+    layers, passes = [], []
+    for layer, e in pairs:
+        if layers and layer < layers[-1][0]:
+            passes.append(layers)
+            layers = []
+        if not layers or layer != layers[-1][0]:
+            layers.append((layer, []))
+        layers[-1][1].append(e)
+    passes.append(layers)
+    return [[tuple(tuple(ids[t * k:t * k + k]) for _, ids in one) for t in range(len(one[0][1]) // k)] for one in passes]
+
+
+def replayed_tokens(passes):
+    """Tokens of passes that begin with all of the one before, and the place in the file of the first of these passes."""
+    count, at, first = 0, 0, None
+    for before, now in zip(passes, passes[1:]):
+        at += len(before)
+        if len(now) > len(before) and now[:len(before)] == before:
+            count, first = count + len(before), at if first is None else first
+    return count, first
+
+
+def k3(check, folder):
+    """Its published trace has 100,096 ids, which is 68 tokens of 92 layers with 16 each: passes of 5, 6 .. 12 tokens."""
+    path, sample = os.path.join(folder, 'pairs'), os.path.join(tool.TRACES, 'formats', 'k3_pairs.bin')
+    source = tool.trace('gpt-oss-20b-decode')
+    if not os.path.exists(source):
+        print('SKIP: there is no real trace', source)
+        return
+    rows = {}
+    with gzip.open(source, 'rt') as f:
+        for row in itertools.takewhile(lambda row: row['request_id'] == '0', csv.DictReader(f)):
+            rows.setdefault(int(row['token_index']), []).append((int(row['layer']), [int(row['e%d' % i]) for i in range(4)]))
+    tokens = [rows[t] for t in sorted(rows)]
+    for name, lengths in (('K3', range(5, 13)), ('long', range(16, 40)), ('every fourth token', range(20, 60, 4)), ('fell back once', list(range(5, 13)) + list(range(5, 16)))):
+        pairs_file(tokens, lengths, path)
+        count, first = replayed_tokens(passes_of(path, 4))
+        found = [f for f in check_file(path, '--as', 'k3_pairs', '--top-k', '4')['findings'] if f['kind'] in ('replayed', 'prefixes', 'duplicates')]
+        check.equal('real routing replayed, %s' % name, [(f['kind'], f['figure'], f['first']['position']) for f in found],
+                    [('replayed', count, first)])
+    pairs_file(tokens, [12], path)
+    check.equal('a prompt once', [f['kind'] for f in check_file(path, '--as', 'k3_pairs', '--top-k', '4')['findings']], ['short', 'phases'])
+    check.equal('the sample, counted', replayed_tokens(passes_of(sample, 6)), (0, None))
+    check.equal('the sample', [f['kind'] for f in check_file(sample, '--top-k', '6')['findings'] if f['kind'] in ('replayed', 'prefixes', 'duplicates', 'idle')], [])
+
+
 # ---- the model ----
 
 def model(check, folder):
@@ -337,6 +403,7 @@ def main():
     os.chdir(ROOT)                  # where models/shapes is
     with tempfile.TemporaryDirectory() as folder:
         planted(check, folder)
+        k3(check, folder)
         model(check, folder)
         real(check)
     check.equal('a generated sample says so', [f['kind'] for f in check_file(os.path.join('traces', 'samples', 'quickstart.h5'))['findings']], ['synthetic'])
