@@ -114,7 +114,9 @@ static es_code trace_map(trace_args *args, es_places *places, es_arena *arena, e
         return ES_OK;
     es_code code = trace_number("--experts", args->experts, 65535, &experts, err);
     args->places = places;
-    return code ? code : es_places_load(places, args->map, experts, arena, err);
+    if (code == ES_OK && (code = es_places_load(places, args->map, experts, arena, err)) != ES_OK)
+        es_err_at(err, "--map");
+    return code;
 }
 
 static es_code trace_exec(int count, char **args, es_err *err)

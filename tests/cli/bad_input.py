@@ -225,8 +225,9 @@ COMMANDS = [
      'good.csv: request 0, token 1, layer 0: place 2 is not in short_map.json, which has 2 places'),
     (['trace', 'fit', 'good.csv', '--map', 'twin_map.json'],
      'good.csv: request 0, token 1, layer 0: places 0 and 2 both hold expert 1, which a token uses once; is twin_map.json the map of this recording?'),
-    (['trace', 'check', 'good.csv', '--map', 'high_map.json', '--experts', '4'], 'high_map.json: layer 1, place 2: expert 4 is above 3, the highest'),
-    (['trace', 'info', 'good.csv', '--map', 'none.json'], 'none.json: cannot open: No such file or directory'),
+    (['trace', 'check', 'good.csv', '--map', 'high_map.json', '--experts', '4'], '--map: high_map.json: layer 1, place 2: expert 4 is above 3, the highest'),
+    (['trace', 'info', 'good.csv', '--map', 'good.csv'], "--map: good.csv: line 1, column 1: found 'r', needs a value"),
+    (['trace', 'info', 'good.csv', '--map', 'none.json'], '--map: none.json: cannot open: No such file or directory'),
 ]
 
 # What a policy comes to that never names a victim, or names a wrong one.
