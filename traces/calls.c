@@ -46,7 +46,8 @@ static es_code calls_range(const es_calls *calls, const es_call *call, const uns
     for (uint32_t i = 0; i < call->ids; i++) {
         int64_t id = es_ids_number(ids, type, i);
         if (id < 0 || id > most)
-            return es_bytes_fault(&calls->bytes, call->record, call->offset, err, "layer %u, place %u: expert %lld is not 0 to %lld", call->layer, i, (long long)id, (long long)most);
+            return es_bytes_fault(&calls->bytes, call->record, call->offset, err, "layer %u, place %u: expert %lld is not 0 to %lld%s", call->layer, i, (long long)id,
+                (long long)most, es_trace_places(id >= 0 && calls->form.experts > 0));
     }
     return ES_OK;
 }

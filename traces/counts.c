@@ -4,6 +4,7 @@
 #include "traces/bytes.h"
 #include "traces/drawn.h"
 #include "traces/npy_head.h"
+#include "traces/placed.h"
 
 #include <math.h>
 #include <string.h>
@@ -13,6 +14,8 @@ typedef struct counts {
     es_bytes bytes;
     es_npy_head head;
     es_ids_type type;                   /* of whole numbers */
+    uint32_t columns;                   /* of a layer: experts, or places */
+    const es_places *places;            /* NULL: columns are experts */
     uint64_t record;                    /* the set that comes next */
     char sha256[65];
 } counts;
@@ -31,18 +34,36 @@ static double counts_number(const counts *state, const unsigned char *at, size_t
     return size == 4 ? (double)narrow : wide;
 }
 
-/* Two axes in Fortran order have the layers fastest. */
-static size_t counts_cell(const counts *state, size_t i)
+/* Which expert a column is; ES_NO_EXPERT: of none. */
+static uint32_t counts_expert(const counts *state, size_t layer, size_t column)
 {
-    const size_t layers = state->drawn.form.layers, experts = state->drawn.form.experts;
-    return state->head.fortran ? i % layers * experts + i / layers : i;
+    return state->places ? state->places->expert[layer * state->columns + column] : (uint32_t)column;
+}
+
+/* Adds one number to its expert's. Two axes in Fortran order have the layers fastest. */
+static es_code counts_add(counts *state, size_t i, double number, double *to, es_err *err)
+{
+    const size_t layers = state->drawn.form.layers, columns = state->columns, layer = state->head.fortran ? i % layers : i / columns,
+        column = state->head.fortran ? i / layers : i % columns;
+    const uint32_t expert = counts_expert(state, layer, column), experts = state->drawn.form.experts;
+    const uint64_t offset = state->bytes.offset + i * state->head.size;
+    if (!(number >= 0.0) || number > 1e18)
+        return es_bytes_fault(&state->bytes, state->record, offset, err, "layer %zu, expert %zu: %g is no number of uses", layer, column, number);
+    if (expert < experts)
+        to[layer * experts + expert] += number;
+    else if (number > 0.0 && state->places)
+        return es_bytes_fault(&state->bytes, state->record, offset, err, "layer %zu, place %zu: has %.17g uses, but no expert in %s", layer, column, number, state->places->path);
+    else if (number > 0.0)
+        return es_bytes_fault(&state->bytes, state->record, offset, err, "layer %zu, place %zu: has %.17g uses, but there are %u experts: these are loads of places of a load balancer; "
+            "trace import --map makes experts of them", layer, column, number, experts);
+    return ES_OK;
 }
 
 static es_code counts_load(void *self, double *to, es_err *err)
 {
     counts *state = self;
-    const uint32_t layers = state->drawn.form.layers, experts = state->drawn.form.experts, size = state->head.size;
-    const size_t cells = (size_t)layers * experts;
+    const uint32_t layers = state->drawn.form.layers, size = state->head.size;
+    const size_t cells = (size_t)layers * state->columns;
     const unsigned char *at;
     size_t got;
     es_code code = es_bytes_peek(&state->bytes, cells * size, &at, &got, err);
@@ -52,12 +73,11 @@ static es_code counts_load(void *self, double *to, es_err *err)
         return code;
     if (state->head.big_endian)
         es_ids_swap(state->bytes.buffer + state->bytes.at, size, cells);
-    for (size_t i = 0; i < cells; i++) {
-        const size_t cell = counts_cell(state, i);
-        to[cell] = counts_number(state, at, i);
-        if (!(to[cell] >= 0.0) || to[cell] > 1e18)
-            return es_bytes_fault(&state->bytes, state->record, state->bytes.offset + i * size, err, "layer %zu, expert %zu: %g is no number of uses", cell / experts, cell % experts, to[cell]);
-    }
+    memset(to, 0, (size_t)layers * state->drawn.form.experts * sizeof *to);
+    for (size_t i = 0; i < cells && !code; i++)
+        code = counts_add(state, i, counts_number(state, at, i), to, err);
+    if (code)
+        return code;
     es_bytes_take(&state->bytes, cells * size);
     state->record++;
     return ES_OK;
@@ -100,7 +120,7 @@ static es_code counts_head(counts *state, es_err *err)
 /* To the end of the file, which must be where the head says, for its hash and so that nothing is allocated for what is not there. */
 static es_code counts_whole(counts *state, const es_drawn_form *form, es_err *err)
 {
-    const uint64_t set = (uint64_t)form->layers * form->experts * state->head.size;
+    const uint64_t set = (uint64_t)form->layers * state->columns * state->head.size;
     const unsigned char *at;
     size_t got;
     if (form->sets > UINT64_MAX / 2 / (set ? set : 1))
@@ -114,6 +134,22 @@ static es_code counts_whole(counts *state, const es_drawn_form *form, es_err *er
     return code ? code : counts_again(state, err);
 }
 
+/* How many experts the columns of a layer are of: their number, or as the map or who asks says. */
+static es_code counts_experts(counts *state, const es_source_ask *ask, uint32_t layers, uint32_t columns, uint32_t *experts, es_err *err)
+{
+    es_places *map = ask->places;
+    state->columns = columns;
+    state->places = map;
+    *experts = map ? map->experts : ask->experts ? ask->experts : columns;
+    if (!map)
+        return ES_OK;
+    map->applied = true;
+    if (map->layers != layers || map->places != columns)
+        return es_err_set(err, ES_EINPUT, "%s: has %u layers of %u places, the counts are of %u layers and %u places", map->path, map->layers, map->places, layers, columns);
+    es_assume(&state->drawn.notes, "counts were of places of a load balancer and were added up to those of experts by %s: %u places, %u experts", map->path, map->places, map->experts);
+    return ES_OK;
+}
+
 static es_code counts_open(void *self, const es_source_ask *ask, es_arena *arena, es_err *err)
 {
     counts *state = self;
@@ -123,8 +159,12 @@ static es_code counts_open(void *self, const es_source_ask *ask, es_arena *arena
     if (code)
         return code;
     const uint64_t *shape = state->head.shape + state->head.rank - 2;
+    uint32_t experts;
+    code = counts_experts(state, ask, (uint32_t)shape[0], (uint32_t)shape[1], &experts, err);
+    if (code)
+        return code;
     const es_drawn_form form = { .format = "counts", .sha256 = state->sha256, .path = ask->path, .sets = state->head.rank == 3 ? state->head.shape[0] : 1, .layers = (uint32_t)shape[0],
-        .experts = (uint32_t)shape[1], .top_k = ask->top_k, .load = counts_load, .again = counts_again };
+        .experts = experts, .top_k = ask->top_k, .load = counts_load, .again = counts_again };
     code = counts_whole(state, &form, err);
     return code ? code : es_drawn_open(&state->drawn, &form, arena, err);
 }

@@ -36,6 +36,7 @@ typedef struct csv_parse {              /* lives while the file is read */
     bool weights, residency, guesses;   /* asked for and there */
     uint16_t *id, *guess;               /* the row that is being read */
     float *weight, *confidence;
+    uint32_t weighed, weighed_to;       /* weights of the row at hand: how many, and the place behind the last */
     uint8_t *residence;
     char header[64];                    /* its first columns, for messages */
 } csv_parse;
@@ -167,9 +168,29 @@ static const char *csv_real(const char *p, float *to)
     return *p == ',' || *p == '\0' ? p : es_field_f32(p, to);
 }
 
+static const char *csv_weight(csv_parse *parse, const char *p, uint32_t index)
+{
+    if (*p != ',' && *p != '\0') {
+        parse->weighed++;
+        parse->weighed_to = index >= parse->weighed_to ? index + 1 : parse->weighed_to;
+    }
+    return csv_real(p, &parse->weight[index]);
+}
+
+/* A row has a weight for each of its ids, or none: then they are not known. */
+static es_code csv_weighed(const csv_parse *parse, uint32_t count, es_err *err)
+{
+    if (parse->weighed == 0 || (parse->weighed == count && parse->weighed_to == count))
+        return ES_OK;
+    if (parse->weighed == count)
+        return es_err_set(err, ES_EINPUT, "has a weight w%u, but no expert e%u", parse->weighed_to - 1, parse->weighed_to - 1);
+    return es_err_set(err, ES_EINPUT, "has %u weights for %u experts", parse->weighed, count);
+}
+
 static es_code csv_row(csv_parse *parse, const char *p, es_row *row, es_err *err)
 {
     const csv_column *column = parse->column;
+    parse->weighed = parse->weighed_to = 0;
     for (uint32_t i = 0; i < parse->columns; i++) {
         const char *field = p, *right = "a whole number";
         uint32_t number = 0;
@@ -188,7 +209,7 @@ static es_code csv_row(csv_parse *parse, const char *p, es_row *row, es_err *err
             break;
         case CSV_WEIGHT:
             right = "a number";
-            p = csv_real(p, &parse->weight[column[i].index]);
+            p = csv_weight(parse, p, column[i].index);
             break;
         case CSV_RESIDENCY:
             right = "0 (miss), 1 (hit) or 2 (prefetched)";
@@ -243,6 +264,8 @@ static es_code csv_line(csv_parse *parse, const char *line, es_err *err)
     es_code code = csv_row(parse, line, &row, err);
     if (parse->batched)
         row.position = row.step;
+    if (!code && parse->weights)
+        code = csv_weighed(parse, row.count, err);
     return code ? code : es_stream_add(parse->stream, &row, err);
 }
 

@@ -45,7 +45,7 @@ es_code dense_widen(es_dense *dense, const unsigned char *from, uint64_t first, 
         if (id < -1)
             return dense_fault(dense, first + i, err, "%lld is neither an expert nor -1 for none", (long long)id);
         if (id > dense_most(dense))
-            return dense_fault(dense, first + i, err, "expert %lld is above %lld, the highest", (long long)id, (long long)dense_most(dense));
+            return dense_fault(dense, first + i, err, "expert %lld is above %lld, the highest%s", (long long)id, (long long)dense_most(dense), es_trace_places(dense->form.experts > 0));
     }
     if (range.high > (int64_t)dense->highest)
         dense->highest = (uint64_t)range.high;

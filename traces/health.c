@@ -42,18 +42,21 @@ static void health_count_one(const es_health *h, health_count *c, const es_token
 static void health_weights(es_health *h, const float *weight, uint32_t count, const es_token *token, uint32_t layer)
 {
     bool ordered = true, strange = false;
-    double mass = 0.0;
+    double sum = 0.0;
     for (uint32_t i = 0; i < count; i++) {
         strange |= !isfinite(weight[i]) || weight[i] < 0.0f;
         ordered &= i == 0 || !(weight[i] > weight[i - 1]);
-        mass += weight[i];
+        sum += (double)weight[i];
     }
     h->weighed++;
     if (strange) {
         health_count_one(h, &h->strange, token, layer);
         return;
     }
-    h->mass += mass;
+    if (fabs(sum - 1.0) <= HEALTH_SUM)
+        h->whole++;
+    else if (count == h->info->top_k)   /* one that was trimmed has less */
+        health_count_one(h, &h->uneven, token, layer);
     if (!ordered)
         health_count_one(h, &h->disorder, token, layer);
 }
@@ -70,12 +73,14 @@ static void health_row(es_health *h, const uint16_t *row, const float *weight, c
 {
     const es_trace_info *info = h->info;
     const uint16_t *last = h->last + (size_t)layer * info->top_k;
-    uint32_t count = 0, common = 0;
+    const int64_t experts = h->model.experts > 0 ? h->model.experts : ES_NO_EXPERT;
+    uint32_t count = 0, common = 0, beyond = 0;
     bool ascending = true;
     for (; count < info->top_k && row[count] != ES_NO_EXPERT; count++) {
         h->uses[(size_t)layer * info->experts + row[count]]++;
         ascending &= count == 0 || row[count] > row[count - 1];
         common += follows && row_has(last, info->top_k, row[count]);
+        beyond += row[count] >= experts;
     }
     if (count == 0) {
         h->missing[token->phase == ES_DECODE][layer]++;
@@ -87,6 +92,8 @@ static void health_row(es_health *h, const uint16_t *row, const float *weight, c
     h->layer_rows[layer] += count == info->top_k;
     if (count < info->top_k)
         health_count_one(h, &h->narrow, token, layer);
+    if (beyond > 0)
+        health_count_one(h, &h->beyond, token, layer);
     if (count > 1) {
         h->listed++;
         h->ascending += ascending;
@@ -148,21 +155,27 @@ static bool again_begins(const health_again *a, uint64_t i)
     return i == 0 || a->token[i].request != a->token[i - 1].request || a->token[i].phase & AGAIN_PASS;
 }
 
+static void again_prefix(es_health *h)
+{
+    health_again *a = &h->again;
+    if (a->prefixes == 0)
+        a->first_prefix = health_place(h, &a->began, -1);
+    a->longer += a->prefixes > 0 && a->run > a->last;
+    a->prefixes++;
+    a->grown += a->run;
+    a->last = a->run;
+}
+
 static void again_end(es_health *h)
 {
     health_again *a = &h->again;
     if (a->run >= HEALTH_RUN) {
-        if (a->runs++ == 0) {
+        if (a->runs++ == 0)
             a->first = health_place(h, &a->began, -1);
-            a->earlier = health_place(h, &a->token[a->from], -1);
-        }
         a->repeated += a->run;
-        if (again_begins(a, a->from)) {
-            a->longer += a->prefixes > 0 && a->run > a->last;
-            a->prefixes++;
-            a->last = a->run;
-        }
     }
+    if (a->run >= HEALTH_PASS && again_begins(a, a->from) && (a->run >= HEALTH_RUN || again_begins(a, a->from + a->run)))
+        again_prefix(h);
     a->run = 0;
 }
 
@@ -193,7 +206,7 @@ static es_code again_token(es_health *h, uint64_t row, const es_token *token, es
     if (same) {
         again_end(h);
         again_same(h, token);
-    } else if (a->run > 0 && a->at < a->tokens && a->row[a->at] == row && a->token[a->tokens - 1].request == token->request) {
+    } else if (a->run > 0 && a->at < a->tokens && a->row[a->at] == row && a->token[a->tokens - 1].request == token->request && !again_begins(a, a->at)) {
         a->run++;
         a->at++;
     } else {

@@ -7,8 +7,11 @@
 enum {
     HEALTH_FINDINGS = 24,
     HEALTH_RUN = 8,                     /* tokens that come again one after another: fewer may be chance */
+    HEALTH_PASS = 2,                    /* and so many if they are all of a pass or request */
     HEALTH_TOKENS = 1 << 22             /* so many are looked at for what comes again */
 };
+
+#define HEALTH_SUM 0.02             /* as far from 1 may weights of 8 bits and of half precision sum */
 
 typedef struct health_count {           /* how often, and where first */
     uint64_t count;
@@ -29,8 +32,10 @@ typedef struct health_again {           /* tokens whose rows all came before, in
     es_token began;                     /* the run at hand */
     uint64_t from;                      /* the token at which it began when it came before */
     uint64_t repeated, runs;            /* of runs of HEALTH_RUN and more: tokens, and how many */
-    uint64_t prefixes, longer, last;    /* of those that begin where a request began: how many; longer than the one before; its length */
-    es_health_place first, earlier;
+    /* Runs that begin where a request or pass began, and are as long or all of it: how many, their tokens; how many are longer than the
+     * one before, whose length is `last` */
+    uint64_t prefixes, grown, longer, last;
+    es_health_place first, first_prefix;
     uint64_t same, longest;             /* tokens that equal the one before: at hand, and most */
     es_health_place same_at, longest_at;
 } health_again;
@@ -43,8 +48,9 @@ struct es_health {
     uint64_t *uses, *layer_rows;        /* [layers][experts], [layers] full rows */
     uint64_t *missing[2];               /* by phase: [layers] */
     health_count gone[2], narrow, disorder, strange, gaps, late;    /* gone: missing rows by phase; narrow: rows of fewer than top_k */
-    uint64_t weighed, ascending, listed;/* rows with weights; rows of two or more; of these, ids in order of number */
-    double mass;                        /* sum of all weights */
+    health_count beyond;                /* rows with an expert that the model has not */
+    uint64_t weighed, whole, ascending, listed;     /* rows with weights; of these, with a sum of 1; rows of two or more; of these, ids in order of number */
+    health_count uneven;                /* full rows of weights with another sum than 1 */
     uint16_t *last;                     /* [layers][top_k] of the token before */
     es_token before;
     bool any;

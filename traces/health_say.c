@@ -17,7 +17,10 @@
 
 #include "traces/health_inside.h"
 
-enum { SAY_SHORT = 64 };            /* tokens: below, what a cache finds at the start is most of what there is */
+enum {
+    SAY_SHORT = 64,                 /* tokens: below, what a cache finds at the start is most of what there is */
+    SAY_NORMAL = 9                  /* so many rows with a sum of 1 for each other one: then it is the rule, and that one breaks it */
+};
 
 typedef struct saying {
     es_health *h;
@@ -135,11 +138,12 @@ static void say_again(saying *s)
     const es_health *h = s->h;
     const health_again *a = &h->again;
     const double share = a->tokens ? 100.0 * (double)a->repeated / (double)a->tokens : 0.0;
-    const bool grows = a->prefixes >= 3 && 4 * a->longer >= 3 * (a->prefixes - 1);
+    const bool grows = a->prefixes >= 3 && a->grown >= HEALTH_RUN && 4 * a->longer >= 3 * (a->prefixes - 1);
     if (grows)
-        say(s, "replayed", (double)a->repeated, "tokens", a->first,
+        say(s, "replayed", (double)a->grown, "tokens", a->first_prefix,
             "Without a KV cache all is computed anew for every token; with one these are no accesses at all: hit rates are far too high, tokens far too many.",
-            "a growing prefix is replayed: %llu passes begin with all of the one before, %llu tokens (%.3g %%)", ull(a->prefixes), ull(a->repeated), share);
+            "a growing prefix is replayed: %llu passes begin with all of the one before, %llu tokens (%.3g %%)", ull(a->prefixes), ull(a->grown),
+            100.0 * (double)a->grown / (double)a->tokens);
     else if (h->twins > 0)
         say(s, "duplicates", (double)h->twins, "requests", h->twin, "What one request leaves in the cache fits its copy: hit rates are too high, and statistics count it twice.",
             "%llu of %llu requests are copies of another", ull(h->twins), ull(h->requests));
@@ -239,7 +243,11 @@ static void say_width(saying *s)
     if (h->narrow.count > 0)
         say(s, "top_k", (double)h->narrow.count, "rows", h->narrow.first, "Experts that were trimmed or lost are not fetched: accesses are too few.",
             "%llu of %llu rows list fewer than %u experts", ull(h->narrow.count), ull(h->rows), info->top_k);
-    if (h->model.name && h->model.experts > 0 && h->model.experts != (int64_t)info->experts)
+    if (h->beyond.count > 0)
+        say(s, "experts", info->experts, "experts", h->beyond.first,
+            "Places of a load balancer count replicas as experts of their own: hits are too few, capacities in percent too large; import --map makes experts of them.",
+            "%u experts a layer, %s has %lld: %llu rows list more than it has", info->experts, h->model.name, (long long)h->model.experts, ull(h->beyond.count));
+    else if (h->model.name && h->model.experts > 0 && h->model.experts != (int64_t)info->experts)
         say(s, "experts", info->experts, "experts", say_nowhere, "A capacity in percent is of another number of experts; give trace or model their number.",
             "%u experts a layer, %s has %lld", info->experts, h->model.name, (long long)h->model.experts);
 }
@@ -258,6 +266,9 @@ static void say_order(saying *s)
     if (h->strange.count > 0)
         say(s, "weights", (double)h->strange.count, "rows", h->strange.first, "What reads weights reads these: give a trace without them, or with all.",
             "%llu of %llu rows have a weight that is no number or below 0", ull(h->strange.count), ull(h->weighed));
+    if (h->uneven.count > 0 && h->whole >= SAY_NORMAL * h->uneven.count)
+        say(s, "weights", (double)h->uneven.count, "rows", h->uneven.first, "These rows are of another normalisation, or of other experts: what adds up weights across rows counts them wrongly.",
+            "weights sum to 1 in %llu rows, and not in %llu", ull(h->whole), ull(h->uneven.count));
 }
 
 es_code health_judge(es_health *h, es_err *err)

@@ -14,10 +14,11 @@ es_code es_likeness_make(es_likeness *like, es_arena *arena, es_err *err)
     like->loading = ES_NEW_ARRAY(arena, like->factors * cells, float);
     like->factor_memory = ES_NEW_ARRAY(arena, (size_t)like->factors * ES_LIKE_SPANS, double);
     like->own_memory = ES_NEW_ARRAY(arena, (size_t)like->layers * ES_LIKE_SPANS, double);
+    like->hold = ES_NEW_ARRAY(arena, like->layers, double);
     like->weight_gap = ES_NEW_ARRAY(arena, (size_t)like->layers * like->top_k, double);
     like->weight_sum = ES_NEW_ARRAY(arena, like->layers, double);
     like->length = ES_NEW_ARRAY(arena, like->lengths, es_like_length);
-    return like->popularity && like->threshold && like->loading && like->factor_memory && like->own_memory && like->weight_gap && like->weight_sum && like->length
+    return like->popularity && like->threshold && like->loading && like->factor_memory && like->own_memory && like->hold && like->weight_gap && like->weight_sum && like->length
         ? ES_OK : es_err_nomem(err, "a likeness");
 }
 
@@ -80,6 +81,8 @@ bool es_likeness_write(const es_likeness *like, es_json *out)
     cJSON_AddItemToObject(out, "popularity", likeness_table(like->popularity, like->layers, like->experts));
     cJSON_AddItemToObject(out, "threshold", likeness_table(like->threshold, like->layers, like->experts));
     cJSON_AddItemToObject(out, "own_memory", likeness_table(like->own_memory, like->layers, ES_LIKE_SPANS));
+    if (like->hold[0] > 0.0)
+        cJSON_AddItemToObject(out, "hold", likeness_reals(like->hold, like->layers));
     if (like->weight_sum) {
         cJSON_AddItemToObject(out, "weight_gap", likeness_table(like->weight_gap, like->layers, like->top_k));
         cJSON_AddItemToObject(out, "weight_sum", likeness_reals(like->weight_sum, like->layers));
@@ -214,7 +217,8 @@ es_code es_likeness_read(es_likeness *like, const es_json *from, es_arena *arena
         return es_err_set(err, ES_EINPUT, "factors, requests: need lists of at most %d and of 1 to %d", ES_LIKE_FACTORS, ES_LIKE_LENGTHS);
     like->factors = (uint32_t)cJSON_GetArraySize(factors);
     like->lengths = (uint32_t)cJSON_GetArraySize(requests);
-    const es_json *model = cJSON_GetObjectItemCaseSensitive(from, "model"), *weights = cJSON_GetObjectItemCaseSensitive(from, "weight_sum");
+    const es_json *model = cJSON_GetObjectItemCaseSensitive(from, "model"), *weights = cJSON_GetObjectItemCaseSensitive(from, "weight_sum"),
+        *hold = cJSON_GetObjectItemCaseSensitive(from, "hold");
     like->model = es_arena_text(arena, cJSON_IsString(model) ? model->valuestring : "");
     code = like->model ? es_likeness_make(like, arena, err) : es_err_nomem(err, "a likeness");
     if (code == ES_OK)
@@ -225,6 +229,8 @@ es_code es_likeness_read(es_likeness *like, const es_json *from, es_arena *arena
         code = likeness_rows(from, "threshold", like->layers, like->experts, -100.0, 100.0, like->threshold, err);
     if (code == ES_OK)
         code = likeness_rows(from, "own_memory", like->layers, ES_LIKE_SPANS, 0.0, 1.0, like->own_memory, err);
+    if (code == ES_OK && hold)
+        code = likeness_list(hold, "hold", like->layers, 0.0, 0.9999, like->hold, err);
     if (code == ES_OK && weights)
         code = likeness_rows(from, "weight_gap", like->layers, like->top_k, 0.0, 100.0, like->weight_gap, err);
     if (code == ES_OK && weights)

@@ -9,7 +9,8 @@
  *
  * Each is a sum of components that last so long: a component of span s keeps e^(-1/s) of itself from token to token, the longest stays for
  * a request, that of span 0 is the mean of what is drawn at this token and at the one before (times the root of 2), and what the shares
- * leave of the variance is drawn anew at every token. Thresholds follow from popularity. A Gaussian copula:
+ * leave of the variance is drawn anew at every token. Where scores jump, an expert's own part stays as it is with the probability `hold` and is
+ * what it would be without else (Jacobs and Lewis 1978). Thresholds follow from popularity. A Gaussian copula:
  * the joint law of several Bernoulli variables by latent normals (Emrich and Piedmonte 1991), with a factor model of the latent correlation
  * matrix (Bartholomew 1987) and autoregressive factors. */
 #ifndef ES_TRACES_LIKENESS_H
@@ -32,6 +33,7 @@ typedef struct es_likeness {
     float *loading;                 /* [factors][layers][experts]; the squares of an expert's sum to less than 1 */
     double *factor_memory;          /* [factors][ES_LIKE_SPANS] shares of a factor's variance; they sum to less than 1 */
     double *own_memory;             /* [layers][ES_LIKE_SPANS] shares of a score's variance, beside its factors */
+    double *hold;                   /* [layers] probability that what an expert does by itself stays as it is at the next token, below 1 */
     double *weight_gap;             /* [layers][top_k] mean of ln(weight of the rank before / weight of this rank); of the first: 0 */
     double *weight_sum;             /* [layers] mean sum of a row's weights; NULL: no weights */
     es_like_length *length;         /* [lengths] of requests, as met */

@@ -6,7 +6,7 @@
 
 const double es_like_span[ES_LIKE_SPANS] = { 0, 1.5, 3, 6, 12, 24, 48, 96, 200, INFINITY };
 
-enum { DRAW_FACTOR, DRAW_FACTOR_ANEW, DRAW_OWN, DRAW_OWN_ANEW, DRAW_WEIGHT, DRAW_PURPOSES };
+enum { DRAW_FACTOR, DRAW_FACTOR_ANEW, DRAW_OWN, DRAW_OWN_ANEW, DRAW_WEIGHT, DRAW_PURPOSES, DRAW_HOLD = DRAW_PURPOSES + 2 * ES_LIKE_SPANS };
 
 es_code es_like_draw_init(es_like_draw *d, const es_likeness *like, uint64_t seed, es_arena *arena, es_err *err)
 {
@@ -18,7 +18,8 @@ es_code es_like_draw_init(es_like_draw *d, const es_likeness *like, uint64_t see
     d->score = ES_NEW_ARRAY(arena, cells, float);
     d->anew = ES_NEW_ARRAY(arena, cells, float);
     d->noise = ES_NEW_ARRAY(arena, most, float);
-    if (!d->factor || !d->own || !d->common || !d->score || !d->anew || !d->noise)
+    d->held = ES_NEW_ARRAY(arena, cells, float);
+    if (!d->held || !d->factor || !d->own || !d->common || !d->score || !d->anew || !d->noise)
         return es_err_nomem(err, "a generator");
     es_like_draw_again(d);
     return ES_OK;
@@ -53,6 +54,9 @@ void es_like_draw_again(es_like_draw *d)
     const es_likeness *like = d->like;
     for (uint32_t s = 0; s < ES_LIKE_SPANS; s++)
         d->used[s] = draw_used(like, s);
+    d->holds = false;
+    for (uint32_t l = 0; l < like->layers; l++)
+        d->holds = d->holds || like->hold[l] > 0.0;
     for (uint32_t i = 0; i < d->cells; i++) {
         double left = 1.0 - draw_sum(like->own_memory + (size_t)(i / like->experts) * ES_LIKE_SPANS);
         for (uint32_t f = 0; f < like->factors; f++)
@@ -141,6 +145,21 @@ static void draw_own(es_like_draw *d, uint64_t request, uint64_t position)
     }
 }
 
+/* Own parts as they would be now, in `score`, stay as they were with their layer's probability. */
+static void draw_hold(es_like_draw *d, uint64_t request, uint64_t position)
+{
+    const es_likeness *like = d->like;
+    const es_stream stream = draw_stream(d, request, position, DRAW_HOLD);
+    for (uint32_t l = 0, i = 0; l < like->layers; l++) {
+        const uint64_t holds = position == 0 ? 0 : (uint64_t)(like->hold[l] * 0x1p32);
+        for (const uint32_t end = i + like->experts; i < end; i++) {
+            if (es_mix(stream ^ i) >> 32 < holds)
+                d->score[i] = d->held[i];
+            d->held[i] = d->score[i];
+        }
+    }
+}
+
 /* The highest scores, best first; equals in the order of experts. */
 static void draw_best(const float *score, uint32_t experts, uint32_t want, uint16_t *out)
 {
@@ -164,13 +183,20 @@ void es_like_draw_token(es_like_draw *d, uint64_t request, uint64_t position, ui
     draw_factors(d, request, position);
     draw_normals(draw_stream(d, request, position, DRAW_OWN_ANEW), d->cells, d->score);
     for (uint32_t i = 0; i < d->cells; i++)
-        d->score[i] = d->score[i] * d->anew[i] - (float)like->threshold[i];
+        d->score[i] *= d->anew[i];
+    if (d->holds) {
+        draw_own(d, request, position);
+        draw_hold(d, request, position);
+    }
+    for (uint32_t i = 0; i < d->cells; i++)
+        d->score[i] -= (float)like->threshold[i];
     for (uint32_t f = 0; f < like->factors; f++) {
         const float *loading = like->loading + (size_t)f * d->cells, amount = d->common[f];
         for (uint32_t i = 0; i < d->cells; i++)
             d->score[i] += loading[i] * amount;
     }
-    draw_own(d, request, position);
+    if (!d->holds)
+        draw_own(d, request, position);
     for (uint32_t l = 0; l < like->layers; l++)
         draw_best(d->score + (size_t)l * like->experts, like->experts, like->top_k, ids + (size_t)l * like->top_k);
 }

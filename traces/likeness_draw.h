@@ -13,6 +13,8 @@ typedef struct es_like_draw {
     float *common;              /* [factors] the factors of the token at hand */
     float *score;               /* [cells] */
     float *anew;                /* [cells] standard deviation of what is drawn at every token */
+    float *held;                /* [cells] own parts, where they are held */
+    bool holds;                 /* some layer's are */
     bool used[ES_LIKE_SPANS];   /* some layer's scores have a component of this span */
     float *noise;               /* [cells or factors] scratch */
     es_stream stream;

@@ -3,10 +3,7 @@
  *   popularity    how many tokens use an expert
  *   factors       principal components of the standardised uses, over all layers, by orthogonal iteration (Rutishauser 1970): as many as
  *                 have, found in one half of the trace, their variance in the other half too
- *   memory        of a factor: the autocorrelation of its scores; of an expert: at how many tokens' distance it is used twice how often,
- *                 told as a correlation of normals. Both as shares of components of given spans, none negative
- *   rounds        choosing the top-k of scores is not the same as comparing each with its threshold. So the process is drawn, its
- *                 popularity and correlations are measured as the trace's were, and thresholds and memory are moved by the difference
+ *   memory        likeness_memory.c
  *   weights       the mean distance of neighbouring ranks in ln weight, and the mean sum of a row */
 #include <math.h>
 #include <stdlib.h>
@@ -15,47 +12,17 @@
 #include <gsl/gsl_cdf.h>
 #include <gsl/gsl_eigen.h>
 
-#include "traces/likeness_draw.h"
-#include "traces/moments.h"
+#include "traces/likeness_inside.h"
 #include "traces/requests.h"
 
 enum {
-    FIT_LAGS = 16,
-    FIT_ROUNDS = 5,
     FIT_TOKENS = 32768,         /* most that correlations are taken from */
     FIT_TOKENS_LEAST = 64,
-    FIT_PAIRS_LEAST = 200,      /* of tokens, for a correlation at a distance to count */
-    FIT_TURNS = 12,             /* of the iteration for factors */
-    FIT_DRAWN = 40, FIT_DRAWN_TOKENS = 300      /* requests that are drawn for correlations, and their length */
+    FIT_TURNS = 12              /* of the iteration for factors */
 };
-
-static const uint32_t fit_lag[FIT_LAGS] = { 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256 };
-/* What an expert does by itself is told by fewer spans, for each of them costs a draw per expert and token. */
-static const bool fit_own_span[ES_LIKE_SPANS] = { true, false, true, true, false, true, false, false, true, true };
 
 static const double fit_communality = 0.9;      /* most of an expert's variance that factors may have */
 static const double fit_variance = 1.5;         /* least of a direction that is a factor */
-
-typedef struct fit_rows {       /* rows in the order of requests */
-    uint32_t layers, experts, top_k;
-    uint64_t tokens;
-    uint16_t *ids;              /* [tokens][layers][top_k] */
-    uint32_t *request;          /* [tokens] ordinal */
-} fit_rows;
-
-typedef struct fit_work {
-    es_likeness *like;
-    fit_rows rows;              /* of the trace, at most FIT_TOKENS */
-    uint32_t cells;
-    double *mean, *spread;      /* [cells] of the uses */
-    double *grid;               /* [layers][ES_MOMENTS_GRID] */
-    double *aim;                /* [layers][FIT_LAGS] correlations that the memory is solved for */
-    double *seen, *drawn;       /* [layers][FIT_LAGS] of the trace, of what was drawn */
-    double *factor_seen;        /* [factors][FIT_LAGS] */
-    double scale[FIT_LAGS];     /* what the factors' correlations are multiplied by */
-    double *share;              /* [layers][factors] mean square loading */
-    double span[FIT_LAGS][ES_LIKE_SPANS];   /* what a component of a span has left at a distance */
-} fit_work;
 
 /* --- rows ----------------------------------------------------------------------------------------------------------------------- */
 
@@ -367,110 +334,6 @@ static es_code fit_factors(fit_work *w, es_arena *arena, es_err *err)
     return code;
 }
 
-/* --- memory --------------------------------------------------------------------------------------------------------------------- */
-
-/* For each layer and distance: how often an expert is used at both ends, as a correlation of scores. */
-static void fit_correlations(const fit_work *w, const fit_rows *rows, double *out)
-{
-    const uint32_t k = rows->top_k, layers = rows->layers;
-    const size_t width = (size_t)layers * k;
-    for (uint32_t l = 0; l < layers; l++)
-        for (uint32_t g = 0; g < FIT_LAGS; g++) {
-            double both = 0.0, pairs = 0.0;
-            for (uint64_t t = fit_lag[g]; t < rows->tokens; t++) {
-                if (rows->request[t] != rows->request[t - fit_lag[g]])
-                    continue;
-                const uint16_t *now = rows->ids + t * width + (size_t)l * k, *then = now - fit_lag[g] * width;
-                pairs += 1.0;
-                for (uint32_t i = 0; i < k && now[i] != ES_NO_EXPERT; i++)
-                    for (uint32_t j = 0; j < k && then[j] != ES_NO_EXPERT; j++)
-                        both += now[i] == then[j] ? 1.0 : 0.0;
-            }
-            const double before = g > 0 ? out[(size_t)l * FIT_LAGS + g - 1] : 0.0;
-            out[(size_t)l * FIT_LAGS + g] = pairs < FIT_PAIRS_LEAST ? before
-                : es_correlation_of(w->grid + (size_t)l * ES_MOMENTS_GRID, both / pairs / rows->experts);
-        }
-}
-
-/* From correlations to shares of spans: factors first, the rest is the experts' own. */
-static void fit_solve(fit_work *w)
-{
-    es_likeness *like = w->like;
-    double target[FIT_LAGS], own[FIT_LAGS][ES_LIKE_SPANS] = {{0}};
-    for (uint32_t f = 0; f < like->factors; f++) {
-        for (uint32_t g = 0; g < FIT_LAGS; g++)
-            target[g] = fmin(1.0, w->scale[g] * w->factor_seen[(size_t)f * FIT_LAGS + g]);
-        es_nonnegative(&w->span[0][0], target, FIT_LAGS, ES_LIKE_SPANS, 0.995, like->factor_memory + (size_t)f * ES_LIKE_SPANS);
-    }
-    for (uint32_t g = 0; g < FIT_LAGS; g++)
-        for (uint32_t s = 0; s < ES_LIKE_SPANS; s++)
-            own[g][s] = fit_own_span[s] ? w->span[g][s] : 0.0;
-    for (uint32_t l = 0; l < like->layers; l++) {
-        double left = 1.0;
-        for (uint32_t f = 0; f < like->factors; f++)
-            left -= w->share[(size_t)l * like->factors + f];
-        for (uint32_t g = 0; g < FIT_LAGS; g++) {
-            target[g] = w->aim[(size_t)l * FIT_LAGS + g];
-            for (uint32_t f = 0; f < like->factors; f++)
-                for (uint32_t s = 0; s < ES_LIKE_SPANS; s++)
-                    target[g] -= w->share[(size_t)l * like->factors + f] * like->factor_memory[(size_t)f * ES_LIKE_SPANS + s] * w->span[g][s];
-            target[g] = fmax(0.0, target[g]);
-        }
-        es_nonnegative(&own[0][0], target, FIT_LAGS, ES_LIKE_SPANS, 0.98 * left, like->own_memory + (size_t)l * ES_LIKE_SPANS);
-    }
-}
-
-/* --- rounds --------------------------------------------------------------------------------------------------------------------- */
-
-static void fit_draw(es_like_draw *d, fit_rows *to)
-{
-    const size_t width = (size_t)to->layers * to->top_k;
-    for (to->tokens = 0; to->tokens < FIT_DRAWN * FIT_DRAWN_TOKENS; to->tokens++) {
-        to->request[to->tokens] = (uint32_t)(to->tokens / FIT_DRAWN_TOKENS);
-        es_like_draw_token(d, to->request[to->tokens], to->tokens % FIT_DRAWN_TOKENS, to->ids + to->tokens * width);
-    }
-}
-
-/* Factors are moved by the ratio of both correlations at a distance, over all layers. */
-static void fit_rescale(fit_work *w)
-{
-    for (uint32_t g = 0; g < FIT_LAGS; g++) {
-        double seen = 0.0, drawn = 0.0;
-        for (uint32_t l = 0; l < w->like->layers; l++) {
-            seen += w->seen[(size_t)l * FIT_LAGS + g];
-            drawn += w->drawn[(size_t)l * FIT_LAGS + g];
-        }
-        w->scale[g] *= drawn > 0.0 ? fmin(1.25, fmax(0.8, seen / drawn)) : 1.0;
-    }
-}
-
-static es_code fit_rounds(fit_work *w, es_arena *arena, es_err *err)
-{
-    es_likeness *like = w->like;
-    es_like_draw d;
-    const uint32_t most = FIT_DRAWN * FIT_DRAWN_TOKENS;
-    fit_rows rows = { .layers = like->layers, .experts = like->experts, .top_k = like->top_k };
-    rows.ids = ES_NEW_ARRAY(arena, (size_t)most * like->layers * like->top_k, uint16_t);
-    rows.request = ES_NEW_ARRAY(arena, most, uint32_t);
-    if (!rows.ids || !rows.request)
-        return es_err_nomem(err, "a fit");
-    fit_solve(w);
-    es_code code = es_like_draw_init(&d, like, 1, arena, err);
-    for (uint32_t round = 0; round < FIT_ROUNDS && code == ES_OK; round++) {
-        code = es_likeness_settle(like, &d, round, err);
-        if (code || round + 1 == FIT_ROUNDS)
-            break;
-        fit_draw(&d, &rows);
-        fit_correlations(w, &rows, w->drawn);
-        for (size_t i = 0; i < (size_t)like->layers * FIT_LAGS; i++)
-            w->aim[i] += w->seen[i] - w->drawn[i];
-        fit_rescale(w);
-        fit_solve(w);
-        es_like_draw_again(&d);
-    }
-    return code;
-}
-
 /* --- all of it ------------------------------------------------------------------------------------------------------------------ */
 
 static es_code fit_shape(es_likeness *like, const es_trace *trace, es_arena *arena, es_err *err)
@@ -499,10 +362,10 @@ static es_code fit_work_make(fit_work *w, es_arena *arena, es_err *err)
     w->aim = ES_NEW_ARRAY(arena, lags, double);
     w->seen = ES_NEW_ARRAY(arena, lags, double);
     w->drawn = ES_NEW_ARRAY(arena, lags, double);
-    if (!w->mean || !w->spread || !w->grid || !w->aim || !w->seen || !w->drawn)
+    w->stay = ES_NEW_ARRAY(arena, w->like->layers, double);
+    w->stay_drawn = ES_NEW_ARRAY(arena, w->like->layers, double);
+    if (!w->mean || !w->spread || !w->grid || !w->aim || !w->seen || !w->drawn || !w->stay || !w->stay_drawn)
         return es_err_nomem(err, "a fit");
-    for (uint32_t g = 0; g < FIT_LAGS; g++)
-        w->scale[g] = 1.0;
     for (uint32_t g = 0; g < FIT_LAGS; g++)
         for (uint32_t s = 0; s < ES_LIKE_SPANS; s++)
             w->span[g][s] = es_like_left(s, fit_lag[g]);
@@ -530,8 +393,6 @@ es_code es_likeness_fit(es_likeness *like, const es_trace *trace, es_arena *aren
     }
     for (uint32_t l = 0; l < like->layers; l++)
         es_both_above(like->threshold + (size_t)l * like->experts, like->experts, w.grid + (size_t)l * ES_MOMENTS_GRID);
-    fit_correlations(&w, &w.rows, w.seen);
-    memcpy(w.aim, w.seen, (size_t)like->layers * FIT_LAGS * sizeof *w.aim);
     code = fit_factors(&w, arena, err);
-    return code == ES_OK ? fit_rounds(&w, arena, err) : code;
+    return code == ES_OK ? es_likeness_memory(&w, arena, err) : code;
 }

@@ -64,6 +64,7 @@ static void shape_layer(const es_likeness *from, es_likeness *to, uint32_t layer
         *p = fmin(0.9999, *p * to->top_k / sum);
     }
     memcpy(to->own_memory + (size_t)layer * ES_LIKE_SPANS, from->own_memory + (size_t)old * ES_LIKE_SPANS, ES_LIKE_SPANS * sizeof *to->own_memory);
+    to->hold[layer] = from->hold[old];
     for (uint32_t k = 0; k < to->top_k && from->weight_sum; k++)
         to->weight_gap[(size_t)layer * to->top_k + k] = from->weight_gap[(size_t)old * from->top_k + (k < from->top_k ? k : from->top_k - 1)];
     if (from->weight_sum)

@@ -288,7 +288,7 @@ static es_code stream_ids(es_row_stream *stream, const char *what, const uint16_
     for (uint32_t i = 0; i < count; i++)
         highest = ids[i] > highest ? ids[i] : highest;
     if (count > 0 && highest >= experts)
-        return es_err_set(err, ES_EINPUT, "%s %u is above %u, the highest", what, highest, experts - 1);
+        return es_err_set(err, ES_EINPUT, "%s %u is above %u, the highest%s", what, highest, experts - 1, es_trace_places(stream->info.experts > 0));
     stream->highest_id = highest > stream->highest_id ? highest : stream->highest_id;
     return ES_OK;
 }

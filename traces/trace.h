@@ -18,6 +18,12 @@ enum {                                  /* the most that is read; beyond lies a 
     ES_TRACE_TOP_K_MAX = 1024
 };
 
+/* What may be behind an id that is too high, for messages: placed.h. `known`: how many experts there are was said, not only what a file can hold. */
+static inline const char *es_trace_places(bool known)
+{
+    return known ? "; if ids are places of a load balancer, trace import --map makes experts of them" : "";
+}
+
 /* --- counting and checking ------------------------------------------------------------------------------------------------------ */
 
 typedef struct es_tally_request { uint32_t request; uint32_t next; } es_tally_request;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "sim/cli/trace_args.h"
+#include "traces/placed.h"
 
 /* ---- what is said of a file ---- */
 
@@ -23,7 +24,8 @@ es_code trace_number(const char *name, const char *text, uint32_t most, uint32_t
 
 es_code trace_ask(const trace_args *args, const char *path, bool everything, es_source_ask *ask, es_err *err)
 {
-    *ask = (es_source_ask){.path = path, .weights = everything, .residency = everything, .guesses = everything, .attention = everything, .lenient = args->lenient};
+    *ask = (es_source_ask){.path = path, .weights = everything, .residency = everything, .guesses = everything, .attention = everything, .lenient = args->lenient,
+        .places = args->places};
     es_code code = trace_number("--layers", args->layers, 4096, &ask->layers, err);
     if (code == ES_OK)
         code = trace_number("--top-k", args->top_k, 1024, &ask->top_k, err);
@@ -35,9 +37,30 @@ es_code trace_ask(const trace_args *args, const char *path, bool everything, es_
     return code;
 }
 
-es_code trace_open(const trace_args *args, const es_source_ask *ask, es_feed *feed, es_err *err)
+/* The feed's source is read through the map from now on. */
+static es_code trace_place(es_feed *feed, const es_source_ask *ask, es_err *err)
 {
-    return es_feed_open_file(feed, NULL, ask->path, args->as, ask, err);
+    es_placed *placed = ES_NEW(&feed->arena, es_placed);
+    if (!placed)
+        return es_err_nomem(err, "a trace");
+    const es_code code = es_placed_over(placed, feed->source, feed->state, ask->places, ask->path, &feed->arena, err);
+    feed->source = &es_placed_source;
+    feed->state = placed;
+    return code;
+}
+
+es_code trace_open(const es_source_ask *ask, const char *format, es_feed *feed, es_err *err)
+{
+    es_source_ask own = *ask;
+    if (ask->places) {
+        own.experts = 0;                /* of experts, not of places */
+        own.places->applied = false;
+    }
+    es_code code = es_feed_open_file(feed, NULL, ask->path, format, &own, err);
+    if (code || !ask->places || ask->places->applied || (code = trace_place(feed, ask, err)) == ES_OK)
+        return code;
+    es_feed_close(feed);
+    return code;
 }
 
 /* ---- the verbs ---- */
@@ -83,9 +106,24 @@ static es_code trace_go(const trace_args *args, es_err *err)
     return verb ? cmd_misused(&cmd_trace, err, "there is no trace %s", verb) : cmd_misused(&cmd_trace, err, "what to do with it?");
 }
 
+/* The map that --map names, against the experts that --experts says. */
+static es_code trace_map(trace_args *args, es_places *places, es_arena *arena, es_err *err)
+{
+    uint32_t experts = 0;
+    if (!args->map)
+        return ES_OK;
+    es_code code = trace_number("--experts", args->experts, 65535, &experts, err);
+    args->places = places;
+    if (code == ES_OK && (code = es_places_load(places, args->map, experts, arena, err)) != ES_OK)
+        es_err_at(err, "--map");
+    return code;
+}
+
 static es_code trace_exec(int count, char **args, es_err *err)
 {
     trace_args trace = {0};
+    es_places places;
+    es_arena arena = {0};
     const cmd_flag flags[] = {
         {.name = "--set", .letter = "-s", .values = &trace.sets},
         {.name = "--out", .letter = "-o", .value = &trace.out},
@@ -95,6 +133,7 @@ static es_code trace_exec(int count, char **args, es_err *err)
         {.name = "--top-k", .value = &trace.top_k},
         {.name = "--experts", .value = &trace.experts},
         {.name = "--axes", .value = &trace.axes},
+        {.name = "--map", .value = &trace.map},
         {.name = "--like", .value = &trace.like},
         {.name = "--tokens", .value = &trace.tokens},
         {.name = "--batch", .value = &trace.batch},
@@ -110,7 +149,10 @@ static es_code trace_exec(int count, char **args, es_err *err)
     };
     es_code code = cmd_parse(flags, count, args, &trace.words, err);
     if (code == ES_OK)
+        code = trace_map(&trace, &places, &arena, err);
+    if (code == ES_OK)
         code = trace_go(&trace, err);
+    es_arena_free(&arena);
     free(trace.words.at);
     free(trace.sets.at);
     return code;
@@ -145,6 +187,8 @@ const cmd_entry cmd_trace = {
             "  --top-k K      how many experts a token uses in a layer\n"
             "  --experts N    experts of a layer (else the highest id and 1)\n"
             "  --axes ORDER   of an array: tlk, [token][layer][k], or ltk, [layer][token][k]\n"
+            "  --map FILE     ids are places of a load balancer (physical experts, with replicas): which expert stands in which, [layers][places] as\n"
+            "                 .npy or JSON (SGLang's last_physical_to_logical_map, vLLM's physical_to_logical_map)\n"
             "  --lenient      leaves out a last record that is cut short, and says so; else it is an error\n",
     .exec = trace_exec,
 };

@@ -75,7 +75,7 @@ _expertsim()
         words="--out --jobs --shard --time --memory --slurm --parallel --shards --throttle --hosts --json --partial --simulate --yes --quiet"
         [ "$COMP_CWORD" -eq 2 ] && words="plan run status collect script" ;;
     trace)
-        words="--set --out --as --layers --top-k --experts --axes --lenient --json --append --model --like --tokens --batch --budget --window --accept --arrive --seed"
+        words="--set --out --as --layers --top-k --experts --axes --map --lenient --json --append --model --like --tokens --batch --budget --window --accept --arrive --seed"
         [ "$COMP_CWORD" -eq 2 ] && words="info check import export generate fit compose formats" ;;
     esac
     COMPREPLY=($(compgen -W "$words" -- "$word"))

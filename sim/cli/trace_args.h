@@ -8,7 +8,8 @@
 typedef struct trace_args {
     cmd_words words, sets;      /* words: the verb, then files */
     const char *out, *as, *model;
-    const char *layers, *top_k, *experts, *axes;    /* as they were given */
+    const char *layers, *top_k, *experts, *axes, *map;  /* as they were given */
+    struct es_places *places;   /* what --map names; NULL: ids are experts */
     const char *like, *tokens;  /* of generate */
     const char *batch, *budget, *window, *accept, *arrive, *seed;   /* of compose */
     bool json, append, lenient;
@@ -16,8 +17,8 @@ typedef struct trace_args {
 
 /* What the command line says of a file; with `everything` also weights, residency, guesses and attention. */
 es_code trace_ask(const trace_args *args, const char *path, bool everything, es_source_ask *ask, es_err *err);
-/* Opens a file to be read; what was assumed of it goes to standard error. */
-es_code trace_open(const trace_args *args, const es_source_ask *ask, es_feed *feed, es_err *err);
+/* Opens a file to be read, in a format by name or NULL; with --map its ids become experts. */
+es_code trace_open(const es_source_ask *ask, const char *format, es_feed *feed, es_err *err);
 
 /* A whole number from 1 to `most` of a flag; absent: 0. */
 es_code trace_number(const char *name, const char *text, uint32_t most, uint32_t *value, es_err *err);

@@ -96,7 +96,7 @@ static es_code compose_load(const trace_args *args, const char *path, es_trace *
     es_code code = trace_ask(args, path, false, &ask, err);
     ask.weights = true;
     if (code == ES_OK)
-        code = trace_open(args, &ask, &feed, err);
+        code = trace_open(&ask, args->as, &feed, err);
     if (code == ES_OK)
         code = es_trace_load(out, feed.source, feed.state, &ask, err);
     es_feed_close(&feed);

@@ -17,6 +17,7 @@
 #include "traces/likeness_draw.h"
 
 enum { FIT_FOLDS = 4, FIT_TIMES = 4 };
+#define FIT_AIM 0.02            /* of hits: what is farther off is named */
 
 typedef struct fit_curves {     /* hits at 0, 1, ... slots, of decode lookups (of all, where none decodes) */
     uint32_t most;
@@ -216,10 +217,28 @@ static es_code fit_compare(fit_likeness *f, const es_trace *trace, const uint32_
 
 /* --- telling ----------------------------------------------------------------------------------------------------------------------- */
 
+static double fit_held(const es_likeness *like)
+{
+    double sum = 0.0;
+    for (uint32_t l = 0; l < like->layers; l++)
+        sum += like->hold[l] / like->layers;
+    return sum;
+}
+
+/* What is too far off is named. */
+static void fit_short(const char *policy, fit_farthest far, es_text *out)
+{
+    if (fabs(far.error) > FIT_AIM)
+        es_text_add(out, "  not alike: %s hits are %.2f points too %s at %u slots, more than %g; docs/likeness.md says what a likeness does not keep\n", policy, 100 * fabs(far.error),
+            far.error > 0.0 ? "many" : "few", far.slots, 100 * FIT_AIM);
+}
+
 static void fit_text(const fit_likeness *f, const char *path, es_text *out)
 {
     const es_likeness *like = &f->like;
     es_text_add(out, "%s: %u layers x %u experts, top-%u; %u factors common to layers\n", path, like->layers, like->experts, like->top_k, like->factors);
+    if (like->hold[0] > 0.0)
+        es_text_add(out, "  scores jump: what an expert does by itself stays as it is with probability %.2f, mean over layers, unlike in recorded routing\n", fit_held(like));
     if (!f->compared) {
         es_text_add(out, "  fewer than %d requests: none could be held out, so nothing says how alike it is\n", FIT_FOLDS);
         return;
@@ -235,6 +254,8 @@ static void fit_text(const fit_likeness *f, const char *path, es_text *out)
     const fit_farthest lru = fit_far(f->drawn.lru, f->held.lru, f->cycle, f->held.most), belady = fit_far(f->drawn.belady, f->held.belady, f->cycle, f->held.most);
     es_text_add(out, "  farthest at or above one token's %u experts: lru %+.2f points at %u slots, belady %+.2f at %u\n", f->cycle, 100 * lru.error, lru.slots,
         100 * belady.error, belady.slots);
+    fit_short("lru", lru, out);
+    fit_short("belady", belady, out);
 }
 
 static void fit_row(es_json *out, const char *key, const double *at, uint32_t most)
@@ -306,7 +327,7 @@ es_code trace_fit(const trace_args *args, es_err *err)
     es_code code = trace_ask(args, path, false, &ask, err);
     ask.weights = true;
     if (code == ES_OK)
-        code = trace_open(args, &ask, &feed, err);
+        code = trace_open(&ask, args->as, &feed, err);
     if (code == ES_OK)
         code = es_trace_load(&trace, feed.source, feed.state, &ask, err);
     if (code == ES_OK)

@@ -178,7 +178,7 @@ es_code trace_info(const trace_args *args, const char *path, es_err *err)
     es_code code = trace_ask(args, path, false, &ask, err);
     ask.buffers = true;
     if (code == ES_OK)
-        code = trace_open(args, &ask, &feed, err);
+        code = trace_open(&ask, args->as, &feed, err);
     if (code == ES_OK && feed.source->info(feed.state)->buffers == 0)
         code = trace_count(&feed, &counts, err);
     if (code == ES_OK) {
@@ -212,7 +212,7 @@ es_code trace_check(const trace_args *args, const char *path, es_err *err)
     es_source_ask ask;
     es_code code = trace_ask(args, path, true, &ask, err);
     if (code == ES_OK)
-        code = trace_open(args, &ask, &feed, err);
+        code = trace_open(&ask, args->as, &feed, err);
     if (code == ES_OK)
         code = trace_check_feed(&feed, path, args->model, args->json, err);
     es_feed_close(&feed);

@@ -113,7 +113,7 @@ es_code trace_export(const trace_args *args, es_err *err)
     if (code == ES_OK)
         code = trace_ask(args, path, true, &ask, err);
     if (code == ES_OK)
-        code = es_feed_open_file(&feed, NULL, path, NULL, &ask, err);
+        code = trace_open(&ask, NULL, &feed, err);
     if (code == ES_OK)
         write_say(&feed, path);
     if (code == ES_OK)
@@ -150,14 +150,14 @@ static es_code write_join_file(const trace_args *args, write_join *join, const c
     es_source_ask ask;
     es_code code = trace_ask(args, path, true, &ask, err);
     if (code == ES_OK)
-        code = trace_open(args, &ask, &feed, err);
+        code = trace_open(&ask, args->as, &feed, err);
     if (code == ES_OK) {
         const es_trace_info *info = feed.source->info(feed.state), shape = es_trace_writer_shape(info, &ask);
         write_say(&feed, path);
         if (!join->writer)
             code = args->append ? es_trace_writer_append(&join->writer, args->out, &shape, err) : es_trace_writer_open(&join->writer, args->out, &shape, err);
-        if (code == ES_OK && (code = es_trace_writer_source(join->writer, feed.source, feed.state, &ask, err)) != ES_OK)
-            es_err_at(err, "%s", path);
+        if (code == ES_OK && (code = es_trace_writer_source(join->writer, feed.source, feed.state, &ask, err)) != ES_OK && strncmp(err->text, path, strlen(path)) != 0)
+            es_err_at(err, "%s", path); /* what the writer finds; a source names its file */
         if (code == ES_OK)
             write_origin(join, info);
     }

@@ -75,6 +75,8 @@ typedef struct es_trace_info {          /* strings and arrays live as long as th
     uint32_t buffers;                   /* a trace of buffers: most that live at once; 0: of routing. Then layers is 0, accesses counts requests */
 } es_trace_info;
 
+struct es_places;
+
 typedef struct es_source_ask {
     const char *path;                   /* NULL for generators */
     bool weights, residency, guesses, attention;    /* what the run will read besides ids; anything else may stay unread */
@@ -83,6 +85,7 @@ typedef struct es_source_ask {
     bool layer_first;                   /* arrays are [layer][token][top_k] where the format does not say; else [token][layer][top_k] */
     bool lenient;                       /* a torn last record is left out and told in `assumed`; else it is an error */
     bool buffers;                       /* a trace of buffers will do; else it is an error */
+    struct es_places *places;           /* ids are places of a load balancer, and this says of which experts; who asks maps rows, a source of counts does it itself */
 } es_source_ask;
 
 typedef struct es_source {

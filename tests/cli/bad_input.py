@@ -82,7 +82,8 @@ SETTINGS = [
     ('model.expert_bytes=1e300B', '--set: model.expert_bytes: 1e+300 is no size of an expert in bytes; it is 1 to 2^53'),
     ('seed=1e30', '--set: seed: 1e+30 is too large to be exact; whole numbers in JSON go up to 9007199254740991'),
     ('contract.skip_tokens=2', '--set: contract.skip_tokens: 2 leaves nothing to count; 2 tokens were replayed'),
-    ('model.experts=2', 'config.json: trace.path: good.csv: line 4: expert 2 is above 1, the highest'),
+    ('model.experts=2', 'config.json: trace.path: good.csv: line 4: expert 2 is above 1, the highest; '
+     'if ids are places of a load balancer, trace import --map makes experts of them'),
     # a model of a predictor that cannot be
     ('predictor={"name":"noisy_oracle","accuracy":1.2}', '--set predictor: predictor.accuracy: 1.2 is above 1, the most it may be'),
     ('predictor={"name":"ranked","placement":"calibrated"}', '--set: predictor: first_ranks: rank 60 is beyond the 3 experts of a layer'),
@@ -210,6 +211,23 @@ COMMANDS = [
      '--set trace: trace.source: seed: 4294967294 is above 4294967293, the highest for stream mt19937'),
     (['trace', 'import', 'twice.csv', '-o', 'new.h5'], 'twice.csv: line 2: expert 0 is listed twice'),
     (['selftest', 'nothing of the kind'], None),
+    # weights that do not match the ids, mixed top-k, layers that are missing for some tokens: the first place
+    (['trace', 'check', 'weights.csv'], 'weights.csv: line 3: has 1 weights for 2 experts'),
+    (['trace', 'check', 'weights.jsonl'], 'weights.jsonl: line 2, column 72: lists 1 weights for 2 experts'),
+    (['trace', 'check', 'mixed.jsonl'], 'mixed.jsonl: line 2, column 84: lists 3 experts where line 1 lists 2'),
+    (['trace', 'check', 'layer.jsonl'], 'layer.jsonl: 1 of 6 rows (token, layer) are missing; the first is layer 1 of request 0, token 1, a generated token in the step that begins on line 3; '
+     '--lenient takes them as missing'),
+    (['trace', 'check', 'last.jsonl'], 'last.jsonl: ends inside request 0, token 1, which begins on line 3: layer 1 of it is missing, which other tokens have; --lenient leaves the token out'),
+    # ids of places of a load balancer (physical experts): above the experts that there are, or mapped by what is not their map
+    (['trace', 'import', 'good.csv', '--experts', '2', '-o', 'new.h5'],
+     'good.csv: line 4: expert 2 is above 1, the highest; if ids are places of a load balancer, trace import --map makes experts of them'),
+    (['trace', 'check', 'good.csv', '--map', 'short_map.json'],
+     'good.csv: request 0, token 1, layer 0: place 2 is not in short_map.json, which has 2 places'),
+    (['trace', 'fit', 'good.csv', '--map', 'twin_map.json'],
+     'good.csv: request 0, token 1, layer 0: places 0 and 2 both hold expert 1, which a token uses once; is twin_map.json the map of this recording?'),
+    (['trace', 'check', 'good.csv', '--map', 'high_map.json', '--experts', '4'], '--map: high_map.json: layer 1, place 2: expert 4 is above 3, the highest'),
+    (['trace', 'info', 'good.csv', '--map', 'good.csv'], "--map: good.csv: line 1, column 1: found 'r', needs a value"),
+    (['trace', 'info', 'good.csv', '--map', 'none.json'], '--map: none.json: cannot open: No such file or directory'),
 ]
 
 # What a policy comes to that never names a victim, or names a wrong one.
@@ -249,6 +267,10 @@ TIMED = {
 }
 
 
+def lattice(layer, token, ids, weights):
+    return '{"layer_idx":%d,"token_idx":%d,"selected_ids":%s,"gate_weights":%s}\n' % (layer, token, ids, weights)
+
+
 def files():
     for name, text in {
         'config.json': json.dumps(CONFIG), 'good.csv': GOOD, 'empty.csv': '', 'head.csv': HEAD, 'odd.txt': 'hello\n', 'twice.csv': HEAD + '0,0,D,0,0,0\n',
@@ -259,6 +281,12 @@ def files():
         'never_asked.csv': 'step,id,bytes,lifetime\n0,1,5,3\n0,2,release,\n',
         'comma.csv': HEAD + '0,0,D,0,0,1\n0,1,D,0,0,',
         'nothing.json': '', 'list.json': '[1, 2]', 'self.json': '{"include": "self.json"}', 'old.c': STUCK.replace('es_plugin_table = {ES_ABI', 'es_plugin_table = {ES_ABI + 1'),
+        'weights.csv': HEAD[:-1] + ',w0,w1\n0,0,D,0,0,1,0.5,0.5\n0,0,D,1,0,1,0.5,\n',
+        'weights.jsonl': lattice(0, 0, '[1,2]', '[0.5,0.5]') + lattice(1, 0, '[1,2]', '[0.5]'),
+        'mixed.jsonl': lattice(0, 0, '[1,2]', '[0.5,0.5]') + lattice(1, 0, '[1,2,3]', '[0.5,0.25,0.25]'),
+        'layer.jsonl': ''.join(lattice(l, t, '[1,2]', '[0.5,0.5]') for t, l in ((0, 0), (0, 1), (1, 0), (2, 0), (2, 1))),
+        'last.jsonl': ''.join(lattice(l, t, '[1,2]', '[0.5,0.5]') for t, l in ((0, 0), (0, 1), (1, 0))),
+        'short_map.json': '[[1, 0], [1, 0]]', 'twin_map.json': '[[1, 0, 1], [1, 0, 2]]', 'high_map.json': '[[0, 1, 2], [0, 1, 4]]',
         'links.json': json.dumps(dict(CONFIG, links=[{'from': 'host', 'to': 'cach'}])),
     }.items():
         open(name, 'w').write(text)

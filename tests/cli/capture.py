@@ -1,7 +1,7 @@
 """The hook of traces/capture against transformers models built from small configs: what it records is what the models do.
 
-Skipped where PyTorch, transformers 5 or h5py is absent (`sh setup.sh torch` makes an environment with them; EXPERTSIM_TORCH names its
-Python)."""
+Skipped where PyTorch, transformers or h5py is absent (`sh setup.sh torch` makes an environment with them; EXPERTSIM_TORCH names its
+Python). With transformers 4 the hook refuses, and that is all that is tried."""
 import json
 import os
 import sys
@@ -21,9 +21,6 @@ try:
     import transformers as T
 except ImportError as missing:
     print('SKIP: the hook needs PyTorch, transformers and h5py:', missing)
-    sys.exit(77)
-if int(T.__version__.split('.')[0]) < 5:
-    print('SKIP: the hook needs transformers 5, this is', T.__version__)
     sys.exit(77)
 from native import Writer
 from transformers_hook import record
@@ -284,6 +281,14 @@ def refused(check, folder):
             cache.crop(-3)
             model(input_ids=torch.tensor([[7]]), past_key_values=cache, use_cache=True)
 
+    def old(path):
+        version, T.__version__ = T.__version__, '4.57.1'
+        try:
+            with record(made('mixtral'), path):
+                pass
+        finally:
+            T.__version__ = version
+
     def many(path):
         with record(made('mixtral'), path, candidates=9):
             pass
@@ -292,6 +297,7 @@ def refused(check, folder):
     says('a model that is not called', 'nothing was recorded', idle)
     says('assisted generation', 'cannot stand in a trace', assisted)
     says('a cache that was cut', 'cannot stand in a trace', rewound)
+    says('transformers 4', 'transformers 4.57.1: the hook needs transformers 5 or later', old)
     says('more candidates than experts', 'have 8 experts', many)
 
 
@@ -310,6 +316,15 @@ def main():
     check = tool.Check('capture')
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
+        if int(T.__version__.split('.')[0]) < 5:
+            try:
+                with record(DECODERS['mixtral'](), os.path.join(folder, 'old.h5')):
+                    check.equal('transformers 4', 'recorded', 'refused')
+            except RuntimeError as error:
+                check.equal('transformers 4: ' + str(error), 'needs transformers 5 or later' in str(error), True)
+            check.equal('no file is left', os.listdir(folder), [])
+            check.close()
+            return
         for part in (families, batches, candidates, guesses, attention, encoders, refused, wide):
             part(check, folder)
     check.close()

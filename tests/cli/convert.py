@@ -70,6 +70,9 @@ def real_torch(check, path):
     check.equal('counts', run(path('stat.pt'), '-o', path('stat.npy'))[0], 0)
     torch.save([torch.zeros((5, 2, 3), dtype=torch.int16), torch.ones((4, 2, 3), dtype=torch.int16)], path('list.pt'))
     check.equal('a list of arrays', (run(path('list.pt'), '-o', path('list.npy'))[0], json.load(open(path('list.lens.json')))), (0, {'lens': [5, 4]}))
+    torch.save({'records': records}, path('unmapped.pt'))
+    code, said = run(path('unmapped.pt'), '-o', path('x.csv'))
+    check.equal('a recording without its map: ' + said, (code, said.startswith('convert.py: unmapped.pt, record 0 (forward pass 7), layer 1, token 0: ')), (2, True))
     torch.save({'records': [{}]}, path('broken.pt'))
     check.equal('an empty record', (run(path('broken.pt'), '-o', path('x.csv')))[0], 2)
 
@@ -100,8 +103,12 @@ def main():
         convert.save_csv(path('b.csv.gz'), convert.sglang_rows([DUMP, DUMP]))
         info = json.loads(tool.command([tool.TOOL, 'trace', 'info', path('b.csv.gz'), '--json']))
         check.equal('two ranks', [info[k] for k in ('requests', 'steps', 'accesses')], [6, 3, 32])
-        check.equal('physical ids without their map', wrong(lambda: convert.sglang_rows(without('last_physical_to_logical_map')), 'dump 0, record 0 (forward pass 7): topk_ids_of_layer holds physical'), True)
-        check.equal('an id beyond the map', wrong(lambda: convert.sglang_rows([dict(DUMP, last_physical_to_logical_map=[[0], [0]])]), 'layer 1: physical expert 1 is not in'), True)
+        check.equal('physical ids without their map', wrong(lambda: convert.sglang_rows(without('last_physical_to_logical_map')), 'dump 0, record 0 (forward pass 7), layer 1, token 0: topk_ids_of_layer holds physical expert ids, here 0, and there is no'), True)
+        check.equal('of the second of two files', wrong(lambda: convert.sglang_rows([DUMP] + without('last_physical_to_logical_map'), ['a.pt', 'b.pt']), 'b.pt, record 0 (forward pass 7)'), True)
+        check.equal('an id beyond the map', wrong(lambda: convert.sglang_rows([dict(DUMP, last_physical_to_logical_map=[[0], [0]])]), 'layer 1, token 0: physical expert 1 is not in'), True)
+        check.equal('two replicas in a row', wrong(lambda: convert.sglang_rows([dict(DUMP, last_physical_to_logical_map=[MAP[0], [3, 2, 1, 0, 0, 2]])]), ''), False)
+        check.equal('the map of another moment', wrong(lambda: convert.sglang_rows([dict(DUMP, last_physical_to_logical_map=[MAP[0], [3, 2, 1, 1, 0, 0]])]),
+                                                       'record 0 (forward pass 7), layer 1, token 1: physical expert 3 is a replica of expert 1, which the token uses already'), True)
         check.equal('counts', wrong(lambda: convert.sglang_rows([{'records': [{'positions': [0]}]}]), 'counts (per_pass, stat) are no trace'), True)
         table = {'prompt_id': [5, 5, 9], 'pos': [0, 1, 0], 'layer': [2, 2, 2], 'top2_ids': [[1, 0], [3, 2], [0, 3]], 'top4_ids': [[1, 0, 2, 3]] * 3}
         convert.save_csv(path('c.csv'), convert.cached_rows([table, dict(table, layer=[4, 4, 4])]))

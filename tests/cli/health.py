@@ -1,8 +1,12 @@
 """trace check: a trace that has nothing wrong with it, the same with one fault planted each, and real traces whose faults are known. What is
 found, its figure and its first place are worked out here, beside the fault."""
+import csv
+import gzip
+import itertools
 import json
 import os
 import random
+import struct
 import subprocess
 import sys
 import tempfile
@@ -201,6 +205,50 @@ def order(rng, rows, f):
     return [('order', 10, {'request': 1, 'position': 70, 'layer': 3})]
 
 
+def below_zero(rng, rows, f):
+    for r in rows:
+        if r.request == 2 and r.layer == 1 and 12 <= r.token < 15:
+            r.weights[3] = -r.weights[3]
+    return [('weights', 3, {'request': 2, 'position': 12, 'layer': 1})]
+
+
+def no_number(rng, rows, f):
+    """Of one row all weights are missing, of another one of them is no number."""
+    for r in rows:
+        if (r.request, r.token, r.layer) == (1, 9, 3):
+            r.weights = [''] * K
+        if (r.request, r.token, r.layer) == (1, 9, 2):
+            r.weights[1] = 'nan'
+    return [('weights', 2, {'request': 1, 'position': 9, 'layer': 2})]
+
+
+def sums(rng, rows, f):
+    """Rows of another normalisation, and some that are within rounding."""
+    for r in rows:
+        if r.request == 0 and r.token == 40:
+            r.weights = [w * 2.5 for w in r.weights]
+        elif r.token == 41:
+            r.weights = [w * 1.01 for w in r.weights]
+    return [('weights', LAYERS, {'request': 0, 'position': 40, 'layer': 0})]
+
+
+def scaled(rng, rows, f):
+    """Softmax over all experts, or a scaling factor: every row has another sum, and that is no fault."""
+    for r in rows:
+        share = rng.uniform(0.3, 0.9)
+        r.weights = [w * share for w in r.weights]
+    return []
+
+
+def trimmed_sums(rng, rows, f):
+    """A row that was trimmed has less than 1, and only its width is told."""
+    for r in rows:
+        if (r.request, r.token, r.layer) == (1, 50, 1):
+            del r.ids[3], r.weights[3]
+            r.weights = [0.5, 0.2, 0.1]
+    return [('top_k', 1, {'request': 1, 'position': 50, 'layer': 1})]
+
+
 def by_number(rng, rows, f):
     for r in rows:
         r.ids = sorted(r.ids)
@@ -209,7 +257,7 @@ def by_number(rng, rows, f):
 
 
 FAULTS = [short, only_prompts, no_prompts, last_layer, missing, gaps, begins, duplicates, prefixes, replayed, replayed_within, idle, uniform, forgets, even, layers, one_layer,
-          every_other, narrow, order, by_number]
+          every_other, narrow, order, below_zero, no_number, sums, scaled, trimmed_sums, by_number]
 
 
 def planted(check, folder):
@@ -234,6 +282,68 @@ def planted(check, folder):
     check.equal('healthy as text', '  healthy     nothing that would distort a result\n' in subprocess.run([TOOL, 'trace', 'check', path], capture_output=True, text=True).stdout, True)
 
 
+# ---- a growing prefix in the file format of the K3 engine, of real routing ----
+
+def pairs_file(tokens, lengths, path):
+    """[token][layer] -> (layer, ids): int32 pairs without a header, layer by layer, every pass from the first token on."""
+    with open(path, 'wb') as f:
+        for n in lengths:
+            for l in range(len(tokens[0])):
+                for token in tokens[:n]:
+                    layer, ids = token[l]
+                    f.write(b''.join(struct.pack('<ii', layer, e) for e in ids))
+
+
+def passes_of(path, k):
+    """The passes of such a file, [pass][token] -> all ids: a pass ends where the layer falls."""
+    with open(path, 'rb') as f:
+        pairs = list(struct.iter_unpack('<ii', f.read()))
+    layers, passes = [], []
+    for layer, e in pairs:
+        if layers and layer < layers[-1][0]:
+            passes.append(layers)
+            layers = []
+        if not layers or layer != layers[-1][0]:
+            layers.append((layer, []))
+        layers[-1][1].append(e)
+    passes.append(layers)
+    return [[tuple(tuple(ids[t * k:t * k + k]) for _, ids in one) for t in range(len(one[0][1]) // k)] for one in passes]
+
+
+def replayed_tokens(passes):
+    """Tokens of passes that begin with all of the one before, and the place in the file of the first of these passes."""
+    count, at, first = 0, 0, None
+    for before, now in zip(passes, passes[1:]):
+        at += len(before)
+        if len(now) > len(before) and now[:len(before)] == before:
+            count, first = count + len(before), at if first is None else first
+    return count, first
+
+
+def k3(check, folder):
+    """Its published trace has 100,096 ids, which is 68 tokens of 92 layers with 16 each: passes of 5, 6 .. 12 tokens."""
+    path, sample = os.path.join(folder, 'pairs'), os.path.join(tool.TRACES, 'formats', 'k3_pairs.bin')
+    source = tool.trace('gpt-oss-20b-decode')
+    if not os.path.exists(source):
+        print('SKIP: there is no real trace', source)
+        return
+    rows = {}
+    with gzip.open(source, 'rt') as f:
+        for row in itertools.takewhile(lambda row: row['request_id'] == '0', csv.DictReader(f)):
+            rows.setdefault(int(row['token_index']), []).append((int(row['layer']), [int(row['e%d' % i]) for i in range(4)]))
+    tokens = [rows[t] for t in sorted(rows)]
+    for name, lengths in (('K3', range(5, 13)), ('long', range(16, 40)), ('every fourth token', range(20, 60, 4)), ('fell back once', list(range(5, 13)) + list(range(5, 16)))):
+        pairs_file(tokens, lengths, path)
+        count, first = replayed_tokens(passes_of(path, 4))
+        found = [f for f in check_file(path, '--as', 'k3_pairs', '--top-k', '4')['findings'] if f['kind'] in ('replayed', 'prefixes', 'duplicates')]
+        check.equal('real routing replayed, %s' % name, [(f['kind'], f['figure'], f['first']['position']) for f in found],
+                    [('replayed', count, first)])
+    pairs_file(tokens, [12], path)
+    check.equal('a prompt once', [f['kind'] for f in check_file(path, '--as', 'k3_pairs', '--top-k', '4')['findings']], ['short', 'phases'])
+    check.equal('the sample, counted', replayed_tokens(passes_of(sample, 6)), (0, None))
+    check.equal('the sample', [f['kind'] for f in check_file(sample, '--top-k', '6')['findings'] if f['kind'] in ('replayed', 'prefixes', 'duplicates', 'idle')], [])
+
+
 # ---- the model ----
 
 def model(check, folder):
@@ -249,10 +359,23 @@ def model(check, folder):
     done = subprocess.run([TOOL, 'trace', 'check', path, '--model', 'none.json'], capture_output=True, text=True)
     check.equal('a model that is not there: ' + done.stderr, (done.returncode, 'none.json: cannot open' in done.stderr), (2, True))
     rng = random.Random(3)
-    rows = [row for r in range(3) for row in request(rng, r, 20, 60, layers=4, experts=9, k=2)]
-    rows[0].ids = [8, 0]
+    rows = [row for r in range(3) for row in request(rng, r, 20, 60, layers=4, experts=8, k=2)]
+    rows[5].ids, rows[40].ids = [8, 0], [3, 8]
     write(rows, path, k=2)
-    check.equal('more experts', [f['kind'] for f in check_file(path, '--model', shape)['findings']], ['layers', 'experts'])
+    found = check_file(path, '--model', shape)['findings']
+    check.equal('more experts', [(f['kind'], f['figure'], f['first'], f['found']) for f in found[1:]],
+                [('experts', 9, {'request': 0, 'position': 1, 'layer': 1}, '9 experts a layer, Mixtral-8x7B has 8: 2 rows list more than it has')])
+    check.equal('as places of a load balancer', 'import --map' in found[1]['distorts'], True)
+    mapped = os.path.join(folder, 'map.json')
+    with open(mapped, 'w') as f:
+        json.dump([list(range(8)) + [4]] * 4, f)
+    check.equal('with their map', [f['kind'] for f in check_file(path, '--model', shape, '--map', mapped)['findings']], ['layers'])
+    for row in rows:
+        row.ids = [i % 7 for i in row.ids]
+    rows = [r for r in rows if len(set(r.ids)) == 2]
+    write(rows, path, k=2)
+    check.equal('fewer experts', [(f['figure'], f['first'], f['found']) for f in check_file(path, '--model', shape)['findings'] if f['kind'] == 'experts'],
+                [(7, None, '7 experts a layer, Mixtral-8x7B has 8')])
 
 
 def real(check):
@@ -280,6 +403,7 @@ def main():
     os.chdir(ROOT)                  # where models/shapes is
     with tempfile.TemporaryDirectory() as folder:
         planted(check, folder)
+        k3(check, folder)
         model(check, folder)
         real(check)
         drawn = os.path.join(folder, 'drawn.h5')

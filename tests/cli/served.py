@@ -1,6 +1,7 @@
 """traces/capture/served.py against a server that answers as vLLM and as SGLang do. Skipped without numpy and h5py."""
 import base64
 import http.server
+import io
 import json
 import os
 import subprocess
@@ -39,7 +40,11 @@ class Server(http.server.BaseHTTPRequestHandler):
         prompt = body.get('prompt', body.get('text'))
         words, most = len(prompt.split()), body.get('max_tokens') or body['sampling_params']['max_new_tokens']
         ids = routing(prompt, words + most - 1)
-        if self.path == '/v1/completions':
+        if self.path == '/new/v1/completions':          # vLLM 0.22: one array, as numpy.save writes it
+            file = io.BytesIO()
+            np.save(file, (ids[words:] if 'cached' in prompt else ids).astype(np.int32))
+            answer = {'model': 'small', 'choices': [{'text': '', 'routed_experts': base64.b64encode(file.getvalue()).decode()}], 'usage': {'prompt_tokens': words}}
+        elif self.path == '/v1/completions':
             answer = {'model': 'small', 'prompt_routed_experts': ids[:words].tolist(), 'choices': [{'text': '', 'routed_experts': ids[words:].tolist()}]}
         else:
             answer = {'text': '', 'meta_info': {'prompt_tokens': words, 'completion_tokens': most,
@@ -69,8 +74,8 @@ def main():
     prompts = ['one two three', '{"prompt": "alpha beta"}', 'x']
     texts = ['one two three', 'alpha beta', 'x']
     with tempfile.TemporaryDirectory() as folder:
-        for flags in ((), ('--sglang', '--top-k', str(TOP_K))):
-            done, out = asked(url, folder, prompts, '--experts', str(EXPERTS), *flags)
+        for flags, place in (((), url), ((), url + 'new'), (('--sglang', '--top-k', str(TOP_K)), url)):
+            done, out = asked(place, folder, prompts, '--experts', str(EXPERTS), *flags)
             check.equal('exit', (done.returncode, done.stderr.count('left out: layers [0]')), (0, 1))
             tool.command([tool.TOOL, 'trace', 'check', out])
             with h5py.File(out) as f:
@@ -88,6 +93,8 @@ def main():
                 ('no top-k', ('--sglang',), 'one two', 'needs --top-k')):
             done, out = asked(url, folder, [prompt], *flags)
             check.equal(what, (done.returncode != 0, words in done.stderr, os.path.exists(out)), (True, True, False))
+        done, out = asked(url + 'new', folder, ['a prompt that is cached ' * 4])
+        check.equal('rows of the text only: ' + done.stderr, (done.returncode != 0, 'routed_experts has 5 rows, which must have those of the prompt, 20 tokens' in done.stderr), (True, True))
         done, out = asked('http://127.0.0.1:1/', folder, ['x'])
         check.equal('no server', (done.returncode != 0, 'refused' in done.stderr), (True, True))
     check.close()

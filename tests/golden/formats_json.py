@@ -86,6 +86,33 @@ def lightllm_answer(tokens):
     return json.dumps({'routed_experts': {'shape': shape, 'dtype': 'int32', 'data': flat(tokens)}, 'prompt_tokens': 6})
 
 
+def npy(tokens, descr='<i2', code='h'):
+    """numpy.save in base64."""
+    numbers = [e for _, rows in tokens for _, ids in rows for e in ids]
+    head = "{'descr': '%s', 'fortran_order': False, 'shape': (%d, %d, %d), }" % (descr, len(tokens), len(tokens[0][1]), len(tokens[0][1][0][1]))
+    head += ' ' * (-(len(head) + 11) % 64) + '\n'
+    return base64.b64encode(b'\x93NUMPY\x01\0' + struct.pack('<H', len(head)) + head.encode() + struct.pack('<%d%s' % (len(numbers), code), *numbers)).decode()
+
+
+def vllm_npy(tokens):
+    """vLLM 0.22: the choice has prompt and text, /v1/chat/completions."""
+    prompt, decode = split(tokens)
+    return json.dumps({'id': 'c', 'object': 'chat.completion', 'model': 'm', 'choices': [{'index': 0, 'message': {'role': 'assistant', 'content': 'x' * 300}, 'routed_experts': npy(tokens, '<i4', 'i')}],
+        'usage': {'prompt_tokens': len(prompt), 'completion_tokens': len(decode) + 1}})
+
+
+def vllm_npy_apart(tokens):
+    prompt, decode = split(tokens)
+    return json.dumps({'prompt_routed_experts': npy(prompt, '|u1', 'B'), 'choices': [{'text': 'x', 'routed_experts': npy(decode)}], 'usage': {'prompt_tokens': len(prompt)}})
+
+
+def dynamo_answer(tokens):
+    prompt, decode = split(tokens)
+    shape = [len(tokens), len(tokens[0][1]), len(tokens[0][1][0][1])]
+    data = base64.b64encode(struct.pack('<%dh' % (shape[0] * shape[1] * shape[2]), *[e for _, rows in tokens for _, ids in rows for e in ids])).decode()
+    return json.dumps({'choices': [{'routed_experts': {'data': data, 'shape': shape, 'dtype': 'int16', 'start': 0}}], 'usage': {'prompt_tokens': len(prompt), 'completion_tokens': len(decode) + 1}})
+
+
 def vllm_log(tokens):
     meta = {'type': 'meta', 'model_id': 'm', 'layers_logged': [0], 'top_k': 6, 'num_experts': 128}
     row = lambda t, layer, ids: {'type': 'route', 'req_id': 'r1', 'token_idx': t, 'layer': layer, 'topk_ids': ids, 'topk_weights': [0.1] * 6}
@@ -139,6 +166,7 @@ WRITTEN = [
     (onnx_genai, 'onnx_genai', [], None),
     (vllm_answer, 'routed_experts', [], None), (vllm_outputs, 'routed_experts', [], None), (sglang_answer, 'routed_experts', ['--layers', '30', '--top-k', '6'], None),
     (sglang_answer, 'routed_experts', ['--top-k', '6'], None), (sglang_dense, 'routed_experts', ['--layers', '32'], None), (lightllm_answer, 'routed_experts', [], None),
+    (vllm_npy, 'routed_experts', [], None), (vllm_npy_apart, 'routed_experts', [], None), (dynamo_answer, 'routed_experts', [], None),
     (vllm_log, 'vllm_log', [], None), (megatron, 'megatron', [], None), (speculative_moe, 'speculative_moe', [], 'D'), (moe_sim, 'moe_sim', [], None),
     (step_lists, 'step_lists', [], None), (moelens, 'moelens', [], 'P'), (expert_fingerprint, 'expert_fingerprint', [], 'D'), (ik_llama, 'ik_llama', [], None),
 ]

@@ -31,6 +31,12 @@ typedef struct json_format_case {
 #define IK(pos, layer, a, b) "{\"type\":\"route\",\"batch_index\":0,\"pos\":" #pos ",\"input_token_id\":9,\"layer\":" #layer ",\"n_expert\":8,\"selected\":[" \
     "{\"expert\":" #a ",\"selection_score\":1.5,\"weight\":0.75},{\"expert\":" #b ",\"selection_score\":0.5,\"weight\":0.25}]}\n"
 
+/* numpy.save of [[[1,2],[3,4]],[[5,6],[7,0]],[[1,0],[2,0]]] as int16, of [[[3,0],[4,0]]] as uint8 */
+#define ROUTED_NPY "k05VTVBZAQB2AHsnZGVzY3InOiAnPGkyJywgJ2ZvcnRyYW5fb3JkZXInOiBGYWxzZSwgJ3NoYXBlJzogKDMsIDIsIDIpLCB9ICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIC" \
+    "AgICAgICAgICAgICAgIAoBAAIAAwAEAAUABgAHAAAAAQAAAAIAAAA="
+#define ROUTED_NPY8 "k05VTVBZAQB2AHsnZGVzY3InOiAnfHUxJywgJ2ZvcnRyYW5fb3JkZXInOiBGYWxzZSwgJ3NoYXBlJzogKDEsIDIsIDIpLCB9ICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIC" \
+    "AgICAgICAgICAgICAgIAoDAAQA"
+
 static const json_format_case json_format_cases[] = {
     { &es_source_lattice, "lattice",
         "{\"layer_idx\": 1, \"token_idx\": 0, \"selected_ids\": [4, 2], \"gate_weights\": [0.75, 0.25], \"more\": {\"x\": [1]}}\n\n"
@@ -73,6 +79,14 @@ static const json_format_case json_format_cases[] = {
     { &es_source_routed_experts, "routed_experts of LightLLM",
         "[{\"routed_experts\": {\"data\": \"AQAAAAIAAAADAAAABAAAAA==\", \"shape\": [1, 2, 2], \"dtype\": \"int32\"}}, {\"routed_experts\": null, \"prompt_routed_experts\": null}]",
         "D 0.0(1 2;3 4)\n", false, 0, 0, false },
+    { &es_source_routed_experts, "routed_experts of vLLM as .npy",  /* int16 of prompt and text; uint8 of the second choice, whose prompt was cached */
+        "{\"object\": \"chat.completion\", \"choices\": [{\"routed_experts\": \"" ROUTED_NPY "\"}], \"usage\": {\"prompt_tokens\": 2, \"completion_tokens\": 2}}\n"
+        "{\"choices\": [{\"routed_experts\": \"" ROUTED_NPY8 "\"}], \"usage\": {\"prompt_tokens\": 5, \"completion_tokens\": 2}}\n",
+        "P 0.0(1 2;3 4) 0.1(5 6;7 0)\nD 0.2(1 0;2 0)\nD 1.5(3 0;4 0)\n", true, 0, 0, false },
+    { &es_source_routed_experts, "routed_experts of Dynamo",        /* int16; the first of two prompt tokens is left out */
+        "{\"choices\": [{\"routed_experts\": {\"data\": \"AQACAAMABAAFAAYABwAAAA==\", \"start\": 1, \"shape\": [2, 2, 2], \"dtype\": \"int16\"}}], "
+        "\"usage\": {\"prompt_tokens\": 2, \"completion_tokens\": 2}}\n",
+        "P 0.1(1 2;3 4)\nD 0.2(5 6;7 0)\n", false, 0, 0, false },
     { &es_source_vllm_log, "vllm_log",
         "{\"type\":\"meta\",\"model_id\":\"m\",\"layers_logged\":[5],\"top_k\":2,\"num_experts\":8}\n"
         ROUTE(0, 5, "[1,0]") ROUTE(1, 5, "[1,0]") ROUTE(2, 5, "[1,0]") ROUTE(0, 5, "[1,0]") ROUTE(1, 5, "[1,0]") ROUTE(0, 5, "[3,4]") ROUTE(1, 5, "[3,4]") ROUTE(2, 5, "[5,6]")

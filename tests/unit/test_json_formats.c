@@ -295,10 +295,29 @@ static void faults_of_routed_experts(void **state)
     refused(s, "{\"routed_experts\":\"AQAA\"}", "routed_experts: the base64 text ends inside an int32: it has 3 bytes");
     refused(s, "{\"routed_experts\":\"AQ!AAA==\"}", "character 3 of the text, with code 33, is not base64");
     refused(s, "{\"routed_experts\":\"AQ==AAA=\"}", "character 5 of the text, with code 65, is not base64");
+    refused(s, "{\"routed_experts\":\"k05VTVBZAQB2AHsnZGVzY3InOiAnPGkyJywgJ2ZvcnRyYW5fb3JkZXInOiBGYWxzZSwgJ3NoYXBlJzogKDEsIDIsIDIpLCB9ICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIAoBAAIAAwA=\"}",
+        "the shape is of 4 numbers, there are 3");
+    refused(s, "{\"routed_experts\":\"k05VTVBZAQB2AHsnZGVzY3InOiAnPGkyJywgJ2ZvcnRyYW5fb3JkZXInOiBGYWxzZSwgJ3NoYXBlJzogKDEsIDIsIDIpLCB9ICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIAoBAAIAAwAEAHg=\"}",
+        "routed_experts: the base64 text ends inside an int16: it has 9 bytes");
+    refused(s, "{\"routed_experts\":\"k05VTVBZAQB2AHsnZGVzY3InOiAnPGkyJywgJ2ZvcnRyYW5fb3JkZXInOiBGYWxzZSwgJ3NoYXBlJzogKDEsIDIsIDIpLCB9ICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIAoBAAIAAwD5/w==\"}",
+        "routed_experts: number 3 of the base64 text is -7, needs an expert from 0 to 65534 (or -1)");
+    refused(s, "{\"routed_experts\":\"k05VTVBZAQB2AHsnZGVzY3InOiAnPGkyJywgJ2ZvcnRyYW5fb3JkZXInOiBGYWxzZSwgJ3NoYXBlJzogKDIsIDIpLCB9ICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIAoBAAIAAwAEAA==\"}",
+        "routed_experts: the .npy file has 2 axes, needs three, tokens, layers and rank, of whole numbers in C order");
+    refused(s, "{\"routed_experts\":\"k05VTVBZAQB2AHsnZGVzY3InOiAnPGkyJywgJ2ZvcnRyYW5fb3JkZXInOiBUcnVlLCAnc2hhcGUnOiAoMSwgMiwgMiksIH0gICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIAoBAAIAAwAEAA==\"}",
+        "routed_experts: the .npy file has 3 axes, needs three, tokens, layers and rank, of whole numbers in C order");
+    refused(s, "{\"routed_experts\":\"k05VTVBZAQB2AHsnZGVzY3InOiAnPGY0JywgJ2ZvcnRyYW5fb3JkZXInOiBGYWxzZSwgJ3NoYXBlJzogKDEsIDEsIDEpLCB9ICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIAoAAIA/\"}",
+        "of whole numbers in C order");
+    refused(s, "{\"routed_experts\":\"k05VTVBZAQB2AHsnZGVzY3InOiAnPGkyJywgJ2ZvcnRyYW5fb3JkZXInOiBGYWxzZSwgJ3NoYXBlJzogKDAsIDIsIDIpLCB9ICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIAoBAAIA\"}",
+        "routed_experts: the shape is of 0 numbers, there are 2");
+    refused(s, "{\"routed_experts\":\"k05VTVBZAQB2AHsn\"}",
+        "routed_experts: byte 8: the head has 128 bytes, but the file ends before");
     refused(s, "{\"routed_experts\":\"AAABAA==\"}", "number 0 of the base64 text is 65536, needs an expert from 0 to 65534 (or -1)");
     refused(s, "{\"routed_experts\":{\"data\":\"AQAAAA==\",\"shape\":[1,1,2]}}", "the shape is of 2 numbers, there are 1");
     refused(s, "{\"routed_experts\":{\"data\":\"AQAAAA==\",\"shape\":[1,1]}}", "shape has 2 numbers, needs tokens, layers and rank");
-    refused(s, "{\"routed_experts\":{\"data\":\"AQAAAA==\",\"shape\":[1,1,1],\"dtype\":\"int64\"}}", "dtype: is \"int64\", needs one of int32");
+    refused(s, "{\"routed_experts\":{\"data\":\"AQAAAA==\",\"shape\":[1,1,1],\"dtype\":\"float16\"}}", "dtype: is \"float16\", needs one of int32");
+    refused(s, "{\"routed_experts\":{\"data\":\"AQA=\",\"shape\":[1,1,1],\"dtype\":\"int32\"}}", "the base64 text ends inside an int32: it has 2 bytes");
+    refused(s, "{\"routed_experts\":{\"data\":\"AQAAAA==\",\"shape\":[1,1,1],\"start\":4294967294},\"usage\":{\"prompt_tokens\":1}}", "1 rows from 4294967294 on are beyond the last position");
+    refused(s, "{\"routed_experts\":[[[1]]],\"prompt_routed_experts\":\"AQAAAA==\",\"usage\":{\"prompt_tokens\":1}}", "1 numbers without a shape");
     refused(s, "{\"routed_experts\":[[[1,2],[3]]]}", "routed_experts[0][1]: lists 1 experts where those before it list 2");
     refused(s, "{\"routed_experts\":[[[1,2]],[[1,2],[3,4]]]}", "routed_experts[1]: has 2 layers, needs 1");
     refused(s, "{\"routed_experts\":[[[1,2]]]} {\"routed_experts\":[[[1,2],[3,4]]]}", "tokens of 2 layers with 2 experts each, after such of 1 layers with 2");

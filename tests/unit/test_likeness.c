@@ -157,6 +157,30 @@ static void memory_lasts_as_long_as_its_span(void **state)
     es_arena_free(&arena);
 }
 
+/* Held scores leave popularity alone and forget all at once: between two tokens that are far apart nothing is left, near ones share what was
+ * held at both, less where another one jumped above it. */
+static void held_scores_jump(void **state)
+{
+    (void)state;
+    es_arena arena = { 0 };
+    es_likeness like;
+    drawn none, held, still;
+    make(&like, &arena, 0.0, 0, 0.0, 0, 0.0);
+    draw(&like, 400, &none);
+    like.hold[0] = like.hold[1] = 0.7;
+    draw(&like, 400, &held);
+    like.hold[0] = like.hold[1] = 0.999;
+    draw(&like, 400, &still);
+    for (int i = 0; i < CELLS; i++)
+        near(held.uses[i], none.uses[i], 0.03);
+    near(held.lag[3], none.lag[3], 0.02);
+    const double first = (held.lag[0] - none.lag[0]) / (TOP_K - none.lag[0]), second = (held.lag[1] - none.lag[0]) / (TOP_K - none.lag[0]);
+    assert_true(first > 0.45 && first < 0.7);
+    near(second, first * first, 0.06);
+    assert_true(still.lag[0] > 0.98 * TOP_K && still.lag[2] > 0.9 * TOP_K);
+    es_arena_free(&arena);
+}
+
 static void a_factor_moves_all_layers(void **state)
 {
     (void)state;
@@ -245,6 +269,34 @@ static void the_estimate_draws_alike(void **state)
     es_arena_free(&arena);
 }
 
+/* Newcomers that stay tell scores that jump from such as move a little at every token. */
+static void holding_is_found_where_scores_jump(void **state)
+{
+    (void)state;
+    static const double hold[] = { 0.8, 0.5, 0.0 };
+    for (int h = 0; h < 3; h++) {
+        es_arena arena = { 0 };
+        es_err err = { 0 };
+        es_likeness like, again;
+        drawn wanted, got;
+        make(&like, &arena, 0.0, 0, 0.0, 3, hold[h] > 0.0 ? 0.0 : 0.95);
+        like.hold[0] = like.hold[1] = hold[h];
+        settled(&like);
+        es_trace *trace = trace_of(&like, 40, 300);
+        good(es_likeness_fit(&again, trace, &arena, &err), &err);
+        draw(&like, 400, &wanted);
+        draw(&again, 400, &got);
+        for (int l = 0; l < LAYERS; l++) {
+            assert_true((again.hold[l] > 0.0) == (hold[h] > 0.0));
+            assert_true(again.hold[l] >= 0.5 * hold[h] && again.hold[l] <= hold[h] + 0.1);    /* what short memory tells as well is not held */
+        }
+        for (int g = 0; g < 4; g++)
+            near(got.lag[g], wanted.lag[g], 0.06);
+        es_trace_free(trace);
+        es_arena_free(&arena);
+    }
+}
+
 /* Neither a factor nor memory is seen in tokens that know nothing of each other. */
 static void independent_tokens_have_no_factor(void **state)
 {
@@ -284,7 +336,9 @@ static void json_holds_all_of_it(void **state)
     es_likeness like, back;
     es_json *json = NULL;
     make(&like, &arena, 0.5, 4, 0.5, 3, 0.3);
+    like.hold[0] = like.hold[1] = 0.25;
     char *text = written(&like);
+    assert_non_null(strstr(text, "\"hold\": [0.25, 0.25]"));
     good(es_json_parse(&json, text, strlen(text), &err), &err);
     good(es_likeness_read(&back, json, &arena, &err), &err);
     char *second = written(&back);
@@ -327,11 +381,13 @@ static void wrong_json_is_named(void **state)
         { "own_memory.0.2", "\"x\"", "own_memory: found a text, needs numbers from 0 to 1" },
         { "factors.0.memory", "null", "factors.memory: found null, needs a list of 10 numbers" },
         { "factors.0.loading.0.0", "1.5", "loading: found a number beyond, needs numbers from -1 to 1" },
+        { "hold", "[0.5, 1]", "hold: found a number beyond, needs numbers from 0 to 0.9999" },
         { "weight_sum", "[1, -1]", "weight_sum: found a number beyond" },
     };
     es_arena arena = { 0 };
     es_likeness like, back;
     make(&like, &arena, 0.5, 4, 0.5, 3, 0.3);
+    like.hold[0] = like.hold[1] = 0.25;
     char *text = written(&like);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         es_err err = { 0 };
@@ -416,9 +472,11 @@ int main(void)
         cmocka_unit_test(shares_are_never_negative),
         cmocka_unit_test(experts_are_as_popular_as_asked),
         cmocka_unit_test(memory_lasts_as_long_as_its_span),
+        cmocka_unit_test(held_scores_jump),
         cmocka_unit_test(a_factor_moves_all_layers),
         cmocka_unit_test(weights_fall_and_sum),
         cmocka_unit_test(the_estimate_draws_alike),
+        cmocka_unit_test(holding_is_found_where_scores_jump),
         cmocka_unit_test(independent_tokens_have_no_factor),
         cmocka_unit_test(json_holds_all_of_it),
         cmocka_unit_test(wrong_json_is_named),

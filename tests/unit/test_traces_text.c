@@ -123,6 +123,7 @@ static void compressed_text_reads_as_plain_text(void **state)
     close_source(&o);
 }
 
+#define WEIGHED "request_id,token_index,phase,layer,e0,e1,w0,w1\n"
 #define W "request_id,token_index,phase,layer,e0,w0,r0\n"
 #define B "step,batch_pos,phase,layer,e0\n"
 
@@ -158,6 +159,9 @@ static void every_fault_of_a_csv_is_told_with_its_line(void **state)
         { H "0,5,D,0,1,2\n0,4,D,0,1,2\n", "bad.csv: the step that begins on line 3: request 0: token 4 comes after token 5; positions must ascend" },
         { H "0,5,D,0,1,2\n0,6,D,0,1,2\n0,5,D,1,1,2\n", "line 4: request 0: token 5 comes after token 6" },
         { W "0,0,P,0,1,zero,0\n", "line 2: w0 is \"zero\", not a number" },
+        { WEIGHED "0,0,P,0,1,2,0.5,0.5\n0,1,P,0,1,2,0.5,\n", "line 3: has 1 weights for 2 experts" },
+        { WEIGHED "0,0,P,0,1,,0.5,0.5\n", "line 2: has 2 weights for 1 experts" },
+        { WEIGHED "0,0,P,0,1,,,0.5\n", "line 2: has a weight w1, but no expert e1" },
         { W "0,0,P,0,1,0.5,3\n", "line 2: r0 is \"3\", not 0 (miss), 1 (hit) or 2 (prefetched)" },
         { B "4,0,P,0,1\n3,0,P,0,1\n", "line 3: step 3 comes after step 4; steps must ascend" },
         { B "4,0,P,0,1\n4,0,D,1,1\n", "line 3: request 0, token 4 was of the other phase before" },

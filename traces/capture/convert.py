@@ -116,9 +116,12 @@ def logical(physical, layer, table, where):
         if i < 0:                       # padding, or a dense layer
             continue
         if table is None:
-            raise Wrong('%s: topk_ids_of_layer holds physical expert ids, and there is no last_physical_to_logical_map to tell which experts they are' % where)
+            raise Wrong('%s: topk_ids_of_layer holds physical expert ids, here %d, and there is no last_physical_to_logical_map to tell which experts they are' % (where, i))
         if layer >= len(table) or i >= len(table[layer]):
-            raise Wrong('%s, layer %d: physical expert %d is not in last_physical_to_logical_map' % (where, layer, i))
+            raise Wrong('%s: physical expert %d is not in last_physical_to_logical_map' % (where, i))
+        if table[layer][i] in out:
+            raise Wrong('%s: physical expert %d is a replica of expert %d, which the token uses already; is last_physical_to_logical_map of this recording?'
+                        % (where, i, table[layer][i]))
         out.append(table[layer][i])
     return out
 
@@ -142,13 +145,14 @@ def pass_tokens(record, where):
     return pieces + [(p, 1, 'D') for p in positions[at:]]       # a mixed pass has its decoding tokens behind
 
 
-def sglang_rows(dumps):
-    """Rows of one or several dumps (files, ranks), each {"records": [...], "last_physical_to_logical_map": [...]}."""
+def sglang_rows(dumps, names=None):
+    """Rows of one or several dumps (files, ranks), each {"records": [...], "last_physical_to_logical_map": [...]}; names are those of their files."""
     rows, first = [], 0
     for number, dump in enumerate(dumps):
         table, requests, step = plain(dump.get('last_physical_to_logical_map')), Requests(), -1
+        name = names[number] if names else 'dump %d' % number
         for at, record in enumerate(dump['records']):
-            where = 'dump %d, record %d (forward pass %s)' % (number, at, record.get('forward_pass_id'))
+            where = '%s, record %d (forward pass %s)' % (name, at, record.get('forward_pass_id'))
             ids = plain(record.get('topk_ids_of_layer'))
             if ids is None:
                 raise Wrong('%s: has no topk_ids_of_layer; counts (per_pass, stat) are no trace' % where)
@@ -160,14 +164,14 @@ def sglang_rows(dumps):
                     for layer, of_layer in enumerate(ids):
                         if token >= len(of_layer):
                             raise Wrong('%s, layer %d: has ids of %d tokens, but positions of more' % (where, layer, len(of_layer)))
-                        used = logical(of_layer[token], layer, table, where)
+                        used = logical(of_layer[token], layer, table, '%s, layer %d, token %d' % (where, layer, token))
                         if used:
                             rows.append((step, request, start + i, phase, layer, used, None))
                     token += 1
         if requests.strangers:
-            assume('dump %d: %d requests began before the recording, or their beginning came from a prefix cache; they are here from where they are met' % (number, requests.strangers))
+            assume('%s: %d requests began before the recording, or their beginning came from a prefix cache; they are here from where they are met' % (name, requests.strangers))
         if requests.doubtful:
-            assume('dump %d: %d tokens could belong to several requests at the same position; they were given out in order' % (number, requests.doubtful))
+            assume('%s: %d tokens could belong to several requests at the same position; they were given out in order' % (name, requests.doubtful))
         first += requests.count
     if len(dumps) > 1:
         assume('every file is a recording of its own (a rank with data parallelism): their requests are numbered on and their passes run side by side')
@@ -250,7 +254,7 @@ def arrays(value, path):
 def convert_torch(paths, out, trust):
     values = [load(path, trust) for path in paths]
     if all(isinstance(v, dict) and 'records' in v for v in values):
-        return save_csv(out, sglang_rows(values))
+        return save_csv(out, sglang_rows(values, [os.path.basename(path) for path in paths]))
     if len(values) > 1:
         raise Wrong('of several files only recordings with "records" can be joined')
     if isinstance(values[0], dict) and 'logical_count' in values[0]:

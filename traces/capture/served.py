@@ -13,6 +13,7 @@ return no gate weights. SGLang returns all decoder layers in one row of numbers:
 are dense, are left out and told. Needs h5py."""
 import argparse
 import base64
+import io
 import json
 import sys
 import urllib.error
@@ -34,6 +35,11 @@ def post(url, body):
         sys.exit(f'{url}: {error.reason}')
 
 
+def array(value):
+    """Lists (vLLM 0.21), or base64 of what numpy.save wrote (0.22 and later)."""
+    return np.load(io.BytesIO(base64.b64decode(value)), allow_pickle=False).astype(int) if isinstance(value, str) else np.array(value, int)
+
+
 def ask_vllm(args, prompt):
     """Experts of the prompt's tokens and of those generated, [tokens, layers, top_k] each."""
     answer = post(args.server + '/v1/completions', {'prompt': prompt, 'max_tokens': args.tokens, 'temperature': args.temperature, 'seed': args.seed,
@@ -41,12 +47,18 @@ def ask_vllm(args, prompt):
     args.model = args.model or answer.get('model', '')
     choice = answer['choices'][0]
     before, after = answer.get('prompt_routed_experts'), choice.get('routed_experts')
-    if before is None or after is None:
-        sys.exit(f'{args.server}: the answer has no prompt_routed_experts and routed_experts; start vLLM (0.21 or later) with --enable-return-routed-experts')
-    before, after = np.array(before, int), np.array(after, int).reshape(-1, *np.shape(before)[1:])
+    if after is None:
+        sys.exit(f'{args.server}: the answer has no routed_experts; start vLLM (0.21 or later) with --enable-return-routed-experts')
+    after = array(after)
+    if before is None:                  # 0.22 and later: prompt and text are one array
+        words = answer.get('usage', {}).get('prompt_tokens', 0)
+        if not 0 < words <= len(after):
+            sys.exit(f'{args.server}: routed_experts has {len(after)} rows, which must have those of the prompt, {words} tokens by usage.prompt_tokens')
+        before, after = after[:words], after[words:]
+    before = array(before)
     if before.ndim != 3:
-        sys.exit(f'{args.server}: prompt_routed_experts has {before.ndim} dimensions, needs 3: [tokens, layers, top_k]')
-    return before, after
+        sys.exit(f'{args.server}: the routing has {before.ndim} dimensions, needs 3: [tokens, layers, top_k]')
+    return before, after.reshape(-1, *before.shape[1:])
 
 
 def ask_sglang(args, prompt):

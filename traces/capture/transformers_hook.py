@@ -31,6 +31,13 @@ import transformers
 from native import Writer
 
 
+def enough():
+    """Blocks of transformers 4 call their experts one by one, and what they choose is seen nowhere."""
+    if int(transformers.__version__.split('.')[0]) < 5:
+        raise RuntimeError(f"transformers {transformers.__version__}: the hook needs transformers 5 or later, whose blocks hand the ids that they chose to "
+                           "a module of experts; pip install 'transformers>=5'")
+
+
 class Block:
     """One MoE layer of the model."""
 
@@ -262,6 +269,7 @@ class Recorder:
 @contextlib.contextmanager
 def record(model, path, *, candidates=0, guesses=0, attention=0, about=None):
     """Records every pass of `model` within the `with` into `path`, which is there when it ends without an error."""
+    enough()
     recorder = Recorder(model, path, candidates, guesses, attention, about or {})
     before = model.config._attn_implementation
     if attention:
