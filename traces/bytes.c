@@ -27,7 +27,7 @@ static bool bytes_room(es_bytes *bytes)
     if (held < bytes->room)
         return true;
     size_t room = bytes->room ? 2 * bytes->room : BYTES_ROOM;
-    unsigned char *buffer = room < SIZE_MAX / 4 ? realloc(bytes->buffer, room) : NULL;
+    unsigned char *buffer = room < SIZE_MAX / 4 ? realloc(bytes->buffer, room + ES_BYTES_ROOM) : NULL;
     if (!buffer)
         return false;
     bytes->buffer = buffer;
@@ -75,8 +75,9 @@ es_code es_bytes_skip(es_bytes *bytes, uint64_t count, es_err *err)
     return ES_OK;
 }
 
-void es_bytes_sha256(const es_bytes *bytes, char hex[65])
+void es_bytes_sha256(es_bytes *bytes, char hex[65])
 {
+    bytes->hashed = true;
     es_reader_sha256(bytes->reader, hex);
 }
 
@@ -90,7 +91,7 @@ es_code es_bytes_rewind(es_bytes *bytes, es_err *err)
     if (strcmp(bytes->path, "-") == 0)
         return es_err_set(err, ES_EINPUT, "standard input is read once, but this format is read twice; give a file");
     es_code code = es_reader_open(&bytes->reader, bytes->path, err);
-    if (!code)
+    if (!code && bytes->hashed)
         es_reader_unhashed(bytes->reader);
     return code;
 }

@@ -44,6 +44,11 @@ es_code es_json_scan_rewind(es_json_scan *scan, es_err *err)
     return es_json_scan_end(scan, err);
 }
 
+void es_json_scan_unhashed(es_json_scan *scan)
+{
+    es_reader_unhashed(scan->reader);
+}
+
 void es_json_scan_close(es_json_scan *scan)
 {
     if (!scan)

@@ -86,28 +86,14 @@ static bool moet_block(es_calls *calls, es_calls_block *block)
     const size_t k = calls->form.top_k;
     const unsigned char *at = block->at;
     uint16_t *to = block->ids;
-    uint64_t wrong = 0, over = 0;
-    for (uint32_t l = 0; l < block->layers; l++) {
-        uint32_t id[8];
-        size_t i = 0;
+    es_ids_bits seen = es_ids_bits_of(k);
+    uint64_t wrong = 0;
+    for (uint32_t l = 0; l < block->layers; l++, at += MOET_FRAME + 4 * k, to += k) {
         wrong |= es_bytes_u64(at) ^ ((uint64_t)1 << 32 | block->layer[l]);
-        at += MOET_FRAME;
-        for (; i + 8 <= k; i += 8) {
-            memcpy(id, at + 4 * i, sizeof id);
-            for (size_t j = 0; j < 8; j++)
-                to[i + j] = (uint16_t)id[j];
-            over |= id[0] | id[1] | id[2] | id[3] | id[4] | id[5] | id[6] | id[7];
-        }
-        for (; i < k; i++) {
-            id[0] = es_bytes_u32(at + 4 * i);
-            over |= id[0];
-            to[i] = (uint16_t)id[0];
-        }
-        at += 4 * k;
-        to += k;
+        es_ids_row_u32(to, at + MOET_FRAME, k, &seen);
     }
     const bool begins = block->got == block->bytes || (block->got == block->bytes + MOET_FRAME && es_bytes_u32(at) <= block->layer[block->layers - 1]);
-    return wrong == 0 && over <= UINT16_MAX && begins;
+    return wrong == 0 && es_ids_bits_all(&seen) <= UINT16_MAX && begins;
 }
 
 static es_code moet_open(void *self, const es_source_ask *ask, es_arena *arena, es_err *err)

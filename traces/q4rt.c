@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { Q4RT_HEAD = 16, Q4RT_MOST = 256, HALF_EXPONENT = 0x7c00 };
+enum { Q4RT_HEAD = 16, Q4RT_MOST = 256, Q4RT_EIGHT = 8, HALF_EXPONENT = 0x7c00 };
 
 typedef struct q4rt {
     es_calls calls;                     /* first: it is the reading half of the source */
@@ -52,6 +52,42 @@ static bool q4rt_falls(const unsigned char *logits, uint32_t m)
         before = order;
     }
     return falls;
+}
+
+typedef int16_t q4rt_eight __attribute__((vector_size(16)));
+
+/* Eight logits at once: all ones where one is no number, or above the one before it where `follows` says that there is one; else what
+ * stands before, the last id of the row, is not looked at. A zero below zero counts as below zero here. */
+static inline q4rt_eight q4rt_wrong(const unsigned char *logits, q4rt_eight follows)
+{
+    q4rt_eight half, before;
+    memcpy(&half, logits, sizeof half);
+    memcpy(&before, logits - 2, sizeof before);
+    const q4rt_eight order = half ^ (half >> 15 & INT16_MAX), order_before = before ^ (before >> 15 & INT16_MAX);
+    return ((order > order_before) & follows) | ((half & HALF_EXPONENT) == HALF_EXPONENT);
+}
+
+/* Do the logits of all rows, which stand behind the ids of each? */
+static bool q4rt_all_fall(const unsigned char *at, size_t rows, size_t m)
+{
+    const q4rt_eight all = { -1, -1, -1, -1, -1, -1, -1, -1 }, but_first = { 0, -1, -1, -1, -1, -1, -1, -1 };
+    q4rt_eight wrong = { 0 };
+    uint64_t lanes[2];
+    bool falls = true;
+    for (size_t row = 0; row < rows; row++, at += 4 * m) {
+        const unsigned char *logits = at + 2 * m;
+        if (m < Q4RT_EIGHT) {
+            falls = falls && q4rt_falls(logits, (uint32_t)m);
+            continue;
+        }
+        wrong |= q4rt_wrong(logits, but_first);
+        for (size_t i = Q4RT_EIGHT; i + Q4RT_EIGHT <= m; i += Q4RT_EIGHT)
+            wrong |= q4rt_wrong(logits + 2 * i, all);
+        if (m % Q4RT_EIGHT != 0)
+            wrong |= q4rt_wrong(logits + 2 * (m - Q4RT_EIGHT), all);
+    }
+    memcpy(lanes, &wrong, sizeof lanes);
+    return falls && (lanes[0] | lanes[1]) == 0;
 }
 
 /* The best `k` of the candidates, best first; equal logits keep their order. */
@@ -156,13 +192,11 @@ static bool q4rt_block(es_calls *calls, es_calls_block *block)
 {
     q4rt *state = (q4rt *)calls;
     const size_t m = state->candidates, k = calls->form.top_k;
+    const unsigned char *at = block->at;
     bool falls = !calls->weighs && block->layers == state->layers && (state->tokens == 0 || state->read < state->tokens);
-    for (uint32_t l = 0; falls && l < block->layers; l++) {
-        const unsigned char *at = block->at + l * 4 * m;
-        falls = q4rt_falls(at + 2 * m, state->candidates);
-        for (size_t i = 0; i < k; i++)
-            block->ids[l * k + i] = es_bytes_u16(at + 2 * i);
-    }
+    falls = falls && q4rt_all_fall(at, block->layers, m);
+    for (uint32_t l = 0; falls && l < block->layers; l++, at += 4 * m)
+        es_ids_row_u16(block->ids + l * k, at, k);
     state->read += falls;
     return falls;
 }

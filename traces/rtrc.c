@@ -133,20 +133,14 @@ static bool rtrc_block(es_calls *calls, es_calls_block *block)
 {
     const size_t k = calls->form.top_k;
     const unsigned char *at = block->at;
-    const uint32_t position = es_bytes_u32(at + 1), last = block->layer[block->layers - 1];
+    const uint16_t *layer = block->layer;
+    const uint32_t position = es_bytes_u32(at + 1), last = layer[block->layers - 1];
+    const uint64_t begin = (uint64_t)position << 8 | ES_DECODE;     /* of a record: phase, position, layer */
     uint16_t *to = block->ids;
-    uint32_t wrong = 0;
-    for (uint32_t l = 0; l < block->layers; l++) {
-        size_t i = 0;
-        wrong |= (uint32_t)(at[0] ^ ES_DECODE) | (es_bytes_u32(at + 1) ^ position) | (at[5] ^ block->layer[l]);
-        at += RTRC_FIXED;
-        for (; i + 8 <= k; i += 8)
-            for (size_t j = 0; j < 8; j++)
-                to[i + j] = at[i + j];
-        for (; i < k; i++)
-            to[i] = at[i];
-        at += k;
-        to += k;
+    uint64_t wrong = 0;
+    for (uint32_t l = 0; l < block->layers; l++, at += RTRC_FIXED + k, to += k) {
+        wrong |= (es_bytes_u64(at) ^ (begin | (uint64_t)layer[l] << 40)) << (64 - 8 * RTRC_FIXED);
+        es_ids_row_u8(to, at + RTRC_FIXED, k);
     }
     block->position = position;
     ((rtrc *)calls)->phase = ES_DECODE;
