@@ -19,15 +19,24 @@ size_t es_ids_size(es_ids_type type);   /* bytes of one */
 es_ids_range es_ids_widen(uint16_t *to, const unsigned char *from, es_ids_type type, size_t count);
 enum { ES_IDS_EIGHT = 8 };              /* ids that the functions for one row take and write at a time: up to seven more than it has */
 
+/* For the loop over rows of a format: it is compiled for rows of eight, which most are, and for all others. */
+#define ES_IDS_INLINE static inline __attribute__((always_inline))
+
+typedef uint8_t es_ids_bytes __attribute__((vector_size(8)));
+typedef uint16_t es_ids_words __attribute__((vector_size(16)));
+
 /* A row of ids alone, made 16 bits wide. */
-static inline void es_ids_row_u8(uint16_t *restrict to, const unsigned char *restrict from, size_t k)
+ES_IDS_INLINE void es_ids_row_u8(uint16_t *restrict to, const unsigned char *restrict from, size_t k)
 {
-    for (size_t i = 0; i < k; i += ES_IDS_EIGHT)
-        for (size_t j = 0; j < ES_IDS_EIGHT; j++)
-            to[i + j] = from[i + j];
+    for (size_t i = 0; i < k; i += ES_IDS_EIGHT) {
+        es_ids_bytes bytes;
+        memcpy(&bytes, from + i, sizeof bytes);
+        const es_ids_words words = __builtin_convertvector(bytes, es_ids_words);
+        memcpy(to + i, &words, sizeof words);
+    }
 }
 
-static inline void es_ids_row_u16(uint16_t *restrict to, const unsigned char *restrict from, size_t k)
+ES_IDS_INLINE void es_ids_row_u16(uint16_t *restrict to, const unsigned char *restrict from, size_t k)
 {
     for (size_t i = 0; i < k; i += ES_IDS_EIGHT)
         memcpy(to + i, from + 2 * i, ES_IDS_EIGHT * sizeof *to);
@@ -45,7 +54,7 @@ static inline es_ids_bits es_ids_bits_of(size_t k)
     return out;
 }
 
-static inline void es_ids_row_u32(uint16_t *restrict to, const unsigned char *restrict from, size_t k, es_ids_bits *seen)
+ES_IDS_INLINE void es_ids_row_u32(uint16_t *restrict to, const unsigned char *restrict from, size_t k, es_ids_bits *seen)
 {
     for (size_t i = 0; i < k; i += ES_IDS_EIGHT) {
         es_ids_four a, b;

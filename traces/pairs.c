@@ -95,10 +95,9 @@ es_code es_pairs_read(es_calls *calls, bool *more, es_err *err)
 
 /* Four pairs are looked at in two registers, against the layer in every other place of them: what remains are bits of wrong layers and of
  * ids. Where a row ends among them `last` takes what is behind it out. */
-bool es_pairs_block(es_calls *calls, es_calls_block *block)
+ES_IDS_INLINE es_ids_four pairs_rows(const es_calls_block *block, size_t k)
 {
-    const size_t k = calls->form.top_k, over = k % PAIRS_FOUR;
-    const uint32_t second = over > 1 ? UINT32_MAX : 0, third = over > 2 ? UINT32_MAX : 0;
+    const uint32_t second = k % PAIRS_FOUR > 1 ? UINT32_MAX : 0, third = k % PAIRS_FOUR > 2 ? UINT32_MAX : 0;
     const es_ids_four last[2] = { { UINT32_MAX, UINT32_MAX, second, second }, { third, third, 0, 0 } };
     const unsigned char *at = block->at;
     uint16_t *to = block->ids;
@@ -114,7 +113,15 @@ bool es_pairs_block(es_calls *calls, es_calls_block *block)
                 to[i + j] = (uint16_t)es_bytes_u32(at + (i + j) * ES_PAIR + 4);
         }
     }
-    return (bits[0] | bits[2]) == 0 && (bits[1] | bits[3]) <= UINT16_MAX && block->got == block->bytes + ES_PAIR && es_bytes_u32(at) < block->layer[block->layers - 1];
+    return bits;
+}
+
+bool es_pairs_block(es_calls *calls, es_calls_block *block)
+{
+    const size_t k = calls->form.top_k;
+    const es_ids_four bits = k == ES_IDS_EIGHT ? pairs_rows(block, ES_IDS_EIGHT) : pairs_rows(block, k);
+    const bool all = (bits[0] | bits[2]) == 0 && (bits[1] | bits[3]) <= UINT16_MAX;
+    return all && block->got == block->bytes + ES_PAIR && es_bytes_u32(block->at + block->bytes) < block->layer[block->layers - 1];
 }
 
 void es_pairs_fini(void *self)

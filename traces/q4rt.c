@@ -67,19 +67,15 @@ static inline q4rt_eight q4rt_wrong(const unsigned char *logits, q4rt_eight foll
     return ((order > order_before) & follows) | ((half & HALF_EXPONENT) == HALF_EXPONENT);
 }
 
-/* Do the logits of all rows, which stand behind the ids of each? */
-static bool q4rt_all_fall(const unsigned char *at, size_t rows, size_t m)
+/* Do the logits of all rows, which stand behind the ids of each? The first ids of each row are put to `to`. */
+ES_IDS_INLINE bool q4rt_rows(const unsigned char *at, size_t rows, size_t m, uint16_t *to, size_t k)
 {
     const q4rt_eight all = { -1, -1, -1, -1, -1, -1, -1, -1 }, but_first = { 0, -1, -1, -1, -1, -1, -1, -1 };
     q4rt_eight wrong = { 0 };
     uint64_t lanes[2];
-    bool falls = true;
-    for (size_t row = 0; row < rows; row++, at += 4 * m) {
+    for (size_t row = 0; row < rows; row++, at += 4 * m, to += k) {
         const unsigned char *logits = at + 2 * m;
-        if (m < Q4RT_EIGHT) {
-            falls = falls && q4rt_falls(logits, (uint32_t)m);
-            continue;
-        }
+        es_ids_row_u16(to, at, k);
         wrong |= q4rt_wrong(logits, but_first);
         for (size_t i = Q4RT_EIGHT; i + Q4RT_EIGHT <= m; i += Q4RT_EIGHT)
             wrong |= q4rt_wrong(logits + 2 * i, all);
@@ -87,7 +83,18 @@ static bool q4rt_all_fall(const unsigned char *at, size_t rows, size_t m)
             wrong |= q4rt_wrong(logits + 2 * (m - Q4RT_EIGHT), all);
     }
     memcpy(lanes, &wrong, sizeof lanes);
-    return falls && (lanes[0] | lanes[1]) == 0;
+    return (lanes[0] | lanes[1]) == 0;
+}
+
+/* The same of rows that have fewer candidates than a register. */
+static bool q4rt_few(const unsigned char *at, size_t rows, size_t m, uint16_t *to, size_t k)
+{
+    bool falls = true;
+    for (size_t row = 0; falls && row < rows; row++, at += 4 * m, to += k) {
+        falls = q4rt_falls(at + 2 * m, (uint32_t)m);
+        es_ids_row_u16(to, at, k);
+    }
+    return falls;
 }
 
 /* The best `k` of the candidates, best first; equal logits keep their order. */
@@ -192,11 +199,14 @@ static bool q4rt_block(es_calls *calls, es_calls_block *block)
 {
     q4rt *state = (q4rt *)calls;
     const size_t m = state->candidates, k = calls->form.top_k;
-    const unsigned char *at = block->at;
-    bool falls = !calls->weighs && block->layers == state->layers && (state->tokens == 0 || state->read < state->tokens);
-    falls = falls && q4rt_all_fall(at, block->layers, m);
-    for (uint32_t l = 0; falls && l < block->layers; l++, at += 4 * m)
-        es_ids_row_u16(block->ids + l * k, at, k);
+    const size_t rows = block->layers;
+    bool falls = !calls->weighs && rows == state->layers && (state->tokens == 0 || state->read < state->tokens);
+    if (falls && m < Q4RT_EIGHT)
+        falls = q4rt_few(block->at, rows, m, block->ids, k);
+    else if (falls && m == Q4RT_EIGHT && k == Q4RT_EIGHT)
+        falls = q4rt_rows(block->at, rows, Q4RT_EIGHT, block->ids, Q4RT_EIGHT);
+    else if (falls)
+        falls = q4rt_rows(block->at, rows, m, block->ids, k);
     state->read += falls;
     return falls;
 }
