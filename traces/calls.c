@@ -240,11 +240,13 @@ static es_code calls_block(es_calls *calls, bool *done, es_err *err)
     block.ids = calls->mode == ES_CALLS_READ ? calls->ids : calls->scratch;
     if (!form->block(calls, &block))
         return ES_OK;
-    const uint16_t highest = es_ids_highest(block.ids, cells);
-    if (highest >= (form->experts ? form->experts : ES_TRACE_EXPERTS_MAX))
-        return ES_OK;
+    if (block.bits > calls->highest) {          /* else no id is above those before, which were in range */
+        const uint16_t highest = es_ids_highest(block.ids, cells);
+        if (block.bits > UINT16_MAX || highest >= (form->experts ? form->experts : ES_TRACE_EXPERTS_MAX))
+            return ES_OK;
+        calls->highest = highest > calls->highest ? highest : calls->highest;
+    }
     *done = true;
-    calls->highest = highest > calls->highest ? highest : calls->highest;
     calls->tokens = 1;
     calls->called = layers;
     calls->layer = calls->pattern[layers - 1];
@@ -300,12 +302,12 @@ static es_code calls_whole(es_calls *calls, const es_trace_info *before, es_err 
 
 static es_code calls_through(es_calls *calls, es_err *err)
 {
-    es_trace_info before = calls->info;
-    uint64_t rows = 0;
+    struct { es_trace_info info; uint64_t rows; } before[2] = { { calls->info, 0 }, { calls->info, 0 } };   /* the last two passes */
+    int pass = 0;
     bool more = true;
-    for (;;) {
-        es_trace_info now = calls->info;
-        uint64_t now_rows = calls->rows;
+    for (;; pass ^= 1) {
+        before[pass].info = calls->info;
+        before[pass].rows = calls->rows;
         if (calls->called > 0 && calls->layer > calls->last_layer)
             calls->last_layer = calls->layer;
         uint32_t layer = calls->layer;
@@ -316,13 +318,11 @@ static es_code calls_through(es_calls *calls, es_err *err)
             calls->layer = layer;
             break;
         }
-        before = now;
-        rows = now_rows;
     }
     uint64_t steps = calls->info.steps;
-    es_code code = calls->mode == ES_CALLS_SCAN ? calls_whole(calls, &before, err) : ES_OK;
+    es_code code = calls->mode == ES_CALLS_SCAN ? calls_whole(calls, &before[pass ^ 1].info, err) : ES_OK;
     if (calls->info.steps < steps)
-        calls->rows = rows;
+        calls->rows = before[pass ^ 1].rows;
     return code;
 }
 

@@ -20,6 +20,7 @@ typedef struct es_calls_block {
     size_t bytes, got;                  /* of the pass; that are there, up to es_calls_form.ahead more */
     const uint16_t *layer;              /* [layers] their numbers */
     uint32_t layers, records, position; /* position: to be set where the form has positions */
+    uint32_t bits;                      /* all that are set in one of the ids: to be set */
     uint16_t *ids;                      /* [layers][top_k] to be filled, with room for ES_IDS_EIGHT more */
 } es_calls_block;
 

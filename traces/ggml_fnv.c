@@ -246,7 +246,8 @@ static bool ggml_block(es_calls *calls, es_calls_block *block)
                 over |= id;
             }
         }
-    if (wrong != 0 || over > UINT16_MAX || block->got < block->bytes + GGML_RECORD)
+    block->bits = over;
+    if (wrong != 0 || block->got < block->bytes + GGML_RECORD)
         return false;
     const ggml_key *next = ggml_find(state->key, es_bytes_u64(at));
     return next && next->layer < block->layer[block->layers - 1];

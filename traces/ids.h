@@ -25,21 +25,43 @@ enum { ES_IDS_EIGHT = 8 };              /* ids that the functions for one row ta
 typedef uint8_t es_ids_bytes __attribute__((vector_size(8)));
 typedef uint16_t es_ids_words __attribute__((vector_size(16)));
 
-/* A row of ids alone, made 16 bits wide. */
-ES_IDS_INLINE void es_ids_row_u8(uint16_t *restrict to, const unsigned char *restrict from, size_t k)
+static inline uint32_t es_ids_words_all(es_ids_words words)
+{
+    uint32_t bits = 0;
+    for (int i = 0; i < 8; i++)
+        bits |= words[i];
+    return bits;
+}
+
+/* What of eight ids is of a row that has `left` more. */
+ES_IDS_INLINE es_ids_words es_ids_within(size_t left)
+{
+    const uint16_t f = UINT16_MAX;
+    const es_ids_words all = { f, f, f, f, f, f, f, f }, place = { 0, 1, 2, 3, 4, 5, 6, 7 };
+    const uint16_t count = (uint16_t)(left < ES_IDS_EIGHT ? left : ES_IDS_EIGHT);
+    return left >= ES_IDS_EIGHT ? all : (es_ids_words)(place < count);
+}
+
+/* A row of ids alone, made 16 bits wide; *seen gathers all bits that are set in one. */
+ES_IDS_INLINE void es_ids_row_u8(uint16_t *restrict to, const unsigned char *restrict from, size_t k, es_ids_words *seen)
 {
     for (size_t i = 0; i < k; i += ES_IDS_EIGHT) {
         es_ids_bytes bytes;
         memcpy(&bytes, from + i, sizeof bytes);
         const es_ids_words words = __builtin_convertvector(bytes, es_ids_words);
         memcpy(to + i, &words, sizeof words);
+        *seen |= words & es_ids_within(k - i);
     }
 }
 
-ES_IDS_INLINE void es_ids_row_u16(uint16_t *restrict to, const unsigned char *restrict from, size_t k)
+ES_IDS_INLINE void es_ids_row_u16(uint16_t *restrict to, const unsigned char *restrict from, size_t k, es_ids_words *seen)
 {
-    for (size_t i = 0; i < k; i += ES_IDS_EIGHT)
-        memcpy(to + i, from + 2 * i, ES_IDS_EIGHT * sizeof *to);
+    for (size_t i = 0; i < k; i += ES_IDS_EIGHT) {
+        es_ids_words words;
+        memcpy(&words, from + 2 * i, sizeof words);
+        memcpy(to + i, &words, sizeof words);
+        *seen |= words & es_ids_within(k - i);
+    }
 }
 
 /* Rows of 32 bits, of which all bits are gathered: those beyond 16 say that an id is none. */

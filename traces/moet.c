@@ -101,7 +101,8 @@ static bool moet_block(es_calls *calls, es_calls_block *block)
     es_ids_bits seen = es_ids_bits_of(k);
     const uint64_t wrong = k == ES_IDS_EIGHT ? moet_rows(block, ES_IDS_EIGHT, &seen) : moet_rows(block, k, &seen);
     const bool begins = block->got == block->bytes || (block->got == block->bytes + MOET_FRAME && es_bytes_u32(next) <= block->layer[block->layers - 1]);
-    return wrong == 0 && es_ids_bits_all(&seen) <= UINT16_MAX && begins;
+    block->bits = es_ids_bits_all(&seen);
+    return wrong == 0 && begins;
 }
 
 static es_code moet_open(void *self, const es_source_ask *ask, es_arena *arena, es_err *err)

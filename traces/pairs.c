@@ -120,8 +120,8 @@ bool es_pairs_block(es_calls *calls, es_calls_block *block)
 {
     const size_t k = calls->form.top_k;
     const es_ids_four bits = k == ES_IDS_EIGHT ? pairs_rows(block, ES_IDS_EIGHT) : pairs_rows(block, k);
-    const bool all = (bits[0] | bits[2]) == 0 && (bits[1] | bits[3]) <= UINT16_MAX;
-    return all && block->got == block->bytes + ES_PAIR && es_bytes_u32(block->at + block->bytes) < block->layer[block->layers - 1];
+    block->bits = bits[1] | bits[3];
+    return (bits[0] | bits[2]) == 0 && block->got == block->bytes + ES_PAIR && es_bytes_u32(block->at + block->bytes) < block->layer[block->layers - 1];
 }
 
 void es_pairs_fini(void *self)
