@@ -384,6 +384,8 @@ bool es_json_scan_skip(es_json_scan *scan)
         } else if (!json_scan_scalar(scan)) {
             return false;
         }
+        if (scan->depth > depth)
+            json_scan_pass(scan);
         while (scan->depth > depth && !scan_another(scan))
             if (scan->err.code)
                 return false;
