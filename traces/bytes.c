@@ -7,7 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BYTES_ROOM = 256 * 1024 };       /* stays in the second-level cache between being read and being looked at */
+enum {
+    BYTES_ROOM = 256 * 1024,            /* stays in the second-level cache between being read and being looked at */
+    BYTES_PAGE = 4096
+};
 
 es_code es_bytes_open(es_bytes *bytes, const char *path, es_err *err)
 {
@@ -15,23 +18,30 @@ es_code es_bytes_open(es_bytes *bytes, const char *path, es_err *err)
     return es_reader_open(&bytes->reader, path, err);
 }
 
-/* What is held moves to the front; a file is trusted with memory only for what it has given, so the buffer doubles. */
+/* What is held goes where it ends with a page of memory, as all that was read does with a page of the file: processors copy from one to
+ * the other up to three times slower where the two begin a few bytes apart. */
+static void bytes_align(es_bytes *bytes)
+{
+    const size_t held = bytes->end - bytes->at, at = (size_t)(0 - (uintptr_t)(bytes->buffer + held)) % BYTES_PAGE;
+    if (at != bytes->at && held > 0)
+        memmove(bytes->buffer + at, bytes->buffer + bytes->at, held);
+    bytes->at = at;
+    bytes->end = at + held;
+}
+
+/* Makes room behind what is held; a file is trusted with memory only for what it has given, so the buffer doubles. */
 static bool bytes_room(es_bytes *bytes)
 {
-    size_t held = bytes->end - bytes->at;
-    if (bytes->at > 0) {
-        memmove(bytes->buffer, bytes->buffer + bytes->at, held);
-        bytes->at = 0;
-        bytes->end = held;
+    const size_t held = bytes->end - bytes->at;
+    if (held + BYTES_PAGE > bytes->room) {
+        size_t room = bytes->room ? 2 * bytes->room : BYTES_ROOM;
+        unsigned char *buffer = room < SIZE_MAX / 4 ? realloc(bytes->buffer, room + ES_BYTES_ROOM) : NULL;
+        if (!buffer)
+            return false;
+        bytes->buffer = buffer;
+        bytes->room = room;
     }
-    if (held < bytes->room)
-        return true;
-    size_t room = bytes->room ? 2 * bytes->room : BYTES_ROOM;
-    unsigned char *buffer = room < SIZE_MAX / 4 ? realloc(bytes->buffer, room) : NULL;
-    if (!buffer)
-        return false;
-    bytes->buffer = buffer;
-    bytes->room = room;
+    bytes_align(bytes);
     return true;
 }
 
@@ -75,8 +85,9 @@ es_code es_bytes_skip(es_bytes *bytes, uint64_t count, es_err *err)
     return ES_OK;
 }
 
-void es_bytes_sha256(const es_bytes *bytes, char hex[65])
+void es_bytes_sha256(es_bytes *bytes, char hex[65])
 {
+    bytes->hashed = true;
     es_reader_sha256(bytes->reader, hex);
 }
 
@@ -90,7 +101,7 @@ es_code es_bytes_rewind(es_bytes *bytes, es_err *err)
     if (strcmp(bytes->path, "-") == 0)
         return es_err_set(err, ES_EINPUT, "standard input is read once, but this format is read twice; give a file");
     es_code code = es_reader_open(&bytes->reader, bytes->path, err);
-    if (!code)
+    if (!code && bytes->hashed)
         es_reader_unhashed(bytes->reader);
     return code;
 }

@@ -11,19 +11,23 @@ typedef struct es_bytes {
     size_t at, end, room;
     uint64_t offset;                    /* of the next byte, in the decompressed file */
     bool over;                          /* nothing comes behind the buffer */
+    bool hashed;                        /* the hash was given, so no other reading makes one */
 } es_bytes;
+
+enum { ES_BYTES_ROOM = 32 };
 
 /* `path` must live as long as the stream. */
 es_code es_bytes_open(es_bytes *bytes, const char *path, es_err *err);
-/* The next `count` bytes stand at *at until the next call; *got is less only at the end of the file. They are not consumed. */
+/* The next `count` bytes stand at *at until the next call; *got is less only at the end of the file. They are not consumed. ES_BYTES_ROOM
+ * bytes behind them may be read too, whatever they are: so a loop takes eight ids at a time where a row has fewer. */
 es_code es_bytes_peek(es_bytes *bytes, size_t count, const unsigned char **at, size_t *got, es_err *err);
 /* Consumes what was peeked at. */
 void es_bytes_take(es_bytes *bytes, size_t count);
 /* Consumes bytes that nobody looks at; those beyond the end are an error. */
 es_code es_bytes_skip(es_bytes *bytes, uint64_t count, es_err *err);
-/* sha256 of the file, which must have been read to its end. */
-void es_bytes_sha256(const es_bytes *bytes, char hex[65]);
-/* From the beginning again; no hash is made any more. Standard input is an error. */
+/* sha256 of the file, which must have been read to its end. Once, in the reading that it is of. */
+void es_bytes_sha256(es_bytes *bytes, char hex[65]);
+/* From the beginning again. Standard input is an error. */
 es_code es_bytes_rewind(es_bytes *bytes, es_err *err);
 void es_bytes_close(es_bytes *bytes);
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { CALLS_GUESS_BYTES = 32 * 1024, CALLS_GUESS_PASSES = 4 };  /* both of the beginning of a file say how wide a row is, unless it goes on otherwise */
+
 /* --- room ----------------------------------------------------------------------------------------------------------------------- */
 
 static bool calls_grow(void *array, uint64_t *room, uint64_t want, size_t size)
@@ -65,6 +67,13 @@ static void calls_put(es_calls *calls, const es_call *call, const uint16_t *ids)
     }
 }
 
+static void calls_note_width(es_calls *calls, uint32_t ids)
+{
+    if (calls->held > 0 && (calls->shortest == 0 || calls->held < calls->shortest))
+        calls->shortest = calls->held;
+    calls->held = ids;
+}
+
 static void calls_note_call(es_calls *calls, const es_call *call)
 {
     if (calls->called == 0)
@@ -90,12 +99,9 @@ es_code es_calls_add(es_calls *calls, const es_call *call, const unsigned char *
     if (call->ids == 0)
         return es_bytes_fault(&calls->bytes, call->record, call->offset, err, "layer %u: a call of no experts", call->layer);
     calls_note_call(calls, call);
-    if (calls->mode == ES_CALLS_WIDTH) {
-        if (calls->held > 0 && (calls->shortest == 0 || calls->held < calls->shortest))
-            calls->shortest = calls->held;
-        calls->held = call->ids;
+    calls_note_width(calls, call->ids);
+    if (calls->mode == ES_CALLS_WIDTH)
         return ES_OK;
-    }
     if (!calls_grow(&calls->scratch, &calls->scratch_room, call->ids, sizeof *calls->scratch))
         return es_err_nomem(err, "a pass");
     es_ids_range range = es_ids_widen(calls->scratch, ids, type, call->ids);
@@ -121,6 +127,12 @@ es_code es_calls_add(es_calls *calls, const es_call *call, const unsigned char *
 
 /* --- the end of a pass ----------------------------------------------------------------------------------------------------------- */
 
+static es_calls_place calls_place(const es_calls *calls, uint32_t layer)
+{
+    const es_calls_place *begin = &calls->begin, *each = &calls->each;
+    return each->offset > 0 ? (es_calls_place){ begin->record + layer * each->record, begin->offset + layer * each->offset } : calls->place[layer];
+}
+
 /* Rows of the pass by themselves: experts that differ, and empty places only at the end. Ids are given, so nothing stands behind one. */
 static es_code calls_rows(es_calls *calls, es_err *err)
 {
@@ -129,11 +141,11 @@ static es_code calls_rows(es_calls *calls, es_err *err)
         return ES_OK;
     for (uint64_t cell = 0; cell < (uint64_t)calls->tokens * layers; cell++) {
         const uint16_t *row = calls->ids + cell * k;
-        const es_calls_place *place = &calls->place[cell % layers];
+        const es_calls_place place = calls_place(calls, (uint32_t)(cell % layers));
         for (uint32_t i = 1; i < k && row[i] != ES_NO_EXPERT; i++)
             for (uint32_t j = 0; j < i; j++)
                 if (row[i] == row[j])
-                    return es_bytes_fault(&calls->bytes, place->record, place->offset, err, "layer %u, token %llu from here, place %u: expert %u is listed twice in its row; "
+                    return es_bytes_fault(&calls->bytes, place.record, place.offset, err, "layer %u, token %llu from here, place %u: expert %u is listed twice in its row; "
                         "is a row of %u experts right?", calls->info.layer_number[cell % layers], (unsigned long long)(cell / layers), i, row[i], k);
     }
     return ES_OK;
@@ -223,27 +235,32 @@ static es_code calls_block(es_calls *calls, bool *done, es_err *err)
     es_code code = es_bytes_peek(&calls->bytes, block.bytes + form->ahead, &block.at, &block.got, err);
     if (code || block.got < block.bytes)
         return code;
-    if (!calls_grow(&calls->scratch, &calls->scratch_room, cells, sizeof *calls->scratch) ||
-        (calls->mode == ES_CALLS_READ && !calls_grow(&calls->ids, &calls->cell_room, cells, sizeof *calls->ids)))
+    if (!calls_grow(&calls->scratch, &calls->scratch_room, cells + ES_IDS_EIGHT, sizeof *calls->scratch) ||
+        (calls->mode == ES_CALLS_READ && !calls_grow(&calls->ids, &calls->cell_room, cells + ES_IDS_EIGHT, sizeof *calls->ids)))
         return es_err_nomem(err, "a pass");
     block.ids = calls->mode == ES_CALLS_READ ? calls->ids : calls->scratch;
     if (!form->block(calls, &block))
         return ES_OK;
-    const uint16_t highest = es_ids_highest(block.ids, cells);
-    if (highest >= (form->experts ? form->experts : ES_TRACE_EXPERTS_MAX))
-        return ES_OK;
+    if (block.bits > calls->highest) {          /* else no id is above those before, which were in range */
+        const uint16_t highest = es_ids_highest(block.ids, cells);
+        if (block.bits > UINT16_MAX || highest >= (form->experts ? form->experts : ES_TRACE_EXPERTS_MAX))
+            return ES_OK;
+        calls->highest = highest > calls->highest ? highest : calls->highest;
+    }
     *done = true;
-    calls->highest = highest > calls->highest ? highest : calls->highest;
     calls->tokens = 1;
     calls->called = layers;
     calls->layer = calls->pattern[layers - 1];
     calls->first_record = calls->record;
     if (calls->mode == ES_CALLS_SCAN) {
+        calls_note_width(calls, k);
+        if (layers > 1)
+            calls_note_width(calls, k);
         calls->rows += layers;
         calls->info.accesses += cells;
     } else {
-        for (uint32_t l = 0; l < layers; l++)
-            calls->place[l] = (es_calls_place){ calls->record + l * (block.records / layers), calls->bytes.offset + l * (block.bytes / layers) };
+        calls->begin = (es_calls_place){ calls->record, calls->bytes.offset };
+        calls->each = (es_calls_place){ block.records / layers, block.bytes / layers };
     }
     es_bytes_take(&calls->bytes, block.bytes);
     calls->record += block.records;
@@ -260,6 +277,7 @@ static es_code calls_read(es_calls *calls, bool *more, es_err *err)
         return code;
     calls->plain = true;
     calls->patterns = 0;
+    calls->each.offset = 0;
     code = calls->form.read(calls, more, err);
     if (!code && *more && calls->form.block && calls->mode != ES_CALLS_WIDTH && calls->plain && calls->tokens == 1)
         calls->patterns = calls->called;
@@ -285,12 +303,12 @@ static es_code calls_whole(es_calls *calls, const es_trace_info *before, es_err 
 
 static es_code calls_through(es_calls *calls, es_err *err)
 {
-    es_trace_info before = calls->info;
-    uint64_t rows = 0;
+    struct { es_trace_info info; uint64_t rows; } before[2] = { { calls->info, 0 }, { calls->info, 0 } };   /* the last two passes */
+    int pass = 0;
     bool more = true;
-    for (;;) {
-        es_trace_info now = calls->info;
-        uint64_t now_rows = calls->rows;
+    for (;; pass ^= 1) {
+        before[pass].info = calls->info;
+        before[pass].rows = calls->rows;
         if (calls->called > 0 && calls->layer > calls->last_layer)
             calls->last_layer = calls->layer;
         uint32_t layer = calls->layer;
@@ -301,13 +319,11 @@ static es_code calls_through(es_calls *calls, es_err *err)
             calls->layer = layer;
             break;
         }
-        before = now;
-        rows = now_rows;
     }
     uint64_t steps = calls->info.steps;
-    es_code code = calls->mode == ES_CALLS_SCAN ? calls_whole(calls, &before, err) : ES_OK;
+    es_code code = calls->mode == ES_CALLS_SCAN ? calls_whole(calls, &before[pass ^ 1].info, err) : ES_OK;
     if (calls->info.steps < steps)
-        calls->rows = rows;
+        calls->rows = before[pass ^ 1].rows;
     return code;
 }
 
@@ -382,6 +398,66 @@ static es_code calls_survey(es_calls *calls, es_calls_mode mode, es_err *err)
     return code;
 }
 
+static uint32_t calls_width(const es_calls *calls)
+{
+    return calls->shortest ? calls->shortest : calls->held;
+}
+
+static void calls_say_width(es_calls *calls)
+{
+    es_assume(&calls->notes, "a row lists %u experts, as many as the shortest call; --top-k says otherwise", calls->form.top_k);
+}
+
+/* As if nothing had been read; `notes` as long as they were. */
+static void calls_forget(es_calls *calls, size_t notes)
+{
+    es_text_cut(&calls->notes, notes);
+    memset(calls->occurs, 0, ES_TRACE_LAYERS_MAX);
+    calls->info = (es_trace_info){ 0 };
+    calls->shortest = calls->held = calls->form.top_k = 0;
+    calls->highest = calls->rows = 0;
+    calls->last_layer = calls->usual_calls = calls->called = calls->layer = 0;
+    calls->pruned = calls->shortened = calls->doubtful = false;
+}
+
+/* The width of a row from the beginning of the file, and with it all that a survey says; false: the file must be asked as a whole. */
+static bool calls_guess(es_calls *calls)
+{
+    const size_t notes = calls->notes.length;
+    es_err err = { 0 };
+    bool more = true;
+    es_code code = calls_begin(calls, ES_CALLS_WIDTH, &err);
+    for (uint32_t passes = 0; !code && more && (passes < CALLS_GUESS_PASSES || calls->bytes.offset < CALLS_GUESS_BYTES); passes++)
+        code = calls_read(calls, &more, &err);
+    const uint32_t width = calls_width(calls);
+    calls_forget(calls, notes);
+    if (code || width == 0)
+        return false;
+    calls->form.top_k = width;
+    calls_say_width(calls);
+    if (calls_survey(calls, ES_CALLS_SCAN, &err) == ES_OK && calls_width(calls) == width)
+        return true;
+    calls_forget(calls, notes);
+    return false;
+}
+
+/* Through the file, so that all is known of it; where nobody says how many experts a row has, the shortest call does. */
+static es_code calls_know(es_calls *calls, es_err *err)
+{
+    if (calls->form.top_k == 0 && !calls->lenient && strcmp(calls->bytes.path, "-") != 0 && calls_guess(calls))
+        return ES_OK;
+    if (calls->form.top_k == 0) {
+        es_code code = calls_survey(calls, ES_CALLS_WIDTH, err);
+        if (code)
+            return code;
+        calls->form.top_k = calls_width(calls);
+        if (calls->form.top_k == 0)
+            return es_err_set(err, ES_EINPUT, "%s: holds no routing", calls->bytes.path);
+        calls_say_width(calls);
+    }
+    return calls_survey(calls, ES_CALLS_SCAN, err);
+}
+
 es_code es_calls_scan(es_calls *calls, const es_calls_form *form, const es_source_ask *ask, es_arena *arena, es_err *err)
 {
     calls->form = *form;
@@ -397,15 +473,7 @@ es_code es_calls_scan(es_calls *calls, const es_calls_form *form, const es_sourc
     calls->pattern = ES_NEW_ARRAY(arena, ES_TRACE_LAYERS_MAX, uint16_t);
     if (!calls->occurs || !calls->rank || !calls->twice || !calls->pattern)
         return es_err_nomem(err, "a trace");
-    es_code code = ES_OK;
-    if (calls->form.top_k == 0 && (code = calls_survey(calls, ES_CALLS_WIDTH, err)) == ES_OK) {
-        calls->form.top_k = calls->shortest ? calls->shortest : calls->held;
-        if (calls->form.top_k == 0)
-            return es_err_set(err, ES_EINPUT, "%s: holds no routing", calls->bytes.path);
-        es_assume(&calls->notes, "a row lists %u experts, as many as the shortest call; --top-k says otherwise", calls->form.top_k);
-    }
-    if (!code)
-        code = calls_survey(calls, ES_CALLS_SCAN, err);
+    es_code code = calls_know(calls, err);
     if (!code)
         code = calls_describe(calls, ask->layers, arena, err);
     if (code)

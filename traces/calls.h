@@ -1,8 +1,8 @@
 /* Calls: binary traces that list experts call by call, a call being one layer of one forward pass: a layer number and the ids of its tokens.
  *
  * The reader of a format finds where a pass ends and hands over its calls; here they become steps. A file is read twice, so that layers,
- * highest id and totals are known when it is open, and a third time before where the width of a row follows from the shortest one.
- * What is held is one step.
+ * highest id and totals are known when it is open. Where the width of a row follows from the shortest one it is guessed from the beginning
+ * first; if the guess was wrong, or something is, the file is read for the width alone and then anew. What is held is one step.
  *
  * Nothing says where requests begin, unless calls have positions: a prompt behind generated tokens begins the next. */
 #ifndef ES_TRACES_CALLS_H
@@ -20,7 +20,8 @@ typedef struct es_calls_block {
     size_t bytes, got;                  /* of the pass; that are there, up to es_calls_form.ahead more */
     const uint16_t *layer;              /* [layers] their numbers */
     uint32_t layers, records, position; /* position: to be set where the form has positions */
-    uint16_t *ids;                      /* [layers][top_k] to be filled */
+    uint32_t bits;                      /* all that are set in one of the ids: to be set */
+    uint16_t *ids;                      /* [layers][top_k] to be filled, with room for ES_IDS_EIGHT more */
 } es_calls_block;
 
 typedef struct es_calls_form {
@@ -73,7 +74,8 @@ struct es_calls {                       /* a source's state begins with one */
     uint16_t *scratch;
     float *weights;                     /* as ids, when they are asked for */
     es_token *token;                    /* [tokens] */
-    es_calls_place *place;              /* [layers] of their calls */
+    es_calls_place *place;              /* [layers] of their calls, but for a pass that was looked at as a whole: */
+    es_calls_place begin, each;         /* of its first call, and what one takes; each.offset 0: it was not */
     uint16_t *pattern;                  /* [patterns] layers of the last pass of one token that had no others and full rows */
     uint32_t patterns;
     bool plain;                         /* the pass at hand is such a one so far */

@@ -107,6 +107,14 @@ static void ggml_clear(ggml_fnv *state)
     }
 }
 
+/* A reading begins, wherever the one before ended. */
+static void ggml_begin(ggml_fnv *state)
+{
+    ggml_clear(state);
+    state->matrices = state->turns = 0;
+    state->calls.form.id_bytes = 0;
+}
+
 /* Every matrix of a layer has the same experts, whatever their order, and every layer the same matrices; else the file was cut there,
  * or records are lost. NULL: all is well, else what is not. */
 static const char *ggml_wrong(ggml_fnv *state, const ggml_list *first)
@@ -191,6 +199,8 @@ static es_code ggml_read(es_calls *calls, bool *more, es_err *err)
     const ggml_key *key = NULL;
     const bool first = calls->record == 0;
     ggml_walk walk = { .any = false };
+    if (first)
+        ggml_begin(state);
     es_code code = ES_OK;
     while (!code && !walk.over && !walk.end) {
         const unsigned char *at;
@@ -236,7 +246,8 @@ static bool ggml_block(es_calls *calls, es_calls_block *block)
                 over |= id;
             }
         }
-    if (wrong != 0 || over > UINT16_MAX || block->got < block->bytes + GGML_RECORD)
+    block->bits = over;
+    if (wrong != 0 || block->got < block->bytes + GGML_RECORD)
         return false;
     const ggml_key *next = ggml_find(state->key, es_bytes_u64(at));
     return next && next->layer < block->layer[block->layers - 1];

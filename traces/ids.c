@@ -4,57 +4,34 @@
 #include <string.h>
 
 #if defined(__SSSE3__)
-#include <tmmintrin.h>
+#include <immintrin.h>
 #define IDS_TURNS 1
 #else
 #define IDS_TURNS 0
 #endif
 
-enum { IDS_LANES = 32, IDS_SHORT = 8 };
+enum { IDS_SHORT = 8 };
 
 size_t es_ids_size(es_ids_type type)
 {
     return (size_t)1 << (type / 2);
 }
 
-/* Extremes are kept per lane: with a fixed number of lanes gcc and clang make vector code of this. The last, incomplete block is
- * filled up with its first number, which changes no extreme. */
+/* As plain as it can be: gcc and clang make vector code of reductions, which lanes that are kept by hand only hinder. */
 #define IDS_WIDEN(NAME, TYPE)                                                                                                              \
     __attribute__((noinline)) static es_ids_range NAME(uint16_t *restrict to, const unsigned char *restrict from, size_t count)           \
     {                                                                                                                                      \
-        TYPE low[IDS_LANES], high[IDS_LANES], x[IDS_LANES];                                                                                \
-        size_t i = 0;                                                                                                                      \
-        memcpy(x, from, sizeof x[0]);                                                                                                      \
-        low[0] = high[0] = x[0];                                                                                                           \
-        for (; count < IDS_LANES && i < count; i++) {           /* a row or two: lanes would cost more than they save */                   \
-            memcpy(x, from + i * sizeof x[0], sizeof x[0]);                                                                                \
-            low[0] = x[0] < low[0] ? x[0] : low[0];                                                                                        \
-            high[0] = x[0] > high[0] ? x[0] : high[0];                                                                                     \
-            to[i] = (uint16_t)x[0];                                                                                                        \
+        TYPE low, high;                                                                                                                    \
+        memcpy(&low, from, sizeof low);                                                                                                    \
+        high = low;                                                                                                                        \
+        for (size_t i = 0; i < count; i++) {                                                                                               \
+            TYPE x;                                                                                                                        \
+            memcpy(&x, from + i * sizeof x, sizeof x);                                                                                     \
+            low = x < low ? x : low;                                                                                                       \
+            high = x > high ? x : high;                                                                                                    \
+            to[i] = (uint16_t)x;                                                                                                           \
         }                                                                                                                                  \
-        if (i == count)                                                                                                                    \
-            return (es_ids_range){ (int64_t)low[0], (int64_t)high[0] };                                                                    \
-        for (size_t j = 0; j < IDS_LANES; j++)                                                                                             \
-            low[j] = high[j] = x[0];                                                                                                       \
-        for (; i + IDS_LANES <= count; i += IDS_LANES) {                                                                                   \
-            memcpy(x, from + i * sizeof x[0], sizeof x);                                                                                   \
-            for (size_t j = 0; j < IDS_LANES; j++) {                                                                                       \
-                low[j] = x[j] < low[j] ? x[j] : low[j];                                                                                    \
-                high[j] = x[j] > high[j] ? x[j] : high[j];                                                                                 \
-                to[i + j] = (uint16_t)x[j];                                                                                                \
-            }                                                                                                                              \
-        }                                                                                                                                  \
-        for (; i < count; i++) {                                                                                                           \
-            memcpy(x, from + i * sizeof x[0], sizeof x[0]);                                                                                \
-            low[0] = x[0] < low[0] ? x[0] : low[0];                                                                                        \
-            high[0] = x[0] > high[0] ? x[0] : high[0];                                                                                     \
-            to[i] = (uint16_t)x[0];                                                                                                        \
-        }                                                                                                                                  \
-        for (size_t j = 1; j < IDS_LANES; j++) {                                                                                           \
-            low[0] = low[j] < low[0] ? low[j] : low[0];                                                                                    \
-            high[0] = high[j] > high[0] ? high[j] : high[0];                                                                               \
-        }                                                                                                                                  \
-        return (es_ids_range){ (int64_t)low[0], (int64_t)high[0] };                                                                        \
+        return (es_ids_range){ (int64_t)low, (int64_t)high };                                                                              \
     }
 
 IDS_WIDEN(ids_widen_u8, uint8_t)
@@ -102,16 +79,10 @@ int64_t es_ids_number(const unsigned char *from, es_ids_type type, size_t i)
 
 uint16_t es_ids_highest(const uint16_t *ids, size_t count)
 {
-    uint16_t high[8] = { 0 };
-    size_t i = 0;
-    for (; i + 8 <= count; i += 8)
-        for (size_t j = 0; j < 8; j++)
-            high[j] = ids[i + j] > high[j] ? ids[i + j] : high[j];
-    for (; i < count; i++)
-        high[0] = ids[i] > high[0] ? ids[i] : high[0];
-    for (size_t j = 1; j < 8; j++)
-        high[0] = high[j] > high[0] ? high[j] : high[0];
-    return high[0];
+    uint16_t high = 0;
+    for (size_t i = 0; i < count; i++)
+        high = ids[i] > high ? ids[i] : high;
+    return high;
 }
 
 void es_ids_swap(unsigned char *numbers, size_t size, size_t count)
@@ -129,6 +100,9 @@ void es_ids_swap(unsigned char *numbers, size_t size, size_t count)
 void es_ids_twice_init(es_ids_twice *twice, uint32_t k)
 {
     *twice = (es_ids_twice){ .k = k };
+#if IDS_TURNS
+    twice->wide = __builtin_cpu_supports("avx2");
+#endif
     for (uint32_t d = 1; d < k && k <= ES_IDS_NARROW; d++)
         for (uint32_t i = 0; i < ES_IDS_ROWS * k; i++)
             twice->mask[d][i] = i % k + d < k ? UINT16_MAX : 0;
@@ -196,31 +170,61 @@ static bool ids_short_twice(const es_ids_twice *twice, const uint16_t *ids, size
     found = _mm_and_si128(found, _mm_loadu_si128((const __m128i *)twice->lanes));
     return _mm_movemask_epi8(found) != 0;
 }
-#endif
 
-/* Rows from the first on that are seen to list nothing twice; the others are to be looked at one by one. */
-static size_t ids_quick(const es_ids_twice *twice, const uint16_t *ids, size_t rows)
+/* The same with two rows to a register. */
+__attribute__((target("avx2"))) static bool ids_short_twice_wide(const es_ids_twice *twice, const uint16_t *ids, size_t rows)
 {
     const size_t k = twice->k;
-    size_t row = 0;
-    if (k < 2)
-        return rows;
-#if IDS_TURNS
-    for (size_t part = 64; k <= IDS_SHORT && row + IDS_SHORT < rows; row += part) {
-        part = part < rows - IDS_SHORT - row ? part : rows - IDS_SHORT - row;
-        if (ids_short_twice(twice, ids + row * k, part))
-            return row;
+    __m256i turn[4], found = _mm256_setzero_si256();
+    for (size_t d = 0; d < 4; d++)
+        turn[d] = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)twice->turn[d < k / 2 ? d : k / 2 - 1]));
+    for (size_t row = 0; row < rows; row += 2, ids += 2 * k) {
+        const __m256i a = _mm256_loadu2_m128i((const __m128i *)(row + 1 < rows ? ids + k : ids), (const __m128i *)ids);
+        const __m256i b = _mm256_or_si256(_mm256_cmpeq_epi16(a, _mm256_shuffle_epi8(a, turn[0])), _mm256_cmpeq_epi16(a, _mm256_shuffle_epi8(a, turn[1])));
+        const __m256i c = _mm256_or_si256(_mm256_cmpeq_epi16(a, _mm256_shuffle_epi8(a, turn[2])), _mm256_cmpeq_epi16(a, _mm256_shuffle_epi8(a, turn[3])));
+        found = _mm256_or_si256(found, _mm256_or_si256(b, c));
     }
+    return !_mm256_testz_si256(found, _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)twice->lanes)));
+}
+
+/* Short rows: those that a register may be loaded from, and then copies of the last ones with room behind them. */
+static bool ids_short(const es_ids_twice *twice, const uint16_t *ids, size_t rows)
+{
+    const size_t k = twice->k, inside = rows * k < IDS_SHORT ? 0 : (rows * k - IDS_SHORT) / k + 1;
+    uint16_t last[2 * IDS_SHORT] = { 0 };
+    memcpy(last, ids + inside * k, (rows - inside) * k * sizeof *ids);
+    return (twice->wide ? ids_short_twice_wide : ids_short_twice)(twice, ids, inside) || ids_short_twice(twice, last, rows - inside);
+}
 #endif
-    while (k <= ES_IDS_NARROW && row + ES_IDS_ROWS < rows && !ids_rows_twice(twice, ids + row * k))
-        row += ES_IDS_ROWS;
-    return row;
+
+/* Narrow rows, eight at a time: likewise, the rows behind the last ones each of ids that differ. */
+static bool ids_narrow(const es_ids_twice *twice, const uint16_t *ids, size_t rows)
+{
+    const size_t k = twice->k;
+    uint16_t last[(ES_IDS_ROWS + 1) * ES_IDS_NARROW] = { 0 };
+    size_t row = 0;
+    for (; row + ES_IDS_ROWS < rows; row += ES_IDS_ROWS)
+        if (ids_rows_twice(twice, ids + row * k))
+            return true;
+    for (size_t i = 0; i < ES_IDS_ROWS * k; i++)
+        last[i] = (uint16_t)(i % k);
+    memcpy(last, ids + row * k, (rows - row) * k * sizeof *ids);
+    return ids_rows_twice(twice, last);
 }
 
 bool es_ids_repeat(es_ids_twice *twice, const uint16_t *ids, size_t rows)
 {
+    const size_t k = twice->k;
     bool again = false;
-    for (size_t row = ids_quick(twice, ids, rows); row < rows && !again; row++)
-        again = ids_row_twice(twice, ids + row * twice->k);
+    if (k < 2)
+        return false;
+#if IDS_TURNS
+    if (k <= IDS_SHORT)
+        return ids_short(twice, ids, rows);
+#endif
+    if (k <= ES_IDS_NARROW)
+        return ids_narrow(twice, ids, rows);
+    for (size_t row = 0; row < rows && !again; row++)
+        again = ids_row_twice(twice, ids + row * k);
     return again;
 }

@@ -51,6 +51,7 @@ static bool imp_look(es_json_import *in)
         return es_json_scan_fault(in->scan, "top_k is not known yet: it must stand before the list, or be given as --top-k");
     if (es_json_scan_rewind(in->scan, &err))
         return es_json_scan_nomem(in->scan, "a trace");
+    es_json_scan_unhashed(in->scan);
     if (es_json_scan_more(in->scan) && es_json_scan_peek(in->scan) == '{' && es_json_scan_object(in->scan))
         while (es_json_scan_key(in->scan, names) >= 0)
             es_json_import_declared(in, &in->top_k);

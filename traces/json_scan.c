@@ -44,6 +44,11 @@ es_code es_json_scan_rewind(es_json_scan *scan, es_err *err)
     return es_json_scan_end(scan, err);
 }
 
+void es_json_scan_unhashed(es_json_scan *scan)
+{
+    es_reader_unhashed(scan->reader);
+}
+
 void es_json_scan_close(es_json_scan *scan)
 {
     if (!scan)
@@ -379,6 +384,8 @@ bool es_json_scan_skip(es_json_scan *scan)
         } else if (!json_scan_scalar(scan)) {
             return false;
         }
+        if (scan->depth > depth)
+            json_scan_pass(scan);
         while (scan->depth > depth && !scan_another(scan))
             if (scan->err.code)
                 return false;

@@ -33,6 +33,8 @@ typedef struct es_json_scan es_json_scan;
 es_code es_json_scan_open(es_json_scan **out, const char *path, es_err *err);
 /* From the file's first byte once more. */
 es_code es_json_scan_rewind(es_json_scan *scan, es_err *err);
+/* The file is not hashed until it is read anew: for who only looks for something. */
+void es_json_scan_unhashed(es_json_scan *scan);
 void es_json_scan_close(es_json_scan *scan);
 
 /* --- structure: false is the end of what is walked, or a fault -------------------------------------------------------------------- */

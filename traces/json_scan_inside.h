@@ -40,6 +40,8 @@ bool json_scan_expected(es_json_scan *scan, const char *want);
 bool json_scan_expected_at(es_json_scan *scan, uint64_t index, const char *at, const char *want);
 /* Passes over a string, a number or a word. */
 bool json_scan_scalar(es_json_scan *scan);
+/* Passes over ids behind the one of an array that was just passed, as far as they stand plainly; what is left is another's to look at. */
+void json_scan_pass(es_json_scan *scan);
 
 /* The first byte that is no white space, left unread; 0 at the end of the file. */
 static inline char json_scan_next(es_json_scan *scan)

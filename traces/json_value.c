@@ -255,6 +255,19 @@ bool es_json_scan_ids(es_json_scan *scan, uint16_t *to, uint32_t most, uint32_t 
     return p != NULL;
 }
 
+void json_scan_pass(es_json_scan *scan)
+{
+    json_scan_level *level = &scan->level[scan->depth];
+    uint16_t id;
+    while (level->array && level->begun && scan->at[0] == ',') {
+        const char *end = value_id(scan->at + (scan->at[1] == ' ' ? 2 : 1), &id);
+        if (!end)
+            return;
+        scan->at = end;
+        level->index++;
+    }
+}
+
 bool es_json_scan_run(es_json_scan *scan, uint16_t *to, uint32_t most, uint32_t *count)
 {
     json_scan_level *level = &scan->level[scan->depth];

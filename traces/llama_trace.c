@@ -46,6 +46,42 @@ static es_code llama_trace_line(es_log *log, char *line, size_t length, es_err *
     return code || parse->count < log->ask->top_k ? code : llama_trace_flush(log, err);
 }
 
+/* A number of up to five digits, which `end` follows; NULL: it is another one. */
+static inline const char *llama_trace_number(const char *p, char end, uint32_t *value)
+{
+    const char *start = p;
+    uint32_t v = 0;
+    for (; (unsigned)(*p - '0') <= 9; p++)
+        v = v * 10 + (uint32_t)(*p - '0');
+    *value = v;
+    return *p == end && p > start && p - start <= 5 ? p + 1 : NULL;
+}
+
+/* Two short numbers a line and nothing else, which are most; whatever is not goes to llama_trace_line, which says what is wrong with it. */
+static es_code llama_trace_lines(es_log *log, const char *text, size_t length, es_log_taken *taken, es_err *err)
+{
+    llama_trace_parse *parse = log->parse;
+    const char *p = text, *const end = text + length;
+    const uint64_t before = es_reader_line_number(log->lines.reader);
+    es_code code = ES_OK;
+    while (p < end && !code) {
+        uint32_t layer, id;
+        const char *next = llama_trace_number(p, ',', &layer);
+        next = next ? llama_trace_number(next, '\n', &id) : NULL;
+        if (!next || id >= ES_NO_EXPERT || parse->count == ES_TRACE_TOP_K_MAX || (parse->count > 0 && layer != parse->layer))
+            break;
+        p = next;
+        taken->lines++;
+        if (parse->count == 0)
+            parse->record = before + taken->lines;
+        parse->layer = layer;
+        parse->id[parse->count++] = (uint16_t)id;
+        code = parse->count < log->ask->top_k ? ES_OK : llama_trace_flush(log, err);
+    }
+    taken->bytes = (size_t)(p - text);
+    return code;
+}
+
 static es_code llama_trace_end(es_log *log, es_err *err)
 {
     llama_trace_parse *parse = log->parse;
@@ -61,7 +97,7 @@ static es_code llama_trace_end(es_log *log, es_err *err)
 
 static const es_log_format llama_trace_log = {
     .name = "llama_trace", .expected = "\"layer,expert\"", .parse_bytes = sizeof(llama_trace_parse), .passes = true, .outputs = true, .rules = { .whole_tokens = true },
-    .begin = llama_trace_begin, .line = llama_trace_line, .end = llama_trace_end,
+    .begin = llama_trace_begin, .line = llama_trace_line, .lines = llama_trace_lines, .end = llama_trace_end,
 };
 
 static es_code llama_trace_open(void *self, const es_source_ask *ask, es_arena *arena, es_err *err)

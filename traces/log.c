@@ -12,13 +12,29 @@ es_code es_log_fault(const char *p, char end, const char *name, const char *righ
 
 /* --- the file ------------------------------------------------------------------------------------------------------------------- */
 
+/* What a format takes at once of lines that are there. An error is in the last line that it took. */
+static es_code log_many(const es_log_format *format, es_log *log, es_err *err)
+{
+    es_log_taken taken = { 0, 0 };
+    size_t length;
+    const char *text = es_reader_lines(log->lines.reader, &length);
+    if (length == 0)
+        return ES_OK;
+    es_code code = format->lines(log, text, length, &taken, err);
+    es_reader_took(log->lines.reader, taken.bytes, taken.lines);
+    return code;
+}
+
 /* Every line, and then what is left of the last pass. */
 static es_code log_lines(const es_log_format *format, es_log *log, es_err *err)
 {
     for (;;) {
         char *line;
         size_t length;
-        es_code code = es_lines_next(&log->lines, format->expected, &line, &length, err);
+        es_code code = format->lines ? log_many(format, log, err) : ES_OK;
+        if (code)
+            return es_lines_at(&log->lines, err), code;
+        code = es_lines_next(&log->lines, format->expected, &line, &length, err);
         if (code)
             return code;
         log->record = es_reader_line_number(log->lines.reader);

@@ -22,6 +22,8 @@ typedef struct es_log {                 /* lives while the file is read */
     uint64_t record;                    /* the number of the line at hand */
 } es_log;
 
+typedef struct es_log_taken { size_t bytes; uint64_t lines; } es_log_taken;
+
 typedef struct es_log_format {
     const char *name;
     const char *expected;               /* what a line looks like, for errors */
@@ -30,6 +32,8 @@ typedef struct es_log_format {
     es_stream_rules rules;
     es_code (*begin)(es_log *log, es_err *err);             /* before the first line: is everything said that must be? NULL: it is */
     es_code (*line)(es_log *log, char *line, size_t length, es_err *err);
+    /* Takes lines as they most often are, of whole ones with their ends, as far as they come; NULL: all lines go one by one to `line`. */
+    es_code (*lines)(es_log *log, const char *text, size_t length, es_log_taken *taken, es_err *err);
     es_code (*end)(es_log *log, es_err *err);               /* behind the last line; NULL: nothing is left to be done */
     es_code (*about)(es_log *log, es_trace_info *info, es_err *err);    /* what else the format says; NULL: nothing */
 } es_log_format;

@@ -80,34 +80,29 @@ static es_code moet_read(es_calls *calls, bool *more, es_err *err)
     return *more ? es_calls_end(calls, calls->tokens > 1 ? ES_PREFILL : ES_DECODE, ES_NO_POSITION, err) : ES_OK;
 }
 
+/* Bits that differ from what frames of one token begin with; those of their ids go to *seen. */
+ES_IDS_INLINE uint64_t moet_rows(const es_calls_block *block, size_t k, es_ids_bits *seen)
+{
+    const unsigned char *at = block->at;
+    uint16_t *to = block->ids;
+    uint64_t wrong = 0;
+    for (uint32_t l = 0; l < block->layers; l++, at += MOET_FRAME + 4 * k, to += k) {
+        wrong |= es_bytes_u64(at) ^ ((uint64_t)1 << 32 | block->layer[l]);
+        es_ids_row_u32(to, at + MOET_FRAME, k, seen);
+    }
+    return wrong;
+}
+
 /* Frames of one token, layer by layer as before, and then one that begins again. */
 static bool moet_block(es_calls *calls, es_calls_block *block)
 {
     const size_t k = calls->form.top_k;
-    const unsigned char *at = block->at;
-    uint16_t *to = block->ids;
-    uint64_t wrong = 0, over = 0;
-    for (uint32_t l = 0; l < block->layers; l++) {
-        uint32_t id[8];
-        size_t i = 0;
-        wrong |= es_bytes_u64(at) ^ ((uint64_t)1 << 32 | block->layer[l]);
-        at += MOET_FRAME;
-        for (; i + 8 <= k; i += 8) {
-            memcpy(id, at + 4 * i, sizeof id);
-            for (size_t j = 0; j < 8; j++)
-                to[i + j] = (uint16_t)id[j];
-            over |= id[0] | id[1] | id[2] | id[3] | id[4] | id[5] | id[6] | id[7];
-        }
-        for (; i < k; i++) {
-            id[0] = es_bytes_u32(at + 4 * i);
-            over |= id[0];
-            to[i] = (uint16_t)id[0];
-        }
-        at += 4 * k;
-        to += k;
-    }
-    const bool begins = block->got == block->bytes || (block->got == block->bytes + MOET_FRAME && es_bytes_u32(at) <= block->layer[block->layers - 1]);
-    return wrong == 0 && over <= UINT16_MAX && begins;
+    const unsigned char *next = block->at + block->bytes;
+    es_ids_bits seen = es_ids_bits_of(k);
+    const uint64_t wrong = k == ES_IDS_EIGHT ? moet_rows(block, ES_IDS_EIGHT, &seen) : moet_rows(block, k, &seen);
+    const bool begins = block->got == block->bytes || (block->got == block->bytes + MOET_FRAME && es_bytes_u32(next) <= block->layer[block->layers - 1]);
+    block->bits = es_ids_bits_all(&seen);
+    return wrong == 0 && begins;
 }
 
 static es_code moet_open(void *self, const es_source_ask *ask, es_arena *arena, es_err *err)

@@ -2,8 +2,9 @@
 #include "traces/pairs.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-enum { PAIRS_BLOCK = 4096 };            /* pairs looked at together */
+enum { PAIRS_BLOCK = 4096, PAIRS_FOUR = 4 };    /* pairs taken, and looked at, together */
 
 /* Takes pairs of one layer as long as they come. */
 static es_code pairs_run(es_pairs *pairs, uint32_t layer, es_err *err)
@@ -92,20 +93,35 @@ es_code es_pairs_read(es_calls *calls, bool *more, es_err *err)
     return *more ? es_calls_end(calls, longest > calls->form.top_k ? ES_PREFILL : ES_DECODE, ES_NO_POSITION, err) : ES_OK;
 }
 
+/* Four pairs are looked at in two registers, against the layer in every other place of them: what remains are bits of wrong layers and of
+ * ids. Where a row ends among them `last` takes what is behind it out. */
+ES_IDS_INLINE es_ids_four pairs_rows(const es_calls_block *block, size_t k)
+{
+    const uint32_t second = k % PAIRS_FOUR > 1 ? UINT32_MAX : 0, third = k % PAIRS_FOUR > 2 ? UINT32_MAX : 0;
+    const es_ids_four last[2] = { { UINT32_MAX, UINT32_MAX, second, second }, { third, third, 0, 0 } };
+    const unsigned char *at = block->at;
+    uint16_t *to = block->ids;
+    es_ids_four bits = { 0 };
+    for (uint32_t l = 0; l < block->layers; l++, at += k * ES_PAIR, to += k) {
+        const es_ids_four layer = { block->layer[l], 0, block->layer[l], 0 };
+        for (size_t i = 0; i < k; i += PAIRS_FOUR) {
+            es_ids_four a, b;
+            memcpy(&a, at + i * ES_PAIR, sizeof a);
+            memcpy(&b, at + (i + 2) * ES_PAIR, sizeof b);
+            bits |= i + PAIRS_FOUR <= k ? (a ^ layer) | (b ^ layer) : ((a ^ layer) & last[0]) | ((b ^ layer) & last[1]);
+            for (size_t j = 0; j < PAIRS_FOUR; j++)
+                to[i + j] = (uint16_t)es_bytes_u32(at + (i + j) * ES_PAIR + 4);
+        }
+    }
+    return bits;
+}
+
 bool es_pairs_block(es_calls *calls, es_calls_block *block)
 {
     const size_t k = calls->form.top_k;
-    const unsigned char *at = block->at;
-    uint16_t *to = block->ids;
-    uint32_t wrong = 0, over = 0;
-    for (uint32_t l = 0; l < block->layers; l++)
-        for (size_t i = 0; i < k; i++, at += ES_PAIR) {
-            const uint32_t id = es_bytes_u32(at + 4);
-            wrong |= es_bytes_u32(at) ^ block->layer[l];
-            over |= id;
-            *to++ = (uint16_t)id;
-        }
-    return wrong == 0 && over <= UINT16_MAX && block->got == block->bytes + ES_PAIR && es_bytes_u32(at) < block->layer[block->layers - 1];
+    const es_ids_four bits = k == ES_IDS_EIGHT ? pairs_rows(block, ES_IDS_EIGHT) : pairs_rows(block, k);
+    block->bits = bits[1] | bits[3];
+    return (bits[0] | bits[2]) == 0 && block->got == block->bytes + ES_PAIR && es_bytes_u32(block->at + block->bytes) < block->layer[block->layers - 1];
 }
 
 void es_pairs_fini(void *self)

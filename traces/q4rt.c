@@ -6,12 +6,12 @@
 #include <math.h>
 #include <string.h>
 
-enum { Q4RT_HEAD = 16, Q4RT_MOST = 256, HALF_EXPONENT = 0x7c00 };
+enum { Q4RT_HEAD = 16, Q4RT_MOST = 256, Q4RT_EIGHT = 8, HALF_EXPONENT = 0x7c00 };
 
 typedef struct q4rt {
     es_calls calls;                     /* first: it is the reading half of the source */
     uint32_t layers, candidates;
-    uint64_t tokens, read;              /* promised, 0: no promise; read so far in this reading */
+    uint64_t tokens;                    /* promised; 0: no promise */
 } q4rt;
 
 static es_code q4rt_head(q4rt *state, es_calls_form *form, const es_source_ask *ask, es_err *err)
@@ -50,6 +50,49 @@ static bool q4rt_falls(const unsigned char *logits, uint32_t m)
         const int32_t half = es_bytes_u16(logits + 2 * (size_t)i), order = half >> 15 ? 0x8000 - half : half;
         falls = falls && order <= before && (half & HALF_EXPONENT) != HALF_EXPONENT;
         before = order;
+    }
+    return falls;
+}
+
+typedef int16_t q4rt_eight __attribute__((vector_size(16)));
+
+/* Eight logits at once: all ones where one is no number, or above the one before it where `follows` says that there is one; else what
+ * stands before, the last id of the row, is not looked at. A zero below zero counts as below zero here. */
+static inline q4rt_eight q4rt_wrong(const unsigned char *logits, q4rt_eight follows)
+{
+    q4rt_eight half, before;
+    memcpy(&half, logits, sizeof half);
+    memcpy(&before, logits - 2, sizeof before);
+    const q4rt_eight order = half ^ (half >> 15 & INT16_MAX), order_before = before ^ (before >> 15 & INT16_MAX);
+    return ((order > order_before) & follows) | ((half & HALF_EXPONENT) == HALF_EXPONENT);
+}
+
+/* Do the logits of all rows, which stand behind the ids of each? The first ids of each row are put to `to`. */
+ES_IDS_INLINE bool q4rt_rows(const unsigned char *at, size_t rows, size_t m, uint16_t *to, size_t k, es_ids_words *seen)
+{
+    const q4rt_eight all = { -1, -1, -1, -1, -1, -1, -1, -1 }, but_first = { 0, -1, -1, -1, -1, -1, -1, -1 };
+    q4rt_eight wrong = { 0 };
+    uint64_t lanes[2];
+    for (size_t row = 0; row < rows; row++, at += 4 * m, to += k) {
+        const unsigned char *logits = at + 2 * m;
+        es_ids_row_u16(to, at, k, seen);
+        wrong |= q4rt_wrong(logits, but_first);
+        for (size_t i = Q4RT_EIGHT; i + Q4RT_EIGHT <= m; i += Q4RT_EIGHT)
+            wrong |= q4rt_wrong(logits + 2 * i, all);
+        if (m % Q4RT_EIGHT != 0)
+            wrong |= q4rt_wrong(logits + 2 * (m - Q4RT_EIGHT), all);
+    }
+    memcpy(lanes, &wrong, sizeof lanes);
+    return (lanes[0] | lanes[1]) == 0;
+}
+
+/* The same of rows that have fewer candidates than a register. */
+static bool q4rt_few(const unsigned char *at, size_t rows, size_t m, uint16_t *to, size_t k, es_ids_words *seen)
+{
+    bool falls = true;
+    for (size_t row = 0; falls && row < rows; row++, at += 4 * m, to += k) {
+        falls = q4rt_falls(at + 2 * m, (uint32_t)m);
+        es_ids_row_u16(to, at, k, seen);
     }
     return falls;
 }
@@ -108,12 +151,18 @@ static es_code q4rt_row(const q4rt *state, const unsigned char *at, uint32_t lay
     return code;
 }
 
+/* Read so far in this reading. */
+static uint64_t q4rt_tokens(const q4rt *state)
+{
+    return state->calls.record / state->layers;
+}
+
 /* Is there another token? The head may promise how many there are. */
 static es_code q4rt_more(q4rt *state, size_t got, size_t want, bool *more, es_err *err)
 {
     es_calls *calls = &state->calls;
     *more = got == want;
-    if (state->tokens > 0 && state->read == state->tokens) {
+    if (state->tokens > 0 && q4rt_tokens(state) == state->tokens) {
         *more = false;
         return got > 0 ? es_bytes_fault(&calls->bytes, calls->record, calls->bytes.offset, err, "bytes follow the %llu tokens that the head promises", (unsigned long long)state->tokens) : ES_OK;
     }
@@ -130,8 +179,6 @@ static es_code q4rt_read(es_calls *calls, bool *more, es_err *err)
     uint16_t ids[Q4RT_MOST];
     float weights[Q4RT_MOST];
     size_t got;
-    if (calls->record == 0)
-        state->read = 0;
     es_code code = es_bytes_peek(&calls->bytes, whole, &at, &got, err);
     if (!code)
         code = q4rt_more(state, got, whole, more, err);
@@ -147,7 +194,6 @@ static es_code q4rt_read(es_calls *calls, bool *more, es_err *err)
         es_bytes_take(&calls->bytes, row);
         calls->record++;
     }
-    state->read++;
     return es_calls_end(calls, ES_DECODE, ES_NO_POSITION, err);
 }
 
@@ -156,14 +202,16 @@ static bool q4rt_block(es_calls *calls, es_calls_block *block)
 {
     q4rt *state = (q4rt *)calls;
     const size_t m = state->candidates, k = calls->form.top_k;
-    bool falls = !calls->weighs && block->layers == state->layers && (state->tokens == 0 || state->read < state->tokens);
-    for (uint32_t l = 0; falls && l < block->layers; l++) {
-        const unsigned char *at = block->at + l * 4 * m;
-        falls = q4rt_falls(at + 2 * m, state->candidates);
-        for (size_t i = 0; i < k; i++)
-            block->ids[l * k + i] = es_bytes_u16(at + 2 * i);
-    }
-    state->read += falls;
+    const size_t rows = block->layers;
+    bool falls = !calls->weighs && rows == state->layers && (state->tokens == 0 || q4rt_tokens(state) < state->tokens);
+    es_ids_words seen = { 0 };
+    if (falls && m < Q4RT_EIGHT)
+        falls = q4rt_few(block->at, rows, m, block->ids, k, &seen);
+    else if (falls && m == Q4RT_EIGHT && k == Q4RT_EIGHT)
+        falls = q4rt_rows(block->at, rows, Q4RT_EIGHT, block->ids, Q4RT_EIGHT, &seen);
+    else if (falls)
+        falls = q4rt_rows(block->at, rows, m, block->ids, k, &seen);
+    block->bits = es_ids_words_all(seen);
     return falls;
 }
 

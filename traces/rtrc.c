@@ -128,29 +128,32 @@ static es_code rtrc_read(es_calls *calls, bool *more, es_err *err)
     return *more ? es_calls_end(calls, state->phase, state->position[0], err) : ES_OK;
 }
 
+/* Bits that differ from what generated records of one token, a layer each, begin with: phase, position, layer. */
+ES_IDS_INLINE uint64_t rtrc_rows(const es_calls_block *block, uint32_t position, size_t k, es_ids_words *seen)
+{
+    const uint64_t begin = (uint64_t)position << 8 | ES_DECODE;
+    const unsigned char *at = block->at;
+    uint16_t *to = block->ids;
+    uint64_t wrong = 0;
+    for (uint32_t l = 0; l < block->layers; l++, at += RTRC_FIXED + k, to += k) {
+        wrong |= (es_bytes_u64(at) ^ (begin | (uint64_t)block->layer[l] << 40)) << (64 - 8 * RTRC_FIXED);
+        es_ids_row_u8(to, at + RTRC_FIXED, k, seen);
+    }
+    return wrong;
+}
+
 /* A record for each layer, all of one generated token, and then another token's. */
 static bool rtrc_block(es_calls *calls, es_calls_block *block)
 {
     const size_t k = calls->form.top_k;
-    const unsigned char *at = block->at;
-    const uint32_t position = es_bytes_u32(at + 1), last = block->layer[block->layers - 1];
-    uint16_t *to = block->ids;
-    uint32_t wrong = 0;
-    for (uint32_t l = 0; l < block->layers; l++) {
-        size_t i = 0;
-        wrong |= (uint32_t)(at[0] ^ ES_DECODE) | (es_bytes_u32(at + 1) ^ position) | (at[5] ^ block->layer[l]);
-        at += RTRC_FIXED;
-        for (; i + 8 <= k; i += 8)
-            for (size_t j = 0; j < 8; j++)
-                to[i + j] = at[i + j];
-        for (; i < k; i++)
-            to[i] = at[i];
-        at += k;
-        to += k;
-    }
+    const unsigned char *next = block->at + block->bytes;
+    const uint32_t position = es_bytes_u32(block->at + 1), last = block->layer[block->layers - 1];
+    es_ids_words seen = { 0 };
+    const uint64_t wrong = k == ES_IDS_EIGHT ? rtrc_rows(block, position, ES_IDS_EIGHT, &seen) : rtrc_rows(block, position, k, &seen);
+    block->bits = es_ids_words_all(seen);
     block->position = position;
     ((rtrc *)calls)->phase = ES_DECODE;
-    return wrong == 0 && (block->got == block->bytes || (block->got == block->bytes + RTRC_FIXED && (at[0] != ES_DECODE || at[5] <= last || es_bytes_u32(at + 1) != position)));
+    return wrong == 0 && (block->got == block->bytes || (block->got == block->bytes + RTRC_FIXED && (next[0] != ES_DECODE || next[5] <= last || es_bytes_u32(next + 1) != position)));
 }
 
 static es_code rtrc_open(void *self, const es_source_ask *ask, es_arena *arena, es_err *err)

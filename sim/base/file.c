@@ -311,6 +311,19 @@ es_code es_reader_line(es_reader *reader, char **line, size_t *length, es_err *e
     return ES_OK;
 }
 
+const char *es_reader_lines(const es_reader *reader, size_t *length)
+{
+    const char *start = reader->out + reader->out_at, *end = reader->out_at < reader->out_end ? memrchr(start, '\n', reader->out_end - reader->out_at) : NULL;
+    *length = end && !reader->fault ? (size_t)(end - start) + 1 : 0;
+    return start;
+}
+
+void es_reader_took(es_reader *reader, size_t bytes, uint64_t lines)
+{
+    reader->out_at += bytes;
+    reader->lines += lines;
+}
+
 bool es_reader_line_ended(const es_reader *reader)
 {
     return !reader->unended;

@@ -17,6 +17,10 @@ es_code es_reader_open(es_reader **out, const char *path, es_err *err);
 es_code es_reader_read(es_reader *reader, void *buffer, size_t count, size_t *got, es_err *err);
 /* The next line without its end (LF or CRLF), terminated; NULL in *line at the end. Valid until the next call. Lines may be of any length. */
 es_code es_reader_line(es_reader *reader, char **line, size_t *length, es_err *err);
+/* Whole lines that were read ahead, with their ends, for who takes many at once; *length 0: there are none, es_reader_line reads on. They
+ * are consumed by es_reader_took, which counts them; the line given last is none then. */
+const char *es_reader_lines(const es_reader *reader, size_t *length);
+void es_reader_took(es_reader *reader, size_t bytes, uint64_t lines);
 bool es_reader_line_ended(const es_reader *reader);         /* false: the line last given is the last one and lacks its line feed */
 uint64_t es_reader_line_number(const es_reader *reader);    /* of the line last given, from 1 */
 const char *es_reader_path(const es_reader *reader);

@@ -77,6 +77,14 @@ void es_text_put(es_text *text, const char *bytes, size_t count)
     text->at[text->length] = '\0';
 }
 
+void es_text_cut(es_text *text, size_t length)
+{
+    if (length >= text->length)
+        return;
+    text->length = length;
+    text->at[length] = '\0';
+}
+
 void es_text_free(es_text *text)
 {
     free(text->at);

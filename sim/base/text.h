@@ -16,6 +16,7 @@ typedef struct es_text {        /* {0} is empty; `at` is always terminated once 
 
 void es_text_add(es_text *text, const char *fmt, ...) ES_PRINTF(2, 3);
 void es_text_put(es_text *text, const char *bytes, size_t count);
+void es_text_cut(es_text *text, size_t length);      /* its first `length` bytes remain */
 void es_text_free(es_text *text);
 
 /* The candidate nearest to `word` by edit distance, NULL when none is near enough to be worth suggesting. */

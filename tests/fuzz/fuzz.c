@@ -1,18 +1,23 @@
 /* Fuzz: see fuzz.h. */
 #include "tests/fuzz/fuzz.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "sim/part/registry.h"
 #include "sim/study/feed.h"
 #include "traces/write.h"
 
-enum { FUZZ_ACCESSES = 1 << 20 };
+enum {
+    FUZZ_ACCESSES = 1 << 20,
+    FUZZ_FOLDER = 100                   /* descriptor of the folder of the input */
+};
 
-static char fuzz_path[64];
+static char fuzz_folder[64], fuzz_path[96];
 
 _Noreturn void fuzz_fail(const char *condition, const char *file, int line)
 {
@@ -23,6 +28,21 @@ _Noreturn void fuzz_fail(const char *condition, const char *file, int line)
 static void fuzz_delete(void)
 {
     unlink(fuzz_path);
+    rmdir(fuzz_folder);
+}
+
+/* The fuzzer sees what names are compared with and builds inputs of it, so a run of a given seed is the same again only if they are:
+ * the folder, whose name no other process has, is reached by its descriptor where the system lets it. */
+static void fuzz_name(void)
+{
+    const int folder = open(fuzz_folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fixed = folder < 0 ? -1 : fcntl(folder, F_DUPFD_CLOEXEC, FUZZ_FOLDER);
+    struct stat there, named;
+    snprintf(fuzz_path, sizeof fuzz_path, "/proc/self/fd/%d", fixed);
+    if (fixed != FUZZ_FOLDER || fstat(fixed, &there) != 0 || stat(fuzz_path, &named) != 0 || there.st_dev != named.st_dev || there.st_ino != named.st_ino)
+        snprintf(fuzz_path, sizeof fuzz_path, "%s", fuzz_folder);
+    if (folder >= 0)
+        close(folder);
+    strcat(fuzz_path, "/input");
 }
 
 /* In memory where there is such a place: a target runs thousands of times a second. */
@@ -30,12 +50,14 @@ static int fuzz_open(void)
 {
     static const char *const folders[] = { "/dev/shm", "/tmp" };
     for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
-        snprintf(fuzz_path, sizeof fuzz_path, "%s/expertsim-fuzz-XXXXXX", folders[i]);
-        int file = mkstemp(fuzz_path);
-        if (file >= 0) {
-            atexit(fuzz_delete);
-            return file;
-        }
+        snprintf(fuzz_folder, sizeof fuzz_folder, "%s/expertsim-fuzz-XXXXXX", folders[i]);
+        if (!mkdtemp(fuzz_folder))
+            continue;
+        fuzz_name();
+        int file = open(fuzz_path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        FUZZ_HOLDS(file >= 0);
+        atexit(fuzz_delete);
+        return file;
     }
     fuzz_fail("a temporary file can be made", __FILE__, __LINE__);
 }
