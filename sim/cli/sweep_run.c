@@ -178,6 +178,8 @@ static void run_failed(sweep_runner *r, const es_sweep_point *point, const pool_
     char path[4096];
     es_text reason = {0}, file = {0}, line = {0};
     run_reason(r, end, &reason);
+    if (!r->first && reason.at)
+        r->first = strdup(reason.at);
     es_text_add(&file, "%s\n%s", reason.at ? reason.at : "", end->said);
     sweep_run_path(r, point->id, ".err", path, sizeof path);
     if (!file.failed)
@@ -493,7 +495,8 @@ static es_code run_outcome(const sweep_runner *r, es_err *err)
     if (pool_stopped(r->pool) && !r->args->quiet)
         fputs("stopped; the same command goes on\n", stderr);
     if (r->tally.failed)
-        return es_err_set(err, ES_ECHECK, "%zu of %zu points failed; `expertsim sweep status %s` says why", r->tally.failed, r->there + r->count, r->args->out);
+        return es_err_set(err, ES_ECHECK, "%zu of %zu points failed (%s: %.400s); `expertsim sweep status %s` says why", r->tally.failed, r->there + r->count,
+            r->tally.failed > 1 ? "the first" : "it", r->first ? r->first : "no memory", r->args->out);
     return ES_OK;
 }
 
@@ -533,6 +536,7 @@ es_code sweep_run(const sweep_args *args, const char *file, es_err *err)
     free(r.todo);
     free(r.written);
     free(r.again);
+    free(r.first);
     es_sweep_free(r.sweep);
     return code;
 }

@@ -38,6 +38,7 @@ typedef struct sweep_runner {
     tally tally;
     int folder;                 /* of the results, open since before the first was written: what goes wrong on the way to the disk is told to it; or -1 */
     char host[64];
+    char *first;                /* why the first point failed that did; NULL: none */
     long pid;                   /* of this process, not of a point's */
 } sweep_runner;
 
