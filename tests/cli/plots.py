@@ -264,6 +264,8 @@ def bad(check, folder):
             ([os.path.join(folder, 'other.json')], 2, 'other.json: is none of the files that can be drawn'),
             ([os.path.join(ROOT, 'traces', 'samples', 'quickstart.h5')], 2, 'quickstart.h5: is no result.h5 and no collected table'),
             ([run, os.path.join(folder, 'sweep')], 2, 'cannot be drawn together'),
+            ([os.path.join(folder, 'replications.csv')], 2, 'replications.csv: is a table for other programs; of a sweep the table.h5 beside it is drawn, or its folder'),
+            ([os.path.join(folder, 'curves', 'mrc.h5')], 2, 'mrc.h5: is no result.h5 and no collected table of a sweep (of curves the mrc.json of `mrc --out` is drawn)'),
             ([os.path.join(ROOT, 'models', 'profiles', 'host-epyc-vm.h5'), '--what', 'speed'], 2, 'speed: the samples have nothing for it'),
     ]:
         done = plot(*args, cwd=folder)
