@@ -31,7 +31,7 @@ static bool across_is_capacity(const char *axis)
 static int across_capacity(const figures *all)
 {
     for (size_t a = 0; a < all->axes; a++)
-        if (across_is_capacity(all->axis[a]))
+        if (!all->repeats[a] && across_is_capacity(all->axis[a]))
             return (int)a;
     return -1;
 }
@@ -120,7 +120,9 @@ static es_code across_fill(figures *all, figures_across *out, int axis, es_err *
         const double x = !out->memory ? p->number[axis] : out->unit == PLOT_BYTES ? p->memory : p->room;
         const char *key = across_key(all, p, axis);
         figures_curve *curve = across_curve(out, key);
-        if (!isfinite(x) || (!curve && out->curves == ACROSS_CURVES))
+        const bool full = !curve && out->curves == ACROSS_CURVES;
+        out->left_out += full && isfinite(x);
+        if (!isfinite(x) || full)
             continue;
         if (!curve) {
             curve = &out->curve[out->curves++];

@@ -93,6 +93,8 @@ static const char *capacity_note(figures *all, const capacity_lines *lines)
     es_text_add(&note, "%s", all->note);
     if (lines->replications > 1)
         es_text_add(&note, "; bands: 95 %% of the mean of %zu replications", lines->replications);
+    if (lines->across.left_out)
+        es_text_add(&note, "; the first %zu curves, without %zu points", lines->across.curves, lines->across.left_out);
     for (size_t c = 0; c < lines->across.curves; c++)
         if (!lines->across.curve[c].causal) {
             es_text_add(&note, FIGURES_FUTURE_NOTE);
@@ -148,10 +150,30 @@ static es_code capacity_curves(figures *all, const capacity_what *what, const ca
     return figures_add(all, what->kind, &figure, err);
 }
 
+static size_t capacity_shown(const figures *all)
+{
+    return all->points < CAPACITY_BARS ? all->points : CAPACITY_BARS;
+}
+
+/* "sweep policies; 30 of 30 points; the first 24; * knows the future" */
+static const char *capacity_bars_note(figures *all)
+{
+    es_text note = {0};
+    bool future = false;
+    for (size_t i = 0; i < capacity_shown(all); i++)
+        future = future || !all->point[i].causal;
+    es_text_add(&note, "%s", all->note);
+    if (capacity_shown(all) < all->points)
+        es_text_add(&note, "; the first %zu are drawn", capacity_shown(all));
+    if (future)
+        es_text_add(&note, FIGURES_FUTURE_NOTE);
+    return figures_keep(all, &note);
+}
+
 /* Bars where nothing goes from left to right: a run beside a run. */
 static es_code capacity_bars(figures *all, const capacity_what *what, const char *title, bool belady, es_err *err)
 {
-    const size_t shown = all->points < CAPACITY_BARS ? all->points : CAPACITY_BARS;
+    const size_t shown = capacity_shown(all);
     const char *category[CAPACITY_BARS];
     double *x = figures_column(all, shown), *y = figures_column(all, shown), *low = figures_column(all, shown);
     bool has = false, bounds = false;
@@ -159,7 +181,9 @@ static es_code capacity_bars(figures *all, const capacity_what *what, const char
         return es_err_nomem(err, "a figure");
     for (size_t i = 0; i < shown; i++) {
         const figures_point *p = &all->point[i];
-        category[i] = p->label;
+        es_text name = {0};
+        es_text_add(&name, "%s%s", p->label, p->causal ? "" : FIGURES_FUTURE);
+        category[i] = figures_keep(all, &name);
         x[i] = (double)i;
         y[i] = capacity_value(p, what);
         low[i] = p->belady_miss;
@@ -170,7 +194,7 @@ static es_code capacity_bars(figures *all, const capacity_what *what, const char
         {.label = belady && bounds ? "as run" : NULL, .style = PLOT_BARS, .x = x, .y = y, .count = shown},
         {.label = "Belady (knows the future)", .style = PLOT_BARS, .x = x, .y = low, .count = shown},
     };
-    const plot_figure figure = {.title = title, .note = all->note, .x = {.label = all->axes && all->points > 1 ? all->axis[0] : ""}, .y = {.label = what->label, .unit = what->unit},
+    const plot_figure figure = {.title = title, .note = capacity_bars_note(all), .x = {.label = all->axes && all->points > 1 ? all->axis[0] : ""}, .y = {.label = what->label, .unit = what->unit},
         .category = category, .categories = shown, .series = series, .count = belady && bounds ? 2 : 1};
     if (all->points == 1 && !bounds)
         return figures_lack(all, what->kind, err, "needs something to compare with: several runs, or the bounds of one (--set bounds=true)");
@@ -181,6 +205,7 @@ static es_code capacity_bars(figures *all, const capacity_what *what, const char
 
 typedef struct capacity_found { /* curves at one x; -1: there is none */
     int best, worst, future;    /* of those that know no more than the past; of the others the best */
+    size_t alike;               /* how many more are as good as the best */
     double x, y_best, y_worst, y_future;
 } capacity_found;
 
@@ -195,7 +220,7 @@ static double capacity_at(const capacity_line *line, double x)
 /* `more`: more is better. */
 static capacity_found capacity_look(const capacity_lines *lines, double x, bool more)
 {
-    capacity_found f = {-1, -1, -1, x, NAN, NAN, NAN};
+    capacity_found f = {.best = -1, .worst = -1, .future = -1, .x = x, .y_best = (double)NAN, .y_worst = (double)NAN, .y_future = (double)NAN};
     for (size_t c = 0; c < lines->across.curves; c++) {
         const double y = capacity_at(&lines->line[c], x);
         const bool causal = lines->across.curve[c].causal;
@@ -205,9 +230,12 @@ static capacity_found capacity_look(const capacity_lines *lines, double x, bool 
             f.future = (int)c;
             f.y_future = y;
         }
+        if (causal && f.best >= 0 && y == f.y_best)
+            f.alike++;
         if (causal && (f.best < 0 || (more ? y > f.y_best : y < f.y_best))) {
             f.best = (int)c;
             f.y_best = y;
+            f.alike = 0;
         }
         if (causal && (f.worst < 0 || (more ? y < f.y_worst : y > f.y_worst))) {
             f.worst = (int)c;
@@ -255,14 +283,24 @@ static void capacity_say_curve(const figures_curve *curve, es_text *out)
     es_text_put(out, curve->label, added ? (size_t)(added - curve->label) : strlen(curve->label));
 }
 
+/* "lru and 1 more, the best" */
+static void capacity_say_best(const capacity_lines *lines, const capacity_found *f, bool best, es_text *out)
+{
+    capacity_say_curve(&lines->across.curve[f->best], out);
+    if (f->alike)
+        es_text_add(out, " and %zu more", f->alike);
+    if (best && f->y_best != f->y_worst)
+        es_text_add(out, ", the best");
+}
+
 static const char *capacity_miss_title(figures *all, const capacity_lines *lines)
 {
     es_text title = {0};
     capacity_found found = {0};
     const capacity_line *line = &lines->line[0];
     if (capacity_gap(lines, true, false, &found)) {
-        capacity_say_curve(&lines->across.curve[found.best], &title);
-        es_text_add(&title, "%s at ", found.best != found.worst ? ", the best" : "");
+        capacity_say_best(lines, &found, true, &title);
+        es_text_add(&title, " at ");
         capacity_say_x(lines, found.x, &title);
         es_text_add(&title, ": %.1fx the misses of ", found.y_best / found.y_future);
         capacity_say_curve(&lines->across.curve[found.future], &title);
@@ -291,7 +329,7 @@ static const char *capacity_speed_title(figures *all, const capacity_lines *line
     capacity_found found = {0};
     const capacity_line *line = &lines->line[0];
     if (capacity_gap(lines, false, true, &found)) {
-        capacity_say_curve(&lines->across.curve[found.best], &title);
+        capacity_say_best(lines, &found, false, &title);
         es_text_add(&title, " at ");
         capacity_say_x(lines, found.x, &title);
         es_text_add(&title, ": ");
@@ -317,19 +355,36 @@ static const char *capacity_speed_title(figures *all, const capacity_lines *line
     return figures_keep(all, &title);
 }
 
+/* The best and the worst of the bars that are drawn; of those that know no more than the past, where there are any. */
+static void capacity_ends(const figures *all, size_t offset, const figures_point **least, const figures_point **most)
+{
+    const capacity_what what = {.offset = offset};
+    bool causal = false;
+    for (size_t i = 0; i < capacity_shown(all); i++)
+        causal = causal || (all->point[i].causal && isfinite(capacity_value(&all->point[i], &what)));
+    *least = *most = NULL;
+    for (size_t i = 0; i < capacity_shown(all); i++) {
+        const figures_point *p = &all->point[i];
+        const double y = capacity_value(p, &what);
+        if (!isfinite(y) || (causal && !p->causal))
+            continue;
+        *least = !*least || y < capacity_value(*least, &what) ? p : *least;
+        *most = !*most || y > capacity_value(*most, &what) ? p : *most;
+    }
+}
+
 /* Of runs beside each other: the one with most misses over its bound, or the worst and the best. */
 static const char *capacity_miss_bars_title(figures *all)
 {
     es_text title = {0};
-    const figures_point *worst = &all->point[0], *best = &all->point[0];
-    for (size_t i = 1; i < all->points; i++) {
-        worst = all->point[i].miss > worst->miss ? &all->point[i] : worst;
-        best = all->point[i].miss < best->miss ? &all->point[i] : best;
-    }
+    const figures_point *worst, *best;
+    capacity_ends(all, offsetof(figures_point, miss), &best, &worst);
+    if (!worst)
+        return "";
     es_text_add(&title, "%s misses ", worst->label);
     figures_say_share(&title, worst->miss);
     es_text_add(&title, " of %s lookups", worst->decode ? "decode" : "all");
-    if (worst != best) {
+    if (worst->miss != best->miss) {
         es_text_add(&title, ", %s ", best->label);
         figures_say_share(&title, best->miss);
     } else if (worst->belady_miss > 0.0) {
@@ -343,14 +398,15 @@ static const char *capacity_miss_bars_title(figures *all)
 static const char *capacity_speed_bars_title(figures *all)
 {
     es_text title = {0};
-    const figures_point *worst = &all->point[0], *best = &all->point[0];
-    for (size_t i = 1; i < all->points; i++) {
-        worst = all->point[i].speed < worst->speed ? &all->point[i] : worst;
-        best = all->point[i].speed > best->speed ? &all->point[i] : best;
-    }
+    const figures_point *worst, *best;
+    capacity_ends(all, offsetof(figures_point, speed), &worst, &best);
+    if (!worst)
+        return "";
     es_text_add(&title, "%s makes ", best->label);
     figures_say_number(&title, best->speed);
-    es_text_add(&title, " tokens/s, %.2fx as many as %s", best->speed / worst->speed, worst->label);
+    es_text_add(&title, " tokens/s");
+    if (best->speed != worst->speed)
+        es_text_add(&title, ", %.2fx as many as %s", best->speed / worst->speed, worst->label);
     return figures_keep(all, &title);
 }
 

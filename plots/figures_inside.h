@@ -119,7 +119,7 @@ typedef struct figures_across { /* points sorted into curves; free() nothing: th
     plot_unit unit;
     bool memory;                /* it is the capacity */
     figures_curve *curve;
-    size_t curves;
+    size_t curves, left_out;    /* points of more curves than can be told apart */
 } figures_across;
 
 /* Behind the name of who knows the future; the note says what it means. */

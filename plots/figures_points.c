@@ -161,12 +161,19 @@ static bool points_alike(const figures *all, size_t a, size_t b)
     return true;
 }
 
-/* An axis with labels has them as a column beside what they stand for: the longer one is not drawn by. */
+static bool points_longer(const figures *all, size_t a, size_t b)
+{
+    const size_t one = strlen(all->point[0].cell[a]), other = strlen(all->point[0].cell[b]);
+    return one > other || (one == other && a > b);
+}
+
+/* An axis with labels has them as a column beside what they stand for, and keys that move together are columns of their own: the longer one, or of two
+ * alike the second, is not drawn by. */
 static void points_labelled(figures *all)
 {
     for (size_t a = 0; a < all->axes; a++)
         for (size_t b = 0; b < all->axes && !all->repeats[a] && all->points > 0; b++)
-            if (a != b && !all->repeats[b] && strlen(all->point[0].cell[a]) > strlen(all->point[0].cell[b]) && points_alike(all, a, b) &&
+            if (a != b && !all->repeats[b] && points_longer(all, a, b) && points_alike(all, a, b) &&
                 strcmp(all->point[0].cell[a], all->point[all->points - 1].cell[a]) != 0)
                 all->repeats[a] = true;
 }

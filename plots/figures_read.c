@@ -109,7 +109,8 @@ static es_code read_h5(figures_source *source, es_err *err)
     if (format && strcmp(format, "expertsim-sweep") == 0)
         source->form = FORM_TABLE;
     else if (!es_h5_has(file, "/summary"))
-        code = es_err_set(err, ES_EINPUT, "%s: is no result.h5 and no collected table of a sweep; " READ_NEEDS, source->path);
+        code = es_err_set(err, ES_EINPUT, "%s: is no result.h5 and no collected table of a sweep%s; " READ_NEEDS, source->path,
+            es_h5_has(file, "/rows") ? " (of curves the mrc.json of `mrc --out` is drawn)" : "");
     else if ((code = es_h5_load_text(file, "/summary", READ_TEXT, &text, &length, err)) == ES_OK)
         code = es_json_parse(&source->json, text, length, err) ? es_err_at(err, "%s: /summary", source->path) : ES_OK;
     free(text);
@@ -120,6 +121,9 @@ static es_code read_h5(figures_source *source, es_err *err)
 
 static es_code read_json(figures *all, figures_source *source, es_err *err)
 {
+    const size_t length = strlen(source->path);
+    if (length > 4 && strcmp(source->path + length - 4, ".csv") == 0)
+        return es_err_set(err, ES_EINPUT, "%s: is a table for other programs; of a sweep the table.h5 beside it is drawn, or its folder, of mrc and compare the .json", source->path);
     es_code code = es_json_load(&source->json, source->path, err);
     if (code)
         return code;

@@ -22,7 +22,7 @@ static const char *const plot_colours[] = {"#000000", "#0072b2", "#d55e00", "#00
 static const int plot_points[] = {7, 4, 9, 12, 3, 10, 1, 6, 5, 8, 13};
 static const char *const plot_dashes[] = {"solid", "(14,5)", "(3,4)", "(14,4,3,4)", "(24,6)", "(6,3)", "(14,4,3,4,3,4)", "(2,2)"};
 static const char *const plot_bytes[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-static const int plot_fills[] = {4, 0, 5, 1, 2, 6, 7, 3};
+static const int plot_fills[] = {4, 3, 5, 1, 2, 6, 7};      /* as gnuplot numbers them: 3 is full; 0 would be empty */
 
 #define LENGTH(list) (sizeof(list) / sizeof *(list))
 
@@ -335,6 +335,16 @@ static double category_room(const plot_figure *f)
     return room;
 }
 
+/* Does a bar, or what is said to be known of it, go below 0? */
+static bool category_below(const plot_figure *f)
+{
+    for (size_t s = 0; s < f->count; s++)
+        for (size_t i = 0; i < f->series[s].count; i++)
+            if ((style_has_y(f->series[s].style) && f->series[s].y[i] < 0.0) || (style_has_range(&f->series[s]) && f->series[s].low[i] < 0.0))
+                return true;
+    return false;
+}
+
 static void category_script(es_text *out, const plot_figure *f)
 {
     if (f->categories == 0)
@@ -348,7 +358,7 @@ static void category_script(es_text *out, const plot_figure *f)
     }
     const double aside = f->categories < PLOT_FEW ? 0.5 * (double)(PLOT_FEW - f->categories) : 0.0;    /* one bar alone would fill the page */
     es_text_add(out, ")%s\nset xrange [%g:%g]\n%s", f->categories > 4 ? " rotate by 25 right" : "", -0.6 - aside, (double)f->categories - 0.4 + aside,
-        f->y.log ? "" : "set yrange [0:*]\n");
+        f->y.log ? "" : category_below(f) ? "set yrange [*<0:0<*]\n" : "set yrange [0:*]\n");
 }
 
 /* ---- series ---- */

@@ -8,6 +8,7 @@
 #include "sim/cli/progress.h"
 #include "sim/cli/summary.h"
 #include "sim/study/explain.h"
+#include "sim/study/result.h"
 
 enum { EXPLAIN_CAUSES = 7, EXPLAIN_PATH = 4, EXPLAIN_FREE = 6, EXPLAIN_WIDTH = 52, EXPLAIN_LINE = 120 };
 
@@ -143,39 +144,60 @@ static es_code explain_show(const cmd_run_args *run, const es_json *result, es_e
 
 /* ---- a config or a result ---- */
 
-static es_code explain_load(const cmd_run_args *run, es_config **config, es_err *err)
+typedef struct explain_from {   /* what is explained: a config; a result as well, or NULL, and where it is */
+    es_config *config;
+    es_json *result;
+    es_text path;
+} explain_from;
+
+/* The whole report when the path leads to a result: a file of it, or the folder of `run --out`. */
+static es_code explain_result(const cmd_run_args *run, explain_from *from, es_err *err)
 {
-    const char *path = run->files.at[0];
-    es_json *tree = NULL;
-    es_text inside = {0};
-    es_text_add(&inside, "%s/result.json", path);
-    if (inside.failed)
+    es_text_add(&from->path, "%s/result.json", run->files.at[0]);
+    if (!from->path.failed && access(from->path.at, F_OK) != 0) {
+        es_text_free(&from->path);
+        es_text_add(&from->path, "%s", run->files.at[0]);
+    }
+    if (from->path.failed)
         return es_err_nomem(err, "the names");
-    path = access(inside.at, F_OK) == 0 ? inside.at : path;         /* the folder of `run --out` */
-    bool result = es_h5_is(path);
-    if (!result && es_json_load(&tree, path, NULL) == ES_OK)        /* a config with a mistake is named below */
-        result = es_json_at(tree, "provenance.config") != NULL;
-    cJSON_Delete(tree);
-    const es_code code = result ? cmd_rerun_config(run, path, config, err) : es_config_load(config, path, run->sets.at, run->sets.count, err);
-    es_text_free(&inside);
+    if (es_h5_is(from->path.at))
+        return es_result_load(from->path.at, &from->result, err);
+    if (es_json_load(&from->result, from->path.at, NULL) == ES_OK && es_json_at(from->result, "provenance.config"))
+        return ES_OK;
+    cJSON_Delete(from->result);                 /* a config; with a mistake it is named where it is read */
+    from->result = NULL;
+    return ES_OK;
+}
+
+/* A result that has the causes is not run again for them. */
+static es_code explain_find(const cmd_run_args *run, bool what_if, explain_from *from, es_json **out, es_err *err)
+{
+    progress p;
+    es_code code = from->result && !what_if && run->sets.count == 0 ? es_explain_kept(from->result, out, err) : ES_OK;
+    if (code || *out)
+        return code;
+    code = from->result ? cmd_rerun_config(run, from->path.at, &from->config, err) : es_config_load(&from->config, from->path.at, run->sets.at, run->sets.count, err);
+    if (code)
+        return code;
+    const es_progress *told = progress_begin(&p, es_config_name(from->config), run->quiet);
+    code = es_explain_find(from->config, what_if, told, out, err);
+    progress_end(&p);
     return code;
 }
 
 static es_code explain_one(const cmd_run_args *run, bool what_if, es_err *err)
 {
-    es_config *config = NULL;
-    es_json *result = NULL;
-    progress p;
-    es_code code = explain_load(run, &config, err);
-    if (code)
-        return code;
-    const es_progress *told = progress_begin(&p, es_config_name(config), run->quiet);
-    code = es_explain_find(config, what_if, told, &result, err);
-    progress_end(&p);
+    explain_from from = {0};
+    es_json *explained = NULL;
+    es_code code = explain_result(run, &from, err);
     if (code == ES_OK)
-        code = explain_show(run, result, err);
-    cJSON_Delete(result);
-    es_config_free(config);
+        code = explain_find(run, what_if, &from, &explained, err);
+    if (code == ES_OK)
+        code = explain_show(run, explained, err);
+    cJSON_Delete(explained);
+    cJSON_Delete(from.result);
+    es_config_free(from.config);
+    es_text_free(&from.path);
     return code;
 }
 
@@ -203,7 +225,7 @@ const cmd_entry cmd_explain = {
     .name = "explain",
     .usage = "CONFIG-or-RESULT [--what-if] [--set PATH=VALUE]... [--json] [--quiet]",
     .brief = "Say why a run takes as long as it does, and what would make it faster.",
-    .help = "Runs it (a result, or the folder of one, is run again from what it came from) and puts every nanosecond to one cause: compute, waiting for a\n"
+    .help = "Runs it (a result, or the folder of one, is run again from what it came from, unless it has the observer attribution) and puts every nanosecond to one cause: compute, waiting for a\n"
             "copy, standing in a queue behind a guess, a demand or a write-back, room, management. Beside that the critical path: the\n"
             "chain of operations that made each token as long as it is. docs/explain.md has the words and the numbers of --json.\n"
             "\n"

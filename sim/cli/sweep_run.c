@@ -113,7 +113,7 @@ static es_code once_keep(void *self, size_t index, es_json *result, es_run *run,
     sweep_run_temporary(r, es_sweep_at(r->sweep, index)->id, path, sizeof path);
     if (!cJSON_GetObjectItemCaseSensitive(result, "volatile"))      /* one report for all that are not run */
         es_result_add_volatile(result, 0.0);
-    return run ? es_result_write_h5(result, run, path, err) : es_result_write_like(&r->like, result, path, err);
+    return es_result_write_h5(result, run, path, err);
 }
 
 /* From an entry of `todo` on: how many one pass tells. 0: none, it is run by itself. */
@@ -129,9 +129,7 @@ static size_t once_count(const sweep_runner *r, size_t from)
 static es_code run_once(sweep_runner *r, size_t from, es_err *err)
 {
     es_trace_cursor cursor = {.trace = r->trace};
-    es_code code = es_sweep_once(r->sweep, r->todo + from, once_count(r, from), r->trace ? &es_trace_source : NULL, &cursor, &(es_sweep_keep){once_keep, r}, err);
-    es_result_like_free(&r->like);
-    return code;
+    return es_sweep_once(r->sweep, r->todo + from, once_count(r, from), r->trace ? &es_trace_source : NULL, &cursor, &(es_sweep_keep){once_keep, r}, err);
 }
 
 enum { RUN_NAMES = -1, RUN_BATCH = 64 };        /* the job of that process, as a number that no point has; so many points, or: */
@@ -180,6 +178,8 @@ static void run_failed(sweep_runner *r, const es_sweep_point *point, const pool_
     char path[4096];
     es_text reason = {0}, file = {0}, line = {0};
     run_reason(r, end, &reason);
+    if (!r->first && reason.at)
+        r->first = strdup(reason.at);
     es_text_add(&file, "%s\n%s", reason.at ? reason.at : "", end->said);
     sweep_run_path(r, point->id, ".err", path, sizeof path);
     if (!file.failed)
@@ -495,7 +495,8 @@ static es_code run_outcome(const sweep_runner *r, es_err *err)
     if (pool_stopped(r->pool) && !r->args->quiet)
         fputs("stopped; the same command goes on\n", stderr);
     if (r->tally.failed)
-        return es_err_set(err, ES_ECHECK, "%zu of %zu points failed; `expertsim sweep status %s` says why", r->tally.failed, r->there + r->count, r->args->out);
+        return es_err_set(err, ES_ECHECK, "%zu of %zu points failed (%s: %.400s); `expertsim sweep status %s` says why", r->tally.failed, r->there + r->count,
+            r->tally.failed > 1 ? "the first" : "it", r->first ? r->first : "no memory", r->args->out);
     return ES_OK;
 }
 
@@ -535,6 +536,7 @@ es_code sweep_run(const sweep_args *args, const char *file, es_err *err)
     free(r.todo);
     free(r.written);
     free(r.again);
+    free(r.first);
     es_sweep_free(r.sweep);
     return code;
 }

@@ -38,8 +38,8 @@ typedef struct sweep_runner {
     tally tally;
     int folder;                 /* of the results, open since before the first was written: what goes wrong on the way to the disk is told to it; or -1 */
     char host[64];
+    char *first;                /* why the first point failed that did; NULL: none */
     long pid;                   /* of this process, not of a point's */
-    es_result_like like;        /* in the process of a pass: what its results are copies of */
 } sweep_runner;
 
 /* "DIR/points/ID.h5", or what a point writes before it has that name. */

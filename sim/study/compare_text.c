@@ -183,8 +183,34 @@ static const char *text_best(const es_json *compared, const es_json *group)
     return text_word(best, "name");
 }
 
+/* Why none of several pairs is ranked, where that is the same for all of them. */
+static const char *text_why_none(const es_json *pairs)
+{
+    const char *why = NULL;
+    const es_json *pair, *one;
+    if (cJSON_GetArraySize(pairs) < 2)
+        return NULL;
+    cJSON_ArrayForEach(pair, pairs) {
+        for (int phase = 0; phase < 2; phase++) {
+            one = cJSON_GetObjectItemCaseSensitive(pair, phase ? "warm" : "cold");
+            const char *reason = text_word(one, "reason");
+            if (!cJSON_IsObject(one))
+                continue;
+            if (text_word(one, "by") || !reason || (why && strcmp(why, reason) != 0))
+                return NULL;
+            why = reason;
+        }
+    }
+    return why;
+}
+
 static void text_pairs(const es_json *compared, const es_json *group, const char *unit, es_text *out)
 {
+    const char *why = text_why_none(cJSON_GetObjectItemCaseSensitive(group, "pairs"));
+    if (why) {
+        es_text_add(out, "  no pair is ranked: %s\n", why);
+        return;
+    }
     const es_json *pairs = cJSON_GetObjectItemCaseSensitive(group, "pairs"), *pair;
     const bool many = cJSON_GetArraySize(pairs) > TEXT_PAIRS;
     const char *best = text_best(compared, group);
@@ -221,6 +247,7 @@ void es_compare_text(const es_json *compared, es_text *out)
 {
     const char *unit = text_word(compared, "metric_unit");
     const es_json *groups = cJSON_GetObjectItemCaseSensitive(compared, "groups"), *group;
+    bool none = false;
     es_text_add(out, "%s (%s; %s is better), unit by unit: a unit is a %s\n", text_word(compared, "metric"), text_word(compared, "meaning"), text_word(compared, "better"),
         text_word(compared, "unit"));
     cJSON_ArrayForEach(group, groups) {
@@ -230,7 +257,11 @@ void es_compare_text(const es_json *compared, es_text *out)
         text_units(compared, group, out);
         text_candidates(group, unit, out);
         text_pairs(compared, group, unit, out);
+        none = none || text_why_none(cJSON_GetObjectItemCaseSensitive(group, "pairs"));
     }
+    if (none)
+        es_text_add(out, "  more can be ranked with %s\n", strcmp(text_word(compared, "unit"), "run") == 0
+            ? "replications or traces in the sweep, or with tokens, which it keeps where its base has the observer tables" : "longer or more traces");
     es_text_add(out, "  %.3g %% intervals: block bootstrap, %.0f resamples; p over all %.0f pairs; what could be noise is a tie\n", 100.0 * text_number(compared, "confidence"),
         text_number(compared, "resamples"), text_number(compared, "family"));
 }

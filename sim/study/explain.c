@@ -1,4 +1,5 @@
 /* Explain: see explain.h. The run and its causes, sorted. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,7 +130,7 @@ static es_code explain_causes(const explain *x, const char *name, const char *pa
 
 static es_code explain_lists(const explain *x, es_json *out, es_err *err)
 {
-    if (x->plan->buffers)
+    if (x->plan && x->plan->buffers)
         return explain_causes(x, "causes", "time.attribution", out, err);
     es_code code = explain_causes(x, "causes", x->decodes ? "attribution.decode_causes" : "attribution.causes", out, err);
     if (code == ES_OK)
@@ -157,9 +158,9 @@ static es_code explain_slowest(const es_json *slowest, es_json *out, es_err *err
     return code;
 }
 
-static es_code explain_json(explain *x, const es_config *config, bool what_if, es_json *out, es_err *err)
+static es_code explain_json(explain *x, const char *name, bool what_if, es_json *out, es_err *err)
 {
-    es_json_add_text(out, "name", es_config_name(config));
+    es_json_add_text(out, "name", name);
     es_json_add_text(out, "verdict", "");
     es_json_add_text(out, "of", x->decodes ? "decode" : "all");
     es_json_add_real(out, "time_s", explain_time(x, &x->ran));
@@ -190,7 +191,7 @@ static es_code explain_all(explain *x, es_config *config, bool what_if, es_json 
     if (code == ES_OK && !(explain_time(x, &x->ran) > 0.0))
         code = es_err_set(err, ES_EINPUT, "clock: nothing here takes time, so there is nothing to explain");
     if (code == ES_OK)
-        code = explain_json(x, config, what_if, out, err);
+        code = explain_json(x, es_config_name(config), what_if, out, err);
     cJSON_Delete(report);
     return code;
 }
@@ -213,4 +214,32 @@ es_code es_explain_find(es_config *config, bool what_if, const es_progress *prog
     }
     *out = result;
     return ES_OK;
+}
+
+/* ---- of what is kept ---- */
+
+/* Of all numbers below, each a whole number of ns told in seconds. */
+static double explain_sum_ns(const es_json *of)
+{
+    double sum = cJSON_IsNumber(of) ? round(of->valuedouble * 1e9) : 0.0;
+    for (const es_json *one = cJSON_IsObject(of) ? of->child : NULL; one; one = one->next)
+        sum += explain_sum_ns(one);
+    return sum;
+}
+
+es_code es_explain_kept(const es_json *report, es_json **out, es_err *err)
+{
+    const es_json *causes = es_json_at(report, "attribution.decode_causes"), *name = es_json_at(report, "name");
+    explain x = {.report = report, .ran = {.total_s = explain_number(report, "time.total_s"), .decode_s = explain_sum_ns(causes) / 1e9}};
+    *out = NULL;
+    x.decodes = x.ran.decode_s > 0.0;
+    if (!cJSON_IsObject(causes) || !(explain_time(&x, &x.ran) > 0.0))
+        return ES_OK;
+    es_json *result = cJSON_CreateObject();
+    es_code code = result ? explain_json(&x, cJSON_IsString(name) ? name->valuestring : "", false, result, err) : es_err_nomem(err, "an explanation");
+    if (code)
+        cJSON_Delete(result);
+    else
+        *out = result;
+    return code;
 }

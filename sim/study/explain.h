@@ -12,4 +12,7 @@
  * it, and under clock none. */
 es_code es_explain_find(es_config *config, bool what_if, const es_progress *progress, es_json **out, es_err *err);
 
+/* The same, without what-if, of a report that has the causes already: a result of a run with the observer `attribution`. *out is NULL when it has not. */
+es_code es_explain_kept(const es_json *report, es_json **out, es_err *err);
+
 #endif

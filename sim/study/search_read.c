@@ -10,12 +10,16 @@
 
 enum { READ_STEPS = 64 };       /* of a range that does not say its step */
 
-static const struct { const char *name, *formula; } read_metrics[] = {
-    {"tokens_per_s", "time.tokens_per_s"}, {"latency", "time.token_latency_s.mean"}, {"latency_p50", "time.token_latency_s.p50"},
-    {"latency_p95", "time.token_latency_s.p95"}, {"latency_p99", "time.token_latency_s.p99"}, {"ttft", "time.ttft_s"},
-    {"ttft_p95", "time.ttft_quantiles_s.p95"}, {"stall", "time.stall_s"}, {"total", "time.total_s"}, {"hit_rate", "cache.hit_rate"},
-    {"decode_hit_rate", "cache.decode.hits / cache.decode.lookups"}, {"perfect_coverage", "coverage.perfect / coverage.events"},
-    {"price", "provenance.config.machine.price"},
+/* How a value is written; a plain number always is one, in seconds or as a share of 1. */
+typedef enum read_kind { READ_PLAIN, READ_TIME, READ_SHARE, READ_BYTES, READ_RATE } read_kind;
+static const char *const read_kinds[] = {"a plain number", "a time", "a share", "a size", "a rate"};
+
+static const struct { const char *name, *formula; read_kind kind; } read_metrics[] = {
+    {"tokens_per_s", "time.tokens_per_s", READ_PLAIN}, {"latency", "time.token_latency_s.mean", READ_TIME}, {"latency_p50", "time.token_latency_s.p50", READ_TIME},
+    {"latency_p95", "time.token_latency_s.p95", READ_TIME}, {"latency_p99", "time.token_latency_s.p99", READ_TIME}, {"ttft", "time.ttft_s", READ_TIME},
+    {"ttft_p95", "time.ttft_quantiles_s.p95", READ_TIME}, {"stall", "time.stall_s", READ_TIME}, {"total", "time.total_s", READ_TIME},
+    {"hit_rate", "cache.hit_rate", READ_SHARE}, {"decode_hit_rate", "cache.decode.hits / cache.decode.lookups", READ_SHARE},
+    {"perfect_coverage", "coverage.perfect / coverage.events", READ_SHARE}, {"price", "provenance.config.machine.price", READ_PLAIN},
 };
 
 bool es_search_metric_at(size_t i, const char **name, const char **formula)
@@ -63,23 +67,35 @@ static es_code read_formula(const char *text, const char **formula, es_err *err)
 }
 
 /* "20", "50ms", "80%", "4GiB", "12GB/s". */
-static bool read_quantity(const char *text, double *value)
+static bool read_quantity(const char *text, double *value, read_kind *kind)
 {
     char *end;
-    static const es_unit units[] = {ES_UNIT_BYTES, ES_UNIT_TIME, ES_UNIT_RATE};
+    static const struct { es_unit unit; read_kind kind; } units[] = {{ES_UNIT_BYTES, READ_BYTES}, {ES_UNIT_TIME, READ_TIME}, {ES_UNIT_RATE, READ_RATE}};
     *value = strtod(text, &end);
+    *kind = READ_PLAIN;
     if (end != text && *end == '\0' && isfinite(*value))
         return true;
     if (end != text && strcmp(end, "%") == 0 && isfinite(*value)) {
         *value /= 100.0;
+        *kind = READ_SHARE;
         return true;
     }
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-        if (es_text_quantity(text, units[i], value, NULL) == ES_OK) {
-            *value = units[i] == ES_UNIT_TIME ? *value / 1e9 : *value;
+        if (es_text_quantity(text, units[i].unit, value, NULL) == ES_OK) {
+            *value = units[i].unit == ES_UNIT_TIME ? *value / 1e9 : *value;
+            *kind = units[i].kind;
             return true;
         }
     return false;
+}
+
+/* A metric by name is told in its own unit; what a formula is nobody knows. */
+static es_code read_fits(const char *name, const char *text, read_kind kind, es_err *err)
+{
+    for (size_t i = 0; i < sizeof read_metrics / sizeof *read_metrics; i++)
+        if (strcmp(read_metrics[i].name, name) == 0 && kind != READ_PLAIN && kind != read_metrics[i].kind)
+            return es_err_set(err, ES_EINPUT, "%s is %s, \"%s\" is %s", name, read_kinds[read_metrics[i].kind], text, read_kinds[kind]);
+    return ES_OK;
 }
 
 static char *read_trimmed(es_arena *arena, const char *from, size_t length)
@@ -107,8 +123,11 @@ static es_code read_target(search_work *w, const char *text, es_err *err)
         return es_err_nomem(err, "the targets");
     *t = (search_target){.text = text, .least = text[place] == '>', .strict = sign == 1};
     es_code code = read_formula(left, &t->formula, err);
-    if (code == ES_OK && !read_quantity(right, &t->value))
+    read_kind kind;
+    if (code == ES_OK && !read_quantity(right, &t->value, &kind))
         code = es_err_set(err, ES_EINPUT, "\"%s\" is no number, time, size or share", right);
+    if (code == ES_OK)
+        code = read_fits(left, right, kind, err);
     if (code)
         return es_err_at(err, "--target %s", text);
     w->targets++;

@@ -1,6 +1,7 @@
 /* Sweep: the file. See sweep.h. */
 #include "sim/study/sweep.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -262,12 +263,54 @@ static es_code sweep_read(es_sweep *sweep, es_err *err)
     return code ? code : sweep_clashes(sweep, err);
 }
 
+static bool sweep_sets(const es_sweep *sweep, const char *key)
+{
+    for (size_t a = 0; a < sweep->axes; a++)
+        for (size_t p = 0; p < sweep->axis[a].paths; p++)
+            if (strcmp(sweep->axis[a].path[p], key) == 0)
+                return true;
+    return false;
+}
+
+/* A tier has any name, so a slip in one would be a tier that nothing ever comes to: axes are over those of the base, or make a whole one. */
+static es_code sweep_found_tier(const es_sweep *sweep, const char *path, es_err *err)
+{
+    enum { NAMES = 64 };
+    static const char group[] = "tiers.";
+    const es_json *tiers = cJSON_GetObjectItemCaseSensitive(sweep->base.root, "tiers"), *tier;
+    const char *names[NAMES];
+    char whole[ES_KEY];
+    size_t count = 0;
+    const size_t length = strncmp(path, group, sizeof group - 1) == 0 ? strcspn(path + sizeof group - 1, ".") : 0;
+    if (length == 0 || path[sizeof group - 1 + length] != '.' || !cJSON_IsObject(tiers))
+        return ES_OK;
+    snprintf(whole, sizeof whole, "%.*s", (int)(sizeof group - 1 + length), path);
+    cJSON_ArrayForEach(tier, tiers)
+        if (count < NAMES)
+            names[count++] = tier->string;
+    if (es_json_at(sweep->base.root, whole) || sweep_sets(sweep, "tiers") || sweep_sets(sweep, whole))
+        return ES_OK;
+    const char *nearest = es_text_nearest(whole + sizeof group - 1, names, count);
+    return es_err_set(err, ES_EINPUT, "the base has no %s; it has tiers.%s%s", whole, nearest ? nearest : count ? names[0] : "", count > 1 && !nearest ? " and others" : "");
+}
+
+static es_code sweep_found(const es_sweep *sweep, es_err *err)
+{
+    es_code code = ES_OK;
+    for (size_t a = 0; a < sweep->axes && code == ES_OK; a++)
+        for (size_t p = 0; p < sweep->axis[a].paths && code == ES_OK; p++)
+            if ((code = sweep_found_tier(sweep, sweep->axis[a].path[p], err)) != ES_OK)
+                es_key_at(err, "%s: axes.%s", sweep->path, sweep->axis[a].name);
+    return code;
+}
+
 es_code es_sweep_load(es_sweep **out, const char *file, bool many, es_err *err)
 {
     *out = NULL;
     es_sweep *sweep = calloc(1, sizeof *sweep);
     if (!sweep)
         return es_err_nomem(err, "the sweep");
+    sweep->many = many;
     sweep->path = es_arena_text(&sweep->arena, file);
     es_code code = sweep->path ? es_json_load(&sweep->root, file, err) : es_err_nomem(err, "the sweep");
     if (code == ES_OK && (code = sweep_read(sweep, err)) != ES_OK)
@@ -275,7 +318,9 @@ es_code es_sweep_load(es_sweep **out, const char *file, bool many, es_err *err)
     if (code == ES_OK)
         code = sweep_base(sweep, err);
     if (code == ES_OK)
-        code = sweep_points_make(sweep, many, err);
+        code = sweep_found(sweep, err);
+    if (code == ES_OK)
+        code = sweep_points_make(sweep, err);
     if (code)
         es_sweep_free(sweep);
     else

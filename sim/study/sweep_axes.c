@@ -109,6 +109,8 @@ static es_code axis_range(const es_sweep *sweep, sweep_axis *axis, const axis_gi
         axis->count = (size_t)sweep->design.points;
     else if ((code = sweep_range_count(&axis->range, &axis->count, err)) != ES_OK)
         return code;
+    if (axis->count > ES_SWEEP_MANY && !sweep->many)        /* told before room is taken for them */
+        return es_err_set(err, ES_EINPUT, "has %zu values; more than %d need --yes", axis->count, ES_SWEEP_MANY);
     return axis->count ? ES_OK : es_err_set(err, ES_EINPUT, "count: is missing; a range needs a count, a step, or a design");
 }
 

@@ -62,6 +62,7 @@ typedef struct sweep_digest {
 
 struct es_sweep {
     const char *path;           /* of the file */
+    bool many;                  /* more than ES_SWEEP_MANY points are meant */
     es_arena arena;
     es_json *root;              /* of the file */
     sweep_file file;
@@ -112,7 +113,7 @@ typedef struct sweep_settings { /* of a point, under the base, as a config takes
 } sweep_settings;
 /* How many they are. */
 size_t sweep_settings_of(const es_sweep *sweep, const es_sweep_point *point, sweep_settings *out);
-es_code sweep_points_make(es_sweep *sweep, bool many, es_err *err);
+es_code sweep_points_make(es_sweep *sweep, es_err *err);
 /* The position of an axis at a combination. */
 size_t sweep_position(const es_sweep *sweep, const sweep_axis *axis, uint64_t combination);
 

@@ -337,19 +337,19 @@ static es_code points_resolve(es_sweep *sweep, const uint64_t *kept, size_t coun
     return code;
 }
 
-static es_code points_most(const es_sweep *sweep, size_t count, bool many, es_err *err)
+static es_code points_most(const es_sweep *sweep, size_t count, es_err *err)
 {
     size_t times = (size_t)sweep->replications.count * (sweep->traces ? sweep->traces : 1);
     if (count == 0)
         return es_err_set(err, ES_EINPUT, "constraints: leave nothing of %zu combinations", sweep->combinations);
     if (times > UINT32_MAX / 4 / count)
         return es_err_set(err, ES_EINPUT, "replications: make more than %u points", UINT32_MAX / 4);
-    if (count * times > ES_SWEEP_MANY && !many)
+    if (count * times > ES_SWEEP_MANY && !sweep->many)
         return es_err_set(err, ES_EINPUT, "axes: make %zu points; more than %d need --yes", count * times, ES_SWEEP_MANY);
     return ES_OK;
 }
 
-es_code sweep_points_make(es_sweep *sweep, bool many, es_err *err)
+es_code sweep_points_make(es_sweep *sweep, es_err *err)
 {
     es_code code = points_combinations(sweep, err);
     uint64_t *kept = code == ES_OK ? calloc(sweep->combinations, sizeof *kept) : NULL;
@@ -363,7 +363,7 @@ es_code sweep_points_make(es_sweep *sweep, bool many, es_err *err)
             kept[count++] = c;
     }
     if (code == ES_OK)
-        code = points_most(sweep, count, many, err);
+        code = points_most(sweep, count, err);
     if (code)
         es_err_at(err, "%s", sweep->path);
     sweep->left_out = sweep->combinations - count;

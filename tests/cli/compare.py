@@ -74,6 +74,9 @@ def check_found_bounds(check, here):
     """Points of a sweep are made without bounds; beside them stand those that a run with bounds has, whatever the policy, once for all of a group."""
     sweep = here.sweep({'policy': ['random', 'lru', 'belady'], CAPACITY: ['16slots', '24slots']}, name='unbound.json', base={**sweeps.BASE, 'bounds': False})
     sweeps.fine('run', sweep, '-o', here.at('unbound'), '-q')
+    said = call(here.at('unbound'), '--by', 'policy', '--no-bounds').stdout
+    check.equal('what nothing can be said of is said once', (said.count('  no pair is ranked: there are fewer than 10 units\n'), said.count('tie because'),
+        said.count('  more can be ranked with replications or traces in the sweep, or with tokens, which it keeps where its base has the observer tables\n')), (2, 0, 1))
     compared = found(here.at('unbound'), '--jobs', '1')
     for group, capacity in zip(compared['groups'], ('16slots', '24slots')):
         for one in group['candidates']:

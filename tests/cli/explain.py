@@ -195,6 +195,23 @@ def same(check, folder):
         check.equal('of %s, changed' % name, explain(os.path.join(where, name), '--set', 'predictor=none')['causes'], explain(QUICKSTART, *GUESSES[2:])['causes'])
 
 
+def kept(check, folder):
+    """A result of a run with the observer attribution has the causes: it says the same without being run."""
+    where = os.path.join(folder, 'kept')
+    call('run', QUICKSTART, *GUESSES, '--out', where, '--quiet', '--set', 'bounds=false', '--set', 'observers=["summary","attribution","tables"]')
+    want = explain(QUICKSTART, *GUESSES)
+    with open(os.path.join(where, 'result.json')) as file:
+        result = json.load(file)
+    result['provenance']['config']['trace'] = {'path': 'gone.h5'}
+    result['provenance']['input'] = {'files': [], 'sets': []}
+    with open(os.path.join(where, 'gone.json'), 'w') as file:
+        json.dump(result, file)
+    for name in ('result.json', 'result.h5', '', 'gone.json'):
+        check.equal('kept: of ' + name, explain(os.path.join(where, name)), want)
+    check.equal('kept: what-if is run', call('explain', os.path.join(where, 'gone.json'), '--what-if').returncode, 2)
+    check.equal('kept: so is what is changed', explain(where, '--set', 'predictor=none')['causes'], explain(QUICKSTART, *GUESSES[2:])['causes'])
+
+
 def written(check, *values):
     """docs/explain.md has every key, and no other."""
     rows = [line.split('|')[1] for line in open(os.path.join(ROOT, 'docs', 'explain.md')) if line.startswith('| `')]
@@ -255,7 +272,7 @@ def bad(check, folder):
         (['explain', os.path.join(folder, 'broken.json')], 'line 1'),
         (['explain', QUICKSTART, '--set', 'clock=none'], 'clock: is none, under which nothing takes time; explain needs "simulated"'),
         (['explain', QUICKSTART, '--set', 'policy=lruu'], 'lru'),
-        (['explain', 'traces/samples/quickstart.h5'], '/config/resolved: is missing'),
+        (['explain', 'traces/samples/quickstart.h5'], '/summary: is missing'),
     ]
     for args, want in rows:
         done = call(*args)
@@ -269,6 +286,7 @@ def main():
         short(check, folder)
         layers(check, folder)
         same(check, folder)
+        kept(check, folder)
         bad(check, folder)
     unchanged(check)
     memory(check)

@@ -194,6 +194,30 @@ def sweeps_are_right(check, folder, drawn):
             near(check, 'interval', (high - low) / 2, half, 1e-5)
 
 
+def more_sweeps(check, folder):
+    """Keys that move together are one axis; points beyond the curves that can be told apart are counted; equals share the title."""
+    base = {'trace': {'source': {'name': 'synthetic', 'layers': 4, 'experts': 8, 'top_k': 2, 'decode_tokens': 60}}, 'model': {'expert_bytes': '1MiB'}, 'clock': 'none',
+            'tiers': {'hbm': {'capacity': '4MiB', 'compute': 'gpu'}, 'ram': {'capacity': '8MiB'}, 'disk': {'home': True}}, 'policy': 'lru',
+            'channels': {'pcie': {'timing': {'name': 'constant', 'time': '1ms'}}},
+            'links': [{'from': 'disk', 'to': 'ram', 'channels': ['pcie']}, {'from': 'ram', 'to': 'hbm', 'channels': ['pcie']}]}
+    axes = {'together': {'policy': ['lru', 'fifo', 'belady'], 'split': {'paths': ['tiers.hbm.capacity', 'tiers.ram.capacity'], 'values': [['4MiB', '8MiB'], ['8MiB', '4MiB'], ['6MiB', '6MiB']]}},
+            'many': {'seed': list(range(1, 17)), 'tiers.hbm.capacity': ['4MiB', '16MiB']},
+            'bars': {'policy': ['lru', 'belady'], 'contract.duplicates': ['refresh', 'ignore']}}
+    said = {}
+    for name in axes:
+        with open(os.path.join(folder, name + '.json'), 'w') as file:
+            json.dump({'base': base, 'axes': axes[name]}, file)
+        contact_sheet.call(TOOL, ['sweep', 'run', 'DIR/%s.json' % name, '-o', 'DIR/' + name, '-q'], folder)
+        out = contact_sheet.call(TOOL, ['plot', 'DIR/' + name, '--what', 'miss-ratio', '--out', 'DIR/figures/' + name], folder)
+        said[name] = re.search('^miss-ratio +(.*)$', out, re.M).group(1)
+    together = blocks(os.path.join(folder, 'figures', 'together', 'miss-ratio.dat'))
+    check.equal('two keys that move together are one axis', [(label, [row[0] / 2 ** 20 for row in rows]) for label, rows in together], [(name, [4.0, 6.0, 8.0]) for name in ('lru', 'fifo', 'belady *')])
+    many = open(os.path.join(folder, 'figures', 'many', 'miss-ratio.gp')).read()
+    check.equal('what is left out is counted', 'the first 12 curves, without 8 points' in many, True)
+    bars = open(os.path.join(folder, 'figures', 'bars', 'miss-ratio.gp')).read()
+    check.equal('bars: who knows the future is marked, and in no title', ('belady, refresh *' in bars, '* knows the future' in bars, 'belady' in said['bars']), (True, True, False))
+
+
 def others_are_right(check, folder, drawn):
     said = {example: said for example, _, said in drawn}
     figures = os.path.join(folder, 'figures')
@@ -245,6 +269,8 @@ def bad(check, folder):
             ([os.path.join(folder, 'other.json')], 2, 'other.json: is none of the files that can be drawn'),
             ([os.path.join(ROOT, 'traces', 'samples', 'quickstart.h5')], 2, 'quickstart.h5: is no result.h5 and no collected table'),
             ([run, os.path.join(folder, 'sweep')], 2, 'cannot be drawn together'),
+            ([os.path.join(folder, 'replications.csv')], 2, 'replications.csv: is a table for other programs; of a sweep the table.h5 beside it is drawn, or its folder'),
+            ([os.path.join(folder, 'curves', 'mrc.h5')], 2, 'mrc.h5: is no result.h5 and no collected table of a sweep (of curves the mrc.json of `mrc --out` is drawn)'),
             ([os.path.join(ROOT, 'models', 'profiles', 'host-epyc-vm.h5'), '--what', 'speed'], 2, 'speed: the samples have nothing for it'),
     ]:
         done = plot(*args, cwd=folder)
@@ -311,6 +337,7 @@ def main():
         occupancy_is_right(check, folder)
         knobs_are_right(check, folder)
         sweeps_are_right(check, folder, drawn)
+        more_sweeps(check, folder)
         others_are_right(check, folder, drawn)
         again(check, folder, drawn)
         bad(check, folder)

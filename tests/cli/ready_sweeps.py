@@ -46,7 +46,8 @@ def shrunken(path):
     sweep['axes'] = {name: ends(axis) for name, axis in sweep['axes'].items()}
     if 'replications' in sweep:
         sweep['replications']['count'] = 1
-    own = json.dumps(sweep['base']) + (open(os.path.join(os.path.dirname(path), sweep['base'])).read() if isinstance(sweep['base'], str) else '')
+    base = sweep['base'] if isinstance(sweep['base'], str) else sweep['base'].get('include', '')
+    own = json.dumps(sweep['base']) + (open(os.path.join(os.path.dirname(path), base)).read() if base else '')
     if 'samples/quickstart.h5' in own:
         sweep['replications'] = {'traces': [SHORT]}
     return sweep
@@ -79,6 +80,9 @@ def main():
             check.equal(name + ': all points', (len(rows), len(rows) >= 2), (count, True))
             rates = [row['hit_rate'] for row in rows]
             check.equal(name + ': hit rates', all(rate and 0 <= float(rate) <= 1 for rate in rates), True)
+            if name.startswith('policies'):
+                compared = sweeps.found('compare', folder, '--by', 'policy', '--no-bounds')
+                check.equal(name + ': policies are compared by tokens', (compared['unit'], compared['groups'][0]['units'] >= 8), ('token', True))
     check.equal('questions differ', len(questions), len(files))
     check.equal('kinds of machine', {'policies-pcie3.json', 'policies.json', 'policies-pcie5.json', 'policies-c2c.json', 'policies-unified.json', 'policies-disk.json',
                                      'policies-phone.json', 'precision.json', 'prefetch.json', 'capacity.json'} <= {os.path.basename(path) for path in files}, True)

@@ -168,6 +168,7 @@ def check_wrong(check, here):
     cases = [
         ([], 'which config?'), ([base, '-t', 'hit_rate>=1'], '--over: there is none'),
         ([base, *over, '-t', 'hit_rate'], '"hit_rate" is no target'), ([base, *over, '-t', 'hitrate>=1'], 'there is no metric "hitrate"; did you mean "hit_rate"?'),
+        ([base, *over, '-t', 'tokens_per_s>=20GiB'], 'tokens_per_s is a plain number, "20GiB" is a size'), ([base, *over, '-t', 'latency<=50%'], 'latency is a time, "50%" is a share'),
         ([base, *over, '-t', 'hit_rate>=much'], '"much" is no number, time, size or share'), ([base, '--over', 'policy'], 'policy: needs values: policy=A..B'),
         ([base, '--over', 'policy=lru,,lfu'], 'value 2 is empty'), ([base, *over, *over], 'tiers.cache.capacity is there twice'),
         ([base, '--over', CAPACITY + '=9slots..3slots'], 'it ends below its beginning'), ([base, '--over', CAPACITY + '=1GiB..30slots'], '"30slots" is not of the same kind as "1GiB"'),

@@ -137,6 +137,32 @@ static void no_two_series_look_alike_without_colour(void **state)
     free(text);
 }
 
+static void bars_are_never_empty_and_go_below_zero_where_numbers_do(void **state)
+{
+    (void)state;
+    static const double x[] = {0, 1}, up[] = {0.5, 0.25}, down[] = {0.0, -0.125};
+    static const char *two[] = {"lru", "lfu"};
+    plot_series nine[9];
+    es_err err = {0};
+    for (size_t i = 0; i < 9; i++)
+        nine[i] = (plot_series){.label = "x", .style = PLOT_BARS, .x = x, .y = up, .count = 2};
+    plot_figure figure = {.name = "up", .title = "t", .x = {.label = "candidate"}, .y = {.label = "hits", .unit = PLOT_SHARE}, .category = two, .categories = 2, .series = nine, .count = 9};
+    fine(plot_write(&figure, at("."), &err), &err);
+    has(at("up.gp"), "set yrange [0:*]");
+    char *text = loaded(at("up.gp"));
+    assert_non_null(strstr(text, "fs pattern "));
+    assert_null(strstr(text, "fs pattern 0"));
+    free(text);
+    nine[8].y = down;
+    figure.name = "down";
+    fine(plot_write(&figure, at("."), &err), &err);
+    has(at("down.gp"), "set yrange [*<0:0<*]");
+    nine[8] = (plot_series){.label = "x", .style = PLOT_BARS, .x = x, .y = up, .low = down, .high = up, .count = 2};
+    figure.name = "known";
+    fine(plot_write(&figure, at("."), &err), &err);
+    has(at("known.gp"), "set yrange [*<0:0<*]");
+}
+
 static void a_figure_without_a_point_is_refused(void **state)
 {
     (void)state;
@@ -299,6 +325,7 @@ int main(void)
         cmocka_unit_test(a_figure_is_its_numbers_and_a_script),
         cmocka_unit_test(the_same_figure_is_the_same_bytes),
         cmocka_unit_test(no_two_series_look_alike_without_colour),
+        cmocka_unit_test(bars_are_never_empty_and_go_below_zero_where_numbers_do),
         cmocka_unit_test(a_figure_without_a_point_is_refused),
         cmocka_unit_test(drawing_gives_the_same_picture_each_time),
         cmocka_unit_test(nothing_in_a_text_is_a_command),
