@@ -15,13 +15,6 @@
 #include "sim/base/text.h"
 #include "tests/support/folder.h"
 
-/* libhdf5 loses a few blocks of its own when it meets a corrupt header. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:libhdf5";
-}
-
 static void good(es_code code, const es_err *err)
 {
     if (code)
