@@ -75,7 +75,6 @@ static es_code h5_file_new(es_h5 **out, const char *path, es_err *err)
 
 static void h5_file_free(es_h5 *file)
 {
-    es_h5_small_free(file->small);
     free(file->path);
     free(file);
 }
@@ -121,18 +120,6 @@ es_code es_h5_create(es_h5 **out, const char *path, es_err *err)
     return code;
 }
 
-es_code es_h5_create_small(es_h5 **out, const char *path, es_err *err)
-{
-    *out = NULL;
-    es_code code = h5_file_new(out, path, err);
-    if (code == ES_OK && !((*out)->small = es_h5_small_new())) {
-        h5_file_free(*out);
-        *out = NULL;
-        code = es_err_nomem(err, "an HDF5 file");
-    }
-    return code;
-}
-
 es_code es_h5_open(es_h5 **out, const char *path, bool write, es_err *err)
 {
     es_h5 *file = NULL;
@@ -170,11 +157,6 @@ es_code es_h5_close(es_h5 *file, es_err *err)
     es_code code = ES_OK;
     if (!file)
         return ES_OK;
-    if (file->small) {
-        code = es_h5_small_write(file->small, file->path, err);
-        h5_file_free(file);
-        return code;
-    }
     H5E_BEGIN_TRY {
         if (H5Fflush(file->id, H5F_SCOPE_GLOBAL) < 0)
             code = es_h5_fault(err, file->path, "write");
@@ -280,8 +262,6 @@ es_code es_h5_make_parents(es_h5 *file, const char *path, es_err *err)
 es_code es_h5_group(es_h5 *file, const char *path, es_err *err)
 {
     es_code code;
-    if (file->small)
-        return es_h5_small_group(file->small, path, err);
     H5E_BEGIN_TRY {
         code = h5_make_groups(file, path, strlen(path), err);
     } H5E_END_TRY
@@ -355,8 +335,6 @@ static es_code h5_put(es_h5 *file, const char *object, const char *name, hid_t s
 es_code es_h5_put_text(es_h5 *file, const char *object, const char *name, const char *value, es_err *err)
 {
     es_code code;
-    if (file->small)
-        return es_h5_small_put(file->small, object, name, ES_H5_TEXT, value, strlen(value) + 1, err);
     H5E_BEGIN_TRY {
         hid_t type = es_h5_text_type(strlen(value) + 1);
         code = h5_put(file, object, name, type, type, value, err);
@@ -368,8 +346,6 @@ es_code es_h5_put_text(es_h5 *file, const char *object, const char *name, const 
 es_code es_h5_put_int(es_h5 *file, const char *object, const char *name, int64_t value, es_err *err)
 {
     es_code code;
-    if (file->small)
-        return es_h5_small_put(file->small, object, name, ES_H5_I64, &value, sizeof value, err);
     H5E_BEGIN_TRY {
         code = h5_put(file, object, name, H5T_STD_I64LE, H5T_NATIVE_INT64, &value, err);
     } H5E_END_TRY
@@ -379,8 +355,6 @@ es_code es_h5_put_int(es_h5 *file, const char *object, const char *name, int64_t
 es_code es_h5_put_real(es_h5 *file, const char *object, const char *name, double value, es_err *err)
 {
     es_code code;
-    if (file->small)
-        return es_h5_small_put(file->small, object, name, ES_H5_F64, &value, sizeof value, err);
     H5E_BEGIN_TRY {
         code = h5_put(file, object, name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, &value, err);
     } H5E_END_TRY

@@ -17,9 +17,6 @@ typedef struct es_h5_data es_h5_data;   /* an open dataset */
 typedef enum es_h5_type { ES_H5_U8, ES_H5_U16, ES_H5_U32, ES_H5_I32, ES_H5_I64, ES_H5_F32, ES_H5_F64, ES_H5_TEXT } es_h5_type;
 
 es_code es_h5_create(es_h5 **out, const char *path, es_err *err);     /* replaces what is there */
-/* The same for a file of a few kilobytes that has only what es_h5_group, es_h5_put_... and es_h5_save_text make, attributes below 64 KiB each: it is made
- * in memory, in a hundredth of the time, and es_h5_close writes it. Nothing else can be asked of it before. */
-es_code es_h5_create_small(es_h5 **out, const char *path, es_err *err);
 es_code es_h5_open(es_h5 **out, const char *path, bool write, es_err *err);
 bool es_h5_is(const char *path);                                      /* by signature */
 es_code es_h5_close(es_h5 *file, es_err *err);                        /* reports what could not be written; frees in any case */
@@ -48,9 +45,8 @@ es_h5_type es_h5_data_type(const es_h5_data *data);                   /* of the 
 /* Rows [first, first + count) converted to `type` in memory; beyond the end is an error. */
 es_code es_h5_data_read(es_h5_data *data, es_h5_type type, uint64_t first, uint64_t count, void *out, es_err *err);
 es_code es_h5_data_append(es_h5_data *data, es_h5_type type, uint64_t count, const void *rows, es_err *err);
+es_code es_h5_data_replace(es_h5_data *data, es_h5_type type, uint64_t count, const void *rows, es_err *err);   /* all rows, by these */
 void es_h5_data_close(es_h5_data *data);
-/* A text of any length as a dataset of bytes, deflated but in a small file. */
-es_code es_h5_save_text(es_h5 *file, const char *path, const char *text, uint64_t length, es_err *err);
 /* A dataset of bytes as a text that ends with 0; free() it. Longer than `most` is ES_EINPUT. */
 es_code es_h5_load_text(es_h5 *file, const char *path, uint64_t most, char **text, uint64_t *length, es_err *err);
 

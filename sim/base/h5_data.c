@@ -13,8 +13,7 @@ enum {
     H5_DEFLATE_BEST = 1100,             /* deflate cannot shrink by more than 1032; what claims more is not there */
     H5_CHUNK_MAX = 64 * 1024 * 1024,
     H5_CACHE = 128 * 1024,              /* least bytes of a chunk cache; the library's own 1 MiB fills up as a long dataset is streamed */
-    H5_TABLE_CHUNK = 64 * 1024,
-    H5_TEXT_DEFLATE = 1                 /* more takes three times as long for a tenth */
+    H5_TABLE_CHUNK = 64 * 1024
 };
 
 struct es_h5_data {
@@ -381,6 +380,19 @@ es_code es_h5_data_append(es_h5_data *data, es_h5_type type, uint64_t count, con
     return h5_append(data, h5_memory_type(type), count, rows, err);
 }
 
+es_code es_h5_data_replace(es_h5_data *data, es_h5_type type, uint64_t count, const void *rows, es_err *err)
+{
+    es_code code = ES_OK;
+    H5E_BEGIN_TRY {
+        data->at[0] = 0;                /* chunks that are gone need not be read to be overwritten */
+        if (H5Dset_extent(data->id, data->at) < 0)
+            code = es_h5_fault(err, data->name, "empty");
+    } H5E_END_TRY
+    if (!code)
+        data->dims[0] = 0;
+    return code ? code : h5_append(data, h5_memory_type(type), count, rows, err);
+}
+
 void es_h5_data_close(es_h5_data *data)
 {
     if (!data)
@@ -393,18 +405,6 @@ void es_h5_data_close(es_h5_data *data)
     } H5E_END_TRY
     free(data->name);
     free(data);
-}
-
-es_code es_h5_save_text(es_h5 *file, const char *path, const char *text, uint64_t length, es_err *err)
-{
-    es_h5_data *data = NULL;
-    if (file->small)
-        return es_h5_small_text(file->small, path, text, length, err);
-    es_code code = es_h5_data_create(&data, file, path, ES_H5_U8, 1, (uint64_t[]){ 0 }, length, H5_TEXT_DEFLATE, err);
-    if (!code)
-        code = es_h5_data_append(data, ES_H5_U8, length, text, err);
-    es_h5_data_close(data);
-    return code;
 }
 
 es_code es_h5_load_text(es_h5 *file, const char *path, uint64_t most, char **text, uint64_t *length, es_err *err)

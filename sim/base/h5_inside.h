@@ -5,12 +5,10 @@
 #include <hdf5.h>
 
 #include "sim/base/h5.h"
-#include "sim/base/h5_small.h"
 
 struct es_h5 {
-    hid_t id;                   /* -1: small */
+    hid_t id;
     char *path;
-    es_h5_small *small;         /* made by es_h5_create_small, without the library; else NULL */
 };
 
 /* "WHERE: cannot WHAT: the library's own reason". Call inside H5E_BEGIN_TRY, before anything else touches the error stack. */

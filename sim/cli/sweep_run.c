@@ -113,7 +113,7 @@ static es_code once_keep(void *self, size_t index, es_json *result, es_run *run,
     sweep_run_temporary(r, es_sweep_at(r->sweep, index)->id, path, sizeof path);
     if (!cJSON_GetObjectItemCaseSensitive(result, "volatile"))      /* one report for all that are not run */
         es_result_add_volatile(result, 0.0);
-    return es_result_write_h5(result, run, path, err);
+    return run ? es_result_write_h5(result, run, path, err) : es_result_write_like(&r->like, result, path, err);
 }
 
 /* From an entry of `todo` on: how many one pass tells. 0: none, it is run by itself. */
@@ -129,7 +129,9 @@ static size_t once_count(const sweep_runner *r, size_t from)
 static es_code run_once(sweep_runner *r, size_t from, es_err *err)
 {
     es_trace_cursor cursor = {.trace = r->trace};
-    return es_sweep_once(r->sweep, r->todo + from, once_count(r, from), r->trace ? &es_trace_source : NULL, &cursor, &(es_sweep_keep){once_keep, r}, err);
+    es_code code = es_sweep_once(r->sweep, r->todo + from, once_count(r, from), r->trace ? &es_trace_source : NULL, &cursor, &(es_sweep_keep){once_keep, r}, err);
+    es_result_like_free(&r->like);
+    return code;
 }
 
 enum { RUN_NAMES = -1, RUN_BATCH = 64 };        /* the job of that process, as a number that no point has; so many points, or: */

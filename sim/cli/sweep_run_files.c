@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "sim/base/file.h"
-#include "sim/base/h5.h"
 #include "sim/cli/sweep_runner.h"
 
 /* ---- names ---- */
@@ -127,28 +126,18 @@ es_code sweep_run_folder(const sweep_runner *r, es_err *err)
     return code;
 }
 
-/* Can results be written here, some kilobytes each? Better known now than by every point. And what a process does first of all (binding the calls of the HDF5
+/* Can results be written here? Better known now than by every point. And what a process does first of all (binding the calls of the HDF5
  * library, setting it up) is done once, before they are forked: that is a millisecond of every point. */
 es_code sweep_run_try(const sweep_runner *r, es_err *err)
 {
-    static const char some[16 * 1024];
     char path[4096];
-    es_h5 *file = NULL;
-    es_h5_data *data = NULL;
+    es_json *nothing = cJSON_CreateObject();
     sweep_run_temporary(r, "try", path, sizeof path);
-    es_code code = es_h5_create(&file, path, err);
-    if (code == ES_OK)
-        code = es_h5_save_text(file, "/config/resolved", "{}", 2, err);
-    if (code == ES_OK)
-        code = es_h5_put_text(file, "/config/resolved", "units", "UTF-8", err);
-    if (code == ES_OK)
-        code = es_h5_data_create(&data, file, "/hist/try", ES_H5_U8, 1, (uint64_t[]){0}, sizeof some, 0, err);
-    if (code == ES_OK)
-        code = es_h5_data_append(data, ES_H5_U8, sizeof some, some, err);
-    es_h5_data_close(data);
-    es_code closed = es_h5_close(file, code ? NULL : err);
+    es_json_add_object(es_json_add_object(nothing, "provenance"), "config");
+    es_code code = nothing ? es_result_write_h5(nothing, NULL, path, err) : es_err_nomem(err, "a result");
+    cJSON_Delete(nothing);
     unlink(path);
-    return code ? code : closed;
+    return code;
 }
 
 /* What runs on this host left that are no more. */

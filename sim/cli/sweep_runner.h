@@ -40,6 +40,7 @@ typedef struct sweep_runner {
     char host[64];
     char *first;                /* why the first point failed that did; NULL: none */
     long pid;                   /* of this process, not of a point's */
+    es_result_like like;        /* in the process of a pass: what its results are copies of */
 } sweep_runner;
 
 /* "DIR/points/ID.h5", or what a point writes before it has that name. */

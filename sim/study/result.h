@@ -33,6 +33,14 @@ char *es_result_text(const es_json *result, bool with_volatile);
 es_code es_result_save(const es_json *result, es_run *run, const char *dir, es_err *err);
 /* Writes the second of these alone, as it goes: to have all of it or none, write it under another name, flush and rename. */
 es_code es_result_write_h5(const es_json *result, es_run *run, const char *path, es_err *err);
+/* The same for many results without tables that differ in the value of an option and what follows from it: the first is written whole, the others
+ * are copies of it in which config, settings and summary are replaced. {0} before the first; free it. */
+typedef struct es_result_like {
+    char *bytes;
+    size_t length;
+} es_result_like;
+es_code es_result_write_like(es_result_like *like, const es_json *result, const char *path, es_err *err);
+void es_result_like_free(es_result_like *like);
 /* The whole report in a result.h5, without volatile facts; delete it. */
 es_code es_result_load(const char *path, es_json **out, es_err *err);
 /* The resolved config in a result.json or result.h5, and what the user wrote. *dir: where it was made. Both NULL when the result does not

@@ -1,8 +1,10 @@
 /* Result: the file result.h5, written. See result.h. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim/base/file.h"
 #include "sim/base/h5.h"
 #include "sim/study/result.h"
 
@@ -12,10 +14,22 @@ static const char *result_member(const es_json *result, const char *path)
     return cJSON_IsString(value) ? value->valuestring : "";
 }
 
-/* Text of any length, as bytes; an attribute ends at 64 KiB. */
+enum {
+    RESULT_MORE = 512,          /* bytes */
+    RESULT_DEFLATE = 1,         /* of texts: more takes three times as long for a tenth */
+    RESULT_LIKE = 256 * 1024 * 1024
+};
+
+/* Text of any length, as bytes; an attribute ends at 64 KiB. In one chunk, with room for the numbers of another result (es_result_write_like). */
 static es_code result_h5_text(es_h5 *file, const char *path, const char *text, const char *long_name, es_err *err)
 {
-    es_code code = es_h5_save_text(file, path, text, strlen(text), err);
+    es_h5_data *data = NULL;
+    uint64_t dims[1] = {0}, length = strlen(text);
+    es_code code = es_h5_data_create(&data, file, path, ES_H5_U8, 1, dims, length + RESULT_MORE, RESULT_DEFLATE, err);
+    if (code)
+        return code;
+    code = es_h5_data_append(data, ES_H5_U8, length, text, err);
+    es_h5_data_close(data);
     if (code == ES_OK)
         code = es_h5_put_text(file, path, "long_name", long_name, err);
     return code ? code : es_h5_put_text(file, path, "units", "UTF-8", err);
@@ -125,20 +139,76 @@ static es_code result_h5_fill(es_h5 *file, const es_json *result, es_run *run, e
     return code;
 }
 
-/* Without tables, and with names that an attribute of a small file holds. */
-static bool result_h5_is_small(const es_json *result, const es_run *run)
-{
-    enum { LONG = 16 * 1024 };
-    return !run && strlen(result_member(result, "name")) < LONG && strlen(result_member(result, "provenance.trace.path")) < LONG;
-}
-
 es_code es_result_write_h5(const es_json *result, es_run *run, const char *path, es_err *err)
 {
     es_h5 *file = NULL;
-    es_code code = result_h5_is_small(result, run) ? es_h5_create_small(&file, path, err) : es_h5_create(&file, path, err);
+    es_code code = es_h5_create(&file, path, err);
     if (code)
         return code;
     code = result_h5_fill(file, result, run, err);
     es_code closed = es_h5_close(file, code ? NULL : err);
     return code ? code : closed;
+}
+
+/* ---- results that differ in a few texts ---- */
+
+static es_code like_text(es_h5 *file, const char *path, const char *text, es_err *err)
+{
+    es_h5_data *data = NULL;
+    es_code code = es_h5_data_open(&data, file, path, err);
+    if (code == ES_OK)
+        code = es_h5_data_replace(data, ES_H5_U8, strlen(text), text, err);
+    es_h5_data_close(data);
+    return code;
+}
+
+/* What is not the same in two results of configs that differ in one option, if neither was run for itself. */
+static es_code like_change(es_h5 *file, const es_json *result, es_err *err)
+{
+    char *config = es_json_text(es_json_at(result, "provenance.config")), *summary = es_result_text(result, false);
+    es_text sets = {0};
+    es_code code = config && summary ? result_sets(result, &sets, err) : es_err_nomem(err, "the result");
+    if (code == ES_OK)
+        code = es_h5_put_text(file, "/", "config_sha256", result_member(result, "provenance.config_sha256"), err);
+    if (code == ES_OK)
+        code = like_text(file, "/config/resolved", config, err);
+    if (code == ES_OK && sets.length > 0)
+        code = like_text(file, "/config/sets", sets.at, err);
+    if (code == ES_OK)
+        code = like_text(file, "/summary", summary, err);
+    es_text_free(&sets);
+    free(config);
+    free(summary);
+    return code;
+}
+
+static es_code like_copy(const es_result_like *like, const char *path, es_err *err)
+{
+    FILE *file = fopen(path, "wb");
+    bool fine = file && fwrite(like->bytes, 1, like->length, file) == like->length;
+    fine = file && fclose(file) == 0 && fine;
+    return fine ? ES_OK : es_err_set(err, ES_EINPUT, "%s: cannot be written: %s", path, strerror(errno));
+}
+
+es_code es_result_write_like(es_result_like *like, const es_json *result, const char *path, es_err *err)
+{
+    es_h5 *file = NULL;
+    if (!like->bytes) {
+        es_code code = es_result_write_h5(result, NULL, path, err);
+        return code ? code : es_file_load(path, RESULT_LIKE, &like->bytes, &like->length, err);
+    }
+    es_code code = like_copy(like, path, err);
+    if (code == ES_OK)
+        code = es_h5_open(&file, path, true, err);
+    if (code)
+        return code;
+    code = like_change(file, result, err);
+    es_code closed = es_h5_close(file, code ? NULL : err);
+    return code ? code : closed;
+}
+
+void es_result_like_free(es_result_like *like)
+{
+    free(like->bytes);
+    *like = (es_result_like){0};
 }
