@@ -289,7 +289,7 @@ static es_code perform_price(calib_bench *b, const calib_case *c, calib_sample *
     const calib_row *row = &calib_rows[c->row];
     es_time ns[ES_PRICED] = {0};
     es_code code = b->probe->price(b->self, (es_price)row->which, c->bytes, ns, err);
-    sample->ns = sample->host_ns = ns[row->part] > 0 ? ns[row->part] : 0;
+    sample->ns = sample->host_ns = ns[row->part];
     return code;
 }
 

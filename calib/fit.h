@@ -14,7 +14,7 @@ enum { FIT_SIZES = 96, FIT_RESAMPLES = 200 };
 
 typedef struct fit_size {       /* the samples of one size, in the order of their rounds */
     double bytes, median;
-    double *ns;
+    double *ns;                 /* 0 ns as half of the clock's last digit: logarithms need something */
     uint32_t *round;            /* of each */
     size_t count;
 } fit_size;
@@ -24,8 +24,9 @@ typedef struct fit_interval {
 } fit_interval;
 
 typedef struct calib_fit {
-    fit_size size[FIT_SIZES];   /* ascending */
+    fit_size size[FIT_SIZES];   /* ascending; their medians are times that the clock told from none */
     size_t sizes, samples;
+    size_t instant, instant_samples;    /* sizes whose median is 0 ns: below the clock's last digit, in none of the above; their samples */
     bool fitted;                /* false: fewer than three sizes; nothing below is set */
     calib_curve curve;
     double error_median, error_p95, error_holdout;  /* relative, of the medians; holdout NaN: fewer than eight sizes */

@@ -107,8 +107,11 @@ static es_code picture_time(pictures *p, const calib_row *row, const calib_fit *
     if (!band_columns(p, fit, &series[0]) || !curve_columns(p, fit, &series[1]) || !sizes_columns(p, fit, &series[2]))
         return es_err_nomem(err, "a picture");
     series[3] = (plot_series){.label = "knee", .style = PLOT_MARKS, .x = fit->curve.from + 1, .count = knees};
-    snprintf(title, sizeof title, "%.30s, %.60s: %.3g GB/s behind %.3g us; half of the medians lie within %.2g %% of the fit", row->name, row->what,
-        1.0 / fit->curve.slope[knees], fit->curve.fixed[0] / 1e3, 100.0 * fit->error_median);
+    es_text fixed = {0};
+    es_text_duration(&fixed, fit->curve.fixed[0]);
+    snprintf(title, sizeof title, "%.30s, %.60s: %.3g GB/s behind %.20s; half of the medians lie within %.2g %% of the fit", row->name, row->what,
+        1.0 / fit->curve.slope[knees], fixed.at ? fixed.at : "?", 100.0 * fit->error_median);
+    es_text_free(&fixed);
     plot_figure figure = {.title = title, .x = {.label = "size", .unit = PLOT_BYTES, .log = true}, .y = {.label = "time", .unit = PLOT_SECONDS, .log = true},
         .series = series, .count = knees ? 4 : 3};
     return picture(p, row->name, "time", &figure, err);

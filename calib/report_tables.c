@@ -95,7 +95,8 @@ void report_tables(const calib_samples *samples, es_json *machine, es_arena *are
     batch_point point[SOLVE_ROWS];
     double issue_ns;
     for (size_t row = 0; row < CALIB_ROWS; row++) {
-        size_t count = samples->row[row].count ? batch_points(&samples->row[row], point, &issue_ns, arena) : 0;
+        bool moves = calib_rows[row].op == CALIB_BATCH || calib_rows[row].op == CALIB_EXPERT;     /* that takes time; a price may be 0 */
+        size_t count = samples->row[row].count ? (moves ? batch_points : batch_medians)(&samples->row[row], point, &issue_ns, arena) : 0;
         if (count > 0)
             table_row(&calib_rows[row], point, count, issue_ns, machine);
     }
