@@ -97,32 +97,6 @@ static void fit_ci(const calib_fit *fit, es_json *out)
     es_json_add_int(ci, "block_rounds", (int64_t)fit->block);
 }
 
-static void fit_noise_json(const calib_noise *noise, es_json *out)
-{
-    es_json *object = es_json_add_object(out, "noise"), *classes = es_json_add_array(object, "classes");
-    size_t last = NOISE_CLASSES;
-    for (size_t class = 0; class < NOISE_CLASSES; class++)
-        last = noise->count[class] ? class : last;
-    for (size_t class = 0; class < NOISE_CLASSES; class++) {
-        if (!noise->count[class])
-            continue;
-        es_json *row = cJSON_CreateObject();
-        cJSON_AddItemToArray(classes, row);
-        es_json_add_real(row, "below_B", class == last ? 0.0 : noise_class_bytes[class]);
-        es_json_add_int(row, "samples", (int64_t)noise->count[class]);
-        add_reals(row, "log_quantiles", noise->log_quantile[class], NOISE_QUANTILES);
-    }
-    if (noise->stalls == 0)
-        return;
-    double seconds[NOISE_QUANTILES];
-    for (size_t q = 0; q < NOISE_QUANTILES; q++)
-        seconds[q] = noise->stall_ns[q] / 1e9;
-    es_json *stall = es_json_add_object(object, "stall");
-    es_json_add_real(stall, "rate_Hz", noise->stall_rate);
-    es_json_add_int(stall, "samples", (int64_t)noise->stalls);
-    add_reals(stall, "quantiles_s", seconds, NOISE_QUANTILES);
-}
-
 static void report_error(es_json *out, double median, double p95, double holdout)
 {
     es_json *error = es_json_add_object(out, "error");
@@ -147,7 +121,7 @@ static es_json *fit_json(const calib_fit *fit, const calib_series *series, es_js
     report_error(out, fit->error_median, fit->error_p95, fit->error_holdout);
     if (fit->resampled)
         fit_ci(fit, out);
-    fit_noise_json(&fit->noise, out);
+    report_noise(&fit->noise, out);
     es_json_add_real(out, "mean_over_median", fit->mean_over_median);
     es_json_add_int(out, "samples", (int64_t)fit->samples);
     es_json_add_int(out, "sizes", (int64_t)fit->sizes);
@@ -387,6 +361,8 @@ static es_code report_expert(report *r, size_t row, es_err *err)
     expert_points(expert, object);
     if (!isnan(expert->error_holdout))
         es_json_add_real(es_json_add_object(object, "error"), "holdout_median", expert->error_holdout);
+    report_noise(&expert->noise, object);
+    es_json_add_real(object, "mean_over_median", expert->mean_over_median);
     es_json_add_text(object, "provenance", "measured");
     es_json_add_text(object, "source", r->source.at);
     snprintf(note, sizeof note, "Experts of %.3g to %.3g MiB, %d wide, %s. Rate and fixed time: %.0f token.", expert->least_bytes / 0x1p20, expert->most_bytes / 0x1p20,
@@ -478,7 +454,8 @@ es_code calib_report(const calib_samples *samples, const report_ask *ask, es_jso
     es_code code = r.links && r.compute && r.skipped && !r.source.failed ? ES_OK : es_err_nomem(err, "a profile");
     for (size_t row = 0; row < CALIB_ROWS && code == ES_OK; row++)
         code = report_row(&r, row, err);
-    report_tables(samples, machine, &r.arena);
+    if (code == ES_OK)
+        code = report_tables(samples, machine, &r.arena, err);
     sharing_report(samples, machine, told);
     cJSON_AddItemToObject(machine, "skipped", r.skipped);
     if (code == ES_OK)

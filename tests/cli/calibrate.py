@@ -124,6 +124,21 @@ def runs(check, folder):
     check.equal('the compute unit', (gpu.get('name'), gpu.get('dense'), sorted({p['tokens'] for p in gpu.get('points') or []})), ('compute', '100us', [1, 2, 4, 8, 16, 32, 64]))
     noisy = simulated(check, folder, 'noisy', {'profile': 'pcie.h2d', 'timing': {'name': 'empirical'}})
     check.equal('with its noise', at(noisy, 'provenance.config.channels.pcie.timing.name'), 'empirical')
+    drawn = {'name': 'empirical', 'dense': '100us'}
+    varied = [simulated(check, folder, 'varied', {'profile': 'pcie.h2d'}, '--set', 'channels.gpu.timing=' + json.dumps(drawn), '--set', 'seed=%d' % seed) for seed in (1, 1, 2)]
+    unit = at(varied[0], 'provenance.config.channels.gpu.timing')
+    check.equal('an expert with its noise', (unit.get('name'), unit.get('dense'), len(unit.get('noise', {}).get('classes', [])) > 0, len(unit.get('points') or [])),
+                ('empirical_compute', '100us', True, len(gpu['points'])))
+    total = [at(one, 'time.total_s') for one in varied]
+    check.equal('the same seed draws the same: %s' % total, total[0] == total[1], True)
+    with open(os.path.join(folder, 'fake.json')) as f:
+        machine = json.load(f)['machine']
+    check.equal('the mean of experts', machine['compute']['gpu']['mean_over_median'] >= 1.0, True)
+    again = run(folder, 'run', 'varied.json', '--json', '--quiet', '--set', 'seed=1', '--set', 'channels.gpu.timing=' + json.dumps(unit))
+    check.equal('the echo is a config: ' + again.stderr, at(json.loads(again.stdout or '{}'), 'time.total_s'), total[0])
+    less = run(folder, 'run', 'varied.json', '--set', 'channels.gpu.timing=empirical', '--set', 'machine.compute.gpu.noise=null')
+    check.equal('a unit without noise has none to draw: ' + less.stderr, (less.returncode, 'channels.gpu.timing: the machine does not say what noise "gpu" has; '
+                '`expertsim calibrate fit` of its samples does' in less.stderr), (2, True))
     other = simulated(check, folder, 'own', {'profile': 'pcie.h2d', 'timing': {'name': 'constant', 'time': '1ms'}})
     check.equal('a timing of the config goes before', at(other, 'provenance.config.channels.pcie.timing.name'), 'constant')
 
