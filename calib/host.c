@@ -46,7 +46,8 @@ typedef struct host {
     float *activations;         /* [3][HOST_TOKENS * HOST_WIDTH] */
     unsigned can;
     int64_t cache_bytes, memory_bytes;
-    es_err no_disk;             /* why there is none */
+    es_err no_disk, no_lock;    /* why there is none; why memory is not locked */
+    int64_t locked;             /* bytes of it */
     int bound;                  /* NUMA node that the arena of the device is bound to; -1: none */
     es_err not_bound;           /* why not, where it was asked for or there are several */
     unsigned char *heap;        /* of `get`: written from end to end, its pieces are handed out again and again */
@@ -106,13 +107,33 @@ static int64_t host_memory(void)
     return pages > 0 ? pages / 4 * page : (int64_t)1 << 30;
 }
 
-/* The limit on locked memory is often a few MiB. */
-static bool host_locks(void)
+/* What keeps `bytes` more from being locked, and what lifts it. The limit on locked memory is often a few MiB; processes of root have none. */
+static es_code host_not_locked(const host *h, int64_t bytes, int why, es_err *err)
+{
+    struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+    es_text wanted = {0}, may = {0};
+    getrlimit(RLIMIT_MEMLOCK, &limit);
+    bool limited = limit.rlim_cur != RLIM_INFINITY && (uint64_t)(h->locked + bytes) > limit.rlim_cur;
+    es_text_bytes(&wanted, (double)(h->locked + bytes));
+    es_text_bytes(&may, (double)limit.rlim_cur);
+    if (limited)
+        es_err_set(err, ES_EDEVICE, "cannot lock %s of memory, the limit is %s (RLIMIT_MEMLOCK): `ulimit -l unlimited` in the same shell lifts it, or as root a line "
+            "\"USER - memlock unlimited\" in /etc/security/limits.conf and a new login", wanted.at ? wanted.at : "?", may.at ? may.at : "?");
+    else
+        es_err_set(err, ES_EDEVICE, "cannot lock %s of memory: %s: so much is not free, --most with a smaller size needs less", wanted.at ? wanted.at : "?", strerror(why));
+    es_text_free(&wanted);
+    es_text_free(&may);
+    return ES_EDEVICE;
+}
+
+static bool host_locks(host *h)
 {
     void *at = mmap(NULL, HOST_TRIED, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED)
-        return false;
+        return host_not_locked(h, HOST_TRIED, errno, &h->no_lock), false;
     bool locks = mlock(at, HOST_TRIED) == 0;
+    if (!locks)
+        host_not_locked(h, HOST_TRIED, errno, &h->no_lock);
     munmap(at, HOST_TRIED);
     return locks;
 }
@@ -138,7 +159,7 @@ static es_code host_init(void *self, const es_site *site, es_err *err)
     h->cache_bytes = host_cache();
     h->memory_bytes = host_memory();
     h->bound = -1;
-    h->can = ES_PROBE_PINS | ES_PROBE_EXPERT | ES_PROBE_GETS | (host_locks() ? ES_PROBE_LOCKS : 0);
+    h->can = ES_PROBE_PINS | ES_PROBE_EXPERT | ES_PROBE_GETS | (host_locks(h) ? ES_PROBE_LOCKS : 0);
     for (unsigned s = 0; s < ES_PROBE_STREAMS; s++)
         h->stream[s].fresh = true;
     if (disk_open(&h->disk, h->folder, &queues, &h->no_disk) == ES_OK)
@@ -177,7 +198,7 @@ static const char *host_why(void *self, unsigned bit)
     case ES_PROBE_DISK_QUEUE:
         return "io_uring is absent, so the disk takes one request at a time";
     case ES_PROBE_LOCKS:
-        return "memory cannot be locked: RLIMIT_MEMLOCK is too small (ulimit -l)";
+        return h->no_lock.text;
     default:
         return NULL;
     }
@@ -186,7 +207,7 @@ static const char *host_why(void *self, unsigned bit)
 static void host_environment(void *self, es_json *out)
 {
     const host *h = self;
-    es_json_add_text(out, "pinned", h->can & ES_PROBE_LOCKS ? "locked" : "not locked: RLIMIT_MEMLOCK is too small");
+    es_json_add_text(out, "pinned", h->can & ES_PROBE_LOCKS ? "locked" : "not locked");
     es_json_add_text(out, "disk", h->disk && h->can & ES_PROBE_DISK ? h->can & ES_PROBE_DISK_QUEUE ? "O_DIRECT, io_uring" : "O_DIRECT" : h->no_disk.text);
     es_json_add_text(out, "blas", h->blas ? blas_name(h->blas) : "not used");
     es_json_add_bool(out, "huge_pages_asked", h->huge);
@@ -266,9 +287,11 @@ static es_code host_alloc(void *self, es_memory kind, int64_t bytes, void **out,
     if (kind != ES_MEMORY_PINNED || !(h->can & ES_PROBE_LOCKS))
         host_touch(at, (size_t)bytes);
     else if (mlock(at, (size_t)bytes) != 0) {
-        es_code code = es_err_set(err, ES_EDEVICE, "cannot lock %lld bytes of memory: %s; raise RLIMIT_MEMLOCK (ulimit -l)", (long long)bytes, strerror(errno));
+        es_code code = host_not_locked(h, bytes, errno, err);
         munmap(at, (size_t)bytes);
         return code;
+    } else {
+        h->locked += bytes;
     }
     h->block[free] = (host_block){at, bytes, kind};
     *out = at;
@@ -278,7 +301,8 @@ static es_code host_alloc(void *self, es_memory kind, int64_t bytes, void **out,
 static void host_release(void *self, es_memory kind, void *at, int64_t bytes)
 {
     host *h = self;
-    (void)kind;
+    if (kind == ES_MEMORY_PINNED && (h->can & ES_PROBE_LOCKS))
+        h->locked -= bytes;
     for (size_t i = 0; i < HOST_BLOCKS; i++)
         if (h->block[i].at == at)
             h->block[i].at = NULL;

@@ -420,6 +420,15 @@ static const char *report_text(const es_json *environment, const char *key, cons
     return cJSON_IsString(value) ? value->valuestring : otherwise;
 }
 
+/* What this machine could not measure was known before anything was. */
+static void report_missing(report *r)
+{
+    const es_json *row;
+    cJSON_ArrayForEach(row, r->skipped)
+        if (cJSON_IsString(row))
+            es_text_add(r->told, "%s: not measured: %s\n", row->string, row->valuestring);
+}
+
 /* The reader is the judge: what it would refuse is not written. */
 static es_code report_check(const es_json *profile, es_arena *arena, es_err *err)
 {
@@ -448,6 +457,7 @@ es_code calib_report(const calib_samples *samples, const report_ask *ask, es_jso
     r.skipped = cJSON_DetachItemFromObjectCaseSensitive(kept, "skipped");
     if (!r.skipped)
         r.skipped = cJSON_CreateObject();
+    report_missing(&r);
     es_text_add(&r.source, "expertsim calibrate --backend %s, %s", backend, report_text(environment, "date", "date unknown"));
     r.links = es_json_add_object(machine, "links");
     r.compute = es_json_add_object(machine, "compute");

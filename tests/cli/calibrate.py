@@ -208,6 +208,7 @@ def skipped(check, folder):
         machine = json.load(f)['machine']
     why = machine['skipped'].get('disk.read', '')
     check.equal('the disk and why: ' + why, 'none' in why and machine['skipped'].get('disk.write') == why, True)
+    check.equal('and is told: ' + done.stderr, all('disk.%s: not measured: %s\n' % (way, why) in done.stderr for way in ('read', 'write')), True)
     check.equal('it is not in the environment, too', 'skipped' in machine['environment'], False)
     with open(os.path.join(folder, 'asks.json'), 'w') as f:
         json.dump(dict(config({'profile': 'disk.read'}), include='skipped.json'), f)
