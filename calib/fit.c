@@ -114,7 +114,7 @@ static void fit_errors(calib_fit *fit)
 }
 
 /* The median error of the sizes held out, none of them at an end: a line says little of what lies beyond. */
-static double fit_holdout(const calib_fit *fit)
+static double fit_holdout(const calib_fit *fit, bool pages)
 {
     curve_point kept[FIT_SIZES], held[FIT_SIZES];
     double off[FIT_SIZES];
@@ -127,7 +127,7 @@ static double fit_holdout(const calib_fit *fit)
             kept[keeps++] = point;
     }
     calib_curve curve;
-    if (fit->sizes < FIT_HOLD_LEAST || !curve_fit(kept, keeps, &curve))
+    if (fit->sizes < FIT_HOLD_LEAST || !curve_fit(kept, keeps, pages, &curve))
         return NAN;
     for (size_t i = 0; i < holds; i++)
         off[i] = fit_off(&curve, &held[i]);
@@ -261,10 +261,10 @@ es_code calib_fit_series(calib_fit *fit, const calib_series *series, const fit_a
 {
     curve_point point[FIT_SIZES];
     es_code code = calib_fit_medians(fit, series, ask, arena, err);
-    if (code || !(fit->fitted = curve_fit(point, fit_points(fit, point), &fit->curve)))
+    if (code || !(fit->fitted = curve_fit(point, fit_points(fit, point), ask->pages, &fit->curve)))
         return code;
     fit_errors(fit);
-    fit->error_holdout = fit_holdout(fit);
+    fit->error_holdout = fit_holdout(fit, ask->pages);
     code = fit_noise(fit, arena, err);
     return code || ask->resamples == 0 ? code : fit_sureness(fit, ask, arena, err);
 }

@@ -10,7 +10,7 @@
 #include "calib/sample.h"
 #include "models/profile_fit.h"
 
-enum { FIT_SIZES = 96, FIT_RESAMPLES = 200 };
+enum { FIT_SIZES = 96, FIT_RESAMPLES = 400 };
 
 typedef struct fit_size {       /* the samples of one size, in the order of their rounds */
     double bytes, median;
@@ -40,6 +40,7 @@ typedef struct calib_fit {
 } calib_fit;
 
 typedef struct fit_ask {
+    bool pages;                 /* memory is taken: its pages may be of two sizes */
     uint32_t count;             /* only the samples with this count; 0: all */
     size_t resamples;           /* of the rounds, for the intervals; 0: none */
     uint64_t seed;

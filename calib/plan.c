@@ -161,6 +161,16 @@ static void sizes_make(plan_sizes *sizes, const calib_ask *ask, int64_t least, i
     sizes_settle(sizes);
 }
 
+/* Of the sizes above only 3 MiB fills a huge page and not all of the next: two more tell what a rest costs. */
+static void sizes_broken(plan_sizes *sizes, const calib_ask *ask, int64_t most)
+{
+    static const int64_t broken[] = {2 * MIB + 512 * KIB, 5 * MIB};
+    for (size_t i = 0; i < sizeof broken / sizeof *broken && !ask->quick; i++)
+        if (broken[i] <= most)
+            sizes_add(sizes, broken[i]);
+    sizes_settle(sizes);
+}
+
 /* ---- cases ---- */
 
 typedef struct plan_writer {
@@ -294,6 +304,7 @@ static void writer_row(plan_writer *w, size_t row, const calib_ask *ask, const e
     case CALIB_ALLOC:
     case CALIB_GET:
         sizes_make(&sizes, ask, 64 * KIB, most < 64 * MIB ? most : 64 * MIB, PLAN_FINE);
+        sizes_broken(&sizes, ask, most);
         writer_sizes(w, row, 1, &sizes);
         break;
     case CALIB_EXPERT:

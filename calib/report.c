@@ -118,6 +118,8 @@ static es_json *fit_json(const calib_fit *fit, const calib_series *series, es_js
     add_reals(out, "beta_Bps", rate, fit->curve.pieces);
     add_reals(out, "knee_B", fit->curve.from + 1, fit->curve.pieces - 1);
     es_json_add_real(out, "n_half_B", calib_fit_half(fit));
+    if (fit->curve.family_bic != fit->curve.family)
+        es_json_add_text(out, "bic_model", curve_names[fit->curve.family_bic]);
     report_error(out, fit->error_median, fit->error_p95, fit->error_holdout);
     if (fit->resampled)
         fit_ci(fit, out);
@@ -167,6 +169,8 @@ static bool report_takes_fit(report *r, const calib_row *row, const calib_fit *f
     char why[160];
     if (fit->fitted && fit->instant)
         es_text_add(r->told, "%s: %zu of its %zu sizes took 0 ns, less than the clock tells, and are not in the fit\n", row->name, fit->instant, fit->instant + fit->sizes);
+    if (fit->fitted && fit->curve.family_bic != fit->curve.family)
+        es_text_add(r->told, "%s: its curve is %s by AICc, %s by BIC: few sizes decide between them\n", row->name, curve_names[fit->curve.family], curve_names[fit->curve.family_bic]);
     if (fit->fitted)
         return report_takes(r, &(row_told){row->name, fit->error_median, fit->error_holdout, series->open});
     if (fit->instant)
@@ -230,7 +234,7 @@ static es_code report_copy(report *r, size_t row, es_json **flow, es_err *err)
 {
     calib_fit *fit;
     *flow = NULL;
-    es_code code = report_fit(r, row, &(fit_ask){.count = 1, .resamples = r->ask->resamples, .seed = r->ask->seed}, &fit, err);
+    es_code code = report_fit(r, row, &(fit_ask){.pages = calib_rows[row].op == CALIB_ALLOC, .count = 1, .resamples = r->ask->resamples, .seed = r->ask->seed}, &fit, err);
     if (code == ES_OK && fit->sizes == 0 && fit->instant)
         report_instant(r, &calib_rows[row], fit);
     else if (code == ES_OK && report_takes_fit(r, &calib_rows[row], fit, &r->samples->row[row]))

@@ -69,6 +69,7 @@ static void table_flow(const char *link, const es_json *flow, es_text *out)
 {
     const es_json *fit = cJSON_GetObjectItemCaseSensitive(flow, "fit"), *beta = es_json_at(fit, "beta_Bps"), *knee = es_json_at(fit, "knee_B"), *rate;
     int used = 0;
+    bool pages = strcmp(show_text(fit, "model", ""), "pages") == 0;
     char name[64];
     snprintf(name, sizeof name, "%.30s.%.30s", link, flow->string);
     if (!fit) {
@@ -77,7 +78,11 @@ static void table_flow(const char *link, const es_json *flow, es_text *out)
     }
     table_fixed(name, 1e9 * table_number(fit, "alpha_s"), out);
     cJSON_ArrayForEach(rate, beta) {
-        if (used > 0) {
+        if (used > 0 && pages) {
+            es_text_add(out, ", whole pages of ");
+            es_text_bytes(out, cJSON_GetArrayItem(knee, used - 1)->valuedouble);
+            es_text_add(out, " ");
+        } else if (used > 0) {
             es_text_add(out, " | ");
             es_text_bytes(out, cJSON_GetArrayItem(knee, used - 1)->valuedouble);
             es_text_add(out, " | ");

@@ -331,7 +331,7 @@ const cmd_entry cmd_calibrate = {
             "  --kind LINK=KIND  what a link is physically (pcie=pcie4_x16): faster than that is refused\n"
             "  --set KEY=VALUE   an option of the backend: folder=/data is where the disk is measured\n"
             "  --name TEXT       of the machine; its processor's by default\n"
-            "  --resamples N     of the rounds, for the intervals of fits; 200 by default, 0: none\n"
+            "  --resamples N     of the rounds, for the intervals of fits; 400 by default, 0: none\n"
             "  --plots FOLDER    figures of what was measured and fitted, drawn by gnuplot where there is one\n"
             "  --seed N          of the order and the bytes; 1 by default\n"
             "  --json, --quiet   print the profile, or nothing\n"

@@ -46,6 +46,8 @@ static void timing_reported(const es_flow *flow, es_json *timing)
 
 static void timing_pieces(const es_fit *fit, es_json *timing)
 {
+    if (fit->model == ES_FIT_PAGES)
+        timing_quantity(timing, "page", (double)(int64_t)fit->knee.at[0], ES_UNIT_BYTES);
     es_json *pieces = es_json_add_array(timing, "pieces");
     for (size_t i = 0; i < fit->beta.count; i++) {
         es_json *piece = cJSON_CreateObject();

@@ -244,6 +244,22 @@ def shipped(check, folder):
             check.equal('%s: %s' % (name, key), alike(value, again['machine'].get(key)), True)
 
 
+def paged(check, folder):
+    """Of the shipped machine taking memory is in pages of 2 MiB and small ones, and a config is charged so."""
+    path = os.path.join(folder, 'paged.json')
+    with open(path, 'w') as f:
+        json.dump(dict(config({'profile': 'host.pin'}), include=os.path.join(ROOT, 'models', 'profiles', 'host-epyc-vm.json')), f)
+    done = run(folder, 'run', path, '--json', '--quiet', '--set', 'model.expert_bytes=3MiB')
+    check.equal('it runs: ' + done.stderr, done.returncode, 0)
+    result = json.loads(done.stdout or '{}')
+    timing, pcie = at(result, 'provenance.config.channels.pcie.timing'), at(result, 'channels.pcie')
+    check.equal('in pages', (timing.get('name'), timing.get('page'), len(timing.get('pieces', []))), ('piecewise', '2MiB', 2))
+    each = pcie.get('busy_s', 0) / max(1, pcie.get('transfers', 1))
+    check.equal('3 MiB take what was measured, 523.5 us: %g' % each, abs(each / 523.5e-6 - 1) < 0.02, True)
+    shown = run(folder, 'calibrate', 'show', os.path.join(ROOT, 'models', 'profiles', 'host-epyc-vm.json')).stdout
+    check.equal('and shown so', 'GB/s, whole pages of 2 MiB 12.' in shown, True)
+
+
 def host(check, folder):
     """The machine under the test, for two seconds."""
     done = run(folder, 'calibrate', '--quick', '--most', '512KiB', '--budget', '2s', '-o', 'host.json', '--set', 'folder=' + folder)
@@ -273,6 +289,7 @@ def main():
         drawn(check, folder)
         skipped(check, folder)
         shipped(check, folder)
+        paged(check, folder)
         host(check, folder)
     check.close()
 

@@ -287,6 +287,25 @@ static void pieces_add_up(void **state)
         assert_int_equal(cost.work, cases[i].work);
     }
     timed_close(&t);
+    fine(timed_open(&t, &es_timing_piecewise, "{\"latency\": \"9us\", \"page\": \"1000B\", \"pieces\": [{\"rate\": \"1GB/s\"}, {\"from\": \"1000B\", \"rate\": \"4GB/s\"}]}", 1, &err), &err);
+    static const struct { int64_t bytes; uint32_t count; es_time work; } paged[] = {{999, 1, 999}, {1000, 1, 250}, {3500, 1, 1250}, {7000, 2, 2500}};
+    for (size_t i = 0; i < sizeof paged / sizeof *paged; i++)
+        assert_int_equal(cost_of(&t, paged[i].bytes, paged[i].count).work, paged[i].work);
+    timed_close(&t);
+}
+
+/* A flow in pages, from the profile to the time of a copy. */
+static void whole_pages_have_a_rate_of_their_own(void **state)
+{
+    (void)state;
+    es_arena arena = {0};
+    es_err err = {0};
+    es_fit fit;
+    es_json *json = json_of("{\"model\": \"pages\", \"alpha_s\": 1e-6, \"beta_Bps\": [1e9, 4e9], \"knee_B\": [2000], \"bic_model\": \"jump\"}");
+    fine(es_fit_parse(&fit, json, false, &arena, &err), &err);
+    assert_true(fabs(es_fit_seconds(&fit, 1500) - 2.5e-6) < 1e-15 && fabs(es_fit_seconds(&fit, 4000) - 2e-6) < 1e-15 && fabs(es_fit_seconds(&fit, 5000) - 3e-6) < 1e-15);
+    cJSON_Delete(json);
+    es_arena_free(&arena);
 }
 
 static void pieces_that_make_no_curve_are_refused(void **state)
@@ -298,6 +317,8 @@ static void pieces_that_make_no_curve_are_refused(void **state)
         {"{\"pieces\": [{\"from\": \"4KiB\", \"rate\": \"1GB/s\"}]}", "pieces.0: from: the first piece is from 0"},
         {"{\"pieces\": [{\"rate\": \"1GB/s\"}, {\"rate\": \"2GB/s\"}]}", "pieces.1: from: pieces must ascend"},
         {"{\"pieces\": [{\"rate\": \"0\"}]}", "pieces.0: rate"},
+        {"{\"page\": \"1KiB\", \"pieces\": [{\"rate\": \"1GB/s\"}]}", "page: needs two pieces without latencies: of what fills no page, of what does"},
+        {"{\"page\": \"1KiB\", \"pieces\": [{\"rate\": \"1GB/s\"}, {\"from\": \"1KiB\", \"rate\": \"2GB/s\", \"latency\": \"1us\"}]}", "page: needs two pieces"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         timed t;
@@ -386,6 +407,7 @@ int main(void)
         cmocka_unit_test(a_coarse_clock_makes_no_time_longer),
         cmocka_unit_test(a_profile_that_cannot_be_is_refused_by_its_key),
         cmocka_unit_test(pieces_add_up),
+        cmocka_unit_test(whole_pages_have_a_rate_of_their_own),
         cmocka_unit_test(pieces_that_make_no_curve_are_refused),
         cmocka_unit_test(empirical_noise_has_the_distribution_that_was_measured),
         cmocka_unit_test(stalls_come_as_often_as_they_were_seen),
