@@ -378,6 +378,10 @@ es_code bench_perform(calib_bench *b, const calib_case *c, bool whole, calib_sam
     case CALIB_GET:
         code = perform_get(b, c, sample, err);
         break;
+    case CALIB_MOVE:
+        code = b->probe->move(b->self, (es_ram)calib_rows[c->row].which, c->count, c->bytes, &sample->ns, err);
+        sample->host_ns = sample->ns;
+        break;
     case CALIB_RESIDE:
         code = perform_reside(b, c, sample, err);
         break;

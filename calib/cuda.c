@@ -191,7 +191,7 @@ static void cuda_fini(void *self)
 static es_probe_facts cuda_facts(void *self)
 {
     const cuda *c = self;
-    return (es_probe_facts){c->can, c->cache_bytes, c->memory_bytes, c->name};
+    return (es_probe_facts){c->can, c->cache_bytes, c->memory_bytes, c->name, 0};
 }
 
 static const char *cuda_why(void *self, unsigned bit)

@@ -8,13 +8,12 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
-#ifdef __linux__
-#include <sys/syscall.h>
-#endif
 
 #include "calib/blas.h"
 #include "calib/disk.h"
 #include "calib/dma.h"
+#include "calib/movers.h"
+#include "calib/pages.h"
 #include "sim/base/file.h"
 
 enum { HOST_COMPUTE = ES_WAYS, HOST_DISK, HOST_ENGINES, HOST_WAITING = 64, HOST_BLOCKS = 32, HOST_EXPERTS = 128, HOST_TOKENS = 256, HOST_WIDTH = 8192, HOST_TRIED = 64 << 20 };
@@ -43,6 +42,7 @@ typedef struct host {
     dma *engines;
     disk *disk;
     blas *blas;
+    movers *movers;
     float *activations;         /* [3][HOST_TOKENS * HOST_WIDTH] */
     unsigned can;
     int64_t cache_bytes, memory_bytes;
@@ -138,19 +138,6 @@ static bool host_locks(host *h)
     return locks;
 }
 
-/* The last of "0-3" or "0,2"; 0 where there is one, or nobody tells. */
-static int host_last_node(void)
-{
-    char *text = NULL;
-    size_t length = 0;
-    int last = 0;
-    if (es_file_load("/sys/devices/system/node/online", 4096, &text, &length, NULL) == ES_OK)
-        for (const char *at = text; *at; at += strcspn(at, "-,") + (at[strcspn(at, "-,")] != '\0'))
-            last = (int)strtol(at, NULL, 10);
-    free(text);
-    return last;
-}
-
 static es_code host_init(void *self, const es_site *site, es_err *err)
 {
     host *h = self;
@@ -159,7 +146,8 @@ static es_code host_init(void *self, const es_site *site, es_err *err)
     h->cache_bytes = host_cache();
     h->memory_bytes = host_memory();
     h->bound = -1;
-    h->can = ES_PROBE_PINS | ES_PROBE_EXPERT | ES_PROBE_GETS | (host_locks(h) ? ES_PROBE_LOCKS : 0);
+    h->can = ES_PROBE_PINS | ES_PROBE_EXPERT | ES_PROBE_GETS | ES_PROBE_THREADS | (h->huge ? ES_PROBE_HUGE : 0) | (pages_last_node() > 0 ? ES_PROBE_FAR : 0) |
+        (host_locks(h) ? ES_PROBE_LOCKS : 0);
     for (unsigned s = 0; s < ES_PROBE_STREAMS; s++)
         h->stream[s].fresh = true;
     if (disk_open(&h->disk, h->folder, &queues, &h->no_disk) == ES_OK)
@@ -178,6 +166,7 @@ static void host_fini(void *self)
     dma_close(h->engines);
     disk_close(h->disk);
     blas_close(h->blas);
+    movers_close(h->movers);
     free(h->activations);
     if (h->heap)
         munmap(h->heap, (size_t)h->heap_bytes);
@@ -186,7 +175,7 @@ static void host_fini(void *self)
 static es_probe_facts host_facts(void *self)
 {
     const host *h = self;
-    return (es_probe_facts){h->can, h->cache_bytes, h->memory_bytes, "host memory"};
+    return (es_probe_facts){h->can, h->cache_bytes, h->memory_bytes, "host memory", movers_most()};
 }
 
 static const char *host_why(void *self, unsigned bit)
@@ -229,45 +218,11 @@ static es_time host_now(void *self)
  * environment says so. */
 static void host_bind(host *h, void *at, size_t bytes)
 {
-    int64_t node = h->node >= 0 ? h->node : host_last_node();
+    int64_t node = h->node >= 0 ? h->node : pages_last_node();
     if (node == 0 && h->node < 0)
         return;                     /* the only one */
-#if defined(__linux__) && defined(SYS_mbind)
-    enum { HOST_MPOL_BIND = 2 };    /* of linux/mempolicy.h, which is not installed everywhere */
-    unsigned long nodes = 1ul << node;
-    if (syscall(SYS_mbind, at, bytes, HOST_MPOL_BIND, &nodes, 8 * sizeof nodes, 0) == 0)
+    if (pages_bind(at, bytes, node, &h->not_bound) == ES_OK)
         h->bound = (int)node;
-    else
-        es_err_set(&h->not_bound, ES_EDEVICE, "node %lld: %s", (long long)node, strerror(errno));
-#else
-    (void)at, (void)bytes;
-    es_err_set(&h->not_bound, ES_EDEVICE, "node %lld: this system has no mbind", (long long)node);
-#endif
-}
-
-static void host_touch(unsigned char *at, size_t bytes)
-{
-#ifdef MADV_POPULATE_WRITE
-    if (madvise(at, bytes, MADV_POPULATE_WRITE) == 0)
-        return;
-#endif
-    for (size_t i = 0; i < bytes; i += 4096)
-        ((volatile unsigned char *)at)[i] = 0;
-}
-
-/* Anonymous memory without its pages. */
-static es_code host_map(const host *h, int64_t bytes, bool huge, void **out, es_err *err)
-{
-    *out = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (*out == MAP_FAILED)
-        return es_err_set(err, ES_EDEVICE, "out of memory: %lld bytes: %s", (long long)bytes, strerror(errno));
-#ifdef MADV_HUGEPAGE
-    if (h->huge && huge)
-        madvise(*out, (size_t)bytes, MADV_HUGEPAGE);
-#else
-    (void)h, (void)huge;
-#endif
-    return ES_OK;
 }
 
 static es_code host_alloc(void *self, es_memory kind, int64_t bytes, void **out, es_err *err)
@@ -279,13 +234,13 @@ static es_code host_alloc(void *self, es_memory kind, int64_t bytes, void **out,
     if (free == HOST_BLOCKS)
         return es_err_set(err, ES_EINTERNAL, "more than %d blocks of memory at a time", HOST_BLOCKS);
     void *at = NULL;
-    es_code mapped = host_map(h, bytes, kind != ES_MEMORY_PAGEABLE, &at, err);
+    es_code mapped = pages_map(bytes, h->huge && kind != ES_MEMORY_PAGEABLE, &at, err);
     if (mapped)
         return mapped;
     if (kind == ES_MEMORY_DEVICE)
         host_bind(h, at, (size_t)bytes);
     if (kind != ES_MEMORY_PINNED || !(h->can & ES_PROBE_LOCKS))
-        host_touch(at, (size_t)bytes);
+        pages_touch(at, (size_t)bytes);
     else if (mlock(at, (size_t)bytes) != 0) {
         es_code code = host_not_locked(h, bytes, errno, err);
         munmap(at, (size_t)bytes);
@@ -321,10 +276,10 @@ static es_code heap_ready(host *h, int64_t bytes, es_err *err)
         munmap(h->heap, (size_t)h->heap_bytes);
     h->heap = NULL;
     h->heap_bytes = 0;
-    es_code code = host_map(h, bytes, true, &at, err);
+    es_code code = pages_map(bytes, h->huge, &at, err);
     if (code)
         return code;
-    host_touch(at, (size_t)bytes);
+    pages_touch(at, (size_t)bytes);
     h->heap = at;
     h->heap_bytes = bytes;
     return ES_OK;
@@ -347,7 +302,7 @@ static es_code host_get(void *self, es_get how, int64_t bytes, es_got *out, es_e
     if (code == ES_OK && how == ES_GET_PIECE)
         at = h->heap;
     else if (code == ES_OK)
-        code = host_map(h, bytes, true, &at, err);
+        code = pages_map(bytes, h->huge, &at, err);
     out->call = dma_clock() - start;
     if (code)
         return code;
@@ -367,6 +322,14 @@ static bool host_is_pageable(const host *h, const void *at)
             return h->block[i].kind == ES_MEMORY_PAGEABLE;
     }
     return false;
+}
+
+static es_code host_move(void *self, es_ram kind, uint32_t threads, int64_t bytes, es_time *ns, es_err *err)
+{
+    host *h = self;
+    int64_t cold = 2 * h->cache_bytes < h->memory_bytes / 12 ? 2 * h->cache_bytes : h->memory_bytes / 12;
+    es_code code = h->movers ? ES_OK : movers_open(&h->movers, cold, err);
+    return code ? code : movers_copy(h->movers, kind, threads, bytes, ns, err);
 }
 
 /* ---- streams ---- */
@@ -537,4 +500,5 @@ const es_probe es_probe_host = {
     .queue_disk = host_queue_disk,
     .why = host_why,
     .get = host_get,
+    .move = host_move,
 };

@@ -78,7 +78,7 @@ static const char *report_kind_of(const report *r, const char *link)
     for (size_t i = 0; i < r->ask->kinds; i++)
         if (strcmp(r->ask->kind[i].link, link) == 0)
             return r->ask->kind[i].kind;
-    return strcmp(link, "memory") == 0 ? "unified" : "other";
+    return strcmp(link, "memory") == 0 ? "unified" : strcmp(link, "dram") == 0 ? "dram" : "other";
 }
 
 /* ---- a fit ---- */
@@ -391,6 +391,7 @@ static es_code report_row(report *r, size_t row, es_err *err)
         return report_copy(r, row, &flow, err);
     case CALIB_READ:
     case CALIB_WRITE:
+    case CALIB_MOVE:
         if ((code = report_copy(r, row, &flow, err)) == ES_OK && flow)
             report_depths(r, row, flow);
         return code;

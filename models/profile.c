@@ -30,7 +30,7 @@ static const struct {
 
 static const char *const flow_names[] = {
     "h2d", "d2h", "pageable", "read", "write", "hot", "alloc", "pin", "h2d_portable", "h2d_combined", "h2d_registered", "h2d_mapped",
-    "d2h_registered", "pageable_d2h", "h2d_host", "d2h_host",
+    "d2h_registered", "pageable_d2h", "h2d_host", "d2h_host", "copy", "copy_huge", "copy_far",
 };
 #define FLOWS (sizeof flow_names / sizeof flow_names[0])
 
@@ -121,6 +121,9 @@ const es_option es_profile_link_options[] = {
     FLOW(13, "pageable_d2h", "The device to pageable host memory."),
     FLOW(14, "h2d_host", "As h2d, as the host sees it: from the call until it is known to be done."),
     FLOW(15, "d2h_host", "As d2h, as the host sees it."),
+    FLOW(16, "copy", "A copy within the host's memory, in small pages."),
+    FLOW(17, "copy_huge", "The same in huge pages."),
+    FLOW(18, "copy_far", "The same to memory of another NUMA node."),
     { 0 },
 };
 

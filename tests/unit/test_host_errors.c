@@ -103,6 +103,8 @@ static void every_call_that_fails_has_its_message(void **state)
         {"mmap", 9, ENOMEM, ES_EDEVICE, "out of memory: %n bytes: Cannot allocate memory"},
         {"pthread_create", 1, EAGAIN, ES_EINTERNAL, "cannot start a thread for a copy engine: Resource temporarily unavailable"},
         {"pthread_create", 3, EAGAIN, ES_EINTERNAL, "cannot start a thread for a copy engine: Resource temporarily unavailable"},
+        {"pthread_create", 7, EAGAIN, ES_EINTERNAL, "cannot start a thread that copies: Resource temporarily unavailable"},    /* behind six engines */
+        {"pthread_create", 9, EAGAIN, ES_EINTERNAL, "cannot start a thread that copies: Resource temporarily unavailable"},
         {"pwrite", 1, ENOSPC, ES_EDEVICE, "the scratch file: writing %n bytes at 0: No space left on device"},
         {"pwrite", 2, EIO, ES_EDEVICE, "the scratch file: writing %n bytes at %n: Input/output error"},
         {"fdatasync", 1, EIO, ES_EDEVICE, "the scratch file: writing %n bytes at 0: Input/output error"},

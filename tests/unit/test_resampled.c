@@ -306,6 +306,34 @@ static void what_an_expert_draws_is_distributed_as_what_was_measured(void **stat
     machine_close(&m);
 }
 
+/* From threads of the fake, which get 25 GB/s each and 62.5 GB/s together, to the flow of the profile. */
+static void threads_that_copy_memory_share_its_rate(void **state)
+{
+    (void)state;
+    static const char *const options[] = {"{}", "{\"noise\": 0.05}"};
+    for (int noise = 0; noise < 2; noise++) {
+        machine m;
+        calib_samples samples;
+        es_json *profile;
+        es_text told = {0};
+        es_err err = {0};
+        fine(machine_open(&m, &es_probe_fake, options[noise], &(calib_ask){.most = 64 * MIB}, &err), &err);
+        machine_only(&m, "dram.copy");
+        fine(machine_measure(&m, 60 * ES_SECOND, &samples, &err), &err);
+        fine(calib_report(&samples, &(report_ask){0}, &profile, &told, &err), &err);
+        const es_json *flow = es_json_at(profile, "machine.links.dram.copy");
+        double share = noise ? 0.02 : 1e-3, one = es_json_at(flow, "max_rate.one_Bps")->valuedouble, all = es_json_at(flow, "max_rate.link_Bps")->valuedouble;
+        assert_true(fabs(one / 25e9 - 1.0) < share && fabs(all / 62.5e9 - 1.0) < share);
+        assert_int_equal(es_json_at(flow, "lanes")->valueint, 3);
+        assert_string_equal(es_json_at(profile, "machine.links.dram.kind")->valuestring, "dram");
+        assert_true(fabs(es_json_at(flow, "fit.beta_Bps.0")->valuedouble / 25e9 - 1.0) < share);    /* the curve is of one thread */
+        cJSON_Delete(profile);
+        es_text_free(&told);
+        calib_samples_free(&samples);
+        machine_close(&m);
+    }
+}
+
 /* ---- what is said ---- */
 
 /* A line whose held-out sizes, every fourth from the third on, lie above it by a share. */
@@ -386,6 +414,7 @@ int main(void)
         cmocka_unit_test(rounds_that_are_alike_are_drawn_in_blocks),
         cmocka_unit_test(requests_at_a_time_have_a_rate_of_one_and_of_all),
         cmocka_unit_test(what_the_profile_draws_is_distributed_as_what_was_measured),
+        cmocka_unit_test(threads_that_copy_memory_share_its_rate),
         cmocka_unit_test(what_an_expert_draws_is_distributed_as_what_was_measured),
         cmocka_unit_test(held_out_sizes_that_are_off_are_warned_of_and_refused),
         cmocka_unit_test(the_batches_of_a_seed_are_told_to_be_slower),
