@@ -263,7 +263,7 @@ static es_code picture_row(pictures *p, size_t row, es_err *err)
 
 static bool row_is_curve(const calib_row *row)
 {
-    return row->op == CALIB_COPY || row->op == CALIB_ALLOC || row->op == CALIB_READ || row->op == CALIB_WRITE || row->op == CALIB_SEEN || row->op == CALIB_MOVE;
+    return row->op == CALIB_COPY || row->op == CALIB_ALLOC || row->op == CALIB_READ || row->op == CALIB_WRITE || row->op == CALIB_SEEN || row->op == CALIB_MOVE || row->op == CALIB_FETCH;
 }
 
 es_code calib_pictures(const calib_samples *samples, const pictures_ask *ask, es_text *told, es_err *err)

@@ -74,6 +74,8 @@ const calib_row calib_rows[CALIB_ROWS] = {
     {.name = "get.heap", .op = CALIB_GET, .needs = ES_PROBE_GETS, .what = "a heap", .which = ES_GET_HEAP},
     {.name = "get.piece", .op = CALIB_GET, .needs = ES_PROBE_GETS, .what = "a piece of a heap that is there", .which = ES_GET_PIECE},
     {.name = "get.wrap", .op = CALIB_GET, .needs = ES_PROBE_WRAPS, .what = "host memory made a buffer where it lies", .which = ES_GET_WRAP},
+    {.name = "disk.fetch", .op = CALIB_FETCH, .needs = ES_PROBE_DIRECT, .what = "reading the disk into memory of the device, by the device", .which = ES_FETCH_DIRECT},
+    {.name = "disk.staged", .op = CALIB_FETCH, .needs = ES_PROBE_DIRECT, .what = "the same past the page cache into pinned memory, and a copy", .which = ES_FETCH_STAGED},
     {.name = "dram.copy", .op = CALIB_MOVE, .needs = ES_PROBE_THREADS, .what = "a copy within the host's memory, in small pages", .which = ES_RAM_SMALL},
     {.name = "dram.copy_huge", .op = CALIB_MOVE, .needs = ES_PROBE_THREADS | ES_PROBE_HUGE, .what = "the same in huge pages", .which = ES_RAM_HUGE},
     {.name = "dram.copy_far", .op = CALIB_MOVE, .needs = ES_PROBE_THREADS | ES_PROBE_FAR, .what = "the same to memory of another NUMA node", .which = ES_RAM_FAR},
@@ -328,6 +330,10 @@ static void writer_row(plan_writer *w, size_t row, const calib_ask *ask, const e
     case CALIB_READ:
     case CALIB_WRITE:
         writer_disk(w, row, ask, (facts->can & ES_PROBE_DISK_QUEUE) != 0, most);
+        break;
+    case CALIB_FETCH:
+        sizes_make(&sizes, ask, 128 * KIB, most < 32 * MIB ? most : 32 * MIB, PLAN_PAGED);
+        writer_sizes(w, row, 1, &sizes);
         break;
     case CALIB_MOVE:
         writer_move(w, row, ask, facts->threads, most / 4);

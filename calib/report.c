@@ -386,6 +386,7 @@ static es_code report_row(report *r, size_t row, es_err *err)
         return ES_OK;
     switch (calib_rows[row].op) {
     case CALIB_COPY:
+    case CALIB_FETCH:
     case CALIB_ALLOC:
     case CALIB_SEEN:
         return report_copy(r, row, &flow, err);

@@ -45,7 +45,8 @@ enum {                          /* what a probe can do */
     ES_PROBE_RESIDES = 1u << 19, /* `reside`: buffers one by one, or in a heap */
     ES_PROBE_SETS = 1u << 20,   /* and as a set */
     ES_PROBE_THREADS = 1u << 21, /* `move`: copies within the host's memory by several threads */
-    ES_PROBE_HUGE = 1u << 22, ES_PROBE_FAR = 1u << 23   /* the same in huge pages, and to another NUMA node */
+    ES_PROBE_HUGE = 1u << 22, ES_PROBE_FAR = 1u << 23,  /* the same in huge pages, and to another NUMA node */
+    ES_PROBE_DIRECT = 1u << 24  /* `fetch`: the device reads the disk by itself (GPUDirect Storage) */
 };
 
 enum { ES_PROBE_STREAMS = 8, ES_PROBE_EVENTS = 160, ES_PROBE_DEPTH = 32 };
@@ -126,6 +127,8 @@ typedef struct es_got {
 
 typedef enum es_ram { ES_RAM_SMALL, ES_RAM_HUGE, ES_RAM_FAR, ES_RAMS } es_ram;    /* of the host: small pages; huge ones; these, to another node */
 
+typedef enum es_fetch { ES_FETCH_DIRECT, ES_FETCH_STAGED } es_fetch;   /* by the device; past the page cache into pinned memory, and a copy */
+
 typedef enum es_reside { ES_RESIDE_BUFFERS, ES_RESIDE_HEAP, ES_RESIDE_SET, ES_RESIDES } es_reside;
 
 typedef struct es_probe {
@@ -162,6 +165,8 @@ typedef struct es_probe {
     es_code (*reside)(void *self, es_reside how, uint32_t count, int64_t bytes, es_time *ns, es_err *err);
     /* Copies `bytes` in all within the host's memory by as many threads at once, cold; what it took until the last was done. */
     es_code (*move)(void *self, es_ram kind, uint32_t threads, int64_t bytes, es_time *ns, es_err *err);
+    /* Reads the scratch file into memory of the device, multiples of 4096: what it took until the bytes were there, and where they are. */
+    es_code (*fetch)(void *self, es_fetch how, int64_t offset, int64_t bytes, const void **at, es_time *ns, es_err *err);
 } es_probe;
 
 #endif
