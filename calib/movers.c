@@ -69,12 +69,16 @@ static void arena_free(bench_pool *pool)
     *pool = (bench_pool){0};
 }
 
+/* Over and over the same words, but with a length that no share of a copy is a multiple of. */
 static void arena_fill(bench_pool *pool, es_stream random)
 {
-    for (int64_t i = 0; i + 8 <= pool->bytes; i += 8) {
+    const int64_t block = (1 << 20) - MOVERS_LINE, first = pool->bytes < block ? pool->bytes : block;
+    for (int64_t i = 0; i + 8 <= first; i += 8) {
         uint64_t word = es_mix(random ^ (uint64_t)i);
         memcpy(pool->at + i, &word, sizeof word);
     }
+    for (int64_t at = first; at < pool->bytes; at += block)
+        memcpy(pool->at + at, pool->at, (size_t)(pool->bytes - at < block ? pool->bytes - at : block));
 }
 
 /* An arena of which `bytes` are a third at most. What is far lies on the last node; where it is refused, that is the answer of this machine. */

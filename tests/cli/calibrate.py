@@ -7,6 +7,8 @@ import glob
 import json
 import math
 import os
+import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -216,6 +218,28 @@ def skipped(check, folder):
     check.equal('who asks for it is told: ' + asked.stderr, (asked.returncode, 'has no "disk.read": ' + why in asked.stderr), (2, True))
 
 
+def told(check, folder):
+    """On a terminal it says how far it is and how long it takes at most, and wipes that line; elsewhere it says nothing."""
+    master, slave = pty.openpty()
+    child = subprocess.Popen([TOOL, *FAKE, '--budget', '7s', '-o', 'told.json'], cwd=folder, stdout=subprocess.DEVNULL, stderr=slave)
+    os.close(slave)
+    said = b''
+    while True:
+        try:
+            part = os.read(master, 4096)
+        except OSError:         # the other end is closed
+            break
+        if not part:
+            break
+        said += part
+    os.close(master)
+    lines = said.decode().split('\r\x1b[K')
+    check.equal('it ends well', child.wait(), 0)
+    shape = re.compile(r'calibrate: (warming up|measuring), round \d+, \d+ of \d+ cases are known well enough, at most [0-7] s left$')
+    check.equal('progress: %r' % said[:300], len(lines) > 2 and all(shape.match(line) for line in lines[1:-1]), True)
+    check.equal('the line is wiped', lines[-1].strip(), '')
+
+
 def alike(one, two):
     """The same but for the last digits, which another C library may round otherwise."""
     if isinstance(one, dict):
@@ -288,6 +312,7 @@ def main():
         shared(check, folder)
         drawn(check, folder)
         skipped(check, folder)
+        told(check, folder)
         shipped(check, folder)
         paged(check, folder)
         host(check, folder)
