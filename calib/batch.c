@@ -126,7 +126,7 @@ bool batch_loggp_fit(const batch_point *point, size_t count, double issue_ns, ba
 
 /* ---- points ---- */
 
-size_t batch_points(const calib_series *series, batch_point *point, double *issue_ns, es_arena *arena)
+size_t batch_medians(const calib_series *series, batch_point *point, double *issue_ns, es_arena *arena)
 {
     size_t count = 0;
     double *ns = ES_NEW_ARRAY(arena, series->count, double), *issue = ES_NEW_ARRAY(arena, series->count, double);
@@ -138,18 +138,27 @@ size_t batch_points(const calib_series *series, batch_point *point, double *issu
         bool known = false;
         for (size_t p = 0; p < count && !known; p++)
             known = point[p].count == (double)s->count && point[p].bytes == (double)s->bytes;
-        if (!known && count < SOLVE_ROWS && s->count > 0 && s->bytes > 0 && s->ns > 0)
+        if (!known && count < SOLVE_ROWS && s->count > 0 && s->bytes > 0)
             point[count++] = (batch_point){(double)s->count, (double)s->bytes, 0.0};
         issue[i] = (double)s->issue_ns / (s->count ? s->count : 1);
     }
     for (size_t p = 0; p < count; p++) {
         size_t n = 0;
         for (size_t i = 0; i < series->count; i++)
-            if (series->at[i].ns > 0 && (double)series->at[i].count == point[p].count && (double)series->at[i].bytes == point[p].bytes)
+            if ((double)series->at[i].count == point[p].count && (double)series->at[i].bytes == point[p].bytes)
                 ns[n++] = (double)series->at[i].ns;
         point[p].ns = gsl_stats_median(ns, 1, n);
     }
     if (count)
         *issue_ns = gsl_stats_median(issue, 1, series->count);
     return count;
+}
+
+size_t batch_points(const calib_series *series, batch_point *point, double *issue_ns, es_arena *arena)
+{
+    size_t count = batch_medians(series, point, issue_ns, arena), kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (point[i].ns > 0.0)
+            point[kept++] = point[i];
+    return kept;
 }

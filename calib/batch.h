@@ -37,7 +37,9 @@ bool batch_loggp_fit(const batch_point *point, size_t count, double issue_ns, ba
 
 /* False: fewer than 3 points. `point` in any order. */
 bool batch_fit(const batch_point *point, size_t count, calib_batch *out);
-/* The medians of a series; returns how many. At most SOLVE_ROWS. */
+/* The medians of a series; returns how many. At most SOLVE_ROWS. A median of 0 ns is less than the clock tells. */
+size_t batch_medians(const calib_series *series, batch_point *point, double *issue_ns, es_arena *arena);
+/* Those of them that are above 0: what can be fitted. */
 size_t batch_points(const calib_series *series, batch_point *point, double *issue_ns, es_arena *arena);
 
 #endif

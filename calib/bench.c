@@ -289,7 +289,7 @@ static es_code perform_price(calib_bench *b, const calib_case *c, calib_sample *
     const calib_row *row = &calib_rows[c->row];
     es_time ns[ES_PRICED] = {0};
     es_code code = b->probe->price(b->self, (es_price)row->which, c->bytes, ns, err);
-    sample->ns = sample->host_ns = ns[row->part] > 0 ? ns[row->part] : 0;
+    sample->ns = sample->host_ns = ns[row->part];
     return code;
 }
 
@@ -327,6 +327,20 @@ static es_code perform_expert(calib_bench *b, const calib_case *c, bool first, c
     if (first && code == ES_OK)
         code = b->probe->sync(b->self, err);
     return code ? code : bench_timed(b, c, queue_expert, NULL, sample, err);
+}
+
+/* What came to the device is brought back and compared, whole. */
+static es_code perform_fetch(calib_bench *b, const calib_case *c, calib_sample *sample, es_err *err)
+{
+    int64_t size = paged(c->bytes), offset = b->disk_next + size > b->disk_bytes ? 0 : b->disk_next;
+    const void *at = NULL;
+    b->disk_next = offset + size;
+    es_code code = b->probe->fetch(b->self, (es_fetch)calib_rows[c->row].which, offset, size, &at, &sample->ns, err);
+    sample->host_ns = sample->ns;
+    const unsigned char *arrived = at;
+    if (code == ES_OK)
+        code = bench_back(b, b->check, &arrived, size, err);
+    return code ? code : bench_pattern(b, c, offset, err);
 }
 
 static es_code perform_disk(calib_bench *b, const calib_case *c, calib_sample *sample, es_err *err)
@@ -377,6 +391,13 @@ es_code bench_perform(calib_bench *b, const calib_case *c, bool whole, calib_sam
         break;
     case CALIB_GET:
         code = perform_get(b, c, sample, err);
+        break;
+    case CALIB_FETCH:
+        code = perform_fetch(b, c, sample, err);
+        break;
+    case CALIB_MOVE:
+        code = b->probe->move(b->self, (es_ram)calib_rows[c->row].which, c->count, c->bytes, &sample->ns, err);
+        sample->host_ns = sample->ns;
         break;
     case CALIB_RESIDE:
         code = perform_reside(b, c, sample, err);

@@ -21,7 +21,7 @@ struct calib_bench {
 
 /* The next `bytes` of a pool, aligned to 4096. */
 unsigned char *bench_next(bench_pool *pool, int64_t bytes);
-/* Performs a case once and times it. `whole`: for the first time: compares all that arrived, otherwise its last bytes. */
+/* Performs a case once and times it. `whole`: for the first time: compares all that arrived, otherwise its last bytes. A time of -1: it does not apply. */
 es_code bench_perform(calib_bench *bench, const calib_case *c, bool whole, calib_sample *sample, es_err *err);
 
 #endif

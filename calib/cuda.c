@@ -16,6 +16,7 @@ enum { CUDA_PAIRS = 21, CUDA_PROPERTIES = 4096 };
 static const es_option cuda_options[] = {
     {.name = "library", .type = ES_OPT_TEXT, .offset = offsetof(cuda, asked_library), .help = "The CUDA runtime, of version 12 or 13; absent: the newest libcudart.so that is found."},
     {.name = "blas", .type = ES_OPT_TEXT, .offset = offsetof(cuda, asked_blas), .help = "cuBLAS of the same version; absent: wherever it is found, beside the runtime first; none: experts are not computed with it."},
+    {.name = "gds", .type = ES_OPT_TEXT, .offset = offsetof(cuda, asked_file), .help = "The library of GPUDirect Storage; absent: libcufile.so.0 where the loader finds it; none: without."},
     {.name = "folder", .type = ES_OPT_TEXT, .offset = offsetof(cuda, folder), .def_text = ".", .help = "Where the scratch file lies: on the disk that holds the experts."},
     {.name = "gate", .type = ES_OPT_TIME, .offset = offsetof(cuda, gate_ns), .def = 20e9, .min = 1, .max = 1e12, .help = "How long streams are held at most while they are filled."},
     {.name = "huge", .type = ES_OPT_BOOL, .offset = offsetof(cuda, huge), .help = "Ask for huge pages for pageable and registered memory."},
@@ -160,6 +161,7 @@ static es_code cuda_init(void *self, const es_site *site, es_err *err)
         return code;
     if (disk_open(&c->disk, c->folder, &queues, &c->no_disk) == ES_OK)
         c->can |= ES_PROBE_DISK | (queues ? ES_PROBE_DISK_QUEUE : 0);
+    cuda_file_open(c);
     return ES_OK;
 }
 
@@ -170,6 +172,7 @@ static void cuda_fini(void *self)
     atomic_store(&c->gate.open, 1);
     for (unsigned s = 0; s < c->streams; s++)
         c->rt.cudaStreamSynchronize(c->stream[s]);
+    cuda_file_close(c);
     cuda_price_close(c);
     cuda_blas_close(c);
     cuda_kernels_close(c);
@@ -191,7 +194,7 @@ static void cuda_fini(void *self)
 static es_probe_facts cuda_facts(void *self)
 {
     const cuda *c = self;
-    return (es_probe_facts){c->can, c->cache_bytes, c->memory_bytes, c->name};
+    return (es_probe_facts){c->can, c->cache_bytes, c->memory_bytes, c->name, 0};
 }
 
 static const char *cuda_why(void *self, unsigned bit)
@@ -212,6 +215,8 @@ static const char *cuda_why(void *self, unsigned bit)
         return c->no_pools.text;
     case ES_PROBE_FLAVOURS:
         return "this device cannot register memory";
+    case ES_PROBE_DIRECT:
+        return c->no_file.text;
     case ES_PROBE_DISK:
         return c->no_disk.text;
     default:
@@ -250,6 +255,7 @@ static void cuda_environment(void *self, es_json *out)
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (c->rt.cudaDeviceGetAttribute(&value, numbers[i].attribute, 0) == cudaSuccess)
             es_json_add_int(out, numbers[i].key, value);
+    es_json_add_text(out, "gds", c->can & ES_PROBE_DIRECT ? "used, compatibility mode is off" : c->no_file.text);
     es_json_add_text(out, "pci_bus", c->bus);
     cuda_sysfs(c, "current_link_speed", "pci_link_speed", out);
     cuda_sysfs(c, "current_link_width", "pci_link_width", out);
@@ -412,5 +418,6 @@ const es_probe es_probe_cuda = {
     .queue_disk = cuda_queue_disk,
     .batch = cuda_batch,
     .price = cuda_price,
+    .fetch = cuda_fetch,
     .why = cuda_why,
 };

@@ -1,6 +1,6 @@
 /* CUDA, inside: what the files of the CUDA probe share. cuda.c is the probe, its streams and its gate; cuda_load.c finds the libraries;
  * cuda_memory.c has the kinds of memory, cuda_price.c what they and launches cost, cuda_kernels.c our own kernels and batches,
- * cuda_blas.c experts. */
+ * cuda_blas.c experts, cuda_file.c reads of the disk into the device's memory. */
 #ifndef ES_CALIB_CUDA_INSIDE_H
 #define ES_CALIB_CUDA_INSIDE_H
 
@@ -10,6 +10,7 @@
 #endif
 
 #include "calib/cuda_api.h"
+#include "calib/cufile_api.h"
 #include "calib/disk.h"
 #include "calib/dma.h"
 
@@ -33,7 +34,7 @@ typedef struct cuda_io {        /* what the disk is to do on its stream */
 typedef enum cuda_kernel { CUDA_NOTHING, CUDA_SPIN, CUDA_GATHER, CUDA_INT4, CUDA_KERNELS } cuda_kernel;
 
 typedef struct cuda {
-    const char *asked_library, *asked_blas, *folder;
+    const char *asked_library, *asked_blas, *asked_file, *folder;
     es_time gate_ns;
     bool huge;
 
@@ -58,7 +59,12 @@ typedef struct cuda {
     cuda_io io[ES_PROBE_EVENTS];
     unsigned ios;               /* queued since the last sync */
     es_err disk_failed;         /* the first of them that went wrong; its code is ES_OK when none did */
-    es_err no_disk, no_blas, no_kernels, no_batch, no_pools;
+    void *file_library, *file_handle;   /* of cuFile */
+    cufile_calls file;
+    void *file_at, *file_stage; /* memory of the device that is read into; pinned memory on the way there */
+    int64_t file_next;          /* bytes of the former that are used */
+    bool file_opened, file_registered;
+    es_err no_file, no_disk, no_blas, no_kernels, no_batch, no_pools;
     unsigned can;
     int64_t cache_bytes, memory_bytes;
     int node;                   /* NUMA node of the host that is near the device; -1: not known */
@@ -84,6 +90,7 @@ es_code cuda_load(cuda *c, es_err *err);
 /* What cannot be loaded is not an error: no_blas says why. */
 void cuda_load_blas(cuda *c);
 void cuda_unload(cuda *c);
+void cuda_load_call(void *handle, const char *name, void *field);      /* NULL in the field: it has no such call */
 
 /* ---- cuda.c ---- */
 
@@ -119,6 +126,13 @@ es_code cuda_spin(cuda *c, unsigned stream, es_time ns, es_err *err);
 es_code cuda_nothing(cuda *c, unsigned stream, es_err *err);
 es_code cuda_batch(void *self, unsigned stream, const es_probe_batch *ask, es_err *err);
 es_code cuda_expert_int4(cuda *c, unsigned stream, const es_probe_expert *ask, float *in, float *middle, float *out, es_err *err);
+
+/* ---- cuda_file.c ---- */
+
+/* That it is not there is not an error: no_file says why. Behind the disk. */
+void cuda_file_open(cuda *c);
+void cuda_file_close(cuda *c);
+es_code cuda_fetch(void *self, es_fetch how, int64_t offset, int64_t bytes, const void **at, es_time *ns, es_err *err);
 
 /* ---- cuda_blas.c ---- */
 

@@ -33,7 +33,7 @@ static void *load_path(const char *path, es_err *why)
     return handle;
 }
 
-static void load_call(void *handle, const char *name, void *field)
+void cuda_load_call(void *handle, const char *name, void *field)
 {
     void *found = dlsym(handle, name);
     memcpy(field, &found, sizeof found);        /* a pointer to data may not be cast to one to a function */
@@ -59,15 +59,15 @@ es_code cuda_load(cuda *c, es_err *err)
     if (!c->handle)
         return es_err_set(err, ES_EDEVICE, "no CUDA runtime: %.600s; name it with --set library=PATH. Try --backend host.", newest.text);
 #define X(result, call, parameters) \
-    load_call(c->handle, #call, &c->rt.call); \
+    cuda_load_call(c->handle, #call, &c->rt.call); \
     if (!c->rt.call) \
         return es_err_set(err, ES_EDEVICE, "this CUDA runtime has no %s; needs one of version 12 or 13", #call);
     CUDA_CALLS(X)
 #undef X
-#define X(result, call, parameters) load_call(c->handle, #call, &c->rt.call);
+#define X(result, call, parameters) cuda_load_call(c->handle, #call, &c->rt.call);
     CUDA_OPTIONAL_CALLS(X)
 #undef X
-    load_call(c->handle, "cudaGetDeviceProperties", &c->rt.properties);
+    cuda_load_call(c->handle, "cudaGetDeviceProperties", &c->rt.properties);
     return load_version(c, err);
 }
 
@@ -99,7 +99,7 @@ void cuda_load_blas(cuda *c)
         return;
     }
 #define X(result, call, parameters) \
-    load_call(c->blas_handle, #call, &c->blas.call); \
+    cuda_load_call(c->blas_handle, #call, &c->blas.call); \
     if (!c->blas.call && !c->no_blas.text[0]) \
         es_err_set(&c->no_blas, ES_EDEVICE, "this cuBLAS has no %s", #call);
     CUBLAS_CALLS(X)

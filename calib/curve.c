@@ -6,11 +6,11 @@
 
 #include "calib/solve.h"
 
-const char *const curve_names[CURVE_FAMILIES + 1] = {"affine", "knee", "jump", "knees", NULL};
+const char *const curve_names[CURVE_FAMILIES + 1] = {"affine", "knee", "pages", "jump", "knees", NULL};
 
 /* Points a piece needs; terms that are fitted, and with them the knees; by family. */
 enum { CURVE_SIDE = 3, CURVE_PASSES = 40, CURVE_QUICK = 2 };
-static const size_t curve_terms[CURVE_FAMILIES] = {2, 3, 4, 4}, curve_knees[CURVE_FAMILIES] = {0, 1, 1, 2};
+static const size_t curve_terms[CURVE_FAMILIES] = {2, 3, 3, 4, 4}, curve_knees[CURVE_FAMILIES] = {0, 1, 1, 1, 2};
 
 #define CURVE_GAIN 6.0
 
@@ -27,6 +27,8 @@ typedef struct curve_try {      /* one family with given knees, and what came of
 static double curve_term(const curve_try *t, size_t j, double bytes)
 {
     const double *k = t->knee;
+    if (t->family == CURVE_PAGES)
+        return j == 0 ? 1.0 : j == 1 ? fmod(bytes, k[0]) : bytes - fmod(bytes, k[0]);
     if (t->family == CURVE_JUMP) {
         bool beyond = bytes >= k[0];
         return beyond != (j >= 2) ? 0.0 : j % 2 == 0 ? 1.0 : bytes;
@@ -76,11 +78,24 @@ static void place_consider(curve_try *best, double *least, curve_try t, const cu
     }
 }
 
+/* The best size of pages, a power of two, with CURVE_SIDE points on either side. */
+static curve_try place_pages(const curve_point *point, size_t count, double scale)
+{
+    curve_try best = {.family = CURVE_PAGES};
+    double least = INFINITY;
+    for (double page = 4096.0; page <= point[count - CURVE_SIDE].bytes; page *= 2.0)
+        if (page > point[CURVE_SIDE - 1].bytes)
+            place_consider(&best, &least, (curve_try){.family = CURVE_PAGES, .knee = {page}}, point, count, scale);
+    return best;
+}
+
 /* The best places among the points, with CURVE_SIDE of them in every piece. */
 static curve_try place_search(int family, const curve_point *point, size_t count, double scale)
 {
     curve_try best = {.family = family};
     double least = INFINITY;
+    if (family == CURVE_PAGES)
+        return place_pages(point, count, scale);
     for (size_t i = CURVE_SIDE; i + CURVE_SIDE <= count; i++) {
         if (curve_knees[family] == 1)
             place_consider(&best, &least, (curve_try){.family = family, .knee = {point[i].bytes}}, point, count, scale);
@@ -119,7 +134,8 @@ static void place_between(const curve_point *point, size_t count, double knee, d
 
 static void place_settle(curve_try *t, const curve_point *point, size_t count, double scale)
 {
-    for (int round = 0; round < (t->family == CURVE_KNEES ? 2 : 1) && t->family != CURVE_JUMP; round++)
+    bool moves = t->family != CURVE_JUMP && t->family != CURVE_PAGES;
+    for (int round = 0; moves && round < (t->family == CURVE_KNEES ? 2 : 1); round++)
         for (size_t k = 0; k < curve_knees[t->family]; k++) {
             double low, high;
             place_between(point, count, t->knee[k], &low, &high);
@@ -147,26 +163,34 @@ static void curve_of(const curve_try *t, calib_curve *out)
     for (size_t i = 1; i < out->pieces; i++) {
         out->from[i] = t->knee[i - 1];
         out->slope[i] = t->family == CURVE_JUMP ? theta[3] : theta[i + 1];
-        out->fixed[i] = t->family == CURVE_JUMP ? theta[2] : out->fixed[i - 1] + (out->slope[i - 1] - out->slope[i]) * t->knee[i - 1];
+        out->fixed[i] = t->family == CURVE_JUMP ? theta[2] : t->family == CURVE_PAGES ? theta[0] : out->fixed[i - 1] + (out->slope[i - 1] - out->slope[i]) * t->knee[i - 1];
     }
 }
 
 double curve_ns(const calib_curve *curve, double bytes)
 {
     size_t i = curve->pieces - 1;
+    if (curve->family == CURVE_PAGES) {
+        double rest = fmod(bytes, curve->from[1]);
+        return curve->fixed[0] + curve->slope[0] * rest + curve->slope[1] * (bytes - rest);
+    }
     while (i > 0 && bytes < curve->from[i])
         i--;
     return curve->fixed[i] + curve->slope[i] * bytes;
 }
 
-/* The criterion on one scale for all: bounded losses of different scales cannot be compared. */
-static double curve_aicc(const curve_try *t, const curve_point *point, size_t count, double scale)
+typedef struct curve_criteria {
+    double aicc, bic;
+} curve_criteria;
+
+/* On one scale for all: bounded losses of different scales cannot be compared. */
+static curve_criteria curve_judge(const curve_try *t, const curve_point *point, size_t count, double scale)
 {
     solve_rows rows;
     try_rows(t, point, count, &rows);
     double n = (double)count, p = (double)(curve_terms[t->family] + curve_knees[t->family]);
     double mean = solve_loss(&rows, t->answer.theta, scale) / n + SOLVE_LEAST * SOLVE_LEAST;
-    return n * log(mean) + 2.0 * p + 2.0 * p * (p + 1.0) / (n - p - 1.0);
+    return (curve_criteria){n * log(mean) + 2.0 * p + 2.0 * p * (p + 1.0) / (n - p - 1.0), n * log(mean) + p * log(n)};
 }
 
 /* Enough points for the criterion, and for every piece. */
@@ -188,7 +212,17 @@ static double family_scale(const curve_try *tries, size_t count)
     return fmax(scale, SOLVE_LEAST);
 }
 
-bool curve_fit(const curve_point *point, size_t count, calib_curve *out)
+/* The first family from which no later one differs by the gain. */
+static int curve_choice(const double criterion[CURVE_FAMILIES])
+{
+    int best = CURVE_AFFINE;
+    for (int f = 0; f < CURVE_FAMILIES; f++)
+        if (criterion[f] < criterion[best] - CURVE_GAIN)
+            best = f;
+    return best;
+}
+
+bool curve_fit(const curve_point *point, size_t count, bool pages, calib_curve *out)
 {
     curve_try tries[CURVE_FAMILIES] = {{.family = CURVE_AFFINE}};
     memset(out, 0, sizeof *out);
@@ -196,20 +230,21 @@ bool curve_fit(const curve_point *point, size_t count, calib_curve *out)
         return false;
     double wide = tries[CURVE_AFFINE].answer.scale;
     for (int f = CURVE_KNEE; f < CURVE_FAMILIES; f++) {
-        if (!family_fits(f, count))
+        if (!family_fits(f, count) || (f == CURVE_PAGES && !pages))
             continue;
         tries[f] = place_search(f, point, count, wide);
         if (tries[f].sound)
             place_settle(&tries[f], point, count, wide);
     }
     double scale = family_scale(tries, count);
-    int best = CURVE_AFFINE;
     for (int f = 0; f < CURVE_FAMILIES; f++) {
-        out->aicc[f] = tries[f].sound && count > curve_terms[f] + curve_knees[f] + 1 ? curve_aicc(&tries[f], point, count, scale) : NAN;
-        if (out->aicc[f] < out->aicc[best] - CURVE_GAIN)
-            best = f;
+        bool judged = tries[f].sound && count > curve_terms[f] + curve_knees[f] + 1;
+        curve_criteria criteria = judged ? curve_judge(&tries[f], point, count, scale) : (curve_criteria){NAN, NAN};
+        out->aicc[f] = criteria.aicc;
+        out->bic[f] = criteria.bic;
     }
-    curve_of(&tries[best], out);
+    out->family_bic = curve_choice(out->bic);
+    curve_of(&tries[curve_choice(out->aicc)], out);
     return true;
 }
 

@@ -78,6 +78,11 @@ void disk_close(disk *d)
     free(d);
 }
 
+int disk_file(const disk *d)
+{
+    return d->file;
+}
+
 static int64_t block_bytes(const es_probe_io *io, int64_t done)
 {
     return io->bytes - done < io->block ? io->bytes - done : io->block;

@@ -10,6 +10,7 @@ typedef struct disk disk;
  * An error says why the folder cannot be used: it is not there, or its file system knows no O_DIRECT (tmpfs). */
 es_code disk_open(disk **out, const char *folder, bool *queues, es_err *err);
 void disk_close(disk *d);                   /* NULL is fine */
+int disk_file(const disk *d);               /* its descriptor */
 es_code disk_io(disk *d, const es_probe_io *io, es_err *err);
 
 #endif

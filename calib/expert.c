@@ -39,7 +39,13 @@ static size_t expert_tokens(const calib_series *series, uint32_t tokens[EXPERT_T
     return count;
 }
 
-static es_code expert_medians(expert_curve *curve, const calib_series *series, uint32_t tokens, es_arena *arena, es_err *err)
+typedef struct expert_noise {   /* what lies around the medians */
+    noise_sample *sample;       /* as many as the series has */
+    size_t count, points;
+    double ratios;              /* sum over points of mean over median */
+} expert_noise;
+
+static es_code expert_medians(expert_curve *curve, const calib_series *series, uint32_t tokens, expert_noise *around, es_arena *arena, es_err *err)
 {
     calib_fit *sizes = ES_NEW(arena, calib_fit);
     es_code code = sizes ? calib_fit_medians(sizes, series, &(fit_ask){.count = tokens}, arena, err) : es_err_nomem(err, "the medians of an expert");
@@ -47,9 +53,14 @@ static es_code expert_medians(expert_curve *curve, const calib_series *series, u
     if (code)
         return code;
     for (; curve->sizes < sizes->sizes; curve->sizes++) {
-        curve->bytes[curve->sizes] = sizes->size[curve->sizes].bytes;
-        curve->ns[curve->sizes] = sizes->size[curve->sizes].median;
+        const fit_size *size = &sizes->size[curve->sizes];
+        curve->bytes[curve->sizes] = size->bytes;
+        curve->ns[curve->sizes] = size->median;
+        for (size_t i = 0; i < size->count; i++)
+            around->sample[around->count++] = (noise_sample){size->bytes, size->ns[i], size->median, size->median};
     }
+    around->points += sizes->sizes;
+    around->ratios += sizes->mean_over_median * (double)sizes->sizes;
     return ES_OK;
 }
 
@@ -70,17 +81,21 @@ es_code calib_expert_fit(calib_expert *expert, const calib_series *series, es_ar
 {
     uint32_t tokens[EXPERT_TOKENS];
     size_t count = expert_tokens(series, tokens);
-    es_code code = ES_OK;
-    *expert = (calib_expert){.least_bytes = INFINITY};
+    expert_noise around = {.sample = ES_NEW_ARRAY(arena, series->count, noise_sample)};
+    es_code code = around.sample ? ES_OK : es_err_nomem(err, "the noise of an expert");
+    *expert = (calib_expert){.least_bytes = INFINITY, .error_holdout = NAN};
     for (size_t i = 0; i < count && code == ES_OK; i++) {
         expert_curve *curve = &expert->curve[expert->curves];
-        code = expert_medians(curve, series, tokens[i], arena, err);
+        code = expert_medians(curve, series, tokens[i], &around, arena, err);
         if (code || curve->sizes == 0)
             continue;
         expert->least_bytes = fmin(expert->least_bytes, curve->bytes[0]);
         expert->most_bytes = fmax(expert->most_bytes, curve->bytes[curve->sizes - 1]);
         expert->curves++;
     }
+    if (code || around.count == 0)
+        return code;
     expert_holdout(expert);
-    return code;
+    expert->mean_over_median = around.ratios / (double)around.points;
+    return noise_fit(&expert->noise, around.sample, around.count, arena, err);
 }

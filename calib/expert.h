@@ -19,6 +19,8 @@ typedef struct calib_expert {
     expert_curve curve[EXPERT_TOKENS];  /* [curves], ascending by tokens */
     size_t curves;
     double least_bytes, most_bytes;     /* sizes that were measured */
+    double mean_over_median;            /* of all samples, by their point */
+    calib_noise noise;                  /* around the medians */
     double error_holdout;               /* relative: of inner sizes, by the line through their neighbours, the median; NaN: no curve has three sizes */
 } calib_expert;
 

@@ -82,8 +82,8 @@ static void fake_fini(void *self)
 static es_probe_facts fake_facts(void *self)
 {
     const fake *f = self;
-    return (es_probe_facts){ES_PROBE_PINS | ES_PROBE_EXPERT | ES_PROBE_DISK | ES_PROBE_DISK_QUEUE | ES_PROBE_LOCKS | ES_PROBE_GETS | ES_PROBE_RESIDES, 64 << 10, f->memory,
-        "fake"};
+    return (es_probe_facts){ES_PROBE_PINS | ES_PROBE_EXPERT | ES_PROBE_DISK | ES_PROBE_DISK_QUEUE | ES_PROBE_LOCKS | ES_PROBE_GETS | ES_PROBE_RESIDES |
+        ES_PROBE_THREADS, 64 << 10, f->memory, "fake", 8};
 }
 
 static void fake_environment(void *self, es_json *out)
@@ -381,6 +381,16 @@ static es_code fake_reside(void *self, es_reside how, uint32_t count, int64_t by
     return fake_lost(f, err);
 }
 
+/* One thread gets the rate of a copy, all of them two and a half times that. */
+static es_code fake_move(void *self, es_ram kind, uint32_t threads, int64_t bytes, es_time *ns, es_err *err)
+{
+    fake *f = self;
+    (void)kind;
+    *ns = es_ns_round(fake_noisy(f, (double)f->alpha + (double)bytes * 1e9 / (f->rate * fmin(2.5, threads))));
+    f->now += (double)*ns;
+    return fake_lost(f, err);
+}
+
 const es_probe es_probe_fake = {
     .part = {
         .abi = ES_ABI,
@@ -408,4 +418,5 @@ const es_probe es_probe_fake = {
     .queue_disk = fake_queue_disk,
     .get = fake_get,
     .reside = fake_reside,
+    .move = fake_move,
 };

@@ -10,12 +10,13 @@
 #include "calib/rounds.h"
 
 enum { FIT_HOLD = 4, FIT_HOLD_LEAST = 8 };      /* every fourth size is held out; with fewer there is nothing to hold */
+#define FIT_TICK 0.5            /* ns: half of the last digit of a time */
 
 /* ---- samples by size ---- */
 
 static bool fit_takes(const calib_sample *sample, const fit_ask *ask)
 {
-    return (ask->count == 0 || sample->count == ask->count) && sample->ns > 0 && sample->bytes > 0;
+    return (ask->count == 0 || sample->count == ask->count) && sample->ns >= 0 && sample->bytes > 0;
 }
 
 static fit_size *fit_size_of(calib_fit *fit, double bytes)
@@ -40,7 +41,6 @@ static es_code fit_group(calib_fit *fit, const calib_series *series, const fit_a
             size->count++;
     }
     for (size_t s = 0; s < fit->sizes; s++) {
-        fit->samples += fit->size[s].count;
         fit->size[s].ns = ES_NEW_ARRAY(arena, fit->size[s].count, double);
         fit->size[s].round = ES_NEW_ARRAY(arena, fit->size[s].count, uint32_t);
         if (!fit->size[s].ns || !fit->size[s].round)
@@ -52,7 +52,7 @@ static es_code fit_group(calib_fit *fit, const calib_series *series, const fit_a
         if (!size)
             continue;
         size->round[size->count] = series->at[i].round;
-        size->ns[size->count++] = (double)series->at[i].ns;
+        size->ns[size->count++] = fmax((double)series->at[i].ns, FIT_TICK);
     }
     return ES_OK;
 }
@@ -67,9 +67,24 @@ static es_code fit_medians(calib_fit *fit, es_arena *arena, es_err *err)
         memcpy(sorted, size->ns, size->count * sizeof *sorted);
         gsl_sort(sorted, 1, size->count);
         size->median = gsl_stats_median_from_sorted_data(sorted, 1, size->count);
-        fit->mean_over_median += gsl_stats_mean(sorted, 1, size->count) / size->median / (double)fit->sizes;
     }
     return ES_OK;
+}
+
+/* What the clock does not tell from nothing has no logarithm: it is counted, and not fitted. */
+static void fit_instants(calib_fit *fit)
+{
+    size_t kept = 0;
+    for (size_t s = 0; s < fit->sizes; s++) {
+        bool told = fit->size[s].median >= 1.0;
+        fit->instant += !told;
+        *(told ? &fit->samples : &fit->instant_samples) += fit->size[s].count;
+        if (told)
+            fit->size[kept++] = fit->size[s];
+    }
+    fit->sizes = kept;
+    for (size_t s = 0; s < kept; s++)
+        fit->mean_over_median += gsl_stats_mean(fit->size[s].ns, 1, fit->size[s].count) / fit->size[s].median / (double)kept;
 }
 
 static size_t fit_points(const calib_fit *fit, curve_point *point)
@@ -99,7 +114,7 @@ static void fit_errors(calib_fit *fit)
 }
 
 /* The median error of the sizes held out, none of them at an end: a line says little of what lies beyond. */
-static double fit_holdout(const calib_fit *fit)
+static double fit_holdout(const calib_fit *fit, bool pages)
 {
     curve_point kept[FIT_SIZES], held[FIT_SIZES];
     double off[FIT_SIZES];
@@ -112,7 +127,7 @@ static double fit_holdout(const calib_fit *fit)
             kept[keeps++] = point;
     }
     calib_curve curve;
-    if (fit->sizes < FIT_HOLD_LEAST || !curve_fit(kept, keeps, &curve))
+    if (fit->sizes < FIT_HOLD_LEAST || !curve_fit(kept, keeps, pages, &curve))
         return NAN;
     for (size_t i = 0; i < holds; i++)
         off[i] = fit_off(&curve, &held[i]);
@@ -235,17 +250,21 @@ es_code calib_fit_medians(calib_fit *fit, const calib_series *series, const fit_
 {
     *fit = (calib_fit){.error_holdout = NAN};
     es_code code = fit_group(fit, series, ask, arena, err);
-    return code ? code : fit_medians(fit, arena, err);
+    if (code == ES_OK)
+        code = fit_medians(fit, arena, err);
+    if (code == ES_OK)
+        fit_instants(fit);
+    return code;
 }
 
 es_code calib_fit_series(calib_fit *fit, const calib_series *series, const fit_ask *ask, es_arena *arena, es_err *err)
 {
     curve_point point[FIT_SIZES];
     es_code code = calib_fit_medians(fit, series, ask, arena, err);
-    if (code || !(fit->fitted = curve_fit(point, fit_points(fit, point), &fit->curve)))
+    if (code || !(fit->fitted = curve_fit(point, fit_points(fit, point), ask->pages, &fit->curve)))
         return code;
     fit_errors(fit);
-    fit->error_holdout = fit_holdout(fit);
+    fit->error_holdout = fit_holdout(fit, ask->pages);
     code = fit_noise(fit, arena, err);
     return code || ask->resamples == 0 ? code : fit_sureness(fit, ask, arena, err);
 }

@@ -10,11 +10,11 @@
 #include "calib/sample.h"
 #include "models/profile_fit.h"
 
-enum { FIT_SIZES = 96, FIT_RESAMPLES = 200 };
+enum { FIT_SIZES = 96, FIT_RESAMPLES = 400 };
 
 typedef struct fit_size {       /* the samples of one size, in the order of their rounds */
     double bytes, median;
-    double *ns;
+    double *ns;                 /* 0 ns as half of the clock's last digit: logarithms need something */
     uint32_t *round;            /* of each */
     size_t count;
 } fit_size;
@@ -24,8 +24,9 @@ typedef struct fit_interval {
 } fit_interval;
 
 typedef struct calib_fit {
-    fit_size size[FIT_SIZES];   /* ascending */
+    fit_size size[FIT_SIZES];   /* ascending; their medians are times that the clock told from none */
     size_t sizes, samples;
+    size_t instant, instant_samples;    /* sizes whose median is 0 ns: below the clock's last digit, in none of the above; their samples */
     bool fitted;                /* false: fewer than three sizes; nothing below is set */
     calib_curve curve;
     double error_median, error_p95, error_holdout;  /* relative, of the medians; holdout NaN: fewer than eight sizes */
@@ -39,6 +40,7 @@ typedef struct calib_fit {
 } calib_fit;
 
 typedef struct fit_ask {
+    bool pages;                 /* memory is taken: its pages may be of two sizes */
     uint32_t count;             /* only the samples with this count; 0: all */
     size_t resamples;           /* of the rounds, for the intervals; 0: none */
     uint64_t seed;

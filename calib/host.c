@@ -8,13 +8,12 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
-#ifdef __linux__
-#include <sys/syscall.h>
-#endif
 
 #include "calib/blas.h"
 #include "calib/disk.h"
 #include "calib/dma.h"
+#include "calib/movers.h"
+#include "calib/pages.h"
 #include "sim/base/file.h"
 
 enum { HOST_COMPUTE = ES_WAYS, HOST_DISK, HOST_ENGINES, HOST_WAITING = 64, HOST_BLOCKS = 32, HOST_EXPERTS = 128, HOST_TOKENS = 256, HOST_WIDTH = 8192, HOST_TRIED = 64 << 20 };
@@ -43,10 +42,12 @@ typedef struct host {
     dma *engines;
     disk *disk;
     blas *blas;
+    movers *movers;
     float *activations;         /* [3][HOST_TOKENS * HOST_WIDTH] */
     unsigned can;
     int64_t cache_bytes, memory_bytes;
-    es_err no_disk;             /* why there is none */
+    es_err no_disk, no_lock;    /* why there is none; why memory is not locked */
+    int64_t locked;             /* bytes of it */
     int bound;                  /* NUMA node that the arena of the device is bound to; -1: none */
     es_err not_bound;           /* why not, where it was asked for or there are several */
     unsigned char *heap;        /* of `get`: written from end to end, its pieces are handed out again and again */
@@ -106,28 +107,35 @@ static int64_t host_memory(void)
     return pages > 0 ? pages / 4 * page : (int64_t)1 << 30;
 }
 
-/* The limit on locked memory is often a few MiB. */
-static bool host_locks(void)
+/* What keeps `bytes` more from being locked, and what lifts it. The limit on locked memory is often a few MiB; processes of root have none. */
+static es_code host_not_locked(const host *h, int64_t bytes, int why, es_err *err)
+{
+    struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+    es_text wanted = {0}, may = {0};
+    getrlimit(RLIMIT_MEMLOCK, &limit);
+    bool limited = limit.rlim_cur != RLIM_INFINITY && (uint64_t)(h->locked + bytes) > limit.rlim_cur;
+    es_text_bytes(&wanted, (double)(h->locked + bytes));
+    es_text_bytes(&may, (double)limit.rlim_cur);
+    if (limited)
+        es_err_set(err, ES_EDEVICE, "cannot lock %s of memory, the limit is %s (RLIMIT_MEMLOCK): `ulimit -l unlimited` in the same shell lifts it, or as root a line "
+            "\"USER - memlock unlimited\" in /etc/security/limits.conf and a new login", wanted.at ? wanted.at : "?", may.at ? may.at : "?");
+    else
+        es_err_set(err, ES_EDEVICE, "cannot lock %s of memory: %s: so much is not free, --most with a smaller size needs less", wanted.at ? wanted.at : "?", strerror(why));
+    es_text_free(&wanted);
+    es_text_free(&may);
+    return ES_EDEVICE;
+}
+
+static bool host_locks(host *h)
 {
     void *at = mmap(NULL, HOST_TRIED, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED)
-        return false;
+        return host_not_locked(h, HOST_TRIED, errno, &h->no_lock), false;
     bool locks = mlock(at, HOST_TRIED) == 0;
+    if (!locks)
+        host_not_locked(h, HOST_TRIED, errno, &h->no_lock);
     munmap(at, HOST_TRIED);
     return locks;
-}
-
-/* The last of "0-3" or "0,2"; 0 where there is one, or nobody tells. */
-static int host_last_node(void)
-{
-    char *text = NULL;
-    size_t length = 0;
-    int last = 0;
-    if (es_file_load("/sys/devices/system/node/online", 4096, &text, &length, NULL) == ES_OK)
-        for (const char *at = text; *at; at += strcspn(at, "-,") + (at[strcspn(at, "-,")] != '\0'))
-            last = (int)strtol(at, NULL, 10);
-    free(text);
-    return last;
 }
 
 static es_code host_init(void *self, const es_site *site, es_err *err)
@@ -138,7 +146,8 @@ static es_code host_init(void *self, const es_site *site, es_err *err)
     h->cache_bytes = host_cache();
     h->memory_bytes = host_memory();
     h->bound = -1;
-    h->can = ES_PROBE_PINS | ES_PROBE_EXPERT | ES_PROBE_GETS | (host_locks() ? ES_PROBE_LOCKS : 0);
+    h->can = ES_PROBE_PINS | ES_PROBE_EXPERT | ES_PROBE_GETS | ES_PROBE_THREADS | (h->huge ? ES_PROBE_HUGE : 0) | (pages_last_node() > 0 ? ES_PROBE_FAR : 0) |
+        (host_locks(h) ? ES_PROBE_LOCKS : 0);
     for (unsigned s = 0; s < ES_PROBE_STREAMS; s++)
         h->stream[s].fresh = true;
     if (disk_open(&h->disk, h->folder, &queues, &h->no_disk) == ES_OK)
@@ -157,6 +166,7 @@ static void host_fini(void *self)
     dma_close(h->engines);
     disk_close(h->disk);
     blas_close(h->blas);
+    movers_close(h->movers);
     free(h->activations);
     if (h->heap)
         munmap(h->heap, (size_t)h->heap_bytes);
@@ -165,7 +175,7 @@ static void host_fini(void *self)
 static es_probe_facts host_facts(void *self)
 {
     const host *h = self;
-    return (es_probe_facts){h->can, h->cache_bytes, h->memory_bytes, "host memory"};
+    return (es_probe_facts){h->can, h->cache_bytes, h->memory_bytes, "host memory", movers_most()};
 }
 
 static const char *host_why(void *self, unsigned bit)
@@ -177,7 +187,7 @@ static const char *host_why(void *self, unsigned bit)
     case ES_PROBE_DISK_QUEUE:
         return "io_uring is absent, so the disk takes one request at a time";
     case ES_PROBE_LOCKS:
-        return "memory cannot be locked: RLIMIT_MEMLOCK is too small (ulimit -l)";
+        return h->no_lock.text;
     default:
         return NULL;
     }
@@ -186,7 +196,7 @@ static const char *host_why(void *self, unsigned bit)
 static void host_environment(void *self, es_json *out)
 {
     const host *h = self;
-    es_json_add_text(out, "pinned", h->can & ES_PROBE_LOCKS ? "locked" : "not locked: RLIMIT_MEMLOCK is too small");
+    es_json_add_text(out, "pinned", h->can & ES_PROBE_LOCKS ? "locked" : "not locked");
     es_json_add_text(out, "disk", h->disk && h->can & ES_PROBE_DISK ? h->can & ES_PROBE_DISK_QUEUE ? "O_DIRECT, io_uring" : "O_DIRECT" : h->no_disk.text);
     es_json_add_text(out, "blas", h->blas ? blas_name(h->blas) : "not used");
     es_json_add_bool(out, "huge_pages_asked", h->huge);
@@ -208,45 +218,11 @@ static es_time host_now(void *self)
  * environment says so. */
 static void host_bind(host *h, void *at, size_t bytes)
 {
-    int64_t node = h->node >= 0 ? h->node : host_last_node();
+    int64_t node = h->node >= 0 ? h->node : pages_last_node();
     if (node == 0 && h->node < 0)
         return;                     /* the only one */
-#if defined(__linux__) && defined(SYS_mbind)
-    enum { HOST_MPOL_BIND = 2 };    /* of linux/mempolicy.h, which is not installed everywhere */
-    unsigned long nodes = 1ul << node;
-    if (syscall(SYS_mbind, at, bytes, HOST_MPOL_BIND, &nodes, 8 * sizeof nodes, 0) == 0)
+    if (pages_bind(at, bytes, node, &h->not_bound) == ES_OK)
         h->bound = (int)node;
-    else
-        es_err_set(&h->not_bound, ES_EDEVICE, "node %lld: %s", (long long)node, strerror(errno));
-#else
-    (void)at, (void)bytes;
-    es_err_set(&h->not_bound, ES_EDEVICE, "node %lld: this system has no mbind", (long long)node);
-#endif
-}
-
-static void host_touch(unsigned char *at, size_t bytes)
-{
-#ifdef MADV_POPULATE_WRITE
-    if (madvise(at, bytes, MADV_POPULATE_WRITE) == 0)
-        return;
-#endif
-    for (size_t i = 0; i < bytes; i += 4096)
-        ((volatile unsigned char *)at)[i] = 0;
-}
-
-/* Anonymous memory without its pages. */
-static es_code host_map(const host *h, int64_t bytes, bool huge, void **out, es_err *err)
-{
-    *out = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (*out == MAP_FAILED)
-        return es_err_set(err, ES_EDEVICE, "out of memory: %lld bytes: %s", (long long)bytes, strerror(errno));
-#ifdef MADV_HUGEPAGE
-    if (h->huge && huge)
-        madvise(*out, (size_t)bytes, MADV_HUGEPAGE);
-#else
-    (void)h, (void)huge;
-#endif
-    return ES_OK;
 }
 
 static es_code host_alloc(void *self, es_memory kind, int64_t bytes, void **out, es_err *err)
@@ -258,17 +234,19 @@ static es_code host_alloc(void *self, es_memory kind, int64_t bytes, void **out,
     if (free == HOST_BLOCKS)
         return es_err_set(err, ES_EINTERNAL, "more than %d blocks of memory at a time", HOST_BLOCKS);
     void *at = NULL;
-    es_code mapped = host_map(h, bytes, kind != ES_MEMORY_PAGEABLE, &at, err);
+    es_code mapped = pages_map(bytes, h->huge && kind != ES_MEMORY_PAGEABLE, &at, err);
     if (mapped)
         return mapped;
     if (kind == ES_MEMORY_DEVICE)
         host_bind(h, at, (size_t)bytes);
     if (kind != ES_MEMORY_PINNED || !(h->can & ES_PROBE_LOCKS))
-        host_touch(at, (size_t)bytes);
+        pages_touch(at, (size_t)bytes);
     else if (mlock(at, (size_t)bytes) != 0) {
-        es_code code = es_err_set(err, ES_EDEVICE, "cannot lock %lld bytes of memory: %s; raise RLIMIT_MEMLOCK (ulimit -l)", (long long)bytes, strerror(errno));
+        es_code code = host_not_locked(h, bytes, errno, err);
         munmap(at, (size_t)bytes);
         return code;
+    } else {
+        h->locked += bytes;
     }
     h->block[free] = (host_block){at, bytes, kind};
     *out = at;
@@ -278,7 +256,8 @@ static es_code host_alloc(void *self, es_memory kind, int64_t bytes, void **out,
 static void host_release(void *self, es_memory kind, void *at, int64_t bytes)
 {
     host *h = self;
-    (void)kind;
+    if (kind == ES_MEMORY_PINNED && (h->can & ES_PROBE_LOCKS))
+        h->locked -= bytes;
     for (size_t i = 0; i < HOST_BLOCKS; i++)
         if (h->block[i].at == at)
             h->block[i].at = NULL;
@@ -297,10 +276,10 @@ static es_code heap_ready(host *h, int64_t bytes, es_err *err)
         munmap(h->heap, (size_t)h->heap_bytes);
     h->heap = NULL;
     h->heap_bytes = 0;
-    es_code code = host_map(h, bytes, true, &at, err);
+    es_code code = pages_map(bytes, h->huge, &at, err);
     if (code)
         return code;
-    host_touch(at, (size_t)bytes);
+    pages_touch(at, (size_t)bytes);
     h->heap = at;
     h->heap_bytes = bytes;
     return ES_OK;
@@ -323,7 +302,7 @@ static es_code host_get(void *self, es_get how, int64_t bytes, es_got *out, es_e
     if (code == ES_OK && how == ES_GET_PIECE)
         at = h->heap;
     else if (code == ES_OK)
-        code = host_map(h, bytes, true, &at, err);
+        code = pages_map(bytes, h->huge, &at, err);
     out->call = dma_clock() - start;
     if (code)
         return code;
@@ -343,6 +322,14 @@ static bool host_is_pageable(const host *h, const void *at)
             return h->block[i].kind == ES_MEMORY_PAGEABLE;
     }
     return false;
+}
+
+static es_code host_move(void *self, es_ram kind, uint32_t threads, int64_t bytes, es_time *ns, es_err *err)
+{
+    host *h = self;
+    int64_t cold = 2 * h->cache_bytes < h->memory_bytes / 12 ? 2 * h->cache_bytes : h->memory_bytes / 12;
+    es_code code = h->movers ? ES_OK : movers_open(&h->movers, cold, err);
+    return code ? code : movers_copy(h->movers, kind, threads, bytes, ns, err);
 }
 
 /* ---- streams ---- */
@@ -513,4 +500,5 @@ const es_probe es_probe_host = {
     .queue_disk = host_queue_disk,
     .why = host_why,
     .get = host_get,
+    .move = host_move,
 };

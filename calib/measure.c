@@ -56,6 +56,11 @@ static es_code measure_round(measure *m, calib_samples *samples, es_err *err)
             code = bench_perform(m->bench, c, false, &sample, err);
         if (code)
             break;
+        if (sample.ns < 0) {    /* does not apply to this machine, and will not the next time */
+            *state = (calib_case_state){.stopped = true, .stop = CALIB_PRECISE};
+            m->done++;
+            continue;
+        }
         sample.round = m->round;
         sample.order = i;
         code = calib_series_add(&samples->row[c->row], &sample, err);

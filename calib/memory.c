@@ -94,7 +94,7 @@ static void fit_get(const calib_series *series, memory_get *out, double *value)
     double low = gsl_stats_quantile_from_sorted_data(value, 1, series->count, 0.25), high = gsl_stats_quantile_from_sorted_data(value, 1, series->count, 0.75);
     *out = (memory_get){true, fmax(0.0, low - 0.5 * (high - low)) + pages, fmax(0.0, high + 0.5 * (high - low)) + pages, call_slope + pages_slope, 0.0};
     for (size_t i = 0; i < count; i++)
-        off[i] = fabs((0.5 * (out->least_ns + out->most_ns) + out->ns_per_byte * size[i].x) / fmax(1.0, size[i].call + size[i].pages) - 1.0);
+        off[i] = fabs(fmax(1.0, 0.5 * (out->least_ns + out->most_ns) + out->ns_per_byte * size[i].x) / fmax(1.0, size[i].call + size[i].pages) - 1.0);
     out->error_median = gsl_stats_median(off, 1, count);
 }
 
@@ -239,6 +239,13 @@ static const char *table_text(const es_json *memory, const char *key)
     return cJSON_IsString(value) ? value->valuestring : NULL;
 }
 
+static void table_time(const char *quantity, es_text *out)
+{
+    double ns = 0.0;
+    es_text_quantity(quantity, ES_UNIT_TIME, &ns, NULL);
+    es_text_duration(out, ns);
+}
+
 /* Nothing where none of its terms is known. */
 static void table_line_add(const table_line *line, const es_json *memory, es_text *out)
 {
@@ -249,9 +256,12 @@ static void table_line_add(const table_line *line, const es_json *memory, es_tex
             continue;
         if (known++ == 0)
             es_text_add(out, "  %-14s %s", "", line->lead);
-        es_text_add(out, "%s%s %s", known > 1 ? ", " : "", line->term[i].what, least);
-        if (most && strcmp(most, least) != 0)
-            es_text_add(out, " to %s", most);
+        es_text_add(out, "%s%s ", known > 1 ? ", " : "", line->term[i].what);
+        table_time(least, out);
+        if (most && strcmp(most, least) != 0) {
+            es_text_add(out, " to ");
+            table_time(most, out);
+        }
     }
     if (known > 0)
         es_text_add(out, "\n");

@@ -55,7 +55,7 @@ static es_probe_facts metal_probe_facts(void *self)
 {
     const metal_probe *p = self;
     const metal_facts *facts = metal_about(p->device);
-    return (es_probe_facts){p->can, 64 << 20, facts->memory_bytes, facts->device};
+    return (es_probe_facts){p->can, 64 << 20, facts->memory_bytes, facts->device, 0};
 }
 
 static void metal_probe_environment(void *self, es_json *out)

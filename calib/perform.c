@@ -166,7 +166,7 @@ static es_code perform_able(perform *p, es_err *err)
 static es_code perform_start(perform *p, es_err *err)
 {
     const es_part *part = NULL;
-    es_code code = es_part_find(ES_KIND_PROBE, p->ask.backend, &part, err);
+    es_code code = es_plugins_find(p->ask.plugins, ES_KIND_PROBE, p->ask.backend, &part, err);
     if (code)
         return code;
     p->probe = (const es_probe *)part;

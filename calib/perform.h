@@ -10,10 +10,12 @@
 
 #include "sim/part/action.h"
 #include "sim/part/probe.h"
+#include "sim/part/registry.h"
 
 typedef struct perform_ask {
     const char *backend;                /* name of a probe */
     const es_json *options;             /* of it; NULL: none */
+    const es_plugins *plugins;          /* whose probes are known, too; NULL: none */
     const es_actions *const *logs;      /* all that will be performed, in the same memory */
     size_t count;
     bool overlapped;

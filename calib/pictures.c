@@ -106,9 +106,12 @@ static es_code picture_time(pictures *p, const calib_row *row, const calib_fit *
     char title[PICTURE_TITLE];
     if (!band_columns(p, fit, &series[0]) || !curve_columns(p, fit, &series[1]) || !sizes_columns(p, fit, &series[2]))
         return es_err_nomem(err, "a picture");
-    series[3] = (plot_series){.label = "knee", .style = PLOT_MARKS, .x = fit->curve.from + 1, .count = knees};
-    snprintf(title, sizeof title, "%.30s, %.60s: %.3g GB/s behind %.3g us; half of the medians lie within %.2g %% of the fit", row->name, row->what,
-        1.0 / fit->curve.slope[knees], fit->curve.fixed[0] / 1e3, 100.0 * fit->error_median);
+    series[3] = (plot_series){.label = fit->curve.family == CURVE_PAGES ? "page" : "knee", .style = PLOT_MARKS, .x = fit->curve.from + 1, .count = knees};
+    es_text fixed = {0};
+    es_text_duration(&fixed, fit->curve.fixed[0]);
+    snprintf(title, sizeof title, "%.30s, %.60s: %.3g GB/s behind %.20s; half of the medians lie within %.2g %% of the fit", row->name, row->what,
+        1.0 / fit->curve.slope[knees], fixed.at ? fixed.at : "?", 100.0 * fit->error_median);
+    es_text_free(&fixed);
     plot_figure figure = {.title = title, .x = {.label = "size", .unit = PLOT_BYTES, .log = true}, .y = {.label = "time", .unit = PLOT_SECONDS, .log = true},
         .series = series, .count = knees ? 4 : 3};
     return picture(p, row->name, "time", &figure, err);
@@ -249,7 +252,7 @@ static es_code picture_row(pictures *p, size_t row, es_err *err)
     calib_fit *fit = ES_NEW(&p->arena, calib_fit);
     es_code code = fit ? ES_OK : es_err_nomem(err, "a picture");
     if (code == ES_OK)
-        code = calib_fit_series(fit, &p->samples->row[row], &(fit_ask){.count = 1, .resamples = p->ask->resamples, .seed = p->ask->seed}, &p->arena, err);
+        code = calib_fit_series(fit, &p->samples->row[row], &(fit_ask){.pages = calib_rows[row].op == CALIB_ALLOC, .count = 1, .resamples = p->ask->resamples, .seed = p->ask->seed}, &p->arena, err);
     if (code || !fit->fitted)
         return code;
     code = picture_time(p, &calib_rows[row], fit, err);
@@ -260,7 +263,7 @@ static es_code picture_row(pictures *p, size_t row, es_err *err)
 
 static bool row_is_curve(const calib_row *row)
 {
-    return row->op == CALIB_COPY || row->op == CALIB_ALLOC || row->op == CALIB_READ || row->op == CALIB_WRITE || row->op == CALIB_SEEN;
+    return row->op == CALIB_COPY || row->op == CALIB_ALLOC || row->op == CALIB_READ || row->op == CALIB_WRITE || row->op == CALIB_SEEN || row->op == CALIB_MOVE || row->op == CALIB_FETCH;
 }
 
 es_code calib_pictures(const calib_samples *samples, const pictures_ask *ask, es_text *told, es_err *err)

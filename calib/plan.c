@@ -74,6 +74,11 @@ const calib_row calib_rows[CALIB_ROWS] = {
     {.name = "get.heap", .op = CALIB_GET, .needs = ES_PROBE_GETS, .what = "a heap", .which = ES_GET_HEAP},
     {.name = "get.piece", .op = CALIB_GET, .needs = ES_PROBE_GETS, .what = "a piece of a heap that is there", .which = ES_GET_PIECE},
     {.name = "get.wrap", .op = CALIB_GET, .needs = ES_PROBE_WRAPS, .what = "host memory made a buffer where it lies", .which = ES_GET_WRAP},
+    {.name = "disk.fetch", .op = CALIB_FETCH, .needs = ES_PROBE_DIRECT, .what = "reading the disk into memory of the device, by the device", .which = ES_FETCH_DIRECT},
+    {.name = "disk.staged", .op = CALIB_FETCH, .needs = ES_PROBE_DIRECT, .what = "the same past the page cache into pinned memory, and a copy", .which = ES_FETCH_STAGED},
+    {.name = "dram.copy", .op = CALIB_MOVE, .needs = ES_PROBE_THREADS, .what = "a copy within the host's memory, in small pages", .which = ES_RAM_SMALL},
+    {.name = "dram.copy_huge", .op = CALIB_MOVE, .needs = ES_PROBE_THREADS | ES_PROBE_HUGE, .what = "the same in huge pages", .which = ES_RAM_HUGE},
+    {.name = "dram.copy_far", .op = CALIB_MOVE, .needs = ES_PROBE_THREADS | ES_PROBE_FAR, .what = "the same to memory of another NUMA node", .which = ES_RAM_FAR},
     {.name = "reside.buffers", .op = CALIB_RESIDE, .needs = ES_PROBE_RESIDES, .what = "a kernel that may read so many buffers", .which = ES_RESIDE_BUFFERS},
     {.name = "reside.heap", .op = CALIB_RESIDE, .needs = ES_PROBE_RESIDES, .what = "the same, in one heap", .which = ES_RESIDE_HEAP},
     {.name = "reside.set", .op = CALIB_RESIDE, .needs = ES_PROBE_SETS, .what = "the same, in a residency set", .which = ES_RESIDE_SET},
@@ -161,6 +166,16 @@ static void sizes_make(plan_sizes *sizes, const calib_ask *ask, int64_t least, i
     sizes_settle(sizes);
 }
 
+/* Of the sizes above only 3 MiB fills a huge page and not all of the next: two more tell what a rest costs. */
+static void sizes_broken(plan_sizes *sizes, const calib_ask *ask, int64_t most)
+{
+    static const int64_t broken[] = {2 * MIB + 512 * KIB, 5 * MIB};
+    for (size_t i = 0; i < sizeof broken / sizeof *broken && !ask->quick; i++)
+        if (broken[i] <= most)
+            sizes_add(sizes, broken[i]);
+    sizes_settle(sizes);
+}
+
 /* ---- cases ---- */
 
 typedef struct plan_writer {
@@ -243,6 +258,18 @@ static void writer_disk(plan_writer *w, size_t row, const calib_ask *ask, bool q
             writer_sizes(w, row, depths[d], &sizes);
 }
 
+/* All sizes for one thread; for more a few, which tell what all of them get. */
+static void writer_move(plan_writer *w, size_t row, const calib_ask *ask, uint32_t most_threads, int64_t most)
+{
+    plan_sizes sizes;
+    for (uint32_t threads = 1; threads <= most_threads; threads = threads < most_threads && threads * 2 > most_threads ? most_threads : threads * 2) {
+        if (ask->quick && threads > 1 && threads < most_threads)
+            continue;
+        sizes_make(&sizes, ask, threads == 1 ? 64 * KIB : 256 * KIB, most, threads == 1 ? PLAN_TWOS : PLAN_FOURS);
+        writer_sizes(w, row, threads, &sizes);
+    }
+}
+
 /* A kind of memory that is compared with plain pinned memory: fewer sizes do, and smaller pools. */
 static bool plan_flavoured(const calib_row *row)
 {
@@ -294,6 +321,7 @@ static void writer_row(plan_writer *w, size_t row, const calib_ask *ask, const e
     case CALIB_ALLOC:
     case CALIB_GET:
         sizes_make(&sizes, ask, 64 * KIB, most < 64 * MIB ? most : 64 * MIB, PLAN_FINE);
+        sizes_broken(&sizes, ask, most);
         writer_sizes(w, row, 1, &sizes);
         break;
     case CALIB_EXPERT:
@@ -302,6 +330,13 @@ static void writer_row(plan_writer *w, size_t row, const calib_ask *ask, const e
     case CALIB_READ:
     case CALIB_WRITE:
         writer_disk(w, row, ask, (facts->can & ES_PROBE_DISK_QUEUE) != 0, most);
+        break;
+    case CALIB_FETCH:
+        sizes_make(&sizes, ask, 128 * KIB, most < 32 * MIB ? most : 32 * MIB, PLAN_PAGED);
+        writer_sizes(w, row, 1, &sizes);
+        break;
+    case CALIB_MOVE:
+        writer_move(w, row, ask, facts->threads, most / 4);
         break;
     case CALIB_RESIDE:
         writer_reside(w, row, ask, facts->memory_bytes);

@@ -17,7 +17,9 @@ typedef enum calib_op {
     CALIB_PRICE,                /* getting `bytes`, or giving them back */
     CALIB_LAUNCH,               /* starting a kernel */
     CALIB_GET,                  /* memory of the device, by calib_row.which: the call, the first use, the second */
-    CALIB_RESIDE                /* `count` buffers of `bytes` each resident, by calib_row.which */
+    CALIB_RESIDE,               /* `count` buffers of `bytes` each resident, by calib_row.which */
+    CALIB_MOVE,                 /* `bytes` within the host's memory by `count` threads, memory by calib_row.which */
+    CALIB_FETCH                 /* `bytes` from the disk to memory of the device, by calib_row.which */
 } calib_op;
 
 typedef struct calib_row {      /* a constant: plan.c has all of them */
@@ -27,7 +29,7 @@ typedef struct calib_row {      /* a constant: plan.c has all of them */
     es_memory memory;           /* of the host's side of a copy; what is allocated */
     unsigned needs;             /* ES_PROBE_ bits */
     const char *what;           /* for people */
-    int which;                  /* es_form of a batch, es_weights of an expert, es_price, es_get, es_reside */
+    int which;                  /* es_form of a batch, es_weights of an expert, es_price, es_get, es_reside, es_ram, es_fetch */
     int part;                   /* ES_PRICED_ of a price; of an expert 1: its weights were used just before */
 } calib_row;
 
@@ -52,7 +54,7 @@ typedef struct calib_plan {
     es_stream shuffle;
 } calib_plan;
 
-enum { CALIB_ROWS = 56 };
+enum { CALIB_ROWS = 61 };
 extern const calib_row calib_rows[CALIB_ROWS];
 /* The expert that is computed: Qwen3-30B-A3B's, in FP32 without its gate; other sizes of it are narrower or wider inside. */
 enum { CALIB_HIDDEN = 2048, CALIB_INTER = 768 };

@@ -78,7 +78,7 @@ static const char *report_kind_of(const report *r, const char *link)
     for (size_t i = 0; i < r->ask->kinds; i++)
         if (strcmp(r->ask->kind[i].link, link) == 0)
             return r->ask->kind[i].kind;
-    return strcmp(link, "memory") == 0 ? "unified" : "other";
+    return strcmp(link, "memory") == 0 ? "unified" : strcmp(link, "dram") == 0 ? "dram" : "other";
 }
 
 /* ---- a fit ---- */
@@ -95,32 +95,6 @@ static void fit_ci(const calib_fit *fit, es_json *out)
     }
     es_json_add_real(ci, "lag1", rounded(fit->lag1));
     es_json_add_int(ci, "block_rounds", (int64_t)fit->block);
-}
-
-static void fit_noise_json(const calib_noise *noise, es_json *out)
-{
-    es_json *object = es_json_add_object(out, "noise"), *classes = es_json_add_array(object, "classes");
-    size_t last = NOISE_CLASSES;
-    for (size_t class = 0; class < NOISE_CLASSES; class++)
-        last = noise->count[class] ? class : last;
-    for (size_t class = 0; class < NOISE_CLASSES; class++) {
-        if (!noise->count[class])
-            continue;
-        es_json *row = cJSON_CreateObject();
-        cJSON_AddItemToArray(classes, row);
-        es_json_add_real(row, "below_B", class == last ? 0.0 : noise_class_bytes[class]);
-        es_json_add_int(row, "samples", (int64_t)noise->count[class]);
-        add_reals(row, "log_quantiles", noise->log_quantile[class], NOISE_QUANTILES);
-    }
-    if (noise->stalls == 0)
-        return;
-    double seconds[NOISE_QUANTILES];
-    for (size_t q = 0; q < NOISE_QUANTILES; q++)
-        seconds[q] = noise->stall_ns[q] / 1e9;
-    es_json *stall = es_json_add_object(object, "stall");
-    es_json_add_real(stall, "rate_Hz", noise->stall_rate);
-    es_json_add_int(stall, "samples", (int64_t)noise->stalls);
-    add_reals(stall, "quantiles_s", seconds, NOISE_QUANTILES);
 }
 
 static void report_error(es_json *out, double median, double p95, double holdout)
@@ -144,10 +118,12 @@ static es_json *fit_json(const calib_fit *fit, const calib_series *series, es_js
     add_reals(out, "beta_Bps", rate, fit->curve.pieces);
     add_reals(out, "knee_B", fit->curve.from + 1, fit->curve.pieces - 1);
     es_json_add_real(out, "n_half_B", calib_fit_half(fit));
+    if (fit->curve.family_bic != fit->curve.family)
+        es_json_add_text(out, "bic_model", curve_names[fit->curve.family_bic]);
     report_error(out, fit->error_median, fit->error_p95, fit->error_holdout);
     if (fit->resampled)
         fit_ci(fit, out);
-    fit_noise_json(&fit->noise, out);
+    report_noise(&fit->noise, out);
     es_json_add_real(out, "mean_over_median", fit->mean_over_median);
     es_json_add_int(out, "samples", (int64_t)fit->samples);
     es_json_add_int(out, "sizes", (int64_t)fit->sizes);
@@ -190,17 +166,25 @@ static bool report_takes(report *r, const row_told *row)
 
 static bool report_takes_fit(report *r, const calib_row *row, const calib_fit *fit, const calib_series *series)
 {
+    char why[160];
+    if (fit->fitted && fit->instant)
+        es_text_add(r->told, "%s: %zu of its %zu sizes took 0 ns, less than the clock tells, and are not in the fit\n", row->name, fit->instant, fit->instant + fit->sizes);
+    if (fit->fitted && fit->curve.family_bic != fit->curve.family)
+        es_text_add(r->told, "%s: its curve is %s by AICc, %s by BIC: few sizes decide between them\n", row->name, curve_names[fit->curve.family], curve_names[fit->curve.family_bic]);
     if (fit->fitted)
         return report_takes(r, &(row_told){row->name, fit->error_median, fit->error_holdout, series->open});
-    char why[80];
-    snprintf(why, sizeof why, "%zu sizes are too few for a fit, 3 are the least", fit->sizes);
+    if (fit->instant)
+        snprintf(why, sizeof why, "%zu of its %zu sizes took 0 ns, less than the clock tells; %zu are too few for a fit, 3 are the least", fit->instant,
+            fit->instant + fit->sizes, fit->sizes);
+    else
+        snprintf(why, sizeof why, "%zu sizes are too few for a fit, 3 are the least", fit->sizes);
     report_skip(r, row->name, why);
     return false;
 }
 
 /* ---- flows ---- */
 
-static es_json *report_flow(report *r, const calib_row *row, const calib_series *series, const calib_fit *fit)
+static es_json *flow_of(report *r, const calib_row *row, double slope, double fixed)
 {
     char link[32];
     const char *name = row_split(row, link);
@@ -210,14 +194,34 @@ static es_json *report_flow(report *r, const calib_row *row, const calib_series 
         es_json_add_text(object, "kind", report_kind_of(r, link));
     }
     es_json *flow = es_json_add_object(object, name);
-    add_quantity(flow, "rate", rounded(rate_of(fit->curve.slope[fit->curve.pieces - 1])), ES_UNIT_RATE);
+    add_quantity(flow, "rate", rounded(rate_of(slope)), ES_UNIT_RATE);
     es_json_add_text(flow, "provenance", "measured");
     es_json_add_text(flow, "source", r->source.at);
-    add_quantity(flow, "latency", (double)es_ns_round(fit->curve.fixed[0]), ES_UNIT_TIME);
-    fit_json(fit, series, flow);
-    es_json_add_text(flow, "note", row->what);
+    add_quantity(flow, "latency", (double)es_ns_round(fixed), ES_UNIT_TIME);
     r->kept++;
     return flow;
+}
+
+static es_json *report_flow(report *r, const calib_row *row, const calib_series *series, const calib_fit *fit)
+{
+    es_json *flow = flow_of(r, row, fit->curve.slope[fit->curve.pieces - 1], fit->curve.fixed[0]);
+    fit_json(fit, series, flow);
+    es_json_add_text(flow, "note", row->what);
+    return flow;
+}
+
+/* Every size took 0 ns. Memory may be free of charge, and then its price is 0; bytes that move take time, and such a clock did not see it. */
+static void report_instant(report *r, const calib_row *row, const calib_fit *fit)
+{
+    char text[192];
+    if (row->op == CALIB_ALLOC) {
+        es_text_add(r->told, "%s: all %zu samples took 0 ns, less than the clock tells: its price is 0\n", row->name, fit->instant_samples);
+        snprintf(text, sizeof text, "%s: less than the clock tells, a price of 0", row->what);
+        es_json_add_text(flow_of(r, row, 0.0, 0.0), "note", text);
+        return;
+    }
+    snprintf(text, sizeof text, "all %zu samples took 0 ns, less than the clock tells, which cannot be of %s", fit->instant_samples, row->what);
+    report_skip(r, row->name, text);
 }
 
 static es_code report_fit(report *r, size_t row, const fit_ask *ask, calib_fit **out, es_err *err)
@@ -230,8 +234,10 @@ static es_code report_copy(report *r, size_t row, es_json **flow, es_err *err)
 {
     calib_fit *fit;
     *flow = NULL;
-    es_code code = report_fit(r, row, &(fit_ask){.count = 1, .resamples = r->ask->resamples, .seed = r->ask->seed}, &fit, err);
-    if (code == ES_OK && report_takes_fit(r, &calib_rows[row], fit, &r->samples->row[row]))
+    es_code code = report_fit(r, row, &(fit_ask){.pages = calib_rows[row].op == CALIB_ALLOC, .count = 1, .resamples = r->ask->resamples, .seed = r->ask->seed}, &fit, err);
+    if (code == ES_OK && fit->sizes == 0 && fit->instant)
+        report_instant(r, &calib_rows[row], fit);
+    else if (code == ES_OK && report_takes_fit(r, &calib_rows[row], fit, &r->samples->row[row]))
         *flow = report_flow(r, &calib_rows[row], &r->samples->row[row], fit);
     return code;
 }
@@ -345,6 +351,8 @@ static es_code report_expert(report *r, size_t row, es_err *err)
     const calib_series *series = &r->samples->row[row];
     calib_expert *expert = ES_NEW(&r->arena, calib_expert);
     es_code code = expert ? calib_expert_fit(expert, series, &r->arena, err) : es_err_nomem(err, "the medians of an expert");
+    if (code == ES_OK && expert->curves == 0)
+        report_skip(r, calib_rows[row].name, "all samples took 0 ns, less than the clock tells, which cannot be of computing");
     if (code || expert->curves == 0)
         return code;
     row_told told = {calib_rows[row].name, 0.0, expert->error_holdout, series->open};
@@ -357,6 +365,8 @@ static es_code report_expert(report *r, size_t row, es_err *err)
     expert_points(expert, object);
     if (!isnan(expert->error_holdout))
         es_json_add_real(es_json_add_object(object, "error"), "holdout_median", expert->error_holdout);
+    report_noise(&expert->noise, object);
+    es_json_add_real(object, "mean_over_median", expert->mean_over_median);
     es_json_add_text(object, "provenance", "measured");
     es_json_add_text(object, "source", r->source.at);
     snprintf(note, sizeof note, "Experts of %.3g to %.3g MiB, %d wide, %s. Rate and fixed time: %.0f token.", expert->least_bytes / 0x1p20, expert->most_bytes / 0x1p20,
@@ -376,11 +386,13 @@ static es_code report_row(report *r, size_t row, es_err *err)
         return ES_OK;
     switch (calib_rows[row].op) {
     case CALIB_COPY:
+    case CALIB_FETCH:
     case CALIB_ALLOC:
     case CALIB_SEEN:
         return report_copy(r, row, &flow, err);
     case CALIB_READ:
     case CALIB_WRITE:
+    case CALIB_MOVE:
         if ((code = report_copy(r, row, &flow, err)) == ES_OK && flow)
             report_depths(r, row, flow);
         return code;
@@ -414,6 +426,15 @@ static const char *report_text(const es_json *environment, const char *key, cons
     return cJSON_IsString(value) ? value->valuestring : otherwise;
 }
 
+/* What this machine could not measure was known before anything was. */
+static void report_missing(report *r)
+{
+    const es_json *row;
+    cJSON_ArrayForEach(row, r->skipped)
+        if (cJSON_IsString(row))
+            es_text_add(r->told, "%s: not measured: %s\n", row->string, row->valuestring);
+}
+
 /* The reader is the judge: what it would refuse is not written. */
 static es_code report_check(const es_json *profile, es_arena *arena, es_err *err)
 {
@@ -442,13 +463,15 @@ es_code calib_report(const calib_samples *samples, const report_ask *ask, es_jso
     r.skipped = cJSON_DetachItemFromObjectCaseSensitive(kept, "skipped");
     if (!r.skipped)
         r.skipped = cJSON_CreateObject();
+    report_missing(&r);
     es_text_add(&r.source, "expertsim calibrate --backend %s, %s", backend, report_text(environment, "date", "date unknown"));
     r.links = es_json_add_object(machine, "links");
     r.compute = es_json_add_object(machine, "compute");
     es_code code = r.links && r.compute && r.skipped && !r.source.failed ? ES_OK : es_err_nomem(err, "a profile");
     for (size_t row = 0; row < CALIB_ROWS && code == ES_OK; row++)
         code = report_row(&r, row, err);
-    report_tables(samples, machine, &r.arena);
+    if (code == ES_OK)
+        code = report_tables(samples, machine, &r.arena, err);
     sharing_report(samples, machine, told);
     cJSON_AddItemToObject(machine, "skipped", r.skipped);
     if (code == ES_OK)
@@ -464,106 +487,4 @@ es_code calib_report(const calib_samples *samples, const report_ask *ask, es_jso
         *out = NULL;
     }
     return code;
-}
-
-/* ---- for people ---- */
-
-static double table_number(const es_json *object, const char *path)
-{
-    const es_json *value = es_json_at(object, path);
-    return cJSON_IsNumber(value) ? value->valuedouble : 0.0;
-}
-
-/* "fifo; at 80 % of the rate beside gpu", on a line of its own; nothing where nobody asked. */
-static void table_sharing(const es_json *object, es_text *out)
-{
-    const char *discipline = report_text(object, "discipline", NULL), *comma = discipline ? "; " : "";
-    const es_json *slowed = cJSON_GetObjectItemCaseSensitive(object, "slowed_by"), *by;
-    if (!discipline && !slowed)
-        return;
-    es_text_add(out, "  %-14s %s", "", discipline ? discipline : "");
-    cJSON_ArrayForEach(by, slowed) {
-        es_text_add(out, "%sat %.0f %% of the rate beside %s", comma, 100.0 * by->valuedouble, by->string);
-        comma = ", ";
-    }
-    es_text_add(out, "\n");
-}
-
-static void table_flow(const char *link, const es_json *flow, es_text *out)
-{
-    const es_json *fit = cJSON_GetObjectItemCaseSensitive(flow, "fit"), *beta = es_json_at(fit, "beta_Bps"), *knee = es_json_at(fit, "knee_B"), *rate;
-    int used = 0;
-    if (!fit)
-        return;
-    char name[64];
-    snprintf(name, sizeof name, "%.30s.%.30s", link, flow->string);
-    es_text_add(out, "  %-14s %10.3g us  ", name, 1e6 * table_number(fit, "alpha_s"));
-    cJSON_ArrayForEach(rate, beta) {
-        if (used > 0) {
-            es_text_add(out, " | ");
-            es_text_bytes(out, cJSON_GetArrayItem(knee, used - 1)->valuedouble);
-            es_text_add(out, " | ");
-        }
-        es_text_add(out, "%.3g GB/s", rate->valuedouble / 1e9);
-        used++;
-    }
-    double holdout = table_number(fit, "error.holdout_median");
-    if (holdout > 0.0)
-        es_text_add(out, "   held-out %.1f %%", 100.0 * holdout);
-    es_text_add(out, "   all %.1f %%, p95 %.1f %%; %.0f samples, %s\n", 100.0 * table_number(fit, "error.median"), 100.0 * table_number(fit, "error.p95"),
-        table_number(fit, "samples"), report_text(fit, "stop", "?"));
-    table_sharing(flow, out);
-}
-
-static void table_point(const es_json *point, const char *before, es_text *out)
-{
-    double time = 0.0, tokens = table_number(point, "tokens");
-    es_text_quantity(report_text(point, "time", "0ns"), ES_UNIT_TIME, &time, NULL);
-    es_text_add(out, "%s%.3g us for %.0f token%s", before, time / 1e3, tokens, tokens == 1.0 ? "" : "s");
-}
-
-/* The largest expert, for the fewest and for the most tokens. */
-static void table_unit(const es_json *unit, es_text *out)
-{
-    const es_json *few = es_json_at(unit, "points.0"), *many = few;
-    double holdout = table_number(unit, "error.holdout_median");
-    if (!few) {
-        es_text_add(out, "  %-14s an expert of %s takes %s and %s for each token\n", unit->string, report_text(unit, "expert_bytes", "?"), report_text(unit, "fixed", "?"),
-            report_text(unit, "per_token", "?"));
-        return;
-    }
-    while (few->next && table_number(few->next, "tokens") == table_number(few, "tokens"))
-        few = few->next;
-    while (many->next)
-        many = many->next;
-    es_text_add(out, "  %-14s an expert of %s takes ", unit->string, report_text(unit, "expert_bytes", "?"));
-    table_point(few, "", out);
-    if (many != few)
-        table_point(many, ", ", out);
-    if (holdout > 0.0)
-        es_text_add(out, "   held-out %.1f %%", 100.0 * holdout);
-    es_text_add(out, "\n");
-}
-
-es_code calib_report_table(const es_json *profile, es_text *out, es_err *err)
-{
-    const es_json *machine = cJSON_GetObjectItemCaseSensitive(profile, "machine"), *link, *flow, *unit;
-    es_arena arena = {0};
-    if (!machine)
-        return es_err_set(err, ES_EINPUT, "machine: is missing; needs a profile, such as `expertsim calibrate -o FILE` writes");
-    es_code code = report_check(profile, &arena, err);
-    es_arena_free(&arena);
-    if (code)
-        return es_err_at(err, "machine"), code;
-    es_text_add(out, "%s\n  %-14s %13s   rate | from this size on | rate\n", report_text(machine, "name", ""), "flow", "fixed time");
-    cJSON_ArrayForEach(link, cJSON_GetObjectItemCaseSensitive(machine, "links"))
-        cJSON_ArrayForEach(flow, link)
-            if (cJSON_IsObject(flow))
-                table_flow(link->string, flow, out);
-    cJSON_ArrayForEach(unit, cJSON_GetObjectItemCaseSensitive(machine, "compute")) {
-        table_unit(unit, out);
-        table_sharing(unit, out);
-    }
-    memory_table(machine, out);
-    return ES_OK;
 }

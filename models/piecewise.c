@@ -2,6 +2,7 @@
  * does not fit. */
 #include "models/piecewise.h"
 
+#include <math.h>
 #include <stddef.h>
 
 #include "models/affine.h"
@@ -32,6 +33,8 @@ es_code es_piecewise_init(es_piecewise *p, es_arena *arena, es_err *err)
         }
         p->pieces++;
     }
+    if (p->page && (p->pieces != 2 || p->piece[0].latency_ns >= 0 || p->piece[1].latency_ns >= 0))
+        return es_err_set(err, ES_EINPUT, "page: needs two pieces without latencies: of what fills no page, of what does");
     return ES_OK;
 }
 
@@ -39,6 +42,11 @@ es_cost es_piecewise_cost(const es_piecewise *p, const es_op *op)
 {
     double count = op->count ? op->count : 1, bytes = (double)op->bytes / count, ns = 0.0;
     es_time latency = p->latency_ns;
+    if (p->page) {
+        double rest = fmod(bytes, (double)p->page);
+        ns = rest * 1e9 / p->piece[0].rate + (bytes - rest) * 1e9 / p->piece[1].rate;
+        return (es_cost){latency + p->per_object_ns * (es_time)op->count, es_affine_term(count * ns)};
+    }
     for (size_t i = 0; i < p->pieces && (i == 0 || bytes >= (double)p->piece[i].from); i++) {
         const es_piece *piece = &p->piece[i];
         double from = (double)piece->from, to = i + 1 < p->pieces && bytes >= (double)piece[1].from ? (double)piece[1].from : bytes;

@@ -30,7 +30,8 @@ static const struct {
 
 static const char *const flow_names[] = {
     "h2d", "d2h", "pageable", "read", "write", "hot", "alloc", "pin", "h2d_portable", "h2d_combined", "h2d_registered", "h2d_mapped",
-    "d2h_registered", "pageable_d2h", "h2d_host", "d2h_host",
+    "d2h_registered", "pageable_d2h", "h2d_host", "d2h_host", "copy", "copy_huge", "copy_far", "fetch",
+    "staged",
 };
 #define FLOWS (sizeof flow_names / sizeof flow_names[0])
 
@@ -53,6 +54,7 @@ typedef struct link_fields {
 typedef struct unit_fields {
     es_profile_unit unit;
     const es_json *slowed_by, *points, *error;
+    double mean_over_median;
 } unit_fields;
 
 typedef struct flow_fields {
@@ -120,6 +122,11 @@ const es_option es_profile_link_options[] = {
     FLOW(13, "pageable_d2h", "The device to pageable host memory."),
     FLOW(14, "h2d_host", "As h2d, as the host sees it: from the call until it is known to be done."),
     FLOW(15, "d2h_host", "As d2h, as the host sees it."),
+    FLOW(16, "copy", "A copy within the host's memory, in small pages."),
+    FLOW(17, "copy_huge", "The same in huge pages."),
+    FLOW(18, "copy_far", "The same to memory of another NUMA node."),
+    FLOW(19, "fetch", "Reading a disk into memory of the device, by the device."),
+    FLOW(20, "staged", "The same by way of pinned memory of the host."),
     { 0 },
 };
 
@@ -165,6 +172,8 @@ const es_option es_profile_unit_options[] = {
     { .name = "per_token", .type = ES_OPT_TIME, .offset = offsetof(unit_fields, unit.token_ns), .max = 9e15, .help = "Added for each token that it serves." },
     { .name = "points", .type = ES_OPT_JSON, .offset = offsetof(unit_fields, points), .help = "Medians, [{tokens, bytes, time}, ...], ascending by tokens, then bytes; what experts are charged." },
     { .name = "error", .type = ES_OPT_JSON, .offset = offsetof(unit_fields, error), .help = "Relative, of sizes held out: {holdout_median}." },
+    { .name = "noise", .type = ES_OPT_JSON, .offset = offsetof(unit_fields, unit.noise), .help = "Around the points, as of a flow; timing empirical draws it." },
+    { .name = "mean_over_median", .type = ES_OPT_REAL, .offset = offsetof(unit_fields, mean_over_median), .def = 1, .max = 1e6, .help = "Mean time over median time: totals are larger than medians promise." },
     PROVENANCE("provenance", unit_fields, unit.origin.provenance, "How these are known."),
     { .name = "source", .type = ES_OPT_TEXT, .offset = offsetof(unit_fields, unit.origin.source), .required = true, .help = "Who says so, under which conditions." },
     { .name = "slowed_by", .type = ES_OPT_JSON, .offset = offsetof(unit_fields, slowed_by), .help = "Rate while something else runs: {\"pcie.h2d\": 0.9}." },
@@ -440,6 +449,9 @@ static es_code units_read(es_profile *profile, const es_json *section, es_arena 
             es_err_at(err, "points");
         if (code == ES_OK && f.error && (code = es_fit_parse_error(f.error, arena, err)) != ES_OK)
             es_err_at(err, "error");
+        es_fit noise = { 0 };
+        if (code == ES_OK && u->noise && (code = es_fit_parse_noise(&noise, u->noise, arena, err)) != ES_OK)
+            es_err_at(err, "noise");
         if (code != ES_OK) {
             es_err_at(err, "%s", item->string);
             return code;

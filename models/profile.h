@@ -88,6 +88,7 @@ typedef struct es_profile_unit {    /* what computes experts; measured with expe
     int64_t expert_bytes;
     double rate;                /* of its weights, when only they are the limit: bytes per second */
     es_time fixed_ns, token_ns; /* of one expert; added for each token it serves */
+    const es_json *noise;       /* around the points; of the JSON that was parsed, NULL: not known */
     es_origin origin;
     const es_slowdown *slowed;  /* by copies */
     size_t slowdowns;

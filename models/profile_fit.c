@@ -8,10 +8,11 @@ typedef struct fit_fields {
     const es_json *error, *ci95, *noise, *batch;
     int64_t samples, sizes, open;
     const char *stop;
+    int bic_model;
 } fit_fields;
 
-static const char *const fit_models[] = {"affine", "knee", "jump", "knees", NULL};
-static const size_t fit_knees[] = {0, 1, 1, 2};
+static const char *const fit_models[] = {"affine", "knee", "jump", "knees", "pages", NULL};
+static const size_t fit_knees[] = {0, 1, 1, 2, 1};
 
 #define FIELD(member) offsetof(fit_fields, member)
 #define SECONDS(word, field, text) {.name = word, .type = ES_OPT_REAL, .offset = FIELD(field), .max = 1e9, .unit = "s", .help = text}
@@ -19,7 +20,7 @@ static const size_t fit_knees[] = {0, 1, 1, 2};
 
 const es_option es_fit_options[] = {
     {.name = "model", .type = ES_OPT_ENUM, .offset = FIELD(fit.model), .choices = fit_models, .required = true,
-        .help = "affine: alpha + n / beta; knee, knees: the rate changes at sizes; jump: rate and fixed time do."},
+        .help = "affine: alpha + n / beta; knee, knees: the rate changes at sizes; jump: rate and fixed time do; pages: what fills whole pages of knee_B goes at the second rate, the rest at the first."},
     {.name = "alpha_s", .type = ES_OPT_REAL, .offset = FIELD(fit.alpha_s), .max = 1e9, .unit = "s", .required = true, .help = "Fixed time of one copy."},
     SECONDS("alpha_beyond_s", fit.alpha_beyond_s, "Of a jump: the fixed time of copies beyond it."),
     {.name = "beta_Bps", .type = ES_OPT_REALS, .offset = FIELD(fit.beta), .min = 1, .max = 1e18, .unit = "bytes per second", .required = true, .help = "Rate of each piece."},
@@ -28,6 +29,7 @@ const es_option es_fit_options[] = {
     {.name = "error", .type = ES_OPT_JSON, .offset = FIELD(error), .help = "Relative errors: {median, p95, holdout_median}."},
     {.name = "ci95", .type = ES_OPT_JSON, .offset = FIELD(ci95), .help = "Intervals of 95 % from resampled rounds: {alpha_s, beta_Bps, knee_B}, [low, high] each."},
     {.name = "noise", .type = ES_OPT_JSON, .offset = FIELD(noise), .help = "{classes: [{below_B, samples, log_quantiles}], stall: {rate_Hz, samples, quantiles_s}}."},
+    {.name = "bic_model", .type = ES_OPT_ENUM, .offset = FIELD(bic_model), .choices = fit_models, .help = "That Schwarz's criterion would take instead; affine too where nobody says."},
     {.name = "batch", .type = ES_OPT_JSON, .offset = FIELD(batch), .help = "Copies queued at once: {first_s, each_s, beta_Bps, issue_s, efficiency}."},
     {.name = "mean_over_median", .type = ES_OPT_REAL, .offset = FIELD(fit.mean_over_median), .def = 1, .max = 1e6, .help = "Mean time over median time: totals are larger than medians promise."},
     {.name = "samples", .type = ES_OPT_INT, .offset = FIELD(samples), .max = 0x1p53, .help = "Times measured."},
@@ -192,6 +194,10 @@ es_code es_fit_parse(es_fit *fit, const es_json *object, bool forced, es_arena *
 double es_fit_seconds(const es_fit *fit, double bytes)
 {
     double seconds = fit->alpha_s, from = 0.0;
+    if (fit->model == ES_FIT_PAGES) {
+        double rest = fmod(bytes, fit->knee.at[0]);
+        return fit->alpha_s + rest / fit->beta.at[0] + (bytes - rest) / fit->beta.at[1];
+    }
     if (fit->model == ES_FIT_JUMP)
         return bytes < fit->knee.at[0] ? fit->alpha_s + bytes / fit->beta.at[0] : fit->alpha_beyond_s + bytes / fit->beta.at[1];
     for (size_t i = 0; i < fit->beta.count && bytes > from; i++) {

@@ -20,7 +20,7 @@
 
 enum { ES_FIT_PIECES = 3, ES_FIT_QUANTILES = 33 };
 
-typedef enum es_fit_model { ES_FIT_AFFINE, ES_FIT_KNEE, ES_FIT_JUMP, ES_FIT_KNEES } es_fit_model;
+typedef enum es_fit_model { ES_FIT_AFFINE, ES_FIT_KNEE, ES_FIT_JUMP, ES_FIT_KNEES, ES_FIT_PAGES } es_fit_model;
 
 typedef struct es_fit_noise {   /* a class of sizes */
     double below_bytes;         /* 0: all that are left */
@@ -31,8 +31,8 @@ typedef struct es_fit {
     int model;                  /* es_fit_model */
     double alpha_s;             /* fixed time of one copy */
     double alpha_beyond_s;      /* jump: the fixed time beyond it */
-    es_reals beta;              /* bytes per second, one per piece */
-    es_reals knee;              /* bytes, one fewer, ascending */
+    es_reals beta;              /* bytes per second, one per piece; of pages: of what fills no page, of what does */
+    es_reals knee;              /* bytes, one fewer, ascending; of pages: their size */
     double n_half;              /* bytes at which half of the first rate is reached */
     double first_s, each_s;     /* of a batch, and of each copy in it; each_s 0: not known */
     double error_median, error_p95, error_holdout;      /* relative; holdout 0: not known */

@@ -26,8 +26,9 @@ static es_code table_numbers(const es_json *item, es_err *err)
     const es_json *child;
     if (cJSON_IsNull(item) || (cJSON_IsNumber(item) && !(isfinite(item->valuedouble) && item->valuedouble >= 0.0)))
         return es_err_set(err, ES_EINPUT, "found %s, needs a number that is not below 0", cJSON_IsNull(item) ? "null" : "a negative number");
-    cJSON_ArrayForEach(child, item) {
-        es_code code = child->string && strcmp(child->string, "fit") == 0 ? ES_OK : table_numbers(child, err);
+    cJSON_ArrayForEach(child, item) {   /* logarithms may be below 0 */
+        bool apart = child->string && (strcmp(child->string, "fit") == 0 || strcmp(child->string, "noise") == 0);
+        es_code code = apart ? ES_OK : table_numbers(child, err);
         if (code)
             return child->string ? es_err_at(err, "%s", child->string) : code;
     }
@@ -39,12 +40,15 @@ static es_code table_check(const es_json *object, es_arena *arena, es_err *err)
 {
     const es_json *times = cJSON_GetObjectItemCaseSensitive(object, "time_s"), *child;
     const es_json *over = cJSON_GetObjectItemCaseSensitive(object, "tokens"), *fit = cJSON_GetObjectItemCaseSensitive(object, "fit");
-    es_fit parsed;
+    es_fit parsed = {0};
     if (!over)
         over = cJSON_GetObjectItemCaseSensitive(object, "size_B");
     es_code code = over && times && !cJSON_GetObjectItemCaseSensitive(object, "count") ? table_ascends(over, times, err) : ES_OK;
     if (code == ES_OK && fit && (code = es_fit_parse(&parsed, fit, false, arena, err)) != ES_OK)
         es_err_at(err, "fit");
+    const es_json *noise = cJSON_GetObjectItemCaseSensitive(object, "noise");
+    if (code == ES_OK && noise && (code = es_fit_parse_noise(&parsed, noise, arena, err)) != ES_OK)
+        es_err_at(err, "noise");
     if (code || times)
         return code;
     cJSON_ArrayForEach(child, object)

@@ -76,13 +76,13 @@ static es_code manual_give(es_code code, es_text *text, char **out, es_err *err)
 es_code es_list(const char *kind, char **text, es_err *err)
 {
     es_text out = {0};
-    return manual_give(es_manual_list(kind, false, &out, err), &out, text, err);
+    return manual_give(es_manual_list(NULL, kind, false, &out, err), &out, text, err);
 }
 
 es_code es_describe(const char *name, char **text, es_err *err)
 {
     es_text out = {0};
-    return manual_give(es_manual_describe(name, &out, err), &out, text, err);
+    return manual_give(es_manual_describe(NULL, name, &out, err), &out, text, err);
 }
 
 es_code es_schema(char **json, es_err *err)

@@ -149,6 +149,21 @@ es_code es_plugins_find(const es_plugins *set, es_kind kind, const char *name, c
     return *out ? ES_OK : plugins_unknown(set, kind, name, err);
 }
 
+const es_part *es_plugins_at(const es_plugins *set, es_kind kind, size_t i)
+{
+    size_t own = 0;
+    while (es_part_at(kind, own))
+        own++;
+    if (i < own)
+        return es_part_at(kind, i);
+    i -= own;
+    for (size_t p = 0; set && p < set->count; p++)
+        for (size_t e = 0; e < set->plugin[p]->count; e++)
+            if (set->plugin[p]->entries[e].kind == kind && i-- == 0)
+                return set->plugin[p]->entries[e].part;
+    return NULL;
+}
+
 /* Makes room for one more in both lists. */
 static bool plugins_grow(es_plugins *set)
 {

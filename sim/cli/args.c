@@ -92,6 +92,15 @@ es_code cmd_misused(const cmd_entry *cmd, es_err *err, const char *fmt, ...)
     return es_err_set(err, ES_EINPUT, "%s: %s; usage: expertsim %s%s%s", cmd->name, what, cmd->name, *cmd->usage ? " " : "", cmd->usage);
 }
 
+es_code cmd_plugins(es_plugins *set, const cmd_words *files, es_err *err)
+{
+    es_code code = ES_OK;
+    for (size_t i = 0; i < files->count && code == ES_OK; i++)
+        if ((code = es_plugins_load(set, files->at[i], err)) != ES_OK)
+            es_err_at(err, "--plugin");
+    return code;
+}
+
 es_code cmd_print(es_code code, es_text *text, es_err *err)
 {
     if (code == ES_OK && text->failed)

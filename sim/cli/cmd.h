@@ -8,6 +8,7 @@
 #include "sim/base/err.h"
 #include "sim/base/json.h"
 #include "sim/base/text.h"
+#include "sim/part/registry.h"
 
 typedef struct cmd_entry {
     const char *name, *usage;   /* "run", "CONFIG... [--set PATH=VALUE]..." */
@@ -43,6 +44,9 @@ typedef struct cmd_flag {       /* exactly one of the targets is set */
 es_code cmd_parse(const cmd_flag *flags, int count, char **args, cmd_words *rest, es_err *err);
 /* A way of being called that is wrong; says how it is right. */
 es_code cmd_misused(const cmd_entry *cmd, es_err *err, const char *fmt, ...) ES_PRINTF(3, 4);
+
+/* Loads the files of --plugin; es_plugins_free() in any case. */
+es_code cmd_plugins(es_plugins *set, const cmd_words *files, es_err *err);
 
 /* ---- shared by run and rerun ---- */
 

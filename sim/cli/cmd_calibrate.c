@@ -119,16 +119,6 @@ static es_code args_model(calibrate_args *a, es_err *err)
     return code;
 }
 
-static es_code args_plugins(calibrate_args *a, es_err *err)
-{
-    es_code code = ES_OK;
-    for (size_t i = 0; i < a->files.count && code == ES_OK; i++)
-        if ((code = es_plugins_load(&a->plugins, a->files.at[i], err)) != ES_OK)
-            es_err_at(err, "--plugin");
-    a->ask.plugins = &a->plugins;
-    return code;
-}
-
 static es_code args_mean(calibrate_args *a, es_err *err)
 {
     int64_t budget = (a->quick ? 20 : 60) * ES_SECOND, seed = 1, resamples = FIT_RESAMPLES;
@@ -154,7 +144,8 @@ static es_code args_mean(calibrate_args *a, es_err *err)
     if (code == ES_OK)
         code = args_model(a, err);
     if (code == ES_OK)
-        code = args_plugins(a, err);
+        code = cmd_plugins(&a->plugins, &a->files, err);
+    a->ask.plugins = &a->plugins;
     a->ask.backend = a->backend ? a->backend : "host";
     a->ask.options = a->options;
     a->ask.budget = budget;
@@ -340,7 +331,7 @@ const cmd_entry cmd_calibrate = {
             "  --kind LINK=KIND  what a link is physically (pcie=pcie4_x16): faster than that is refused\n"
             "  --set KEY=VALUE   an option of the backend: folder=/data is where the disk is measured\n"
             "  --name TEXT       of the machine; its processor's by default\n"
-            "  --resamples N     of the rounds, for the intervals of fits; 200 by default, 0: none\n"
+            "  --resamples N     of the rounds, for the intervals of fits; 400 by default, 0: none\n"
             "  --plots FOLDER    figures of what was measured and fitted, drawn by gnuplot where there is one\n"
             "  --seed N          of the order and the bytes; 1 by default\n"
             "  --json, --quiet   print the profile, or nothing\n"

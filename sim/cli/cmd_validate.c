@@ -14,7 +14,8 @@
 #include "sim/study/validate.h"
 
 typedef struct validate_args {
-    cmd_words files, sets, options;
+    cmd_words files, sets, options, plugin_files;
+    es_plugins plugins;         /* whose probes are known, too */
     const char *backend, *policies, *repeat, *mode, *scale, *out, *timeline;
     bool json, quiet;
 
@@ -31,13 +32,14 @@ enum { VALIDATE_TIMELINE = 50000000 };     /* bytes: a tab of a browser holds li
 typedef struct validate_machine {
     const char *backend;
     const es_json *options;
+    const es_plugins *plugins;
     perform *perform;
 } validate_machine;
 
 static es_code machine_open(void *self, const es_actions *const *logs, size_t count, bool overlapped, es_err *err)
 {
     validate_machine *m = self;
-    perform_ask ask = {.backend = m->backend, .options = m->options, .logs = logs, .count = count, .overlapped = overlapped, .seed = 1};
+    perform_ask ask = {.backend = m->backend, .options = m->options, .plugins = m->plugins, .logs = logs, .count = count, .overlapped = overlapped, .seed = 1};
     return perform_open(&m->perform, &ask, err);
 }
 
@@ -209,7 +211,7 @@ static es_code validate_go(validate_args *a, es_err *err)
     es_text folder = {0};
     es_json *result = NULL;
     progress bar;
-    validate_machine performer = {.backend = a->backend, .options = a->option};
+    validate_machine performer = {.backend = a->backend, .options = a->option, .plugins = &a->plugins};
     const es_validate_machine machine = {&performer, machine_open, machine_computes, machine_run, machine_environment, machine_close};
     es_code code = folder_new(a, &folder, err);
     if (code == ES_OK) {
@@ -239,7 +241,7 @@ static es_code validate_exec(int count, char **args, es_err *err)
 {
     validate_args a = {0};
     const cmd_flag flags[] = {
-        {.name = "--backend", .value = &a.backend}, {.name = "--policies", .value = &a.policies}, {.name = "--repeat", .value = &a.repeat},
+        {.name = "--backend", .value = &a.backend}, {.name = "--plugin", .values = &a.plugin_files}, {.name = "--policies", .value = &a.policies}, {.name = "--repeat", .value = &a.repeat},
         {.name = "--mode", .value = &a.mode}, {.name = "--scale", .value = &a.scale}, {.name = "--set", .letter = "-s", .values = &a.sets},
         {.name = "--option", .values = &a.options}, {.name = "--out", .letter = "-o", .value = &a.out}, {.name = "--timeline", .value = &a.timeline}, {.name = "--json", .on = &a.json},
         {.name = "--quiet", .letter = "-q", .on = &a.quiet}, {0},
@@ -248,8 +250,12 @@ static es_code validate_exec(int count, char **args, es_err *err)
     if (code == ES_OK)
         code = args_mean(&a, err);
     if (code == ES_OK)
+        code = cmd_plugins(&a.plugins, &a.plugin_files, err);
+    if (code == ES_OK)
         code = validate_go(&a, err);
     cJSON_Delete(a.option);
+    es_plugins_free(&a.plugins);
+    free(a.plugin_files.at);
     free(a.split);
     free(a.files.at);
     free(a.sets.at);
@@ -265,6 +271,7 @@ const cmd_entry cmd_validate = {
             "config's channels. Beside every error stands what the machine differs from itself.\n"
             "\n"
             "  --backend NAME    what performs: host, cuda or fake; `expertsim list probe`\n"
+            "  --plugin FILE.so  a probe of your own, for --backend; docs/tutorial-probe.md; may be repeated\n"
             "  --policies A,B    up to 8 to compare and rank; otherwise the config's own\n"
             "  --repeat N        performances of each, 5 by default; one more goes before and does not count\n"
             "  --mode MODE       serial (one thing after another), overlapped (a queue for each way), or both, the default\n"

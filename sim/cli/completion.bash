@@ -65,9 +65,9 @@ _expertsim()
     calibrate)
         words="--backend --plugin --budget --quick --out --expert --model --most --kind --set --name --seed --resamples --plots --json --quiet"
         [ "$COMP_CWORD" -eq 2 ] && words="fit show $words" ;;
-    validate)   words="--backend --policies --repeat --mode --timeline --scale --set --option --out --json --quiet" ;;
+    validate)   words="--backend --plugin --policies --repeat --mode --timeline --scale --set --option --out --json --quiet" ;;
     plot)       words="--what --list --out --format --quiet" ;;
-    list)       words="policy predictor dispatcher router scheduler allocator timing tuner observer source probe --names" ;;
+    list)       words="policy predictor dispatcher router scheduler allocator timing tuner observer source probe --names --plugin" ;;
     describe)   words="$("$tool" describe --names 2>/dev/null)" ;;
     schema)     words="sweep" ;;
     help)       words="$commands" ;;

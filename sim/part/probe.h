@@ -43,7 +43,10 @@ enum {                          /* what a probe can do */
     ES_PROBE_GETS = 1u << 17,   /* `get`: buffers, heaps, and pieces of these */
     ES_PROBE_WRAPS = 1u << 18,  /* and shared buffers, and wrapping what the host has */
     ES_PROBE_RESIDES = 1u << 19, /* `reside`: buffers one by one, or in a heap */
-    ES_PROBE_SETS = 1u << 20    /* and as a set */
+    ES_PROBE_SETS = 1u << 20,   /* and as a set */
+    ES_PROBE_THREADS = 1u << 21, /* `move`: copies within the host's memory by several threads */
+    ES_PROBE_HUGE = 1u << 22, ES_PROBE_FAR = 1u << 23,  /* the same in huge pages, and to another NUMA node */
+    ES_PROBE_DIRECT = 1u << 24  /* `fetch`: the device reads the disk by itself (GPUDirect Storage) */
 };
 
 enum { ES_PROBE_STREAMS = 8, ES_PROBE_EVENTS = 160, ES_PROBE_DEPTH = 32 };
@@ -53,6 +56,7 @@ typedef struct es_probe_facts {
     int64_t cache_bytes;        /* last level: what was used within so many bytes may still be near */
     int64_t memory_bytes;       /* most that all kinds of memory together should take */
     const char *device;         /* lives as long as the probe */
+    uint32_t threads;           /* ES_PROBE_THREADS: at most so many at once */
 } es_probe_facts;
 
 typedef enum es_weights { ES_WEIGHTS_FP32, ES_WEIGHTS_BF16, ES_WEIGHTS_INT8, ES_WEIGHTS_INT4, ES_WEIGHTS } es_weights;
@@ -121,6 +125,10 @@ typedef struct es_got {
     es_time first, again;       /* the device writes it from end to end, for the first time (its pages come now) and for the second */
 } es_got;
 
+typedef enum es_ram { ES_RAM_SMALL, ES_RAM_HUGE, ES_RAM_FAR, ES_RAMS } es_ram;    /* of the host: small pages; huge ones; these, to another node */
+
+typedef enum es_fetch { ES_FETCH_DIRECT, ES_FETCH_STAGED } es_fetch;   /* by the device; past the page cache into pinned memory, and a copy */
+
 typedef enum es_reside { ES_RESIDE_BUFFERS, ES_RESIDE_HEAP, ES_RESIDE_SET, ES_RESIDES } es_reside;
 
 typedef struct es_probe {
@@ -155,6 +163,10 @@ typedef struct es_probe {
     es_code (*get)(void *self, es_get how, int64_t bytes, es_got *out, es_err *err);
     /* What the host waits for a tiny kernel that may read `count` buffers of `bytes` each, beyond what the device worked. */
     es_code (*reside)(void *self, es_reside how, uint32_t count, int64_t bytes, es_time *ns, es_err *err);
+    /* Copies `bytes` in all within the host's memory by as many threads at once, cold; what it took until the last was done. */
+    es_code (*move)(void *self, es_ram kind, uint32_t threads, int64_t bytes, es_time *ns, es_err *err);
+    /* Reads the scratch file into memory of the device, multiples of 4096: what it took until the bytes were there, and where they are. */
+    es_code (*fetch)(void *self, es_fetch how, int64_t offset, int64_t bytes, const void **at, es_time *ns, es_err *err);
 } es_probe;
 
 #endif

@@ -19,6 +19,8 @@ typedef struct es_plugins { void **handle; const es_plugin **plugin; size_t coun
 es_code es_plugins_load(es_plugins *set, const char *path, es_err *err);
 /* As es_part_find, plug-ins first; set may be NULL. */
 es_code es_plugins_find(const es_plugins *set, es_kind kind, const char *name, const es_part **out, es_err *err);
+/* As es_part_at, and behind the last of parts.def those of the plug-ins, in the order they were loaded. */
+const es_part *es_plugins_at(const es_plugins *set, es_kind kind, size_t i);
 void es_plugins_free(es_plugins *set);
 
 #endif

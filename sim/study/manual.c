@@ -31,10 +31,10 @@ const es_config_table *es_manual_table_at(size_t i)
 
 /* ---- list ---- */
 
-static void manual_list_kind(es_kind kind, bool names, const char *indent, es_text *out)
+static void manual_list_kind(const es_plugins *plugins, es_kind kind, bool names, const char *indent, es_text *out)
 {
     const es_part *part;
-    for (size_t i = 0; (part = es_part_at(kind, i)) != NULL; i++) {
+    for (size_t i = 0; (part = es_plugins_at(plugins, kind, i)) != NULL; i++) {
         if (names)
             es_text_add(out, "%s\n", part->name);
         else
@@ -57,21 +57,21 @@ static es_code manual_unknown_kind(const char *name, es_err *err)
     return code;
 }
 
-es_code es_manual_list(const char *kind, bool names, es_text *out, es_err *err)
+es_code es_manual_list(const es_plugins *plugins, const char *kind, bool names, es_text *out, es_err *err)
 {
     es_kind found;
     if (kind) {
         if (!es_kind_find(kind, &found))
             return manual_unknown_kind(kind, err);
-        manual_list_kind(found, names, "", out);
+        manual_list_kind(plugins, found, names, "", out);
         return ES_OK;
     }
     for (int i = 0; i < ES_KINDS; i++) {
-        if (!es_part_at((es_kind)i, 0))
+        if (!es_plugins_at(plugins, (es_kind)i, 0))
             continue;
         if (!names)
             es_text_add(out, "%s%s: %s\n", out->length ? "\n" : "", es_kind_name((es_kind)i), manual_kinds[i]);
-        manual_list_kind((es_kind)i, names, "  ", out);
+        manual_list_kind(plugins, (es_kind)i, names, "  ", out);
     }
     return ES_OK;
 }
@@ -90,7 +90,7 @@ static void describe_part(es_kind kind, const es_part *part, es_text *out)
 }
 
 /* "lru" in every kind that has one, or "policy.lru". */
-static bool describe_parts(const char *name, es_text *out)
+static bool describe_parts(const es_plugins *plugins, const char *name, es_text *out)
 {
     const char *dot = strchr(name, '.');
     bool found = false;
@@ -98,7 +98,7 @@ static bool describe_parts(const char *name, es_text *out)
         const char *word = es_kind_name((es_kind)kind);
         bool named = dot && strlen(word) == (size_t)(dot - name) && strncmp(word, name, strlen(word)) == 0;
         const es_part *part;
-        for (size_t i = 0; (part = es_part_at((es_kind)kind, i)) != NULL; i++) {
+        for (size_t i = 0; (part = es_plugins_at(plugins, (es_kind)kind, i)) != NULL; i++) {
             if (strcmp(part->name, named ? dot + 1 : name) != 0)
                 continue;
             describe_part((es_kind)kind, part, out);
@@ -127,7 +127,7 @@ static size_t describe_covers(const char *table, const char *key)
     return (size_t)(key - from);
 }
 
-static void describe_option(const char *key, const es_option *row, es_text *out)
+static void describe_option(const es_plugins *plugins, const char *key, const es_option *row, es_text *out)
 {
     es_option named[] = {*row, {0}};
     named[0].name = key;
@@ -142,13 +142,13 @@ static void describe_option(const char *key, const es_option *row, es_text *out)
         snprintf(place, sizeof place, "%s%s%s", table->key, *table->key ? "." : "", row->name);
         if (es_config_part_at(place, &kind)) {
             es_text_add(out, "Any %s, by name or as an object with its name and options:\n", es_kind_name(kind));
-            manual_list_kind(kind, false, "  ", out);
+            manual_list_kind(plugins, kind, false, "  ", out);
         }
     }
 }
 
 /* A section or one key of it. */
-static bool describe_key(const char *key, es_text *out)
+static bool describe_key(const es_plugins *plugins, const char *key, es_text *out)
 {
     bool found = false;
     const es_config_table *table;
@@ -165,7 +165,7 @@ static bool describe_key(const char *key, es_text *out)
         const es_option *row = es_options_find(table->options, key + covers + (covers ? 1 : 0));
         if (!row || (!covers && found))
             continue;
-        describe_option(key, row, out);
+        describe_option(plugins, key, row, out);
         found = true;
     }
     return found;
@@ -183,7 +183,7 @@ static void describe_all(es_text *out)
     es_text_add(out, "\nParts, each to be described: expertsim describe PART; expertsim list shows them.\n");
 }
 
-void es_manual_names(es_text *out)
+void es_manual_names(const es_plugins *plugins, es_text *out)
 {
     const es_config_table *table;
     for (size_t i = 0; (table = es_manual_table_at(i)) != NULL; i++) {
@@ -194,17 +194,17 @@ void es_manual_names(es_text *out)
     }
     for (int kind = 0; kind < ES_KINDS; kind++) {
         const es_part *part;
-        for (size_t i = 0; (part = es_part_at((es_kind)kind, i)) != NULL; i++)
+        for (size_t i = 0; (part = es_plugins_at(plugins, (es_kind)kind, i)) != NULL; i++)
             es_text_add(out, "%s\n", part->name);
     }
 }
 
-static es_code describe_unknown(const char *name, es_err *err)
+static es_code describe_unknown(const es_plugins *plugins, const char *name, es_err *err)
 {
     const char *names[512];
     size_t count = 0;
     es_text all = {0};
-    es_manual_names(&all);
+    es_manual_names(plugins, &all);
     for (char *at = all.at, *end; at && *at && count < sizeof names / sizeof *names; at = end + 1) {
         end = strchr(at, '\n');
         *end = '\0';
@@ -223,22 +223,22 @@ static es_code describe_unknown(const char *name, es_err *err)
     return code;
 }
 
-es_code es_manual_describe(const char *name, es_text *out, es_err *err)
+es_code es_manual_describe(const es_plugins *plugins, const char *name, es_text *out, es_err *err)
 {
     es_kind kind;
     if (!name) {
         describe_all(out);
         return ES_OK;
     }
-    bool found = describe_key(name, out);
-    if (!found && es_kind_find(name, &kind) && es_part_at(kind, 0)) {
+    bool found = describe_key(plugins, name, out);
+    if (!found && es_kind_find(name, &kind) && es_plugins_at(plugins, kind, 0)) {
         es_text_add(out, "%s: %s\n", name, manual_kinds[kind]);
-        manual_list_kind(kind, false, "  ", out);
+        manual_list_kind(plugins, kind, false, "  ", out);
         found = true;
     }
-    if (describe_parts(name, out))
+    if (describe_parts(plugins, name, out))
         found = true;
-    return found ? ES_OK : describe_unknown(name, err);
+    return found ? ES_OK : describe_unknown(plugins, name, err);
 }
 
 /* ---- Markdown ---- */

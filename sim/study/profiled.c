@@ -46,6 +46,8 @@ static void timing_reported(const es_flow *flow, es_json *timing)
 
 static void timing_pieces(const es_fit *fit, es_json *timing)
 {
+    if (fit->model == ES_FIT_PAGES)
+        timing_quantity(timing, "page", (double)(int64_t)fit->knee.at[0], ES_UNIT_BYTES);
     es_json *pieces = es_json_add_array(timing, "pieces");
     for (size_t i = 0; i < fit->beta.count; i++) {
         es_json *piece = cJSON_CreateObject();
@@ -87,10 +89,12 @@ static void timing_unit_points(const es_profile_unit *unit, es_json *timing)
     }
 }
 
-static es_json *timing_unit(const es_profile_unit *unit)
+static es_json *timing_unit(const es_profile_unit *unit, bool empirical)
 {
     es_json *timing = cJSON_CreateObject();
-    es_json_add_text(timing, "name", "compute");
+    es_json_add_text(timing, "name", empirical ? "empirical_compute" : "compute");
+    if (empirical)
+        cJSON_AddItemToObject(timing, "noise", cJSON_Duplicate(unit->noise, true));
     if (unit->points) {
         timing_unit_points(unit, timing);
         return timing;
@@ -246,11 +250,26 @@ static es_code profiled_sharing(const es_config *config, es_json *given, const e
 
 /* ---- all of it ---- */
 
+/* "empirical" asks a unit for its noise as it asks a flow. */
+static es_code profiled_empirical(es_json *own, const es_profile_unit *unit, es_err *err)
+{
+    if (!unit->noise)
+        return es_err_set(err, ES_EINPUT, "timing: the machine does not say what noise \"%s\" has; `expertsim calibrate fit` of its samples does", unit->name);
+    if (cJSON_IsObject(own) && !cJSON_ReplaceItemInObjectCaseSensitive(own, "name", cJSON_CreateString("empirical_compute")))
+        return es_err_nomem(err, "a timing");
+    return ES_OK;
+}
+
 static es_code profiled_unit(const es_config *config, es_json *given, const es_profile_unit *unit, es_err *err)
 {
+    es_json *own = cJSON_GetObjectItemCaseSensitive(given, "timing");
+    bool empirical = timing_is(own, "empirical");
     es_code code = ES_OK;
-    if (!timing_is_own(cJSON_GetObjectItemCaseSensitive(given, "timing"), false))
-        code = timing_put(given, "timing", timing_unit(unit), err);
+    if (!timing_is_own(own, true)) {
+        code = empirical ? profiled_empirical(own, unit, err) : ES_OK;
+        if (code == ES_OK)
+            code = timing_put(given, "timing", timing_unit(unit, empirical), err);
+    }
     return code ? code : profiled_slowed(config, given, unit->slowed, unit->slowdowns, err);
 }
 

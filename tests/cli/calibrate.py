@@ -7,6 +7,8 @@ import glob
 import json
 import math
 import os
+import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -124,6 +126,21 @@ def runs(check, folder):
     check.equal('the compute unit', (gpu.get('name'), gpu.get('dense'), sorted({p['tokens'] for p in gpu.get('points') or []})), ('compute', '100us', [1, 2, 4, 8, 16, 32, 64]))
     noisy = simulated(check, folder, 'noisy', {'profile': 'pcie.h2d', 'timing': {'name': 'empirical'}})
     check.equal('with its noise', at(noisy, 'provenance.config.channels.pcie.timing.name'), 'empirical')
+    drawn = {'name': 'empirical', 'dense': '100us'}
+    varied = [simulated(check, folder, 'varied', {'profile': 'pcie.h2d'}, '--set', 'channels.gpu.timing=' + json.dumps(drawn), '--set', 'seed=%d' % seed) for seed in (1, 1, 2)]
+    unit = at(varied[0], 'provenance.config.channels.gpu.timing')
+    check.equal('an expert with its noise', (unit.get('name'), unit.get('dense'), len(unit.get('noise', {}).get('classes', [])) > 0, len(unit.get('points') or [])),
+                ('empirical_compute', '100us', True, len(gpu['points'])))
+    total = [at(one, 'time.total_s') for one in varied]
+    check.equal('the same seed draws the same: %s' % total, total[0] == total[1], True)
+    with open(os.path.join(folder, 'fake.json')) as f:
+        machine = json.load(f)['machine']
+    check.equal('the mean of experts', machine['compute']['gpu']['mean_over_median'] >= 1.0, True)
+    again = run(folder, 'run', 'varied.json', '--json', '--quiet', '--set', 'seed=1', '--set', 'channels.gpu.timing=' + json.dumps(unit))
+    check.equal('the echo is a config: ' + again.stderr, at(json.loads(again.stdout or '{}'), 'time.total_s'), total[0])
+    less = run(folder, 'run', 'varied.json', '--set', 'channels.gpu.timing=empirical', '--set', 'machine.compute.gpu.noise=null')
+    check.equal('a unit without noise has none to draw: ' + less.stderr, (less.returncode, 'channels.gpu.timing: the machine does not say what noise "gpu" has; '
+                '`expertsim calibrate fit` of its samples does' in less.stderr), (2, True))
     other = simulated(check, folder, 'own', {'profile': 'pcie.h2d', 'timing': {'name': 'constant', 'time': '1ms'}})
     check.equal('a timing of the config goes before', at(other, 'provenance.config.channels.pcie.timing.name'), 'constant')
 
@@ -159,7 +176,7 @@ def drawn(check, folder):
     check.equal('it is measured: ' + made.stderr, made.returncode, 0)
     want = {'contention-time', 'gpu.expert-time'}
     want |= {row + '-' + kind for kind in ('time', 'residuals', 'qq')
-             for row in ('pcie.h2d', 'pcie.d2h', 'pcie.pageable', 'device.read', 'device.alloc', 'host.pin', 'disk.read', 'disk.write')}
+             for row in ('pcie.h2d', 'pcie.d2h', 'pcie.pageable', 'device.read', 'device.alloc', 'host.pin', 'disk.read', 'disk.write', 'dram.copy')}
     bare = dict(os.environ, PATH=os.path.join(folder, 'empty'))
     done = subprocess.run([TOOL, 'calibrate', 'fit', 'drawn.h5', '--plots', 'pictures', '--quiet'], cwd=folder, capture_output=True, text=True, env=bare)
     told = 'pictures: gnuplot is not on the PATH, so these are data and scripts; where it is, `cd pictures && gnuplot *.gp` draws them\n'
@@ -193,11 +210,34 @@ def skipped(check, folder):
         machine = json.load(f)['machine']
     why = machine['skipped'].get('disk.read', '')
     check.equal('the disk and why: ' + why, 'none' in why and machine['skipped'].get('disk.write') == why, True)
+    check.equal('and is told: ' + done.stderr, all('disk.%s: not measured: %s\n' % (way, why) in done.stderr for way in ('read', 'write')), True)
     check.equal('it is not in the environment, too', 'skipped' in machine['environment'], False)
     with open(os.path.join(folder, 'asks.json'), 'w') as f:
         json.dump(dict(config({'profile': 'disk.read'}), include='skipped.json'), f)
     asked = run(folder, 'run', 'asks.json')
     check.equal('who asks for it is told: ' + asked.stderr, (asked.returncode, 'has no "disk.read": ' + why in asked.stderr), (2, True))
+
+
+def told(check, folder):
+    """On a terminal it says how far it is and how long it takes at most, and wipes that line; elsewhere it says nothing."""
+    master, slave = pty.openpty()
+    child = subprocess.Popen([TOOL, *FAKE, '--budget', '7s', '-o', 'told.json'], cwd=folder, stdout=subprocess.DEVNULL, stderr=slave)
+    os.close(slave)
+    said = b''
+    while True:
+        try:
+            part = os.read(master, 4096)
+        except OSError:         # the other end is closed
+            break
+        if not part:
+            break
+        said += part
+    os.close(master)
+    lines = said.decode().split('\r\x1b[K')
+    check.equal('it ends well', child.wait(), 0)
+    shape = re.compile(r'calibrate: (warming up|measuring), round \d+, \d+ of \d+ cases are known well enough, at most [0-7] s left$')
+    check.equal('progress: %r' % said[:300], len(lines) > 2 and all(shape.match(line) for line in lines[1:-1]), True)
+    check.equal('the line is wiped', lines[-1].strip(), '')
 
 
 def alike(one, two):
@@ -228,6 +268,22 @@ def shipped(check, folder):
             check.equal('%s: %s' % (name, key), alike(value, again['machine'].get(key)), True)
 
 
+def paged(check, folder):
+    """Of the shipped machine taking memory is in pages of 2 MiB and small ones, and a config is charged so."""
+    path = os.path.join(folder, 'paged.json')
+    with open(path, 'w') as f:
+        json.dump(dict(config({'profile': 'host.pin'}), include=os.path.join(ROOT, 'models', 'profiles', 'host-epyc-vm.json')), f)
+    done = run(folder, 'run', path, '--json', '--quiet', '--set', 'model.expert_bytes=3MiB')
+    check.equal('it runs: ' + done.stderr, done.returncode, 0)
+    result = json.loads(done.stdout or '{}')
+    timing, pcie = at(result, 'provenance.config.channels.pcie.timing'), at(result, 'channels.pcie')
+    check.equal('in pages', (timing.get('name'), timing.get('page'), len(timing.get('pieces', []))), ('piecewise', '2MiB', 2))
+    each = pcie.get('busy_s', 0) / max(1, pcie.get('transfers', 1))
+    check.equal('3 MiB take what was measured, 523.5 us: %g' % each, abs(each / 523.5e-6 - 1) < 0.02, True)
+    shown = run(folder, 'calibrate', 'show', os.path.join(ROOT, 'models', 'profiles', 'host-epyc-vm.json')).stdout
+    check.equal('and shown so', 'GB/s, whole pages of 2 MiB 12.' in shown, True)
+
+
 def host(check, folder):
     """The machine under the test, for two seconds."""
     done = run(folder, 'calibrate', '--quick', '--most', '512KiB', '--budget', '2s', '-o', 'host.json', '--set', 'folder=' + folder)
@@ -256,7 +312,9 @@ def main():
         shared(check, folder)
         drawn(check, folder)
         skipped(check, folder)
+        told(check, folder)
         shipped(check, folder)
+        paged(check, folder)
         host(check, folder)
     check.close()
 

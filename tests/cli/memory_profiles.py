@@ -95,9 +95,9 @@ def refusals(check, folder):
 def memory_shown(check, folder):
     machine(folder, {'device': MEMORY}, unverified='nobody has compared it')
     done = run(folder, 'calibrate', 'show', 'mac.json')
-    for line in ('device         memory in pages of 16KiB', 'getting a piece of a heap 9us, a buffer 180us to 190us, one that the host can write 150us, a heap 300us',
-                 'at its first use each page 400ns', 'wrapping what the host has a buffer 20us, each page 100ns',
-                 'in every step, for each buffer by itself 250ns, in a heap 0s, in a residency set 10ns', 'unverified: nobody has compared it'):
+    for line in ('device         memory in pages of 16KiB', 'getting a piece of a heap 9 us, a buffer 180 us to 190 us, one that the host can write 150 us, a heap 300 us',
+                 'at its first use each page 400 ns', 'wrapping what the host has a buffer 20 us, each page 100 ns',
+                 'in every step, for each buffer by itself 250 ns, in a heap 0 ns, in a residency set 10 ns', 'unverified: nobody has compared it'):
         check.equal('show: "%s" in\n%s%s' % (line, done.stdout, done.stderr), line in done.stdout, True)
 
 

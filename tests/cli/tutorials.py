@@ -137,6 +137,22 @@ def probe(check, folder, prefix):
     config['include'][0] = QUICKSTART
     with open(os.path.join(folder, 'config.json'), 'w') as f:
         json.dump(config, f)
+
+    # it is known wherever probes are
+    plugin = ['--plugin', 'datasheet.so']
+    check.equal('probe: is listed', 'datasheet        A machine by its data sheet.' in tool.command([TOOL, 'list', 'probe'] + plugin, cwd=folder).split('\n'), True)
+    check.equal('probe: by its name', tool.command([TOOL, 'list', 'probe', '--names'] + plugin, cwd=folder).split()[-1], 'datasheet')
+    check.equal('probe: is described', 'up: rate, default 26GB/s' in tool.command([TOOL, 'describe', 'probe.datasheet'] + plugin, cwd=folder), True)
+    check.equal('probe: without the plug-in nobody knows it', lesson.fails([TOOL, 'describe', 'probe.datasheet'], cwd=folder)[0], 2)
+    check.equal('probe: a name that is nearly right', lesson.fails([TOOL, 'describe', 'datashet'] + plugin, cwd=folder),
+                (2, 'expertsim: nothing is called "datashet"; did you mean "datasheet"?\n'))
+    check.equal('probe: no such file', lesson.fails([TOOL, 'list', '--plugin', 'none.so'], cwd=folder), (2, 'expertsim: --plugin: none.so: cannot open: No such file or directory\n'))
+    asked = [TOOL, 'validate', 'config.json', '--backend', 'datasheet', '--mode', 'serial', '--scale', '0.01', '--repeat', '2',
+             '--set', 'channels.pcie={"profile":"pcie.h2d"}', '--json']
+    held = json.loads(tool.command(asked + plugin, cwd=folder))
+    one = held['modes'][0]['candidates'][0]
+    check.equal('probe: held against its profile', (held['environment']['device'], one['operations']['h2d']['count'] > 100, abs(one['bias']) < 0.001), ('a data sheet', True, True))
+    check.equal('probe: validate knows no other', 'there is no probe "datasheet"' in lesson.fails(asked, cwd=folder)[1], True)
     result = json.loads(tool.command([TOOL, 'run', os.path.join(folder, 'config.json'), '--json', '--set', 'bounds=false', '--set', 'observers=["summary","traffic"]']))
     pcie = result['channels']['pcie']
     check.equal('probe: a run with it', round(pcie['busy_s'] / pcie['transfers'] * 1e7), round((8e-6 + EXPERT / 26e9) * 1e7))

@@ -6,7 +6,7 @@
 
 /* ---- plan ---- */
 
-static const es_probe_facts everything = {ES_PROBE_PINS | ES_PROBE_EXPERT | ES_PROBE_DISK | ES_PROBE_DISK_QUEUE | ES_PROBE_LOCKS, 1 << 16, 8LL << 30, "test"};
+static const es_probe_facts everything = {ES_PROBE_PINS | ES_PROBE_EXPERT | ES_PROBE_DISK | ES_PROBE_DISK_QUEUE | ES_PROBE_LOCKS, 1 << 16, 8LL << 30, "test", 0};
 
 static calib_plan planned(es_arena *arena, const calib_ask *ask, const es_probe_facts *facts)
 {
@@ -54,6 +54,26 @@ static void what_a_machine_cannot_do_is_not_asked_for(void **state)
     for (size_t i = 0; i < plan.count; i++) {
         assert_int_equal(calib_rows[plan.at[i].row].needs & ~poor.can, 0);
         assert_true(calib_rows[plan.at[i].row].op != CALIB_READ || plan.at[i].count == 1);
+    }
+    es_arena_free(&arena);
+}
+
+static void memory_is_copied_by_one_thread_to_all_that_there_are(void **state)
+{
+    (void)state;
+    static const uint32_t threads[] = {1, 2, 4, 6}, quick[] = {1, 6};
+    es_arena arena = {0};
+    es_probe_facts six = everything;
+    six.can |= ES_PROBE_THREADS;
+    six.threads = 6;
+    for (int q = 0; q < 2; q++) {
+        calib_plan plan = planned(&arena, &(calib_ask){.quick = q}, &six);
+        size_t next = 0, count = q ? 2 : 4;
+        for (size_t i = 0; i < plan.count; i++)
+            if (strcmp(calib_rows[plan.at[i].row].name, "dram.copy") == 0 && plan.at[i].bytes == MIB)
+                assert_int_equal(plan.at[i].count, (q ? quick : threads)[next++]);
+        assert_int_equal(next, count);
+        assert_true(has(&plan, "dram.copy", 1, 64 * KIB) && !has(&plan, "dram.copy_huge", 1, MIB));
     }
     es_arena_free(&arena);
 }
@@ -303,6 +323,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_are_powers_of_two_and_half_as_much_again_and_real_experts),
         cmocka_unit_test(what_a_machine_cannot_do_is_not_asked_for),
+        cmocka_unit_test(memory_is_copied_by_one_thread_to_all_that_there_are),
         cmocka_unit_test(each_round_is_an_order_of_its_own),
         cmocka_unit_test(the_interval_of_a_median_is_the_one_that_resampling_gives),
         cmocka_unit_test(a_case_stops_when_it_is_precise_or_its_noise_is_known),

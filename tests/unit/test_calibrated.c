@@ -1,6 +1,7 @@
 /* A calibrated profile: what the fake was told is what a config is charged; what cannot be is refused by its key. */
 #include <gsl/gsl_sort.h>
 
+#include "calib/fit.h"
 #include "calib/report.h"
 #include "models/profile.h"
 #include "sim/part/timing.h"
@@ -98,6 +99,83 @@ static void a_link_faster_than_its_kind_is_refused_with_both_numbers(void **stat
     says(&err, "GB/s is above 15750MB/s, the most pcie3_x16 can physically carry in one direction");
     assert_null(profile);
     es_text_free(&told);
+}
+
+/* ---- what takes no time ---- */
+
+/* Three times of each size: 4 KiB, 8 KiB ... */
+static void measured(calib_samples *samples, const char *row, const int64_t *ns, size_t sizes, es_err *err)
+{
+    for (size_t s = 0; s < sizes; s++)
+        for (uint32_t round = 0; round < 3; round++)
+            fine(calib_series_add(&samples->row[calib_row_find(row) - calib_rows],
+                &(calib_sample){.bytes = 4096LL << s, .count = 1, .ns = ns[s], .round = round}, err), err);
+}
+
+static const char *text_of(const es_json *profile, const char *path)
+{
+    const es_json *value = es_json_at(profile, path);
+    return cJSON_IsString(value) ? value->valuestring : "";
+}
+
+/* Memory may be free; bytes that move are not, and a clock that saw nothing of them has measured nothing. */
+static void what_takes_no_time_is_a_price_of_none_or_left_out_with_the_reason(void **state)
+{
+    (void)state;
+    calib_samples samples = {.environment = cJSON_CreateObject()};
+    es_json *profile;
+    es_text told = {0}, shown = {0};
+    es_err err = {0};
+    const int64_t none[6] = {0}, some[6] = {0, 0, 4000, 8000, 16000, 32000}, few[6] = {0, 0, 0, 0, 900, 1800};
+    measured(&samples, "device.alloc", none, 6, &err);
+    measured(&samples, "device.take", none, 6, &err);
+    measured(&samples, "pcie.h2d", some, 6, &err);
+    measured(&samples, "pcie.d2h", few, 6, &err);
+    measured(&samples, "device.read", none, 6, &err);
+    measured(&samples, "gpu.expert", none, 6, &err);
+    fine(calib_report(&samples, &(report_ask){0}, &profile, &told, &err), &err);
+    assert_string_equal(told.at, "pcie.h2d: 2 of its 6 sizes took 0 ns, less than the clock tells, and are not in the fit\n"
+        "pcie.d2h: left out: 4 of its 6 sizes took 0 ns, less than the clock tells; 2 are too few for a fit, 3 are the least\n"
+        "device.read: left out: all 18 samples took 0 ns, less than the clock tells, which cannot be of a copy within the device\n"
+        "device.alloc: all 18 samples took 0 ns, less than the clock tells: its price is 0\n"
+        "gpu.expert: left out: all samples took 0 ns, less than the clock tells, which cannot be of computing\n");
+    assert_string_equal(text_of(profile, "machine.links.device.alloc.latency"), "0");
+    assert_string_equal(text_of(profile, "machine.links.device.alloc.rate"), "1e+18B/s");
+    assert_string_equal(text_of(profile, "machine.links.device.alloc.note"), "allocating device memory, first touch included: less than the clock tells, a price of 0");
+    assert_int_equal(es_json_at(profile, "machine.links.pcie.h2d.fit.sizes")->valueint, 4);
+    assert_null(es_json_at(profile, "machine.links.pcie.d2h"));
+    assert_string_equal(cJSON_GetObjectItem(es_json_at(profile, "machine.skipped"), "pcie.d2h")->valuestring,
+        "4 of its 6 sizes took 0 ns, less than the clock tells; 2 are too few for a fit, 3 are the least");
+    for (int i = 0; i < 6; i++)
+        assert_true(cJSON_GetArrayItem(es_json_at(profile, "machine.alloc.device.take.time_s"), i)->valuedouble == 0.0);
+    fine(calib_report_table(profile, &shown, &err), &err);
+    assert_non_null(strstr(shown.at, "  device.alloc            0 ns  allocating device memory, first touch included: less than the clock tells, a price of 0\n"));
+    es_text_free(&told);
+    es_text_free(&shown);
+    cJSON_Delete(profile);
+    calib_samples_free(&samples);
+}
+
+/* A clock that ticks in microseconds: what it gives as 0 counts to the median as much as what it gives as 1 us. */
+static void a_coarse_clock_makes_no_time_longer(void **state)
+{
+    (void)state;
+    calib_samples samples = {.environment = cJSON_CreateObject()};
+    calib_fit fit;
+    es_arena arena = {0};
+    es_err err = {0};
+    for (uint32_t round = 0; round < 9; round++)
+        for (size_t s = 0; s < 5; s++)      /* 0.4, 1.2, 2.0 ... us, cut to whole ones with a phase that goes round */
+            fine(calib_series_add(&samples.row[0], &(calib_sample){.bytes = 4096LL << s, .count = 1, .round = round,
+                .ns = (int64_t)(400 + 800 * s + 1000 * round / 9) / 1000 * 1000}, &err), &err);
+    fine(calib_fit_series(&fit, &samples.row[0], &(fit_ask){.count = 1}, &arena, &err), &err);
+    assert_int_equal(fit.instant, 1);
+    assert_int_equal(fit.instant_samples, 9);
+    assert_int_equal(fit.sizes, 4);
+    assert_true(fit.size[0].bytes == 8192 && fit.size[0].median == 1000.0 && fit.fitted);
+    assert_true(isfinite(fit.noise.log_quantile[0][0]) && isfinite(fit.mean_over_median));
+    es_arena_free(&arena);
+    calib_samples_free(&samples);
 }
 
 /* ---- what is refused ---- */
@@ -209,6 +287,25 @@ static void pieces_add_up(void **state)
         assert_int_equal(cost.work, cases[i].work);
     }
     timed_close(&t);
+    fine(timed_open(&t, &es_timing_piecewise, "{\"latency\": \"9us\", \"page\": \"1000B\", \"pieces\": [{\"rate\": \"1GB/s\"}, {\"from\": \"1000B\", \"rate\": \"4GB/s\"}]}", 1, &err), &err);
+    static const struct { int64_t bytes; uint32_t count; es_time work; } paged[] = {{999, 1, 999}, {1000, 1, 250}, {3500, 1, 1250}, {7000, 2, 2500}};
+    for (size_t i = 0; i < sizeof paged / sizeof *paged; i++)
+        assert_int_equal(cost_of(&t, paged[i].bytes, paged[i].count).work, paged[i].work);
+    timed_close(&t);
+}
+
+/* A flow in pages, from the profile to the time of a copy. */
+static void whole_pages_have_a_rate_of_their_own(void **state)
+{
+    (void)state;
+    es_arena arena = {0};
+    es_err err = {0};
+    es_fit fit;
+    es_json *json = json_of("{\"model\": \"pages\", \"alpha_s\": 1e-6, \"beta_Bps\": [1e9, 4e9], \"knee_B\": [2000], \"bic_model\": \"jump\"}");
+    fine(es_fit_parse(&fit, json, false, &arena, &err), &err);
+    assert_true(fabs(es_fit_seconds(&fit, 1500) - 2.5e-6) < 1e-15 && fabs(es_fit_seconds(&fit, 4000) - 2e-6) < 1e-15 && fabs(es_fit_seconds(&fit, 5000) - 3e-6) < 1e-15);
+    cJSON_Delete(json);
+    es_arena_free(&arena);
 }
 
 static void pieces_that_make_no_curve_are_refused(void **state)
@@ -220,6 +317,8 @@ static void pieces_that_make_no_curve_are_refused(void **state)
         {"{\"pieces\": [{\"from\": \"4KiB\", \"rate\": \"1GB/s\"}]}", "pieces.0: from: the first piece is from 0"},
         {"{\"pieces\": [{\"rate\": \"1GB/s\"}, {\"rate\": \"2GB/s\"}]}", "pieces.1: from: pieces must ascend"},
         {"{\"pieces\": [{\"rate\": \"0\"}]}", "pieces.0: rate"},
+        {"{\"page\": \"1KiB\", \"pieces\": [{\"rate\": \"1GB/s\"}]}", "page: needs two pieces without latencies: of what fills no page, of what does"},
+        {"{\"page\": \"1KiB\", \"pieces\": [{\"rate\": \"1GB/s\"}, {\"from\": \"1KiB\", \"rate\": \"2GB/s\", \"latency\": \"1us\"}]}", "page: needs two pieces"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         timed t;
@@ -304,8 +403,11 @@ int main(void)
         cmocka_unit_test(what_the_fake_was_told_is_what_the_profile_says),
         cmocka_unit_test(what_is_not_stable_is_said_by_row),
         cmocka_unit_test(a_link_faster_than_its_kind_is_refused_with_both_numbers),
+        cmocka_unit_test(what_takes_no_time_is_a_price_of_none_or_left_out_with_the_reason),
+        cmocka_unit_test(a_coarse_clock_makes_no_time_longer),
         cmocka_unit_test(a_profile_that_cannot_be_is_refused_by_its_key),
         cmocka_unit_test(pieces_add_up),
+        cmocka_unit_test(whole_pages_have_a_rate_of_their_own),
         cmocka_unit_test(pieces_that_make_no_curve_are_refused),
         cmocka_unit_test(empirical_noise_has_the_distribution_that_was_measured),
         cmocka_unit_test(stalls_come_as_often_as_they_were_seen),

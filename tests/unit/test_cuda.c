@@ -29,13 +29,15 @@ static void tables_are_whole(const calib_samples *samples, es_arena *arena)
 {
     es_json *out = cJSON_CreateObject();
     es_err err = {0};
-    report_tables(samples, out, arena);
+    fine(report_tables(samples, out, arena, &err), &err);
     for (size_t i = 0; i < 4; i++)
         fine(es_profile_table_check(cJSON_GetObjectItem(out, (const char *const[]){"alloc", "gemm", "batches", "launch"}[i]), arena, &err), &err);
     assert_true(cJSON_GetArraySize(es_json_at(out, "alloc.device.take.size_B")) >= 3);
     assert_int_equal(cJSON_GetArraySize(es_json_at(out, "gemm.bf16.cold.tokens")), 7);
     near(es_json_at(out, "batches.copies.loggp.alpha_s")->valuedouble, 9e-6, 0.01);
     near(1.0 / es_json_at(out, "batches.call.loggp.G_spB")->valuedouble, 25e9, 0.01);
+    assert_int_equal(cJSON_GetArraySize(es_json_at(out, "gemm.bf16.cold.noise.classes.0.log_quantiles")), 33);
+    assert_true(es_json_at(out, "gemm.int4.warm.mean_over_median")->valuedouble >= 1.0);
     cJSON_Delete(out);
 }
 
@@ -97,7 +99,7 @@ static void a_cliff_of_the_batch_call_is_in_the_tables(void **state)
             m.plan.at[kept++] = m.plan.at[i];
     m.plan.count = kept;
     fine(machine_measure(&m, 2 * ES_SECOND, &samples, &err), &err);
-    report_tables(&samples, out, &m.arena);
+    fine(report_tables(&samples, out, &m.arena, &err), &err);
     unsetenv("FAKE_CUDART_MODEL");
     for (int i = 0; i < 2; i++) {
         double bytes = i ? 32768 : 24576, call = 9e-6 + 20 * (i ? 1 : 8) * bytes / 25e9;

@@ -4,6 +4,7 @@
 #include "calib/blas.h"
 #include "calib/dma.h"
 #include "calib/fit.h"
+#include "calib/movers.h"
 #include "tests/support/calib_kit.h"
 
 /* ---- engines ---- */
@@ -108,6 +109,23 @@ static void the_disk_is_asked_by_block_and_depth(void **state)
     machine_close(&m);
 }
 
+/* Each thread brings its share, whatever does not divide; more threads than processors are as many as these. */
+static void threads_bring_all_bytes_between_them(void **state)
+{
+    (void)state;
+    movers *m = NULL;
+    es_err err = {0};
+    fine(movers_open(&m, 1 << 20, &err), &err);
+    for (int kind = 0; kind < ES_RAM_FAR; kind++)
+        for (unsigned threads = 1; threads <= movers_most() + 1; threads++)
+            for (int64_t bytes = 1; bytes <= 3 << 20; bytes = bytes * 37 + 11) {
+                es_time ns = 0;
+                fine(movers_copy(m, (es_ram)kind, threads, bytes, &ns, &err), &err);
+                assert_true(ns > 0);
+            }
+    movers_close(m);
+}
+
 static void a_folder_that_is_not_there_leaves_the_disk_out(void **state)
 {
     (void)state;
@@ -184,6 +202,7 @@ int main(void)
         cmocka_unit_test(a_queue_that_is_full_is_an_error),
         cmocka_unit_test(this_machine_can_be_measured),
         cmocka_unit_test(the_disk_is_asked_by_block_and_depth),
+        cmocka_unit_test(threads_bring_all_bytes_between_them),
         cmocka_unit_test(a_folder_that_is_not_there_leaves_the_disk_out),
         cmocka_unit_test(the_arena_is_bound_where_there_is_another_node),
         cmocka_unit_test(products_are_right_with_and_without_a_library),

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "tests/support/calib_kit.h"
 
@@ -100,9 +101,10 @@ static void every_call_that_fails_has_its_message(void **state)
         {"mmap", 3, ENOMEM, ES_EDEVICE, "out of memory: %n bytes: Cannot allocate memory"},
         {"mmap", 4, ENOMEM, ES_EDEVICE, "out of memory: %n bytes: Cannot allocate memory"},
         {"mmap", 9, ENOMEM, ES_EDEVICE, "out of memory: %n bytes: Cannot allocate memory"},
-        {"mlock", 2, ENOMEM, ES_EDEVICE, "cannot lock %n bytes of memory: Cannot allocate memory; raise RLIMIT_MEMLOCK (ulimit -l)"},
         {"pthread_create", 1, EAGAIN, ES_EINTERNAL, "cannot start a thread for a copy engine: Resource temporarily unavailable"},
         {"pthread_create", 3, EAGAIN, ES_EINTERNAL, "cannot start a thread for a copy engine: Resource temporarily unavailable"},
+        {"pthread_create", 7, EAGAIN, ES_EINTERNAL, "cannot start a thread that copies: Resource temporarily unavailable"},    /* behind six engines */
+        {"pthread_create", 9, EAGAIN, ES_EINTERNAL, "cannot start a thread that copies: Resource temporarily unavailable"},
         {"pwrite", 1, ENOSPC, ES_EDEVICE, "the scratch file: writing %n bytes at 0: No space left on device"},
         {"pwrite", 2, EIO, ES_EDEVICE, "the scratch file: writing %n bytes at %n: Input/output error"},
         {"fdatasync", 1, EIO, ES_EDEVICE, "the scratch file: writing %n bytes at 0: Input/output error"},
@@ -136,21 +138,63 @@ static void every_mapping_may_be_refused(void **state)
     assert_true(failed >= 5);
 }
 
+/* Lowers the limit on locked memory for what is tried in between, or lifts it as far as may be. */
+static bool limited(rlim_t bytes, struct rlimit *before)
+{
+    if (getrlimit(RLIMIT_MEMLOCK, before) != 0)
+        return false;
+    struct rlimit low = {bytes < before->rlim_max ? bytes : before->rlim_max, before->rlim_max};
+    return setrlimit(RLIMIT_MEMLOCK, &low) == 0 && low.rlim_cur == bytes;
+}
+
+#define LIFTS " (RLIMIT_MEMLOCK): `ulimit -l unlimited` in the same shell lifts it, or as root a line \"USER - memlock unlimited\" in " \
+    "/etc/security/limits.conf and a new login"
+
 static void a_limit_on_locked_memory_leaves_its_row_out(void **state)
 {
     (void)state;
     machine m;
     es_err err = {0};
+    struct rlimit before;
+    assert_true(limited(1 << 20, &before));
     failing = "mlock";
     fails_at = 1;
     called = 0;
-    why = EPERM;
+    why = ENOMEM;
     fine(machine_open(&m, &es_probe_host, "{\"folder\": \"/nowhere\"}", &(calib_ask){.quick = true, .most = 256 * KIB}, &err), &err);
     failing = NULL;
+    setrlimit(RLIMIT_MEMLOCK, &before);
     assert_int_equal(m.probe->facts(m.self).can & ES_PROBE_LOCKS, 0);
-    assert_string_equal(m.probe->why(m.self, ES_PROBE_LOCKS), "memory cannot be locked: RLIMIT_MEMLOCK is too small (ulimit -l)");
+    assert_string_equal(m.probe->why(m.self, ES_PROBE_LOCKS), "cannot lock 64 MiB of memory, the limit is 1 MiB" LIFTS);
     assert_string_equal(m.probe->why(m.self, ES_PROBE_DISK), "/nowhere: cannot hold a scratch file that goes past the page cache: No such file or directory");
     machine_close(&m);
+}
+
+/* The trial is let through, the pool is not: what is missing is told by the limit where that is the reason, and by the memory where it is not. */
+static void memory_that_cannot_be_locked_says_what_to_do(void **state)
+{
+    (void)state;
+    static const struct {
+        rlim_t limit;
+        const char *says;
+    } cases[] = {
+        {1 << 20, " of memory, the limit is 1 MiB" LIFTS},
+        {RLIM_INFINITY, " of memory: Cannot allocate memory: so much is not free, --most with a smaller size needs less"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        es_err err = {0};
+        struct rlimit before;
+        if (!limited(cases[i].limit, &before))
+            continue;           /* the hard limit is lower, and only root lifts it */
+        es_code code = tried("mlock", 2, ENOMEM, "{\"folder\": \"/nowhere\"}", &err);
+        setrlimit(RLIMIT_MEMLOCK, &before);
+        if (code == ES_OK && called < 2)
+            continue;           /* this machine locks nothing at all */
+        const char *said = strstr(err.text, " of memory");      /* how much depends on the caches of this machine */
+        if (code != ES_EDEVICE || strncmp(err.text, "cannot lock ", 12) != 0 || !said || strcmp(said, cases[i].says) != 0)
+            fail_msg("exit code %d, \"%s\" instead of \"%s\"", (int)code, err.text, cases[i].says);
+        assert_int_equal(mapped, 0);
+    }
 }
 
 static void a_library_of_products_that_is_not_there_is_an_error(void **state)
@@ -168,6 +212,7 @@ int main(void)
         cmocka_unit_test(every_call_that_fails_has_its_message),
         cmocka_unit_test(every_mapping_may_be_refused),
         cmocka_unit_test(a_limit_on_locked_memory_leaves_its_row_out),
+        cmocka_unit_test(memory_that_cannot_be_locked_says_what_to_do),
         cmocka_unit_test(a_library_of_products_that_is_not_there_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #include <gsl/gsl_sort.h>
 #include <gsl/gsl_statistics_double.h>
 
+#include "calib/expert.h"
 #include "calib/fit.h"
 #include "calib/maxrate.h"
 #include "calib/report.h"
@@ -10,7 +11,7 @@
 #include "sim/part/timing.h"
 #include "tests/support/calib_kit.h"
 
-extern const es_timing es_timing_empirical;
+extern const es_timing es_timing_empirical, es_timing_empirical_compute;
 
 enum { RESAMPLES = 400, ROUNDS = 60, SIZES = 12 };
 
@@ -247,6 +248,92 @@ static void what_the_profile_draws_is_distributed_as_what_was_measured(void **st
     machine_close(&m);
 }
 
+/* The same of experts: around the medians of their sizes and tokens; what was not measured, the dense part, does not vary. */
+static void what_an_expert_draws_is_distributed_as_what_was_measured(void **state)
+{
+    (void)state;
+    enum { DRAWN = 10 };
+    machine m;
+    calib_samples samples;
+    calib_expert expert;
+    es_json *profile;
+    es_text told = {0};
+    es_err err = {0};
+    fine(machine_open(&m, &es_probe_fake, "{\"noise\": 0.1, \"stalls\": 30}", &(calib_ask){.most = 16 * MIB}, &err), &err);
+    machine_only(&m, "gpu.expert");
+    fine(machine_measure(&m, 60 * ES_SECOND, &samples, &err), &err);
+    fine(calib_report(&samples, &(report_ask){0}, &profile, &told, &err), &err);
+    fine(calib_expert_fit(&expert, series_of(&samples, "gpu.expert"), &m.arena, &err), &err);
+    const es_json *unit = es_json_at(profile, "machine.compute.gpu");
+    assert_true(es_json_at(unit, "mean_over_median")->valuedouble > 1.0 && expert.noise.stalls > 10);
+    es_json *options = cJSON_CreateObject();
+    es_json_add_text(options, "dense", "7us");
+    cJSON_AddItemToObject(options, "points", cJSON_Duplicate(es_json_at(unit, "points"), true));
+    cJSON_AddItemToObject(options, "noise", cJSON_Duplicate(es_json_at(unit, "noise"), true));
+    es_site site = {.arena = &m.arena, .path = "channels.gpu.timing", .seed = 5};
+    const es_timing *timing = &es_timing_empirical_compute;
+    void *self = es_arena_alloc(&m.arena, 1, timing->part.size);
+    fine(es_options_parse(timing->part.options, self, options, NULL, &m.arena, &err), &err);
+    fine(timing->part.init(self, &site, &err), &err);
+    const calib_series *series = series_of(&samples, "gpu.expert");
+    size_t n = series->count;
+    double *measured = ES_NEW_ARRAY(&m.arena, n, double), *drawn = ES_NEW_ARRAY(&m.arena, DRAWN * n, double);
+    for (size_t i = 0; i < n; i++) {
+        size_t at = 0;
+        while (expert.curve[at].tokens != (double)series->at[i].count)
+            at++;
+        double median = calib_expert_ns(&expert.curve[at], (double)series->at[i].bytes);
+        measured[i] = log((double)series->at[i].ns / median);
+        for (uint32_t k = 0; k < DRAWN; k++) {
+            es_op op = {.kind = ES_OP_EXPERT, .bytes = series->at[i].bytes, .count = 1, .tokens = series->at[i].count, .step = i, .object = k};
+            es_cost one = timing->cost(self, &op), two = timing->cost(self, &op);
+            assert_true(one.fixed == two.fixed && one.work == two.work);
+            drawn[i * DRAWN + k] = log((double)(one.fixed + one.work) / median);
+            op.kind = ES_OP_DENSE;
+            assert_int_equal(timing->cost(self, &op).work, 7000);
+        }
+    }
+    double distance = distance_of(measured, n, drawn, DRAWN * n), critical = 1.358 * sqrt((1.0 + DRAWN) / (double)(DRAWN * n));
+    if (!(n > 2000 && distance < critical))
+        fail_msg("of %zu samples what is drawn differs by %.4f, critical is %.4f", n, distance, critical);
+    for (size_t i = 0; i < n; i++)
+        measured[i] = 1.3 * measured[i];
+    assert_true(distance_of(measured, n, drawn, DRAWN * n) > critical);
+    cJSON_Delete(options);
+    cJSON_Delete(profile);
+    es_text_free(&told);
+    calib_samples_free(&samples);
+    machine_close(&m);
+}
+
+/* From threads of the fake, which get 25 GB/s each and 62.5 GB/s together, to the flow of the profile. */
+static void threads_that_copy_memory_share_its_rate(void **state)
+{
+    (void)state;
+    static const char *const options[] = {"{}", "{\"noise\": 0.05}"};
+    for (int noise = 0; noise < 2; noise++) {
+        machine m;
+        calib_samples samples;
+        es_json *profile;
+        es_text told = {0};
+        es_err err = {0};
+        fine(machine_open(&m, &es_probe_fake, options[noise], &(calib_ask){.most = 64 * MIB}, &err), &err);
+        machine_only(&m, "dram.copy");
+        fine(machine_measure(&m, 60 * ES_SECOND, &samples, &err), &err);
+        fine(calib_report(&samples, &(report_ask){0}, &profile, &told, &err), &err);
+        const es_json *flow = es_json_at(profile, "machine.links.dram.copy");
+        double share = noise ? 0.02 : 1e-3, one = es_json_at(flow, "max_rate.one_Bps")->valuedouble, all = es_json_at(flow, "max_rate.link_Bps")->valuedouble;
+        assert_true(fabs(one / 25e9 - 1.0) < share && fabs(all / 62.5e9 - 1.0) < share);
+        assert_int_equal(es_json_at(flow, "lanes")->valueint, 3);
+        assert_string_equal(es_json_at(profile, "machine.links.dram.kind")->valuestring, "dram");
+        assert_true(fabs(es_json_at(flow, "fit.beta_Bps.0")->valuedouble / 25e9 - 1.0) < share);    /* the curve is of one thread */
+        cJSON_Delete(profile);
+        es_text_free(&told);
+        calib_samples_free(&samples);
+        machine_close(&m);
+    }
+}
+
 /* ---- what is said ---- */
 
 /* A line whose held-out sizes, every fourth from the third on, lie above it by a share. */
@@ -327,6 +414,8 @@ int main(void)
         cmocka_unit_test(rounds_that_are_alike_are_drawn_in_blocks),
         cmocka_unit_test(requests_at_a_time_have_a_rate_of_one_and_of_all),
         cmocka_unit_test(what_the_profile_draws_is_distributed_as_what_was_measured),
+        cmocka_unit_test(threads_that_copy_memory_share_its_rate),
+        cmocka_unit_test(what_an_expert_draws_is_distributed_as_what_was_measured),
         cmocka_unit_test(held_out_sizes_that_are_off_are_warned_of_and_refused),
         cmocka_unit_test(the_batches_of_a_seed_are_told_to_be_slower),
     };
