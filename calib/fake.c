@@ -14,18 +14,19 @@
 typedef enum fake_failure { FAIL_NEVER, FAIL_NO_DEVICE, FAIL_MEMORY, FAIL_LOST, FAIL_BYTES } fake_failure;
 typedef enum fake_discipline { FAKE_FIFO, FAKE_SHARED } fake_discipline;
 
-enum { FAKE_JOBS = 1024, FAKE_DISK_BYTES = 512 << 20, FAKE_COMPUTE = ES_WAYS, FAKE_IO, FAKE_ENGINES };
+enum { FAKE_JOBS = 1024, FAKE_DISK_BYTES = 512 << 20, FAKE_COMPUTE = ES_WAYS, FAKE_IO, FAKE_NOTICE, FAKE_ENGINES };
 
 typedef struct fake_job {
-    int engine;                 /* an es_way, FAKE_COMPUTE or FAKE_IO */
+    int engine;                 /* an es_way, FAKE_COMPUTE or FAKE_IO; FAKE_NOTICE: of its stream alone */
     unsigned stream, event;
     bool stamps, waits, done;   /* stamps: a record, waits: for one; both take no time */
+    bool waited;                /* its event had not come when its turn had: noticing takes the hand-over */
     double ready, fixed, work;  /* ns; of the virtual clock, and what is left to do */
 } fake_job;
 
 typedef struct fake {
-    es_time alpha, issue;
-    double rate, rate_beyond, noise, stalls, opposite, computing;
+    es_time alpha, issue, handover;
+    double rate, rate_beyond, noise, stalls, opposite, computing, copying;
     int64_t knee, fail_at, seed, memory;
     es_time jump, stall;
     int discipline, fail;
@@ -58,6 +59,8 @@ static const es_option fake_options[] = {
     {.name = "discipline", .type = ES_OPT_ENUM, .offset = FIELD(discipline), .choices = fake_disciplines, .help = "Copies of one way: one after another, or sharing the rate."},
     {.name = "opposite", .type = ES_OPT_REAL, .offset = FIELD(opposite), .def = 1, .min = 0.01, .max = 1, .help = "Rate of a way while the opposite one runs."},
     {.name = "computing", .type = ES_OPT_REAL, .offset = FIELD(computing), .def = 1, .min = 0.01, .max = 1, .help = "Rate of copies while an expert is computed."},
+    {.name = "copying", .type = ES_OPT_REAL, .offset = FIELD(copying), .def = 1, .min = 0.01, .max = 1, .help = "Rate of experts while copies between host and device run."},
+    {.name = "handover", .type = ES_OPT_TIME, .offset = FIELD(handover), .max = 1e12, .help = "Until a stream that waits for another's event has noticed that it came."},
     {.name = "memory", .type = ES_OPT_BYTES, .offset = FIELD(memory), .def = 0x1p30, .min = 1 << 20, .max = 0x1p53, .help = "Bytes there are."},
     {.name = "fail", .type = ES_OPT_ENUM, .offset = FIELD(fail), .choices = fake_failures, .help = "What goes wrong."},
     {.name = "fail_at", .type = ES_OPT_INT, .offset = FIELD(fail_at), .def = 1, .min = 1, .max = 1e15, .help = "At which call: an allocation for memory, else a copy."},
@@ -229,9 +232,10 @@ static bool fake_marks(const fake_job *job)
 }
 
 /* May the i-th job run at `at`: the first of its stream, ready, and the first of its engine where that has an order. */
-static bool job_runs(const fake *f, size_t i, double at)
+static bool job_runs(fake *f, size_t i, double at)
 {
-    const fake_job *job = &f->job[i];
+    fake_job *job = &f->job[i];
+    bool comes = true;
     if (job->done || job->ready > at)
         return false;
     for (size_t j = 0; j < i; j++) {
@@ -241,42 +245,69 @@ static bool job_runs(const fake *f, size_t i, double at)
         if (before->stream == job->stream)
             return false;
         if (job->waits && before->stamps && before->event == job->event)
-            return false;
-        if (!fake_marks(job) && !fake_marks(before) && before->engine == job->engine && (f->discipline == FAKE_FIFO || job->engine >= FAKE_COMPUTE))
+            comes = false;
+        if (!fake_marks(job) && !fake_marks(before) && before->engine == job->engine && job->engine != FAKE_NOTICE && (f->discipline == FAKE_FIFO || job->engine >= FAKE_COMPUTE))
             return false;
     }
-    return true;
+    job->waited |= !comes;
+    return comes;
 }
 
-static double engine_rate(const fake *f, int engine, const unsigned *busy)
+/* A mark takes no time, but for a wait that was in vain at first. */
+static bool job_marks(fake *f, fake_job *job, double at)
 {
-    double rate = engine >= FAKE_COMPUTE ? 1.0 : 1.0 / busy[engine];
-    if ((engine == ES_WAY_H2D && busy[ES_WAY_D2H]) || (engine == ES_WAY_D2H && busy[ES_WAY_H2D]))
+    if (!fake_marks(job))
+        return false;
+    if (job->waits && job->waited && f->handover > 0) {
+        job->waits = false;
+        job->engine = FAKE_NOTICE;
+        job->fixed = (double)f->handover;
+        return false;
+    }
+    if (job->stamps)
+        f->stamp[job->event] = at;
+    return job->done = true;
+}
+
+/* What runs on each engine: all of it, and what is beyond its fixed part and shares the rate. */
+typedef struct fake_load {
+    unsigned busy[FAKE_ENGINES], works[FAKE_ENGINES];
+} fake_load;
+
+static double engine_rate(const fake *f, int engine, const fake_load *load)
+{
+    const bool h2d = load->busy[ES_WAY_H2D], d2h = load->busy[ES_WAY_D2H];
+    if (engine >= FAKE_COMPUTE)
+        return engine == FAKE_COMPUTE && (h2d || d2h) ? f->copying : 1.0;
+    double rate = 1.0 / load->works[engine];
+    if ((engine == ES_WAY_H2D && d2h) || (engine == ES_WAY_D2H && h2d))
         rate *= f->opposite;
-    return engine < FAKE_COMPUTE && busy[FAKE_COMPUTE] ? rate * f->computing : rate;
+    return load->busy[FAKE_COMPUTE] ? rate * f->computing : rate;
 }
 
 /* Lets everything that runs at `at` go on until the first of it ends, or the next becomes ready; returns when that is. */
 static double fake_advance(fake *f, double at, const bool *runs)
 {
-    unsigned busy[FAKE_ENGINES] = {0};
+    fake_load load = {0};
     double until = INFINITY;
     for (size_t i = 0; i < f->jobs; i++) {
-        busy[f->job[i].engine] += runs[i] && !fake_marks(&f->job[i]) && f->job[i].fixed <= 0.0;
+        const bool serves = runs[i] && !fake_marks(&f->job[i]);
+        load.busy[f->job[i].engine] += serves;
+        load.works[f->job[i].engine] += serves && f->job[i].fixed <= 0.0;
         if (!f->job[i].done && f->job[i].ready > at)
             until = fmin(until, f->job[i].ready);
     }
     for (size_t i = 0; i < f->jobs; i++) {
         const fake_job *job = &f->job[i];
         if (runs[i])
-            until = fmin(until, job->fixed > 0.0 ? at + job->fixed : at + job->work / engine_rate(f, job->engine, busy));
+            until = fmin(until, job->fixed > 0.0 ? at + job->fixed : at + job->work / engine_rate(f, job->engine, &load));
     }
     for (size_t i = 0; i < f->jobs; i++) {
         fake_job *job = &f->job[i];
         if (!runs[i])
             continue;
         double *left = job->fixed > 0.0 ? &job->fixed : &job->work;
-        *left -= (until - at) * (left == &job->fixed ? 1.0 : engine_rate(f, job->engine, busy));
+        *left -= (until - at) * (left == &job->fixed ? 1.0 : engine_rate(f, job->engine, &load));
         if (*left < 1e-3)
             *left = 0.0;
         job->done = job->fixed <= 0.0 && job->work <= 0.0;
@@ -294,10 +325,8 @@ static es_code fake_sync(void *self, es_err *err)
         bool stamped = false;
         for (size_t i = 0; i < f->jobs; i++) {
             runs[i] = job_runs(f, i, at);
-            if (runs[i] && fake_marks(&f->job[i])) {
-                if (f->job[i].stamps)
-                    f->stamp[f->job[i].event] = at;
-                f->job[i].done = stamped = true;
+            if (runs[i] && job_marks(f, &f->job[i], at)) {
+                stamped = true;
                 runs[i] = false;
             }
             left += !f->job[i].done;

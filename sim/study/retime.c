@@ -177,10 +177,11 @@ static es_code retime_known(const es_retime *r, const es_actions *log, es_err *e
 
 /* ---- overlapped: a window ---- */
 
-typedef enum serving { SERVING_NOT, SERVING_FIXED, SERVING_WORK, SERVING_DONE } serving;
+typedef enum serving { SERVING_NOT, SERVING_NOTICES, SERVING_FIXED, SERVING_WORK, SERVING_DONE } serving;
 
 typedef struct served {                     /* a row of the window */
     serving state;
+    es_time turn;                           /* when it was the first of its queue; ES_NEVER: not yet */
     es_time due, since;
     es_cost cost;
     double left, rate;                      /* ns of work at the full rate, and the share of it that passes */
@@ -201,20 +202,39 @@ static retime_channel *window_channel(const window *w, size_t k)
     return &w->r->channel[w->r->of[w->log->at[w->id[k]].op]];
 }
 
-static bool window_ready(const window *w, size_t k)
+/* All before it in its queue have begun, and its channel serves one more. */
+static bool window_turn(const window *w, size_t k)
 {
-    const es_action *row = &w->log->at[w->id[k]];
-    for (size_t j = 0; j < k; j++) {
-        if (w->row[j].state == SERVING_DONE)
-            continue;
-        if (w->log->at[w->id[j]].op == row->op && w->row[j].state == SERVING_NOT)
-            return false;                   /* not the first of its queue */
-        for (uint8_t a = 0; a < row->afters; a++)
-            if (row->after[a] == w->id[j])
-                return false;
-    }
+    const uint8_t op = w->log->at[w->id[k]].op;
+    for (size_t j = 0; j < k; j++)
+        if (w->log->at[w->id[j]].op == op && w->row[j].state <= SERVING_NOTICES)
+            return false;
     const retime_channel *channel = window_channel(w, k);
     return channel->row->discipline == ES_SHARED || channel->busy < (channel->row->discipline == ES_LANES ? channel->row->lanes : 1);
+}
+
+static bool window_waits(const window *w, size_t k)
+{
+    const es_action *row = &w->log->at[w->id[k]];
+    for (uint8_t a = 0; a < row->afters; a++)
+        for (size_t j = 0; j < k; j++)
+            if (row->after[a] == w->id[j] && w->row[j].state != SERVING_DONE)
+                return true;
+    return false;
+}
+
+/* When it notices that all it waits for is done, queue by queue: what was done before it looked takes no time. */
+static es_time window_noticed(const window *w, size_t k)
+{
+    const es_action *row = &w->log->at[w->id[k]];
+    es_time last[ES_ACTION_QUEUES] = {0}, at = w->row[k].turn;
+    for (uint8_t a = 0; a < row->afters; a++)
+        if (row->after[a] >= w->first && w->log->at[row->after[a]].op < ES_ACTION_QUEUES && w->run->row[row->after[a]].end > last[w->log->at[row->after[a]].op])
+            last[w->log->at[row->after[a]].op] = w->run->row[row->after[a]].end;
+    for (int q = 0; q < ES_ACTION_QUEUES; q++)
+        if (q != row->op && last[q] > at)
+            at = last[q] + window_channel(w, k)->row->handover;
+    return at;
 }
 
 static void window_works(window *w, size_t k)
@@ -228,18 +248,30 @@ static void window_works(window *w, size_t k)
     window_channel(w, k)->working++;
 }
 
+static void window_begin(window *w, size_t k)
+{
+    served *s = &w->row[k];
+    w->run->row[w->id[k]].start = w->now;
+    window_channel(w, k)->busy++;
+    s->state = SERVING_FIXED;
+    s->due = w->now + s->cost.fixed;
+    if (s->cost.fixed == 0)
+        window_works(w, k);
+}
+
 static void window_start(window *w)
 {
     for (size_t k = 0; k < w->rows; k++) {
         served *s = &w->row[k];
-        if (s->state != SERVING_NOT || !window_ready(w, k))
+        if (s->state != SERVING_NOT || !window_turn(w, k))
             continue;
-        w->run->row[w->id[k]].start = w->now;
-        window_channel(w, k)->busy++;
-        s->state = SERVING_FIXED;
-        s->due = w->now + s->cost.fixed;
-        if (s->cost.fixed == 0)
-            window_works(w, k);
+        s->turn = s->turn == ES_NEVER ? w->now : s->turn;
+        if (window_waits(w, k))
+            continue;
+        s->due = window_noticed(w, k);
+        s->state = SERVING_NOTICES;
+        if (s->due <= w->now)
+            window_begin(w, k);
     }
 }
 
@@ -273,13 +305,15 @@ static bool window_advance(window *w)
 {
     es_time next = ES_NEVER;
     for (size_t k = 0; k < w->rows; k++)
-        if ((w->row[k].state == SERVING_FIXED || w->row[k].state == SERVING_WORK) && w->row[k].due < next)
+        if (w->row[k].state != SERVING_NOT && w->row[k].state != SERVING_DONE && w->row[k].due < next)
             next = w->row[k].due;
     if (next == ES_NEVER)
         return false;
     w->now = next;
     for (size_t k = 0; k < w->rows; k++) {
         served *s = &w->row[k];
+        if (s->state == SERVING_NOTICES && s->due == next)
+            window_begin(w, k);
         if (s->state == SERVING_FIXED && s->due == next)
             window_works(w, k);
         if (s->state == SERVING_WORK && s->due == next) {
@@ -298,7 +332,7 @@ static es_time retime_window(es_retime *r, const es_actions *log, size_t first, 
     for (size_t i = first; i < end; i++)
         if (log->at[i].op < ES_ACTION_QUEUES) {
             w.id[w.rows] = i;
-            w.row[w.rows++] = (served){.cost = retime_cost(r, log, i, ask)};
+            w.row[w.rows++] = (served){.turn = ES_NEVER, .cost = retime_cost(r, log, i, ask)};
         }
     do {
         window_start(&w);

@@ -48,8 +48,8 @@ static void engines_that_wait_for_each_other_go_on(void **state)
         dma_hold(d, round % 2);
         for (int i = 0; i < 2 * N; i++) {
             if (i > 0)
-                fine(dma_push(d, i % 2, &(dma_job){.until = &stamp[i - 1]}, &err), &err);
-            fine(dma_push(d, i % 2, &(dma_job){.stamp = &stamp[i]}, &err), &err);
+                fine(dma_push(d, (unsigned)i % 2, &(dma_job){.until = &stamp[i - 1]}, &err), &err);
+            fine(dma_push(d, (unsigned)i % 2, &(dma_job){.stamp = &stamp[i]}, &err), &err);
         }
         dma_hold(d, false);
         dma_sync(d);
