@@ -56,6 +56,8 @@ static es_code calibrate_skipped(const es_probe *probe, void *self, unsigned can
         if (why && *why)
             es_json_add_text(skipped, calib_rows[row].name, why);
     }
+    if (skipped && !probe->wait)
+        es_json_add_text(skipped, "handover", "its streams cannot wait for each other");
     return skipped ? ES_OK : es_err_nomem(err, "the environment");
 }
 

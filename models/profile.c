@@ -154,6 +154,8 @@ const es_option es_flow_options[] = {
       .help = "Of a calibration: does a small copy wait for a large one {behind: it, first: queued before it, across: it goes the other way, chunked: the large one is in pieces, spaced: with work between them}?" },
     { .name = "slowed_by", .type = ES_OPT_JSON, .offset = offsetof(flow_fields, slowed_by),
       .help = "Rate while something else runs: {\"pcie.d2h\": 0.8, \"gpu\": 0.9}." },
+    { .name = "handover", .type = ES_OPT_TIME, .offset = offsetof(flow_fields, flow.handover_ns), .max = 9e15,
+      .help = "Until its queue has noticed that another has done what it waits for." },
     TEXT("note", flow_fields, flow.note, "What else one should know."),
     { 0 },
 };
@@ -168,6 +170,7 @@ const es_option es_profile_unit_options[] = {
     PROVENANCE("provenance", unit_fields, unit.origin.provenance, "How these are known."),
     { .name = "source", .type = ES_OPT_TEXT, .offset = offsetof(unit_fields, unit.origin.source), .required = true, .help = "Who says so, under which conditions." },
     { .name = "slowed_by", .type = ES_OPT_JSON, .offset = offsetof(unit_fields, slowed_by), .help = "Rate while something else runs: {\"pcie.h2d\": 0.9}." },
+    { .name = "handover", .type = ES_OPT_TIME, .offset = offsetof(unit_fields, unit.handover_ns), .max = 9e15, .help = "Until it has noticed that a copy it waits for is there." },
     TEXT("note", unit_fields, unit.note, "What else one should know."),
     { 0 },
 };

@@ -62,6 +62,7 @@ typedef struct es_flow {
     int discipline;             /* es_flow_discipline: of copies that run at once */
     const es_slowdown *slowed;  /* by what else runs */
     size_t slowdowns;
+    es_time handover_ns;        /* until its queue has noticed that another has done what it waits for */
     const char *note;
 } es_flow;
 
@@ -91,6 +92,7 @@ typedef struct es_profile_unit {    /* what computes experts; measured with expe
     es_origin origin;
     const es_slowdown *slowed;  /* by copies */
     size_t slowdowns;
+    es_time handover_ns;        /* until it has noticed that a copy it waits for is there */
     const char *note;
 } es_profile_unit;
 

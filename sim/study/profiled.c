@@ -244,6 +244,13 @@ static es_code profiled_sharing(const es_config *config, es_json *given, const e
     return profiled_slowed(config, given, flow->slowed, flow->slowdowns, err);
 }
 
+/* Only where something was measured: a config without it says what it said. */
+static void profiled_handover(es_json *given, es_time ns)
+{
+    if (ns > 0 && !cJSON_GetObjectItemCaseSensitive(given, "handover"))
+        timing_quantity(given, "handover", (double)ns, ES_UNIT_TIME);
+}
+
 /* ---- all of it ---- */
 
 static es_code profiled_unit(const es_config *config, es_json *given, const es_profile_unit *unit, es_err *err)
@@ -251,6 +258,7 @@ static es_code profiled_unit(const es_config *config, es_json *given, const es_p
     es_code code = ES_OK;
     if (!timing_is_own(cJSON_GetObjectItemCaseSensitive(given, "timing"), false))
         code = timing_put(given, "timing", timing_unit(unit), err);
+    profiled_handover(given, unit->handover_ns);
     return code ? code : profiled_slowed(config, given, unit->slowed, unit->slowdowns, err);
 }
 
@@ -281,6 +289,7 @@ es_code config_profiled(es_config *config, es_json *given, config_channel *extra
     const es_link *link = profiled_link(&config->machine, flow);
     if (!extra->kind)
         extra->kind = link->kind;
+    profiled_handover(given, flow->handover_ns);
     code = profiled_timing(config, given, link, flow, err);
     return code ? code : profiled_sharing(config, given, flow, err);
 }
