@@ -13,7 +13,7 @@ enum { CONTENTION_MEASURED = 16, CONTENTION_BESIDE = 100 };     /* of one series
 enum { EVENT_START, EVENT_END, EVENT_BESIDE, EVENT_SMALL, EVENT_STREAM };      /* the last: of the first stream, others follow */
 
 typedef struct contention_case {    /* what is measured on stream 0, and what runs beside it on stream 1 */
-    enum { WHAT_COPY, WHAT_PIECES, WHAT_SPACED, WHAT_EXPERT, WHAT_PRODUCT } what;
+    enum { WHAT_COPY, WHAT_PIECES, WHAT_SPACED, WHAT_EXPERT, WHAT_PRODUCT, WHAT_READ } what;
     es_way way;
     enum { BESIDE_COPY, BESIDE_SMALL, BESIDE_SMALL_FIRST, BESIDE_EXPERT, BESIDE_PRODUCT, BESIDE_STREAMS, BESIDE_AWAITED } beside;
     es_way beside_way;
@@ -49,6 +49,7 @@ static const contention_case contention_cases[CALIB_QUESTIONS] = {
     [CALIB_H2D_WAITING] = {WHAT_COPY, ES_WAY_H2D, BESIDE_AWAITED, ES_WAY_D2D, 0},
     [CALIB_D2H_WAITING] = {WHAT_COPY, ES_WAY_D2H, BESIDE_AWAITED, ES_WAY_D2D, 0},
     [CALIB_EXPERT_WAITING] = {WHAT_EXPERT, ES_WAY_D2D, BESIDE_AWAITED, ES_WAY_H2D, 0},
+    [CALIB_READ_WAITING] = {WHAT_READ, ES_WAY_H2H, BESIDE_AWAITED, ES_WAY_D2D, 0},
 };
 
 /* A large product of FP32 would take a processor seconds; who has bf16 has units for products. */
@@ -59,6 +60,8 @@ unsigned contention_needs(calib_question question)
         return ES_PROBE_EXPERT | ES_PROBE_BF16;
     if (c->what == WHAT_SPACED)
         return ES_PROBE_EXPERT | ES_PROBE_MIXES;
+    if (c->what == WHAT_READ)
+        return ES_PROBE_EXPERT | ES_PROBE_DISK;
     return c->what == WHAT_EXPERT || c->beside == BESIDE_EXPERT || c->beside == BESIDE_AWAITED ? ES_PROBE_EXPERT : 0;
 }
 
@@ -216,12 +219,19 @@ static es_code contention_queue(contention *m, const contention_case *c, bool to
     return code || !together || first ? code : queue_beside(m, c, err);
 }
 
+static es_code queue_least(calib_bench *b, const contention_case *c, es_err *err)
+{
+    if (c->what == WHAT_READ)
+        return b->probe->queue_disk(b->self, 0, &(es_probe_io){false, b->check, 0, CONTENTION_SMALL, CONTENTION_SMALL, 1}, err);
+    return c->what == WHAT_EXPERT ? queue_tiny(b, 0, err) : queue_copy(b, 0, c->way, CONTENTION_SMALL, err);
+}
+
 /* Something small on stream 0, so that it is up; then it waits for what stream 1 does meanwhile, which is much longer, and goes on. */
 static es_code waiting_queue(contention *m, const contention_case *c, es_err *err)
 {
     calib_bench *b = m->bench;
     const bool computes = c->what == WHAT_EXPERT;
-    es_code code = computes ? queue_tiny(b, 0, err) : queue_copy(b, 0, c->way, CONTENTION_SMALL, err);
+    es_code code = queue_least(b, c, err);
     if (code == ES_OK)
         code = b->probe->record(b->self, 1, EVENT_START, err);
     if (code == ES_OK)
@@ -232,7 +242,7 @@ static es_code waiting_queue(contention *m, const contention_case *c, es_err *er
         code = b->probe->wait(b->self, 0, EVENT_END, err);
     if (code == ES_OK)
         code = b->probe->record(b->self, 0, EVENT_BESIDE, err);
-    return code ? code : computes ? queue_tiny(b, 0, err) : queue_copy(b, 0, c->way, CONTENTION_SMALL, err);
+    return code ? code : queue_least(b, c, err);
 }
 
 /* A quarter of the bytes each, so that eight are twice as many as what else is measured. */
@@ -360,7 +370,8 @@ static es_code contention_each(contention *m, es_err *err)
 
 static bool contention_asks(const calib_bench *bench, calib_question question)
 {
-    return (contention_needs(question) & ~bench->facts.can) == 0 && (contention_cases[question].beside != BESIDE_AWAITED || bench->probe->wait);
+    const contention_case *c = &contention_cases[question];
+    return (contention_needs(question) & ~bench->facts.can) == 0 && (c->beside != BESIDE_AWAITED || bench->probe->wait) && (c->what != WHAT_READ || bench->probe->queue_disk);
 }
 
 es_code contention_measure(calib_bench *bench, int64_t bytes, uint32_t pairs, calib_samples *samples, es_err *err)

@@ -14,7 +14,7 @@
 typedef enum fake_failure { FAIL_NEVER, FAIL_NO_DEVICE, FAIL_MEMORY, FAIL_LOST, FAIL_BYTES } fake_failure;
 typedef enum fake_discipline { FAKE_FIFO, FAKE_SHARED } fake_discipline;
 
-enum { FAKE_JOBS = 1024, FAKE_DISK_BYTES = 512 << 20, FAKE_COMPUTE = ES_WAYS, FAKE_IO, FAKE_NOTICE, FAKE_ENGINES };
+enum { FAKE_JOBS = 1024, FAKE_DISK_BYTES = 512 << 20, FAKE_COMPUTE = ES_WAYS, FAKE_IO, FAKE_NOTICE, FAKE_ENGINES, FAKE_CAME = 256 };
 
 typedef struct fake_job {
     int engine;                 /* an es_way, FAKE_COMPUTE or FAKE_IO; FAKE_NOTICE: of its stream alone */
@@ -24,10 +24,15 @@ typedef struct fake_job {
     double ready, fixed, work;  /* ns; of the virtual clock, and what is left to do */
 } fake_job;
 
+typedef struct fake_came {      /* what a copy brought to the device */
+    const void *at;
+    int64_t moved;              /* bytes that had been read or written before it */
+} fake_came;
+
 typedef struct fake {
     es_time alpha, issue, handover;
-    double rate, rate_beyond, noise, stalls, opposite, computing, copying;
-    int64_t knee, fail_at, seed, memory;
+    double rate, rate_beyond, noise, stalls, opposite, computing, copying, copied;
+    int64_t near, knee, fail_at, seed, memory;
     es_time jump, stall;
     int discipline, fail;
 
@@ -38,6 +43,9 @@ typedef struct fake {
     size_t jobs;
     bool held;
     uint64_t calls, allocations, draws;
+    fake_came came[FAKE_CAME];  /* a ring of the newest */
+    size_t cames;
+    int64_t moved;              /* bytes read or written so far */
     int64_t used;               /* bytes that are allocated */
     unsigned char *disk;
 } fake;
@@ -60,6 +68,8 @@ static const es_option fake_options[] = {
     {.name = "opposite", .type = ES_OPT_REAL, .offset = FIELD(opposite), .def = 1, .min = 0.01, .max = 1, .help = "Rate of a way while the opposite one runs."},
     {.name = "computing", .type = ES_OPT_REAL, .offset = FIELD(computing), .def = 1, .min = 0.01, .max = 1, .help = "Rate of copies while an expert is computed."},
     {.name = "copying", .type = ES_OPT_REAL, .offset = FIELD(copying), .def = 1, .min = 0.01, .max = 1, .help = "Rate of experts while copies between host and device run."},
+    {.name = "copied", .type = ES_OPT_REAL, .offset = FIELD(copied), .def = 1, .min = 0.01, .max = 1, .help = "Time of reading weights that a copy has just brought, of that of others."},
+    {.name = "near", .type = ES_OPT_BYTES, .offset = FIELD(near), .def = 768 << 10, .max = 0x1p53, .help = "Just: bytes read or written since that copy began."},
     {.name = "handover", .type = ES_OPT_TIME, .offset = FIELD(handover), .max = 1e12, .help = "Until a stream that waits for another's event has noticed that it came."},
     {.name = "memory", .type = ES_OPT_BYTES, .offset = FIELD(memory), .def = 0x1p30, .min = 1 << 20, .max = 0x1p53, .help = "Bytes there are."},
     {.name = "fail", .type = ES_OPT_ENUM, .offset = FIELD(fail), .choices = fake_failures, .help = "What goes wrong."},
@@ -125,6 +135,21 @@ static double fake_model(const fake *f, double bytes)
     return ns + (double)f->jump + knee * 1e9 / f->rate + (bytes - knee) * 1e9 / f->rate_beyond;
 }
 
+static void fake_comes(fake *f, es_way way, const void *to, int64_t bytes)
+{
+    if (way == ES_WAY_H2D || way == ES_WAY_D2D)
+        f->came[f->cames++ % FAKE_CAME] = (fake_came){to, f->moved};
+    f->moved += 2 * bytes;
+}
+
+static bool fake_is_near(const fake *f, const void *weights)
+{
+    for (size_t i = f->cames; i > 0 && f->cames - i < FAKE_CAME; i--)
+        if (f->came[(i - 1) % FAKE_CAME].at == weights)
+            return f->moved - f->came[(i - 1) % FAKE_CAME].moved <= f->near;
+    return false;
+}
+
 /* How many times a copy between host and device the others take: what is pageable thrice, within the device a tenth. */
 static double fake_scale(es_way way, bool pageable)
 {
@@ -182,6 +207,7 @@ static es_code fake_copy(void *self, unsigned stream, es_way way, void *to, cons
     if (code)
         return code;
     memcpy(to, from, (size_t)bytes);
+    fake_comes(f, way, to, bytes);
     if (f->fail == FAIL_BYTES && f->calls >= (uint64_t)f->fail_at)
         ((unsigned char *)to)[bytes - 1] += 1;      /* so that bringing it back does not mend it */
     /* Without a gate around it the copy is one of pageable memory. */
@@ -190,13 +216,14 @@ static es_code fake_copy(void *self, unsigned stream, es_way way, void *to, cons
     return fake_queue(f, &(fake_job){.engine = (int)way, .stream = stream, .ready = f->now, .fixed = fixed, .work = ns - fixed}, err);
 }
 
-/* One read of the weights at ten times the rate of a copy, or twenty times as many operations. */
+/* One read of the weights at ten times the rate of a copy, sooner where a copy brought them just before, or twenty times as many operations. */
 static es_code fake_expert(void *self, unsigned stream, const es_probe_expert *ask, es_err *err)
 {
     fake *f = self;
-    double weights = 2.0 * ask->hidden * ask->inter;
-    double ns = (double)f->alpha + fmax(weights * 4.0 / (10.0 * f->rate), 2.0 * weights * ask->tokens / (20.0 * f->rate)) * 1e9;
+    double weights = 2.0 * ask->hidden * ask->inter, read = fake_is_near(f, ask->weights) ? f->copied : 1.0;
+    double ns = (double)f->alpha + fmax(read * weights * 4.0 / (10.0 * f->rate), 2.0 * weights * ask->tokens / (20.0 * f->rate)) * 1e9;
     es_code code = fake_lost(f, err);
+    f->moved += (int64_t)weights * 4;
     return code ? code : fake_queue(f, &(fake_job){.engine = FAKE_COMPUTE, .stream = stream, .ready = f->now, .work = fake_noisy(f, ns)}, err);
 }
 
@@ -358,6 +385,7 @@ static es_code fake_io(fake *f, const es_probe_io *io, double *took, es_err *err
     if (code)
         return code;
     unsigned char *place = f->disk + io->offset;
+    f->moved += io->bytes;
     memcpy(io->write ? place : io->buffer, io->write ? io->buffer : place, (size_t)io->bytes);
     double rate = f->rate / 10.0 * fmin(1.0, io->depth / 4.0);
     *took = fake_noisy(f, 5.0 * (double)f->alpha + (double)io->bytes * 1e9 / rate);

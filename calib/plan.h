@@ -20,6 +20,13 @@ typedef enum calib_op {
     CALIB_RESIDE                /* `count` buffers of `bytes` each resident, by calib_row.which */
 } calib_op;
 
+typedef enum calib_before {     /* what went before an expert that is timed */
+    CALIB_COLD,                 /* other experts: its weights are in no cache */
+    CALIB_USED,                 /* itself */
+    CALIB_COPIED,               /* the copy that brought its weights */
+    CALIB_FADED                 /* that copy, and copies of `count` KiB behind it; computed for one token */
+} calib_before;
+
 typedef struct calib_row {      /* a constant: plan.c has all of them */
     const char *name;           /* "pcie.h2d": also the flow of the profile */
     calib_op op;
@@ -28,7 +35,7 @@ typedef struct calib_row {      /* a constant: plan.c has all of them */
     unsigned needs;             /* ES_PROBE_ bits */
     const char *what;           /* for people */
     int which;                  /* es_form of a batch, es_weights of an expert, es_price, es_get, es_reside */
-    int part;                   /* ES_PRICED_ of a price; of an expert 1: its weights were used just before */
+    int part;                   /* ES_PRICED_ of a price; calib_before of an expert */
 } calib_row;
 
 typedef struct calib_case {
@@ -52,7 +59,7 @@ typedef struct calib_plan {
     es_stream shuffle;
 } calib_plan;
 
-enum { CALIB_ROWS = 56 };
+enum { CALIB_ROWS = 58 };
 extern const calib_row calib_rows[CALIB_ROWS];
 /* The expert that is computed: Qwen3-30B-A3B's, in FP32 without its gate; other sizes of it are narrower or wider inside. */
 enum { CALIB_HIDDEN = 2048, CALIB_INTER = 768 };

@@ -42,6 +42,7 @@ typedef enum calib_question {   /* what happens when two things run at once (con
     CALIB_PRODUCT_COPYING,                      /* one for many tokens, while copies to the device run */
     CALIB_H2D_WAITING, CALIB_D2H_WAITING,       /* a stream of copies that waits for an expert of another stream */
     CALIB_EXPERT_WAITING,                       /* a stream of experts that waits for a copy of another */
+    CALIB_READ_WAITING,                         /* a stream of the disk that waits for an expert */
     CALIB_QUESTIONS
 } calib_question;
 

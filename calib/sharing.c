@@ -162,6 +162,7 @@ void sharing_report(const calib_samples *samples, es_json *machine, es_text *tol
     sharing_handover(samples, h2d, CALIB_H2D_WAITING);
     sharing_handover(samples, d2h, CALIB_D2H_WAITING);
     sharing_handover(samples, gpu, CALIB_EXPERT_WAITING);
+    sharing_handover(samples, es_json_at(links, "disk.read"), CALIB_READ_WAITING);
     sharing_products(samples, to_device, h2d, CALIB_H2D_COMPUTING, CALIB_H2D_MULTIPLYING, told);
     sharing_products(samples, to_host, d2h, CALIB_D2H_COMPUTING, CALIB_D2H_MULTIPLYING, told);
     sharing_times(samples, machine);

@@ -5,7 +5,8 @@
  *
  * A measured unit says more: `points`, what experts of some sizes take for some numbers of tokens. Between them time is a straight line in
  * the bytes and in the tokens: exact while either reading or arithmetic is the limit, and it follows the steps that caches and kernels
- * make. Beyond the last the line goes on; nothing is faster for being more. */
+ * make. Beyond the last the line goes on; nothing is faster for being more. `copied` says the same of experts that a copy brought just before,
+ * `near` bytes ago at most: they are in a cache. Only who knows what went before asks for that (the times of an action log). */
 #include "sim/part/timing.h"
 
 typedef struct compute_point {
@@ -18,13 +19,19 @@ typedef struct compute_curve {  /* the points of one number of tokens */
     size_t points;
 } compute_curve;
 
+typedef struct compute_table {
+    const compute_curve *curve; /* [curves], ascending by tokens */
+    size_t curves;
+} compute_table;
+
 typedef struct compute {
     int64_t dense, dense_token, expert, token, predict, lookup, evict;
     int64_t update;
     double context, rate, backward;
-    const es_json *list;
-    const compute_curve *curve; /* [curves], ascending by tokens; 0: the formula */
-    size_t curves;
+    const es_json *list, *copied_list;
+    compute_table measured;     /* no curves: the formula */
+    compute_table copied;       /* no curves: as the others */
+    int64_t near;
 } compute;
 
 static const es_option compute_options[] = {
@@ -35,6 +42,8 @@ static const es_option compute_options[] = {
     {.name = "token", .type = ES_OPT_TIME, .offset = offsetof(compute, token), .min = 0, .max = 9e15, .help = "Added for each token that the expert serves."},
     {.name = "rate", .type = ES_OPT_RATE, .offset = offsetof(compute, rate), .min = 0, .max = 1e15, .help = "Memory rate at which an expert's weights are read: its compute takes at least bytes / rate; 0: no such bound."},
     {.name = "points", .type = ES_OPT_JSON, .offset = offsetof(compute, list), .help = "Measured, instead of expert, token and rate: [{tokens, bytes, time}, ...], ascending by tokens, then bytes."},
+    {.name = "copied", .type = ES_OPT_JSON, .offset = offsetof(compute, copied_list), .help = "The same of experts that were copied just before; needs near. Of action logs (`expertsim validate`); the simulated clock does not ask."},
+    {.name = "near", .type = ES_OPT_BYTES, .offset = offsetof(compute, near), .max = 0x1p53, .help = "Just before: so many bytes read or written since that copy began, at most."},
     {.name = "predict", .type = ES_OPT_TIME, .offset = offsetof(compute, predict), .min = 0, .max = 9e15, .help = "One question to the predictor; compute stands still."},
     {.name = "lookup", .type = ES_OPT_TIME, .offset = offsetof(compute, lookup), .min = 0, .max = 9e15, .help = "Looking up one expert; compute stands still."},
     {.name = "backward", .type = ES_OPT_REAL, .offset = offsetof(compute, backward), .def = 2, .min = 0, .max = 100, .help = "Times of the forward pass that a backward pass of the dense part or of an expert takes."},
@@ -59,40 +68,49 @@ static es_code points_ascend(const compute_point *p, es_err *err)
     return ES_OK;
 }
 
-static es_code compute_points(compute *s, es_arena *arena, es_err *err)
+static es_code compute_points(compute_table *table, const char *key, const es_json *list, es_arena *arena, es_err *err)
 {
     const es_json *item;
     size_t count = 0;
-    compute_point *point = ES_NEW_ARRAY(arena, cJSON_GetArraySize(s->list), compute_point);
-    compute_curve *curve = ES_NEW_ARRAY(arena, cJSON_GetArraySize(s->list), compute_curve);
+    compute_point *point = ES_NEW_ARRAY(arena, cJSON_GetArraySize(list), compute_point);
+    compute_curve *curve = ES_NEW_ARRAY(arena, cJSON_GetArraySize(list), compute_curve);
     if (!point || !curve)
         return es_err_nomem(err, "the points of a compute unit");
-    s->curves = 0;
-    s->curve = curve;
-    cJSON_ArrayForEach(item, s->list) {
+    *table = (compute_table){.curve = curve};
+    cJSON_ArrayForEach(item, list) {
         es_code code = es_options_parse(point_options, &point[count], item, NULL, arena, err);
         if (code == ES_OK && count)
             code = points_ascend(&point[count], err);
         if (code)
-            return es_err_at(err, "points.%zu", count), code;
+            return es_err_at(err, "%s.%zu", key, count), code;
         if (!count || point[count].tokens != point[count - 1].tokens)
-            curve[s->curves++].point = &point[count];
-        curve[s->curves - 1].points++;
+            curve[table->curves++].point = &point[count];
+        curve[table->curves - 1].points++;
         count++;
     }
     return ES_OK;
 }
 
+static es_code compute_list(compute_table *table, const char *key, const es_json *list, es_arena *arena, es_err *err)
+{
+    if (!list || cJSON_IsNull(list))
+        return ES_OK;
+    if (!cJSON_IsArray(list) || !list->child)
+        return es_err_set(err, ES_EINPUT, "%s: needs a list of at least one point, found %s", key, cJSON_IsArray(list) ? "an empty one" : es_json_kind(list));
+    return compute_points(table, key, list, arena, err);
+}
+
 static es_code compute_init(void *self, const es_site *site, es_err *err)
 {
     compute *s = self;
-    if (!s->list || cJSON_IsNull(s->list))
-        return ES_OK;
-    if (!cJSON_IsArray(s->list) || !s->list->child)
-        return es_err_set(err, ES_EINPUT, "points: needs a list of at least one point, found %s", cJSON_IsArray(s->list) ? "an empty one" : es_json_kind(s->list));
-    if (s->expert || s->token || s->rate > 0.0)
+    es_code code = compute_list(&s->measured, "points", s->list, site->arena, err);
+    if (code == ES_OK && s->measured.curves && (s->expert || s->token || s->rate > 0.0))
         return es_err_set(err, ES_EINPUT, "points: found beside expert, token or rate, needs to be alone; null takes away what a profile says");
-    return compute_points(s, site->arena, err);
+    if (code == ES_OK)
+        code = compute_list(&s->copied, "copied", s->copied_list, site->arena, err);
+    if (code == ES_OK && (s->copied.curves > 0) != (s->near > 0))
+        return es_err_set(err, ES_EINPUT, "copied and near need each other");
+    return code;
 }
 
 /* One size alone says nothing of what is fixed: its time grows with the bytes. */
@@ -114,7 +132,7 @@ static double curve_ns(const compute_curve *curve, double bytes)
 }
 
 /* Of fewer tokens than the first curve has, as of these. */
-static es_time compute_measured(const compute *s, const es_op *op)
+static es_time compute_measured(const compute_table *s, const es_op *op)
 {
     double bytes = (double)op->bytes, tokens = (double)op->tokens;
     size_t high = 1;
@@ -132,8 +150,10 @@ static es_time compute_measured(const compute *s, const es_op *op)
 
 static es_time compute_expert(const compute *s, const es_op *op)
 {
-    if (s->curves)
-        return compute_measured(s, op);
+    if (s->copied.curves && op->since > 0 && op->since <= s->near)
+        return compute_measured(&s->copied, op);
+    if (s->measured.curves)
+        return compute_measured(&s->measured, op);
     es_time work = s->expert + s->token * op->tokens, read = s->rate > 0 ? es_ns_round((double)op->bytes * 1e9 / s->rate) : 0;
     return read > work ? read : work;
 }

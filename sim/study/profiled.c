@@ -75,14 +75,14 @@ static void timing_fitted(const es_flow *flow, const es_json *noise, bool empiri
         cJSON_AddItemToObject(timing, "noise", cJSON_Duplicate(noise, true));
 }
 
-static void timing_unit_points(const es_profile_unit *unit, es_json *timing)
+static void timing_unit_points(const es_unit_point *at, size_t count, const char *key, es_json *timing)
 {
-    es_json *points = es_json_add_array(timing, "points");
-    for (size_t i = 0; i < unit->points; i++) {
+    es_json *points = es_json_add_array(timing, key);
+    for (size_t i = 0; i < count; i++) {
         es_json *point = cJSON_CreateObject();
-        es_json_add_int(point, "tokens", unit->point[i].tokens);
-        timing_quantity(point, "bytes", (double)unit->point[i].bytes, ES_UNIT_BYTES);
-        timing_quantity(point, "time", (double)unit->point[i].time_ns, ES_UNIT_TIME);
+        es_json_add_int(point, "tokens", at[i].tokens);
+        timing_quantity(point, "bytes", (double)at[i].bytes, ES_UNIT_BYTES);
+        timing_quantity(point, "time", (double)at[i].time_ns, ES_UNIT_TIME);
         cJSON_AddItemToArray(points, point);
     }
 }
@@ -91,8 +91,12 @@ static es_json *timing_unit(const es_profile_unit *unit)
 {
     es_json *timing = cJSON_CreateObject();
     es_json_add_text(timing, "name", "compute");
+    if (unit->copieds) {
+        timing_unit_points(unit->copied, unit->copieds, "copied", timing);
+        timing_quantity(timing, "near", (double)unit->near_bytes, ES_UNIT_BYTES);
+    }
     if (unit->points) {
-        timing_unit_points(unit, timing);
+        timing_unit_points(unit->point, unit->points, "points", timing);
         return timing;
     }
     timing_quantity(timing, "expert", (double)unit->fixed_ns, ES_UNIT_TIME);

@@ -26,6 +26,8 @@ struct es_retime {
     retime_channel channel[RETIME_CHANNELS];
     size_t channels;
     int of[ES_ACTION_QUEUES];               /* channel of each op; -1: none */
+    int64_t moved;                          /* bytes that the rows so far have read or written */
+    int64_t *came;                          /* [slots of the device] what had moved before its copy began; -1: none has yet */
 };
 
 /* ---- opening ---- */
@@ -141,6 +143,7 @@ void es_retime_free(es_retime *r)
         if (r->channel[c].state && r->channel[c].timing->part.fini)
             r->channel[c].timing->part.fini(r->channel[c].state);
     es_arena_free(&r->arena);
+    free(r->came);
     free(r);
 }
 
@@ -151,15 +154,27 @@ const es_plan_channel *es_retime_channel(const es_retime *r, es_action_op op)
 
 /* ---- what a row costs ---- */
 
-static es_cost retime_cost(const es_retime *r, const es_actions *log, size_t i, const es_retime_ask *ask)
+/* What a gemm finds of its copy, in the order of the log; each row is asked once. A copy reads and writes its bytes, a disk and a gemm do one of both. */
+static int64_t retime_since(es_retime *r, const es_action *row)
+{
+    const bool gemm = row->op == ES_ACTION_GEMM, disk = row->op == ES_ACTION_DISK_READ || row->op == ES_ACTION_DISK_WRITE;
+    const int64_t since = gemm && r->came[row->slot] >= 0 ? r->moved - r->came[row->slot] : 0;
+    if (!gemm && es_action_ways[row->op].to == ES_PLACE_DEVICE)
+        r->came[row->slot] = r->moved;
+    r->moved += gemm || disk ? row->bytes : 2 * row->bytes;
+    return since;
+}
+
+static es_cost retime_cost(es_retime *r, const es_actions *log, size_t i, const es_retime_ask *ask)
 {
     const es_action *row = &log->at[i];
+    const int64_t since = retime_since(r, row);
     const retime_channel *channel = &r->channel[r->of[row->op]];
     es_cost cost = {0, 0};
     if (!channel->timing || (row->op == ES_ACTION_GEMM && !ask->computes))
         return cost;
     es_op op = {.kind = row->op == ES_ACTION_GEMM ? ES_OP_EXPERT : ES_OP_COPY, .bytes = row->bytes, .count = 1, .tokens = row->tokens,
-        .step = (uint64_t)(row->step < 0 ? 0 : row->step), .object = (uint64_t)row->layer << 32 | row->expert, .occurrence = i};
+        .step = (uint64_t)(row->step < 0 ? 0 : row->step), .object = (uint64_t)row->layer << 32 | row->expert, .occurrence = i, .since = since};
     cost = channel->timing->cost(channel->state, &op);
     const double factor = ask->factor[row->op];
     if (factor > 0.0 && factor != 1.0)
@@ -360,6 +375,11 @@ es_code es_retime_run(es_retime *r, const es_actions *log, const es_retime_ask *
     es_code code = retime_known(r, log, err);
     if (code)
         return code;
+    free(r->came);
+    r->moved = 0;
+    if (!(r->came = malloc(((size_t)log->slots[ES_PLACE_DEVICE] + 1) * sizeof *r->came)))
+        return es_err_nomem(err, "the slots of a log");
+    memset(r->came, 0xff, ((size_t)log->slots[ES_PLACE_DEVICE] + 1) * sizeof *r->came);
     memset(run->row, 0, log->count * sizeof *run->row);
     es_time at = 0;
     for (size_t first = 0, end; first < log->count; first = end) {

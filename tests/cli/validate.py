@@ -115,24 +115,43 @@ def pinned(check, folder):
         check.equal(mode['mode'] + ': it is timed as performed', [(c['bias'], c['error']['p95']) for c in mode['candidates']], [(0, 0), (0, 0)])
 
 
+# What a machine may do beside what its copies and experts take alone.
+MACHINES = [
+    [],
+    ['handover=25us'],
+    ['copied=0.5', 'near=64MiB'],
+    ['computing=0.6', 'copying=0.4', 'handover=25us', 'copied=0.5', 'near=64MiB'],
+]
+
+
 def fitted(check, folder):
     """A profile of the fake, made in an earlier process: what it says of experts of other sizes than any it measured is what they take."""
-    made = run(folder, 'calibrate', '--backend', 'fake', '--quick', '--set', 'alpha=10us', '--set', 'rate=1GB/s', '-o', 'fake.json')
-    check.equal('it is calibrated: ' + made.stderr, made.returncode, 0)
-    for size in ('80KiB', '2MiB', '14MiB'):
-        with open(os.path.join(folder, 'c.json')) as f:
-            tree = dict(json.load(f), include='fake.json', model={'expert_bytes': size},
-                        channels={'pcie': {'profile': 'pcie.h2d'}, 'nvme': {'profile': 'disk.read'}, 'gpu': {'profile': 'gpu'}})
-        with open(os.path.join(folder, 'fitted.json'), 'w') as f:
-            json.dump(tree, f)
-        done = run(folder, 'validate', 'fitted.json', *FAKE[2:], '--option', 'memory=8GiB', '--json', '--repeat', '2')
-        check.equal('%s: the fit is the machine: %s' % (size, done.stderr), done.returncode, 0)
-        for mode in json.loads(done.stdout or '{"modes": []}')['modes']:
-            check.equal('no trace, policy or cache was seen, nor an expert of 80 KiB or 14 MiB', json.loads(done.stdout)['held_out'],
-                        {'trace': 'yes', 'policy': 'yes', 'size': 'no' if size == '2MiB' else 'yes', 'cache': 'yes'})
-            one = mode['candidates'][0]
-            for key, part in dict({'all': one}, **one['classes'], **one['operations']).items():
-                check.equal('%s %s %s: bias %g, p95 %g' % (size, mode['mode'], key, part['bias'], part['error']['p95']), abs(part['bias']) < 1e-3 and part['error']['p95'] < 1e-2, True)
+    for extra in MACHINES:
+        said = ' '.join(extra)
+        made = run(folder, 'calibrate', '--backend', 'fake', '--quick', *[a for e in ['alpha=10us', 'rate=1GB/s'] + extra for a in ('--set', e)], '-o', 'fake.json')
+        check.equal('it is calibrated: %s %s' % (said, made.stderr), made.returncode, 0)
+        with open(os.path.join(folder, 'fake.json')) as f:
+            machine = json.load(f)['machine']
+        told = (machine['links']['pcie']['h2d']['handover'], machine['compute']['gpu']['handover'], 'copied' in machine['compute']['gpu'])
+        check.equal('what it was told: ' + said, told, ('25us' if 'handover=25us' in extra else '0',) * 2 + ('copied=0.5' in extra,))
+        for size in ('80KiB', '2MiB') if extra else ('80KiB', '2MiB', '14MiB'):
+            with open(os.path.join(folder, 'c.json')) as f:
+                tree = dict(json.load(f), include='fake.json', model={'expert_bytes': size},
+                            channels={'pcie': {'profile': 'pcie.h2d'}, 'nvme': {'profile': 'disk.read'}, 'gpu': {'profile': 'gpu'}})
+            with open(os.path.join(folder, 'fitted.json'), 'w') as f:
+                json.dump(tree, f)
+            # Near is known as far as it was measured: a machine that is near as far as that.
+            near = machine['compute']['gpu'].get('copied', {}).get('near')
+            options = [a for e in extra for a in ('--option', 'near=' + near if e.startswith('near=') else e)]
+            done = run(folder, 'validate', 'fitted.json', *FAKE[2:], *options, '--option', 'memory=8GiB', '--json', '--repeat', '2')
+            check.equal('%s %s: the fit is the machine: %s' % (size, said, done.stderr), done.returncode, 0)
+            for mode in json.loads(done.stdout or '{"modes": []}')['modes']:
+                check.equal('no trace, policy or cache was seen, nor an expert of 80 KiB or 14 MiB', json.loads(done.stdout)['held_out'],
+                            {'trace': 'yes', 'policy': 'yes', 'size': 'no' if size == '2MiB' else 'yes', 'cache': 'yes'})
+                one = mode['candidates'][0]
+                for key, part in dict({'all': one}, **one['classes'], **one['operations']).items():
+                    check.equal('%s %s %s %s: bias %g, p95 %g' % (size, said, mode['mode'], key, part['bias'], part['error']['p95']),
+                                abs(part['bias']) < 1e-3 and part['error']['p95'] < 1e-2, True)
 
 
 def known(check, folder):

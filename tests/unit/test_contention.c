@@ -90,13 +90,13 @@ static void a_hand_over_is_found_to_the_nanosecond(void **state)
     static const double right[] = {0, 700, 31000};
     for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
         char options[64];
-        double h2d = -1, d2h = -1, expert = -1;
+        double h2d = -1, d2h = -1, expert = -1, read = -1;
         calib_samples samples;
         snprintf(options, sizeof options, "{\"handover\": \"%gns\"}", right[i]);
         asked(&es_probe_fake, options, 8, &samples);
         assert_true(contention_handover(&samples, CALIB_H2D_WAITING, &h2d) && contention_handover(&samples, CALIB_D2H_WAITING, &d2h) &&
-            contention_handover(&samples, CALIB_EXPERT_WAITING, &expert));
-        assert_true(h2d == right[i] && d2h == right[i] && expert == right[i]);
+            contention_handover(&samples, CALIB_EXPERT_WAITING, &expert) && contention_handover(&samples, CALIB_READ_WAITING, &read));
+        assert_true(h2d == right[i] && d2h == right[i] && expert == right[i] && read == right[i]);
     }
     assert_false(contention_handover(&(calib_samples){0}, CALIB_H2D_WAITING, &(double){0}));
 }
