@@ -31,7 +31,7 @@ typedef struct fake_came {      /* what a copy brought to the device */
 
 typedef struct fake {
     es_time alpha, issue, handover;
-    double rate, rate_beyond, noise, stalls, opposite, computing, copying, copied;
+    double rate, rate_beyond, noise, stalls, opposite, computing, copying, copied, drift;
     int64_t near, knee, fail_at, seed, memory;
     es_time jump, stall;
     int discipline, fail;
@@ -70,6 +70,7 @@ static const es_option fake_options[] = {
     {.name = "copying", .type = ES_OPT_REAL, .offset = FIELD(copying), .def = 1, .min = 0.01, .max = 1, .help = "Rate of experts while copies between host and device run."},
     {.name = "copied", .type = ES_OPT_REAL, .offset = FIELD(copied), .def = 1, .min = 0.01, .max = 1, .help = "Time of reading weights that a copy has just brought, of that of others."},
     {.name = "near", .type = ES_OPT_BYTES, .offset = FIELD(near), .def = 768 << 10, .max = 0x1p53, .help = "Just: bytes read or written since that copy began."},
+    {.name = "drift", .type = ES_OPT_REAL, .offset = FIELD(drift), .max = 1e6, .unit = "per second", .help = "Share by which everything takes longer with each second of its clock."},
     {.name = "handover", .type = ES_OPT_TIME, .offset = FIELD(handover), .max = 1e12, .help = "Until a stream that waits for another's event has noticed that it came."},
     {.name = "memory", .type = ES_OPT_BYTES, .offset = FIELD(memory), .def = 0x1p30, .min = 1 << 20, .max = 0x1p53, .help = "Bytes there are."},
     {.name = "fail", .type = ES_OPT_ENUM, .offset = FIELD(fail), .choices = fake_failures, .help = "What goes wrong."},
@@ -121,6 +122,7 @@ static double fake_draw(fake *f)
 /* What an operation takes that needs `ns` by the model. */
 static double fake_noisy(fake *f, double ns)
 {
+    ns *= 1.0 + f->drift * f->now / 1e9;
     double took = f->noise > 0.0 ? ns * exp(f->noise * gsl_cdf_ugaussian_Pinv(fake_draw(f))) : ns;
     if (f->stalls > 0.0 && fake_draw(f) < -expm1(-f->stalls * ns / 1e9))
         took += (double)f->stall * exp(0.2 * gsl_cdf_ugaussian_Pinv(fake_draw(f)));
