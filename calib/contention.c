@@ -77,7 +77,7 @@ static es_code queue_copy(calib_bench *b, unsigned stream, es_way way, int64_t b
 /* One token: what decoding does, and what reads most memory for its arithmetic. */
 static es_code queue_expert(calib_bench *b, unsigned stream, es_err *err)
 {
-    es_probe_expert expert = {bench_next(&b->pool[ES_MEMORY_DEVICE], calib_expert_bytes(ES_WEIGHTS_FP32)), CALIB_HIDDEN, CALIB_INTER, 1, ES_WEIGHTS_FP32};
+    es_probe_expert expert = {bench_next(&b->pool[ES_MEMORY_DEVICE], 8LL * CALIB_HIDDEN * b->inter), CALIB_HIDDEN, b->inter, 1, ES_WEIGHTS_FP32};
     return b->probe->expert(b->self, stream, &expert, err);
 }
 
@@ -322,7 +322,7 @@ static es_code contention_pair(contention *m, const contention_case *c, es_time 
     return code ? code : contention_time(m, c, true, together, err);
 }
 
-static es_code contention_ask(contention *m, calib_question question, uint32_t pairs, calib_pairs *out, es_err *err)
+static es_code contention_pairs(contention *m, calib_question question, uint32_t pairs, calib_pairs *out, es_err *err)
 {
     es_code code = ES_OK;
     series_size(m, &contention_cases[question]);
@@ -374,10 +374,20 @@ static bool contention_asks(const calib_bench *bench, calib_question question)
     return (contention_needs(question) & ~bench->facts.can) == 0 && (c->beside != BESIDE_AWAITED || bench->probe->wait) && (c->what != WHAT_READ || bench->probe->queue_disk);
 }
 
-es_code contention_measure(calib_bench *bench, int64_t bytes, uint32_t pairs, calib_samples *samples, es_err *err)
+/* Widths are multiples of 16, and four copies of the expert are to fit where one copy of four times the bytes does. */
+static uint32_t contention_inter(const contention_ask *ask)
 {
-    contention m = {.bench = bench, .bytes = bytes};
+    const int64_t most = ask->bytes > calib_expert_bytes(ES_WEIGHTS_FP32) ? ask->bytes : calib_expert_bytes(ES_WEIGHTS_FP32);
+    const int64_t inter = (ask->expert < most ? ask->expert : most) / (8 * CALIB_HIDDEN) / 16 * 16;
+    return ask->expert > 0 && inter > 0 ? (uint32_t)inter : CALIB_INTER;
+}
+
+es_code contention_measure(calib_bench *bench, const contention_ask *ask, calib_samples *samples, es_err *err)
+{
+    contention m = {.bench = bench, .bytes = ask->bytes};
+    const uint32_t pairs = ask->pairs < CALIB_PAIRS ? ask->pairs : CALIB_PAIRS;
     es_code code = ES_OK;
+    bench->inter = contention_inter(ask);
     if (!bench->probe->hold || !(bench->facts.can & ES_PROBE_PINS))
         return ES_OK;
     if (bench->facts.can & ES_PROBE_EXPERT)
@@ -386,7 +396,7 @@ es_code contention_measure(calib_bench *bench, int64_t bytes, uint32_t pairs, ca
         code = contention_each(&m, err);
     for (int q = 0; q < CALIB_QUESTIONS && code == ES_OK; q++)
         if (contention_asks(bench, (calib_question)q))
-            code = contention_ask(&m, (calib_question)q, pairs < CALIB_PAIRS ? pairs : CALIB_PAIRS, &samples->pairs[q], err);
+            code = contention_pairs(&m, (calib_question)q, pairs, &samples->pairs[q], err);
     return code;
 }
 

@@ -24,8 +24,14 @@ typedef struct contention_answer {
 
 struct calib_bench;
 
-/* Asks all questions that the probe can answer, `pairs` times each, with copies of `bytes`, at most half of the largest of the plan. */
-es_code contention_measure(struct calib_bench *bench, int64_t bytes, uint32_t pairs, calib_samples *samples, es_err *err);
+typedef struct contention_ask {
+    int64_t bytes;              /* of copies, at most half of the largest of the plan */
+    int64_t expert;             /* bytes of an expert in FP32, as far as it has them; 0: the one that calibration has */
+    uint32_t pairs;             /* times of each question */
+} contention_ask;
+
+/* Asks all questions that the probe can answer. */
+es_code contention_measure(struct calib_bench *bench, const contention_ask *ask, calib_samples *samples, es_err *err);
 
 /* The ES_PROBE_ bits that a question needs, beside pinned memory and streams that can be held. */
 unsigned contention_needs(calib_question question);

@@ -74,11 +74,9 @@ static void copied_quantity(es_json *object, const char *key, double value, es_u
     es_text_free(&text);
 }
 
-static void copied_json(const calib_expert *expert, double near, es_json *gpu)
+static void copied_points(const calib_expert *expert, const char *key, es_json *out)
 {
-    es_json *out = es_json_add_object(gpu, "copied");
-    copied_quantity(out, "near", near, ES_UNIT_BYTES);
-    es_json *points = es_json_add_array(out, "points");
+    es_json *points = es_json_add_array(out, key);
     for (size_t i = 0; i < expert->curves; i++)
         for (size_t k = 0; k < expert->curve[i].sizes; k++) {
             es_json *point = cJSON_CreateObject();
@@ -100,6 +98,14 @@ static double copied_cold(const calib_expert *cold, const calib_series *faded)
     return cold->curves && cold->curve[0].tokens == 1.0 && faded->count ? calib_expert_ns(&cold->curve[0], (double)faded->at[0].bytes) : 0.0;
 }
 
+static bool copied_takes(const calib_expert *expert, const char *row, es_text *told)
+{
+    if (!(expert->error_holdout > ES_FIT_REFUSED))
+        return true;
+    es_text_add(told, "%s: left out: sizes held out of the fit are off by %.1f %% (median); such experts cost as much as others\n", row, 100.0 * expert->error_holdout);
+    return false;
+}
+
 es_code copied_report(const calib_samples *samples, es_json *machine, es_text *told, es_err *err)
 {
     es_arena arena = {0};
@@ -110,11 +116,14 @@ es_code copied_report(const calib_samples *samples, es_json *machine, es_text *t
     if (code == ES_OK)
         code = calib_expert_fit(expert, series_named(samples, "gpu.copied"), &arena, err);
     const double near = code == ES_OK && gpu && expert->curves ? copied_near(faded, copied_cold(cold, faded), &arena) : 0.0;
-    if (near > 0.0 && expert->error_holdout > ES_FIT_REFUSED)
-        es_text_add(told, "gpu.copied: left out: sizes held out of the fit are off by %.1f %% (median); experts that were just copied cost as much as others\n",
-            100.0 * expert->error_holdout);
-    else if (near > 0.0)
-        copied_json(expert, near, gpu);
+    if (near > 0.0 && copied_takes(expert, "gpu.copied", told)) {
+        es_json *out = es_json_add_object(gpu, "copied");
+        copied_quantity(out, "near", near, ES_UNIT_BYTES);
+        copied_points(expert, "points", out);
+        code = calib_expert_fit(expert, series_named(samples, "gpu.handed"), &arena, err);
+        if (code == ES_OK && expert->curves && copied_takes(expert, "gpu.handed", told))
+            copied_points(expert, "handed", out);
+    }
     es_arena_free(&arena);
     return code;
 }

@@ -27,11 +27,12 @@ typedef struct fake_job {
 typedef struct fake_came {      /* what a copy brought to the device */
     const void *at;
     int64_t moved;              /* bytes that had been read or written before it */
+    uint64_t sync;              /* after how many syncs */
 } fake_came;
 
 typedef struct fake {
     es_time alpha, issue, handover;
-    double rate, rate_beyond, noise, stalls, opposite, computing, copying, copied, drift;
+    double rate, rate_beyond, noise, stalls, opposite, computing, copying, copied, handed, drift;
     int64_t near, knee, fail_at, seed, memory;
     es_time jump, stall;
     int discipline, fail;
@@ -42,7 +43,7 @@ typedef struct fake {
     fake_job job[FAKE_JOBS];
     size_t jobs;
     bool held;
-    uint64_t calls, allocations, draws;
+    uint64_t calls, allocations, draws, syncs;
     fake_came came[FAKE_CAME];  /* a ring of the newest */
     size_t cames;
     int64_t moved;              /* bytes read or written so far */
@@ -69,6 +70,7 @@ static const es_option fake_options[] = {
     {.name = "computing", .type = ES_OPT_REAL, .offset = FIELD(computing), .def = 1, .min = 0.01, .max = 1, .help = "Rate of copies while an expert is computed."},
     {.name = "copying", .type = ES_OPT_REAL, .offset = FIELD(copying), .def = 1, .min = 0.01, .max = 1, .help = "Rate of experts while copies between host and device run."},
     {.name = "copied", .type = ES_OPT_REAL, .offset = FIELD(copied), .def = 1, .min = 0.01, .max = 1, .help = "Time of reading weights that a copy has just brought, of that of others."},
+    {.name = "handed", .type = ES_OPT_REAL, .offset = FIELD(handed), .def = 1, .min = 0.01, .max = 1, .help = "The same where nothing was waited for since, but by streams for each other."},
     {.name = "near", .type = ES_OPT_BYTES, .offset = FIELD(near), .def = 768 << 10, .max = 0x1p53, .help = "Just: bytes read or written since that copy began."},
     {.name = "drift", .type = ES_OPT_REAL, .offset = FIELD(drift), .max = 1e6, .unit = "per second", .help = "Share by which everything takes longer with each second of its clock."},
     {.name = "handover", .type = ES_OPT_TIME, .offset = FIELD(handover), .max = 1e12, .help = "Until a stream that waits for another's event has noticed that it came."},
@@ -96,7 +98,7 @@ static void fake_fini(void *self)
 static es_probe_facts fake_facts(void *self)
 {
     const fake *f = self;
-    return (es_probe_facts){ES_PROBE_PINS | ES_PROBE_EXPERT | ES_PROBE_DISK | ES_PROBE_DISK_QUEUE | ES_PROBE_LOCKS | ES_PROBE_GETS | ES_PROBE_RESIDES, 64 << 10, f->memory,
+    return (es_probe_facts){ES_PROBE_PINS | ES_PROBE_EXPERT | ES_PROBE_DISK | ES_PROBE_DISK_QUEUE | ES_PROBE_LOCKS | ES_PROBE_WAITS | ES_PROBE_GETS | ES_PROBE_RESIDES, 64 << 10, f->memory,
         "fake"};
 }
 
@@ -140,16 +142,19 @@ static double fake_model(const fake *f, double bytes)
 static void fake_comes(fake *f, es_way way, const void *to, int64_t bytes)
 {
     if (way == ES_WAY_H2D || way == ES_WAY_D2D)
-        f->came[f->cames++ % FAKE_CAME] = (fake_came){to, f->moved};
+        f->came[f->cames++ % FAKE_CAME] = (fake_came){to, f->moved, f->syncs};
     f->moved += 2 * bytes;
 }
 
-static bool fake_is_near(const fake *f, const void *weights)
+/* Of the time of reading weights: what they take where their copy is near. */
+static double fake_read(const fake *f, const void *weights)
 {
-    for (size_t i = f->cames; i > 0 && f->cames - i < FAKE_CAME; i--)
-        if (f->came[(i - 1) % FAKE_CAME].at == weights)
-            return f->moved - f->came[(i - 1) % FAKE_CAME].moved <= f->near;
-    return false;
+    for (size_t i = f->cames; i > 0 && f->cames - i < FAKE_CAME; i--) {
+        const fake_came *came = &f->came[(i - 1) % FAKE_CAME];
+        if (came->at == weights)
+            return f->moved - came->moved > f->near ? 1.0 : came->sync == f->syncs ? f->handed : f->copied;
+    }
+    return 1.0;
 }
 
 /* How many times a copy between host and device the others take: what is pageable thrice, within the device a tenth. */
@@ -222,7 +227,7 @@ static es_code fake_copy(void *self, unsigned stream, es_way way, void *to, cons
 static es_code fake_expert(void *self, unsigned stream, const es_probe_expert *ask, es_err *err)
 {
     fake *f = self;
-    double weights = 2.0 * ask->hidden * ask->inter, read = fake_is_near(f, ask->weights) ? f->copied : 1.0;
+    double weights = 2.0 * ask->hidden * ask->inter, read = fake_read(f, ask->weights);
     double ns = (double)f->alpha + fmax(read * weights * 4.0 / (10.0 * f->rate), 2.0 * weights * ask->tokens / (20.0 * f->rate)) * 1e9;
     es_code code = fake_lost(f, err);
     f->moved += (int64_t)weights * 4;
@@ -364,6 +369,7 @@ static es_code fake_sync(void *self, es_err *err)
             at = fake_advance(f, at, runs);
     }
     f->jobs = 0;
+    f->syncs++;
     f->now = fmax(f->now, at) + (double)f->issue;
     return fake_lost(f, err);
 }

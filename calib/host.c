@@ -138,7 +138,7 @@ static es_code host_init(void *self, const es_site *site, es_err *err)
     h->cache_bytes = host_cache();
     h->memory_bytes = host_memory();
     h->bound = -1;
-    h->can = ES_PROBE_PINS | ES_PROBE_EXPERT | ES_PROBE_GETS | (host_locks() ? ES_PROBE_LOCKS : 0);
+    h->can = ES_PROBE_PINS | ES_PROBE_EXPERT | ES_PROBE_WAITS | ES_PROBE_GETS | (host_locks() ? ES_PROBE_LOCKS : 0);
     for (unsigned s = 0; s < ES_PROBE_STREAMS; s++)
         h->stream[s].fresh = true;
     if (disk_open(&h->disk, h->folder, &queues, &h->no_disk) == ES_OK)

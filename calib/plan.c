@@ -81,6 +81,7 @@ const calib_row calib_rows[CALIB_ROWS] = {
     {.name = "reside.set", .op = CALIB_RESIDE, .needs = ES_PROBE_SETS, .what = "the same, in a residency set", .which = ES_RESIDE_SET},
 
     {"gpu.copied", CALIB_EXPERT, ES_WAY_H2D, ES_MEMORY_PINNED, ES_PROBE_EXPERT | ES_PROBE_PINS, "an expert that was copied just before", ES_WEIGHTS_FP32, CALIB_COPIED},
+    {"gpu.handed", CALIB_EXPERT, ES_WAY_H2D, ES_MEMORY_PINNED, ES_PROBE_EXPERT | ES_PROBE_PINS | ES_PROBE_WAITS, "an expert that was copied while another was computed", ES_WEIGHTS_FP32, CALIB_HANDED},
     {"gpu.faded", CALIB_EXPERT, ES_WAY_H2D, ES_MEMORY_PINNED, ES_PROBE_EXPERT | ES_PROBE_PINS, "an expert that was copied so many KiB before", ES_WEIGHTS_FP32, CALIB_FADED},
 };
 
@@ -234,7 +235,7 @@ static void writer_expert(plan_writer *w, size_t row, const calib_ask *ask, int6
     expert_sizes(&sizes, row, ask, largest);
     for (uint32_t tokens = 1; tokens <= most; tokens *= 2) {
         writer_sizes(w, row, tokens, &sizes);
-        if (tokens > 1 && !ask->quick && tokens + tokens / 2 <= most && calib_rows[row].part != CALIB_COPIED)
+        if (tokens > 1 && !ask->quick && tokens + tokens / 2 <= most && calib_rows[row].part == CALIB_COLD)
             writer_sizes(w, row, tokens + tokens / 2, &sizes);
     }
 }

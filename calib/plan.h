@@ -23,7 +23,8 @@ typedef enum calib_op {
 typedef enum calib_before {     /* what went before an expert that is timed */
     CALIB_COLD,                 /* other experts: its weights are in no cache */
     CALIB_USED,                 /* itself */
-    CALIB_COPIED,               /* the copy that brought its weights */
+    CALIB_COPIED,               /* the copy that brought its weights, and nothing else at that time */
+    CALIB_HANDED,               /* that copy, while this stream computed another; it was waited for */
     CALIB_FADED                 /* that copy, and copies of `count` KiB behind it; computed for one token */
 } calib_before;
 
@@ -59,7 +60,7 @@ typedef struct calib_plan {
     es_stream shuffle;
 } calib_plan;
 
-enum { CALIB_ROWS = 58 };
+enum { CALIB_ROWS = 59 };
 extern const calib_row calib_rows[CALIB_ROWS];
 /* The expert that is computed: Qwen3-30B-A3B's, in FP32 without its gate; other sizes of it are narrower or wider inside. */
 enum { CALIB_HIDDEN = 2048, CALIB_INTER = 768 };

@@ -28,9 +28,9 @@ typedef struct compute {
     int64_t dense, dense_token, expert, token, predict, lookup, evict;
     int64_t update;
     double context, rate, backward;
-    const es_json *list, *copied_list;
+    const es_json *list, *copied_list, *handed_list;
     compute_table measured;     /* no curves: the formula */
-    compute_table copied;       /* no curves: as the others */
+    compute_table copied, handed;       /* no curves: as the others */
     int64_t near;
 } compute;
 
@@ -43,6 +43,7 @@ static const es_option compute_options[] = {
     {.name = "rate", .type = ES_OPT_RATE, .offset = offsetof(compute, rate), .min = 0, .max = 1e15, .help = "Memory rate at which an expert's weights are read: its compute takes at least bytes / rate; 0: no such bound."},
     {.name = "points", .type = ES_OPT_JSON, .offset = offsetof(compute, list), .help = "Measured, instead of expert, token and rate: [{tokens, bytes, time}, ...], ascending by tokens, then bytes."},
     {.name = "copied", .type = ES_OPT_JSON, .offset = offsetof(compute, copied_list), .help = "The same of experts that were copied just before; needs near. Of action logs (`expertsim validate`); the simulated clock does not ask."},
+    {.name = "handed", .type = ES_OPT_JSON, .offset = offsetof(compute, handed_list), .help = "The same where that copy ran while the unit computed something else: a copier beside it has another cache. Absent: as points."},
     {.name = "near", .type = ES_OPT_BYTES, .offset = offsetof(compute, near), .max = 0x1p53, .help = "Just before: so many bytes read or written since that copy began, at most."},
     {.name = "predict", .type = ES_OPT_TIME, .offset = offsetof(compute, predict), .min = 0, .max = 9e15, .help = "One question to the predictor; compute stands still."},
     {.name = "lookup", .type = ES_OPT_TIME, .offset = offsetof(compute, lookup), .min = 0, .max = 9e15, .help = "Looking up one expert; compute stands still."},
@@ -110,7 +111,7 @@ static es_code compute_init(void *self, const es_site *site, es_err *err)
         code = compute_list(&s->copied, "copied", s->copied_list, site->arena, err);
     if (code == ES_OK && (s->copied.curves > 0) != (s->near > 0))
         return es_err_set(err, ES_EINPUT, "copied and near need each other");
-    return code;
+    return code ? code : compute_list(&s->handed, "handed", s->handed_list, site->arena, err);
 }
 
 /* One size alone says nothing of what is fixed: its time grows with the bytes. */
@@ -150,8 +151,9 @@ static es_time compute_measured(const compute_table *s, const es_op *op)
 
 static es_time compute_expert(const compute *s, const es_op *op)
 {
-    if (s->copied.curves && op->since > 0 && op->since <= s->near)
-        return compute_measured(&s->copied, op);
+    const compute_table *near = op->handed ? &s->handed : &s->copied;
+    if (near->curves && op->since > 0 && op->since <= s->near)
+        return compute_measured(near, op);
     if (s->measured.curves)
         return compute_measured(&s->measured, op);
     es_time work = s->expert + s->token * op->tokens, read = s->rate > 0 ? es_ns_round((double)op->bytes * 1e9 / s->rate) : 0;

@@ -180,13 +180,14 @@ const es_option es_profile_unit_options[] = {
 
 typedef struct copied_fields {
     int64_t near_bytes;
-    const es_json *points;
+    const es_json *points, *handed;
 } copied_fields;
 
 const es_option es_unit_copied_options[] = {
     { .name = "near", .type = ES_OPT_BYTES, .offset = offsetof(copied_fields, near_bytes), .min = 1, .max = 0x1p53, .required = true,
       .help = "Just before: so many bytes read or written since that copy began, it included, at most." },
     { .name = "points", .type = ES_OPT_JSON, .offset = offsetof(copied_fields, points), .required = true, .help = "As those of the unit." },
+    { .name = "handed", .type = ES_OPT_JSON, .offset = offsetof(copied_fields, handed), .help = "The same where that copy ran while the unit computed something else." },
     { 0 },
 };
 
@@ -446,6 +447,8 @@ static es_code unit_copied_read(es_profile_unit *unit, const es_json *object, es
     es_code code = es_options_parse(es_unit_copied_options, &f, object, NULL, arena, err);
     if (code == ES_OK && (code = unit_points_read(&unit->copied, &unit->copieds, f.points, arena, err)) != ES_OK)
         es_err_at(err, "points");
+    if (code == ES_OK && (code = unit_points_read(&unit->handed, &unit->handeds, f.handed, arena, err)) != ES_OK)
+        es_err_at(err, "handed");
     unit->near_bytes = f.near_bytes;
     return code;
 }

@@ -88,6 +88,8 @@ typedef struct es_profile_unit {    /* what computes experts; measured with expe
     size_t points;              /* 0: not calibrated over sizes; rate, fixed_ns and token_ns are all there is */
     const es_unit_point *copied;    /* the same of experts that a copy brought just before; [copieds], 0: not measured */
     size_t copieds;
+    const es_unit_point *handed;    /* the same where that copy ran while the unit computed something else; [handeds] */
+    size_t handeds;
     int64_t near_bytes;         /* just before: bytes read or written since that copy began, it included, at most */
     int64_t expert_bytes;
     double rate;                /* of its weights, when only they are the limit: bytes per second */

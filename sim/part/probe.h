@@ -43,7 +43,8 @@ enum {                          /* what a probe can do */
     ES_PROBE_GETS = 1u << 17,   /* `get`: buffers, heaps, and pieces of these */
     ES_PROBE_WRAPS = 1u << 18,  /* and shared buffers, and wrapping what the host has */
     ES_PROBE_RESIDES = 1u << 19, /* `reside`: buffers one by one, or in a heap */
-    ES_PROBE_SETS = 1u << 20    /* and as a set */
+    ES_PROBE_SETS = 1u << 20,   /* and as a set */
+    ES_PROBE_WAITS = 1u << 21   /* `wait`: streams wait for each other */
 };
 
 enum { ES_PROBE_STREAMS = 8, ES_PROBE_EVENTS = 160, ES_PROBE_DEPTH = 32 };

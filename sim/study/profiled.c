@@ -93,6 +93,8 @@ static es_json *timing_unit(const es_profile_unit *unit)
     es_json_add_text(timing, "name", "compute");
     if (unit->copieds) {
         timing_unit_points(unit->copied, unit->copieds, "copied", timing);
+        if (unit->handeds)
+            timing_unit_points(unit->handed, unit->handeds, "handed", timing);
         timing_quantity(timing, "near", (double)unit->near_bytes, ES_UNIT_BYTES);
     }
     if (unit->points) {

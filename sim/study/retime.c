@@ -27,7 +27,11 @@ struct es_retime {
     size_t channels;
     int of[ES_ACTION_QUEUES];               /* channel of each op; -1: none */
     int64_t moved;                          /* bytes that the rows so far have read or written */
-    int64_t *came;                          /* [slots of the device] what had moved before its copy began; -1: none has yet */
+    uint64_t window;                        /* number of the window that is timed; one after another each row is one */
+    struct retime_came {
+        int64_t moved;                      /* before its copy began; -1: none has yet */
+        uint64_t window;
+    } *came;                                /* [slots of the device] */
 };
 
 /* ---- opening ---- */
@@ -155,12 +159,13 @@ const es_plan_channel *es_retime_channel(const es_retime *r, es_action_op op)
 /* ---- what a row costs ---- */
 
 /* What a gemm finds of its copy, in the order of the log; each row is asked once. A copy reads and writes its bytes, a disk and a gemm do one of both. */
-static int64_t retime_since(es_retime *r, const es_action *row)
+static int64_t retime_since(es_retime *r, const es_action *row, bool *handed)
 {
     const bool gemm = row->op == ES_ACTION_GEMM, disk = row->op == ES_ACTION_DISK_READ || row->op == ES_ACTION_DISK_WRITE;
-    const int64_t since = gemm && r->came[row->slot] >= 0 ? r->moved - r->came[row->slot] : 0;
+    const int64_t since = gemm && r->came[row->slot].moved >= 0 ? r->moved - r->came[row->slot].moved : 0;
+    *handed = since > 0 && r->came[row->slot].window == r->window;
     if (!gemm && es_action_ways[row->op].to == ES_PLACE_DEVICE)
-        r->came[row->slot] = r->moved;
+        r->came[row->slot] = (struct retime_came){r->moved, r->window};
     r->moved += gemm || disk ? row->bytes : 2 * row->bytes;
     return since;
 }
@@ -168,13 +173,14 @@ static int64_t retime_since(es_retime *r, const es_action *row)
 static es_cost retime_cost(es_retime *r, const es_actions *log, size_t i, const es_retime_ask *ask)
 {
     const es_action *row = &log->at[i];
-    const int64_t since = retime_since(r, row);
+    bool handed;
+    const int64_t since = retime_since(r, row, &handed);
     const retime_channel *channel = &r->channel[r->of[row->op]];
     es_cost cost = {0, 0};
     if (!channel->timing || (row->op == ES_ACTION_GEMM && !ask->computes))
         return cost;
     es_op op = {.kind = row->op == ES_ACTION_GEMM ? ES_OP_EXPERT : ES_OP_COPY, .bytes = row->bytes, .count = 1, .tokens = row->tokens,
-        .step = (uint64_t)(row->step < 0 ? 0 : row->step), .object = (uint64_t)row->layer << 32 | row->expert, .occurrence = i, .since = since};
+        .step = (uint64_t)(row->step < 0 ? 0 : row->step), .object = (uint64_t)row->layer << 32 | row->expert, .occurrence = i, .since = since, .handed = handed};
     cost = channel->timing->cost(channel->state, &op);
     const double factor = ask->factor[row->op];
     if (factor > 0.0 && factor != 1.0)
@@ -344,6 +350,7 @@ static bool window_advance(window *w)
 static es_time retime_window(es_retime *r, const es_actions *log, size_t first, size_t end, es_time base, const es_retime_ask *ask, es_action_run *run)
 {
     window w = {.r = r, .log = log, .run = run, .first = first, .end = end, .now = base};
+    r->window++;
     for (size_t i = first; i < end; i++)
         if (log->at[i].op < ES_ACTION_QUEUES) {
             w.id[w.rows] = i;
@@ -363,6 +370,7 @@ static es_time retime_serial(es_retime *r, const es_actions *log, size_t first, 
     for (size_t i = first; i < end; i++) {
         if (log->at[i].op >= ES_ACTION_QUEUES)
             continue;
+        r->window++;
         es_cost cost = retime_cost(r, log, i, ask);
         run->row[i].start = at;
         run->row[i].end = at += cost.fixed + cost.work;
@@ -377,6 +385,7 @@ es_code es_retime_run(es_retime *r, const es_actions *log, const es_retime_ask *
         return code;
     free(r->came);
     r->moved = 0;
+    r->window = 0;
     if (!(r->came = malloc(((size_t)log->slots[ES_PLACE_DEVICE] + 1) * sizeof *r->came)))
         return es_err_nomem(err, "the slots of a log");
     memset(r->came, 0xff, ((size_t)log->slots[ES_PLACE_DEVICE] + 1) * sizeof *r->came);

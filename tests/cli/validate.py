@@ -140,8 +140,8 @@ def pinned(check, folder):
 MACHINES = [
     [],
     ['handover=25us'],
-    ['copied=0.5', 'near=64MiB'],
-    ['computing=0.6', 'copying=0.4', 'handover=25us', 'copied=0.5', 'near=64MiB'],
+    ['copied=0.5', 'handed=0.8', 'near=64MiB'],
+    ['computing=0.6', 'copying=0.4', 'handover=25us', 'copied=0.5', 'handed=0.8', 'near=64MiB'],
 ]
 
 

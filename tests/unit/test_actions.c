@@ -291,8 +291,11 @@ static void perform_on_the_fake(const es_actions *log, const char *text, bool ov
         fail_msg("%s", err.text);
 }
 
+/* `near` bytes behind a copy; behind one that was not waited for since, what the fake takes at a half. */
 #define COPIED "{\"points\": [{\"tokens\": 1, \"bytes\": \"80KiB\", \"time\": \"18192ns\"}], " \
-    "\"copied\": [{\"tokens\": 1, \"bytes\": \"80KiB\", \"time\": \"12048ns\"}, {\"tokens\": 4, \"bytes\": \"80KiB\", \"time\": \"18192ns\"}], \"near\": \"%lldB\"}"
+    "\"copied\": [{\"tokens\": 1, \"bytes\": \"80KiB\", \"time\": \"12048ns\"}, {\"tokens\": 4, \"bytes\": \"80KiB\", \"time\": \"18192ns\"}], " \
+    "\"handed\": [{\"tokens\": 1, \"bytes\": \"80KiB\", \"time\": \"14096ns\"}, {\"tokens\": 2, \"bytes\": \"80KiB\", \"time\": \"14096ns\"}, " \
+    "{\"tokens\": 4, \"bytes\": \"80KiB\", \"time\": \"18192ns\"}], \"near\": \"%lldB\"}"
 
 /* What the fake was told, and the config's channels by the same numbers; the first is pcie, the second the gpu. near 0: no price of what was
  * copied just before. */
@@ -301,10 +304,10 @@ static const struct fake_case { const char *options, *pcie_slowed, *gpu_slowed; 
     {"{\"alpha\": \"10us\", \"rate\": \"1GB/s\", \"handover\": \"7us\"}", NULL, NULL, 7000, 0},
     {"{\"alpha\": \"10us\", \"rate\": \"1GB/s\", \"handover\": \"200us\"}", NULL, NULL, 200000, 0},
     {"{\"alpha\": \"10us\", \"rate\": \"1GB/s\", \"computing\": 0.5, \"copying\": 0.25, \"handover\": \"7us\"}", "{\"gpu\": 0.5}", "{\"pcie\": 0.25}", 7000, 0},
-    {"{\"alpha\": \"10us\", \"rate\": \"1GB/s\", \"copied\": 0.25, \"near\": \"160KiB\"}", NULL, NULL, 0, 160 << 10},
-    {"{\"alpha\": \"10us\", \"rate\": \"1GB/s\", \"copied\": 0.25, \"near\": \"639KiB\"}", NULL, NULL, 0, 639 << 10},
-    {"{\"alpha\": \"10us\", \"rate\": \"1GB/s\", \"copied\": 0.25, \"near\": \"640KiB\"}", NULL, NULL, 0, 640 << 10},
-    {"{\"alpha\": \"10us\", \"rate\": \"1GB/s\", \"copied\": 0.25, \"near\": \"1TiB\"}", NULL, NULL, 0, 1LL << 40},
+    {"{\"alpha\": \"10us\", \"rate\": \"1GB/s\", \"copied\": 0.25, \"handed\": 0.5, \"near\": \"160KiB\"}", NULL, NULL, 0, 160 << 10},
+    {"{\"alpha\": \"10us\", \"rate\": \"1GB/s\", \"copied\": 0.25, \"handed\": 0.5, \"near\": \"639KiB\"}", NULL, NULL, 0, 639 << 10},
+    {"{\"alpha\": \"10us\", \"rate\": \"1GB/s\", \"copied\": 0.25, \"handed\": 0.5, \"near\": \"640KiB\"}", NULL, NULL, 0, 640 << 10},
+    {"{\"alpha\": \"10us\", \"rate\": \"1GB/s\", \"copied\": 0.25, \"handed\": 0.5, \"near\": \"1TiB\"}", NULL, NULL, 0, 1LL << 40},
 };
 
 static void a_fake_case_is_the_model(const scene *s, const struct fake_case *c, bool overlapped, es_time *total)
@@ -318,7 +321,7 @@ static void a_fake_case_is_the_model(const scene *s, const struct fake_case *c, 
     runs(&r);
     load(&log, at("fake.jsonl"));
     if (c->near) {
-        char timing[256];
+        char timing[512];
         snprintf(timing, sizeof timing, COPIED, c->near);
         r.channel[1].timing = rig_part(&r, ES_KIND_TIMING, "compute", timing, "timing");
     }

@@ -49,11 +49,11 @@ static void what_the_fake_was_told_is_found(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (int quick = 0; quick < 2; quick++) {
-            char options[96];
+            char options[128];
             es_arena arena = {0};
             es_profile profile;
             es_text told = {0};
-            snprintf(options, sizeof options, "{\"alpha\": \"100ns\", \"copied\": %g, \"near\": \"%lldB\"}", cases[i].copied, (long long)cases[i].near);
+            snprintf(options, sizeof options, "{\"alpha\": \"100ns\", \"copied\": %g, \"handed\": 0.7, \"near\": \"%lldB\"}", cases[i].copied, (long long)cases[i].near);
             profiled(options, quick, &arena, &profile, &told);
             const es_profile_unit *gpu = es_profile_unit_find(&profile, "gpu");
             assert_non_null(gpu);
@@ -63,6 +63,9 @@ static void what_the_fake_was_told_is_found(void **state)
             assert_true(gpu->near_bytes >= 528 * KIB && gpu->near_bytes <= 640 * KIB);
             for (size_t k = 0; k < gpu->copieds; k++)       /* what is larger than near is not near behind its own copy */
                 assert_int_equal(gpu->copied[k].time_ns, right(gpu->copied[k].bytes, gpu->copied[k].tokens, 2 * gpu->copied[k].bytes <= cases[i].near ? cases[i].copied : 1.0));
+            assert_int_equal(gpu->handeds, gpu->copieds);
+            for (size_t k = 0; k < gpu->handeds; k++)       /* the other expert reads as much as it has itself */
+                assert_int_equal(gpu->handed[k].time_ns, right(gpu->handed[k].bytes, gpu->handed[k].tokens, 2 * gpu->handed[k].bytes <= cases[i].near ? 0.7 : 1.0));
             for (size_t k = 0; k < gpu->points; k++)
                 assert_int_equal(gpu->point[k].time_ns, right(gpu->point[k].bytes, gpu->point[k].tokens, 1.0));
             es_text_free(&told);
