@@ -246,8 +246,7 @@ static void writer_faded(plan_writer *w, size_t row, const calib_ask *ask, int64
     int64_t between[COPIED_DISTANCES], bytes = copied_expert(cache, EXPERT_UNIT);
     size_t count = copied_between(cache, ask->quick, between);
     for (size_t i = 0; i < count; i++)
-        if (bytes <= largest)
-            writer_add(w, row, (uint32_t)(between[i] / KIB), bytes);
+        writer_add(w, row, (uint32_t)(between[i] / KIB), bytes <= largest ? bytes : EXPERT_UNIT);
 }
 
 static void writer_disk(plan_writer *w, size_t row, const calib_ask *ask, bool queues, int64_t most)
