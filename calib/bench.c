@@ -178,10 +178,29 @@ static bool bench_gated(const calib_bench *b, const calib_row *row)
     return b->probe->hold && row->memory != ES_MEMORY_PAGEABLE && row->op != CALIB_SEEN;
 }
 
+static es_code copy_down(calib_bench *b, unsigned char *to, int64_t bytes, es_err *err)
+{
+    return b->probe->copy(b->self, 1, ES_WAY_H2D, to, bench_next(&b->pool[ES_MEMORY_PINNED], bytes), bytes, err);
+}
+
+/* Another expert on stream 0 while stream 1 copies the weights; then stream 0 waits for them. */
+static es_code bench_hand(calib_bench *b, const calib_case *c, bench_queue *queue, void *weights, es_err *err)
+{
+    enum { COPIED = 2 };        /* an event: 0 and 1 are around what is timed */
+    es_code code = queue(b, c, bench_next(&b->pool[ES_MEMORY_DEVICE], c->bytes), err);
+    if (code == ES_OK)
+        code = copy_down(b, weights, c->bytes, err);
+    if (code == ES_OK)
+        code = b->probe->record(b->self, 1, COPIED, err);
+    return code ? code : b->probe->wait(b->self, 0, COPIED, err);
+}
+
 /* What was used just before is near: the weights, and the code that reads them. */
 static es_code bench_before(calib_bench *b, const calib_case *c, bench_queue *queue, void *ask, es_err *err)
 {
-    bool warm = calib_rows[c->row].op == CALIB_EXPERT && calib_rows[c->row].part;
+    if (calib_rows[c->row].op == CALIB_EXPERT && calib_rows[c->row].part == CALIB_HANDED)
+        return bench_hand(b, c, queue, ask, err);
+    bool warm = calib_rows[c->row].op == CALIB_EXPERT && calib_rows[c->row].part == CALIB_USED;
     return warm ? queue(b, c, ask, err) : ES_OK;
 }
 
@@ -310,23 +329,38 @@ static es_code perform_reside(calib_bench *b, const calib_case *c, calib_sample 
     return code;
 }
 
-/* The weights are others each time, or always the same. */
 static es_code queue_expert(calib_bench *b, const calib_case *c, void *ask, es_err *err)
 {
     const calib_row *row = &calib_rows[c->row];
-    bench_pool *pool = &b->pool[ES_MEMORY_DEVICE];
-    (void)ask;
-    es_probe_expert expert = {row->part ? pool->at : bench_next(pool, c->bytes), CALIB_HIDDEN, calib_expert_inter(row->which, c->bytes), c->count, row->which};
+    es_probe_expert expert = {ask, CALIB_HIDDEN, calib_expert_inter(row->which, c->bytes), row->part == CALIB_FADED ? 1 : c->count, row->which};
     return b->probe->expert(b->self, 0, &expert, err);
 }
 
-/* The first of its kind with nothing held, for what a library loads and chooses then may have to wait for the device. */
+/* Brings the weights, and copies others behind them, each as large. */
+static es_code bench_bring(calib_bench *b, const calib_case *c, unsigned char *weights, es_err *err)
+{
+    int64_t left = calib_rows[c->row].part == CALIB_FADED ? (int64_t)c->count * 1024 : 0;
+    es_code code = copy_down(b, weights, c->bytes, err);
+    for (; left > 0 && code == ES_OK; left -= c->bytes) {
+        int64_t bytes = left < c->bytes ? left : c->bytes;
+        code = copy_down(b, bench_next(&b->pool[ES_MEMORY_DEVICE], bytes), bytes, err);
+    }
+    return code ? code : b->probe->sync(b->self, err);
+}
+
+/* The weights are others each time, or always the same. The first of its kind with nothing held, for what a library loads and chooses then may
+ * have to wait for the device. */
 static es_code perform_expert(calib_bench *b, const calib_case *c, bool first, calib_sample *sample, es_err *err)
 {
-    es_code code = first ? queue_expert(b, c, NULL, err) : ES_OK;
+    const int before = calib_rows[c->row].part;
+    bench_pool *pool = &b->pool[ES_MEMORY_DEVICE];
+    unsigned char *weights = before == CALIB_USED ? pool->at : bench_next(pool, c->bytes);
+    es_code code = first ? queue_expert(b, c, weights, err) : ES_OK;
     if (first && code == ES_OK)
         code = b->probe->sync(b->self, err);
-    return code ? code : bench_timed(b, c, queue_expert, NULL, sample, err);
+    if (code == ES_OK && (before == CALIB_COPIED || before == CALIB_FADED))
+        code = bench_bring(b, c, weights, err);
+    return code ? code : bench_timed(b, c, queue_expert, weights, sample, err);
 }
 
 /* What came to the device is brought back and compared, whole. */

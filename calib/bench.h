@@ -16,6 +16,7 @@ struct calib_bench {
     bench_pool pool[ES_MEMORIES];
     unsigned char *check;       /* pageable: what came back from the device; the disk's buffer */
     int64_t check_bytes, disk_bytes, disk_next;
+    uint32_t inter;             /* of the expert that contention asks about */
     es_stream random;           /* the bytes of the pools and of the scratch file */
 };
 

@@ -13,7 +13,8 @@ enum { CALIBRATE_LARGE = 16 << 20 };    /* enough to outlast what starts threads
 static es_code calibrate_contention(calib_bench *bench, const calibrate_ask *ask, int64_t most, es_time *left, calib_samples *samples, es_err *err)
 {
     es_time start = bench->probe->now(bench->self);
-    es_code code = contention_measure(bench, most < CALIBRATE_LARGE ? most : CALIBRATE_LARGE, ask->plan.quick ? CALIB_PAIRS / 2 : CALIB_PAIRS, samples, err);
+    const contention_ask asked = {most < CALIBRATE_LARGE ? most : CALIBRATE_LARGE, ask->plan.experts ? ask->plan.expert[0] : 0, ask->plan.quick ? CALIB_PAIRS / 2 : CALIB_PAIRS};
+    es_code code = contention_measure(bench, &asked, samples, err);
     *left -= bench->probe->now(bench->self) - start;
     return code;
 }
@@ -56,6 +57,8 @@ static es_code calibrate_skipped(const es_probe *probe, void *self, unsigned can
         if (why && *why)
             es_json_add_text(skipped, calib_rows[row].name, why);
     }
+    if (skipped && !probe->wait)
+        es_json_add_text(skipped, "handover", "its streams cannot wait for each other");
     return skipped ? ES_OK : es_err_nomem(err, "the environment");
 }
 

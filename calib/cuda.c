@@ -114,7 +114,7 @@ static es_code cuda_abilities(cuda *c, es_err *err)
     es_code code = cuda_attribute(c, cudaDevAttrHostRegisterSupported, &registers, err);
     if (code == ES_OK)
         code = cuda_attribute(c, cudaDevAttrMemoryPoolsSupported, &pools, err);
-    c->can = ES_PROBE_PINS | ES_PROBE_LOCKS | ES_PROBE_PRICES | ES_PROBE_LAUNCHES | ES_PROBE_MIXES;
+    c->can = ES_PROBE_PINS | ES_PROBE_LOCKS | ES_PROBE_PRICES | ES_PROBE_LAUNCHES | ES_PROBE_MIXES | ES_PROBE_WAITS;
     c->can |= (registers ? ES_PROBE_FLAVOURS : 0) | (pools ? ES_PROBE_POOLS : 0);
     if (!pools)
         es_err_set(&c->no_pools, ES_EDEVICE, "this device has no memory pools");

@@ -14,19 +14,26 @@
 typedef enum fake_failure { FAIL_NEVER, FAIL_NO_DEVICE, FAIL_MEMORY, FAIL_LOST, FAIL_BYTES } fake_failure;
 typedef enum fake_discipline { FAKE_FIFO, FAKE_SHARED } fake_discipline;
 
-enum { FAKE_JOBS = 1024, FAKE_DISK_BYTES = 512 << 20, FAKE_COMPUTE = ES_WAYS, FAKE_IO, FAKE_ENGINES };
+enum { FAKE_JOBS = 1024, FAKE_DISK_BYTES = 512 << 20, FAKE_COMPUTE = ES_WAYS, FAKE_IO, FAKE_NOTICE, FAKE_ENGINES, FAKE_CAME = 256 };
 
 typedef struct fake_job {
-    int engine;                 /* an es_way, FAKE_COMPUTE or FAKE_IO */
+    int engine;                 /* an es_way, FAKE_COMPUTE or FAKE_IO; FAKE_NOTICE: of its stream alone */
     unsigned stream, event;
     bool stamps, waits, done;   /* stamps: a record, waits: for one; both take no time */
+    bool waited;                /* its event had not come when its turn had: noticing takes the hand-over */
     double ready, fixed, work;  /* ns; of the virtual clock, and what is left to do */
 } fake_job;
 
+typedef struct fake_came {      /* what a copy brought to the device */
+    const void *at;
+    int64_t moved;              /* bytes that had been read or written before it */
+    uint64_t sync;              /* after how many syncs */
+} fake_came;
+
 typedef struct fake {
-    es_time alpha, issue;
-    double rate, rate_beyond, noise, stalls, opposite, computing;
-    int64_t knee, fail_at, seed, memory;
+    es_time alpha, issue, handover;
+    double rate, rate_beyond, noise, stalls, opposite, computing, copying, copied, handed, drift;
+    int64_t near, knee, fail_at, seed, memory;
     es_time jump, stall;
     int discipline, fail;
 
@@ -36,7 +43,10 @@ typedef struct fake {
     fake_job job[FAKE_JOBS];
     size_t jobs;
     bool held;
-    uint64_t calls, allocations, draws;
+    uint64_t calls, allocations, draws, syncs;
+    fake_came came[FAKE_CAME];  /* a ring of the newest */
+    size_t cames;
+    int64_t moved;              /* bytes read or written so far */
     int64_t used;               /* bytes that are allocated */
     unsigned char *disk;
 } fake;
@@ -58,6 +68,12 @@ static const es_option fake_options[] = {
     {.name = "discipline", .type = ES_OPT_ENUM, .offset = FIELD(discipline), .choices = fake_disciplines, .help = "Copies of one way: one after another, or sharing the rate."},
     {.name = "opposite", .type = ES_OPT_REAL, .offset = FIELD(opposite), .def = 1, .min = 0.01, .max = 1, .help = "Rate of a way while the opposite one runs."},
     {.name = "computing", .type = ES_OPT_REAL, .offset = FIELD(computing), .def = 1, .min = 0.01, .max = 1, .help = "Rate of copies while an expert is computed."},
+    {.name = "copying", .type = ES_OPT_REAL, .offset = FIELD(copying), .def = 1, .min = 0.01, .max = 1, .help = "Rate of experts while copies between host and device run."},
+    {.name = "copied", .type = ES_OPT_REAL, .offset = FIELD(copied), .def = 1, .min = 0.01, .max = 1, .help = "Time of reading weights that a copy has just brought, of that of others."},
+    {.name = "handed", .type = ES_OPT_REAL, .offset = FIELD(handed), .def = 1, .min = 0.01, .max = 1, .help = "The same where nothing was waited for since, but by streams for each other."},
+    {.name = "near", .type = ES_OPT_BYTES, .offset = FIELD(near), .def = 768 << 10, .max = 0x1p53, .help = "Just: bytes read or written since that copy began."},
+    {.name = "drift", .type = ES_OPT_REAL, .offset = FIELD(drift), .max = 1e6, .unit = "per second", .help = "Share by which everything takes longer with each second of its clock."},
+    {.name = "handover", .type = ES_OPT_TIME, .offset = FIELD(handover), .max = 1e12, .help = "Until a stream that waits for another's event has noticed that it came."},
     {.name = "memory", .type = ES_OPT_BYTES, .offset = FIELD(memory), .def = 0x1p30, .min = 1 << 20, .max = 0x1p53, .help = "Bytes there are."},
     {.name = "fail", .type = ES_OPT_ENUM, .offset = FIELD(fail), .choices = fake_failures, .help = "What goes wrong."},
     {.name = "fail_at", .type = ES_OPT_INT, .offset = FIELD(fail_at), .def = 1, .min = 1, .max = 1e15, .help = "At which call: an allocation for memory, else a copy."},
@@ -82,8 +98,8 @@ static void fake_fini(void *self)
 static es_probe_facts fake_facts(void *self)
 {
     const fake *f = self;
-    return (es_probe_facts){ES_PROBE_PINS | ES_PROBE_EXPERT | ES_PROBE_DISK | ES_PROBE_DISK_QUEUE | ES_PROBE_LOCKS | ES_PROBE_GETS | ES_PROBE_RESIDES |
-        ES_PROBE_THREADS, 64 << 10, f->memory, "fake", 8};
+    return (es_probe_facts){ES_PROBE_PINS | ES_PROBE_EXPERT | ES_PROBE_DISK | ES_PROBE_DISK_QUEUE | ES_PROBE_LOCKS | ES_PROBE_WAITS |
+        ES_PROBE_GETS | ES_PROBE_RESIDES | ES_PROBE_THREADS, 64 << 10, f->memory, "fake", 8};
 }
 
 static void fake_environment(void *self, es_json *out)
@@ -108,6 +124,7 @@ static double fake_draw(fake *f)
 /* What an operation takes that needs `ns` by the model. */
 static double fake_noisy(fake *f, double ns)
 {
+    ns *= 1.0 + f->drift * f->now / 1e9;
     double took = f->noise > 0.0 ? ns * exp(f->noise * gsl_cdf_ugaussian_Pinv(fake_draw(f))) : ns;
     if (f->stalls > 0.0 && fake_draw(f) < -expm1(-f->stalls * ns / 1e9))
         took += (double)f->stall * exp(0.2 * gsl_cdf_ugaussian_Pinv(fake_draw(f)));
@@ -120,6 +137,24 @@ static double fake_model(const fake *f, double bytes)
     if (f->knee == 0 || bytes < knee)
         return ns + bytes * 1e9 / f->rate;
     return ns + (double)f->jump + knee * 1e9 / f->rate + (bytes - knee) * 1e9 / f->rate_beyond;
+}
+
+static void fake_comes(fake *f, es_way way, const void *to, int64_t bytes)
+{
+    if (way == ES_WAY_H2D || way == ES_WAY_D2D)
+        f->came[f->cames++ % FAKE_CAME] = (fake_came){to, f->moved, f->syncs};
+    f->moved += 2 * bytes;
+}
+
+/* Of the time of reading weights: what they take where their copy is near. */
+static double fake_read(const fake *f, const void *weights)
+{
+    for (size_t i = f->cames; i > 0 && f->cames - i < FAKE_CAME; i--) {
+        const fake_came *came = &f->came[(i - 1) % FAKE_CAME];
+        if (came->at == weights)
+            return f->moved - came->moved > f->near ? 1.0 : came->sync == f->syncs ? f->handed : f->copied;
+    }
+    return 1.0;
 }
 
 /* How many times a copy between host and device the others take: what is pageable thrice, within the device a tenth. */
@@ -179,6 +214,7 @@ static es_code fake_copy(void *self, unsigned stream, es_way way, void *to, cons
     if (code)
         return code;
     memcpy(to, from, (size_t)bytes);
+    fake_comes(f, way, to, bytes);
     if (f->fail == FAIL_BYTES && f->calls >= (uint64_t)f->fail_at)
         ((unsigned char *)to)[bytes - 1] += 1;      /* so that bringing it back does not mend it */
     /* Without a gate around it the copy is one of pageable memory. */
@@ -187,13 +223,14 @@ static es_code fake_copy(void *self, unsigned stream, es_way way, void *to, cons
     return fake_queue(f, &(fake_job){.engine = (int)way, .stream = stream, .ready = f->now, .fixed = fixed, .work = ns - fixed}, err);
 }
 
-/* One read of the weights at ten times the rate of a copy, or twenty times as many operations. */
+/* One read of the weights at ten times the rate of a copy, sooner where a copy brought them just before, or twenty times as many operations. */
 static es_code fake_expert(void *self, unsigned stream, const es_probe_expert *ask, es_err *err)
 {
     fake *f = self;
-    double weights = 2.0 * ask->hidden * ask->inter;
-    double ns = (double)f->alpha + fmax(weights * 4.0 / (10.0 * f->rate), 2.0 * weights * ask->tokens / (20.0 * f->rate)) * 1e9;
+    double weights = 2.0 * ask->hidden * ask->inter, read = fake_read(f, ask->weights);
+    double ns = (double)f->alpha + fmax(read * weights * 4.0 / (10.0 * f->rate), 2.0 * weights * ask->tokens / (20.0 * f->rate)) * 1e9;
     es_code code = fake_lost(f, err);
+    f->moved += (int64_t)weights * 4;
     return code ? code : fake_queue(f, &(fake_job){.engine = FAKE_COMPUTE, .stream = stream, .ready = f->now, .work = fake_noisy(f, ns)}, err);
 }
 
@@ -229,9 +266,10 @@ static bool fake_marks(const fake_job *job)
 }
 
 /* May the i-th job run at `at`: the first of its stream, ready, and the first of its engine where that has an order. */
-static bool job_runs(const fake *f, size_t i, double at)
+static bool job_runs(fake *f, size_t i, double at)
 {
-    const fake_job *job = &f->job[i];
+    fake_job *job = &f->job[i];
+    bool comes = true;
     if (job->done || job->ready > at)
         return false;
     for (size_t j = 0; j < i; j++) {
@@ -241,42 +279,69 @@ static bool job_runs(const fake *f, size_t i, double at)
         if (before->stream == job->stream)
             return false;
         if (job->waits && before->stamps && before->event == job->event)
-            return false;
-        if (!fake_marks(job) && !fake_marks(before) && before->engine == job->engine && (f->discipline == FAKE_FIFO || job->engine >= FAKE_COMPUTE))
+            comes = false;
+        if (!fake_marks(job) && !fake_marks(before) && before->engine == job->engine && job->engine != FAKE_NOTICE && (f->discipline == FAKE_FIFO || job->engine >= FAKE_COMPUTE))
             return false;
     }
-    return true;
+    job->waited |= !comes;
+    return comes;
 }
 
-static double engine_rate(const fake *f, int engine, const unsigned *busy)
+/* A mark takes no time, but for a wait that was in vain at first. */
+static bool job_marks(fake *f, fake_job *job, double at)
 {
-    double rate = engine >= FAKE_COMPUTE ? 1.0 : 1.0 / busy[engine];
-    if ((engine == ES_WAY_H2D && busy[ES_WAY_D2H]) || (engine == ES_WAY_D2H && busy[ES_WAY_H2D]))
+    if (!fake_marks(job))
+        return false;
+    if (job->waits && job->waited && f->handover > 0) {
+        job->waits = false;
+        job->engine = FAKE_NOTICE;
+        job->fixed = (double)f->handover;
+        return false;
+    }
+    if (job->stamps)
+        f->stamp[job->event] = at;
+    return job->done = true;
+}
+
+/* What runs on each engine: all of it, and what is beyond its fixed part and shares the rate. */
+typedef struct fake_load {
+    unsigned busy[FAKE_ENGINES], works[FAKE_ENGINES];
+} fake_load;
+
+static double engine_rate(const fake *f, int engine, const fake_load *load)
+{
+    const bool h2d = load->busy[ES_WAY_H2D], d2h = load->busy[ES_WAY_D2H];
+    if (engine >= FAKE_COMPUTE)
+        return engine == FAKE_COMPUTE && (h2d || d2h) ? f->copying : 1.0;
+    double rate = 1.0 / load->works[engine];
+    if ((engine == ES_WAY_H2D && d2h) || (engine == ES_WAY_D2H && h2d))
         rate *= f->opposite;
-    return engine < FAKE_COMPUTE && busy[FAKE_COMPUTE] ? rate * f->computing : rate;
+    return load->busy[FAKE_COMPUTE] ? rate * f->computing : rate;
 }
 
 /* Lets everything that runs at `at` go on until the first of it ends, or the next becomes ready; returns when that is. */
 static double fake_advance(fake *f, double at, const bool *runs)
 {
-    unsigned busy[FAKE_ENGINES] = {0};
+    fake_load load = {0};
     double until = INFINITY;
     for (size_t i = 0; i < f->jobs; i++) {
-        busy[f->job[i].engine] += runs[i] && !fake_marks(&f->job[i]) && f->job[i].fixed <= 0.0;
+        const bool serves = runs[i] && !fake_marks(&f->job[i]);
+        load.busy[f->job[i].engine] += serves;
+        load.works[f->job[i].engine] += serves && f->job[i].fixed <= 0.0;
         if (!f->job[i].done && f->job[i].ready > at)
             until = fmin(until, f->job[i].ready);
     }
     for (size_t i = 0; i < f->jobs; i++) {
         const fake_job *job = &f->job[i];
         if (runs[i])
-            until = fmin(until, job->fixed > 0.0 ? at + job->fixed : at + job->work / engine_rate(f, job->engine, busy));
+            until = fmin(until, job->fixed > 0.0 ? at + job->fixed : at + job->work / engine_rate(f, job->engine, &load));
     }
     for (size_t i = 0; i < f->jobs; i++) {
         fake_job *job = &f->job[i];
         if (!runs[i])
             continue;
         double *left = job->fixed > 0.0 ? &job->fixed : &job->work;
-        *left -= (until - at) * (left == &job->fixed ? 1.0 : engine_rate(f, job->engine, busy));
+        *left -= (until - at) * (left == &job->fixed ? 1.0 : engine_rate(f, job->engine, &load));
         if (*left < 1e-3)
             *left = 0.0;
         job->done = job->fixed <= 0.0 && job->work <= 0.0;
@@ -294,10 +359,8 @@ static es_code fake_sync(void *self, es_err *err)
         bool stamped = false;
         for (size_t i = 0; i < f->jobs; i++) {
             runs[i] = job_runs(f, i, at);
-            if (runs[i] && fake_marks(&f->job[i])) {
-                if (f->job[i].stamps)
-                    f->stamp[f->job[i].event] = at;
-                f->job[i].done = stamped = true;
+            if (runs[i] && job_marks(f, &f->job[i], at)) {
+                stamped = true;
                 runs[i] = false;
             }
             left += !f->job[i].done;
@@ -306,6 +369,7 @@ static es_code fake_sync(void *self, es_err *err)
             at = fake_advance(f, at, runs);
     }
     f->jobs = 0;
+    f->syncs++;
     f->now = fmax(f->now, at) + (double)f->issue;
     return fake_lost(f, err);
 }
@@ -329,6 +393,7 @@ static es_code fake_io(fake *f, const es_probe_io *io, double *took, es_err *err
     if (code)
         return code;
     unsigned char *place = f->disk + io->offset;
+    f->moved += io->bytes;
     memcpy(io->write ? place : io->buffer, io->write ? io->buffer : place, (size_t)io->bytes);
     double rate = f->rate / 10.0 * fmin(1.0, io->depth / 4.0);
     *took = fake_noisy(f, 5.0 * (double)f->alpha + (double)io->bytes * 1e9 / rate);

@@ -146,7 +146,7 @@ static es_code host_init(void *self, const es_site *site, es_err *err)
     h->cache_bytes = host_cache();
     h->memory_bytes = host_memory();
     h->bound = -1;
-    h->can = ES_PROBE_PINS | ES_PROBE_EXPERT | ES_PROBE_GETS | ES_PROBE_THREADS | (h->huge ? ES_PROBE_HUGE : 0) | (pages_last_node() > 0 ? ES_PROBE_FAR : 0) |
+    h->can = ES_PROBE_PINS | ES_PROBE_EXPERT | ES_PROBE_WAITS | ES_PROBE_GETS | ES_PROBE_THREADS | (h->huge ? ES_PROBE_HUGE : 0) | (pages_last_node() > 0 ? ES_PROBE_FAR : 0) |
         (host_locks(h) ? ES_PROBE_LOCKS : 0);
     for (unsigned s = 0; s < ES_PROBE_STREAMS; s++)
         h->stream[s].fresh = true;

@@ -277,7 +277,7 @@ es_code calib_pictures(const calib_samples *samples, const pictures_ask *ask, es
             continue;
         if (row_is_curve(&calib_rows[row]))
             code = picture_row(&p, row, err);
-        else if (calib_rows[row].op == CALIB_EXPERT)
+        else if (calib_rows[row].op == CALIB_EXPERT && calib_rows[row].part != CALIB_FADED)
             code = picture_expert(&p, row, err);
     }
     if (code == ES_OK)

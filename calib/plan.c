@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "calib/copied.h"
+
 #define KIB 1024LL
 #define MIB (1024 * KIB)
 
@@ -22,7 +24,7 @@ const calib_row calib_rows[CALIB_ROWS] = {
     {"device.read", CALIB_COPY, ES_WAY_D2D, ES_MEMORY_DEVICE, 0, "a copy within the device", 0, 0},
     {"device.alloc", CALIB_ALLOC, ES_WAY_D2D, ES_MEMORY_DEVICE, 0, "allocating device memory, first touch included", 0, 0},
     {"host.pin", CALIB_ALLOC, ES_WAY_H2H, ES_MEMORY_PINNED, ES_PROBE_LOCKS, "allocating pinned host memory", 0, 0},
-    {"gpu.expert", CALIB_EXPERT, ES_WAY_D2D, ES_MEMORY_DEVICE, ES_PROBE_EXPERT, "computing one expert", 0, 0},
+    {"gpu.expert", CALIB_EXPERT, ES_WAY_D2D, ES_MEMORY_DEVICE, ES_PROBE_EXPERT, "computing one expert", ES_WEIGHTS_FP32, CALIB_COLD},
     {"disk.read", CALIB_READ, ES_WAY_H2H, ES_MEMORY_PAGEABLE, ES_PROBE_DISK, "reading the disk past the page cache", 0, 0},
     {"disk.write", CALIB_WRITE, ES_WAY_H2H, ES_MEMORY_PAGEABLE, ES_PROBE_DISK, "writing the disk, safe when it returns", 0, 0},
 
@@ -58,12 +60,12 @@ const calib_row calib_rows[CALIB_ROWS] = {
     LAUNCH("launch.issue", "the host's part of one of 1000", ES_PRICE_QUEUED, ES_PRICED_GIVE),
     LAUNCH("launch.replay", "one of 1000 in a graph", ES_PRICE_REPLAY, ES_PRICED_TAKE),
 
-    EXPERT("gpu_bf16.cold", ES_PROBE_BF16, "an expert in bf16", ES_WEIGHTS_BF16, 0),
-    EXPERT("gpu_bf16.warm", ES_PROBE_BF16, "an expert in bf16 that was used just before", ES_WEIGHTS_BF16, 1),
-    EXPERT("gpu_int8.cold", ES_PROBE_INT8, "an expert in 8 bits", ES_WEIGHTS_INT8, 0),
-    EXPERT("gpu_int8.warm", ES_PROBE_INT8, "an expert in 8 bits that was used just before", ES_WEIGHTS_INT8, 1),
-    EXPERT("gpu_int4.cold", ES_PROBE_INT4, "an expert in 4 bits", ES_WEIGHTS_INT4, 0),
-    EXPERT("gpu_int4.warm", ES_PROBE_INT4, "an expert in 4 bits that was used just before", ES_WEIGHTS_INT4, 1),
+    EXPERT("gpu_bf16.cold", ES_PROBE_BF16, "an expert in bf16", ES_WEIGHTS_BF16, CALIB_COLD),
+    EXPERT("gpu_bf16.warm", ES_PROBE_BF16, "an expert in bf16 that was used just before", ES_WEIGHTS_BF16, CALIB_USED),
+    EXPERT("gpu_int8.cold", ES_PROBE_INT8, "an expert in 8 bits", ES_WEIGHTS_INT8, CALIB_COLD),
+    EXPERT("gpu_int8.warm", ES_PROBE_INT8, "an expert in 8 bits that was used just before", ES_WEIGHTS_INT8, CALIB_USED),
+    EXPERT("gpu_int4.cold", ES_PROBE_INT4, "an expert in 4 bits", ES_WEIGHTS_INT4, CALIB_COLD),
+    EXPERT("gpu_int4.warm", ES_PROBE_INT4, "an expert in 4 bits that was used just before", ES_WEIGHTS_INT4, CALIB_USED),
 
     {"memory.h2d", CALIB_COPY, ES_WAY_H2D, ES_MEMORY_PINNED, ES_PROBE_UNIFIED, "a shared buffer to a private one, by the device", 0, 0},
     {"memory.d2h", CALIB_COPY, ES_WAY_D2H, ES_MEMORY_PINNED, ES_PROBE_UNIFIED, "a private buffer to a shared one, by the device", 0, 0},
@@ -82,6 +84,10 @@ const calib_row calib_rows[CALIB_ROWS] = {
     {.name = "reside.buffers", .op = CALIB_RESIDE, .needs = ES_PROBE_RESIDES, .what = "a kernel that may read so many buffers", .which = ES_RESIDE_BUFFERS},
     {.name = "reside.heap", .op = CALIB_RESIDE, .needs = ES_PROBE_RESIDES, .what = "the same, in one heap", .which = ES_RESIDE_HEAP},
     {.name = "reside.set", .op = CALIB_RESIDE, .needs = ES_PROBE_SETS, .what = "the same, in a residency set", .which = ES_RESIDE_SET},
+
+    {"gpu.copied", CALIB_EXPERT, ES_WAY_H2D, ES_MEMORY_PINNED, ES_PROBE_EXPERT | ES_PROBE_PINS, "an expert that was copied just before", ES_WEIGHTS_FP32, CALIB_COPIED},
+    {"gpu.handed", CALIB_EXPERT, ES_WAY_H2D, ES_MEMORY_PINNED, ES_PROBE_EXPERT | ES_PROBE_PINS | ES_PROBE_WAITS, "an expert that was copied while another was computed", ES_WEIGHTS_FP32, CALIB_HANDED},
+    {"gpu.faded", CALIB_EXPERT, ES_WAY_H2D, ES_MEMORY_PINNED, ES_PROBE_EXPERT | ES_PROBE_PINS, "an expert that was copied so many KiB before", ES_WEIGHTS_FP32, CALIB_FADED},
 };
 
 int64_t calib_expert_bytes(int precision)
@@ -214,11 +220,13 @@ static void writer_batch(plan_writer *w, size_t row, const calib_ask *ask, int64
         }
 }
 
+/* Kernels want widths that are multiples of 16. */
+enum { EXPERT_UNIT = 16 * 8 * CALIB_HIDDEN };
+
 /* In FP32 several sizes, so that what does not grow with the size is told apart: down to a sixteenth, and those asked for, as far as a probe
  * can compute them. The other precisions are compared at one size. */
 static void expert_sizes(plan_sizes *sizes, size_t row, const calib_ask *ask, int64_t most)
 {
-    enum { UNIT = 16 * 8 * CALIB_HIDDEN };      /* kernels want widths that are multiples of 16 */
     int64_t whole = calib_expert_bytes(calib_rows[row].which);
     *sizes = (plan_sizes){0};
     sizes_add(sizes, whole);
@@ -228,7 +236,7 @@ static void expert_sizes(plan_sizes *sizes, size_t row, const calib_ask *ask, in
         if (!ask->quick || part != 8)
             sizes_add(sizes, whole / part);
     for (size_t i = 0; i < ask->experts; i++) {
-        int64_t bytes = (ask->expert[i] + UNIT - 1) / UNIT * UNIT;
+        int64_t bytes = (ask->expert[i] + EXPERT_UNIT - 1) / EXPERT_UNIT * EXPERT_UNIT;
         if (bytes <= most)
             sizes_add(sizes, bytes);
     }
@@ -242,9 +250,18 @@ static void writer_expert(plan_writer *w, size_t row, const calib_ask *ask, int6
     expert_sizes(&sizes, row, ask, largest);
     for (uint32_t tokens = 1; tokens <= most; tokens *= 2) {
         writer_sizes(w, row, tokens, &sizes);
-        if (tokens > 1 && !ask->quick && tokens + tokens / 2 <= most)
+        if (tokens > 1 && !ask->quick && tokens + tokens / 2 <= most && calib_rows[row].part == CALIB_COLD)
             writer_sizes(w, row, tokens + tokens / 2, &sizes);
     }
+}
+
+/* A small expert at several distances from its copy. */
+static void writer_faded(plan_writer *w, size_t row, const calib_ask *ask, int64_t cache, int64_t largest)
+{
+    int64_t between[COPIED_DISTANCES], bytes = copied_expert(cache, EXPERT_UNIT);
+    size_t count = copied_between(cache, ask->quick, between);
+    for (size_t i = 0; i < count; i++)
+        writer_add(w, row, (uint32_t)(between[i] / KIB), bytes <= largest ? bytes : EXPERT_UNIT);
 }
 
 static void writer_disk(plan_writer *w, size_t row, const calib_ask *ask, bool queues, int64_t most)
@@ -325,7 +342,10 @@ static void writer_row(plan_writer *w, size_t row, const calib_ask *ask, const e
         writer_sizes(w, row, 1, &sizes);
         break;
     case CALIB_EXPERT:
-        writer_expert(w, row, ask, most < EXPERT_MOST ? most : EXPERT_MOST);
+        if (r->part == CALIB_FADED)
+            writer_faded(w, row, ask, facts->cache_bytes, most);
+        else
+            writer_expert(w, row, ask, most < EXPERT_MOST ? most : EXPERT_MOST);
         break;
     case CALIB_READ:
     case CALIB_WRITE:

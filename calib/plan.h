@@ -22,6 +22,14 @@ typedef enum calib_op {
     CALIB_FETCH                 /* `bytes` from the disk to memory of the device, by calib_row.which */
 } calib_op;
 
+typedef enum calib_before {     /* what went before an expert that is timed */
+    CALIB_COLD,                 /* other experts: its weights are in no cache */
+    CALIB_USED,                 /* itself */
+    CALIB_COPIED,               /* the copy that brought its weights, and nothing else at that time */
+    CALIB_HANDED,               /* that copy, while this stream computed another; it was waited for */
+    CALIB_FADED                 /* that copy, and copies of `count` KiB behind it; computed for one token */
+} calib_before;
+
 typedef struct calib_row {      /* a constant: plan.c has all of them */
     const char *name;           /* "pcie.h2d": also the flow of the profile */
     calib_op op;
@@ -30,7 +38,7 @@ typedef struct calib_row {      /* a constant: plan.c has all of them */
     unsigned needs;             /* ES_PROBE_ bits */
     const char *what;           /* for people */
     int which;                  /* es_form of a batch, es_weights of an expert, es_price, es_get, es_reside, es_ram, es_fetch */
-    int part;                   /* ES_PRICED_ of a price; of an expert 1: its weights were used just before */
+    int part;                   /* ES_PRICED_ of a price; calib_before of an expert */
 } calib_row;
 
 typedef struct calib_case {
@@ -54,7 +62,7 @@ typedef struct calib_plan {
     es_stream shuffle;
 } calib_plan;
 
-enum { CALIB_ROWS = 61 };
+enum { CALIB_ROWS = 64 };
 extern const calib_row calib_rows[CALIB_ROWS];
 /* The expert that is computed: Qwen3-30B-A3B's, in FP32 without its gate; other sizes of it are narrower or wider inside. */
 enum { CALIB_HIDDEN = 2048, CALIB_INTER = 768 };

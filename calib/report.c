@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "calib/batch.h"
+#include "calib/copied.h"
 #include "calib/expert.h"
 #include "calib/fit.h"
 #include "calib/maxrate.h"
@@ -473,6 +474,8 @@ es_code calib_report(const calib_samples *samples, const report_ask *ask, es_jso
     if (code == ES_OK)
         code = report_tables(samples, machine, &r.arena, err);
     sharing_report(samples, machine, told);
+    if (code == ES_OK)
+        code = copied_report(samples, machine, told, err);
     cJSON_AddItemToObject(machine, "skipped", r.skipped);
     if (code == ES_OK)
         code = report_memory(&r, machine, err);

@@ -11,7 +11,8 @@ const char *const calib_stop_names[CALIB_STOPS + 1] = {"precise", "stable", "bud
 
 const char *const calib_question_names[CALIB_QUESTIONS] = {"h2d_behind", "d2h_behind", "d2h_across", "h2d_first", "h2d_chunked", "h2d_spaced",
     "h2d_streams_1", "h2d_streams_2", "h2d_streams_4", "h2d_streams_8", "d2h_streams_1", "d2h_streams_2", "d2h_streams_4", "d2h_streams_8", "h2d_opposite",
-    "d2h_opposite", "h2d_computing", "d2h_computing", "h2d_multiplying", "d2h_multiplying", "expert_copying", "expert_sending", "product_copying"};
+    "d2h_opposite", "h2d_computing", "d2h_computing", "h2d_multiplying", "d2h_multiplying", "expert_copying", "expert_sending", "product_copying",
+    "h2d_waiting", "d2h_waiting", "expert_waiting", "read_waiting"};
 
 #define PRECISE_SHARE 0.02      /* half of the interval of the median, as a share of it */
 #define STABLE_SHARE 0.05       /* nvbench's: how far the last estimates of the noise may lie apart */

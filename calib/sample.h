@@ -40,13 +40,17 @@ typedef enum calib_question {   /* what happens when two things run at once (con
     CALIB_H2D_MULTIPLYING, CALIB_D2H_MULTIPLYING,   /* for many, which is arithmetic and reads little */
     CALIB_EXPERT_COPYING, CALIB_EXPERT_SENDING, /* an expert, while copies to the device run; to the host */
     CALIB_PRODUCT_COPYING,                      /* one for many tokens, while copies to the device run */
+    CALIB_H2D_WAITING, CALIB_D2H_WAITING,       /* a stream of copies that waits for an expert of another stream */
+    CALIB_EXPERT_WAITING,                       /* a stream of experts that waits for a copy of another */
+    CALIB_READ_WAITING,                         /* a stream of the disk that waits for an expert */
     CALIB_QUESTIONS
 } calib_question;
 
 enum { CALIB_PAIRS = 32 };
 
 /* Times in ns, in pairs: of a thing alone and beside another. Of a small copy: the large one alone, and when the small one beside it
- * ended. Of STREAMS: when the first and when the last of the copies ended. */
+ * ended. Of STREAMS: when the first and when the last of the copies ended. Of WAITING: when what is waited for was done, and when the stream
+ * that waits for it went on. Of what is computed, or slowed by that: each of a series of them (contention.h). */
 typedef struct calib_pairs {
     int64_t alone[CALIB_PAIRS], together[CALIB_PAIRS];
     uint32_t count;             /* 0: not asked */

@@ -78,6 +78,18 @@ static void sharing_streams(const calib_samples *samples, const char *name, es_j
             streams.together ? "waits for it" : "does not wait", streams.together ? "together" : "one after another", streams.together ? "fifo" : "shared");
 }
 
+/* What a queue takes to notice that another is done: a machine whose streams cannot wait has none. */
+static void sharing_handover(const calib_samples *samples, es_json *object, calib_question question)
+{
+    double ns = 0.0;
+    es_text text = {0};
+    if (!object || !contention_handover(samples, question, &ns))
+        return;
+    es_text_unit(&text, (double)es_ns_round(ns), ES_UNIT_TIME);
+    es_json_add_text(object, "handover", text.at);
+    es_text_free(&text);
+}
+
 /* A profile has one factor for what computes, that of one token; work on many tokens may need another. */
 static void sharing_products(const calib_samples *samples, const char *name, const es_json *flow, calib_question computing, calib_question multiplying, es_text *told)
 {
@@ -147,6 +159,10 @@ void sharing_report(const calib_samples *samples, es_json *machine, es_text *tol
     sharing_slowed(samples, d2h, "gpu", CALIB_D2H_COMPUTING);
     sharing_slowed(samples, gpu, to_device, CALIB_EXPERT_COPYING);
     sharing_slowed(samples, gpu, to_host, CALIB_EXPERT_SENDING);
+    sharing_handover(samples, h2d, CALIB_H2D_WAITING);
+    sharing_handover(samples, d2h, CALIB_D2H_WAITING);
+    sharing_handover(samples, gpu, CALIB_EXPERT_WAITING);
+    sharing_handover(samples, es_json_at(links, "disk.read"), CALIB_READ_WAITING);
     sharing_products(samples, to_device, h2d, CALIB_H2D_COMPUTING, CALIB_H2D_MULTIPLYING, told);
     sharing_products(samples, to_host, d2h, CALIB_D2H_COMPUTING, CALIB_D2H_MULTIPLYING, told);
     sharing_times(samples, machine);

@@ -55,6 +55,7 @@ typedef struct unit_fields {
     es_profile_unit unit;
     const es_json *slowed_by, *points, *error;
     double mean_over_median;
+    const es_json *copied;
 } unit_fields;
 
 typedef struct flow_fields {
@@ -161,6 +162,8 @@ const es_option es_flow_options[] = {
       .help = "Of a calibration: does a small copy wait for a large one {behind: it, first: queued before it, across: it goes the other way, chunked: the large one is in pieces, spaced: with work between them}?" },
     { .name = "slowed_by", .type = ES_OPT_JSON, .offset = offsetof(flow_fields, slowed_by),
       .help = "Rate while something else runs: {\"pcie.d2h\": 0.8, \"gpu\": 0.9}." },
+    { .name = "handover", .type = ES_OPT_TIME, .offset = offsetof(flow_fields, flow.handover_ns), .max = 9e15,
+      .help = "Until its queue has noticed that another has done what it waits for." },
     TEXT("note", flow_fields, flow.note, "What else one should know."),
     { 0 },
 };
@@ -171,13 +174,29 @@ const es_option es_profile_unit_options[] = {
     { .name = "fixed", .type = ES_OPT_TIME, .offset = offsetof(unit_fields, unit.fixed_ns), .max = 9e15, .help = "Fixed time of one expert." },
     { .name = "per_token", .type = ES_OPT_TIME, .offset = offsetof(unit_fields, unit.token_ns), .max = 9e15, .help = "Added for each token that it serves." },
     { .name = "points", .type = ES_OPT_JSON, .offset = offsetof(unit_fields, points), .help = "Medians, [{tokens, bytes, time}, ...], ascending by tokens, then bytes; what experts are charged." },
+    { .name = "copied", .type = ES_OPT_JSON, .offset = offsetof(unit_fields, copied),
+      .help = "The same of experts that a copy brought just before: {near, points}. Charged by the times of an action log (`expertsim validate`)." },
     { .name = "error", .type = ES_OPT_JSON, .offset = offsetof(unit_fields, error), .help = "Relative, of sizes held out: {holdout_median}." },
     { .name = "noise", .type = ES_OPT_JSON, .offset = offsetof(unit_fields, unit.noise), .help = "Around the points, as of a flow; timing empirical draws it." },
     { .name = "mean_over_median", .type = ES_OPT_REAL, .offset = offsetof(unit_fields, mean_over_median), .def = 1, .max = 1e6, .help = "Mean time over median time: totals are larger than medians promise." },
     PROVENANCE("provenance", unit_fields, unit.origin.provenance, "How these are known."),
     { .name = "source", .type = ES_OPT_TEXT, .offset = offsetof(unit_fields, unit.origin.source), .required = true, .help = "Who says so, under which conditions." },
     { .name = "slowed_by", .type = ES_OPT_JSON, .offset = offsetof(unit_fields, slowed_by), .help = "Rate while something else runs: {\"pcie.h2d\": 0.9}." },
+    { .name = "handover", .type = ES_OPT_TIME, .offset = offsetof(unit_fields, unit.handover_ns), .max = 9e15, .help = "Until it has noticed that a copy it waits for is there." },
     TEXT("note", unit_fields, unit.note, "What else one should know."),
+    { 0 },
+};
+
+typedef struct copied_fields {
+    int64_t near_bytes;
+    const es_json *points, *handed;
+} copied_fields;
+
+const es_option es_unit_copied_options[] = {
+    { .name = "near", .type = ES_OPT_BYTES, .offset = offsetof(copied_fields, near_bytes), .min = 1, .max = 0x1p53, .required = true,
+      .help = "Just before: so many bytes read or written since that copy began, it included, at most." },
+    { .name = "points", .type = ES_OPT_JSON, .offset = offsetof(copied_fields, points), .required = true, .help = "As those of the unit." },
+    { .name = "handed", .type = ES_OPT_JSON, .offset = offsetof(copied_fields, handed), .help = "The same where that copy ran while the unit computed something else." },
     { 0 },
 };
 
@@ -406,7 +425,7 @@ static es_code link_read(es_link *out, const es_json *object, es_arena *arena, e
     return ES_OK;
 }
 
-static es_code unit_points_read(es_profile_unit *unit, const es_json *list, es_arena *arena, es_err *err)
+static es_code unit_points_read(const es_unit_point **out, size_t *count, const es_json *list, es_arena *arena, es_err *err)
 {
     if (!list)
         return ES_OK;
@@ -417,16 +436,30 @@ static es_code unit_points_read(es_profile_unit *unit, const es_json *list, es_a
         return es_err_nomem(err, "the points of a compute unit");
     const es_json *item;
     cJSON_ArrayForEach(item, list) {
-        es_unit_point *p = &point[unit->points];
+        es_unit_point *p = &point[*count];
         es_code code = es_options_parse(es_unit_point_options, p, item, NULL, arena, err);
-        if (code == ES_OK && unit->points && (p->tokens < p[-1].tokens || (p->tokens == p[-1].tokens && p->bytes <= p[-1].bytes)))
+        if (code == ES_OK && *count && (p->tokens < p[-1].tokens || (p->tokens == p[-1].tokens && p->bytes <= p[-1].bytes)))
             code = es_err_set(err, ES_EINPUT, "points must ascend by tokens, then by bytes");
         if (code)
-            return es_err_at(err, "%zu", unit->points), code;
-        unit->points++;
+            return es_err_at(err, "%zu", *count), code;
+        ++*count;
     }
-    unit->point = point;
+    *out = point;
     return ES_OK;
+}
+
+static es_code unit_copied_read(es_profile_unit *unit, const es_json *object, es_arena *arena, es_err *err)
+{
+    copied_fields f = { 0 };
+    if (!object)
+        return ES_OK;
+    es_code code = es_options_parse(es_unit_copied_options, &f, object, NULL, arena, err);
+    if (code == ES_OK && (code = unit_points_read(&unit->copied, &unit->copieds, f.points, arena, err)) != ES_OK)
+        es_err_at(err, "points");
+    if (code == ES_OK && (code = unit_points_read(&unit->handed, &unit->handeds, f.handed, arena, err)) != ES_OK)
+        es_err_at(err, "handed");
+    unit->near_bytes = f.near_bytes;
+    return code;
 }
 
 static es_code units_read(es_profile *profile, const es_json *section, es_arena *arena, es_err *err)
@@ -445,8 +478,10 @@ static es_code units_read(es_profile *profile, const es_json *section, es_arena 
             code = origin_settle(&u->origin, &u->origin, "a compute unit", err);
         if (code == ES_OK && (code = slowed_read(&u->slowed, &u->slowdowns, f.slowed_by, arena, err)) != ES_OK)
             es_err_at(err, "slowed_by");
-        if (code == ES_OK && (code = unit_points_read(u, f.points, arena, err)) != ES_OK)
+        if (code == ES_OK && (code = unit_points_read(&u->point, &u->points, f.points, arena, err)) != ES_OK)
             es_err_at(err, "points");
+        if (code == ES_OK && (code = unit_copied_read(u, f.copied, arena, err)) != ES_OK)
+            es_err_at(err, "copied");
         if (code == ES_OK && f.error && (code = es_fit_parse_error(f.error, arena, err)) != ES_OK)
             es_err_at(err, "error");
         es_fit noise = { 0 };

@@ -62,6 +62,7 @@ typedef struct es_flow {
     int discipline;             /* es_flow_discipline: of copies that run at once */
     const es_slowdown *slowed;  /* by what else runs */
     size_t slowdowns;
+    es_time handover_ns;        /* until its queue has noticed that another has done what it waits for */
     const char *note;
 } es_flow;
 
@@ -85,6 +86,11 @@ typedef struct es_profile_unit {    /* what computes experts; measured with expe
     const char *name;           /* "gpu" */
     const es_unit_point *point; /* ascending by tokens, then bytes */
     size_t points;              /* 0: not calibrated over sizes; rate, fixed_ns and token_ns are all there is */
+    const es_unit_point *copied;    /* the same of experts that a copy brought just before; [copieds], 0: not measured */
+    size_t copieds;
+    const es_unit_point *handed;    /* the same where that copy ran while the unit computed something else; [handeds] */
+    size_t handeds;
+    int64_t near_bytes;         /* just before: bytes read or written since that copy began, it included, at most */
     int64_t expert_bytes;
     double rate;                /* of its weights, when only they are the limit: bytes per second */
     es_time fixed_ns, token_ns; /* of one expert; added for each token it serves */
@@ -92,6 +98,7 @@ typedef struct es_profile_unit {    /* what computes experts; measured with expe
     es_origin origin;
     const es_slowdown *slowed;  /* by copies */
     size_t slowdowns;
+    es_time handover_ns;        /* until it has noticed that a copy it waits for is there */
     const char *note;
 } es_profile_unit;
 
@@ -120,6 +127,6 @@ es_code es_profile_ceiling(const char *kind, double *rate, es_err *err);
 /* Refuses a rate above the ceiling of its kind and names both, unless forced. */
 es_code es_profile_check_rate(const char *kind, double rate, bool forced, es_err *err);
 
-extern const es_option es_profile_options[], es_profile_link_options[], es_flow_options[], es_point_options[], es_profile_unit_options[], es_unit_point_options[];
+extern const es_option es_profile_options[], es_profile_link_options[], es_flow_options[], es_point_options[], es_profile_unit_options[], es_unit_point_options[], es_unit_copied_options[];
 
 #endif

@@ -17,39 +17,48 @@ static es_code points_ascend(const es_compute_point *p, es_err *err)
     return ES_OK;
 }
 
-static es_code unit_points(es_compute_unit *s, es_arena *arena, es_err *err)
+static es_code unit_points(es_compute_table *table, const char *key, const es_json *list, es_arena *arena, es_err *err)
 {
     const es_json *item;
     size_t count = 0;
-    es_compute_point *point = ES_NEW_ARRAY(arena, cJSON_GetArraySize(s->list), es_compute_point);
-    es_compute_curve *curve = ES_NEW_ARRAY(arena, cJSON_GetArraySize(s->list), es_compute_curve);
+    es_compute_point *point = ES_NEW_ARRAY(arena, cJSON_GetArraySize(list), es_compute_point);
+    es_compute_curve *curve = ES_NEW_ARRAY(arena, cJSON_GetArraySize(list), es_compute_curve);
     if (!point || !curve)
         return es_err_nomem(err, "the points of a compute unit");
-    s->curves = 0;
-    s->curve = curve;
-    cJSON_ArrayForEach(item, s->list) {
+    *table = (es_compute_table){.curve = curve};
+    cJSON_ArrayForEach(item, list) {
         es_code code = es_options_parse(point_options, &point[count], item, NULL, arena, err);
         if (code == ES_OK && count)
             code = points_ascend(&point[count], err);
         if (code)
-            return es_err_at(err, "points.%zu", count), code;
+            return es_err_at(err, "%s.%zu", key, count), code;
         if (!count || point[count].tokens != point[count - 1].tokens)
-            curve[s->curves++].point = &point[count];
-        curve[s->curves - 1].points++;
+            curve[table->curves++].point = &point[count];
+        curve[table->curves - 1].points++;
         count++;
     }
     return ES_OK;
 }
 
+static es_code unit_list(es_compute_table *table, const char *key, const es_json *list, es_arena *arena, es_err *err)
+{
+    if (!list || cJSON_IsNull(list))
+        return ES_OK;
+    if (!cJSON_IsArray(list) || !list->child)
+        return es_err_set(err, ES_EINPUT, "%s: needs a list of at least one point, found %s", key, cJSON_IsArray(list) ? "an empty one" : es_json_kind(list));
+    return unit_points(table, key, list, arena, err);
+}
+
 es_code es_compute_unit_init(es_compute_unit *s, es_arena *arena, es_err *err)
 {
-    if (!s->list || cJSON_IsNull(s->list))
-        return ES_OK;
-    if (!cJSON_IsArray(s->list) || !s->list->child)
-        return es_err_set(err, ES_EINPUT, "points: needs a list of at least one point, found %s", cJSON_IsArray(s->list) ? "an empty one" : es_json_kind(s->list));
-    if (s->expert || s->token || s->rate > 0.0)
+    es_code code = unit_list(&s->measured, "points", s->list, arena, err);
+    if (code == ES_OK && s->measured.curves && (s->expert || s->token || s->rate > 0.0))
         return es_err_set(err, ES_EINPUT, "points: found beside expert, token or rate, needs to be alone; null takes away what a profile says");
-    return unit_points(s, arena, err);
+    if (code == ES_OK)
+        code = unit_list(&s->copied, "copied", s->copied_list, arena, err);
+    if (code == ES_OK && (s->copied.curves > 0) != (s->near > 0))
+        return es_err_set(err, ES_EINPUT, "copied and near need each other");
+    return code ? code : unit_list(&s->handed, "handed", s->handed_list, arena, err);
 }
 
 /* One size alone says nothing of what is fixed: its time grows with the bytes. */
@@ -71,7 +80,7 @@ static double curve_ns(const es_compute_curve *curve, double bytes)
 }
 
 /* Of fewer tokens than the first curve has, as of these. */
-static es_time unit_measured(const es_compute_unit *s, const es_op *op)
+static es_time unit_measured(const es_compute_table *s, const es_op *op)
 {
     double bytes = (double)op->bytes, tokens = (double)op->tokens;
     size_t high = 1;
@@ -89,8 +98,11 @@ static es_time unit_measured(const es_compute_unit *s, const es_op *op)
 
 static es_time unit_expert(const es_compute_unit *s, const es_op *op)
 {
-    if (s->curves)
-        return unit_measured(s, op);
+    const es_compute_table *near = op->handed ? &s->handed : &s->copied;
+    if (near->curves && op->since > 0 && op->since <= s->near)
+        return unit_measured(near, op);
+    if (s->measured.curves)
+        return unit_measured(&s->measured, op);
     es_time work = s->expert + s->token * op->tokens, read = s->rate > 0 ? es_ns_round((double)op->bytes * 1e9 / s->rate) : 0;
     return read > work ? read : work;
 }

@@ -7,7 +7,8 @@
  *
  * A measured unit says more: `points`, what experts of some sizes take for some numbers of tokens. Between them time is a straight line in
  * the bytes and in the tokens: exact while either reading or arithmetic is the limit, and it follows the steps that caches and kernels
- * make. Beyond the last the line goes on; nothing is faster for being more. */
+ * make. Beyond the last the line goes on; nothing is faster for being more. `copied` says the same of experts that a copy brought just before,
+ * `near` bytes ago at most: they are in a cache. Only who knows what went before asks for that (the times of an action log). */
 #ifndef ES_MODELS_UNIT_H
 #define ES_MODELS_UNIT_H
 
@@ -25,16 +26,22 @@ typedef struct es_compute_curve {   /* the points of one number of tokens */
     size_t points;
 } es_compute_curve;
 
+typedef struct es_compute_table {
+    const es_compute_curve *curve;  /* [curves], ascending by tokens */
+    size_t curves;
+} es_compute_table;
+
 typedef struct es_compute_unit {
     int64_t dense, dense_token, expert, token, predict, lookup, evict;
     int64_t update;
     double context, rate, backward;
-    const es_json *list;
-    const es_compute_curve *curve;  /* [curves], ascending by tokens; 0: the formula */
-    size_t curves;
+    const es_json *list, *copied_list, *handed_list;
+    es_compute_table measured;          /* no curves: the formula */
+    es_compute_table copied, handed;    /* no curves: as the others */
+    int64_t near;
 } es_compute_unit;
 
-/* Reads `list`, after the options are parsed. */
+/* Reads the lists, after the options are parsed. */
 es_code es_compute_unit_init(es_compute_unit *s, es_arena *arena, es_err *err);
 /* `self` is an es_compute_unit. */
 es_cost es_compute_unit_cost(void *self, const es_op *op);
@@ -48,6 +55,9 @@ es_cost es_compute_unit_cost(void *self, const es_op *op);
     {.name = "token", .type = ES_OPT_TIME, .offset = offsetof(state, at.token), .min = 0, .max = 9e15, .help = "Added for each token that the expert serves."}, \
     {.name = "rate", .type = ES_OPT_RATE, .offset = offsetof(state, at.rate), .min = 0, .max = 1e15, .help = "Memory rate at which an expert's weights are read: its compute takes at least bytes / rate; 0: no such bound."}, \
     {.name = "points", .type = ES_OPT_JSON, .offset = offsetof(state, at.list), .help = "Measured, instead of expert, token and rate: [{tokens, bytes, time}, ...], ascending by tokens, then bytes."}, \
+    {.name = "copied", .type = ES_OPT_JSON, .offset = offsetof(state, at.copied_list), .help = "The same of experts that were copied just before; needs near. Of action logs (`expertsim validate`); the simulated clock does not ask."}, \
+    {.name = "handed", .type = ES_OPT_JSON, .offset = offsetof(state, at.handed_list), .help = "The same where that copy ran while the unit computed something else: a copier beside it has another cache. Absent: as points."}, \
+    {.name = "near", .type = ES_OPT_BYTES, .offset = offsetof(state, at.near), .max = 0x1p53, .help = "Just before: so many bytes read or written since that copy began, at most."}, \
     {.name = "predict", .type = ES_OPT_TIME, .offset = offsetof(state, at.predict), .min = 0, .max = 9e15, .help = "One question to the predictor; compute stands still."}, \
     {.name = "lookup", .type = ES_OPT_TIME, .offset = offsetof(state, at.lookup), .min = 0, .max = 9e15, .help = "Looking up one expert; compute stands still."}, \
     {.name = "backward", .type = ES_OPT_REAL, .offset = offsetof(state, at.backward), .def = 2, .min = 0, .max = 100, .help = "Times of the forward pass that a backward pass of the dense part or of an expert takes."}, \

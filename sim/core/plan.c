@@ -56,6 +56,8 @@ const es_option es_channel_options[] = {
         .help = "Large copies are cut into chunks of this size, between which a demand may overtake a guess; 0: never cut."},
     {.name = "slowed_by", .type = ES_OPT_JSON, .offset = offsetof(es_plan_channel, slowed_by), 
         .help = "{\"channel\": factor}: the rate of this channel or compute unit is multiplied by factor while that one, a channel or a compute unit, is busy."},
+    {.name = "handover", .type = ES_OPT_TIME, .offset = offsetof(es_plan_channel, handover), .min = 0, .max = 9e15,
+        .help = "Until its queue has noticed that another one has done what it waits for. Of action logs (`expertsim validate`); the simulated clock has none."},
     {0},
 };
 

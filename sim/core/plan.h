@@ -55,6 +55,7 @@ typedef struct es_plan_channel { /* channels.NAME */
     int64_t lanes;
     int64_t chunk;              /* bytes after which a large copy may be overtaken; 0: never */
     const es_json *slowed_by;   /* {"channel": factor}: its rate while that channel is busy */
+    es_time handover;           /* ns; of an action log alone: until its queue has noticed that another has done what it waits for */
     es_plan_part timing, scheduler;
 } es_plan_channel;
 

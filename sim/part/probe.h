@@ -46,7 +46,8 @@ enum {                          /* what a probe can do */
     ES_PROBE_SETS = 1u << 20,   /* and as a set */
     ES_PROBE_THREADS = 1u << 21, /* `move`: copies within the host's memory by several threads */
     ES_PROBE_HUGE = 1u << 22, ES_PROBE_FAR = 1u << 23,  /* the same in huge pages, and to another NUMA node */
-    ES_PROBE_DIRECT = 1u << 24  /* `fetch`: the device reads the disk by itself (GPUDirect Storage) */
+    ES_PROBE_DIRECT = 1u << 24, /* `fetch`: the device reads the disk by itself (GPUDirect Storage) */
+    ES_PROBE_WAITS = 1u << 25   /* `wait`: streams wait for each other */
 };
 
 enum { ES_PROBE_STREAMS = 8, ES_PROBE_EVENTS = 160, ES_PROBE_DEPTH = 32 };

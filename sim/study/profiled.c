@@ -77,14 +77,14 @@ static void timing_fitted(const es_flow *flow, const es_json *noise, bool empiri
         cJSON_AddItemToObject(timing, "noise", cJSON_Duplicate(noise, true));
 }
 
-static void timing_unit_points(const es_profile_unit *unit, es_json *timing)
+static void timing_unit_points(const es_unit_point *at, size_t count, const char *key, es_json *timing)
 {
-    es_json *points = es_json_add_array(timing, "points");
-    for (size_t i = 0; i < unit->points; i++) {
+    es_json *points = es_json_add_array(timing, key);
+    for (size_t i = 0; i < count; i++) {
         es_json *point = cJSON_CreateObject();
-        es_json_add_int(point, "tokens", unit->point[i].tokens);
-        timing_quantity(point, "bytes", (double)unit->point[i].bytes, ES_UNIT_BYTES);
-        timing_quantity(point, "time", (double)unit->point[i].time_ns, ES_UNIT_TIME);
+        es_json_add_int(point, "tokens", at[i].tokens);
+        timing_quantity(point, "bytes", (double)at[i].bytes, ES_UNIT_BYTES);
+        timing_quantity(point, "time", (double)at[i].time_ns, ES_UNIT_TIME);
         cJSON_AddItemToArray(points, point);
     }
 }
@@ -95,8 +95,14 @@ static es_json *timing_unit(const es_profile_unit *unit, bool empirical)
     es_json_add_text(timing, "name", empirical ? "empirical_compute" : "compute");
     if (empirical)
         cJSON_AddItemToObject(timing, "noise", cJSON_Duplicate(unit->noise, true));
+    if (unit->copieds) {
+        timing_unit_points(unit->copied, unit->copieds, "copied", timing);
+        if (unit->handeds)
+            timing_unit_points(unit->handed, unit->handeds, "handed", timing);
+        timing_quantity(timing, "near", (double)unit->near_bytes, ES_UNIT_BYTES);
+    }
     if (unit->points) {
-        timing_unit_points(unit, timing);
+        timing_unit_points(unit->point, unit->points, "points", timing);
         return timing;
     }
     timing_quantity(timing, "expert", (double)unit->fixed_ns, ES_UNIT_TIME);
@@ -248,6 +254,13 @@ static es_code profiled_sharing(const es_config *config, es_json *given, const e
     return profiled_slowed(config, given, flow->slowed, flow->slowdowns, err);
 }
 
+/* Only where something was measured: a config without it says what it said. */
+static void profiled_handover(es_json *given, es_time ns)
+{
+    if (ns > 0 && !cJSON_GetObjectItemCaseSensitive(given, "handover"))
+        timing_quantity(given, "handover", (double)ns, ES_UNIT_TIME);
+}
+
 /* ---- all of it ---- */
 
 /* "empirical" asks a unit for its noise as it asks a flow. */
@@ -270,6 +283,7 @@ static es_code profiled_unit(const es_config *config, es_json *given, const es_p
         if (code == ES_OK)
             code = timing_put(given, "timing", timing_unit(unit, empirical), err);
     }
+    profiled_handover(given, unit->handover_ns);
     return code ? code : profiled_slowed(config, given, unit->slowed, unit->slowdowns, err);
 }
 
@@ -300,6 +314,7 @@ es_code config_profiled(es_config *config, es_json *given, config_channel *extra
     const es_link *link = profiled_link(&config->machine, flow);
     if (!extra->kind)
         extra->kind = link->kind;
+    profiled_handover(given, flow->handover_ns);
     code = profiled_timing(config, given, link, flow, err);
     return code ? code : profiled_sharing(config, given, flow, err);
 }

@@ -26,6 +26,12 @@ struct es_retime {
     retime_channel channel[RETIME_CHANNELS];
     size_t channels;
     int of[ES_ACTION_QUEUES];               /* channel of each op; -1: none */
+    int64_t moved;                          /* bytes that the rows so far have read or written */
+    uint64_t window;                        /* number of the window that is timed; one after another each row is one */
+    struct retime_came {
+        int64_t moved;                      /* before its copy began; -1: none has yet */
+        uint64_t window;
+    } *came;                                /* [slots of the device] */
 };
 
 /* ---- opening ---- */
@@ -141,6 +147,7 @@ void es_retime_free(es_retime *r)
         if (r->channel[c].state && r->channel[c].timing->part.fini)
             r->channel[c].timing->part.fini(r->channel[c].state);
     es_arena_free(&r->arena);
+    free(r->came);
     free(r);
 }
 
@@ -151,15 +158,29 @@ const es_plan_channel *es_retime_channel(const es_retime *r, es_action_op op)
 
 /* ---- what a row costs ---- */
 
-static es_cost retime_cost(const es_retime *r, const es_actions *log, size_t i, const es_retime_ask *ask)
+/* What a gemm finds of its copy, in the order of the log; each row is asked once. A copy reads and writes its bytes, a disk and a gemm do one of both. */
+static int64_t retime_since(es_retime *r, const es_action *row, bool *handed)
+{
+    const bool gemm = row->op == ES_ACTION_GEMM, disk = row->op == ES_ACTION_DISK_READ || row->op == ES_ACTION_DISK_WRITE;
+    const int64_t since = gemm && r->came[row->slot].moved >= 0 ? r->moved - r->came[row->slot].moved : 0;
+    *handed = since > 0 && r->came[row->slot].window == r->window;
+    if (!gemm && es_action_ways[row->op].to == ES_PLACE_DEVICE)
+        r->came[row->slot] = (struct retime_came){r->moved, r->window};
+    r->moved += gemm || disk ? row->bytes : 2 * row->bytes;
+    return since;
+}
+
+static es_cost retime_cost(es_retime *r, const es_actions *log, size_t i, const es_retime_ask *ask)
 {
     const es_action *row = &log->at[i];
+    bool handed;
+    const int64_t since = retime_since(r, row, &handed);
     const retime_channel *channel = &r->channel[r->of[row->op]];
     es_cost cost = {0, 0};
     if (!channel->timing || (row->op == ES_ACTION_GEMM && !ask->computes))
         return cost;
     es_op op = {.kind = row->op == ES_ACTION_GEMM ? ES_OP_EXPERT : ES_OP_COPY, .bytes = row->bytes, .count = 1, .tokens = row->tokens,
-        .step = (uint64_t)(row->step < 0 ? 0 : row->step), .object = (uint64_t)row->layer << 32 | row->expert, .occurrence = i};
+        .step = (uint64_t)(row->step < 0 ? 0 : row->step), .object = (uint64_t)row->layer << 32 | row->expert, .occurrence = i, .since = since, .handed = handed};
     cost = channel->timing->cost(channel->state, &op);
     const double factor = ask->factor[row->op];
     if (factor > 0.0 && factor != 1.0)
@@ -177,10 +198,11 @@ static es_code retime_known(const es_retime *r, const es_actions *log, es_err *e
 
 /* ---- overlapped: a window ---- */
 
-typedef enum serving { SERVING_NOT, SERVING_FIXED, SERVING_WORK, SERVING_DONE } serving;
+typedef enum serving { SERVING_NOT, SERVING_NOTICES, SERVING_FIXED, SERVING_WORK, SERVING_DONE } serving;
 
 typedef struct served {                     /* a row of the window */
     serving state;
+    es_time turn;                           /* when it was the first of its queue; ES_NEVER: not yet */
     es_time due, since;
     es_cost cost;
     double left, rate;                      /* ns of work at the full rate, and the share of it that passes */
@@ -201,20 +223,39 @@ static retime_channel *window_channel(const window *w, size_t k)
     return &w->r->channel[w->r->of[w->log->at[w->id[k]].op]];
 }
 
-static bool window_ready(const window *w, size_t k)
+/* All before it in its queue have begun, and its channel serves one more. */
+static bool window_turn(const window *w, size_t k)
 {
-    const es_action *row = &w->log->at[w->id[k]];
-    for (size_t j = 0; j < k; j++) {
-        if (w->row[j].state == SERVING_DONE)
-            continue;
-        if (w->log->at[w->id[j]].op == row->op && w->row[j].state == SERVING_NOT)
-            return false;                   /* not the first of its queue */
-        for (uint8_t a = 0; a < row->afters; a++)
-            if (row->after[a] == w->id[j])
-                return false;
-    }
+    const uint8_t op = w->log->at[w->id[k]].op;
+    for (size_t j = 0; j < k; j++)
+        if (w->log->at[w->id[j]].op == op && w->row[j].state <= SERVING_NOTICES)
+            return false;
     const retime_channel *channel = window_channel(w, k);
     return channel->row->discipline == ES_SHARED || channel->busy < (channel->row->discipline == ES_LANES ? channel->row->lanes : 1);
+}
+
+static bool window_waits(const window *w, size_t k)
+{
+    const es_action *row = &w->log->at[w->id[k]];
+    for (uint8_t a = 0; a < row->afters; a++)
+        for (size_t j = 0; j < k; j++)
+            if (row->after[a] == w->id[j] && w->row[j].state != SERVING_DONE)
+                return true;
+    return false;
+}
+
+/* When it notices that all it waits for is done, queue by queue: what was done before it looked takes no time. */
+static es_time window_noticed(const window *w, size_t k)
+{
+    const es_action *row = &w->log->at[w->id[k]];
+    es_time last[ES_ACTION_QUEUES] = {0}, at = w->row[k].turn;
+    for (uint8_t a = 0; a < row->afters; a++)
+        if (row->after[a] >= w->first && w->log->at[row->after[a]].op < ES_ACTION_QUEUES && w->run->row[row->after[a]].end > last[w->log->at[row->after[a]].op])
+            last[w->log->at[row->after[a]].op] = w->run->row[row->after[a]].end;
+    for (int q = 0; q < ES_ACTION_QUEUES; q++)
+        if (q != row->op && last[q] > at)
+            at = last[q] + window_channel(w, k)->row->handover;
+    return at;
 }
 
 static void window_works(window *w, size_t k)
@@ -228,18 +269,30 @@ static void window_works(window *w, size_t k)
     window_channel(w, k)->working++;
 }
 
+static void window_begin(window *w, size_t k)
+{
+    served *s = &w->row[k];
+    w->run->row[w->id[k]].start = w->now;
+    window_channel(w, k)->busy++;
+    s->state = SERVING_FIXED;
+    s->due = w->now + s->cost.fixed;
+    if (s->cost.fixed == 0)
+        window_works(w, k);
+}
+
 static void window_start(window *w)
 {
     for (size_t k = 0; k < w->rows; k++) {
         served *s = &w->row[k];
-        if (s->state != SERVING_NOT || !window_ready(w, k))
+        if (s->state != SERVING_NOT || !window_turn(w, k))
             continue;
-        w->run->row[w->id[k]].start = w->now;
-        window_channel(w, k)->busy++;
-        s->state = SERVING_FIXED;
-        s->due = w->now + s->cost.fixed;
-        if (s->cost.fixed == 0)
-            window_works(w, k);
+        s->turn = s->turn == ES_NEVER ? w->now : s->turn;
+        if (window_waits(w, k))
+            continue;
+        s->due = window_noticed(w, k);
+        s->state = SERVING_NOTICES;
+        if (s->due <= w->now)
+            window_begin(w, k);
     }
 }
 
@@ -273,13 +326,15 @@ static bool window_advance(window *w)
 {
     es_time next = ES_NEVER;
     for (size_t k = 0; k < w->rows; k++)
-        if ((w->row[k].state == SERVING_FIXED || w->row[k].state == SERVING_WORK) && w->row[k].due < next)
+        if (w->row[k].state != SERVING_NOT && w->row[k].state != SERVING_DONE && w->row[k].due < next)
             next = w->row[k].due;
     if (next == ES_NEVER)
         return false;
     w->now = next;
     for (size_t k = 0; k < w->rows; k++) {
         served *s = &w->row[k];
+        if (s->state == SERVING_NOTICES && s->due == next)
+            window_begin(w, k);
         if (s->state == SERVING_FIXED && s->due == next)
             window_works(w, k);
         if (s->state == SERVING_WORK && s->due == next) {
@@ -295,10 +350,11 @@ static bool window_advance(window *w)
 static es_time retime_window(es_retime *r, const es_actions *log, size_t first, size_t end, es_time base, const es_retime_ask *ask, es_action_run *run)
 {
     window w = {.r = r, .log = log, .run = run, .first = first, .end = end, .now = base};
+    r->window++;
     for (size_t i = first; i < end; i++)
         if (log->at[i].op < ES_ACTION_QUEUES) {
             w.id[w.rows] = i;
-            w.row[w.rows++] = (served){.cost = retime_cost(r, log, i, ask)};
+            w.row[w.rows++] = (served){.turn = ES_NEVER, .cost = retime_cost(r, log, i, ask)};
         }
     do {
         window_start(&w);
@@ -314,6 +370,7 @@ static es_time retime_serial(es_retime *r, const es_actions *log, size_t first, 
     for (size_t i = first; i < end; i++) {
         if (log->at[i].op >= ES_ACTION_QUEUES)
             continue;
+        r->window++;
         es_cost cost = retime_cost(r, log, i, ask);
         run->row[i].start = at;
         run->row[i].end = at += cost.fixed + cost.work;
@@ -326,6 +383,12 @@ es_code es_retime_run(es_retime *r, const es_actions *log, const es_retime_ask *
     es_code code = retime_known(r, log, err);
     if (code)
         return code;
+    free(r->came);
+    r->moved = 0;
+    r->window = 0;
+    if (!(r->came = malloc(((size_t)log->slots[ES_PLACE_DEVICE] + 1) * sizeof *r->came)))
+        return es_err_nomem(err, "the slots of a log");
+    memset(r->came, 0xff, ((size_t)log->slots[ES_PLACE_DEVICE] + 1) * sizeof *r->came);
     memset(run->row, 0, log->count * sizeof *run->row);
     es_time at = 0;
     for (size_t first = 0, end; first < log->count; first = end) {

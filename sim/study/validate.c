@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "sim/core/run.h"
-#include "sim/study/actions.h"
 #include "sim/study/config.h"
 #include "sim/study/retime.h"
 #include "sim/study/validate_inside.h"
@@ -141,20 +140,23 @@ static es_action_run candidate_run(validate_candidate *c, size_t run)
     return (es_action_run){c->row + run * c->log.count, c->step_ns + run * (size_t)c->log.steps, c->host_ns};
 }
 
-static es_code mode_perform(validate *v, const char *mode, es_err *err)
+/* Before each round a recalibration, and one after the last; the first of all is a rehearsal, too. */
+static es_code mode_perform(validate *v, validate_drift *drift, const char *mode, es_err *err)
 {
     const es_validate_machine *m = v->ask->machine;
-    for (size_t r = 0; r <= v->ask->repeat; r++)
-        for (size_t i = 0; i < v->count; i++) {
+    es_code code = ES_OK;
+    for (size_t r = 0; r <= v->ask->repeat + 1 && code == ES_OK; r++) {
+        es_action_run recalibration = validate_drift_run(drift, r);
+        code = m->run(m->self, v->count, &recalibration, err);
+        for (size_t i = 0; r <= v->ask->repeat && i < v->count && code == ES_OK; i++) {
             if (v->ask->tell)
                 v->ask->tell(v->ask->tell_self, mode, r * v->count + i, (v->ask->repeat + 1) * v->count);
             es_action_run run = candidate_run(&v->candidate[i], r);
             memset(run.row, 0, v->candidate[i].log.count * sizeof *run.row);
-            es_code code = m->run(m->self, i, &run, err);
-            if (code)
-                return code;
+            code = m->run(m->self, i, &run, err);
         }
-    return ES_OK;
+    }
+    return code;
 }
 
 static es_code candidate_time(validate_candidate *c, bool overlapped, bool computes, es_err *err)
@@ -189,38 +191,61 @@ static es_code mode_draw(validate *v, const char *mode, es_json *result, es_err 
     return code;
 }
 
-/* What the config cannot time is known before the machine has worked for it. */
-static es_code mode_go(validate *v, bool overlapped, es_json *result, es_err *err)
+static es_code mode_times(validate *v, validate_drift *drift, bool overlapped, bool computes, es_err *err)
+{
+    es_code code = ES_OK;
+    for (size_t i = 0; i < v->count && code == ES_OK; i++)
+        code = candidate_time(&v->candidate[i], overlapped, computes, err);
+    return code ? code : validate_drift_model(drift, v->candidate[0].plan, overlapped, computes, err);
+}
+
+static es_code mode_score(validate *v, const validate_drift *drift, const char *mode, bool computes, es_json *result, es_err *err)
+{
+    es_json *out = cJSON_CreateObject();
+    cJSON_AddItemToArray(es_json_at(result, "modes"), out);
+    es_json_add_text(out, "mode", mode);
+    es_json_add_bool(out, "computes", computes);
+    const es_json *virtual_machine = es_json_at(result, "environment.virtual_machine");
+    es_code code = validate_score(v->candidate, v->count, cJSON_IsTrue(virtual_machine), out, err);
+    return code ? code : validate_drift_score(drift, v->ask->repeat + 1, out, err);
+}
+
+/* On the machine, from its opening to its closing. */
+static es_code mode_machine(validate *v, validate_drift *drift, bool overlapped, bool *computes, es_json *result, es_err *err)
 {
     const es_validate_machine *m = v->ask->machine;
-    const char *mode = overlapped ? "overlapped" : "serial";
-    const es_actions *logs[ES_VALIDATE_POLICIES];
-    es_code code = ES_OK;
-    for (size_t i = 0; i < v->count && code == ES_OK; i++) {
+    const es_actions *logs[ES_VALIDATE_POLICIES + 1];
+    for (size_t i = 0; i < v->count; i++)
         logs[i] = &v->candidate[i].log;
-        code = candidate_time(&v->candidate[i], overlapped, true, err);
-    }
-    if (code)
-        return code;
-    code = m->open(m->self, logs, v->count, overlapped, err);
-    const bool computes = code == ES_OK && m->computes(m->self);
+    logs[v->count] = &drift->log;
+    es_code code = m->open(m->self, logs, v->count + 1, overlapped, err);
+    *computes = code == ES_OK && m->computes(m->self);
     if (code == ES_OK)
-        code = mode_perform(v, mode, err);
+        code = mode_perform(v, drift, overlapped ? "overlapped" : "serial", err);
     if (code == ES_OK && !es_json_at(result, "environment"))
         m->environment(m->self, es_json_add_object(result, "environment"));
     m->close(m->self);
-    for (size_t i = 0; i < v->count && code == ES_OK; i++)
-        code = candidate_time(&v->candidate[i], overlapped, computes, err);
+    return code;
+}
+
+/* What the config cannot time is known before the machine has worked for it. */
+static es_code mode_go(validate *v, bool overlapped, es_json *result, es_err *err)
+{
+    const char *mode = overlapped ? "overlapped" : "serial";
+    validate_drift drift;
+    bool computes = true;
+    es_code code = validate_drift_open(&drift, &v->candidate[0], v->ask->repeat + 1, err);
+    if (code == ES_OK)
+        code = mode_times(v, &drift, overlapped, true, err);
+    if (code == ES_OK)
+        code = mode_machine(v, &drift, overlapped, &computes, result, err);
+    if (code == ES_OK)
+        code = mode_times(v, &drift, overlapped, computes, err);
     if (code == ES_OK)
         code = mode_draw(v, mode, result, err);
-    if (code == ES_OK) {
-        es_json *out = cJSON_CreateObject();
-        cJSON_AddItemToArray(es_json_at(result, "modes"), out);
-        es_json_add_text(out, "mode", mode);
-        es_json_add_bool(out, "computes", computes);
-        const es_json *virtual_machine = es_json_at(result, "environment.virtual_machine");
-        code = validate_score(v->candidate, v->count, cJSON_IsTrue(virtual_machine), out, err);
-    }
+    if (code == ES_OK)
+        code = mode_score(v, &drift, mode, computes, result, err);
+    validate_drift_close(&drift);
     return code;
 }
 

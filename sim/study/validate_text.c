@@ -5,6 +5,7 @@
 #include "sim/study/validate.h"
 
 enum { TEXT_OPERATIONS = 5, TEXT_INVERSIONS = 3, TEXT_COLD = 4 };
+#define TEXT_DRIFTS 0.10        /* as of the floor: beyond it nothing can be said of the model */
 
 static double number_at(const es_json *object, const char *path)
 {
@@ -91,6 +92,21 @@ static void text_cache(const es_json *environment, es_text *out)
     es_text_add(out, ": they are read faster than a profile of cold memory says\n");
 }
 
+/* What a machine that drifts differs from itself is nobody's error; what a profile is off by today is no error of the model around it. */
+static void text_recalibration(const es_json *recalibration, es_text *out)
+{
+    const es_json *one;
+    double most = 0.0;
+    if (!recalibration || !recalibration->child)
+        return;
+    es_text_add(out, "  alone, between the runs:");
+    cJSON_ArrayForEach(one, recalibration) {
+        es_text_add(out, "%s %s bias %+.1f %%, drift %.1f %%", one == recalibration->child ? "" : ";", one->string, 100.0 * number_at(one, "bias"), 100.0 * number_at(one, "drift"));
+        most = number_at(one, "drift") > most ? number_at(one, "drift") : most;
+    }
+    es_text_add(out, "%s\n", most > TEXT_DRIFTS ? "; the machine drifts" : "");
+}
+
 /* Of long logs the first steps. */
 static void text_timeline(const es_json *result, es_text *out)
 {
@@ -114,6 +130,7 @@ void es_validate_text(const es_json *result, es_text *out)
         cJSON_ArrayForEach(one, es_json_at(mode, "candidates"))
             text_candidate(one, out);
         text_parts(es_json_at(mode, "candidates"), out);
+        text_recalibration(es_json_at(mode, "recalibration"), out);
         text_ranking(es_json_at(mode, "ranking"), out);
     }
     if (es_json_at(result, "timeline"))

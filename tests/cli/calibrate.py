@@ -174,7 +174,7 @@ def drawn(check, folder):
     """Figures of each row, of experts and of what was asked of two at once; without gnuplot their data and scripts, and a line how to draw them."""
     made = run(folder, *FAKE, '-o', 'drawn.json', '--set', 'noise=0.1', '--set', 'knee=64KiB', '--set', 'rate_beyond=10GB/s')
     check.equal('it is measured: ' + made.stderr, made.returncode, 0)
-    want = {'contention-time', 'gpu.expert-time'}
+    want = {'contention-time', 'gpu.expert-time', 'gpu.copied-time', 'gpu.handed-time'}
     want |= {row + '-' + kind for kind in ('time', 'residuals', 'qq')
              for row in ('pcie.h2d', 'pcie.d2h', 'pcie.pageable', 'device.read', 'device.alloc', 'host.pin', 'disk.read', 'disk.write', 'dram.copy')}
     bare = dict(os.environ, PATH=os.path.join(folder, 'empty'))

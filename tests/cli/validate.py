@@ -89,6 +89,8 @@ def exact(check, folder):
                 check.equal('%s %s' % (name, key), (part['bias'], part['error'], part['floor'], part['count'] > 0), (0, zero, zero, True))
             check.equal(name + ': steps are of one class each', sum(c['count'] for c in one['classes'].values()), one['count'])
             check.equal(name + ': acceptance', one['acceptance'], {k: 'pass' for k in 'ABCDF'})
+        check.equal(mode['mode'] + ': between the runs', {k: (r['rows'], r['bias'], r['drift'], r['measured_by_model']) for k, r in mode['recalibration'].items()},
+                    {k: (6, 0, 0, [1] * 4) for k in ('disk_read', 'h2d', 'gemm')})
         ranking = mode['ranking']
         check.equal(mode['mode'] + ': ranking', (ranking['acceptance'], ranking['tau'], ranking['pairs'], ranking['inversions']), ('pass', 1, 3, []))
     check.equal('kept', sorted(os.listdir(os.path.join(folder, 'kept'))), ['1-lru.jsonl', '2-fifo.jsonl', '3-random.jsonl', 'validate.json'])
@@ -100,6 +102,25 @@ def exact(check, folder):
     scaled = json.loads(run(folder, *FAKE, '--mode', 'serial', '--scale', '0.5', '--json', '--repeat', '2').stdout)
     h2d = scaled['modes'][0]['candidates'][0]['operations']['h2d']
     check.equal('half as large', round(1e9 * h2d['measured_s'] / h2d['count']), 10000 + 40960)
+
+
+def drifting(check, folder):
+    """A machine that gets slower by half each second is named: what it does alone takes longer from run to run, by as much as its clock says. One that is
+    ten per cent slower than the profile all the time does not drift, and its bias alone is that of its runs."""
+    done = run(folder, *FAKE, '--option', 'drift=0.5', '--repeat', '3', '--out', 'drifting')
+    check.equal('it drifts: ' + done.stderr, (done.returncode in (0, 5), done.stdout.count('; the machine drifts\n')), (True, 2))
+    with open(os.path.join(folder, 'drifting', 'validate.json')) as f:
+        modes = json.load(f)['modes']
+    for mode in modes:
+        for op, r in mode['recalibration'].items():
+            ratios = r['measured_by_model']
+            name = 'drifting %s %s: %s' % (mode['mode'], op, ratios)
+            check.equal(name, (len(ratios), ratios == sorted(ratios), ratios[0] > 1, abs(r['drift'] - (ratios[-1] / ratios[0] - 1)) < 1e-12), (4, True, True, True))
+    done = run(folder, *FAKE, '--set', 'channels.pcie.timing.rate="0.9GB/s"', '--set', 'channels.pcie.timing.latency="11.11us"', '--repeat', '2', '--json')
+    for mode in json.loads(done.stdout)['modes']:
+        r, h2d = mode['recalibration'], mode['candidates'][0]['operations']['h2d']
+        check.equal('slower, and steady: %s, %g' % (r['h2d'], h2d['bias']), (abs(r['h2d']['bias'] - 1 / 9) < 1e-3, abs(r['h2d']['bias'] - h2d['bias']) < 1e-3, r['h2d']['drift'],
+                                                                             r['gemm']['bias'], r['gemm']['drift']), (True, True, 0, 0, 0))
 
 
 def pinned(check, folder):
@@ -115,24 +136,43 @@ def pinned(check, folder):
         check.equal(mode['mode'] + ': it is timed as performed', [(c['bias'], c['error']['p95']) for c in mode['candidates']], [(0, 0), (0, 0)])
 
 
+# What a machine may do beside what its copies and experts take alone.
+MACHINES = [
+    [],
+    ['handover=25us'],
+    ['copied=0.5', 'handed=0.8', 'near=64MiB'],
+    ['computing=0.6', 'copying=0.4', 'handover=25us', 'copied=0.5', 'handed=0.8', 'near=64MiB'],
+]
+
+
 def fitted(check, folder):
     """A profile of the fake, made in an earlier process: what it says of experts of other sizes than any it measured is what they take."""
-    made = run(folder, 'calibrate', '--backend', 'fake', '--quick', '--set', 'alpha=10us', '--set', 'rate=1GB/s', '-o', 'fake.json')
-    check.equal('it is calibrated: ' + made.stderr, made.returncode, 0)
-    for size in ('80KiB', '2MiB', '14MiB'):
-        with open(os.path.join(folder, 'c.json')) as f:
-            tree = dict(json.load(f), include='fake.json', model={'expert_bytes': size},
-                        channels={'pcie': {'profile': 'pcie.h2d'}, 'nvme': {'profile': 'disk.read'}, 'gpu': {'profile': 'gpu'}})
-        with open(os.path.join(folder, 'fitted.json'), 'w') as f:
-            json.dump(tree, f)
-        done = run(folder, 'validate', 'fitted.json', *FAKE[2:], '--option', 'memory=8GiB', '--json', '--repeat', '2')
-        check.equal('%s: the fit is the machine: %s' % (size, done.stderr), done.returncode, 0)
-        for mode in json.loads(done.stdout or '{"modes": []}')['modes']:
-            check.equal('no trace, policy or cache was seen, nor an expert of 80 KiB or 14 MiB', json.loads(done.stdout)['held_out'],
-                        {'trace': 'yes', 'policy': 'yes', 'size': 'no' if size == '2MiB' else 'yes', 'cache': 'yes'})
-            one = mode['candidates'][0]
-            for key, part in dict({'all': one}, **one['classes'], **one['operations']).items():
-                check.equal('%s %s %s: bias %g, p95 %g' % (size, mode['mode'], key, part['bias'], part['error']['p95']), abs(part['bias']) < 1e-3 and part['error']['p95'] < 1e-2, True)
+    for extra in MACHINES:
+        said = ' '.join(extra)
+        made = run(folder, 'calibrate', '--backend', 'fake', '--quick', *[a for e in ['alpha=10us', 'rate=1GB/s'] + extra for a in ('--set', e)], '-o', 'fake.json')
+        check.equal('it is calibrated: %s %s' % (said, made.stderr), made.returncode, 0)
+        with open(os.path.join(folder, 'fake.json')) as f:
+            machine = json.load(f)['machine']
+        told = (machine['links']['pcie']['h2d']['handover'], machine['compute']['gpu']['handover'], 'copied' in machine['compute']['gpu'])
+        check.equal('what it was told: ' + said, told, ('25us' if 'handover=25us' in extra else '0',) * 2 + ('copied=0.5' in extra,))
+        for size in ('80KiB', '2MiB') if extra else ('80KiB', '2MiB', '14MiB'):
+            with open(os.path.join(folder, 'c.json')) as f:
+                tree = dict(json.load(f), include='fake.json', model={'expert_bytes': size},
+                            channels={'pcie': {'profile': 'pcie.h2d'}, 'nvme': {'profile': 'disk.read'}, 'gpu': {'profile': 'gpu'}})
+            with open(os.path.join(folder, 'fitted.json'), 'w') as f:
+                json.dump(tree, f)
+            # Near is known as far as it was measured: a machine that is near as far as that.
+            near = machine['compute']['gpu'].get('copied', {}).get('near')
+            options = [a for e in extra for a in ('--option', 'near=' + near if e.startswith('near=') else e)]
+            done = run(folder, 'validate', 'fitted.json', *FAKE[2:], *options, '--option', 'memory=8GiB', '--json', '--repeat', '2')
+            check.equal('%s %s: the fit is the machine: %s' % (size, said, done.stderr), done.returncode, 0)
+            for mode in json.loads(done.stdout or '{"modes": []}')['modes']:
+                check.equal('no trace, policy or cache was seen, nor an expert of 80 KiB or 14 MiB', json.loads(done.stdout)['held_out'],
+                            {'trace': 'yes', 'policy': 'yes', 'size': 'no' if size == '2MiB' else 'yes', 'cache': 'yes'})
+                one = mode['candidates'][0]
+                for key, part in dict({'all': one}, **one['classes'], **one['operations']).items():
+                    check.equal('%s %s %s %s: bias %g, p95 %g' % (size, said, mode['mode'], key, part['bias'], part['error']['p95']),
+                                abs(part['bias']) < 1e-3 and part['error']['p95'] < 1e-2, True)
 
 
 def known(check, folder):
@@ -221,6 +261,7 @@ def main():
             json.dump(config({'experts': 64, 'decode_tokens': 80, 'sampler': 'episode', 'working_set': 4, 'topic_length': 20}, '8slots', '2MiB'), f)
         wrong(check, folder)
         exact(check, folder)
+        drifting(check, folder)
         pinned(check, folder)
         fitted(check, folder)
         known(check, folder)

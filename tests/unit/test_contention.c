@@ -12,7 +12,7 @@ static void asked(const es_probe *probe, const char *options, uint32_t pairs, ca
     fine(machine_open(&m, probe, options, &(calib_ask){.quick = true, .most = 2 * MIB}, &err), &err);
     machine_only(&m, "pcie.h2d");
     fine(calib_bench_open(&bench, m.probe, m.self, &m.plan, 1, &err), &err);
-    fine(contention_measure(bench, MIB, pairs, samples, &err), &err);
+    fine(contention_measure(bench, &(contention_ask){MIB, 0, pairs}, samples, &err), &err);
     unsigned can = bench->facts.can;
     calib_bench_close(bench);
     machine_close(&m);
@@ -66,6 +66,41 @@ static void what_slows_copies_is_found_with_its_factor(void **state)
     assert_true(factor(&samples, CALIB_EXPERT_COPYING, 0) == 1.0);
 }
 
+/* Many experts beside many copies: as many as it takes, each counted once. */
+static void what_slows_experts_is_found_with_its_factor(void **state)
+{
+    (void)state;
+    static const struct { double computing, copying; } cases[] = {{1.0, 0.5}, {0.5, 0.5}, {0.8, 0.25}, {0.3, 1.0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char options[128];
+        calib_samples samples;
+        snprintf(options, sizeof options, "{\"computing\": %g, \"copying\": %g}", cases[i].computing, cases[i].copying);
+        asked(&es_probe_fake, options, 8, &samples);
+        assert_true(fabs(factor(&samples, CALIB_H2D_COMPUTING, 9000) - cases[i].computing) < 0.003);
+        assert_true(fabs(factor(&samples, CALIB_D2H_COMPUTING, 9000) - cases[i].computing) < 0.003);
+        assert_true(fabs(factor(&samples, CALIB_EXPERT_COPYING, 0) - cases[i].copying) < 0.003);
+        assert_true(fabs(factor(&samples, CALIB_EXPERT_SENDING, 0) - cases[i].copying) < 0.003);
+        assert_int_equal(contention_of(&samples, CALIB_EXPERT_COPYING).alone.median, 59332);    /* of one: 9 us and 12 MiB at 250 GB/s */
+    }
+}
+
+static void a_hand_over_is_found_to_the_nanosecond(void **state)
+{
+    (void)state;
+    static const double right[] = {0, 700, 31000};
+    for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
+        char options[64];
+        double h2d = -1, d2h = -1, expert = -1, read = -1;
+        calib_samples samples;
+        snprintf(options, sizeof options, "{\"handover\": \"%gns\"}", right[i]);
+        asked(&es_probe_fake, options, 8, &samples);
+        assert_true(contention_handover(&samples, CALIB_H2D_WAITING, &h2d) && contention_handover(&samples, CALIB_D2H_WAITING, &d2h) &&
+            contention_handover(&samples, CALIB_EXPERT_WAITING, &expert) && contention_handover(&samples, CALIB_READ_WAITING, &read));
+        assert_true(h2d == right[i] && d2h == right[i] && expert == right[i] && read == right[i]);
+    }
+    assert_false(contention_handover(&(calib_samples){0}, CALIB_H2D_WAITING, &(double){0}));
+}
+
 static void noise_slows_nothing(void **state)
 {
     (void)state;
@@ -97,6 +132,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(waiting_is_told_from_sharing),
         cmocka_unit_test(what_slows_copies_is_found_with_its_factor),
+        cmocka_unit_test(what_slows_experts_is_found_with_its_factor),
+        cmocka_unit_test(a_hand_over_is_found_to_the_nanosecond),
         cmocka_unit_test(noise_slows_nothing),
         cmocka_unit_test(the_hosts_engines_are_first_come_first_served),
     };

@@ -36,6 +36,30 @@ static void engines_are_first_come_first_served(void **state)
     dma_close(d);
 }
 
+/* Two engines that wait for each other in turns: nobody sleeps through a stamp, and nothing goes before what it waits for. */
+static void engines_that_wait_for_each_other_go_on(void **state)
+{
+    (void)state;
+    enum { N = 100 };
+    dma *d;
+    es_err err = {0};
+    fine(dma_open(&d, 2, &err), &err);
+    for (int round = 0; round < 100; round++) {
+        int64_t stamp[2 * N] = {0};
+        dma_hold(d, round % 2);
+        for (int i = 0; i < 2 * N; i++) {
+            if (i > 0)
+                fine(dma_push(d, (unsigned)i % 2, &(dma_job){.until = &stamp[i - 1]}, &err), &err);
+            fine(dma_push(d, (unsigned)i % 2, &(dma_job){.stamp = &stamp[i]}, &err), &err);
+        }
+        dma_hold(d, false);
+        dma_sync(d);
+        for (int i = 1; i < 2 * N; i++)
+            assert_true(stamp[i] >= stamp[i - 1] && stamp[i - 1] > 0);
+    }
+    dma_close(d);
+}
+
 static void a_queue_that_is_full_is_an_error(void **state)
 {
     (void)state;
@@ -199,6 +223,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(engines_are_first_come_first_served),
+        cmocka_unit_test(engines_that_wait_for_each_other_go_on),
         cmocka_unit_test(a_queue_that_is_full_is_an_error),
         cmocka_unit_test(this_machine_can_be_measured),
         cmocka_unit_test(the_disk_is_asked_by_block_and_depth),
