@@ -375,9 +375,6 @@ es_code es_calls_open(es_calls *calls, const es_source_ask *ask, es_err *err)
 static es_code calls_shape(const es_calls *calls, es_err *err)
 {
     const es_calls_form *form = &calls->form;
-    if (form->layers > ES_TRACE_LAYERS_MAX || form->experts > ES_TRACE_EXPERTS_MAX)
-        return es_err_set(err, ES_EINPUT, "%s: %u layers of %u experts are more than %d of %d, the most", calls->bytes.path, form->layers, form->experts, ES_TRACE_LAYERS_MAX,
-            ES_TRACE_EXPERTS_MAX);
     if (calls->mode != ES_CALLS_WIDTH && (form->top_k == 0 || form->top_k > ES_TRACE_TOP_K_MAX))
         return es_err_set(err, ES_EINPUT, "%s: rows of %u experts are not 1 to %d; --top-k says how many there are", calls->bytes.path, form->top_k, ES_TRACE_TOP_K_MAX);
     return ES_OK;
@@ -467,6 +464,9 @@ es_code es_calls_scan(es_calls *calls, const es_calls_form *form, const es_sourc
         calls->form.top_k = ask->top_k;
     if (calls->form.experts == 0)
         calls->form.experts = ask->experts;
+    if (calls->form.layers > ES_TRACE_LAYERS_MAX || calls->form.experts > ES_TRACE_EXPERTS_MAX)
+        return es_err_set(err, ES_EINPUT, "%s: %u layers of %u experts are more than %d of %d, the most", calls->bytes.path, calls->form.layers, calls->form.experts, ES_TRACE_LAYERS_MAX,
+            ES_TRACE_EXPERTS_MAX);
     calls->occurs = ES_NEW_ARRAY(arena, ES_TRACE_LAYERS_MAX, uint8_t);
     calls->rank = ES_NEW_ARRAY(arena, ES_TRACE_LAYERS_MAX, uint16_t);
     calls->twice = ES_NEW(arena, es_ids_twice);

@@ -97,6 +97,12 @@ static void faults_of_pairs_are_named(void **state)
     pack_number(&more, 1, 8);
     PACK(&more, 4, 0, 1, 0, 2);
     expect_bad(&es_source_fuctrace, &more, &ask_ids, "record 1 (byte 28): there are 2 pairs, but the head promises 1");
+    pack beyond = { 0 };
+    pack_bytes(&beyond, "FUCTRCE1", 8);
+    pack_number(&beyond, 0x46000003, 4);
+    pack_number(&beyond, 1, 8);
+    PACK(&beyond, 4, 0x01000000, 1);
+    expect_bad(&es_source_fuctrace, &beyond, &ask_ids, "1174405123 layers of 0 experts are more than 4096 of 65535, the most");
 }
 
 /* --- GGML keys ------------------------------------------------------------------------------------------------------------------ */
