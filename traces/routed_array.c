@@ -111,6 +111,9 @@ static bool array_ids(es_json_import *in, es_routed_array *array, uint64_t at, e
     es_json_hold *hold = &array->hold;
     if ((array->byte_count - at) % size != 0)
         return es_json_scan_fault(in->scan, "the base64 text ends inside an %s: it has %llu bytes", array_type[type], (unsigned long long)(array->byte_count - at));
+    hold->held = 0;
+    if (count == 0)                 /* an empty text has no bytes to point at */
+        return true;
     if (count > hold->room) {
         if (!ES_TRACE_RESIZE(hold->ids, count, 1))
             return es_json_scan_nomem(in->scan, "the tokens of a request");
@@ -220,8 +223,9 @@ bool es_routed_array_shape(es_json_import *in, es_routed_array *array, uint64_t 
 {
     const uint64_t held = array->hold.held;
     uint64_t l = array->layers ? array->layers : layers, k = array->top_k ? array->top_k : top_k;
+    const bool empty = array->tokens == 0 || array->layers == 0 || array->top_k == 0;      /* or there is no shape */
     tokens = array->tokens ? array->tokens : tokens;
-    if (!array->flat || held == 0)
+    if (!array->flat || (held == 0 && empty))
         return true;
     if (l == 0 && k > 0 && tokens > 0)
         l = held / tokens / k;

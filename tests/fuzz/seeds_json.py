@@ -4,6 +4,8 @@ import base64
 import json
 import struct
 
+import seeds_binary
+
 PROMPT = [[[0, 3], [1, 0]], [[2, 1], [3, 2]]]           # [token][layer][rank]
 DECODE = [[[0, 1], [2, 3]], [[3, 0], [1, 2]]]
 TOKENS = PROMPT + DECODE
@@ -40,6 +42,11 @@ def lab(version):
 
 def flat(tokens):
     return base64.b64encode(b"".join(struct.pack("<i", e) for token in tokens for ids in token for e in ids)).decode()
+
+
+def flat_npy(tokens):
+    data = b"".join(struct.pack("<h", e) for token in tokens for ids in token for e in ids)
+    return base64.b64encode(seeds_binary.npy("<i2", "(%d, 2, 2)" % len(tokens), data)).decode()
 
 
 def passes():
@@ -95,7 +102,10 @@ SEEDS = {
     "routed_experts": {"small": json.dumps({"choices": [{"routed_experts": DECODE}], "usage": {"prompt_tokens": 2, "completion_tokens": 3}, "prompt_routed_experts": PROMPT}),
                        "sglang": json.dumps({"text": "x", "meta_info": {"prompt_tokens": 2, "completion_tokens": 3, "routed_experts": flat(TOKENS)}}),
                        "lightllm": json.dumps([{"routed_experts": {"data": flat(DECODE), "shape": [2, 2, 2], "dtype": "int32"}}]),
-                       "choices": lines([{"outputs": [{"routed_experts": DECODE}, {"routed_experts": None}], "prompt_token_ids": [1, 200000]}, {"sglext": {"routed_experts": flat(PROMPT)}}])},
+                       "choices": lines([{"outputs": [{"routed_experts": DECODE}, {"routed_experts": None}], "prompt_token_ids": [1, 200000]}, {"sglext": {"routed_experts": flat(PROMPT)}}]),
+                       "empty": json.dumps({"text": "x", "completion_tokens": 3, "routed_experts": ""}),
+                       "empty_shape": json.dumps({"routed_experts": {"data": "", "shape": [2, 1, 2], "dtype": "int32"}}),
+                       "npy": json.dumps({"routed_experts": flat_npy(DECODE)})},
     "vllm_log": {"small": vllm_log([]), "start": vllm_log([3, 2])},
     "megatron": {"small": lines(MEGATRON), "mtp": lines(MEGATRON[:1] + [MTP] + MEGATRON[1:]), "batches": lines(MEGATRON[2:4] + MEGATRON[2:4])},
     "speculative_moe": {"small": lines({"dataset": "a", "problem_id": 3, "layer": l, "experts": ids, "gating_probs": WEIGHTS, "token_idx": t} for t, l, ids in cells(DECODE)),

@@ -313,6 +313,8 @@ static void faults_of_routed_experts(void **state)
         "routed_experts: byte 8: the head has 128 bytes, but the file ends before");
     refused(s, "{\"routed_experts\":\"AAABAA==\"}", "number 0 of the base64 text is 65536, needs an expert from 0 to 65534 (or -1)");
     refused(s, "{\"routed_experts\":{\"data\":\"AQAAAA==\",\"shape\":[1,1,2]}}", "the shape is of 2 numbers, there are 1");
+    refused(s, "{\"routed_experts\":{\"data\":\"\",\"shape\":[2,1,2],\"dtype\":\"int32\"}}", "the shape is of 4 numbers, there are 0");
+    refused(s, "{\"routed_experts\":\"\",\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":3}}", "there are no rows of routing");
     refused(s, "{\"routed_experts\":{\"data\":\"AQAAAA==\",\"shape\":[1,1]}}", "shape has 2 numbers, needs tokens, layers and rank");
     refused(s, "{\"routed_experts\":{\"data\":\"AQAAAA==\",\"shape\":[1,1,1],\"dtype\":\"float16\"}}", "dtype: is \"float16\", needs one of int32");
     refused(s, "{\"routed_experts\":{\"data\":\"AQA=\",\"shape\":[1,1,1],\"dtype\":\"int32\"}}", "the base64 text ends inside an int32: it has 2 bytes");
