@@ -2,6 +2,7 @@
  *
  * Only layouts and filters that the library has built in are read, a raw file beside the file is not, and a dataset whose stored
  * bytes cannot hold its claimed shape is refused before anyone allocates for it. */
+#include "sim/base/h5_chunks.h"
 #include "sim/base/h5_inside.h"
 
 #include <stdio.h>
@@ -9,7 +10,6 @@
 #include <string.h>
 
 enum {
-    H5_RANK_MAX = 4,
     H5_DEFLATE_BEST = 1100,             /* deflate cannot shrink by more than 1032; what claims more is not there */
     H5_CHUNK_MAX = 64 * 1024 * 1024,
     H5_CACHE = 128 * 1024,              /* least bytes of a chunk cache; the library's own 1 MiB fills up as a long dataset is streamed */
@@ -21,7 +21,7 @@ struct es_h5_data {
     hid_t row;                          /* table: compound type of a row in memory; else -1 */
     int rank;
     uint64_t chunk_bytes;               /* 0: not chunked */
-    bool filtered;
+    es_h5_chunks chunks;                /* what is known of them while a filtered dataset is read */
     hsize_t at[H5_RANK_MAX];            /* current dimensions, as the library counts them */
     uint64_t dims[H5_RANK_MAX];         /* the same, for the caller */
     es_h5_type type;
@@ -181,7 +181,7 @@ es_code es_h5_data_create(es_h5_data **out, es_h5 *file, const char *path, es_h5
 static es_code h5_data_check(es_h5_data *data, hid_t type, hid_t creation, es_err *err)
 {
     uint64_t bytes = H5Tget_size(type), chunk_bytes = bytes, ratio = 1;
-    hsize_t chunk[H5_RANK_MAX];
+    hsize_t *const chunk = data->chunks.side;
     for (int i = 0; i < data->rank; i++) {
         if (data->at[i] > 0 && bytes > UINT64_MAX / H5_DEFLATE_BEST / data->at[i])
             return es_err_set(err, ES_EINPUT, "%s: its dimensions overflow", data->name);
@@ -203,7 +203,10 @@ static es_code h5_data_check(es_h5_data *data, hid_t type, hid_t creation, es_er
     if (H5Pget_external_count(creation) != 0)
         return es_err_set(err, ES_EINPUT, "%s: keeps its data in another file, which is not read", data->name);
     int filters = H5Pget_nfilters(creation);
-    data->filtered = filters > 0;
+    if (filters < 0 || filters > H5_FILTERS_MAX)
+        return es_err_set(err, ES_EINPUT, "%s: has %d filters, more than make sense", data->name, filters);
+    data->chunks.rank = data->rank;
+    data->chunks.bytes = data->chunk_bytes;
     for (int i = 0; i < filters; i++) {
         unsigned flags, config;
         size_t values = 0;
@@ -212,8 +215,9 @@ static es_code h5_data_check(es_h5_data *data, hid_t type, hid_t creation, es_er
             ratio *= H5_DEFLATE_BEST;
         else if (filter != H5Z_FILTER_SHUFFLE && filter != H5Z_FILTER_FLETCHER32)
             return es_err_set(err, ES_EINPUT, "%s: uses filter %d; only deflate, shuffle and fletcher32 are read", data->name, (int)filter);
+        data->chunks.filter[data->chunks.filters++] = filter;
     }
-    if (filters < 0 || filters > 3 || ratio > H5_DEFLATE_BEST)
+    if (ratio > H5_DEFLATE_BEST)
         return es_err_set(err, ES_EINPUT, "%s: has %d filters, more than make sense", data->name, filters);
     uint64_t stored = H5Dget_storage_size(data->id);
     if (stored < bytes / ratio)
@@ -266,7 +270,7 @@ static es_code h5_data_look(es_h5_data *data, es_err *err)
 static es_code h5_data_open(es_h5_data *data, const es_h5 *file, const char *path, es_err *err)
 {
     hid_t access = h5_data_access(data->chunk_bytes);
-    if (data->chunk_bytes > 0 && !data->filtered)
+    if (data->chunk_bytes > 0 && data->chunks.filters == 0)
         H5Pset_chunk_cache(access, 0, 0, 0.75);
     if (data->id >= 0)
         H5Dclose(data->id);
@@ -282,7 +286,7 @@ static es_code h5_data_find(es_h5_data *data, es_h5 *file, const char *path, es_
         code = h5_data_open(data, file, path, err);
     if (!code)
         code = h5_data_look(data, err);
-    if (!code && data->chunk_bytes > (data->filtered ? H5_CACHE / 2 : 0))
+    if (!code && data->chunk_bytes > (data->chunks.filters ? H5_CACHE / 2 : 0))
         code = h5_data_open(data, file, path, err);
     return code;
 }
@@ -347,7 +351,9 @@ static es_code h5_read(es_h5_data *data, hid_t memory, uint64_t first, uint64_t 
     if (count == 0)
         return ES_OK;
     H5E_BEGIN_TRY {
-        code = h5_transfer(data, memory, first, count, out, NULL, err);
+        code = es_h5_chunks_look(&data->chunks, data->id, data->at, first, first + count, data->name, err);
+        if (!code)
+            code = h5_transfer(data, memory, first, count, out, NULL, err);
     } H5E_END_TRY
     return code;
 }
@@ -403,6 +409,7 @@ void es_h5_data_close(es_h5_data *data)
         if (data->row >= 0)
             H5Tclose(data->row);
     } H5E_END_TRY
+    es_h5_chunks_free(&data->chunks);
     free(data->name);
     free(data);
 }

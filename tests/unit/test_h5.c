@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 #include <hdf5.h>
+#include <zlib.h>
 #include <cmocka.h>
 
 #include "sim/base/file.h"
@@ -469,6 +470,80 @@ static void hostile_datasets_are_refused_before_memory_is_taken(void **state)
     good(es_h5_close(es, &err), &err);
 }
 
+enum { SHUFFLED = 1, DEFLATED = 2, SUMMED = 4 };
+
+/* A dataset of six rows of four 32-bit numbers in chunks of two rows, filtered by `filters`; the chunk of row 2 is written as the bytes given. */
+static void filtered_data(hid_t file, const char *name, int filters, uint32_t mask, const void *stored, size_t length)
+{
+    uint32_t numbers[24];
+    hid_t creation = H5Pcreate(H5P_DATASET_CREATE);
+    if (filters & SHUFFLED)
+        H5Pset_shuffle(creation);
+    if (filters & DEFLATED)
+        H5Pset_deflate(creation, 6);
+    if (filters & SUMMED)
+        H5Pset_fletcher32(creation);
+    hid_t set = hostile_data(file, name, H5T_STD_U32LE, 2, (const hsize_t[]){ 6, 4 }, (const hsize_t[]){ 2, 2 }, creation);
+    for (uint32_t i = 0; i < 24; i++)
+        numbers[i] = i;
+    assert_true(H5Dwrite(set, H5T_NATIVE_UINT32, H5S_ALL, H5S_ALL, H5P_DEFAULT, numbers) >= 0);
+    if (stored)
+        assert_true(H5Dwrite_chunk(set, H5P_DEFAULT, mask, (const hsize_t[]){ 2, 2 }, length, stored) >= 0);
+    H5Dclose(set);
+}
+
+static void a_chunk_that_its_filters_leave_too_short_is_refused(void **state)
+{
+    (void)state;
+    es_err err = { 0 };
+    unsigned char plain[4096] = { 0 }, short_one[64], right[64], long_one[128];
+    unsigned long shorts = sizeof short_one, rights = sizeof right, longs = sizeof long_one;
+    compress(short_one, &shorts, plain, 12);
+    compress(right, &rights, plain, 16);
+    compress(long_one, &longs, plain, 4096);
+    hid_t file = H5Fcreate(at("chunks"), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    filtered_data(file, "/whole", SHUFFLED | DEFLATED | SUMMED, 0, NULL, 0);
+    filtered_data(file, "/right", SHUFFLED | DEFLATED, 0, right, rights);
+    filtered_data(file, "/plain", SHUFFLED | DEFLATED, 2, plain, 16);           /* as the library writes what deflate does not shorten */
+    filtered_data(file, "/short", SHUFFLED | DEFLATED, 0, short_one, shorts);
+    filtered_data(file, "/long", SHUFFLED | DEFLATED, 0, long_one, longs);
+    filtered_data(file, "/left", SHUFFLED | DEFLATED, 3, plain, 12);
+    filtered_data(file, "/torn", SHUFFLED | DEFLATED, 0, right, rights - 6);
+    filtered_data(file, "/wide", SHUFFLED | DEFLATED, 0, plain, 4096);
+    filtered_data(file, "/sum", SUMMED, 0, plain, 3);
+    H5Fclose(file);
+
+    es_h5 *es = opened("chunks");
+    static const struct { const char *path, *fault; } expect[] = {
+        { "/whole", NULL }, { "/right", NULL }, { "/plain", NULL },
+        { "/short", "/short: the chunk from row 2 on has 12 bytes, needs 16" },
+        { "/long", "/long: the chunk from row 2 on has 4096 bytes, needs 16" },
+        { "/left", "/left: the chunk from row 2 on has 12 bytes, needs 16" },
+        { "/torn", "/torn: the chunk from row 2 on is no deflate stream" },
+        { "/wide", "/wide: the chunk from row 2 on is stored in 4096 bytes, needs 16" },
+        { "/sum", "/sum: the chunk from row 2 on has 3 bytes, needs 4" },
+    };
+    for (size_t i = 0; i < sizeof expect / sizeof expect[0]; i++) {
+        es_h5_data *data;
+        uint32_t row[8];
+        good(es_h5_data_open(&data, es, expect[i].path, &err), &err);
+        good(es_h5_data_read(data, ES_H5_U32, 0, 2, row, &err), &err);          /* the chunks before it are sound */
+        assert_int_equal(row[7], 7);
+        const es_code code = es_h5_data_read(data, ES_H5_U32, 1, 2, row, &err);
+        if (expect[i].fault) {
+            expect_fault(code, &err, expect[i].fault);
+        } else {
+            good(code, &err);
+            assert_int_equal(row[5], 9);
+            assert_int_equal(row[7], i == 0 ? 11 : 0);
+        }
+        good(es_h5_data_read(data, ES_H5_U32, 5, 1, row, &err), &err);          /* and those behind */
+        assert_int_equal(row[3], 23);
+        es_h5_data_close(data);
+    }
+    good(es_h5_close(es, &err), &err);
+}
+
 static void any_byte_of_a_file_may_be_wrong_without_harm(void **state)
 {
     (void)state;
@@ -518,6 +593,7 @@ int main(void)
         cmocka_unit_test(the_same_calls_write_the_same_bytes_a_second_later),
         cmocka_unit_test(a_torn_or_foreign_file_is_named_with_the_reason),
         cmocka_unit_test(hostile_datasets_are_refused_before_memory_is_taken),
+        cmocka_unit_test(a_chunk_that_its_filters_leave_too_short_is_refused),
         cmocka_unit_test(any_byte_of_a_file_may_be_wrong_without_harm),
     };
     return cmocka_run_group_tests_name("h5", tests, make_folder, drop_folder);
