@@ -336,11 +336,11 @@ static es_code queue_expert(calib_bench *b, const calib_case *c, void *ask, es_e
     return b->probe->expert(b->self, 0, &expert, err);
 }
 
-/* Brings the weights, and copies others behind them, each as large. */
-static es_code bench_bring(calib_bench *b, const calib_case *c, unsigned char *weights, es_err *err)
+/* Brings `bytes` to `at`, and copies others behind them, each as large. */
+static es_code bench_bring(calib_bench *b, const calib_case *c, unsigned char *at, bool others, es_err *err)
 {
-    int64_t left = calib_rows[c->row].part == CALIB_FADED ? (int64_t)c->count * 1024 : 0;
-    es_code code = copy_down(b, weights, c->bytes, err);
+    int64_t left = others ? (int64_t)c->count * 1024 : 0;
+    es_code code = copy_down(b, at, c->bytes, err);
     for (; left > 0 && code == ES_OK; left -= c->bytes) {
         int64_t bytes = left < c->bytes ? left : c->bytes;
         code = copy_down(b, bench_next(&b->pool[ES_MEMORY_DEVICE], bytes), bytes, err);
@@ -359,8 +359,24 @@ static es_code perform_expert(calib_bench *b, const calib_case *c, bool first, c
     if (first && code == ES_OK)
         code = b->probe->sync(b->self, err);
     if (code == ES_OK && (before == CALIB_COPIED || before == CALIB_FADED))
-        code = bench_bring(b, c, weights, err);
+        code = bench_bring(b, c, weights, before == CALIB_FADED, err);
     return code ? code : bench_timed(b, c, queue_expert, weights, sample, err);
+}
+
+static es_code queue_onto(calib_bench *b, const calib_case *c, void *ask, es_err *err)
+{
+    bench_pair *pair = ask;
+    pair->from = bench_next(&b->pool[ES_MEMORY_PINNED], c->bytes);
+    return b->probe->copy(b->self, 0, ES_WAY_H2D, pair->to, pair->from, c->bytes, err);
+}
+
+static es_code perform_onto(calib_bench *b, const calib_case *c, bool whole, calib_sample *sample, es_err *err)
+{
+    bench_pair pair = {.to = bench_next(&b->pool[ES_MEMORY_DEVICE], c->bytes)};
+    es_code code = bench_bring(b, c, pair.to, true, err);
+    if (code == ES_OK)
+        code = bench_timed(b, c, queue_onto, &pair, sample, err);
+    return code ? code : bench_compare(b, c, pair.to, pair.from, whole ? c->bytes : BENCH_TAIL, err);
 }
 
 /* What came to the device is brought back and compared, whole. */
@@ -428,6 +444,9 @@ es_code bench_perform(calib_bench *b, const calib_case *c, bool whole, calib_sam
         break;
     case CALIB_FETCH:
         code = perform_fetch(b, c, sample, err);
+        break;
+    case CALIB_ONTO:
+        code = perform_onto(b, c, whole, sample, err);
         break;
     case CALIB_MOVE:
         code = b->probe->move(b->self, (es_ram)calib_rows[c->row].which, c->count, c->bytes, &sample->ns, err);

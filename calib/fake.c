@@ -24,15 +24,15 @@ typedef struct fake_job {
     double ready, fixed, work;  /* ns; of the virtual clock, and what is left to do */
 } fake_job;
 
-typedef struct fake_came {      /* what a copy brought to the device */
+typedef struct fake_came {      /* what a copy brought to the device, or what there was used */
     const void *at;
-    int64_t moved;              /* bytes that had been read or written before it */
+    int64_t moved;              /* bytes that had been read or written before */
     uint64_t sync;              /* after how many syncs */
 } fake_came;
 
 typedef struct fake {
     es_time alpha, issue, handover;
-    double rate, rate_beyond, noise, stalls, opposite, computing, copying, copied, handed, drift;
+    double rate, rate_beyond, noise, stalls, opposite, computing, copying, copied, handed, onto, drift;
     int64_t near, knee, fail_at, seed, memory;
     es_time jump, stall;
     int discipline, fail;
@@ -46,6 +46,8 @@ typedef struct fake {
     uint64_t calls, allocations, draws, syncs;
     fake_came came[FAKE_CAME];  /* a ring of the newest */
     size_t cames;
+    fake_came touched[FAKE_CAME];       /* the same of uses */
+    size_t touches;
     int64_t moved;              /* bytes read or written so far */
     int64_t used;               /* bytes that are allocated */
     unsigned char *disk;
@@ -71,7 +73,8 @@ static const es_option fake_options[] = {
     {.name = "copying", .type = ES_OPT_REAL, .offset = FIELD(copying), .def = 1, .min = 0.01, .max = 1, .help = "Rate of experts while copies between host and device run."},
     {.name = "copied", .type = ES_OPT_REAL, .offset = FIELD(copied), .def = 1, .min = 0.01, .max = 1, .help = "Time of reading weights that a copy has just brought, of that of others."},
     {.name = "handed", .type = ES_OPT_REAL, .offset = FIELD(handed), .def = 1, .min = 0.01, .max = 1, .help = "The same where nothing was waited for since, but by streams for each other."},
-    {.name = "near", .type = ES_OPT_BYTES, .offset = FIELD(near), .def = 768 << 10, .max = 0x1p53, .help = "Just: bytes read or written since that copy began."},
+    {.name = "onto", .type = ES_OPT_REAL, .offset = FIELD(onto), .def = 1, .min = 0.01, .max = 1, .help = "Time of a copy to where something was just used, of that of others."},
+    {.name = "near", .type = ES_OPT_BYTES, .offset = FIELD(near), .def = 768 << 10, .max = 0x1p53, .help = "Just: bytes read or written since that copy, or use, began."},
     {.name = "drift", .type = ES_OPT_REAL, .offset = FIELD(drift), .max = 1e6, .unit = "per second", .help = "Share by which everything takes longer with each second of its clock."},
     {.name = "handover", .type = ES_OPT_TIME, .offset = FIELD(handover), .max = 1e12, .help = "Until a stream that waits for another's event has noticed that it came."},
     {.name = "memory", .type = ES_OPT_BYTES, .offset = FIELD(memory), .def = 0x1p30, .min = 1 << 20, .max = 0x1p53, .help = "Bytes there are."},
@@ -146,6 +149,25 @@ static void fake_comes(fake *f, es_way way, const void *to, int64_t bytes)
     f->moved += 2 * bytes;
 }
 
+/* A use of memory of the device: a copy there, or computing with it. What is brought back has left the caches: no run finds what one before left. */
+static void fake_touches(fake *f, const void *at, bool leaves)
+{
+    for (size_t i = 0; leaves && i < FAKE_CAME; i++)
+        if (f->touched[i].at == at)
+            f->touched[i].at = NULL;
+    if (!leaves)
+        f->touched[f->touches++ % FAKE_CAME] = (fake_came){at, f->moved, f->syncs};
+}
+
+/* Of the time of a copy: what it takes where its destination was used just before. */
+static double fake_onto(const fake *f, es_way way, const void *to)
+{
+    for (size_t i = f->touches; way == ES_WAY_H2D && i > 0 && f->touches - i < FAKE_CAME; i--)
+        if (f->touched[(i - 1) % FAKE_CAME].at == to)
+            return f->moved - f->touched[(i - 1) % FAKE_CAME].moved > f->near ? 1.0 : f->onto;
+    return 1.0;
+}
+
 /* Of the time of reading weights: what they take where their copy is near. */
 static double fake_read(const fake *f, const void *weights)
 {
@@ -214,12 +236,15 @@ static es_code fake_copy(void *self, unsigned stream, es_way way, void *to, cons
     if (code)
         return code;
     memcpy(to, from, (size_t)bytes);
+    const double scale = fake_scale(way, !f->held) * fake_onto(f, way, to);
+    if (way != ES_WAY_H2H)
+        fake_touches(f, way == ES_WAY_D2H ? from : to, way == ES_WAY_D2H);
     fake_comes(f, way, to, bytes);
     if (f->fail == FAIL_BYTES && f->calls >= (uint64_t)f->fail_at)
         ((unsigned char *)to)[bytes - 1] += 1;      /* so that bringing it back does not mend it */
     /* Without a gate around it the copy is one of pageable memory. */
-    double ns = fake_noisy(f, fake_scale(way, !f->held) * fake_model(f, (double)bytes));
-    double fixed = fmin(ns, fake_scale(way, !f->held) * (double)f->alpha);
+    double ns = fake_noisy(f, scale * fake_model(f, (double)bytes));
+    double fixed = fmin(ns, scale * (double)f->alpha);
     return fake_queue(f, &(fake_job){.engine = (int)way, .stream = stream, .ready = f->now, .fixed = fixed, .work = ns - fixed}, err);
 }
 
@@ -230,6 +255,7 @@ static es_code fake_expert(void *self, unsigned stream, const es_probe_expert *a
     double weights = 2.0 * ask->hidden * ask->inter, read = fake_read(f, ask->weights);
     double ns = (double)f->alpha + fmax(read * weights * 4.0 / (10.0 * f->rate), 2.0 * weights * ask->tokens / (20.0 * f->rate)) * 1e9;
     es_code code = fake_lost(f, err);
+    fake_touches(f, ask->weights, false);
     f->moved += (int64_t)weights * 4;
     return code ? code : fake_queue(f, &(fake_job){.engine = FAKE_COMPUTE, .stream = stream, .ready = f->now, .work = fake_noisy(f, ns)}, err);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "calib/copied.h"
+#include "calib/onto.h"
 
 #define KIB 1024LL
 #define MIB (1024 * KIB)
@@ -88,6 +89,7 @@ const calib_row calib_rows[CALIB_ROWS] = {
     {"gpu.copied", CALIB_EXPERT, ES_WAY_H2D, ES_MEMORY_PINNED, ES_PROBE_EXPERT | ES_PROBE_PINS, "an expert that was copied just before", ES_WEIGHTS_FP32, CALIB_COPIED},
     {"gpu.handed", CALIB_EXPERT, ES_WAY_H2D, ES_MEMORY_PINNED, ES_PROBE_EXPERT | ES_PROBE_PINS | ES_PROBE_WAITS, "an expert that was copied while another was computed", ES_WEIGHTS_FP32, CALIB_HANDED},
     {"gpu.faded", CALIB_EXPERT, ES_WAY_H2D, ES_MEMORY_PINNED, ES_PROBE_EXPERT | ES_PROBE_PINS, "an expert that was copied so many KiB before", ES_WEIGHTS_FP32, CALIB_FADED},
+    {"pcie.onto", CALIB_ONTO, ES_WAY_H2D, ES_MEMORY_PINNED, ES_PROBE_PINS, "a copy to where another went so many KiB before", 0, 0},
 };
 
 int64_t calib_expert_bytes(int precision)
@@ -264,6 +266,16 @@ static void writer_faded(plan_writer *w, size_t row, const calib_ask *ask, int64
         writer_add(w, row, (uint32_t)(between[i] / KIB), bytes <= largest ? bytes : EXPERT_UNIT);
 }
 
+/* A copy to where one went before, right behind it and at several distances. */
+static void writer_onto(plan_writer *w, size_t row, const calib_ask *ask, int64_t cache, int64_t largest)
+{
+    int64_t between[COPIED_DISTANCES], bytes = onto_bytes(cache < 8 * largest ? cache : 8 * largest);
+    size_t count = copied_between(cache, ask->quick, between);
+    writer_add(w, row, 1, bytes);
+    for (size_t i = 0; i < count; i++)
+        writer_add(w, row, (uint32_t)(between[i] / KIB), bytes);
+}
+
 static void writer_disk(plan_writer *w, size_t row, const calib_ask *ask, bool queues, int64_t most)
 {
     static const uint32_t depths[] = {1, 2, 4, 8, 16, 32};
@@ -357,6 +369,9 @@ static void writer_row(plan_writer *w, size_t row, const calib_ask *ask, const e
         break;
     case CALIB_MOVE:
         writer_move(w, row, ask, facts->threads, most / 4);
+        break;
+    case CALIB_ONTO:
+        writer_onto(w, row, ask, facts->cache_bytes, most);
         break;
     case CALIB_RESIDE:
         writer_reside(w, row, ask, facts->memory_bytes);

@@ -19,7 +19,8 @@ typedef enum calib_op {
     CALIB_GET,                  /* memory of the device, by calib_row.which: the call, the first use, the second */
     CALIB_RESIDE,               /* `count` buffers of `bytes` each resident, by calib_row.which */
     CALIB_MOVE,                 /* `bytes` within the host's memory by `count` threads, memory by calib_row.which */
-    CALIB_FETCH                 /* `bytes` from the disk to memory of the device, by calib_row.which */
+    CALIB_FETCH,                /* `bytes` from the disk to memory of the device, by calib_row.which */
+    CALIB_ONTO                  /* one copy of `bytes` to where another went, with copies of `count` KiB in between */
 } calib_op;
 
 typedef enum calib_before {     /* what went before an expert that is timed */
@@ -62,7 +63,7 @@ typedef struct calib_plan {
     es_stream shuffle;
 } calib_plan;
 
-enum { CALIB_ROWS = 64 };
+enum { CALIB_ROWS = 65 };
 extern const calib_row calib_rows[CALIB_ROWS];
 /* The expert that is computed: Qwen3-30B-A3B's, in FP32 without its gate; other sizes of it are narrower or wider inside. */
 enum { CALIB_HIDDEN = 2048, CALIB_INTER = 768 };

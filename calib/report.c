@@ -8,6 +8,7 @@
 
 #include "calib/batch.h"
 #include "calib/copied.h"
+#include "calib/onto.h"
 #include "calib/expert.h"
 #include "calib/fit.h"
 #include "calib/maxrate.h"
@@ -405,6 +406,7 @@ static es_code report_row(report *r, size_t row, es_err *err)
         return calib_rows[row].part ? ES_OK : report_expert(r, row, err);
     case CALIB_GET:
     case CALIB_RESIDE:          /* all of them together: memory.h */
+    case CALIB_ONTO:            /* beside the flow that is there by then: onto.h */
         return ES_OK;
     case CALIB_PRICE:
     case CALIB_LAUNCH:
@@ -476,6 +478,8 @@ es_code calib_report(const calib_samples *samples, const report_ask *ask, es_jso
     sharing_report(samples, machine, told);
     if (code == ES_OK)
         code = copied_report(samples, machine, told, err);
+    if (code == ES_OK)
+        code = onto_report(samples, machine, err);
     cJSON_AddItemToObject(machine, "skipped", r.skipped);
     if (code == ES_OK)
         code = report_memory(&r, machine, err);

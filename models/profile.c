@@ -164,6 +164,10 @@ const es_option es_flow_options[] = {
       .help = "Rate while something else runs: {\"pcie.d2h\": 0.8, \"gpu\": 0.9}." },
     { .name = "handover", .type = ES_OPT_TIME, .offset = offsetof(flow_fields, flow.handover_ns), .max = 9e15,
       .help = "Until its queue has noticed that another has done what it waits for." },
+    { .name = "onto", .type = ES_OPT_REAL, .offset = offsetof(flow_fields, flow.onto), .def = 1, .min = 0.001, .max = 1,
+      .help = "Share of its time that a copy takes whose destination was used just before. Charged by the times of an action log (`expertsim validate`)." },
+    { .name = "onto_near", .type = ES_OPT_BYTES, .offset = offsetof(flow_fields, flow.onto_near_bytes), .max = 0x1p53,
+      .help = "Just before: so many bytes read or written since that use began, it included, at most." },
     TEXT("note", flow_fields, flow.note, "What else one should know."),
     { 0 },
 };
@@ -372,6 +376,8 @@ static es_code flow_read(es_flow *out, const es_json *object, const es_link *lin
         es_err_at(err, "max_rate");
     if (code == ES_OK && (code = es_profile_waits_check(f.waits, err)) != ES_OK)
         es_err_at(err, "waits");
+    if (code == ES_OK && flow->onto < 1.0 && flow->onto_near_bytes == 0)
+        code = es_err_set(err, ES_EINPUT, "onto: a share of %g needs onto_near, the bytes up to which it holds", flow->onto);
     if (code == ES_OK) {
         *out = *flow;
         return ES_OK;

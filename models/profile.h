@@ -63,6 +63,8 @@ typedef struct es_flow {
     const es_slowdown *slowed;  /* by what else runs */
     size_t slowdowns;
     es_time handover_ns;        /* until its queue has noticed that another has done what it waits for */
+    double onto;                /* share of its time that a copy takes whose destination was used just before; 1: all of it */
+    int64_t onto_near_bytes;    /* just before: bytes read or written since that use began, it included, at most */
     const char *note;
 } es_flow;
 

@@ -58,6 +58,10 @@ const es_option es_channel_options[] = {
         .help = "{\"channel\": factor}: the rate of this channel or compute unit is multiplied by factor while that one, a channel or a compute unit, is busy."},
     {.name = "handover", .type = ES_OPT_TIME, .offset = offsetof(es_plan_channel, handover), .min = 0, .max = 9e15,
         .help = "Until its queue has noticed that another one has done what it waits for. Of action logs (`expertsim validate`); the simulated clock has none."},
+    {.name = "onto", .type = ES_OPT_REAL, .offset = offsetof(es_plan_channel, onto), .def = 1, .min = 0.001, .max = 1,
+        .help = "Share of its time that a copy takes whose destination was used just before. Of action logs; the simulated clock does not ask."},
+    {.name = "onto_near", .type = ES_OPT_BYTES, .offset = offsetof(es_plan_channel, onto_near), .min = 0, .max = 0x1p53,
+        .help = "Just before: so many bytes read or written since that use began, it included, at most."},
     {0},
 };
 

@@ -261,6 +261,15 @@ static void profiled_handover(es_json *given, es_time ns)
         timing_quantity(given, "handover", (double)ns, ES_UNIT_TIME);
 }
 
+/* The share as a profile has it needs its distance, so both or none are taken over. */
+static void profiled_onto(es_json *given, const es_flow *flow)
+{
+    if (!(flow->onto < 1.0) || flow->onto_near_bytes == 0 || cJSON_GetObjectItemCaseSensitive(given, "onto") || cJSON_GetObjectItemCaseSensitive(given, "onto_near"))
+        return;
+    es_json_add_real(given, "onto", flow->onto);
+    timing_quantity(given, "onto_near", (double)flow->onto_near_bytes, ES_UNIT_BYTES);
+}
+
 /* ---- all of it ---- */
 
 /* "empirical" asks a unit for its noise as it asks a flow. */
@@ -315,6 +324,7 @@ es_code config_profiled(es_config *config, es_json *given, config_channel *extra
     if (!extra->kind)
         extra->kind = link->kind;
     profiled_handover(given, flow->handover_ns);
+    profiled_onto(given, flow);
     code = profiled_timing(config, given, link, flow, err);
     return code ? code : profiled_sharing(config, given, flow, err);
 }

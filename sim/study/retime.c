@@ -31,6 +31,7 @@ struct es_retime {
     struct retime_came {
         int64_t moved;                      /* before its copy began; -1: none has yet */
         uint64_t window;
+        int64_t used;                       /* before it was last copied to or computed with; -1: none yet */
     } *came;                                /* [slots of the device] */
 };
 
@@ -105,6 +106,8 @@ static es_code retime_channel_open(es_retime *r, size_t c, uint64_t replication,
     retime_channel *channel = &r->channel[c];
     const es_plan_part *timing = &r->plan->channels[c].timing;
     channel->row = &r->plan->channels[c];
+    if (channel->row->onto > 0.0 && channel->row->onto < 1.0 && channel->row->onto_near == 0)
+        return es_err_set(err, ES_EINPUT, "channels.%s: onto: a share of %g needs onto_near, the bytes up to which it holds", channel->row->name, channel->row->onto);
     if (channel->row->chunk > 0)
         return es_err_set(err, ES_EINPUT, "channels.%s: chunk: copies are performed whole; needs 0", channel->row->name);
     es_code code = retime_slowed(r, c, err);
@@ -158,32 +161,50 @@ const es_plan_channel *es_retime_channel(const es_retime *r, es_action_op op)
 
 /* ---- what a row costs ---- */
 
-/* What a gemm finds of its copy, in the order of the log; each row is asked once. A copy reads and writes its bytes, a disk and a gemm do one of both. */
-static int64_t retime_since(es_retime *r, const es_action *row, bool *handed)
+typedef struct retime_near {
+    int64_t since;                          /* of a gemm: bytes read or written since its copy began; 0: it had none */
+    int64_t onto;                           /* of a copy to the device: the same since its slot was used; 0: it was not */
+    bool handed;                            /* a gemm and its copy are of one window */
+} retime_near;
+
+/* What a row finds near, in the order of the log; each is asked once. A copy reads and writes its bytes, a disk and a gemm do one of both. */
+static retime_near retime_look(es_retime *r, const es_action *row)
 {
     const bool gemm = row->op == ES_ACTION_GEMM, disk = row->op == ES_ACTION_DISK_READ || row->op == ES_ACTION_DISK_WRITE;
-    const int64_t since = gemm && r->came[row->slot].moved >= 0 ? r->moved - r->came[row->slot].moved : 0;
-    *handed = since > 0 && r->came[row->slot].window == r->window;
-    if (!gemm && es_action_ways[row->op].to == ES_PLACE_DEVICE)
-        r->came[row->slot] = (struct retime_came){r->moved, r->window};
+    const bool comes = !gemm && es_action_ways[row->op].to == ES_PLACE_DEVICE;
+    struct retime_came *slot = &r->came[gemm || comes ? row->slot : 0];
+    retime_near near = {0};
+    if (gemm && slot->moved >= 0)
+        near = (retime_near){.since = r->moved - slot->moved, .handed = slot->window == r->window && r->moved > slot->moved};
+    if (comes && slot->used >= 0)
+        near.onto = r->moved - slot->used;
+    if (comes)
+        *slot = (struct retime_came){.moved = r->moved, .window = r->window};
+    if (comes || gemm)
+        slot->used = r->moved;
     r->moved += gemm || disk ? row->bytes : 2 * row->bytes;
-    return since;
+    return near;
+}
+
+static double retime_factor(const retime_channel *channel, const retime_near *near, double asked)
+{
+    const bool used = near->onto > 0 && near->onto <= channel->row->onto_near;
+    return (asked > 0.0 ? asked : 1.0) * (used ? channel->row->onto : 1.0);
 }
 
 static es_cost retime_cost(es_retime *r, const es_actions *log, size_t i, const es_retime_ask *ask)
 {
     const es_action *row = &log->at[i];
-    bool handed;
-    const int64_t since = retime_since(r, row, &handed);
+    const retime_near near = retime_look(r, row);
     const retime_channel *channel = &r->channel[r->of[row->op]];
     es_cost cost = {0, 0};
     if (!channel->timing || (row->op == ES_ACTION_GEMM && !ask->computes))
         return cost;
     es_op op = {.kind = row->op == ES_ACTION_GEMM ? ES_OP_EXPERT : ES_OP_COPY, .bytes = row->bytes, .count = 1, .tokens = row->tokens,
-        .step = (uint64_t)(row->step < 0 ? 0 : row->step), .object = (uint64_t)row->layer << 32 | row->expert, .occurrence = i, .since = since, .handed = handed};
+        .step = (uint64_t)(row->step < 0 ? 0 : row->step), .object = (uint64_t)row->layer << 32 | row->expert, .occurrence = i, .since = near.since, .handed = near.handed};
     cost = channel->timing->cost(channel->state, &op);
-    const double factor = ask->factor[row->op];
-    if (factor > 0.0 && factor != 1.0)
+    const double factor = retime_factor(channel, &near, ask->factor[row->op]);
+    if (factor != 1.0)
         cost = (es_cost){es_ns_round((double)cost.fixed * factor), es_ns_round((double)cost.work * factor)};
     return cost;
 }

@@ -141,6 +141,7 @@ MACHINES = [
     [],
     ['handover=25us'],
     ['copied=0.5', 'handed=0.8', 'near=64MiB'],
+    ['onto=0.4', 'near=1MiB'],
     ['computing=0.6', 'copying=0.4', 'handover=25us', 'copied=0.5', 'handed=0.8', 'near=64MiB'],
 ]
 
@@ -153,8 +154,9 @@ def fitted(check, folder):
         check.equal('it is calibrated: %s %s' % (said, made.stderr), made.returncode, 0)
         with open(os.path.join(folder, 'fake.json')) as f:
             machine = json.load(f)['machine']
-        told = (machine['links']['pcie']['h2d']['handover'], machine['compute']['gpu']['handover'], 'copied' in machine['compute']['gpu'])
-        check.equal('what it was told: ' + said, told, ('25us' if 'handover=25us' in extra else '0',) * 2 + ('copied=0.5' in extra,))
+        told = (machine['links']['pcie']['h2d']['handover'], machine['compute']['gpu']['handover'], 'copied' in machine['compute']['gpu'], machine['links']['pcie']['h2d'].get('onto', 1))
+        check.equal('what it was told: ' + said, told, ('25us' if 'handover=25us' in extra else '0',) * 2 + ('copied=0.5' in extra, 0.4 if 'onto=0.4' in extra else 1))
+        policy = 'lfu' if 'onto=0.4' in extra else 'lru'        # the one fills the slot that was used last, the other never does
         for size in ('80KiB', '2MiB') if extra else ('80KiB', '2MiB', '14MiB'):
             with open(os.path.join(folder, 'c.json')) as f:
                 tree = dict(json.load(f), include='fake.json', model={'expert_bytes': size},
@@ -162,9 +164,9 @@ def fitted(check, folder):
             with open(os.path.join(folder, 'fitted.json'), 'w') as f:
                 json.dump(tree, f)
             # Near is known as far as it was measured: a machine that is near as far as that.
-            near = machine['compute']['gpu'].get('copied', {}).get('near')
+            near = machine['compute']['gpu'].get('copied', {}).get('near') or machine['links']['pcie']['h2d'].get('onto_near')
             options = [a for e in extra for a in ('--option', 'near=' + near if e.startswith('near=') else e)]
-            done = run(folder, 'validate', 'fitted.json', *FAKE[2:], *options, '--option', 'memory=8GiB', '--json', '--repeat', '2')
+            done = run(folder, 'validate', 'fitted.json', *FAKE[2:], *options, '--policies', policy, '--option', 'memory=8GiB', '--json', '--repeat', '2')
             check.equal('%s %s: the fit is the machine: %s' % (size, said, done.stderr), done.returncode, 0)
             for mode in json.loads(done.stdout or '{"modes": []}')['modes']:
                 check.equal('no trace, policy or cache was seen, nor an expert of 80 KiB or 14 MiB', json.loads(done.stdout)['held_out'],

@@ -298,16 +298,19 @@ static void perform_on_the_fake(const es_actions *log, const char *text, bool ov
     "{\"tokens\": 4, \"bytes\": \"80KiB\", \"time\": \"18192ns\"}], \"near\": \"%lldB\"}"
 
 /* What the fake was told, and the config's channels by the same numbers; the first is pcie, the second the gpu. near 0: no price of what was
- * copied just before. */
-static const struct fake_case { const char *options, *pcie_slowed, *gpu_slowed; es_time handover; long long near; } fake_cases[] = {
-    {"{\"alpha\": \"10us\", \"rate\": \"1GB/s\"}", NULL, NULL, 0, 0},
-    {"{\"alpha\": \"10us\", \"rate\": \"1GB/s\", \"handover\": \"7us\"}", NULL, NULL, 7000, 0},
-    {"{\"alpha\": \"10us\", \"rate\": \"1GB/s\", \"handover\": \"200us\"}", NULL, NULL, 200000, 0},
-    {"{\"alpha\": \"10us\", \"rate\": \"1GB/s\", \"computing\": 0.5, \"copying\": 0.25, \"handover\": \"7us\"}", "{\"gpu\": 0.5}", "{\"pcie\": 0.25}", 7000, 0},
-    {"{\"alpha\": \"10us\", \"rate\": \"1GB/s\", \"copied\": 0.25, \"handed\": 0.5, \"near\": \"160KiB\"}", NULL, NULL, 0, 160 << 10},
-    {"{\"alpha\": \"10us\", \"rate\": \"1GB/s\", \"copied\": 0.25, \"handed\": 0.5, \"near\": \"639KiB\"}", NULL, NULL, 0, 639 << 10},
-    {"{\"alpha\": \"10us\", \"rate\": \"1GB/s\", \"copied\": 0.25, \"handed\": 0.5, \"near\": \"640KiB\"}", NULL, NULL, 0, 640 << 10},
-    {"{\"alpha\": \"10us\", \"rate\": \"1GB/s\", \"copied\": 0.25, \"handed\": 0.5, \"near\": \"1TiB\"}", NULL, NULL, 0, 1LL << 40},
+ * copied just before; onto_near 0: none of copies to where something was used just before. */
+static const struct fake_case { const char *options, *pcie_slowed, *gpu_slowed; es_time handover; long long near; double onto; long long onto_near; } fake_cases[] = {
+    {"{\"alpha\": \"10us\", \"rate\": \"1GB/s\"}", NULL, NULL, 0, 0, 1, 0},
+    {"{\"alpha\": \"10us\", \"rate\": \"1GB/s\", \"handover\": \"7us\"}", NULL, NULL, 7000, 0, 1, 0},
+    {"{\"alpha\": \"10us\", \"rate\": \"1GB/s\", \"handover\": \"200us\"}", NULL, NULL, 200000, 0, 1, 0},
+    {"{\"alpha\": \"10us\", \"rate\": \"1GB/s\", \"computing\": 0.5, \"copying\": 0.25, \"handover\": \"7us\"}", "{\"gpu\": 0.5}", "{\"pcie\": 0.25}", 7000, 0, 1, 0},
+    {"{\"alpha\": \"10us\", \"rate\": \"1GB/s\", \"copied\": 0.25, \"handed\": 0.5, \"near\": \"160KiB\"}", NULL, NULL, 0, 160 << 10, 1, 0},
+    {"{\"alpha\": \"10us\", \"rate\": \"1GB/s\", \"copied\": 0.25, \"handed\": 0.5, \"near\": \"639KiB\"}", NULL, NULL, 0, 639 << 10, 1, 0},
+    {"{\"alpha\": \"10us\", \"rate\": \"1GB/s\", \"copied\": 0.25, \"handed\": 0.5, \"near\": \"640KiB\"}", NULL, NULL, 0, 640 << 10, 1, 0},
+    {"{\"alpha\": \"10us\", \"rate\": \"1GB/s\", \"copied\": 0.25, \"handed\": 0.5, \"near\": \"1TiB\"}", NULL, NULL, 0, 1LL << 40, 1, 0},
+    {"{\"alpha\": \"10us\", \"rate\": \"1GB/s\", \"onto\": 0.5, \"near\": \"240KiB\"}", NULL, NULL, 0, 0, 0.5, 240 << 10},
+    {"{\"alpha\": \"10us\", \"rate\": \"1GB/s\", \"onto\": 0.5, \"near\": \"1200KiB\"}", NULL, NULL, 0, 0, 0.5, 1200 << 10},
+    {"{\"alpha\": \"10us\", \"rate\": \"1GB/s\", \"onto\": 0.25, \"copied\": 0.25, \"handed\": 0.5, \"near\": \"1TiB\"}", NULL, NULL, 0, 1LL << 40, 0.25, 1LL << 40},
 };
 
 static void a_fake_case_is_the_model(const scene *s, const struct fake_case *c, bool overlapped, es_time *total)
@@ -327,6 +330,8 @@ static void a_fake_case_is_the_model(const scene *s, const struct fake_case *c, 
     }
     for (size_t i = 0; i < r.plan.channel_count; i++)
         r.channel[i].handover = c->handover;
+    r.channel[0].onto = c->onto;
+    r.channel[0].onto_near = c->onto_near;
     r.channel[0].slowed_by = c->pcie_slowed ? rig_json(&r, c->pcie_slowed) : NULL;
     r.channel[1].slowed_by = c->gpu_slowed ? rig_json(&r, c->gpu_slowed) : NULL;
     es_action_run want = room_for(&log), got = room_for(&log);
@@ -334,7 +339,7 @@ static void a_fake_case_is_the_model(const scene *s, const struct fake_case *c, 
     assert_int_equal(es_retime_run(model, &log, &(es_retime_ask){.overlapped = overlapped, .computes = true}, &want, &err), ES_OK);
     perform_on_the_fake(&log, c->options, overlapped, &got);
     for (size_t k = 0; k < log.count; k++) {
-        assert_int_equal(got.row[k].start, want.row[k].start);
+assert_int_equal(got.row[k].start, want.row[k].start);
         assert_int_equal(got.row[k].end, want.row[k].end);
     }
     for (int64_t step = 0; step < log.steps; step++) {
@@ -363,6 +368,10 @@ static void a_machine_that_is_the_model_takes_what_the_model_says(void **state)
         if (fake_cases[c].near) {                       /* the farther near is, the more of them are: 639 KiB less than 640, at a copy of a layer ahead */
             assert_true(total[0][c] < least);
             least = total[0][c];
+            continue;
+        }
+        if (fake_cases[c].onto_near) {
+            assert_true(total[0][c] < total[0][0]);
             continue;
         }
         assert_int_equal(total[0][c], total[0][0]);     /* one after another nobody waits for another queue or runs beside one */

@@ -1,0 +1,66 @@
+/* Onto: see onto.h. */
+#include "calib/onto.h"
+
+#include <math.h>
+
+#include "calib/batch.h"
+#include "calib/copied.h"
+#include "calib/solve.h"
+#include "sim/base/text.h"
+
+#define ONTO_PAGE 4096
+#define ONTO_DIGITS 1e3         /* more are noise */
+
+int64_t onto_bytes(int64_t cache_bytes)
+{
+    const int64_t bytes = cache_bytes / 8 / ONTO_PAGE * ONTO_PAGE;
+    return bytes > ONTO_PAGE ? bytes : ONTO_PAGE;
+}
+
+/* What a copy of so many bytes takes to where nothing is near: by a line between the medians of the sizes around it; 0: nobody measured those. */
+static double onto_cold(const calib_series *copies, double bytes, es_arena *arena)
+{
+    batch_point point[SOLVE_ROWS];
+    const batch_point *low = NULL, *high = NULL;
+    double issue;
+    const size_t count = batch_points(copies, point, &issue, arena);
+    for (size_t i = 0; i < count; i++) {
+        if (point[i].bytes <= bytes && (!low || point[i].bytes > low->bytes))
+            low = &point[i];
+        if (point[i].bytes >= bytes && (!high || point[i].bytes < high->bytes))
+            high = &point[i];
+    }
+    if (!low || !high)
+        return 0.0;
+    return low == high ? low->ns : low->ns + (bytes - low->bytes) / (high->bytes - low->bytes) * (high->ns - low->ns);
+}
+
+/* Right behind the copy that went there. */
+static double onto_first(const calib_series *onto, es_arena *arena)
+{
+    batch_point point[SOLVE_ROWS];
+    double issue;
+    size_t count = batch_points(onto, point, &issue, arena), first = 0;
+    for (size_t i = 1; i < count; i++)
+        first = point[i].count < point[first].count ? i : first;
+    return count ? point[first].ns : 0.0;
+}
+
+es_code onto_report(const calib_samples *samples, es_json *machine, es_err *err)
+{
+    es_arena arena = {0};
+    const calib_series *onto = &samples->row[calib_row_find("pcie.onto") - calib_rows], *copies = &samples->row[calib_row_find("pcie.h2d") - calib_rows];
+    es_json *flow = es_json_at(machine, "links.pcie.h2d");
+    const double cold = flow && onto->count ? onto_cold(copies, (double)onto->at[0].bytes, &arena) : 0.0;
+    const double near = cold > 0.0 ? copied_near(onto, cold, &arena) : 0.0;
+    es_text text = {0};
+    if (near > 0.0) {
+        es_json_add_real(flow, "onto", floor(onto_first(onto, &arena) / cold * ONTO_DIGITS + 0.5) / ONTO_DIGITS);
+        es_text_unit(&text, near, ES_UNIT_BYTES);
+        es_json_add_text(flow, "onto_near", text.at);
+    }
+    const es_code code = text.failed ? es_err_nomem(err, "what a copy to a place in use saves") : ES_OK;
+    es_text_free(&text);
+    es_arena_free(&arena);
+    return code;
+}
