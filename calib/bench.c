@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-enum { BENCH_PAGE = 4096, BENCH_TAIL = 64, BENCH_CACHES = 4, BENCH_BLOCK = 1 << 20 };
+enum { BENCH_PAGE = 4096, BENCH_TAIL = 64, BENCH_CACHES = 4, BENCH_BLOCK = 1 << 20, BENCH_QUEUED = 64 };
 
 /* ---- memory ---- */
 
@@ -336,14 +336,16 @@ static es_code queue_expert(calib_bench *b, const calib_case *c, void *ask, es_e
     return b->probe->expert(b->self, 0, &expert, err);
 }
 
-/* Brings `bytes` to `at`, and copies others behind them, each as large. */
+/* Brings `bytes` to `at`, and copies others behind them, each as large; no more are queued at a time than a probe takes. */
 static es_code bench_bring(calib_bench *b, const calib_case *c, unsigned char *at, bool others, es_err *err)
 {
     int64_t left = others ? (int64_t)c->count * 1024 : 0;
     es_code code = copy_down(b, at, c->bytes, err);
-    for (; left > 0 && code == ES_OK; left -= c->bytes) {
+    for (int queued = 1; left > 0 && code == ES_OK; left -= c->bytes, queued++) {
         int64_t bytes = left < c->bytes ? left : c->bytes;
-        code = copy_down(b, bench_next(&b->pool[ES_MEMORY_DEVICE], bytes), bytes, err);
+        code = queued % BENCH_QUEUED == 0 ? b->probe->sync(b->self, err) : ES_OK;
+        if (code == ES_OK)
+            code = copy_down(b, bench_next(&b->pool[ES_MEMORY_DEVICE], bytes), bytes, err);
     }
     return code ? code : b->probe->sync(b->self, err);
 }
