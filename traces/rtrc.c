@@ -132,14 +132,18 @@ static es_code rtrc_read(es_calls *calls, bool *more, es_err *err)
 ES_IDS_INLINE uint64_t rtrc_rows(const es_calls_block *block, uint32_t position, size_t k, es_ids_words *seen)
 {
     const uint64_t begin = (uint64_t)position << 8 | ES_DECODE;
-    const unsigned char *at = block->at;
-    uint16_t *to = block->ids;
+    const unsigned char *restrict at = block->at;
+    const uint16_t *restrict layer = block->layer;
+    uint16_t *restrict to = block->ids;
+    const uint32_t layers = block->layers;
+    es_ids_words all = *seen;
     uint64_t wrong = 0;
-    for (uint32_t l = 0; l < block->layers; l++, at += RTRC_FIXED + k, to += k) {
-        wrong |= (es_bytes_u64(at) ^ (begin | (uint64_t)block->layer[l] << 40)) << (64 - 8 * RTRC_FIXED);
-        es_ids_row_u8(to, at + RTRC_FIXED, k, seen);
+    for (uint32_t l = 0; l < layers; l++, at += RTRC_FIXED + k, to += k) {
+        wrong |= es_bytes_u64(at) ^ (begin | (uint64_t)layer[l] << 40);
+        es_ids_row_u8(to, at + RTRC_FIXED, k, &all);
     }
-    return wrong;
+    *seen = all;
+    return wrong << (64 - 8 * RTRC_FIXED);
 }
 
 /* A record for each layer, all of one generated token, and then another token's. */
