@@ -53,6 +53,7 @@ WRONG = [
     (FAKE + ['--scale', '1000'], 2, 'with --scale '),
     (FAKE + ['--option', 'folder'], 2, '--option: found "folder", needs KEY=VALUE, such as folder=/data'),
     (FAKE + ['--set', 'model.expert_bytes=null'], 2, 'model: a machine has to know how many bytes an expert has'),
+    (FAKE + ['--set', 'channels.pcie.onto=0.5'], 2, 'channels.pcie: onto: a share of 0.5 needs onto_near, the bytes up to which it holds'),
     (FAKE + ['--out', ''], 2, '--out: the name of a folder is empty'),
     (FAKE + ['--option', 'fail=no_device'], 3, 'fake: no usable device: the fake was told to have none. Try --backend host.'),
     (FAKE + ['--option', 'fail=lost', '--option', 'fail_at=300'], 3, 'the device was lost at call 300; nothing more can be measured'),
