@@ -7,53 +7,16 @@
  *
  *   key = age_weight * time of the last use - frequency_weight / (uses + 1)       in billionths
  *
- * least is next, and a use can only raise a key. So each bucket keeps its residents on a wheel of slots, each for a span of keys, and a use
- * does nothing to it: an expert stands in the slot of the key that it had, which is at most that of the key it has.
- *
- *   slot (span of keys)     41   42      43   44 ...    the first that is taken is emptied: whoever belongs further on is put there,
- *   experts                 7    2 9 4        1         and the others become the *few*, by key, of whom the first is next
- *
- * What belongs beyond the last slot stands in the last one. The spans are halved when many come out of a slot whom that would part, and
- * doubled when many have been put beyond the last, or all stand there and none of them comes out.
+ * least is next, and a use can only raise a key. So each bucket keeps its residents on a wheel (wheel.h).
  *
  * Uses are counted while an expert is in a tier, a guess counting as one; or for ever. Time is simulated, or the number of the event
  * times `event_time`; it never runs backwards. */
 #include <string.h>
 
 #include "sim/policy/recency.h"
+#include "sim/policy/wheel.h"
 
-enum { FACTOR_TABLE = 1024, FACTOR_SLOTS = 512, FACTOR_MANY = 24 };
-
-#define FACTOR_END UINT32_MAX           /* of a slot's list */
-#define FACTOR_FEW (UINT32_MAX - 1)     /* in no slot: one of the few */
-#define FACTOR_APART (UINT32_MAX - 2)   /* not there */
-
-typedef struct factor_use {     /* of an object in a tier */
-    int64_t key;
-    uint64_t order;             /* in which it came: decides between equal keys */
-    uint64_t count;
-    uint32_t next;              /* in its slot, or one of the above */
-} factor_use;
-
-typedef struct factor_entry {
-    int64_t key;                /* as it was when it was put here: at most what it is now */
-    uint32_t object;
-} factor_entry;
-
-typedef struct factor_wheel {   /* of a bucket */
-    const es_tier_view *tier;
-    factor_use *use;            /* [objects] of its tier */
-    factor_entry *few;          /* [most] from .. to - 1: all with a key below `bound`, by key and order */
-    uint32_t from, to, most;
-    uint32_t count;             /* in slots */
-    int64_t bound;
-    int64_t first;              /* the first slot that may be taken; number n is stored at n modulo FACTOR_SLOTS */
-    int64_t least;              /* units that any victim frees */
-    uint32_t shift;             /* a slot spans so many bits of a key */
-    uint32_t beyond;            /* put beyond the last slot since the spans were changed */
-    uint32_t passed;            /* slots, since then */
-    uint32_t head[FACTOR_SLOTS];
-} factor_wheel;
+enum { FACTOR_TABLE = 1024 };
 
 typedef struct factor {
     double age_weight, frequency_weight;
@@ -62,9 +25,9 @@ typedef struct factor {
     const es_json *avoid;
     const es_view *view;
     es_stream stream;
-    factor_wheel *wheel;        /* [buckets] */
-    factor_wheel *serving;      /* of the first bucket of the serving tier */
-    factor_use *use;            /* [tiers * objects] */
+    wheel *wheel;               /* [buckets] */
+    wheel *serving;             /* of the first bucket of the serving tier */
+    wheel_use *use;             /* [tiers * objects] */
     int64_t worth[FACTOR_TABLE];/* by uses */
     uint64_t *avoided;          /* [words] */
     bool avoids;
@@ -134,27 +97,17 @@ static es_code factor_avoid(factor *s, es_err *err)
     return ES_OK;
 }
 
-static inline factor_use *factor_uses(const factor *s, uint32_t tier)
+static inline wheel_use *factor_uses(const factor *s, uint32_t tier)
 {
     return s->use + (size_t)tier * s->view->objects;
-}
-
-static void factor_clear(factor_wheel *w)
-{
-    for (uint32_t slot = 0; slot < FACTOR_SLOTS; slot++)
-        w->head[slot] = FACTOR_END;
 }
 
 static void factor_empty(factor *s)
 {
     for (size_t i = 0; i < (size_t)s->view->tiers * s->view->objects; i++)
-        s->use[i].next = FACTOR_APART;
-    for (uint32_t b = 0; b < s->view->buckets; b++) {
-        factor_wheel *w = &s->wheel[b];
-        factor_clear(w);
-        w->count = w->from = w->to = 0;
-        w->bound = INT64_MIN;
-    }
+        s->use[i].next = WHEEL_APART;
+    for (uint32_t b = 0; b < s->view->buckets; b++)
+        wheel_clear(&s->wheel[b]);
 }
 
 static es_code factor_init(void *self, const es_site *site, es_err *err)
@@ -162,16 +115,16 @@ static es_code factor_init(void *self, const es_site *site, es_err *err)
     factor *s = self;
     const es_view *view = s->view = site->view;
     s->stream = es_stream_of(site->seed, site->replication, site->path, "ties");
-    s->use = ES_NEW_ARRAY(site->arena, (size_t)view->tiers * view->objects, factor_use);
-    s->wheel = ES_NEW_ARRAY(site->arena, view->buckets, factor_wheel);
+    s->use = ES_NEW_ARRAY(site->arena, (size_t)view->tiers * view->objects, wheel_use);
+    s->wheel = ES_NEW_ARRAY(site->arena, view->buckets, wheel);
     s->avoided = ES_NEW_ARRAY(site->arena, view->words, uint64_t);
     const uint32_t most = view->per_layer ? view->stride : view->objects;
-    factor_entry *few = ES_NEW_ARRAY(site->arena, (size_t)view->buckets * most, factor_entry);
+    wheel_entry *few = ES_NEW_ARRAY(site->arena, (size_t)view->buckets * most, wheel_entry);
     if (!s->use || !s->wheel || !s->avoided || !few)
         return es_err_nomem(err, "uses and times of last use");
     for (uint32_t t = 0; t < view->tiers; t++)
         for (uint32_t l = 0; l < (view->per_layer ? view->layers : 1); l++, few += most)
-            s->wheel[view->tier[t].first_bucket + l] = (factor_wheel){.tier = &view->tier[t], .use = factor_uses(s, t), .few = few, .most = most, .shift = 20, .least = recency_least(view, &view->tier[t], l)};
+            s->wheel[view->tier[t].first_bucket + l] = (wheel){.tier = &view->tier[t], .use = factor_uses(s, t), .few = few, .most = most, .shift = 20, .least = recency_least(view, &view->tier[t], l)};
     s->serving = &s->wheel[view->tier[view->serving].first_bucket];
     for (uint64_t n = 0; n < FACTOR_TABLE; n++)
         s->worth[n] = factor_rarity(s, n);
@@ -181,163 +134,9 @@ static es_code factor_init(void *self, const es_site *site, es_err *err)
     return code;
 }
 
-/* ---- the wheel ---- */
-
-static inline uint32_t *factor_slot(factor_wheel *w, int64_t n)
-{
-    return &w->head[(uint32_t)n % FACTOR_SLOTS];
-}
-
-static inline int64_t factor_number(const factor_wheel *w, int64_t key)
-{
-    const int64_t n = key >> w->shift;
-    return n < w->first + FACTOR_SLOTS ? n : w->first + FACTOR_SLOTS - 1;
-}
-
-/* The slots begin with the first: what belongs before it is of the few. */
-static inline void factor_bound(factor_wheel *w)
-{
-    const int64_t begin = w->first * ((int64_t)1 << w->shift);
-    w->bound = w->bound < begin ? begin : w->bound;
-}
-
-/* Its key is not below the bound. */
-static inline void factor_move(factor_wheel *w, uint32_t object, factor_use *u)
-{
-    const int64_t n = factor_number(w, u->key);
-    uint32_t *head = factor_slot(w, n);
-    w->beyond += n < u->key >> w->shift;
-    u->next = *head;
-    *head = object;
-}
-
-static inline void factor_put(factor_wheel *w, uint32_t object)
-{
-    factor_move(w, object, &w->use[object]);
-    w->count++;
-}
-
-/* One more of the few, where it belongs. */
-static inline void factor_sort(factor_wheel *w, uint32_t object)
-{
-    factor_use *u = &w->use[object];
-    if (w->to == w->most) {
-        memmove(w->few, w->few + w->from, (w->to - w->from) * sizeof *w->few);
-        w->to -= w->from;
-        w->from = 0;
-    }
-    const factor_entry *begin = w->few + w->from;
-    const int64_t key = u->key;
-    factor_entry *e = w->few + w->to++;
-    for (; e > begin && (e[-1].key > key || (e[-1].key == key && w->use[e[-1].object].order > u->order)); e--)
-        *e = e[-1];
-    *e = (factor_entry){key, object};
-    u->next = FACTOR_FEW;
-}
-
-static ES_COLD void factor_drop(factor_wheel *w, uint32_t i)
-{
-    w->to--;
-    memmove(w->few + i, w->few + i + 1, (w->to - i) * sizeof *w->few);
-}
-
-/* Where it belongs by its key: on an empty wheel the first slot is that. */
-static inline void factor_enter(factor_wheel *w, uint32_t object)
-{
-    if (w->use[object].key < w->bound) {
-        factor_sort(w, object);
-        return;
-    }
-    if (w->count == 0) {
-        w->first = w->use[object].key >> w->shift;
-        factor_bound(w);
-    }
-    factor_put(w, object);
-}
-
-static ES_COLD void factor_forget(factor_wheel *w, es_oid object)
-{
-    factor_use *u = &w->use[object];
-    const uint32_t next = u->next;
-    if (next == FACTOR_APART)
-        return;
-    u->next = FACTOR_APART;
-    for (uint32_t i = w->from; next == FACTOR_FEW && i < w->to; i++)
-        if (w->few[i].object == object) {
-            factor_drop(w, i);
-            return;
-        }
-    for (uint32_t slot = 0; slot < FACTOR_SLOTS; slot++)
-        for (uint32_t *link = &w->head[slot]; *link != FACTOR_END; link = &w->use[*link].next)
-            if (*link == object) {
-                *link = next;
-                w->count--;
-                return;
-            }
-}
-
-/* Spans of another size: all in slots are put anew. */
-static ES_COLD void factor_respan(factor_wheel *w, uint32_t shift)
-{
-    uint32_t all = FACTOR_END;
-    int64_t least = INT64_MAX;
-    for (uint32_t slot = 0; slot < FACTOR_SLOTS; slot++)
-        for (uint32_t object = w->head[slot], next; object != FACTOR_END; object = next) {
-            next = w->use[object].next;
-            w->use[object].next = all;
-            all = object;
-            least = w->use[object].key < least ? w->use[object].key : least;
-        }
-    factor_clear(w);
-    w->shift = shift;
-    w->first = least >> shift;
-    w->count = 0;
-    factor_bound(w);
-    for (uint32_t object = all, next; object != FACTOR_END; object = next) {
-        next = w->use[object].next;
-        factor_put(w, object);
-    }
-    w->beyond = w->passed = 0;
-}
-
-/* The few take up who belongs in the first slot that is taken; the rest of it is put further on. There is somebody on the wheel. */
-static __attribute__((noinline)) void factor_empty_slot(factor_wheel *w)
-{
-    int64_t n = w->first, least = INT64_MAX, most = INT64_MIN;      /* keys of who came */
-    uint32_t *head, came = 0;
-    while (*(head = factor_slot(w, n)) == FACTOR_END)
-        n++;
-    const bool last = n - w->first == FACTOR_SLOTS - 1;
-    w->passed += (uint32_t)(n - w->first) + 1;
-    w->first = n + 1;
-    factor_bound(w);
-    const int64_t bound = w->bound;
-    uint32_t object = *head;
-    *head = FACTOR_END;
-    for (uint32_t next; object != FACTOR_END; object = next) {
-        factor_use *u = &w->use[object];
-        next = u->next;
-        if (u->key >= bound) {
-            factor_move(w, object, u);
-            continue;
-        }
-        factor_sort(w, object);
-        least = u->key < least ? u->key : least;
-        most = u->key > most ? u->key : most;
-        came++;
-    }
-    w->count -= came;
-    if (w->count == 0)
-        return;
-    if (came > FACTOR_MANY && w->shift > 0 && least >> (w->shift - 1) != most >> (w->shift - 1))    /* or halves would not part them */
-        factor_respan(w, w->shift - 1);
-    else if (w->shift < 50 && ((last && came == 0) || (w->beyond > w->count && w->beyond > w->passed)))
-        factor_respan(w, w->shift + 1);
-}
-
 /* ---- facts ---- */
 
-static inline factor_wheel *factor_wheel_of(const factor *s, uint32_t tier, es_oid object)
+static inline wheel *factor_wheel_of(const factor *s, uint32_t tier, es_oid object)
 {
     return &s->wheel[es_bucket_of(s->view, tier, object)];
 }
@@ -359,7 +158,7 @@ static inline int64_t factor_key(const factor *s, int64_t aged, uint64_t count)
     return aged - (count < FACTOR_TABLE ? s->worth[count] : factor_rarity(s, count));
 }
 
-static inline void factor_came(factor *s, factor_use *u, es_oid object)
+static inline void factor_came(factor *s, wheel_use *u, es_oid object)
 {
     u->order = factor_order(s, object);
     u->count = s->counts ? u->count : 0;
@@ -368,16 +167,16 @@ static inline void factor_came(factor *s, factor_use *u, es_oid object)
 /* Used so often at once; here: it was in the tier before. */
 static ES_COLD void factor_touch(factor *s, uint32_t tier, es_oid object, bool here, int64_t aged, uint64_t times)
 {
-    factor_wheel *w = factor_wheel_of(s, tier, object);
-    factor_use *u = &w->use[object];
+    wheel *w = factor_wheel_of(s, tier, object);
+    wheel_use *u = &w->use[object];
     if (!here) {
-        factor_forget(w, object);
+        wheel_forget(w, object);
         factor_came(s, u, object);
     }
     u->count += times;
     u->key = factor_key(s, aged, u->count);
-    if (u->next == FACTOR_APART && !es_mask_has(s->avoided, object))
-        factor_enter(w, object);
+    if (u->next == WHEEL_APART && !es_mask_has(s->avoided, object))
+        wheel_enter(w, object);
 }
 
 /* A use of one object in the serving tier, and where copies lie below (inclusive tiers) there too. */
@@ -386,9 +185,9 @@ static ES_COLD void factor_use_one(factor *s, es_oid object, int64_t aged, uint6
     const uint32_t tier = s->view->serving;
     const es_tier_view *serving = &s->view->tier[tier];
     const bool shunned = es_mask_has(s->avoided, object), known = es_mask_has(serving->resident, object) || es_mask_has(serving->inbound, object);
-    factor_touch(s, tier, object, shunned ? known : factor_uses(s, tier)[object].next != FACTOR_APART, aged, times);
+    factor_touch(s, tier, object, shunned ? known : factor_uses(s, tier)[object].next != WHEEL_APART, aged, times);
     for (uint32_t t = 0; t < s->view->tiers; t++)
-        if (t != tier && factor_uses(s, t)[object].next != FACTOR_APART)
+        if (t != tier && factor_uses(s, t)[object].next != WHEEL_APART)
             factor_touch(s, t, object, true, aged, times);
 }
 
@@ -405,23 +204,6 @@ static ES_COLD void factor_use_each(factor *s, const es_event *event, int64_t ag
     }
 }
 
-/* A list of who was used once at the same time: one slot has them all. */
-static inline void factor_newcomers(factor_wheel *w, uint32_t object, factor_use *last, uint32_t count)
-{
-    const int64_t key = last->key, n = key >> w->shift;
-    if (w->count == 0 || key < w->bound || n >= w->first + FACTOR_SLOTS) {
-        for (uint32_t next; object != FACTOR_END; object = next) {
-            next = w->use[object].next;
-            factor_enter(w, object);
-        }
-        return;
-    }
-    uint32_t *head = factor_slot(w, n);
-    last->next = *head;
-    *head = object;
-    w->count += count;
-}
-
 static inline void factor_event(factor *s, const es_fact *fact)
 {
     const es_event *event = fact->event;
@@ -431,15 +213,15 @@ static inline void factor_event(factor *s, const es_fact *fact)
         factor_use_each(s, event, aged);
         return;
     }
-    factor_wheel *w = s->serving + (s->view->per_layer ? event->layer : 0);
-    factor_use *const use = w->use + event->base;
+    wheel *w = s->serving + (s->view->per_layer ? event->layer : 0);
+    wheel_use *const use = w->use + event->base;
     uint64_t clock = s->clock;
-    uint32_t came = FACTOR_END;
-    factor_use *last = NULL;            /* of the list that begins with it */
+    uint32_t came = WHEEL_END;
+    wheel_use *last = NULL;            /* of the list that begins with it */
     for (const uint16_t *touch = event->touch, *end = touch + event->count; touch < end; touch++) {
-        factor_use *u = &use[*touch];
-        if (u->next == FACTOR_APART) {
-            *u = (factor_use){once, ++clock, 1, came};
+        wheel_use *u = &use[*touch];
+        if (u->next == WHEEL_APART) {
+            *u = (wheel_use){once, ++clock, 1, came};
             last = last ? last : u;
             came = event->base + *touch;
         } else {
@@ -447,23 +229,23 @@ static inline void factor_event(factor *s, const es_fact *fact)
             u->key = factor_key(s, aged, u->count);
         }
     }
-    if (came != FACTOR_END)
-        factor_newcomers(w, came, last, (uint32_t)(clock - s->clock));
+    if (came != WHEEL_END)
+        wheel_newcomers(w, came, last, (uint32_t)(clock - s->clock));
     s->clock = clock;
 }
 
 /* It brings its uses and its age with it. */
 static ES_COLD void factor_arrive(factor *s, uint32_t from, uint32_t to, es_oid object)
 {
-    factor_wheel *w = factor_wheel_of(s, to, object);
-    const factor_use *before = &factor_uses(s, from)[object];
-    factor_use *u = &w->use[object];
-    factor_forget(w, object);
+    wheel *w = factor_wheel_of(s, to, object);
+    const wheel_use *before = &factor_uses(s, from)[object];
+    wheel_use *u = &w->use[object];
+    wheel_forget(w, object);
     u->key = before->key;
     u->count = before->count;
     u->order = factor_order(s, object);
     if (!es_mask_has(s->avoided, object))
-        factor_enter(w, object);
+        wheel_enter(w, object);
 }
 
 static ES_COLD void factor_reset(factor *s)
@@ -490,7 +272,7 @@ static void factor_notify(void *self, const es_fact *fact)
         break;
     case ES_FACT_LEAVE_LOW:
         for (uint32_t i = 0; i < fact->count; i++)
-            factor_forget(factor_wheel_of(s, fact->from, fact->objects[i]), fact->objects[i]);
+            wheel_forget(factor_wheel_of(s, fact->from, fact->objects[i]), fact->objects[i]);
         break;
     default:        /* RESET */
         factor_reset(s);
@@ -499,70 +281,11 @@ static void factor_notify(void *self, const es_fact *fact)
 
 /* ---- victims ---- */
 
-static inline bool factor_may_leave(const uint64_t *resident, const uint64_t *guard, uint32_t object)
-{
-    return (resident[object >> 6] & ~guard[object >> 6]) >> (object & 63) & 1;
-}
-
-/* The place among the few of who is next, with more of them until somebody may leave; w->to: nobody may. Whose key has grown goes. */
-static ES_COLD uint32_t factor_search(factor_wheel *w, const uint64_t *resident, const uint64_t *guard)
-{
-    for (uint32_t i = w->from;;) {
-        if (i == w->to) {
-            const uint32_t seen = i - w->from;
-            if (w->count == 0)
-                return w->to;
-            factor_empty_slot(w);
-            i = w->from + seen;
-            continue;
-        }
-        const factor_entry e = w->few[i];
-        if (w->use[e.object].key != e.key) {
-            factor_drop(w, i);
-            factor_enter(w, e.object);
-        } else if (factor_may_leave(resident, guard, e.object)) {
-            return i;
-        } else {
-            i++;
-        }
-    }
-}
-
-/* Takes who is next; ES_NO_OBJECT: nobody may leave. */
-static inline es_oid factor_take(factor_wheel *w, const uint64_t *resident, const uint64_t *guard)
-{
-    while (w->from < w->to || w->count > 0) {
-        if (w->from == w->to) {
-            w->from = w->to = 0;
-            factor_empty_slot(w);
-            continue;
-        }
-        const factor_entry e = w->few[w->from];
-        if (w->use[e.object].key != e.key) {
-            w->from++;
-            factor_enter(w, e.object);
-            continue;
-        }
-        if (!factor_may_leave(resident, guard, e.object))
-            break;
-        w->from++;
-        w->use[e.object].next = FACTOR_APART;
-        return e.object;
-    }
-    const uint32_t i = factor_search(w, resident, guard);
-    if (i == w->to)
-        return ES_NO_OBJECT;
-    const es_oid object = w->few[i].object;
-    factor_drop(w, i);
-    w->use[object].next = FACTOR_APART;
-    return object;
-}
-
 /* Who is next of those to be avoided that were not named yet; ES_NO_OBJECT: none may leave. */
 static ES_COLD es_oid factor_last_resort(const factor *s, const es_need *need, const es_oid *named, size_t count)
 {
     const es_view *view = s->view;
-    const factor_use *use = factor_uses(s, need->tier);
+    const wheel_use *use = factor_uses(s, need->tier);
     es_oid best = ES_NO_OBJECT;
     for (es_oid object = 0; object < view->objects; object++) {
         size_t i = 0;
@@ -579,7 +302,7 @@ static ES_COLD es_oid factor_last_resort(const factor *s, const es_need *need, c
 static size_t factor_victims(void *self, const es_need *need, es_oid *out, size_t most)
 {
     factor *s = self;
-    factor_wheel *w = &s->wheel[need->bucket];
+    wheel *w = &s->wheel[need->bucket];
     const es_tier_view *tier = w->tier;
     const uint64_t *resident = tier->resident, *guard = s->view->guard;
     int64_t lacking = need->units;
@@ -587,7 +310,7 @@ static size_t factor_victims(void *self, const es_need *need, es_oid *out, size_
     if (need->all && lacking > w->least && !recency_enough(s->view, need))
         return 0;
     while (lacking > 0 && count < most) {
-        es_oid object = factor_take(w, resident, guard);
+        es_oid object = wheel_take(w, resident, guard);
         if (object == ES_NO_OBJECT && s->avoids)
             object = factor_last_resort(s, need, out, count);
         if (object == ES_NO_OBJECT)
