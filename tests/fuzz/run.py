@@ -19,7 +19,7 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 CORPUS = os.path.join(HERE, 'corpus')
 LOG = os.path.join(HERE, 'LOG.md')
-OWN = ('buffers', 'config', 'json', 'native')           # targets of their own; every other folder is a reader
+OWN = ('buffers', 'config', 'json', 'native', 'places')           # targets of their own; every other folder is a reader
 HEAD = """# Searches by the fuzzers
 
 Written by `tests/fuzz/run.py`. One row is a reader: the commit that its last search was built from, inputs executed and minutes of processor time

@@ -84,6 +84,11 @@ def gguf():
 
 
 BINARY = {
+    "places": {
+        "array": npy("<i4", "(2, 4)", struct.pack("<8i", 0, 1, 2, 1, 3, -1, 0, 2)), "bytes": npy("|u1", "(1, 3)", bytes((2, 0, 1))),
+        "big": npy(">i8", "(1, 2)", struct.pack(">2q", 1, 0)), "many": npy("<i2", "(4096, 65535)", b"\0" * 8),
+        "list": b"[[0, 1, 2, 1], [3, -1, 0, 2]]", "eplb": b'{"physical_to_logical_map": [[1, 0, 1]]}', "none": b'{"phy2log": [[-1]]}', "torn": b"[[0, 1], [2]]",
+    },
     "npy": {
         "small": npy("<i2", "(3, 2, 2)", u16(*CUBE)), "bytes": npy("|u1", "(3, 2, 2)", bytes(CUBE), version=2),
         "fortran": npy(">i4", "(3, 2, 2)", struct.pack(">12i", 0, 2, 0, 1, 3, 2, 3, 1, 1, 0, 2, 3), fortran=True),
