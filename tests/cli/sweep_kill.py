@@ -17,6 +17,7 @@ import sweeps
 import tool
 
 ROUNDS = int(os.environ.get('SWEEP_KILLS', '50'))
+POINTS = 24
 LONG = {'source': {'name': 'synthetic', 'layers': 6, 'experts': 32, 'top_k': 4, 'requests': 4, 'prompt_tokens': 8, 'decode_tokens': 120, 'seed': 3}}
 
 
@@ -48,6 +49,13 @@ def strike(run, whom):
     return bool(victims)
 
 
+def reaches(run, folder, points, pause):
+    """Waits until so many points are there, and a moment more: how far a run has come says when, not a clock that a busy machine makes worthless."""
+    while run.poll() is None and points > 0 and (not os.path.isdir(folder) or len(os.listdir(folder)) < points):
+        time.sleep(0.0005)
+    time.sleep(pause)
+
+
 def main():
     if not os.path.isdir('/proc/self/task'):
         print('SKIP: there is no /proc to find workers with')
@@ -60,17 +68,17 @@ def main():
         here.write('base.json', {**sweeps.BASE, 'trace': LONG})
         begin = time.monotonic()
         start(path, here.at('whole')).wait()
-        takes = time.monotonic() - begin
+        each = (time.monotonic() - begin) / POINTS
         want = table(here.at('whole'))
         for number in range(ROUNDS):
             out, whom = here.at('round%d' % number), draws.choice(['parent', 'worker', 'all'])
             run = start(path, out)
-            time.sleep(draws.uniform(0, takes))
+            reaches(run, os.path.join(out, 'points'), draws.randrange(POINTS), draws.uniform(0, each))
             struck += strike(run, whom)
             run.wait()
             if draws.random() < 0.3:                # once more, while it goes on
                 run = start(path, out)
-                time.sleep(draws.uniform(0, takes / 2))
+                reaches(run, os.path.join(out, 'points'), draws.randrange(POINTS), draws.uniform(0, each))
                 strike(run, whom)
                 run.wait()
             whole = all(name.endswith(('.h5', '.err', '.tmp')) for name in os.listdir(os.path.join(out, 'points'))) if os.path.isdir(os.path.join(out, 'points')) else True
