@@ -33,7 +33,7 @@ something new, and what was found.
 
 def commit():
     done = subprocess.run(['git', '-C', HERE, 'rev-parse', '--short=10', 'HEAD'], capture_output=True, text=True)
-    dirty = subprocess.run(['git', '-C', HERE, 'status', '--porcelain', '--untracked-files=no', '../..'], capture_output=True, text=True)
+    dirty = subprocess.run(['git', '-C', HERE, 'status', '--porcelain', '--untracked-files=no', '../..', ':(exclude)LOG.md'], capture_output=True, text=True)
     return done.stdout.strip() + ('+' if dirty.stdout.strip() else '') if done.returncode == 0 else 'unknown'
 
 
