@@ -4,7 +4,7 @@
  *
  * Three rows tell it: gpu.copied, sizes and numbers of tokens right behind the copy, waited for; gpu.handed, the same behind a copy that ran while
  * the stream computed something else; and gpu.faded, one expert for one token with so many KiB
- * copied in between, which tells how near is near. Distances are bytes that were read or written since the copy began, that copy included: twice
+ * copied in between, which tells how near is near. Distances are bytes of memory that were touched since the copy began, that copy included: twice
  * the bytes of each copy. */
 #ifndef ES_CALIB_COPIED_H
 #define ES_CALIB_COPIED_H

@@ -14,7 +14,7 @@
 typedef enum fake_failure { FAIL_NEVER, FAIL_NO_DEVICE, FAIL_MEMORY, FAIL_LOST, FAIL_BYTES } fake_failure;
 typedef enum fake_discipline { FAKE_FIFO, FAKE_SHARED } fake_discipline;
 
-enum { FAKE_JOBS = 1024, FAKE_DISK_BYTES = 512 << 20, FAKE_COMPUTE = ES_WAYS, FAKE_IO, FAKE_NOTICE, FAKE_ENGINES, FAKE_CAME = 256 };
+enum { FAKE_JOBS = 1024, FAKE_DISK_BYTES = 512 << 20, FAKE_COMPUTE = ES_WAYS, FAKE_IO, FAKE_NOTICE, FAKE_ENGINES, FAKE_CAME = 256, FAKE_TOUCHED = 1024 };
 
 typedef struct fake_job {
     int engine;                 /* an es_way, FAKE_COMPUTE or FAKE_IO; FAKE_NOTICE: of its stream alone */
@@ -24,9 +24,14 @@ typedef struct fake_job {
     double ready, fixed, work;  /* ns; of the virtual clock, and what is left to do */
 } fake_job;
 
+typedef struct fake_touch {     /* memory that was read or written */
+    const void *at;
+    int64_t bytes;              /* 0: it was touched again since */
+} fake_touch;
+
 typedef struct fake_came {      /* what a copy brought to the device, or what there was used */
     const void *at;
-    int64_t moved;              /* bytes that had been read or written before */
+    uint64_t touches;           /* before */
     uint64_t sync;              /* after how many syncs */
 } fake_came;
 
@@ -46,9 +51,10 @@ typedef struct fake {
     uint64_t calls, allocations, draws, syncs;
     fake_came came[FAKE_CAME];  /* a ring of the newest */
     size_t cames;
-    fake_came touched[FAKE_CAME];       /* the same of uses */
-    size_t touches;
-    int64_t moved;              /* bytes read or written so far */
+    fake_came use[FAKE_CAME];   /* the same of uses */
+    size_t uses;
+    fake_touch touched[FAKE_TOUCHED];   /* a ring of the newest */
+    uint64_t touches;
     int64_t used;               /* bytes that are allocated */
     unsigned char *disk;
 } fake;
@@ -74,7 +80,7 @@ static const es_option fake_options[] = {
     {.name = "copied", .type = ES_OPT_REAL, .offset = FIELD(copied), .def = 1, .min = 0.01, .max = 1, .help = "Time of reading weights that a copy has just brought, of that of others."},
     {.name = "handed", .type = ES_OPT_REAL, .offset = FIELD(handed), .def = 1, .min = 0.01, .max = 1, .help = "The same where nothing was waited for since, but by streams for each other."},
     {.name = "onto", .type = ES_OPT_REAL, .offset = FIELD(onto), .def = 1, .min = 0.01, .max = 1, .help = "Time of a copy to where something was just used, of that of others."},
-    {.name = "near", .type = ES_OPT_BYTES, .offset = FIELD(near), .def = 768 << 10, .max = 0x1p53, .help = "Just: bytes read or written since that copy, or use, began."},
+    {.name = "near", .type = ES_OPT_BYTES, .offset = FIELD(near), .def = 768 << 10, .max = 0x1p53, .help = "Just: bytes of memory touched since that copy, or use, began."},
     {.name = "drift", .type = ES_OPT_REAL, .offset = FIELD(drift), .max = 1e6, .unit = "per second", .help = "Share by which everything takes longer with each second of its clock."},
     {.name = "handover", .type = ES_OPT_TIME, .offset = FIELD(handover), .max = 1e12, .help = "Until a stream that waits for another's event has noticed that it came."},
     {.name = "memory", .type = ES_OPT_BYTES, .offset = FIELD(memory), .def = 0x1p30, .min = 1 << 20, .max = 0x1p53, .help = "Bytes there are."},
@@ -142,29 +148,59 @@ static double fake_model(const fake *f, double bytes)
     return ns + (double)f->jump + knee * 1e9 / f->rate + (bytes - knee) * 1e9 / f->rate_beyond;
 }
 
-static void fake_comes(fake *f, es_way way, const void *to, int64_t bytes)
+/* ---- what is near ---- */
+
+static void fake_touches(fake *f, const void *at, int64_t bytes)
 {
-    if (way == ES_WAY_H2D || way == ES_WAY_D2D)
-        f->came[f->cames++ % FAKE_CAME] = (fake_came){to, f->moved, f->syncs};
-    f->moved += 2 * bytes;
+    for (uint64_t i = f->touches; i > 0 && f->touches - i < FAKE_TOUCHED; i--)
+        if (f->touched[(i - 1) % FAKE_TOUCHED].at == at) {
+            f->touched[(i - 1) % FAKE_TOUCHED].bytes = 0;
+            break;
+        }
+    f->touched[f->touches++ % FAKE_TOUCHED] = (fake_touch){at, bytes};
 }
 
-/* A use of memory of the device: a copy there, or computing with it. What is brought back has left the caches: no run finds what one before left. */
-static void fake_touches(fake *f, const void *at, bool leaves)
+/* No more memory than `near` was touched since. */
+static bool fake_near(const fake *f, uint64_t touches)
 {
-    for (size_t i = 0; leaves && i < FAKE_CAME; i++)
-        if (f->touched[i].at == at)
-            f->touched[i].at = NULL;
-    if (!leaves)
-        f->touched[f->touches++ % FAKE_CAME] = (fake_came){at, f->moved, f->syncs};
+    int64_t bytes = 0;
+    for (uint64_t i = touches; i < f->touches && f->touches - touches <= FAKE_TOUCHED; i++)
+        bytes += f->touched[i % FAKE_TOUCHED].bytes;
+    return f->touches - touches <= FAKE_TOUCHED && bytes <= f->near;
+}
+
+/* A copy there, or computing with it, is a use of memory of the device. */
+static void fake_uses(fake *f, const void *at)
+{
+    f->use[f->uses++ % FAKE_CAME] = (fake_came){at, f->touches, f->syncs};
+}
+
+/* What is brought back has left the caches: no run finds what one before left. */
+static void fake_forgets(fake *f, const void *at)
+{
+    for (size_t i = 0; i < FAKE_CAME; i++)
+        if (f->use[i].at == at)
+            f->use[i].at = NULL;
+}
+
+static void fake_moves(fake *f, es_way way, void *to, const void *from, int64_t bytes)
+{
+    if (way == ES_WAY_D2H)
+        fake_forgets(f, from);
+    if (way == ES_WAY_H2D || way == ES_WAY_D2D) {
+        fake_uses(f, to);
+        f->came[f->cames++ % FAKE_CAME] = (fake_came){to, f->touches, f->syncs};
+    }
+    fake_touches(f, from, bytes);
+    fake_touches(f, to, bytes);
 }
 
 /* Of the time of a copy: what it takes where its destination was used just before. */
 static double fake_onto(const fake *f, es_way way, const void *to)
 {
-    for (size_t i = f->touches; way == ES_WAY_H2D && i > 0 && f->touches - i < FAKE_CAME; i--)
-        if (f->touched[(i - 1) % FAKE_CAME].at == to)
-            return f->moved - f->touched[(i - 1) % FAKE_CAME].moved > f->near ? 1.0 : f->onto;
+    for (size_t i = f->uses; way == ES_WAY_H2D && i > 0 && f->uses - i < FAKE_CAME; i--)
+        if (f->use[(i - 1) % FAKE_CAME].at == to)
+            return fake_near(f, f->use[(i - 1) % FAKE_CAME].touches) ? f->onto : 1.0;
     return 1.0;
 }
 
@@ -174,7 +210,7 @@ static double fake_read(const fake *f, const void *weights)
     for (size_t i = f->cames; i > 0 && f->cames - i < FAKE_CAME; i--) {
         const fake_came *came = &f->came[(i - 1) % FAKE_CAME];
         if (came->at == weights)
-            return f->moved - came->moved > f->near ? 1.0 : came->sync == f->syncs ? f->handed : f->copied;
+            return !fake_near(f, came->touches) ? 1.0 : came->sync == f->syncs ? f->handed : f->copied;
     }
     return 1.0;
 }
@@ -237,9 +273,7 @@ static es_code fake_copy(void *self, unsigned stream, es_way way, void *to, cons
         return code;
     memcpy(to, from, (size_t)bytes);
     const double scale = fake_scale(way, !f->held) * fake_onto(f, way, to);
-    if (way != ES_WAY_H2H)
-        fake_touches(f, way == ES_WAY_D2H ? from : to, way == ES_WAY_D2H);
-    fake_comes(f, way, to, bytes);
+    fake_moves(f, way, to, from, bytes);
     if (f->fail == FAIL_BYTES && f->calls >= (uint64_t)f->fail_at)
         ((unsigned char *)to)[bytes - 1] += 1;      /* so that bringing it back does not mend it */
     /* Without a gate around it the copy is one of pageable memory. */
@@ -255,8 +289,8 @@ static es_code fake_expert(void *self, unsigned stream, const es_probe_expert *a
     double weights = 2.0 * ask->hidden * ask->inter, read = fake_read(f, ask->weights);
     double ns = (double)f->alpha + fmax(read * weights * 4.0 / (10.0 * f->rate), 2.0 * weights * ask->tokens / (20.0 * f->rate)) * 1e9;
     es_code code = fake_lost(f, err);
-    fake_touches(f, ask->weights, false);
-    f->moved += (int64_t)weights * 4;
+    fake_uses(f, ask->weights);
+    fake_touches(f, ask->weights, (int64_t)weights * 4);
     return code ? code : fake_queue(f, &(fake_job){.engine = FAKE_COMPUTE, .stream = stream, .ready = f->now, .work = fake_noisy(f, ns)}, err);
 }
 
@@ -419,7 +453,7 @@ static es_code fake_io(fake *f, const es_probe_io *io, double *took, es_err *err
     if (code)
         return code;
     unsigned char *place = f->disk + io->offset;
-    f->moved += io->bytes;
+    fake_touches(f, io->buffer, io->bytes);
     memcpy(io->write ? place : io->buffer, io->write ? io->buffer : place, (size_t)io->bytes);
     double rate = f->rate / 10.0 * fmin(1.0, io->depth / 4.0);
     *took = fake_noisy(f, 5.0 * (double)f->alpha + (double)io->bytes * 1e9 / rate);

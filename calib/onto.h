@@ -2,8 +2,8 @@
  * from memory before it writes them: a policy that fills the slot again which it has just emptied (LFU does) copies faster than one that takes
  * the oldest (LRU). A device behind a bus shows nothing of it.
  *
- * One row tells it: pcie.onto, a copy to where another went, right behind it and with so many KiB copied in between. Distances are bytes that
- * were read or written since that use began, it included, as in copied.h. */
+ * One row tells it: pcie.onto, a copy to where another went, right behind it and with so many KiB copied in between. Distances are bytes
+ * of memory that were touched since that use began, it included, as in copied.h. */
 #ifndef ES_CALIB_ONTO_H
 #define ES_CALIB_ONTO_H
 

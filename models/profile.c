@@ -167,7 +167,7 @@ const es_option es_flow_options[] = {
     { .name = "onto", .type = ES_OPT_REAL, .offset = offsetof(flow_fields, flow.onto), .def = 1, .min = 0.001, .max = 1,
       .help = "Share of its time that a copy takes whose destination was used just before. Charged by the times of an action log (`expertsim validate`)." },
     { .name = "onto_near", .type = ES_OPT_BYTES, .offset = offsetof(flow_fields, flow.onto_near_bytes), .max = 0x1p53,
-      .help = "Just before: so many bytes read or written since that use began, it included, at most." },
+      .help = "Just before: so many bytes of memory touched since that use began, it included, at most." },
     TEXT("note", flow_fields, flow.note, "What else one should know."),
     { 0 },
 };
@@ -198,7 +198,7 @@ typedef struct copied_fields {
 
 const es_option es_unit_copied_options[] = {
     { .name = "near", .type = ES_OPT_BYTES, .offset = offsetof(copied_fields, near_bytes), .min = 1, .max = 0x1p53, .required = true,
-      .help = "Just before: so many bytes read or written since that copy began, it included, at most." },
+      .help = "Just before: so many bytes of memory touched since that copy began, it included, at most." },
     { .name = "points", .type = ES_OPT_JSON, .offset = offsetof(copied_fields, points), .required = true, .help = "As those of the unit." },
     { .name = "handed", .type = ES_OPT_JSON, .offset = offsetof(copied_fields, handed), .help = "The same where that copy ran while the unit computed something else." },
     { 0 },

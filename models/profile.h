@@ -64,7 +64,7 @@ typedef struct es_flow {
     size_t slowdowns;
     es_time handover_ns;        /* until its queue has noticed that another has done what it waits for */
     double onto;                /* share of its time that a copy takes whose destination was used just before; 1: all of it */
-    int64_t onto_near_bytes;    /* just before: bytes read or written since that use began, it included, at most */
+    int64_t onto_near_bytes;    /* just before: bytes of memory touched since that use began, it included, at most */
     const char *note;
 } es_flow;
 
@@ -92,7 +92,7 @@ typedef struct es_profile_unit {    /* what computes experts; measured with expe
     size_t copieds;
     const es_unit_point *handed;    /* the same where that copy ran while the unit computed something else; [handeds] */
     size_t handeds;
-    int64_t near_bytes;         /* just before: bytes read or written since that copy began, it included, at most */
+    int64_t near_bytes;         /* just before: bytes of memory touched since that copy began, it included, at most */
     int64_t expert_bytes;
     double rate;                /* of its weights, when only they are the limit: bytes per second */
     es_time fixed_ns, token_ns; /* of one expert; added for each token it serves */

@@ -57,7 +57,7 @@ es_cost es_compute_unit_cost(void *self, const es_op *op);
     {.name = "points", .type = ES_OPT_JSON, .offset = offsetof(state, at.list), .help = "Measured, instead of expert, token and rate: [{tokens, bytes, time}, ...], ascending by tokens, then bytes."}, \
     {.name = "copied", .type = ES_OPT_JSON, .offset = offsetof(state, at.copied_list), .help = "The same of experts that were copied just before; needs near. Of action logs (`expertsim validate`); the simulated clock does not ask."}, \
     {.name = "handed", .type = ES_OPT_JSON, .offset = offsetof(state, at.handed_list), .help = "The same where that copy ran while the unit computed something else: a copier beside it has another cache. Absent: as points."}, \
-    {.name = "near", .type = ES_OPT_BYTES, .offset = offsetof(state, at.near), .max = 0x1p53, .help = "Just before: so many bytes read or written since that copy began, at most."}, \
+    {.name = "near", .type = ES_OPT_BYTES, .offset = offsetof(state, at.near), .max = 0x1p53, .help = "Just before: so many bytes of memory touched since that copy began, at most."}, \
     {.name = "predict", .type = ES_OPT_TIME, .offset = offsetof(state, at.predict), .min = 0, .max = 9e15, .help = "One question to the predictor; compute stands still."}, \
     {.name = "lookup", .type = ES_OPT_TIME, .offset = offsetof(state, at.lookup), .min = 0, .max = 9e15, .help = "Looking up one expert; compute stands still."}, \
     {.name = "backward", .type = ES_OPT_REAL, .offset = offsetof(state, at.backward), .def = 2, .min = 0, .max = 100, .help = "Times of the forward pass that a backward pass of the dense part or of an expert takes."}, \

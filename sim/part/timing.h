@@ -32,7 +32,7 @@ typedef struct es_op {
     uint32_t context;           /* position of the newest token */
     bool backward;              /* DENSE, EXPERT: the backward pass of it */
     uint64_t step, object, occurrence;  /* coordinates for timings that draw */
-    int64_t since;              /* EXPERT: bytes read or written since the copy that brought its weights began, it included; 0: not known, or none did */
+    int64_t since;              /* EXPERT: bytes of memory touched since the copy that brought its weights began, it included; 0: not known, or none did */
     bool handed;                /* beside since: that copy ran while this queue worked */
 } es_op;
 

@@ -7,8 +7,10 @@
 
 #include "sim/base/json.h"
 #include "sim/part/timing.h"
+#include "sim/study/touched.h"
 
 enum { RETIME_CHANNELS = 64 };
+#define RETIME_NEVER UINT64_MAX
 
 typedef struct retime_channel {
     const es_plan_channel *row;             /* NULL: nothing of the log goes over it */
@@ -26,12 +28,11 @@ struct es_retime {
     retime_channel channel[RETIME_CHANNELS];
     size_t channels;
     int of[ES_ACTION_QUEUES];               /* channel of each op; -1: none */
-    int64_t moved;                          /* bytes that the rows so far have read or written */
     uint64_t window;                        /* number of the window that is timed; one after another each row is one */
+    touched *memory;                        /* what the rows so far have read or written */
     struct retime_came {
-        int64_t moved;                      /* before its copy began; -1: none has yet */
-        uint64_t window;
-        int64_t used;                       /* before it was last copied to or computed with; -1: none yet */
+        uint64_t copied, used;              /* touches before its copy began, and before it was last copied to or computed with; RETIME_NEVER */
+        uint64_t window;                    /* of the copy */
     } *came;                                /* [slots of the device] */
 };
 
@@ -151,6 +152,7 @@ void es_retime_free(es_retime *r)
             r->channel[c].timing->part.fini(r->channel[c].state);
     es_arena_free(&r->arena);
     free(r->came);
+    touched_close(r->memory);
     free(r);
 }
 
@@ -162,27 +164,32 @@ const es_plan_channel *es_retime_channel(const es_retime *r, es_action_op op)
 /* ---- what a row costs ---- */
 
 typedef struct retime_near {
-    int64_t since;                          /* of a gemm: bytes read or written since its copy began; 0: it had none */
+    int64_t since;                          /* of a gemm: bytes of memory that were touched since its copy began; 0: it had none */
     int64_t onto;                           /* of a copy to the device: the same since its slot was used; 0: it was not */
     bool handed;                            /* a gemm and its copy are of one window */
 } retime_near;
 
-/* What a row finds near, in the order of the log; each is asked once. A copy reads and writes its bytes, a disk and a gemm do one of both. */
+/* What a row finds near, in the order of the log; each is asked once. The disk is no memory. */
 static retime_near retime_look(es_retime *r, const es_action *row)
 {
-    const bool gemm = row->op == ES_ACTION_GEMM, disk = row->op == ES_ACTION_DISK_READ || row->op == ES_ACTION_DISK_WRITE;
-    const bool comes = !gemm && es_action_ways[row->op].to == ES_PLACE_DEVICE;
-    struct retime_came *slot = &r->came[gemm || comes ? row->slot : 0];
+    const bool gemm = row->op == ES_ACTION_GEMM;
+    const int from = gemm ? ES_PLACE_DISK : es_action_ways[row->op].from, to = gemm ? ES_PLACE_DEVICE : es_action_ways[row->op].to;
+    const uint64_t now = touched_count(r->memory);
     retime_near near = {0};
-    if (gemm && slot->moved >= 0)
-        near = (retime_near){.since = r->moved - slot->moved, .handed = slot->window == r->window && r->moved > slot->moved};
-    if (comes && slot->used >= 0)
-        near.onto = r->moved - slot->used;
-    if (comes)
-        *slot = (struct retime_came){.moved = r->moved, .window = r->window};
-    if (comes || gemm)
-        slot->used = r->moved;
-    r->moved += gemm || disk ? row->bytes : 2 * row->bytes;
+    if (to == ES_PLACE_DEVICE) {
+        struct retime_came *slot = &r->came[row->slot];
+        if (gemm && slot->copied != RETIME_NEVER)
+            near = (retime_near){.since = touched_since(r->memory, slot->copied), .handed = slot->window == r->window};
+        if (!gemm && slot->used != RETIME_NEVER)
+            near.onto = touched_since(r->memory, slot->used);
+        if (!gemm)
+            *slot = (struct retime_came){.copied = now, .window = r->window};
+        slot->used = now;
+    }
+    if (from != ES_PLACE_DISK)
+        touched_add(r->memory, from, row->source, row->bytes);
+    if (to != ES_PLACE_DISK)
+        touched_add(r->memory, to, row->slot, row->bytes);
     return near;
 }
 
@@ -405,8 +412,11 @@ es_code es_retime_run(es_retime *r, const es_actions *log, const es_retime_ask *
     if (code)
         return code;
     free(r->came);
-    r->moved = 0;
+    touched_close(r->memory);
     r->window = 0;
+    r->came = NULL;
+    if ((code = touched_open(&r->memory, log, err)) != ES_OK)
+        return code;
     if (!(r->came = malloc(((size_t)log->slots[ES_PLACE_DEVICE] + 1) * sizeof *r->came)))
         return es_err_nomem(err, "the slots of a log");
     memset(r->came, 0xff, ((size_t)log->slots[ES_PLACE_DEVICE] + 1) * sizeof *r->came);
