@@ -3,7 +3,7 @@
 
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
+#include <zlib.h>
 
 enum { CHUNK_FLETCHER = 4, CHUNK_WINDOW = 64 * 1024 };
 

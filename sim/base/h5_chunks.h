@@ -7,7 +7,6 @@
 #define ES_BASE_H5_CHUNKS_H
 
 #include <hdf5.h>
-#include <zlib.h>
 
 #include "sim/base/err.h"
 
