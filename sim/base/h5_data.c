@@ -203,6 +203,8 @@ static es_code h5_data_check(es_h5_data *data, hid_t type, hid_t creation, es_er
     if (H5Pget_external_count(creation) != 0)
         return es_err_set(err, ES_EINPUT, "%s: keeps its data in another file, which is not read", data->name);
     int filters = H5Pget_nfilters(creation);
+    if (filters > 0 && data->chunk_bytes == 0)
+        return es_err_set(err, ES_EINPUT, "%s: has filters, and no chunks that could go through them", data->name);
     if (filters < 0 || filters > H5_FILTERS_MAX)
         return es_err_set(err, ES_EINPUT, "%s: has %d filters, more than make sense", data->name, filters);
     data->chunks.rank = data->rank;

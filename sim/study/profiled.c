@@ -264,7 +264,7 @@ static void profiled_handover(es_json *given, es_time ns)
 /* The share as a profile has it needs its distance, so both or none are taken over. */
 static void profiled_onto(es_json *given, const es_flow *flow)
 {
-    if (!(flow->onto < 1.0) || flow->onto_near_bytes == 0 || cJSON_GetObjectItemCaseSensitive(given, "onto") || cJSON_GetObjectItemCaseSensitive(given, "onto_near"))
+    if (!(flow->onto < 1.0) || cJSON_GetObjectItemCaseSensitive(given, "onto") || cJSON_GetObjectItemCaseSensitive(given, "onto_near"))
         return;
     es_json_add_real(given, "onto", flow->onto);
     timing_quantity(given, "onto_near", (double)flow->onto_near_bytes, ES_UNIT_BYTES);
