@@ -62,7 +62,10 @@ static es_code main_help_on(const char *name, es_err *err)
 
 static bool main_asks_help(int count, char **args)
 {
-    return count > 0 && (strcmp(args[0], "--help") == 0 || strcmp(args[0], "-h") == 0);
+    for (int i = 0; i < count && strcmp(args[i], "--") != 0; i++)
+        if (strcmp(args[i], "--help") == 0 || strcmp(args[i], "-h") == 0)
+            return true;
+    return false;
 }
 
 static es_code main_go(int count, char **args, es_err *err)
@@ -72,7 +75,7 @@ static es_code main_go(int count, char **args, es_err *err)
         printf("expertsim %s\n", es_version());
         return ES_OK;
     }
-    if (strcmp(name, "help") == 0 || main_asks_help(count, args)) {
+    if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
         if (count > 1)
             return main_help_on(args[1], err);
         main_help(stdout);

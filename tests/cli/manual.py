@@ -144,6 +144,10 @@ def parts(check):
         for name in want:
             check.equal('describe %s %s' % (kind, name), ('%s %s: ' % (kind, name)) in call('describe', kind + '.' + name), True)
             check.equal('%s is in the list with its sentence' % name, bool(re.search(r'^  %s +\S.*[.)]$' % name, everything, re.M)), True)
+    for command in (['trace', 'generate', '--help'], ['trace', '-h'], ['trace', '--as', 'csv', '--help']):
+        check.equal('help is asked for anywhere: ' + ' '.join(command), call(*command) == call('help', 'trace'), True)
+    found = subprocess.run([TOOL, 'trace', 'info', '--', '--help'], capture_output=True, text=True)
+    check.equal('after -- it is a name', (found.returncode, '--help: cannot open' in found.stderr), (2, True))
     check.equal('help of list knows every kind', sorted(re.findall(r'\w+', call('help', 'list').split('only these:')[1].split('\n')[0])), sorted(registered()))
     for key in ('contract', 'tiers.cache.capacity', 'channels.pcie.timing', 'contract.overflow', 'seed', 'links', 'compute.overlap'):
         check.equal('describe ' + key, bool(call('describe', key).strip()), True)
