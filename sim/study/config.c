@@ -44,6 +44,8 @@ static const es_option config_options[] = {
     {.name = "stream", .type = ES_OPT_BOOL, .offset = TOP(stream), .help = "Keep no samples: memory does not grow with the trace, quantiles are within 1 percent."},
     {.name = "seed", .type = ES_OPT_INT, .offset = TOP(seed), .def = 1, .min = 0, .max = 0x1p53 - 1, .help = "Of every draw."},
     {.name = "replication", .type = ES_OPT_INT, .offset = TOP(replication), .min = 0, .max = 0x1p53 - 1, .help = "Another set of draws from the same seed."},
+    {.name = "noise", .type = ES_OPT_BOOL, .offset = TOP(noise),
+        .help = "Draw the noise that calibration measured, on every channel whose timing is the profile's; false: its medians, each time the same."},
     {.name = "force", .type = ES_OPT_BOOL, .offset = TOP(force), .help = "Accept rates above what a link of its kind can carry."},
     {0},
 };
@@ -329,6 +331,11 @@ const char *es_config_brief(const es_config *config)
 bool es_config_bounds(const es_config *config)
 {
     return config->top.bounds && !config->top.stream;
+}
+
+bool es_config_noise_known(const es_config *config)
+{
+    return config->noise_known;
 }
 
 bool es_config_bytes_known(const es_config *config)

@@ -29,6 +29,7 @@ es_code es_config_inherit(es_config *config, const es_json *input, es_err *err);
 const char *es_config_name(const es_config *config);
 const char *es_config_brief(const es_config *config);   /* NULL: none */
 bool es_config_bounds(const es_config *config);
+bool es_config_noise_known(const es_config *config);    /* its machine says what noise a channel has: "noise": true would draw it */
 
 /* Opens the source (once; it stays open until the config is freed) and makes the plan, which belongs to the config. */
 es_code es_config_plan(es_config *config, const es_plan **out, es_err *err);

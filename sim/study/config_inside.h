@@ -18,7 +18,7 @@ typedef struct config_top {     /* the top level; JSON rows are sections of thei
     const char *name, *brief, *about;
     const es_json *plugins, *machine, *trace, *model, *tiers, *channels, *links, *catalog, *compute, *training, *policy, *predictor, *dispatcher, *router, *tuner, *contract, *observers;
     int clock;
-    bool bounds, stream, force;
+    bool bounds, stream, noise, force;
     int64_t seed, replication;
 } config_top;
 
@@ -52,6 +52,7 @@ struct es_config {
     config_model model;
     es_profile machine;
     bool has_machine;
+    bool noise_known;           /* a channel has, or could have, the noise that its machine was measured with */
     es_shape shape;
     bool has_shape;
 

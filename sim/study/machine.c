@@ -353,6 +353,8 @@ es_code config_channels(es_config *config, es_json *echo, es_err *err)
         code = channel_read(config, given, &config->channels[count], &config->channel_extra[count], es_json_add_object(out, given->string), err);
     config->plan.channels = config->channels;
     config->plan.channel_count = count;
+    if (code == ES_OK && config->top.noise && !config->noise_known)
+        return es_err_set(err, ES_EINPUT, "noise: no channel has a timing of a machine whose noise was measured; include what `expertsim calibrate` wrote, or leave it false");
     return code;
 }
 

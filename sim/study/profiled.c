@@ -145,14 +145,23 @@ static const es_json *profiled_noise(const es_config *config, const es_link *lin
     return cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(object, "fit"), "noise");
 }
 
-static es_code profiled_timing(const es_config *config, es_json *given, const es_link *link, const es_flow *flow, es_err *err)
+/* Is noise drawn around what the profile says? Where the channel asks for it by name, or the config for all. */
+static bool profiled_draws(es_config *config, const es_json *own, bool known)
+{
+    config->noise_known |= known;
+    return timing_is(own, "empirical") || (known && config->top.noise);
+}
+
+static es_code profiled_timing(es_config *config, es_json *given, const es_link *link, const es_flow *flow, es_err *err)
 {
     const es_json *own = cJSON_GetObjectItemCaseSensitive(given, "timing");
     if (timing_is_own(own, flow->fit))
         return ES_OK;
     es_json *timing = cJSON_CreateObject();
+    const es_json *noise = flow->fit ? profiled_noise(config, link, flow) : NULL;
+    const bool known = noise && !cJSON_GetObjectItemCaseSensitive(own, "rate");     /* a rate of the config's own is no curve of the profile */
     if (timing && flow->fit)
-        timing_fitted(flow, profiled_noise(config, link, flow), timing_is(own, "empirical"), timing);
+        timing_fitted(flow, noise, profiled_draws(config, own, known), timing);
     else if (timing)
         timing_reported(flow, timing);
     return timing_put(given, "timing", timing, err);
@@ -282,15 +291,15 @@ static es_code profiled_empirical(es_json *own, const es_profile_unit *unit, es_
     return ES_OK;
 }
 
-static es_code profiled_unit(const es_config *config, es_json *given, const es_profile_unit *unit, es_err *err)
+static es_code profiled_unit(es_config *config, es_json *given, const es_profile_unit *unit, es_err *err)
 {
     es_json *own = cJSON_GetObjectItemCaseSensitive(given, "timing");
-    bool empirical = timing_is(own, "empirical");
     es_code code = ES_OK;
     if (!timing_is_own(own, true)) {
-        code = empirical ? profiled_empirical(own, unit, err) : ES_OK;
+        const bool draws = profiled_draws(config, own, unit->noise != NULL);
+        code = timing_is(own, "empirical") ? profiled_empirical(own, unit, err) : ES_OK;
         if (code == ES_OK)
-            code = timing_put(given, "timing", timing_unit(unit, empirical), err);
+            code = timing_put(given, "timing", timing_unit(unit, draws), err);
     }
     profiled_handover(given, unit->handover_ns);
     return code ? code : profiled_slowed(config, given, unit->slowed, unit->slowdowns, err);
@@ -311,6 +320,8 @@ es_code config_profiled(es_config *config, es_json *given, config_channel *extra
         return ES_OK;
     if (!config->has_machine)
         return es_err_set(err, ES_EINPUT, "profile: there is no machine to take \"%s\" from; include a file of models/profiles or write \"machine\"", extra->profile);
+    const es_json *own = cJSON_GetObjectItemCaseSensitive(given, "timing");
+    config->noise_known |= timing_is(own, "empirical") || timing_is(own, "empirical_compute");
     const es_profile_unit *unit = es_profile_unit_find(&config->machine, extra->profile);
     if (unit)
         return profiled_unit(config, given, unit, err);

@@ -83,7 +83,7 @@ const char *sweep_once_tier(const es_json *config)
 /* The plain config with this one's trace, bytes, machine, observers, capacity and policy. */
 static es_json *once_plain(const es_json *config)
 {
-    static const char *const kept[] = {"name", "brief", "about", "plugins", "machine", "trace", "model", "channels", "links", "observers", "seed", "replication", "force"};
+    static const char *const kept[] = {"name", "brief", "about", "plugins", "machine", "trace", "model", "channels", "links", "observers", "seed", "replication", "noise", "force"};
     es_json *plain = cJSON_CreateObject();
     const es_json *tier;
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) {

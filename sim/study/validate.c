@@ -46,7 +46,7 @@ static es_code observers_set(const char *path, es_text *out, es_err *err)
 static es_code candidate_config(validate_candidate *c, const es_validate_ask *ask, const char *policy, const char *path, es_err *err)
 {
     es_text observers = {0}, chosen = {0};
-    const char **sets = calloc(ask->set_count + 3, sizeof *sets);
+    const char **sets = calloc(ask->set_count + 4, sizeof *sets);
     size_t count = 0;
     es_code code = sets ? observers_set(path, &observers, err) : es_err_nomem(err, "the settings");
     if (code == ES_OK) {
@@ -59,6 +59,10 @@ static es_code candidate_config(validate_candidate *c, const es_validate_ask *as
         sets[count++] = "clock=none";
         sets[count++] = observers.at;
         code = chosen.failed ? es_err_nomem(err, "a setting") : es_config_load(&c->config, ask->config, sets, count, err);
+    }
+    if (code == ES_OK && es_config_noise_known(c->config)) {
+        sets[count++] = "noise=true";
+        code = es_config_load(&c->noisy, ask->config, sets, count, err);
     }
     free(sets);
     es_text_free(&observers);
@@ -82,6 +86,8 @@ static es_code candidate_decide(validate_candidate *c, es_err *err)
         cJSON_Delete(report);
     }
     es_run_free(run);               /* closes the log */
+    if (code == ES_OK && c->noisy)
+        code = es_config_plan(c->noisy, &c->noisy_plan, err);
     return code ? es_config_blame(c->config, err), code : ES_OK;
 }
 
@@ -92,7 +98,11 @@ static es_code candidate_room(validate_candidate *c, size_t repeat, es_err *err)
     c->row = calloc((repeat + 1) * rows, sizeof *c->row);
     c->step_ns = calloc((repeat + 1) * steps + 1, sizeof *c->step_ns);
     c->host_ns = calloc(steps + 1, sizeof *c->host_ns);
-    if (!c->row || !c->step_ns || !c->host_ns)
+    if (c->noisy) {
+        c->drawn_row = calloc(repeat * rows + 1, sizeof *c->drawn_row);
+        c->drawn_ns = calloc(repeat * steps + 1, sizeof *c->drawn_ns);
+    }
+    if (!c->row || !c->step_ns || !c->host_ns || (c->noisy && (!c->drawn_row || !c->drawn_ns)))
         return es_err_nomem(err, "the times of a log");
     return steps > 0 ? ES_OK : es_err_set(err, ES_EINPUT, "trace: the log has no step that could be performed");
 }
@@ -126,8 +136,11 @@ static void validate_close(validate *v)
         validate_candidate *c = &v->candidate[i];
         es_actions_free(&c->log);
         es_config_free(c->config);
+        es_config_free(c->noisy);
         free(c->row);
         free(c->step_ns);
+        free(c->drawn_row);
+        free(c->drawn_ns);
         free(c->host_ns);
     }
 }
@@ -159,15 +172,26 @@ static es_code mode_perform(validate *v, validate_drift *drift, const char *mode
     return code;
 }
 
-static es_code candidate_time(validate_candidate *c, bool overlapped, bool computes, es_err *err)
+static es_code candidate_retime(validate_candidate *c, const es_plan *plan, uint64_t replication, const es_retime_ask *ask, es_action_run run, es_err *err)
 {
     es_retime *model = NULL;
-    es_action_run run = candidate_run(c, 0);
     memset(run.step_ns, 0, (size_t)c->log.steps * sizeof *run.step_ns);
-    es_code code = es_retime_open(&model, c->plan, 0, err);
+    es_code code = es_retime_open(&model, plan, replication, err);
     if (code == ES_OK)
-        code = es_retime_run(model, &c->log, &(es_retime_ask){.overlapped = overlapped, .computes = computes}, &run, err);
+        code = es_retime_run(model, &c->log, ask, &run, err);
     es_retime_free(model);
+    return code;
+}
+
+/* What the model says, and, where the noise is known, what it says with other draws for each performance. */
+static es_code candidate_time(validate_candidate *c, bool overlapped, bool computes, es_err *err)
+{
+    const es_retime_ask ask = {.overlapped = overlapped, .computes = computes};
+    es_code code = candidate_retime(c, c->plan, 0, &ask, candidate_run(c, 0), err);
+    for (size_t r = 0; r < c->runs && c->noisy && code == ES_OK; r++) {
+        const es_action_run drawn = {c->drawn_row + r * c->log.count, c->drawn_ns + r * (size_t)c->log.steps, c->host_ns};
+        code = candidate_retime(c, c->noisy_plan, r, &ask, drawn, err);
+    }
     return code;
 }
 
@@ -322,6 +346,7 @@ es_code es_validate(const es_validate_ask *ask, es_json **out, es_err *err)
     if (code == ES_OK) {
         es_json_add_int(result, "repeat", (int64_t)ask->repeat);
         es_json_add_real(result, "scale", ask->scale > 0.0 ? ask->scale : 1.0);
+        es_json_add_bool(result, "noise", v->candidate[0].noisy != NULL);
         held_out(v, result);
         es_json_add_array(result, "modes");
     }

@@ -13,10 +13,14 @@ typedef struct validate_candidate {
     const char *policy;
     es_config *config;
     const es_plan *plan;
+    es_config *noisy;           /* the same with noise drawn; NULL where the machine does not say what noise it has */
+    const es_plan *noisy_plan;
     es_actions log;
     size_t runs;                /* performances */
     es_action_time *row;        /* [1 + runs][rows]; the first are the model's */
     int64_t *step_ns;           /* [1 + runs][steps] */
+    es_action_time *drawn_row;  /* [runs][rows] of the model with noise, as many draws as performances; NULL: no noise */
+    int64_t *drawn_ns;          /* [runs][steps] */
     int64_t *host_ns;           /* [steps] of the last performance */
 } validate_candidate;
 

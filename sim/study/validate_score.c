@@ -14,14 +14,30 @@ static const char *const class_names[STEP_CLASSES] = {"all_hit", "dram_miss", "d
 
 /* Times of some of a candidate's steps or rows, run after run; free() model. */
 typedef struct columns {
-    int64_t *model;             /* [count], and behind them the performances, [runs][count] */
-    es_repeats measured;
+    int64_t *model;             /* [count], and behind them the performances and the draws */
+    es_repeats measured, drawn; /* [runs][count]; drawn: the model with noise, or the model again where none is known */
 } columns;
 
-static es_code columns_new(columns *c, size_t runs, size_t most, es_err *err)
+static es_code columns_new(columns *c, size_t runs, size_t count, es_err *err)
 {
-    c->model = calloc((runs + 1) * most + 1, sizeof *c->model);
-    return c->model ? ES_OK : es_err_nomem(err, "the times of a class");
+    c->model = calloc((2 * runs + 1) * count + 1, sizeof *c->model);
+    if (!c->model)
+        return es_err_nomem(err, "the times of a class");
+    c->measured = (es_repeats){c->model + count, runs, count};
+    c->drawn = (es_repeats){c->model + (runs + 1) * count, runs, count};
+    return ES_OK;
+}
+
+/* Which times the b-th block of columns has: the model's, the performances', the draws'. */
+static const int64_t *block_steps(const validate_candidate *c, size_t b)
+{
+    const size_t steps = (size_t)c->log.steps;
+    return b <= c->runs ? c->step_ns + b * steps : c->drawn_ns ? c->drawn_ns + (b - c->runs - 1) * steps : c->step_ns;
+}
+
+static const es_action_time *block_rows(const validate_candidate *c, size_t b)
+{
+    return b <= c->runs ? c->row + b * c->log.count : c->drawn_row ? c->drawn_row + (b - c->runs - 1) * c->log.count : c->row;
 }
 
 /* ---- what a step is ---- */
@@ -46,14 +62,13 @@ static es_code columns_steps(const validate_candidate *c, const unsigned char *c
 {
     const size_t steps = (size_t)c->log.steps;
     size_t at = 0, count = 0;
-    es_code code = columns_new(out, c->runs, steps, err);
-    for (size_t r = 0; r <= c->runs && code == ES_OK; r++)
+    for (size_t s = 0; s < steps; s++)
+        count += of < 0 || class[s] == of;
+    es_code code = columns_new(out, c->runs, count, err);
+    for (size_t b = 0; b <= 2 * c->runs && code == ES_OK; b++)
         for (size_t s = 0; s < steps; s++)
-            if (of < 0 || class[s] == of) {
-                out->model[at++] = c->step_ns[r * steps + s];
-                count += r == 0;
-            }
-    out->measured = (es_repeats){out->model ? out->model + count : NULL, c->runs, count};
+            if (of < 0 || class[s] == of)
+                out->model[at++] = block_steps(c, b)[s];
     return code;
 }
 
@@ -65,11 +80,10 @@ static es_code columns_rows(const validate_candidate *c, int op, columns *out, e
     for (size_t i = 0; i < rows; i++)
         count += c->log.at[i].op == op;
     es_code code = columns_new(out, c->runs, count, err);
-    for (size_t r = 0; r <= c->runs && code == ES_OK; r++)
+    for (size_t b = 0; b <= 2 * c->runs && code == ES_OK; b++)
         for (size_t i = 0; i < rows; i++)
             if (c->log.at[i].op == op)
-                out->model[at++] = c->row[r * rows + i].end - c->row[r * rows + i].start;
-    out->measured = (es_repeats){out->model ? out->model + count : NULL, c->runs, count};
+                out->model[at++] = block_rows(c, b)[i].end - block_rows(c, b)[i].start;
     return code;
 }
 
@@ -95,46 +109,57 @@ static void spread_json(es_json *out, const char *key, es_spread spread)
     es_json_add_real(object, "p95", spread.p95);
 }
 
-/* Count, totals, bias, error and floor of some columns; the bias and both spreads are told too. */
+/* The mean of the totals of several runs. */
+static double mean_of(const es_repeats *of)
+{
+    return total_of(of->ns, of->runs * of->steps) / (double)of->runs;
+}
+
+/* Count, totals, bias, error and floor of some columns; the bias and both spreads are told too. Totals are means, to which stalls belong, and the
+ * model's have its noise; the error of a step is that of the model without. */
 static es_code score_columns(const columns *c, es_json *out, es_agreement *told, es_err *err)
 {
-    const size_t count = c->measured.steps;
-    double measured = total_of(c->measured.ns, c->measured.runs * count) / (double)c->measured.runs, model = total_of(c->model, count);
+    const double measured = mean_of(&c->measured), drawn = mean_of(&c->drawn);
     if (!es_agreement_floor(&c->measured, &told->floor) || !es_agreement_error(c->model, &c->measured, &told->error))
         return es_err_nomem(err, "the errors of a log");
-    told->bias = bias_of(model, measured);
-    es_json_add_int(out, "count", (int64_t)count);
+    told->bias = bias_of(drawn, measured);
+    es_json_add_int(out, "count", (int64_t)c->measured.steps);
     es_json_add_real(out, "measured_s", measured / 1e9);
-    es_json_add_real(out, "simulated_s", model / 1e9);
+    es_json_add_real(out, "simulated_s", total_of(c->model, c->measured.steps) / 1e9);
+    es_json_add_real(out, "drawn_s", drawn / 1e9);
     es_json_add_real(out, "bias", told->bias);
     spread_json(out, "error", told->error);
     spread_json(out, "floor", told->floor);
     return ES_OK;
 }
 
-/* The quantiles of the model beside those of all runs, and the median gap of the distributions, run by run. */
+static es_spread score_quantiles(const es_repeats *of, double *room)
+{
+    const size_t all = of->runs * of->steps;
+    for (size_t i = 0; i < all; i++)
+        room[i] = (double)of->ns[i];
+    return es_agreement_spread(room, all);
+}
+
+/* The quantiles of the model's draws beside those of the performances, and the median gap of the distributions, run by run. */
 static es_code score_distribution(const columns *c, es_agreement *told, es_err *err)
 {
-    const size_t steps = c->measured.steps, all = steps * c->measured.runs;
-    double *value = malloc((all + steps + c->measured.runs + 1) * sizeof *value);
-    if (!value)
+    const size_t steps = c->measured.steps, runs = c->measured.runs;
+    double *room = malloc((steps * runs + runs + 1) * sizeof *room);
+    if (!room)
         return es_err_nomem(err, "a distribution");
-    double *model = value + all, *gap = model + steps;
+    double *gap = room + steps * runs;
     bool failed = false;
-    for (size_t i = 0; i < all; i++)
-        value[i] = (double)c->measured.ns[i];
-    for (size_t i = 0; i < steps; i++)
-        model[i] = (double)c->model[i];
-    for (size_t r = 0; r < c->measured.runs; r++) {
-        gap[r] = es_agreement_ks(c->model, steps, c->measured.ns + r * steps, steps);
+    for (size_t r = 0; r < runs; r++) {
+        gap[r] = es_agreement_ks(c->drawn.ns + r * steps, steps, c->measured.ns + r * steps, steps);
         failed |= gap[r] < 0.0;
     }
-    es_spread real = es_agreement_spread(value, all), simulated = es_agreement_spread(model, steps);
-    told->ks = es_agreement_spread(gap, c->measured.runs).median;
+    const es_spread real = score_quantiles(&c->measured, room), simulated = score_quantiles(&c->drawn, room);
+    told->ks = es_agreement_spread(gap, runs).median;
     told->ks_critical = es_agreement_ks_critical(steps, steps);
     told->p50 = bias_of(simulated.median, real.median);
     told->p95 = bias_of(simulated.p95, real.p95);
-    free(value);
+    free(room);
     return failed ? es_err_nomem(err, "a distribution") : ES_OK;
 }
 

@@ -32,7 +32,7 @@ static void text_candidate(const es_json *row, es_text *out)
     const es_json *one;
     char mark[32] = "";
     es_text_add(out, "  %-12.12s %9.3f %7.1f %9.3f ", text_at(row, "policy"), 1e3 * number_at(row, "measured_s"), 100.0 * number_at(row, "repeats.median"),
-        1e3 * number_at(row, "simulated_s"));
+        1e3 * number_at(row, "drawn_s"));
     text_spreads(row, out);
     es_text_add(out, "  %.2f ", number_at(row, "ks"));
     cJSON_ArrayForEach(one, es_json_at(row, "acceptance")) {
@@ -121,8 +121,9 @@ void es_validate_text(const es_json *result, es_text *out)
 {
     const es_json *mode, *one;
     cJSON_ArrayForEach(mode, es_json_at(result, "modes")) {
-        es_text_add(out, "%s: %.0f steps, %.0f times in turns, on %s%s\n", text_at(mode, "mode"), number_at(mode, "candidates.0.count"), number_at(result, "repeat"),
-            text_at(result, "environment.device"), cJSON_IsTrue(es_json_at(mode, "computes")) ? "" : ", which computes no experts");
+        es_text_add(out, "%s: %.0f steps, %.0f times in turns, on %s%s%s\n", text_at(mode, "mode"), number_at(mode, "candidates.0.count"), number_at(result, "repeat"),
+            text_at(result, "environment.device"), cJSON_IsTrue(es_json_at(mode, "computes")) ? "" : ", which computes no experts",
+            cJSON_IsTrue(es_json_at(result, "noise")) ? "; totals and KS with the noise of the profile" : "");
         es_text_add(out, "  held out: trace %s, policy %s, size %s, cache %s\n", text_at(result, "held_out.trace"), text_at(result, "held_out.policy"),
             text_at(result, "held_out.size"), text_at(result, "held_out.cache"));
         text_cache(es_json_at(result, "environment"), out);

@@ -60,6 +60,7 @@ SETTINGS = [
     ('observers=["sumary"]', '--set observers: observers.0.name: there is no observer "sumary"; did you mean "summary"?'),
     ('contract=event_atomc', '--set contract: contract.preset: "event_atomc" is not one of event_atomic, after_batch, keep_best, serialized; did you mean "event_atomic"?'),
     ('contract.scope=layers', '--set: contract.scope: "layers" is not one of global, layer; did you mean "layer"?'),
+    ('noise=true', '--set: noise: no channel has a timing of a machine whose noise was measured; include what `expertsim calibrate` wrote, or leave it false'),
     # a wrong unit
     ('tiers.cache.capacity=4GB2', '--set: tiers.cache.capacity: "4GB2" is none of bytes ("24GiB"), slots ("192slots") or a share of all experts ("25%")'),
     ('tiers.cache.capacity=4', '--set: tiers.cache.capacity: found a number without a unit; write it as "24GiB", "192slots" or "25%" of all experts'),
