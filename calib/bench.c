@@ -156,11 +156,11 @@ static es_code bench_compare(calib_bench *b, const calib_case *c, const unsigned
     return code || memcmp(arrived, sent, (size_t)bytes) == 0 ? code : bench_differs(c, skip, err);
 }
 
-static es_code bench_pattern(calib_bench *b, const calib_case *c, int64_t offset, es_err *err)
+static es_code bench_pattern(calib_bench *b, const calib_case *c, const unsigned char *at, int64_t offset, es_err *err)
 {
     for (int64_t i = 0; i + 8 <= c->bytes; i += 8) {
         uint64_t word = bench_word(b->random, (uint64_t)(offset + i) / 8), read;
-        memcpy(&read, b->check + i, sizeof read);
+        memcpy(&read, at + i, sizeof read);
         if (read != word)
             return bench_differs(c, i, err);
     }
@@ -392,27 +392,30 @@ static es_code perform_fetch(calib_bench *b, const calib_case *c, calib_sample *
     const unsigned char *arrived = at;
     if (code == ES_OK)
         code = bench_back(b, b->check, &arrived, size, err);
-    return code ? code : bench_pattern(b, c, offset, err);
+    return code ? code : bench_pattern(b, c, b->check, offset, err);
 }
 
+/* From and to memory as a cache of experts has it: pinned where that can be, another place each time. What is read was there under no other offset,
+ * and the last bytes are wiped, so that a read which brought nothing is seen. */
 static es_code perform_disk(calib_bench *b, const calib_case *c, calib_sample *sample, es_err *err)
 {
     bool write = calib_rows[c->row].op == CALIB_WRITE;
     int64_t size = paged(c->bytes);
+    unsigned char *at = bench_next(&b->pool[b->pool[ES_MEMORY_PINNED].at ? ES_MEMORY_PINNED : ES_MEMORY_PAGEABLE], size);
     if (b->disk_next + size > b->disk_bytes)
         b->disk_next = 0;
-    es_probe_io io = {write, b->check, b->disk_next, size, size, c->count};
+    es_probe_io io = {write, at, b->disk_next, size, size, c->count};
     if (c->count > 1)           /* an expert in flight as `count` pieces */
         io.block = paged(size / c->count);
     b->disk_next += size;
     if (write)
-        bench_fill(b->check, size, b->random, (uint64_t)io.offset / 8);
+        bench_fill(at, size, b->random, (uint64_t)io.offset / 8);
     else
-        memset(b->check, 0, (size_t)size);
+        memset(at + c->bytes - 8, 0, 8);
     es_time start = b->probe->now(b->self);
     es_code code = b->probe->disk(b->self, &io, err);
     sample->ns = sample->host_ns = b->probe->now(b->self) - start;
-    return code || write ? code : bench_pattern(b, c, io.offset, err);
+    return code || write ? code : bench_pattern(b, c, at, io.offset, err);
 }
 
 es_code bench_perform(calib_bench *b, const calib_case *c, bool whole, calib_sample *sample, es_err *err)

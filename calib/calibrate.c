@@ -10,11 +10,11 @@
 enum { CALIBRATE_LARGE = 16 << 20 };    /* enough to outlast what starts threads and events */
 
 /* What the questions take counts to the budget. */
-static es_code calibrate_contention(calib_bench *bench, const calibrate_ask *ask, int64_t most, es_time *left, calib_samples *samples, es_err *err)
+static es_code calibrate_contention(calib_bench *bench, const calibrate_ask *ask, int64_t most, es_time *left, const calib_tell *tell, calib_samples *samples, es_err *err)
 {
     es_time start = bench->probe->now(bench->self);
     const contention_ask asked = {most < CALIBRATE_LARGE ? most : CALIBRATE_LARGE, ask->plan.experts ? ask->plan.expert[0] : 0, ask->plan.quick ? CALIB_PAIRS / 2 : CALIB_PAIRS};
-    es_code code = contention_measure(bench, &asked, samples, err);
+    es_code code = contention_measure(bench, &asked, tell, samples, err);
     *left -= bench->probe->now(bench->self) - start;
     return code;
 }
@@ -62,6 +62,25 @@ static es_code calibrate_skipped(const es_probe *probe, void *self, unsigned can
     return skipped ? ES_OK : es_err_nomem(err, "the environment");
 }
 
+/* Experts that are larger than any copy. */
+static void calibrate_large(const calib_plan *plan, const calibrate_ask *ask, es_json *skipped)
+{
+    for (size_t i = 0; i < ask->plan.experts; i++) {
+        es_text name = {0}, why = {0};
+        if (ask->plan.expert[i] <= plan->largest)
+            continue;
+        es_text_add(&name, "an expert of ");
+        es_text_bytes(&name, (double)ask->plan.expert[i]);
+        es_text_add(&why, "no copy is larger than ");
+        es_text_bytes(&why, (double)plan->largest);
+        es_text_add(&why, "; --most says otherwise, as far as the memory goes");
+        if (name.at && why.at && !cJSON_HasObjectItem(skipped, name.at))
+            es_json_add_text(skipped, name.at, why.at);
+        es_text_free(&name);
+        es_text_free(&why);
+    }
+}
+
 static es_code calibrate_on(const es_probe *probe, void *self, const calibrate_ask *ask, const calib_tell *tell, calib_samples *samples, es_arena *arena, es_err *err)
 {
     calib_plan plan = {0};
@@ -75,9 +94,13 @@ static es_code calibrate_on(const es_probe *probe, void *self, const calibrate_a
     if (code == ES_OK)
         code = calibrate_skipped(probe, self, facts.can, samples->environment, err);
     if (code == ES_OK)
+        calibrate_large(&plan, ask, es_json_at(samples->environment, "skipped"));
+    if (code == ES_OK && tell)
+        tell->call(tell->self, &(calib_told){.stage = "filling memory"});
+    if (code == ES_OK)
         code = calib_bench_open(&bench, probe, self, &plan, ask->plan.seed, err);
     if (code == ES_OK)
-        code = calibrate_contention(bench, ask, plan.most / 2, &left, samples, err);
+        code = calibrate_contention(bench, ask, plan.most / 2, &left, tell, samples, err);
     if (code == ES_OK)
         code = calib_measure(bench, &plan, left, tell, samples, err);
     calib_bench_close(bench);

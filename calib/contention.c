@@ -322,15 +322,12 @@ static es_code contention_pair(contention *m, const contention_case *c, es_time 
     return code ? code : contention_time(m, c, true, together, err);
 }
 
-static es_code contention_pairs(contention *m, calib_question question, uint32_t pairs, calib_pairs *out, es_err *err)
+static es_code contention_ask_once(contention *m, calib_question question, bool warms, calib_pairs *out, es_err *err)
 {
-    es_code code = ES_OK;
+    es_time alone = 0, together = 0;
     series_size(m, &contention_cases[question]);
-    for (uint32_t i = 0; i < pairs + 1 && code == ES_OK; i++) {
-        es_time alone = 0, together = 0;
-        code = contention_pair(m, &contention_cases[question], &alone, &together, err);
-        if (i == 0 || code)         /* the first pair warms up */
-            continue;
+    es_code code = contention_pair(m, &contention_cases[question], &alone, &together, err);
+    if (code == ES_OK && !warms) {
         out->alone[out->count] = alone;
         out->together[out->count++] = together;
     }
@@ -382,10 +379,23 @@ static uint32_t contention_inter(const contention_ask *ask)
     return ask->expert > 0 && inter > 0 ? (uint32_t)inter : CALIB_INTER;
 }
 
-es_code contention_measure(calib_bench *bench, const contention_ask *ask, calib_samples *samples, es_err *err)
+/* In another order each round: a slow second is noise of many answers, and no factor of one. */
+static void contention_shuffle(const calib_bench *bench, uint32_t round, calib_question *question, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        const uint32_t j = es_draw_below(bench->random, i + 1, round, i, 0, 0);
+        const calib_question moved = question[i];
+        question[i] = question[j];
+        question[j] = moved;
+    }
+}
+
+es_code contention_measure(calib_bench *bench, const contention_ask *ask, const calib_tell *tell, calib_samples *samples, es_err *err)
 {
     contention m = {.bench = bench, .bytes = ask->bytes};
     const uint32_t pairs = ask->pairs < CALIB_PAIRS ? ask->pairs : CALIB_PAIRS;
+    calib_question question[CALIB_QUESTIONS];
+    uint32_t count = 0;
     es_code code = ES_OK;
     bench->inter = contention_inter(ask);
     if (!bench->probe->hold || !(bench->facts.can & ES_PROBE_PINS))
@@ -394,9 +404,16 @@ es_code contention_measure(calib_bench *bench, const contention_ask *ask, calib_
         code = contention_warm(bench, err);
     if (code == ES_OK)
         code = contention_each(&m, err);
-    for (int q = 0; q < CALIB_QUESTIONS && code == ES_OK; q++)
+    for (int q = 0; q < CALIB_QUESTIONS; q++)
         if (contention_asks(bench, (calib_question)q))
-            code = contention_pairs(&m, (calib_question)q, pairs, &samples->pairs[q], err);
+            question[count++] = (calib_question)q;
+    for (uint32_t round = 0; round <= pairs && code == ES_OK; round++) {        /* the first warms up */
+        if (tell)
+            tell->call(tell->self, &(calib_told){.stage = "what runs beside what", .round = round, .rounds = pairs + 1});
+        contention_shuffle(bench, round, question, count);
+        for (uint32_t i = 0; i < count && code == ES_OK; i++)
+            code = contention_ask_once(&m, question[i], round == 0, &samples->pairs[question[i]], err);
+    }
     return code;
 }
 

@@ -14,6 +14,7 @@
 #ifndef ES_CALIB_CONTENTION_H
 #define ES_CALIB_CONTENTION_H
 
+#include "calib/measure.h"
 #include "calib/sample.h"
 
 typedef struct contention_answer {
@@ -22,16 +23,14 @@ typedef struct contention_answer {
     bool slower;                /* together takes longer, by more than the noise */
 } contention_answer;
 
-struct calib_bench;
-
 typedef struct contention_ask {
     int64_t bytes;              /* of copies, at most half of the largest of the plan */
     int64_t expert;             /* bytes of an expert in FP32, as far as it has them; 0: the one that calibration has */
     uint32_t pairs;             /* times of each question */
 } contention_ask;
 
-/* Asks all questions that the probe can answer. */
-es_code contention_measure(struct calib_bench *bench, const contention_ask *ask, calib_samples *samples, es_err *err);
+/* Asks all questions that the probe can answer, round by round in another order each. `tell` may be NULL. */
+es_code contention_measure(calib_bench *bench, const contention_ask *ask, const calib_tell *tell, calib_samples *samples, es_err *err);
 
 /* The ES_PROBE_ bits that a question needs, beside pinned memory and streams that can be held. */
 unsigned contention_needs(calib_question question);

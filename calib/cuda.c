@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "calib/cuda_inside.h"
+#include "calib/environment.h"
 #include "sim/base/file.h"
 
 enum { CUDA_PAIRS = 21, CUDA_PROPERTIES = 4096 };
@@ -224,7 +225,7 @@ static const char *cuda_why(void *self, unsigned bit)
     }
 }
 
-/* A line of a file of the PCI device: the link's speed and width as they are now, downtrained when idle. */
+/* A line of a file of the PCI device. */
 static void cuda_sysfs(const cuda *c, const char *name, const char *key, es_json *out)
 {
     char path[128], *text = NULL;
@@ -238,35 +239,6 @@ static void cuda_sysfs(const cuda *c, const char *name, const char *key, es_json
         es_json_add_text(out, key, text);
     }
     free(text);
-}
-
-static void cuda_environment(void *self, es_json *out)
-{
-    static const struct { int attribute; const char *key; } numbers[] = {
-        {cudaDevAttrMultiProcessorCount, "multiprocessors"}, {cudaDevAttrAsyncEngineCount, "copy_engines"},
-        {cudaDevAttrComputeCapabilityMajor, "compute_major"}, {cudaDevAttrComputeCapabilityMinor, "compute_minor"},
-    };
-    const cuda *c = self;
-    int value;
-    es_json_add_int(out, "cuda_runtime", c->runtime);
-    es_json_add_int(out, "cuda_driver", c->driver);
-    es_json_add_int(out, "cublas", c->blas_version);
-    es_json_add_text(out, "kernels", c->no_kernels.text[0] ? c->no_kernels.text : "own, from PTX");
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        if (c->rt.cudaDeviceGetAttribute(&value, numbers[i].attribute, 0) == cudaSuccess)
-            es_json_add_int(out, numbers[i].key, value);
-    es_json_add_text(out, "gds", c->can & ES_PROBE_DIRECT ? "used, compatibility mode is off" : c->no_file.text);
-    es_json_add_text(out, "pci_bus", c->bus);
-    cuda_sysfs(c, "current_link_speed", "pci_link_speed", out);
-    cuda_sysfs(c, "current_link_width", "pci_link_width", out);
-    cuda_sysfs(c, "numa_node", "pci_numa_node", out);
-    es_json_add_int(out, "numa_node", c->node);
-    es_json_add_bool(out, "numa_bound", c->bound);
-    es_json_add_bool(out, "thread_bound", c->pinned);
-    es_json_add_bool(out, "huge_pages_asked", c->huge);
-    es_json_add_real(out, "event_pair_s", (double)c->pair_ns / 1e9);
-    es_json_add_int(out, "cache_B", c->cache_bytes);
-    es_json_add_text(out, "disk", c->can & ES_PROBE_DISK ? c->can & ES_PROBE_DISK_QUEUE ? "O_DIRECT, io_uring" : "O_DIRECT" : c->no_disk.text);
 }
 
 static es_time cuda_now(void *self)
@@ -328,6 +300,54 @@ es_code cuda_go(void *self, es_err *err)
         return es_err_set(err, ES_EDEVICE, "the streams could not be held until all was queued: the driver's queue is full, or it took more than %g s",
             (double)c->gate_ns / 1e9);
     return ES_OK;
+}
+
+/* The link's speed and width while copies run: an idle link is downtrained. */
+static void cuda_link(cuda *c, es_json *out)
+{
+    enum { BYTES = 16 << 20, COPIES = 16 };
+    void *from = NULL, *to = NULL;
+    es_code code = cuda_alloc(c, ES_MEMORY_PINNED, BYTES, &from, NULL);
+    if (code == ES_OK)
+        code = cuda_alloc(c, ES_MEMORY_DEVICE, BYTES, &to, NULL);
+    for (int i = 0; i < COPIES && code == ES_OK; i++)
+        code = cuda_copy(c, 0, ES_WAY_H2D, to, from, BYTES, NULL);
+    cuda_sysfs(c, "current_link_speed", "pci_link_speed", out);
+    cuda_sysfs(c, "current_link_width", "pci_link_width", out);
+    es_json_add_bool(out, "pci_link_busy", code == ES_OK);
+    if (to)
+        cuda_release(c, ES_MEMORY_DEVICE, to, BYTES);       /* waits for the copies */
+    if (from)
+        cuda_release(c, ES_MEMORY_PINNED, from, BYTES);
+}
+
+static void cuda_environment(void *self, es_json *out)
+{
+    static const struct { int attribute; const char *key; } numbers[] = {
+        {cudaDevAttrMultiProcessorCount, "multiprocessors"}, {cudaDevAttrAsyncEngineCount, "copy_engines"},
+        {cudaDevAttrComputeCapabilityMajor, "compute_major"}, {cudaDevAttrComputeCapabilityMinor, "compute_minor"},
+    };
+    cuda *c = self;
+    int value;
+    es_json_add_int(out, "cuda_runtime", c->runtime);
+    es_json_add_int(out, "cuda_driver", c->driver);
+    es_json_add_int(out, "cublas", c->blas_version);
+    es_json_add_text(out, "kernels", c->no_kernels.text[0] ? c->no_kernels.text : "own, from PTX");
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (c->rt.cudaDeviceGetAttribute(&value, numbers[i].attribute, 0) == cudaSuccess)
+            es_json_add_int(out, numbers[i].key, value);
+    es_json_add_text(out, "gds", c->can & ES_PROBE_DIRECT ? "used, compatibility mode is off" : c->no_file.text);
+    es_json_add_text(out, "pci_bus", c->bus);
+    cuda_link(c, out);
+    cuda_sysfs(c, "numa_node", "pci_numa_node", out);
+    es_json_add_int(out, "numa_node", c->node);
+    es_json_add_bool(out, "numa_bound", c->bound);
+    es_json_add_bool(out, "thread_bound", c->pinned);
+    es_json_add_bool(out, "huge_pages_asked", c->huge);
+    es_json_add_real(out, "event_pair_s", (double)c->pair_ns / 1e9);
+    es_json_add_int(out, "cache_B", c->cache_bytes);
+    environment_filesystem(c->folder, out);
+    es_json_add_text(out, "disk", c->can & ES_PROBE_DISK ? c->can & ES_PROBE_DISK_QUEUE ? "O_DIRECT, io_uring" : "O_DIRECT" : c->no_disk.text);
 }
 
 es_code cuda_sync_stream(cuda *c, unsigned stream, es_err *err)

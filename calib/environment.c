@@ -6,10 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#ifdef __linux__
+#include <sys/vfs.h>
+#endif
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "revision.h"
 #include "sim/base/file.h"
 
 enum { ENVIRONMENT_FILE = 1 << 20 };
@@ -35,7 +39,9 @@ static void environment_line(es_json *out, const char *key, const char *path)
 
 static void environment_cpu(es_json *out)
 {
-    char *text = environment_file("/proc/cpuinfo"), *at = text ? strstr(text, "model name") : NULL;
+    char *text = environment_file("/proc/cpuinfo"), *at = text ? strstr(text, "model name") : NULL, *clock = text ? strstr(text, "cpu MHz") : NULL;
+    if (clock && (clock = strchr(clock, ':')) != NULL)
+        es_json_add_real(out, "cpu_MHz", strtod(clock + 1, NULL));
     if (text)
         es_json_add_bool(out, "virtual_machine", strstr(text, " hypervisor") != NULL);
     if (at && (at = strchr(at, ':')) != NULL) {
@@ -44,6 +50,28 @@ static void environment_cpu(es_json *out)
         es_json_add_text(out, "cpu", at);
     }
     free(text);
+}
+
+/* What kind of file system a folder lies on: by its number where the name is not known here. */
+void environment_filesystem(const char *folder, es_json *out)
+{
+#ifdef __linux__
+    static const struct { long type; const char *name; } known[] = {{0xef53, "ext4"}, {0x58465342, "xfs"}, {0x9123683e, "btrfs"}, {0x01021994, "tmpfs"}, {0x794c7630, "overlay"},
+        {0x2fc12fc1, "zfs"}, {0xf2f52010, "f2fs"}, {0x6969, "nfs"}, {0x65735546, "fuse"}, {0x01021997, "9p"}};
+    struct statfs system;
+    char number[32];
+    if (statfs(folder, &system) != 0)
+        return;
+    const char *name = number;
+    snprintf(number, sizeof number, "0x%lx", (unsigned long)system.f_type);
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if ((long)system.f_type == known[i].type)
+            name = known[i].name;
+    es_json_add_text(out, "filesystem", name);
+#else
+    (void)folder;
+    (void)out;
+#endif
 }
 
 double environment_steal_s(void)
@@ -89,6 +117,7 @@ void environment_add(es_json *out)
     es_json_add_int(out, "page_B", sysconf(_SC_PAGESIZE));
     environment_line(out, "huge_pages", "/sys/kernel/mm/transparent_hugepage/enabled");
     environment_line(out, "numa_nodes", "/sys/devices/system/node/online");
+    environment_line(out, "nvidia_driver", "/proc/driver/nvidia/version");
     environment_line(out, "governor", "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
     if (getloadavg(load, 1) == 1)
         es_json_add_real(out, "load_before", load[0]);
@@ -96,4 +125,5 @@ void environment_add(es_json *out)
     if (gmtime_r(&now, &date) && strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", &date))
         es_json_add_text(out, "date", stamp);
     es_json_add_text(out, "expertsim", ES_VERSION);
+    es_json_add_text(out, "revision", ES_REVISION);
 }

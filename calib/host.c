@@ -12,6 +12,7 @@
 #include "calib/blas.h"
 #include "calib/disk.h"
 #include "calib/dma.h"
+#include "calib/environment.h"
 #include "calib/movers.h"
 #include "calib/pages.h"
 #include "sim/base/file.h"
@@ -198,6 +199,7 @@ static void host_environment(void *self, es_json *out)
     const host *h = self;
     es_json_add_text(out, "pinned", h->can & ES_PROBE_LOCKS ? "locked" : "not locked");
     es_json_add_text(out, "disk", h->disk && h->can & ES_PROBE_DISK ? h->can & ES_PROBE_DISK_QUEUE ? "O_DIRECT, io_uring" : "O_DIRECT" : h->no_disk.text);
+    environment_filesystem(h->folder, out);
     es_json_add_text(out, "blas", h->blas ? blas_name(h->blas) : "not used");
     es_json_add_bool(out, "huge_pages_asked", h->huge);
     es_json_add_int(out, "numa_node", h->bound);

@@ -24,7 +24,7 @@ static es_time measure_left(const measure *m)
 
 static void measure_tell(const measure *m, const char *stage)
 {
-    calib_told told = {stage, m->round, m->plan->count, m->done, measure_left(m)};
+    calib_told told = {stage, m->round, MEASURE_LEAST, m->plan->count, m->done, measure_left(m)};
     if (m->tell)
         m->tell->call(m->tell->self, &told);
 }

@@ -8,9 +8,9 @@
 #include "calib/sample.h"
 
 typedef struct calib_told {     /* how far it is */
-    const char *stage;          /* "warming up", "measuring" */
-    uint32_t round;
-    size_t cases, done;         /* done: known well enough */
+    const char *stage;          /* "filling memory", "what runs beside what", "warming up", "measuring" */
+    uint32_t round, rounds;     /* rounds: how many there are in any case; 0: one stage without */
+    size_t cases, done;         /* done: known well enough; cases 0: not counted in this stage */
     es_time left;               /* at most so much longer */
 } calib_told;
 

@@ -188,7 +188,7 @@ static void memory_json(const memory_terms *terms, double page, es_json *out, es
             add_ns(out, keys[how], terms->reside[how].each_ns);
 }
 
-es_code memory_report(const calib_samples *samples, const char *source, es_json *machine, es_text *told, bool *kept, es_err *err)
+es_code memory_report(const calib_samples *samples, const memory_origin *origin, es_json *machine, es_text *told, bool *kept, es_err *err)
 {
     memory_terms terms;
     es_code code = memory_fit(samples, &terms, err);
@@ -206,8 +206,8 @@ es_code memory_report(const calib_samples *samples, const char *source, es_json 
     es_text_unit(&bytes, cJSON_IsNumber(page) ? page->valuedouble : 4096.0, ES_UNIT_BYTES);
     es_json_add_text(device, "page", bytes.at);
     es_text_free(&bytes);
-    es_json_add_text(device, "provenance", "measured");
-    es_json_add_text(device, "source", source);
+    es_json_add_text(device, "provenance", origin->provenance);
+    es_json_add_text(device, "source", origin->source);
     es_json *memory = es_json_add_object(machine, "memory");
     *kept = memory && cJSON_AddItemToObject(memory, "device", device);
     if (!*kept) {

@@ -25,7 +25,9 @@ typedef struct memory_terms {
 /* What the samples say; not known where they have fewer than three sizes. The only error is that there is no memory. */
 es_code memory_fit(const calib_samples *samples, memory_terms *terms, es_err *err);
 /* Adds "memory": {"device": ...} to a profile when anything is known, and lines to `told` for what is left out. */
-es_code memory_report(const calib_samples *samples, const char *source, es_json *machine, es_text *told, bool *kept, es_err *err);
+typedef struct memory_origin { const char *provenance, *source; } memory_origin;
+
+es_code memory_report(const calib_samples *samples, const memory_origin *origin, es_json *machine, es_text *told, bool *kept, es_err *err);
 /* What `calibrate show` says of the memories of "machine", and whether its numbers are to be believed. */
 void memory_table(const es_json *machine, es_text *out);
 

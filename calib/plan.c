@@ -123,6 +123,7 @@ const calib_row *calib_row_find(const char *name)
 /* ---- sizes ---- */
 
 enum { PLAN_SIZES = 96 };
+#define PLAN_RAISED (512 * MIB) /* so far the largest copy follows experts by itself */
 #define EXPERT_MOST (64 * MIB)  /* no expert that is computed is larger: 4096 wide inside */
 
 typedef struct plan_sizes {
@@ -379,12 +380,20 @@ static void writer_row(plan_writer *w, size_t row, const calib_ask *ask, const e
     }
 }
 
+/* Three pools of three copies each and what is compared have to fit beside each other, and pools of a quarter for other kinds. */
+static int64_t plan_largest(const calib_ask *ask, const es_probe_facts *facts)
+{
+    int64_t most = ask->quick ? 16 * MIB : 256 * MIB, fits = facts->memory_bytes / (facts->can & ES_PROBE_FLAVOURS ? 16 : 12);
+    for (size_t i = 0; i < ask->experts; i++)
+        if (ask->expert[i] > most && ask->expert[i] <= PLAN_RAISED)
+            most = ask->expert[i];
+    most = ask->most ? ask->most : most;
+    return most < fits ? most : fits;
+}
+
 es_code calib_plan_make(calib_plan *plan, const calib_ask *ask, const es_probe_facts *facts, es_arena *arena, es_err *err)
 {
-    /* Three pools of three copies each and what is compared have to fit beside each other, and pools of a quarter for other kinds. */
-    int64_t most = ask->most ? ask->most : ask->quick ? 16 * MIB : 256 * MIB, fits = facts->memory_bytes / (facts->can & ES_PROBE_FLAVOURS ? 16 : 12);
-    if (most > fits)
-        most = fits;
+    const int64_t most = plan_largest(ask, facts);
     if (most < 64 * KIB)
         return es_err_set(err, ES_EINPUT, "copies of at most %lld bytes are too few to fit a line through; 64KiB is the least that makes sense", (long long)most);
     plan_writer w = {0};
@@ -396,7 +405,7 @@ es_code calib_plan_make(calib_plan *plan, const calib_ask *ask, const es_probe_f
     w.count = 0;
     for (size_t row = 0; row < CALIB_ROWS; row++)
         writer_row(&w, row, ask, facts, most);
-    *plan = (calib_plan){w.at, w.count, w.most, es_stream_of(ask->seed, 0, "calibrate", "order")};
+    *plan = (calib_plan){w.at, w.count, w.most, most, es_stream_of(ask->seed, 0, "calibrate", "order")};
     return ES_OK;
 }
 

@@ -50,8 +50,8 @@ typedef struct calib_case {
 
 typedef struct calib_ask {
     bool quick;                 /* powers of 2 only, smaller, fewer depths */
-    int64_t most;               /* bytes of the largest copy; 0: as the memory allows, at most 256 MiB (quick: 16 MiB) */
-    const int64_t *expert;      /* sizes of experts that will be simulated */
+    int64_t most;               /* bytes of the largest copy; 0: 256 MiB (quick: 16 MiB), or the largest expert up to 512 MiB; never more than the memory allows */
+    const int64_t *expert;      /* sizes of experts that will be simulated; those above the largest copy are not measured */
     size_t experts;
     uint64_t seed;
 } calib_ask;
@@ -60,6 +60,7 @@ typedef struct calib_plan {
     calib_case *at;             /* ascending by row, count, bytes */
     size_t count;
     int64_t most;               /* bytes of the largest case */
+    int64_t largest;            /* what no copy is larger than */
     es_stream shuffle;
 } calib_plan;
 

@@ -26,6 +26,7 @@ typedef struct report {
     es_json *links, *compute, *skipped;
     es_text *told;
     es_text source;             /* who measured it, when */
+    const char *provenance;     /* "measured", of a formula "synthetic" */
     es_arena arena;
     size_t kept;                /* rows of the profile */
 } report;
@@ -139,7 +140,6 @@ static es_json *fit_json(const calib_fit *fit, const calib_series *series, es_js
 typedef struct row_told {       /* what decides whether a row may be used */
     const char *name;
     double error, holdout;      /* medians; holdout NaN: nothing was held out */
-    uint32_t open;
 } row_told;
 
 static void report_skip(report *r, const char *name, const char *why)
@@ -153,8 +153,6 @@ static bool report_takes(report *r, const row_told *row)
 {
     double error = isnan(row->holdout) ? row->error : row->holdout;
     const char *what = isnan(row->holdout) ? "the sizes" : "sizes held out of the fit";
-    if (row->open)
-        es_text_add(r->told, "%s: unstable: the budget ended before %u of its sizes were known to 2 %%; a larger --budget helps, or a quieter machine\n", row->name, row->open);
     if (error > ES_FIT_REFUSED) {
         char why[160];
         snprintf(why, sizeof why, "%s are off by %.1f %% (median), and above %.0f %% nothing should be simulated with it", what, 100.0 * error, 100.0 * ES_FIT_REFUSED);
@@ -166,7 +164,7 @@ static bool report_takes(report *r, const row_told *row)
     return true;
 }
 
-static bool report_takes_fit(report *r, const calib_row *row, const calib_fit *fit, const calib_series *series)
+static bool report_takes_fit(report *r, const calib_row *row, const calib_fit *fit)
 {
     char why[160];
     if (fit->fitted && fit->instant)
@@ -174,7 +172,7 @@ static bool report_takes_fit(report *r, const calib_row *row, const calib_fit *f
     if (fit->fitted && fit->curve.family_bic != fit->curve.family)
         es_text_add(r->told, "%s: its curve is %s by AICc, %s by BIC: few sizes decide between them\n", row->name, curve_names[fit->curve.family], curve_names[fit->curve.family_bic]);
     if (fit->fitted)
-        return report_takes(r, &(row_told){row->name, fit->error_median, fit->error_holdout, series->open});
+        return report_takes(r, &(row_told){row->name, fit->error_median, fit->error_holdout});
     if (fit->instant)
         snprintf(why, sizeof why, "%zu of its %zu sizes took 0 ns, less than the clock tells; %zu are too few for a fit, 3 are the least", fit->instant,
             fit->instant + fit->sizes, fit->sizes);
@@ -197,9 +195,11 @@ static es_json *flow_of(report *r, const calib_row *row, double slope, double fi
     }
     es_json *flow = es_json_add_object(object, name);
     add_quantity(flow, "rate", rounded(rate_of(slope)), ES_UNIT_RATE);
-    es_json_add_text(flow, "provenance", "measured");
+    es_json_add_text(flow, "provenance", r->provenance);
     es_json_add_text(flow, "source", r->source.at);
     add_quantity(flow, "latency", (double)es_ns_round(fixed), ES_UNIT_TIME);
+    es_json_add_text(flow, "latency_provenance", r->provenance);     /* said, for where this is merged over a profile that says another */
+    es_json_add_text(flow, "latency_source", r->source.at);
     r->kept++;
     return flow;
 }
@@ -239,7 +239,7 @@ static es_code report_copy(report *r, size_t row, es_json **flow, es_err *err)
     es_code code = report_fit(r, row, &(fit_ask){.pages = calib_rows[row].op == CALIB_ALLOC, .count = 1, .resamples = r->ask->resamples, .seed = r->ask->seed}, &fit, err);
     if (code == ES_OK && fit->sizes == 0 && fit->instant)
         report_instant(r, &calib_rows[row], fit);
-    else if (code == ES_OK && report_takes_fit(r, &calib_rows[row], fit, &r->samples->row[row]))
+    else if (code == ES_OK && report_takes_fit(r, &calib_rows[row], fit))
         *flow = report_flow(r, &calib_rows[row], &r->samples->row[row], fit);
     return code;
 }
@@ -357,7 +357,7 @@ static es_code report_expert(report *r, size_t row, es_err *err)
         report_skip(r, calib_rows[row].name, "all samples took 0 ns, less than the clock tells, which cannot be of computing");
     if (code || expert->curves == 0)
         return code;
-    row_told told = {calib_rows[row].name, 0.0, expert->error_holdout, series->open};
+    row_told told = {calib_rows[row].name, 0.0, expert->error_holdout};
     if (!report_takes(r, &told))
         return ES_OK;
     char unit[32], note[192];
@@ -369,7 +369,7 @@ static es_code report_expert(report *r, size_t row, es_err *err)
         es_json_add_real(es_json_add_object(object, "error"), "holdout_median", expert->error_holdout);
     report_noise(&expert->noise, object);
     es_json_add_real(object, "mean_over_median", expert->mean_over_median);
-    es_json_add_text(object, "provenance", "measured");
+    es_json_add_text(object, "provenance", r->provenance);
     es_json_add_text(object, "source", r->source.at);
     snprintf(note, sizeof note, "Experts of %.3g to %.3g MiB, %d wide, %s. Rate and fixed time: %.0f token.", expert->least_bytes / 0x1p20, expert->most_bytes / 0x1p20,
         CALIB_HIDDEN, calib_rows[row].which == ES_WEIGHTS_FP32 ? "up and down, 4 bytes a weight" : "gate, up and down", expert->curve[0].tokens);
@@ -415,10 +415,24 @@ static es_code report_row(report *r, size_t row, es_err *err)
     return code;
 }
 
+/* All in one line: on a short budget they are many. */
+static void report_unstable(report *r)
+{
+    bool some = false;
+    for (size_t row = 0; row < CALIB_ROWS; row++) {
+        const calib_series *series = &r->samples->row[row];
+        if (series->open)
+            es_text_add(r->told, "%s%s (%u)", some ? ", " : "unstable: the budget ended before so many of their sizes were known to 2 %: ", calib_rows[row].name, series->open);
+        some |= series->open > 0;
+    }
+    if (some)
+        es_text_add(r->told, "; a larger --budget helps, or a quieter machine\n");
+}
+
 static es_code report_memory(report *r, es_json *machine, es_err *err)
 {
     bool kept = false;
-    es_code code = memory_report(r->samples, r->source.at, machine, r->told, &kept, err);
+    es_code code = memory_report(r->samples, &(memory_origin){r->provenance, r->source.at}, machine, r->told, &kept, err);
     r->kept += kept;
     return code;
 }
@@ -453,6 +467,7 @@ es_code calib_report(const calib_samples *samples, const report_ask *ask, es_jso
     if (!machine)
         return es_err_nomem(err, "a profile");
     const char *backend = report_text(environment, "backend", "unknown");
+    r.provenance = strcmp(backend, "fake") == 0 ? "synthetic" : "measured";
     es_json_add_text(machine, "name", ask->name ? ask->name : report_text(environment, strcmp(backend, "host") == 0 ? "cpu" : "device", backend));
     es_json_add_text(machine, "description", "Measured by `expertsim calibrate`; the raw samples are beside it. Seconds, bytes and bytes per second.");
     es_json_add_text(machine, "schema", CALIB_SCHEMA);
@@ -467,6 +482,7 @@ es_code calib_report(const calib_samples *samples, const report_ask *ask, es_jso
     if (!r.skipped)
         r.skipped = cJSON_CreateObject();
     report_missing(&r);
+    report_unstable(&r);
     es_text_add(&r.source, "expertsim calibrate --backend %s, %s", backend, report_text(environment, "date", "date unknown"));
     r.links = es_json_add_object(machine, "links");
     r.compute = es_json_add_object(machine, "compute");

@@ -62,7 +62,7 @@ static void table_plain(const char *name, const es_json *flow, es_text *out)
     table_fixed(name, ns, out);
     if (rate < TABLE_UNLIMITED)
         es_text_add(out, "%.3g GB/s   ", rate / 1e9);
-    es_text_add(out, "%s\n", strcmp(show_text(flow, "provenance", "unstated"), "measured") == 0 ? show_text(flow, "note", "measured") : show_text(flow, "provenance", "unstated"));
+    es_text_add(out, "%s\n", cJSON_GetObjectItemCaseSensitive(flow, "note") ? show_text(flow, "note", "measured") : show_text(flow, "provenance", "unstated"));
 }
 
 static void table_flow(const char *link, const es_json *flow, es_text *out)

@@ -63,7 +63,7 @@ typedef struct flow_fields {
     const es_json *points, *fit, *slowed_by, *waits, *max_rate;
 } flow_fields;
 
-static const char *const provenance_names[] = { "unstated", "measured", "reported", "theoretical", NULL };
+static const char *const provenance_names[] = { "unstated", "measured", "reported", "theoretical", "synthetic", NULL };
 
 static const char *const discipline_names[] = { "unstated", "fifo", "shared", NULL };
 
@@ -265,7 +265,7 @@ static es_code origin_settle(es_origin *own, const es_origin *rate, const char *
     if (!own->source && own->provenance == ES_PROVENANCE_UNSTATED)
         *own = *rate;
     if (!own->source || own->provenance == ES_PROVENANCE_UNSTATED)
-        return es_err_set(err, ES_EINPUT, "%s needs both a source and a provenance: measured, reported or theoretical", what);
+        return es_err_set(err, ES_EINPUT, "%s needs both a source and a provenance: measured, reported, theoretical or synthetic", what);
     return ES_OK;
 }
 

@@ -25,7 +25,8 @@ typedef enum es_provenance {
     ES_PROVENANCE_UNSTATED,
     ES_PROVENANCE_MEASURED,     /* by `expertsim calibrate` on the machine itself */
     ES_PROVENANCE_REPORTED,     /* by somebody else, who is named */
-    ES_PROVENANCE_THEORETICAL   /* a data sheet, a derivation or an assumption; the source says which */
+    ES_PROVENANCE_THEORETICAL,  /* a data sheet, a derivation or an assumption; the source says which */
+    ES_PROVENANCE_SYNTHETIC     /* by `expertsim calibrate --backend fake`: a formula, no machine */
 } es_provenance;
 
 typedef struct es_origin {

@@ -5,7 +5,7 @@
 
 #define TIME(word, text) {.name = #word, .type = ES_OPT_TIME, .offset = offsetof(es_profile_memory, word), .max = 9e15, .help = text}
 
-static const char *const provenance_names[] = {"unstated", "measured", "reported", "theoretical", NULL};
+static const char *const provenance_names[] = {"unstated", "measured", "reported", "theoretical", "synthetic", NULL};
 
 const es_option es_profile_memory_options[] = {
     TIME(pool, "A piece of a heap that is there, at least."),
@@ -42,7 +42,7 @@ es_code es_profile_memory_parse(const es_profile_memory **out, size_t *count, co
         es_profile_memory *m = &memory[*count];
         es_code code = es_options_parse(es_profile_memory_options, m, item, NULL, arena, err);
         if (code == ES_OK && m->provenance == 0)
-            code = es_err_set(err, ES_EINPUT, "a memory needs both a source and a provenance: measured, reported or theoretical");
+            code = es_err_set(err, ES_EINPUT, "a memory needs both a source and a provenance: measured, reported, theoretical or synthetic");
         if (code == ES_OK && !(m->name = es_arena_text(arena, item->string)))
             code = es_err_nomem(err, "the memories of a profile");
         if (code)

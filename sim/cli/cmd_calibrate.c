@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "calib/calibrate.h"
 #include "calib/fit.h"
@@ -41,8 +42,10 @@ static es_code args_quantity(const char *flag, const char *text, es_unit unit, i
     if (!text)
         return ES_OK;
     es_code code = es_text_quantity(text, unit, &value, err);
-    if (code == ES_OK && !(value >= 1.0 && value <= 9e18))
+    if (code == ES_OK && !(value >= 1.0))
         code = es_err_set(err, ES_EINPUT, "\"%s\" must be above 0", text);
+    if (code == ES_OK && !(value <= 9e18))
+        code = es_err_set(err, ES_EINPUT, "\"%s\" is too much", text);
     *out = (int64_t)value;
     return code ? (es_err_at(err, "%s", flag), code) : ES_OK;
 }
@@ -74,10 +77,21 @@ static es_code args_set(calibrate_args *a, const char *set, es_err *err)
     return value ? es_json_put(a->options, key, value, err) : es_err_nomem(err, "an option");
 }
 
+/* Links are what stands before the point in names of rows. */
+static bool is_link(const char *name, size_t length)
+{
+    bool is = false;
+    for (size_t row = 0; row < CALIB_ROWS; row++)
+        is |= strcspn(calib_rows[row].name, ".") == length && strncmp(calib_rows[row].name, name, length) == 0;
+    return is;
+}
+
 static es_code args_kind(calibrate_args *a, const char *text, es_err *err)
 {
     const char *equals = strchr(text, '=');
     size_t length = equals ? (size_t)(equals - text) : 0, at = a->report.kinds;
+    if (length && !is_link(text, length))
+        return es_err_set(err, ES_EINPUT, "--kind: \"%.*s\" is no link that is measured; there are pcie, device, host, disk, dram and others of `expertsim calibrate show`", (int)length, text);
     if (!length || length >= sizeof a->link[0])
         return es_err_set(err, ES_EINPUT, "--kind: found \"%s\", needs LINK=KIND, such as pcie=pcie4_x16", text);
     if (at == CALIBRATE_KINDS)
@@ -171,6 +185,19 @@ static es_code samples_path(const char *profile, es_text *out, es_err *err)
     return out->failed ? es_err_nomem(err, "a path") : ES_OK;
 }
 
+/* What will be written is found out before it is measured. */
+static es_code path_writable(const char *path, es_err *err)
+{
+    const char *slash = strrchr(path, '/');
+    es_text folder = {0};
+    es_text_put(&folder, slash ? path : ".", slash ? (size_t)(slash - path) + 1 : 1);
+    es_code code = folder.failed ? es_err_nomem(err, "a path") : ES_OK;
+    if (code == ES_OK && access(folder.at, W_OK | X_OK) != 0)
+        code = es_err_set(err, ES_EINPUT, "%s: cannot be written: %s", path, strerror(errno));
+    es_text_free(&folder);
+    return code;
+}
+
 static es_code profile_save(const es_json *profile, const char *path, es_err *err)
 {
     char *text = es_json_text(profile);
@@ -211,8 +238,13 @@ static es_code profile_finish(const calibrate_args *a, const calib_samples *samp
 
 static void calibrate_tell(void *self, const calib_told *told)
 {
-    progress_say(self, "calibrate: %s, round %u, %zu of %zu cases are known well enough, at most %.0f s left", told->stage, told->round + 1, told->done, told->cases,
-        (double)told->left / 1e9);
+    if (!told->rounds)
+        progress_say(self, "calibrate: %s", told->stage);
+    else if (!told->cases || told->left == 0)
+        progress_say(self, "calibrate: %s, round %u of %u that are made in any case", told->stage, told->round + 1, told->rounds);
+    else
+        progress_say(self, "calibrate: %s, round %u, %zu of %zu cases are known well enough, at most %.0f s left", told->stage, told->round + 1, told->done, told->cases,
+            (double)told->left / 1e9);
 }
 
 /* So that a profile can be made again: the words it was called with, those that need it in quotes. */
@@ -236,6 +268,8 @@ static es_code calibrate_measure(calibrate_args *a, es_err *err)
     if (!a->out)
         return cmd_misused(&cmd_calibrate, err, "-o is missing: the profile to write");
     es_code code = samples_path(a->out, &raw, err);
+    if (code == ES_OK)
+        code = path_writable(a->out, err);
     if (code == ES_OK) {
         calib_tell tell = {calibrate_tell, &bar};
         bool shows = progress_begin(&bar, "calibrate", a->quiet) != NULL;
@@ -286,6 +320,9 @@ static es_code calibrate_do(calibrate_args *a, es_err *err)
     }
     if (!file || a->words.count > 2)
         return cmd_misused(&cmd_calibrate, err, "%s takes one file", verb);
+    const bool shows = strcmp(verb, "show") == 0;
+    if (a->backend || a->budget || a->quick || a->most || a->model || a->experts.count || a->sets.count || (shows && (a->out || a->plots || a->kinds.count || a->resamples)))
+        return cmd_misused(&cmd_calibrate, err, "%s measures nothing: an option that says %s has no place there", verb, shows ? "what to measure, fit or write" : "what to measure");
     return strcmp(verb, "fit") == 0 ? calibrate_fit(a, file, err) : calibrate_show(file, err);
 }
 
@@ -322,12 +359,13 @@ const cmd_entry cmd_calibrate = {
             "                    first NVIDIA GPU), metal (the GPU of this Mac) or fake (a formula);\n"
             "                    `expertsim list probe` shows all, `expertsim describe host` their options\n"
             "  --plugin FILE.so  a probe of your own, for --backend; docs/tutorial-probe.md; may be repeated\n"
-            "  --budget TIME     no longer than this, 60s by default, 20s with --quick; what is not stable by then is named\n"
+            "  --budget TIME     of measuring, 60s by default, 20s with --quick; what is not stable by then is named. Memory is filled before, and\n"
+            "                    what runs beside what and three rounds of all sizes are measured in any case: with less than that, longer\n"
             "  --quick           fewer and smaller sizes\n"
             "  -o PROFILE.json   what to write; the raw samples go to PROFILE.h5\n"
-            "  --expert SIZE     also measure copies of this size (27MiB); may be repeated\n"
+            "  --expert SIZE     also measure copies and experts of this size (27MiB); may be repeated\n"
             "  --model FILE      also those of a model's experts, in every precision: models/shapes/NAME.json\n"
-            "  --most SIZE       the largest copy; 256MiB by default, 16MiB with --quick\n"
+            "  --most SIZE       the largest copy; 256MiB by default, 16MiB with --quick, or the largest --expert up to 512MiB\n"
             "  --kind LINK=KIND  what a link is physically (pcie=pcie4_x16): faster than that is refused\n"
             "  --set KEY=VALUE   an option of the backend: folder=/data is where the disk is measured\n"
             "  --name TEXT       of the machine; its processor's by default\n"

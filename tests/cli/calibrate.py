@@ -49,7 +49,12 @@ WRONG = [
     (FAKE + ['-o', 'x.json', '--set', 'fail=bytes'], 5, 'bytes brought other bytes than were sent'),
     (FAKE + ['-o', 'x.json', '--kind', 'pcie=pcie3_x16', '--set', 'rate=25GB/s'], 2,
      'links.pcie: h2d: rate: 25GB/s is above 15750MB/s, the most pcie3_x16 can physically carry in one direction'),
+    (FAKE + ['-o', 'x.json', '--kind', 'pci=pcie3_x16'], 2, '--kind: "pci" is no link that is measured; there are pcie, '),
+    (FAKE + ['-o', 'none/x.json'], 2, 'none/x.json: cannot be written: No such file or directory'),
+    (FAKE + ['-o', 'x.json', '--budget', '1e30s'], 2, '--budget: "1e30s" is too much'),
     (['calibrate', 'fit', 'none.h5'], 2, 'none.h5'),
+    (['calibrate', 'fit', 'none.h5', '--quick'], 2, 'calibrate: fit measures nothing: an option that says what to measure has no place there'),
+    (['calibrate', 'show', 'none.json', '--plots', 'x'], 2, 'calibrate: show measures nothing: an option that says what to measure, fit or write has no place there'),
     (['calibrate', 'show', 'none.json'], 2, 'none.json: cannot open: No such file or directory'),
     (['calibrate', 'show', 'empty.json'], 2, 'empty.json: machine: is missing; needs a profile, such as `expertsim calibrate -o FILE` writes'),
 ]
@@ -218,6 +223,19 @@ def skipped(check, folder):
     check.equal('who asks for it is told: ' + asked.stderr, (asked.returncode, 'has no "disk.read": ' + why in asked.stderr), (2, True))
 
 
+def large(check, folder):
+    """The largest copy follows the largest expert; one that is larger still is not measured, and that is said."""
+    done = run(folder, 'calibrate', '--backend', 'fake', '--quick', '--expert', '27MiB', '--expert', '2GiB', '-o', 'large.json', '--quiet')
+    with open(os.path.join(folder, 'large.json')) as f:
+        machine = json.load(f)['machine']
+    check.equal('it is measured: ' + done.stderr, (done.returncode, machine['environment']['calibrated_on']['size'][-1]), (0, 27 << 20))
+    check.equal('experts of it are', [p['time'] for p in machine['compute']['gpu']['points'] if p['bytes'] == '27MiB' and p['tokens'] == 1] != [], True)
+    why = 'no copy is larger than 27 MiB; --most says otherwise, as far as the memory goes'
+    check.equal('the other one is not', (machine['skipped'].get('an expert of 2 GiB'), 'an expert of 2 GiB: not measured: ' + why + '\n' in done.stderr), (why, True))
+    check.equal('a formula is no machine', {f['provenance'] for flows in machine['links'].values() for f in flows.values() if isinstance(f, dict)}, {'synthetic'})
+    check.equal('who made it', re.fullmatch('unknown|v?[0-9a-f.-]+(-dirty)?', machine['environment']['revision']) is not None, True)
+
+
 def told(check, folder):
     """On a terminal it says how far it is and how long it takes at most, and wipes that line; elsewhere it says nothing."""
     master, slave = pty.openpty()
@@ -235,7 +253,8 @@ def told(check, folder):
     os.close(master)
     lines = said.decode().split('\r\x1b[K')
     check.equal('it ends well', child.wait(), 0)
-    shape = re.compile(r'calibrate: (warming up|measuring), round \d+, \d+ of \d+ cases are known well enough, at most [0-7] s left$')
+    shape = re.compile(r'calibrate: (filling memory|what runs beside what, round \d+ of \d+ that are made in any case|'
+                       r'(warming up|measuring), round (\d of 3 that are made in any case|\d+, \d+ of \d+ cases are known well enough, at most [0-7] s left))$')
     check.equal('progress: %r' % said[:300], len(lines) > 2 and all(shape.match(line) for line in lines[1:-1]), True)
     check.equal('the line is wiped', lines[-1].strip(), '')
 
@@ -312,6 +331,7 @@ def main():
         shared(check, folder)
         drawn(check, folder)
         skipped(check, folder)
+        large(check, folder)
         told(check, folder)
         shipped(check, folder)
         paged(check, folder)

@@ -2,6 +2,7 @@
 #include <gsl/gsl_sort.h>
 #include <gsl/gsl_statistics_double.h>
 
+#include "calib/bench.h"
 #include "tests/support/calib_kit.h"
 
 /* ---- plan ---- */
@@ -171,6 +172,52 @@ static void every_case_of_every_round_is_kept(void **state)
     machine_close(&m);
 }
 
+/* Where the disk's bytes went in its calls, by a probe that is the fake but for that. */
+enum { NOTED = 4096 };
+typedef struct noted { const void *at[NOTED]; size_t count; } noted;
+
+static noted *noted_here(void)
+{
+    static noted here;
+    return &here;
+}
+
+static es_code disk_noted(void *self, const es_probe_io *io, es_err *err)
+{
+    noted *n = noted_here();
+    if (n->count < NOTED && !io->write)
+        n->at[n->count++] = io->buffer;
+    return es_probe_fake.disk(self, io, err);
+}
+
+/* A cache reads into memory of its slots, which is pinned and another one each time; one buffer that is read into again and again is near the
+ * processor, and pages that nobody asked to be huge or pinned take longer. */
+static void the_disk_is_read_into_pinned_memory_that_was_not_just_used(void **state)
+{
+    (void)state;
+    machine m;
+    calib_bench *bench;
+    calib_sample sample;
+    es_err err = {0};
+    es_probe probe = es_probe_fake;
+    probe.disk = disk_noted;
+    fine(machine_open(&m, &probe, "{}", &(calib_ask){.quick = true, .most = MIB}, &err), &err);
+    fine(calib_bench_open(&bench, m.probe, m.self, &m.plan, 1, &err), &err);
+    const bench_pool *pinned = &bench->pool[ES_MEMORY_PINNED];
+    const calib_case read = {(uint32_t)(calib_row_find("disk.read") - calib_rows), 1, 256 * KIB};
+    noted_here()->count = 0;
+    for (int i = 0; i < 8; i++)
+        fine(bench_perform(bench, &read, i == 0, &sample, &err), &err);
+    assert_int_equal(noted_here()->count, 8);
+    for (size_t i = 0; i < 8; i++) {
+        const unsigned char *at = noted_here()->at[i];
+        assert_true(at >= pinned->at && at + read.bytes <= pinned->at + pinned->bytes);
+        assert_true(i == 0 || at != noted_here()->at[i - 1]);
+    }
+    calib_bench_close(bench);
+    machine_close(&m);
+}
+
 static void a_budget_that_is_too_short_says_what_it_left_open(void **state)
 {
     (void)state;
@@ -328,6 +375,7 @@ int main(void)
         cmocka_unit_test(the_interval_of_a_median_is_the_one_that_resampling_gives),
         cmocka_unit_test(a_case_stops_when_it_is_precise_or_its_noise_is_known),
         cmocka_unit_test(every_case_of_every_round_is_kept),
+        cmocka_unit_test(the_disk_is_read_into_pinned_memory_that_was_not_just_used),
         cmocka_unit_test(a_budget_that_is_too_short_says_what_it_left_open),
         cmocka_unit_test(the_same_seed_gives_the_same_samples),
         cmocka_unit_test(a_machine_that_fails_says_so_and_keeps_nothing),

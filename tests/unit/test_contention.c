@@ -12,7 +12,7 @@ static void asked(const es_probe *probe, const char *options, uint32_t pairs, ca
     fine(machine_open(&m, probe, options, &(calib_ask){.quick = true, .most = 2 * MIB}, &err), &err);
     machine_only(&m, "pcie.h2d");
     fine(calib_bench_open(&bench, m.probe, m.self, &m.plan, 1, &err), &err);
-    fine(contention_measure(bench, &(contention_ask){MIB, 0, pairs}, samples, &err), &err);
+    fine(contention_measure(bench, &(contention_ask){MIB, 0, pairs}, NULL, samples, &err), &err);
     unsigned can = bench->facts.can;
     calib_bench_close(bench);
     machine_close(&m);

@@ -192,7 +192,7 @@ static void its_engines_are_first_come_first_served(void **state)
     fine(machine_open(&m, &es_probe_cuda, WITH_FAKE, &(calib_ask){.quick = true, .most = 4 * MIB}, &err), &err);
     machine_only(&m, "pcie.h2d");
     fine(calib_bench_open(&bench, m.probe, m.self, &m.plan, 1, &err), &err);
-    fine(contention_measure(bench, &(contention_ask){2 * MIB, 0, 8}, &samples, &err), &err);
+    fine(contention_measure(bench, &(contention_ask){2 * MIB, 0, 8}, NULL, &samples, &err), &err);
     contention_answer behind = contention_of(&samples, CALIB_H2D_BEHIND), across = contention_of(&samples, CALIB_D2H_ACROSS);
     assert_true(behind.asked && contention_waits(&behind));
     assert_true(across.asked && !contention_waits(&across));

@@ -35,7 +35,7 @@ static es_code tried(const char *fake, const char *options, es_err *err)
         code = calib_bench_open(&bench, m.probe, m.self, &m.plan, 1, err);
     }
     if (code == ES_OK)
-        code = contention_measure(bench, &(contention_ask){32 * KIB, 0, 3}, &samples, err);
+        code = contention_measure(bench, &(contention_ask){32 * KIB, 0, 3}, NULL, &samples, err);
     if (code == ES_OK)
         code = calib_measure(bench, &m.plan, ES_SECOND / 1000, NULL, &samples, err);
     calib_bench_close(bench);

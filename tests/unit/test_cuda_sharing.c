@@ -41,7 +41,7 @@ static void ask(const char *model, asked *a)
     fine(machine_open(&m, &es_probe_cuda, WITH_FAKE, &(calib_ask){.quick = true, .most = 4 * MIB}, &err), &err);
     rows_kept(&m.plan);
     fine(calib_bench_open(&bench, m.probe, m.self, &m.plan, 1, &err), &err);
-    fine(contention_measure(bench, &(contention_ask){2 * MIB, 0, 4}, &a->samples, &err), &err);
+    fine(contention_measure(bench, &(contention_ask){2 * MIB, 0, 4}, NULL, &a->samples, &err), &err);
     fine(calib_measure(bench, &m.plan, 2 * ES_SECOND, NULL, &a->samples, &err), &err);
     for (int q = 0; q < CALIB_QUESTIONS; q++)
         assert_int_equal(a->samples.pairs[q].count, contention_needs((calib_question)q) & ~bench->facts.can ? 0 : 4);

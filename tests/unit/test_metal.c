@@ -74,7 +74,7 @@ static void its_engines_are_first_come_first_served(void **state)
     opened(&m, true);
     machine_only(&m, "memory.h2d");
     fine(calib_bench_open(&bench, m.probe, m.self, &m.plan, 1, &err), &err);
-    fine(contention_measure(bench, &(contention_ask){2 * MIB, 0, 8}, &samples, &err), &err);
+    fine(contention_measure(bench, &(contention_ask){2 * MIB, 0, 8}, NULL, &samples, &err), &err);
     contention_answer behind = contention_of(&samples, CALIB_H2D_BEHIND), across = contention_of(&samples, CALIB_D2H_ACROSS);
     assert_true(behind.asked && contention_waits(&behind));
     assert_true(across.asked && !contention_waits(&across));
