@@ -1,6 +1,7 @@
 /* Solve: see solve.h. */
 #include "calib/solve.h"
 
+#include <gsl/gsl_linalg.h>
 #include <gsl/gsl_statistics_double.h>
 #include <math.h>
 #include <string.h>
@@ -46,37 +47,32 @@ static void normal_make(normal_equations *eq, const solve_rows *rows, const doub
     }
 }
 
-/* Cholesky on the terms of `mask`; false when they depend on each other. The others are 0. */
+/* The terms of `mask`; false when they depend on each other. The others are 0. GSL's modified Cholesky, for it takes any matrix, where the plain one
+ * calls the error handler of the process. */
 static bool normal_solve(const normal_equations *eq, unsigned mask, double *theta)
 {
-    double l[SOLVE_TERMS][SOLVE_TERMS] = {{0}}, z[SOLVE_TERMS] = {0};
-    size_t at[SOLVE_TERMS], n = 0;
+    double matrix[SOLVE_TERMS * SOLVE_TERMS], right[SOLVE_TERMS];
+    size_t at[SOLVE_TERMS], order[SOLVE_TERMS], n = 0;
     for (size_t j = 0; j < eq->terms; j++) {
         theta[j] = 0.0;
         if (mask & 1u << j)
             at[n++] = j;
     }
     for (size_t i = 0; i < n; i++) {
-        for (size_t j = 0; j <= i; j++) {
-            double sum = eq->a[at[i]][at[j]];
-            for (size_t k = 0; k < j; k++)
-                sum -= l[i][k] * l[j][k];
-            if (i == j && !(sum > 1e-12))
-                return false;
-            l[i][j] = i == j ? sqrt(sum) : sum / l[j][j];
-        }
-        z[i] = eq->b[at[i]];
-        for (size_t k = 0; k < i; k++)
-            z[i] -= l[i][k] * z[k];
-        z[i] /= l[i][i];
+        right[i] = eq->b[at[i]];
+        for (size_t j = 0; j <= i; j++)
+            matrix[i * n + j] = matrix[j * n + i] = eq->a[at[i]][at[j]];
     }
-    for (size_t i = n; i-- > 0;) {
-        for (size_t k = i + 1; k < n; k++)
-            z[i] -= l[k][i] * z[k];
-        z[i] /= l[i][i];
-    }
+    gsl_matrix_view a = gsl_matrix_view_array(matrix, n, n);
+    gsl_vector_view z = gsl_vector_view_array(right, n);
+    gsl_permutation pivots = {n, order};
+    gsl_linalg_mcholesky_decomp(&a.matrix, &pivots, NULL);
     for (size_t i = 0; i < n; i++)
-        theta[at[i]] = z[i] / eq->norm[at[i]];
+        if (!(matrix[i * n + i] > 1e-12))
+            return false;
+    gsl_linalg_mcholesky_svx(&a.matrix, &pivots, &z.vector);
+    for (size_t i = 0; i < n; i++)
+        theta[at[i]] = right[i] / eq->norm[at[i]];
     return true;
 }
 
