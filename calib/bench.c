@@ -87,7 +87,7 @@ static es_code bench_scratch(calib_bench *b, es_err *err)
     for (int64_t at = 0; at < b->disk_bytes; at += BENCH_BLOCK) {
         int64_t bytes = b->disk_bytes - at < BENCH_BLOCK ? b->disk_bytes - at : BENCH_BLOCK;
         bench_fill(b->check, bytes, b->random, (uint64_t)at / 8);
-        es_probe_io io = {true, b->check, at, bytes, bytes, 1};
+        es_probe_io io = {true, b->check, at, bytes, bytes, 1, ES_DISK_DIRECT};
         es_code code = b->probe->disk(b->self, &io, err);
         if (code)
             return code;
@@ -404,7 +404,7 @@ static es_code perform_disk(calib_bench *b, const calib_case *c, calib_sample *s
     unsigned char *at = bench_next(&b->pool[b->pool[ES_MEMORY_PINNED].at ? ES_MEMORY_PINNED : ES_MEMORY_PAGEABLE], size);
     if (b->disk_next + size > b->disk_bytes)
         b->disk_next = 0;
-    es_probe_io io = {write, at, b->disk_next, size, size, c->count};
+    es_probe_io io = {write, at, b->disk_next, size, size, c->count, write ? ES_DISK_DIRECT : (es_disk_way)calib_rows[c->row].which};
     if (c->count > 1)           /* an expert in flight as `count` pieces */
         io.block = paged(size / c->count);
     b->disk_next += size;
@@ -412,8 +412,15 @@ static es_code perform_disk(calib_bench *b, const calib_case *c, calib_sample *s
         bench_fill(at, size, b->random, (uint64_t)io.offset / 8);
     else
         memset(at + c->bytes - 8, 0, 8);
+    es_code code = ES_OK;
+    if (io.way == ES_DISK_BUFFERED) {
+        es_probe_io forget = io;
+        forget.way = ES_DISK_FORGET;
+        code = b->probe->disk(b->self, &forget, err);
+    }
     es_time start = b->probe->now(b->self);
-    es_code code = b->probe->disk(b->self, &io, err);
+    if (code == ES_OK)
+        code = b->probe->disk(b->self, &io, err);
     sample->ns = sample->host_ns = b->probe->now(b->self) - start;
     return code || write ? code : bench_pattern(b, c, at, io.offset, err);
 }

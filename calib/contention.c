@@ -222,7 +222,7 @@ static es_code contention_queue(contention *m, const contention_case *c, bool to
 static es_code queue_least(calib_bench *b, const contention_case *c, es_err *err)
 {
     if (c->what == WHAT_READ)
-        return b->probe->queue_disk(b->self, 0, &(es_probe_io){false, b->check, 0, CONTENTION_SMALL, CONTENTION_SMALL, 1}, err);
+        return b->probe->queue_disk(b->self, 0, &(es_probe_io){false, b->check, 0, CONTENTION_SMALL, CONTENTION_SMALL, 1, ES_DISK_DIRECT}, err);
     return c->what == WHAT_EXPERT ? queue_tiny(b, 0, err) : queue_copy(b, 0, c->way, CONTENTION_SMALL, err);
 }
 

@@ -140,7 +140,7 @@ static es_code cuda_abilities(cuda *c, es_err *err)
 static es_code cuda_init(void *self, const es_site *site, es_err *err)
 {
     cuda *c = self;
-    bool queues = false;
+    unsigned disk_can;
     int devices = 0;
     (void)site;
     es_code code = cuda_load(c, err);
@@ -160,8 +160,8 @@ static es_code cuda_init(void *self, const es_site *site, es_err *err)
     cuda_bind(c);
     if ((code = cuda_abilities(c, err)) != ES_OK)
         return code;
-    if (disk_open(&c->disk, c->folder, &queues, &c->no_disk) == ES_OK)
-        c->can |= ES_PROBE_DISK | (queues ? ES_PROBE_DISK_QUEUE : 0);
+    if (disk_open(&c->disk, c->folder, &disk_can, &c->no_disk) == ES_OK)
+        c->can |= disk_can;
     cuda_file_open(c);
     return ES_OK;
 }
@@ -219,6 +219,7 @@ static const char *cuda_why(void *self, unsigned bit)
     case ES_PROBE_DIRECT:
         return c->no_file.text;
     case ES_PROBE_DISK:
+    case ES_PROBE_DISK_BUFFERED:
         return c->no_disk.text;
     default:
         return NULL;

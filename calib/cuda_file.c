@@ -116,7 +116,7 @@ static es_code file_read(cuda *c, int64_t offset, int64_t bytes, es_err *err)
 
 static es_code file_staged(cuda *c, int64_t offset, int64_t bytes, es_err *err)
 {
-    es_probe_io io = {false, c->file_stage, offset, bytes, bytes, 1};
+    es_probe_io io = {false, c->file_stage, offset, bytes, bytes, 1, ES_DISK_DIRECT};
     es_code code = disk_io(c->disk, &io, err);
     if (code)
         return code;

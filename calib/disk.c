@@ -17,6 +17,7 @@
 
 struct disk {
     int file;
+    int cached;                 /* the same file, read through the page cache; -1: it cannot be told to forget */
 #ifdef ES_LIBURING
     struct io_uring ring;
     bool rings;
@@ -29,12 +30,16 @@ static es_code disk_failed(es_err *err, const es_probe_io *io, int why)
         (long long)io->offset, strerror(why));
 }
 
-static int disk_create(const char *folder)
+static int disk_create(const char *folder, int *cached)
 {
     es_text path = {0};
     es_text_add(&path, "%s/expertsim-scratch-XXXXXX", folder);
     int file = path.failed ? -1 : mkostemp(path.at, O_CLOEXEC);
+    *cached = -1;
     if (file >= 0) {
+#ifdef POSIX_FADV_DONTNEED
+        *cached = open(path.at, O_RDONLY | O_CLOEXEC);
+#endif
         unlink(path.at);
         if (O_DIRECT && fcntl(file, F_SETFL, O_DIRECT) != 0) {
             int why = errno;
@@ -50,17 +55,19 @@ static int disk_create(const char *folder)
     return file;
 }
 
-es_code disk_open(disk **out, const char *folder, bool *queues, es_err *err)
+es_code disk_open(disk **out, const char *folder, unsigned *can, es_err *err)
 {
     disk *d = *out = calloc(1, sizeof *d);
-    *queues = false;
+    *can = 0;
     if (!d)
         return es_err_nomem(err, "the disk");
-    d->file = disk_create(folder);
+    d->file = disk_create(folder, &d->cached);
     if (d->file < 0)
         return es_err_set(err, ES_EDEVICE, "%s: cannot hold a scratch file that goes past the page cache: %s", folder, strerror(errno));
+    *can = ES_PROBE_DISK | (d->cached >= 0 ? ES_PROBE_DISK_BUFFERED : 0);
 #ifdef ES_LIBURING
-    d->rings = *queues = io_uring_queue_init(ES_PROBE_DEPTH, &d->ring, 0) == 0;
+    d->rings = io_uring_queue_init(ES_PROBE_DEPTH, &d->ring, 0) == 0;
+    *can |= d->rings ? ES_PROBE_DISK_QUEUE : 0;
 #endif
     return ES_OK;
 }
@@ -75,6 +82,8 @@ void disk_close(disk *d)
 #endif
     if (d->file >= 0)
         close(d->file);
+    if (d->cached >= 0)
+        close(d->cached);
     free(d);
 }
 
@@ -90,10 +99,11 @@ static int64_t block_bytes(const es_probe_io *io, int64_t done)
 
 static es_code disk_one_by_one(disk *d, const es_probe_io *io, es_err *err)
 {
+    const int file = io->way == ES_DISK_BUFFERED ? d->cached : d->file;
     for (int64_t done = 0; done < io->bytes;) {
         char *at = (char *)io->buffer + done;
         size_t bytes = (size_t)block_bytes(io, done);
-        ssize_t moved = io->write ? pwrite(d->file, at, bytes, io->offset + done) : pread(d->file, at, bytes, io->offset + done);
+        ssize_t moved = io->write ? pwrite(file, at, bytes, io->offset + done) : pread(file, at, bytes, io->offset + done);
         if (moved <= 0)
             return disk_failed(err, io, moved < 0 ? errno : ENODATA);
         done += moved;
@@ -152,8 +162,12 @@ static es_code disk_queued(disk *d, const es_probe_io *io, es_err *err)
 es_code disk_io(disk *d, const es_probe_io *io, es_err *err)
 {
     es_code code;
+#ifdef POSIX_FADV_DONTNEED
+    if (io->way == ES_DISK_FORGET)
+        return (code = posix_fadvise(d->cached, io->offset, io->bytes, POSIX_FADV_DONTNEED)) == 0 ? ES_OK : disk_failed(err, io, (int)code);
+#endif
 #ifdef ES_LIBURING
-    if (io->depth > 1 && d->rings)
+    if (io->depth > 1 && d->rings && io->way == ES_DISK_DIRECT)
         code = disk_queued(d, io, err);
     else
 #endif

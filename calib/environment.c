@@ -13,7 +13,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "revision.h"
 #include "sim/base/file.h"
 
 enum { ENVIRONMENT_FILE = 1 << 20 };
@@ -125,5 +124,5 @@ void environment_add(es_json *out)
     if (gmtime_r(&now, &date) && strftime(stamp, sizeof stamp, "%Y-%m-%dT%H:%M:%SZ", &date))
         es_json_add_text(out, "date", stamp);
     es_json_add_text(out, "expertsim", ES_VERSION);
-    es_json_add_text(out, "revision", ES_REVISION);
+    es_json_add_text(out, "revision", environment_revision);
 }

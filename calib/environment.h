@@ -4,6 +4,7 @@
 
 #include "sim/base/json.h"
 
+extern const char environment_revision[];   /* of the source; "unknown" where there is no git */
 /* Adds what can be found out; what cannot is left out. */
 void environment_add(es_json *out);
 /* Adds "filesystem": the kind that a folder lies on, where the system tells. */

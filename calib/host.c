@@ -142,7 +142,7 @@ static bool host_locks(host *h)
 static es_code host_init(void *self, const es_site *site, es_err *err)
 {
     host *h = self;
-    bool queues = false;
+    unsigned disk_can;
     (void)site;
     h->cache_bytes = host_cache();
     h->memory_bytes = host_memory();
@@ -151,8 +151,8 @@ static es_code host_init(void *self, const es_site *site, es_err *err)
         (host_locks(h) ? ES_PROBE_LOCKS : 0);
     for (unsigned s = 0; s < ES_PROBE_STREAMS; s++)
         h->stream[s].fresh = true;
-    if (disk_open(&h->disk, h->folder, &queues, &h->no_disk) == ES_OK)
-        h->can |= ES_PROBE_DISK | (queues ? ES_PROBE_DISK_QUEUE : 0);
+    if (disk_open(&h->disk, h->folder, &disk_can, &h->no_disk) == ES_OK)
+        h->can |= disk_can;
     h->activations = calloc((size_t)3 * HOST_TOKENS * HOST_WIDTH, sizeof *h->activations);
     if (!h->activations)
         return es_err_nomem(err, "the activations of an expert");
@@ -184,6 +184,7 @@ static const char *host_why(void *self, unsigned bit)
     const host *h = self;
     switch (bit) {
     case ES_PROBE_DISK:
+    case ES_PROBE_DISK_BUFFERED:
         return h->no_disk.text;
     case ES_PROBE_DISK_QUEUE:
         return "io_uring is absent, so the disk takes one request at a time";

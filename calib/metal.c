@@ -31,15 +31,15 @@ typedef struct metal_probe {
 static es_code metal_probe_init(void *self, const es_site *site, es_err *err)
 {
     metal_probe *p = self;
-    bool queues = false;
+    unsigned disk_can;
     (void)site;
     es_code code = metal_open(&p->device, err);
     if (code)
         return code;
     p->can = ES_PROBE_PINS | ES_PROBE_LOCKS | ES_PROBE_GETS | ES_PROBE_WRAPS | ES_PROBE_RESIDES;
     p->can |= (metal_about(p->device)->unified ? ES_PROBE_UNIFIED : 0) | (metal_about(p->device)->sets ? ES_PROBE_SETS : 0);
-    if (disk_open(&p->disk, p->asked.folder, &queues, &p->no_disk) == ES_OK)
-        p->can |= ES_PROBE_DISK | (queues ? ES_PROBE_DISK_QUEUE : 0);
+    if (disk_open(&p->disk, p->asked.folder, &disk_can, &p->no_disk) == ES_OK)
+        p->can |= disk_can;
     return ES_OK;
 }
 
@@ -74,6 +74,7 @@ static const char *metal_probe_why(void *self, unsigned bit)
     const metal_probe *p = self;
     switch (bit) {
     case ES_PROBE_DISK:
+    case ES_PROBE_DISK_BUFFERED:
         return p->no_disk.text;
     case ES_PROBE_SETS:
         return "residency sets came with macOS 15";

@@ -103,7 +103,7 @@ static es_code perform_store(perform *p, int place, uint32_t slot, uint64_t name
         return ES_OK;
     perform_fill(p, place == ES_PLACE_DISK ? p->at[place] : perform_at(p, place, slot), name);
     if (place == ES_PLACE_DISK)
-        code = p->probe->disk(p->self, &(es_probe_io){true, p->at[place], (int64_t)slot * p->stride, p->stride, p->stride, 1}, err);
+        code = p->probe->disk(p->self, &(es_probe_io){true, p->at[place], (int64_t)slot * p->stride, p->stride, p->stride, 1, ES_DISK_DIRECT}, err);
     p->lies[place][slot] = name;
     return code;
 }
@@ -285,7 +285,7 @@ static es_probe_io row_io(const perform *p, const es_action *row)
     bool write = row->op == ES_ACTION_DISK_WRITE;
     uint32_t host = write ? row->source : row->slot, disk = write ? row->slot : row->source;
     int64_t bytes = (row->bytes + PERFORM_PAGE - 1) / PERFORM_PAGE * PERFORM_PAGE;
-    return (es_probe_io){write, perform_at(p, ES_PLACE_HOST, host), (int64_t)disk * p->stride, bytes, bytes, 1};
+    return (es_probe_io){write, perform_at(p, ES_PLACE_HOST, host), (int64_t)disk * p->stride, bytes, bytes, 1, ES_DISK_DIRECT};
 }
 
 static bool row_is_io(const es_action *row)
@@ -472,7 +472,7 @@ static es_code verify_fetch(perform *p, int place, uint32_t slot, int64_t bytes,
     *out = place == ES_PLACE_DEVICE ? p->check : perform_at(p, place, slot);
     if (place == ES_PLACE_DISK) {
         *out = p->at[place];
-        return p->probe->disk(p->self, &(es_probe_io){false, p->at[place], (int64_t)slot * p->stride, p->stride, p->stride, 1}, err);
+        return p->probe->disk(p->self, &(es_probe_io){false, p->at[place], (int64_t)slot * p->stride, p->stride, p->stride, 1, ES_DISK_DIRECT}, err);
     }
     if (place == ES_PLACE_HOST)
         return ES_OK;

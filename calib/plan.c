@@ -27,6 +27,7 @@ const calib_row calib_rows[CALIB_ROWS] = {
     {"host.pin", CALIB_ALLOC, ES_WAY_H2H, ES_MEMORY_PINNED, ES_PROBE_LOCKS, "allocating pinned host memory", 0, 0},
     {"gpu.expert", CALIB_EXPERT, ES_WAY_D2D, ES_MEMORY_DEVICE, ES_PROBE_EXPERT, "computing one expert", ES_WEIGHTS_FP32, CALIB_COLD},
     {"disk.read", CALIB_READ, ES_WAY_H2H, ES_MEMORY_PAGEABLE, ES_PROBE_DISK, "reading the disk past the page cache", 0, 0},
+    {"disk.buffered", CALIB_READ, ES_WAY_H2H, ES_MEMORY_PAGEABLE, ES_PROBE_DISK_BUFFERED, "reading the disk through the page cache, which has none of it", ES_DISK_BUFFERED, 0},
     {"disk.write", CALIB_WRITE, ES_WAY_H2H, ES_MEMORY_PAGEABLE, ES_PROBE_DISK, "writing the disk, safe when it returns", 0, 0},
 
     {"pcie.h2d_portable", CALIB_COPY, ES_WAY_H2D, ES_MEMORY_PORTABLE, ES_PROBE_FLAVOURS, "memory pinned for every device to the device", 0, 0},
@@ -122,7 +123,7 @@ const calib_row *calib_row_find(const char *name)
 
 /* ---- sizes ---- */
 
-enum { PLAN_SIZES = 96 };
+enum { PLAN_SIZES = 96, BATCH_EXPERTS = 4 };
 #define PLAN_RAISED (512 * MIB) /* so far the largest copy follows experts by itself */
 #define EXPERT_MOST (64 * MIB)  /* no expert that is computed is larger: 4096 wide inside */
 
@@ -209,18 +210,24 @@ static void writer_sizes(plan_writer *w, size_t row, uint32_t count, const plan_
         writer_add(w, row, count, sizes->at[i]);
 }
 
-/* One expert in batches, as an engine that fetches all misses of a layer at once would; and pieces as small as their scales are, where
+/* Experts in batches, as an engine that fetches all misses of a layer at once would, those that were asked for among them; and pieces as small as their scales are, where
  * calls for batches were slow below 28 KiB (github.com/vllm-project/vllm issue 42212). */
 static void writer_batch(plan_writer *w, size_t row, const calib_ask *ask, int64_t most)
 {
     static const uint32_t counts[] = {1, 4, 10, 20, 64};
     static const int64_t bytes[] = {4 * KIB, 16 * KIB, 24 * KIB, 32 * KIB, 64 * KIB, 256 * KIB, 1 * MIB, 9 * MIB};
-    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++)
-        for (size_t b = 0; b < sizeof bytes / sizeof *bytes; b++) {
-            bool quick = counts[c] != 10 && counts[c] != 64 && (bytes[b] == 64 * KIB || bytes[b] >= MIB);
-            if (counts[c] * bytes[b] <= most && (quick || !ask->quick))
-                writer_add(w, row, counts[c], bytes[b]);
-        }
+    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+        plan_sizes sizes = {0};
+        for (size_t b = 0; b < sizeof bytes / sizeof *bytes; b++)
+            if (!ask->quick || bytes[b] == 64 * KIB || bytes[b] >= MIB)
+                sizes_add(&sizes, bytes[b]);
+        for (size_t i = 0; i < ask->experts && i < BATCH_EXPERTS; i++)
+            sizes_add(&sizes, ask->expert[i]);
+        sizes_settle(&sizes);
+        for (size_t b = 0; b < sizes.count && !(ask->quick && (counts[c] == 10 || counts[c] == 64)); b++)
+            if (counts[c] * sizes.at[b] <= most)
+                writer_add(w, row, counts[c], sizes.at[b]);
+    }
 }
 
 /* Kernels want widths that are multiples of 16. */
@@ -362,7 +369,7 @@ static void writer_row(plan_writer *w, size_t row, const calib_ask *ask, const e
         break;
     case CALIB_READ:
     case CALIB_WRITE:
-        writer_disk(w, row, ask, (facts->can & ES_PROBE_DISK_QUEUE) != 0, most);
+        writer_disk(w, row, ask, (facts->can & ES_PROBE_DISK_QUEUE) && r->which == ES_DISK_DIRECT, most);
         break;
     case CALIB_FETCH:
         sizes_make(&sizes, ask, 128 * KIB, most < 32 * MIB ? most : 32 * MIB, PLAN_PAGED);

@@ -31,7 +31,7 @@ static const struct {
 static const char *const flow_names[] = {
     "h2d", "d2h", "pageable", "read", "write", "hot", "alloc", "pin", "h2d_portable", "h2d_combined", "h2d_registered", "h2d_mapped",
     "d2h_registered", "pageable_d2h", "h2d_host", "d2h_host", "copy", "copy_huge", "copy_far", "fetch",
-    "staged",
+    "staged", "buffered",
 };
 #define FLOWS (sizeof flow_names / sizeof flow_names[0])
 
@@ -128,6 +128,7 @@ const es_option es_profile_link_options[] = {
     FLOW(18, "copy_far", "The same to memory of another NUMA node."),
     FLOW(19, "fetch", "Reading a disk into memory of the device, by the device."),
     FLOW(20, "staged", "The same by way of pinned memory of the host."),
+    FLOW(21, "buffered", "Reading a disk through the page cache, which has none of it."),
     { 0 },
 };
 

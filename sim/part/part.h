@@ -15,7 +15,7 @@
 #include "sim/base/rng.h"
 #include "sim/base/time.h"
 
-#define ES_ABI 8u               /* raised when a struct that plug-ins inline changes */
+#define ES_ABI 9u               /* raised when a struct that plug-ins inline changes */
 
 typedef enum es_kind {          /* order of `expertsim list` */
     ES_KIND_POLICY, ES_KIND_PREDICTOR, ES_KIND_DISPATCHER, ES_KIND_ROUTER, ES_KIND_SCHEDULER, ES_KIND_ALLOCATOR,

@@ -47,7 +47,8 @@ enum {                          /* what a probe can do */
     ES_PROBE_THREADS = 1u << 21, /* `move`: copies within the host's memory by several threads */
     ES_PROBE_HUGE = 1u << 22, ES_PROBE_FAR = 1u << 23,  /* the same in huge pages, and to another NUMA node */
     ES_PROBE_DIRECT = 1u << 24, /* `fetch`: the device reads the disk by itself (GPUDirect Storage) */
-    ES_PROBE_WAITS = 1u << 25   /* `wait`: streams wait for each other */
+    ES_PROBE_WAITS = 1u << 25,  /* `wait`: streams wait for each other */
+    ES_PROBE_DISK_BUFFERED = 1u << 26   /* `disk` reads through the page cache, too, and can make it forget */
 };
 
 enum { ES_PROBE_STREAMS = 8, ES_PROBE_EVENTS = 160, ES_PROBE_DEPTH = 32 };
@@ -104,12 +105,19 @@ typedef enum es_price {         /* what is timed by the host's clock and has no 
 
 enum { ES_PRICED_TAKE, ES_PRICED_GIVE, ES_PRICED_STREAM, ES_PRICED };      /* getting, giving back, what both take on the device */
 
+typedef enum es_disk_way {
+    ES_DISK_DIRECT,             /* past the page cache */
+    ES_DISK_BUFFERED,           /* a read through it; needs its ES_PROBE_ bit, as the next does */
+    ES_DISK_FORGET              /* no read: the page cache is told to have none of these bytes */
+} es_disk_way;
+
 typedef struct es_probe_io {
     bool write;
-    void *buffer;               /* pageable memory, aligned to 4096 */
+    void *buffer;               /* pinned or pageable memory, aligned to 4096 */
     int64_t offset, bytes;      /* in the probe's scratch file; multiples of 4096 */
     int64_t block;              /* bytes of one request */
     uint32_t depth;             /* requests under way at a time, 1 .. ES_PROBE_DEPTH */
+    es_disk_way way;
 } es_probe_io;
 
 typedef enum es_get {           /* ways to get memory of the device */

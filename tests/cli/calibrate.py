@@ -181,7 +181,7 @@ def drawn(check, folder):
     check.equal('it is measured: ' + made.stderr, made.returncode, 0)
     want = {'contention-time', 'gpu.expert-time', 'gpu.copied-time', 'gpu.handed-time'}
     want |= {row + '-' + kind for kind in ('time', 'residuals', 'qq')
-             for row in ('pcie.h2d', 'pcie.d2h', 'pcie.pageable', 'device.read', 'device.alloc', 'host.pin', 'disk.read', 'disk.write', 'dram.copy')}
+             for row in ('pcie.h2d', 'pcie.d2h', 'pcie.pageable', 'device.read', 'device.alloc', 'host.pin', 'disk.read', 'disk.buffered', 'disk.write', 'dram.copy')}
     bare = dict(os.environ, PATH=os.path.join(folder, 'empty'))
     done = subprocess.run([TOOL, 'calibrate', 'fit', 'drawn.h5', '--plots', 'pictures', '--quiet'], cwd=folder, capture_output=True, text=True, env=bare)
     told = 'pictures: gnuplot is not on the PATH, so these are data and scripts; where it is, `cd pictures && gnuplot *.gp` draws them\n'

@@ -36,6 +36,7 @@ static void sizes_are_powers_of_two_and_half_as_much_again_and_real_experts(void
     assert_true(has(&plan, "pcie.h2d", 1, 256 * MIB));
     assert_true(has(&plan, "pcie.h2d", 1, 9437184));
     assert_true(has(&plan, "disk.read", 8, 27 * MIB));
+    assert_true(has(&plan, "pcie.batch", 4, 27 * MIB) && has(&plan, "pcie.batch", 20, 9437184));
     assert_false(has(&plan, "pcie.h2d", 1, 1LL << 40));
     assert_true(has(&plan, "gpu.expert", 256, 8LL * CALIB_HIDDEN * CALIB_INTER));
     for (size_t i = 1; i < plan.count; i++) {
@@ -174,7 +175,7 @@ static void every_case_of_every_round_is_kept(void **state)
 
 /* Where the disk's bytes went in its calls, by a probe that is the fake but for that. */
 enum { NOTED = 4096 };
-typedef struct noted { const void *at[NOTED]; size_t count; } noted;
+typedef struct noted { const void *at[NOTED]; es_disk_way way[NOTED]; size_t count; } noted;
 
 static noted *noted_here(void)
 {
@@ -185,8 +186,10 @@ static noted *noted_here(void)
 static es_code disk_noted(void *self, const es_probe_io *io, es_err *err)
 {
     noted *n = noted_here();
-    if (n->count < NOTED && !io->write)
+    if (n->count < NOTED && !io->write) {
+        n->way[n->count] = io->way;
         n->at[n->count++] = io->buffer;
+    }
     return es_probe_fake.disk(self, io, err);
 }
 
@@ -214,6 +217,12 @@ static void the_disk_is_read_into_pinned_memory_that_was_not_just_used(void **st
         assert_true(at >= pinned->at && at + read.bytes <= pinned->at + pinned->bytes);
         assert_true(i == 0 || at != noted_here()->at[i - 1]);
     }
+    const calib_case buffered = {(uint32_t)(calib_row_find("disk.buffered") - calib_rows), 1, 256 * KIB};
+    noted_here()->count = 0;
+    fine(bench_perform(bench, &buffered, true, &sample, &err), &err);
+    assert_int_equal(noted_here()->count, 2);       /* what the page cache has of it is forgotten first, and that is not timed */
+    assert_true(noted_here()->way[0] == ES_DISK_FORGET && noted_here()->way[1] == ES_DISK_BUFFERED);
+    assert_int_equal(sample.ns, 5 * 9000 + llround(256.0 * 1024.0 / (25.0 / 80.0)));
     calib_bench_close(bench);
     machine_close(&m);
 }
