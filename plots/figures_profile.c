@@ -145,7 +145,8 @@ es_code figures_contention(figures *all, es_err *err)
         return ES_OK;
     cJSON_ArrayForEach(one, es_json_at(source->json, "machine.contention")) {
         const double together = figures_number(one, "together_s"), alone = figures_number(one, "alone_s");
-        if (!(alone > 0.0 && together > 0.0) || count == PROFILE_QUESTIONS)
+        const bool interferes = !strstr(one->string, "_streams_") && !strstr(one->string, "_waiting");  /* these take their turn: nothing is slowed */
+        if (!(alone > 0.0 && together > 0.0) || !interferes || count == PROFILE_QUESTIONS)
             continue;
         category[count] = one->string;
         x[count] = (double)count;
