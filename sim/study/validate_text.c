@@ -23,7 +23,8 @@ static const char *text_at(const es_json *object, const char *path)
 
 static void text_spreads(const es_json *row, es_text *out)
 {
-    es_text_add(out, "%+9.1f %8.1f %6.1f %9.1f %6.1f", 100.0 * number_at(row, "bias"), 100.0 * number_at(row, "error.median"), 100.0 * number_at(row, "error.p95"),
+    const double measured = number_at(row, "measured_s"), medians = measured > 0.0 ? number_at(row, "simulated_s") / measured - 1.0 : 0.0;
+    es_text_add(out, "%+7.1f (%+5.1f) %6.1f %6.1f %7.1f %6.1f", 100.0 * number_at(row, "bias"), 100.0 * medians, 100.0 * number_at(row, "error.median"), 100.0 * number_at(row, "error.p95"),
         100.0 * number_at(row, "floor.median"), 100.0 * number_at(row, "floor.p95"));
 }
 
@@ -57,7 +58,7 @@ static void text_parts(const es_json *candidates, es_text *out)
     int operations = 0;
     if (!first)
         return;
-    es_text_add(out, "  classes of steps, and operations, of %-8.8s ms in all    bias %%  error %% p95     floor %% p95\n", text_at(first, "policy"));
+    es_text_add(out, "  classes of steps, and operations, of %-8.8s ms in all  bias %% (medians) error %% p95  floor %% p95\n", text_at(first, "policy"));
     cJSON_ArrayForEach(part, es_json_at(first, "classes"))
         text_part("steps", part, out);
     cJSON_ArrayForEach(part, es_json_at(first, "operations"))
@@ -127,7 +128,7 @@ void es_validate_text(const es_json *result, es_text *out)
         es_text_add(out, "  held out: trace %s, policy %s, size %s, cache %s\n", text_at(result, "held_out.trace"), text_at(result, "held_out.policy"),
             text_at(result, "held_out.size"), text_at(result, "held_out.cache"));
         text_cache(es_json_at(result, "environment"), out);
-        es_text_add(out, "  policy       measured   +- %%  simulated   bias %%  error %% p95     floor %% p95     KS  + met, - not, ? floor too high\n");
+        es_text_add(out, "  policy       measured   +- %%  simulated  bias %% (medians) error %% p95  floor %% p95     KS  + met, - not, ? floor too high\n");
         cJSON_ArrayForEach(one, es_json_at(mode, "candidates"))
             text_candidate(one, out);
         text_parts(es_json_at(mode, "candidates"), out);
