@@ -27,18 +27,46 @@ typedef struct validate_args {
 
 enum { VALIDATE_TIMELINE = 50000000 };     /* bytes: a tab of a browser holds little more */
 
+/* ---- the folder of the logs ---- */
+
+/* Without --out the logs lie in a folder that is ours alone and goes away. */
+static es_code folder_new(const validate_args *a, es_text *folder, es_err *err)
+{
+    if (a->out) {
+        es_text_add(folder, "%s", a->out);
+        return *a->out ? es_file_make_dirs(a->out, err) : es_err_set(err, ES_EINPUT, "--out: the name of a folder is empty");
+    }
+    return es_file_make_scratch("validate", folder, err);
+}
+
+static void folder_end(const validate_args *a, const char *folder)
+{
+    DIR *all = a->out ? NULL : opendir(folder);
+    for (struct dirent *one; all && (one = readdir(all)) != NULL;)
+        if (one->d_name[0] != '.')
+            unlinkat(dirfd(all), one->d_name, 0);
+    if (all) {
+        closedir(all);
+        rmdir(folder);
+    }
+}
+
 /* ---- the machine ---- */
 
 typedef struct validate_machine {
     const char *backend;
     const es_json *options;
     const es_plugins *plugins;
+    const validate_args *args;
+    const char *folder;         /* of the logs */
     perform *perform;
 } validate_machine;
 
+/* The logs are in memory by now: who interrupts the machine leaves no folder behind. */
 static es_code machine_open(void *self, const es_actions *const *logs, size_t count, bool overlapped, es_err *err)
 {
     validate_machine *m = self;
+    folder_end(m->args, m->folder);
     perform_ask ask = {.backend = m->backend, .options = m->options, .plugins = m->plugins, .logs = logs, .count = count, .overlapped = overlapped, .seed = 1};
     return perform_open(&m->perform, &ask, err);
 }
@@ -184,39 +212,17 @@ static es_code validate_show(const validate_args *a, const es_json *result, es_e
     return cmd_print(ES_OK, &text, err);
 }
 
-/* Without --out the logs lie in a folder that is ours alone and goes away. */
-static es_code folder_new(const validate_args *a, es_text *folder, es_err *err)
-{
-    if (a->out) {
-        es_text_add(folder, "%s", a->out);
-        return *a->out ? es_file_make_dirs(a->out, err) : es_err_set(err, ES_EINPUT, "--out: the name of a folder is empty");
-    }
-    return es_file_make_scratch("validate", folder, err);
-}
-
-static void folder_end(const validate_args *a, const char *folder)
-{
-    DIR *all = a->out ? NULL : opendir(folder);
-    for (struct dirent *one; all && (one = readdir(all)) != NULL;)
-        if (one->d_name[0] != '.')
-            unlinkat(dirfd(all), one->d_name, 0);
-    if (all) {
-        closedir(all);
-        rmdir(folder);
-    }
-}
-
 static es_code validate_go(validate_args *a, es_err *err)
 {
     es_text folder = {0};
     es_json *result = NULL;
     progress bar;
-    validate_machine performer = {.backend = a->backend, .options = a->option, .plugins = &a->plugins};
+    validate_machine performer = {.backend = a->backend, .options = a->option, .plugins = &a->plugins, .args = a};
     const es_validate_machine machine = {&performer, machine_open, machine_computes, machine_run, machine_environment, machine_close};
     es_code code = folder_new(a, &folder, err);
     if (code == ES_OK) {
         const bool shows = progress_begin(&bar, "validate", a->quiet || a->json) != NULL;
-        a->ask.folder = folder.at;
+        a->ask.folder = performer.folder = folder.at;
         a->ask.timeline = a->timeline;
         a->ask.timeline_limit = VALIDATE_TIMELINE;
         a->ask.machine = &machine;

@@ -4,9 +4,11 @@ How fast the machine under the test is, and how near the model comes to it, is p
 """
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..'))
 sys.path.insert(0, os.path.join(ROOT, 'tests', 'support'))
@@ -280,6 +282,19 @@ def drawn(check, folder):
     check.equal('timeline that cannot be written: ' + done.stderr, (done.returncode, 'cannot write "no/such/v.json.tmp": No such file' in done.stderr), (2, True))
 
 
+def interrupted(check, folder):
+    """Who stops it while the machine works leaves nothing behind."""
+    child = subprocess.Popen([TOOL, 'validate', 'h.json', '--backend', 'host', '--option', 'folder=' + folder, '--repeat', '100', '--quiet'], cwd=folder, stderr=subprocess.DEVNULL,
+                             env=dict(os.environ, TMPDIR=os.path.join(folder, 'tmp')))
+    seen, until = False, time.monotonic() + 60
+    while child.poll() is None and time.monotonic() < until and not (seen and os.listdir(os.path.join(folder, 'tmp')) == []):
+        seen = seen or os.listdir(os.path.join(folder, 'tmp')) != []
+        time.sleep(0.01)
+    worked = child.poll() is None
+    child.send_signal(signal.SIGINT)
+    check.equal('it was at work, was stopped, and nothing is left', (worked, child.wait() != 0, os.listdir(os.path.join(folder, 'tmp'))), (True, True, []))
+
+
 def main():
     check = tool.Check('validate')
     with tempfile.TemporaryDirectory(dir=os.getcwd()) as folder:
@@ -296,6 +311,7 @@ def main():
         noisy(check, folder)
         known(check, folder)
         drawn(check, folder)
+        interrupted(check, folder)
         host(check, folder)
     check.close()
 
