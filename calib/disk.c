@@ -163,8 +163,10 @@ es_code disk_io(disk *d, const es_probe_io *io, es_err *err)
 {
     es_code code;
 #ifdef POSIX_FADV_DONTNEED
-    if (io->way == ES_DISK_FORGET)
-        return (code = posix_fadvise(d->cached, io->offset, io->bytes, POSIX_FADV_DONTNEED)) == 0 ? ES_OK : disk_failed(err, io, (int)code);
+    if (io->way == ES_DISK_FORGET) {
+        const int why = posix_fadvise(d->cached, io->offset, io->bytes, POSIX_FADV_DONTNEED);
+        return why ? disk_failed(err, io, why) : ES_OK;
+    }
 #endif
 #ifdef ES_LIBURING
     if (io->depth > 1 && d->rings && io->way == ES_DISK_DIRECT)
