@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum {
     BYTES_ROOM = 256 * 1024,            /* stays in the second-level cache between being read and being looked at */
@@ -14,7 +15,13 @@ enum {
 
 es_code es_bytes_open(es_bytes *bytes, const char *path, es_err *err)
 {
+    struct stat about;
     *bytes = (es_bytes){ .path = path };
+    es_code code = es_file_settle(path, err);
+    if (code)
+        return code;
+    if (stat(path, &about) == 0 && S_ISFIFO(about.st_mode))
+        return es_err_set(err, ES_EINPUT, "%s: is a named pipe, which gives its bytes once, but this format is read twice; give it as standard input (- < %s)", path, path);
     return es_reader_open(&bytes->reader, path, err);
 }
 
@@ -98,8 +105,6 @@ es_code es_bytes_rewind(es_bytes *bytes, es_err *err)
     bytes->at = bytes->end = 0;
     bytes->offset = 0;
     bytes->over = false;
-    if (strcmp(bytes->path, "-") == 0)
-        return es_err_set(err, ES_EINPUT, "standard input is read once, but this format is read twice; give a file");
     es_code code = es_reader_open(&bytes->reader, bytes->path, err);
     if (!code && bytes->hashed)
         es_reader_unhashed(bytes->reader);
@@ -120,7 +125,7 @@ es_code es_bytes_fault(const es_bytes *bytes, uint64_t record, uint64_t offset, 
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    return es_err_set(err, ES_EINPUT, "%s: record %llu (byte %llu): %s", bytes->path, (unsigned long long)record, (unsigned long long)offset, text);
+    return es_err_set(err, ES_EINPUT, "%s: record %llu (byte %llu): %s", bytes->reader ? es_reader_path(bytes->reader) : bytes->path, (unsigned long long)record, (unsigned long long)offset, text);
 }
 
 float es_bytes_half(uint16_t half)

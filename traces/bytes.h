@@ -1,4 +1,5 @@
-/* Bytes: a binary trace file as a stream of records, with the place of each. Plain, gzip or zstd; read twice where it is a file. */
+/* Bytes: a binary trace file as a stream of records, with the place of each. Plain, gzip or zstd; read
+ * as often as it takes, standard input too (es_file_settle); a named pipe is an error. */
 #ifndef ES_TRACES_BYTES_H
 #define ES_TRACES_BYTES_H
 
@@ -27,7 +28,7 @@ void es_bytes_take(es_bytes *bytes, size_t count);
 es_code es_bytes_skip(es_bytes *bytes, uint64_t count, es_err *err);
 /* sha256 of the file, which must have been read to its end. Once, in the reading that it is of. */
 void es_bytes_sha256(es_bytes *bytes, char hex[65]);
-/* From the beginning again. Standard input is an error. */
+/* From the beginning again. */
 es_code es_bytes_rewind(es_bytes *bytes, es_err *err);
 void es_bytes_close(es_bytes *bytes);
 

@@ -107,8 +107,6 @@ static es_code csv_header(csv_parse *parse, es_arena *arena, es_err *err)
         return code;
     if (!line || length == 0)
         return es_err_set(err, ES_EINPUT, "%s: line 1: the header is missing", es_reader_path(parse->reader));
-    if (memcmp(line, "\xef\xbb\xbf", length < 3 ? length : 3) == 0)
-        line += 3;                      /* a byte order mark */
     parse->column = ES_NEW_ARRAY(arena, CSV_COLUMNS_MAX, csv_column);
     if (!parse->column)
         return es_err_nomem(err, "a trace");
@@ -339,10 +337,6 @@ static es_code csv_open(void *self, const es_source_ask *ask, es_arena *arena, e
 static int csv_sniff(const unsigned char *head, size_t length)
 {
     static const char *const begin[] = { "request_id,token_index,", "step,batch_pos,", "step,request_id," };
-    if (length > 3 && memcmp(head, "\xef\xbb\xbf", 3) == 0) {
-        head += 3;
-        length -= 3;
-    }
     for (size_t i = 0; i < sizeof begin / sizeof begin[0]; i++)
         if (length >= strlen(begin[i]) && memcmp(head, begin[i], strlen(begin[i])) == 0)
             return 95;

@@ -47,8 +47,6 @@ static bool imp_look(es_json_import *in)
 {
     static const char *const names[] = { "top_k", NULL };
     es_err err;
-    if (strcmp(in->ask->path, "-") == 0)
-        return es_json_scan_fault(in->scan, "top_k is not known yet: it must stand before the list, or be given as --top-k");
     if (es_json_scan_rewind(in->scan, &err))
         return es_json_scan_nomem(in->scan, "a trace");
     es_json_scan_unhashed(in->scan);

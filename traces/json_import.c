@@ -1,6 +1,7 @@
 /* JSON import: see json_import.h. */
 #include "traces/json_import.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -290,10 +291,12 @@ int es_json_import_sniff(const unsigned char *head, size_t length, int score, co
     if (at == length || (head[at] != '{' && head[at] != '['))
         return 0;
     for (; *keys; keys++) {
-        size_t size = strlen(*keys), found = 0;
-        for (size_t i = at; !found && i + size + 2 <= length; i++)
-            found = head[i] == '"' && head[i + size + 1] == '"' && memcmp(head + i + 1, *keys, size) == 0;
-        if (!found)
+        char quoted[64];
+        const size_t size = strlen(*keys);
+        assert(size + 2 <= sizeof quoted);
+        quoted[0] = quoted[size + 1] = '"';
+        memcpy(quoted + 1, *keys, size);
+        if (!memmem(head + at, length - at, quoted, size + 2))
             return 0;
     }
     return score;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 const char *const es_native_path[ES_NATIVE_SETS] = {
     "/tokens/request", "/tokens/position", "/tokens/phase", "/tokens/step", "/ids", "/weights", "/residency", "/guess", "/guess_confidence",
@@ -251,12 +252,24 @@ static es_code native_sets(es_native *state, const es_source_ask *ask, es_err *e
     return code;
 }
 
+/* HDF5 asks for the name of the file that it opens, which what came through a pipe has not. */
+static es_code native_file(es_native *state, const char *path, es_err *err)
+{
+    const char *name = strcmp(path, "-") == 0 ? "/dev/stdin" : path;
+    char *real = realpath(name, NULL);
+    const bool nameless = !real && access(name, F_OK) == 0;
+    free(real);
+    if (nameless)
+        return es_err_set(err, ES_EINPUT, "%s: holds HDF5, which is read from a file with a name and not through a pipe; save it to one first", strcmp(path, "-") == 0 ? "standard input" : path);
+    return es_h5_open(&state->file, name, false, err);
+}
+
 es_code es_native_open(es_native *state, const es_source_ask *ask, es_arena *arena, es_err *err)
 {
     state->path = es_arena_text(arena, ask->path);
     if (!state->path)
         return es_err_nomem(err, "a trace");
-    es_code code = es_h5_open(&state->file, ask->path, false, err);
+    es_code code = native_file(state, ask->path, err);
     if (!code)
         code = native_shape(state, arena, err);
     if (!code)

@@ -3,8 +3,6 @@
 #include "traces/dense.h"
 #include "traces/npy_head.h"
 
-#include <string.h>
-
 #include "traces/assume.h"
 
 typedef struct npy {
@@ -76,8 +74,6 @@ static es_code npy_open(void *self, const es_source_ask *ask, es_arena *arena, e
     es_dense *dense = self;
     es_npy_head head;
     es_dense_form form = { .format = "npy" };
-    if (strcmp(ask->path, "-") == 0)
-        return es_err_set(err, ES_EINPUT, "standard input is read once, but this format is read twice; give a file");
     es_code code = npy_head(ask->path, &head, err);
     if (!code && (code = npy_form(&form, &head, ask, err)) != ES_OK)
         es_err_at(err, "%s", ask->path);

@@ -22,11 +22,15 @@ enum {
     FILE_FIRST = 8 * 1024               /* what is read first: enough to know a format, and who only wants that has not hashed more */
 };
 
+#define FILE_MARK "\xef\xbb\xbf"        /* U+FEFF, which some programs put before text */
+
 typedef enum file_kind { FILE_PLAIN, FILE_GZIP, FILE_ZSTD } file_kind;
 
 struct es_reader {
     char *path;
-    int fd;                             /* 0 when path is "-" */
+    int fd;
+    bool lent;                          /* the descriptor is not ours to close */
+    off_t at;                           /* of a lent descriptor that is a file: where its next bytes are; -1 where it has no places */
     file_kind kind;
     z_stream gzip;
     ZSTD_DStream *zstd;
@@ -48,17 +52,101 @@ static es_code file_errno(es_err *err, const char *path, const char *verb)
     return es_err_set(err, ES_EINPUT, "%s: cannot %s: %s", path, verb, strerror(errno));
 }
 
+/* --- descriptors ---------------------------------------------------------------------------------------------------------------- */
+
+/* Which descriptor of ours a path means; -1: none. */
+static int file_descriptor(const char *path)
+{
+    static const char *const folder[] = { "/dev/fd/", "/proc/self/fd/" };
+    if (strcmp(path, "-") == 0 || strcmp(path, "/dev/stdin") == 0)
+        return 0;
+    for (size_t i = 0; i < sizeof folder / sizeof *folder; i++) {
+        const char *digits = path + strlen(folder[i]);
+        if (strncmp(path, folder[i], strlen(folder[i])) == 0 && *digits && strlen(digits) < 8 && digits[strspn(digits, "0123456789")] == '\0')
+            return atoi(digits);
+    }
+    return -1;
+}
+
+/* A file in TMPDIR that is gone when it is closed. */
+static es_code file_nameless(int *fd, es_err *err)
+{
+    const char *place = getenv("TMPDIR");
+    es_text name = { 0 };
+    es_code code = ES_OK;
+    es_text_add(&name, "%s/expertsim-input-XXXXXX", place && *place ? place : "/tmp");
+    if (name.failed)
+        code = es_err_nomem(err, "a path");
+    else if ((*fd = mkstemp(name.at)) < 0)
+        code = es_err_set(err, ES_EINPUT, "%s: cannot be made for what comes through a pipe: %s; TMPDIR names another folder", name.at, strerror(errno));
+    else
+        unlink(name.at);
+    es_text_free(&name);
+    return code;
+}
+
+static bool file_write_all(int fd, const char *data, size_t length)
+{
+    while (length > 0) {
+        ssize_t count = write(fd, data, length);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return false;
+        data += count;
+        length -= (size_t)count;
+    }
+    return true;
+}
+
+static es_code file_copy(int from, int to, const char *path, es_err *err)
+{
+    char *piece = malloc(FILE_OUT);
+    es_code code = piece ? ES_OK : es_err_nomem(err, "a pipe");
+    while (!code) {
+        ssize_t count = read(from, piece, FILE_OUT);
+        if (count == 0)
+            break;
+        if (count < 0 && errno != EINTR)
+            code = file_errno(err, path, "read");
+        else if (count > 0 && !file_write_all(to, piece, (size_t)count))
+            code = es_err_set(err, ES_EINPUT, "%s: cannot be copied to read it twice: %s; TMPDIR names another folder", path, strerror(errno));
+    }
+    free(piece);
+    return code;
+}
+
+es_code es_file_settle(const char *path, es_err *err)
+{
+    const int fd = file_descriptor(path);
+    struct stat about;
+    if (fd < 0 || fstat(fd, &about) != 0 || !(S_ISFIFO(about.st_mode) || S_ISSOCK(about.st_mode) || isatty(fd)))
+        return ES_OK;
+    int copy = -1;
+    const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
+    es_code code = file_nameless(&copy, err);
+    if (code)
+        return code;
+    code = file_copy(fd, copy, name, err);
+    if (!code && (lseek(copy, 0, SEEK_SET) != 0 || dup2(copy, fd) != fd))
+        code = file_errno(err, name, "take the copy");
+    close(copy);
+    return code;
+}
+
 /* --- the pipe ------------------------------------------------------------------------------------------------------------------- */
 
 static es_code reader_raw(es_reader *reader, void *to, size_t room, size_t *got, es_err *err)
 {
     ssize_t count;
     do
-        count = read(reader->fd, to, room);
+        count = reader->lent && reader->at >= 0 ? pread(reader->fd, to, room, reader->at) : read(reader->fd, to, room);
     while (count < 0 && errno == EINTR);
     *got = 0;
     if (count < 0)
         return file_errno(err, reader->path, "read");
+    if (reader->lent && reader->at >= 0)
+        reader->at += count;
     if (!reader->unhashed)
         es_sha256_add(&reader->sha, to, (size_t)count);
     reader->raw_over = count == 0;
@@ -199,8 +287,9 @@ es_code es_reader_open(es_reader **out, const char *path, es_err *err)
     if (!reader)
         return es_err_nomem(err, "a reader");
     es_sha256_begin(&reader->sha);
-    reader->fd = strcmp(path, "-") == 0 ? 0 : -1;
-    reader->path = strdup(reader->fd == 0 ? "standard input" : path);
+    reader->fd = file_descriptor(path);
+    reader->lent = reader->fd >= 0;
+    reader->path = strdup(strcmp(path, "-") == 0 ? "standard input" : path);
     reader->raw = malloc(FILE_RAW);
     reader->out = malloc(FILE_OUT + 1);
     reader->out_room = FILE_OUT;
@@ -208,12 +297,14 @@ es_code es_reader_open(es_reader **out, const char *path, es_err *err)
     struct stat about;
     if (!reader->path || !reader->raw || !reader->out)
         code = es_err_nomem(err, "a reader");
-    else if (reader->fd < 0 && (reader->fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
-        code = file_errno(err, path, "open");
-    else if (fstat(reader->fd, &about) == 0 && S_ISDIR(about.st_mode))
+    else if ((!reader->lent && (reader->fd = open(path, O_RDONLY | O_CLOEXEC)) < 0) || fstat(reader->fd, &about) != 0)
+        code = file_errno(err, reader->path, "open");
+    else if (S_ISDIR(about.st_mode))
         code = es_err_set(err, ES_EINPUT, "%s: is a folder, not a file", path);
-    else
+    else {
+        reader->at = reader->lent && S_ISREG(about.st_mode) ? lseek(reader->fd, 0, SEEK_CUR) : -1;
         code = reader_begin(reader, err);
+    }
     if (code) {
         es_reader_close(reader);
         return code;
@@ -302,6 +393,8 @@ es_code es_reader_line(es_reader *reader, char **line, size_t *length, es_err *e
     char *start = reader->out + reader->out_at;
     size_t next = (size_t)(end - reader->out) + 1;
     reader->out_at = next < reader->out_end ? next : reader->out_end;
+    if (reader->lines == 0 && end - start >= 3 && memcmp(start, FILE_MARK, 3) == 0)
+        start += 3;
     if (end > start && end[-1] == '\r')
         end--;
     *end = '\0';
@@ -356,7 +449,7 @@ void es_reader_close(es_reader *reader)
     if (reader->kind == FILE_GZIP)
         inflateEnd(&reader->gzip);
     ZSTD_freeDStream(reader->zstd);
-    if (reader->fd > 0)
+    if (!reader->lent && reader->fd >= 0)
         close(reader->fd);
     free(reader->path);
     free(reader->raw);
@@ -407,20 +500,6 @@ es_code es_file_load(const char *path, size_t limit, char **data, size_t *length
     code = file_slurp(reader, limit, data, length, err);
     es_reader_close(reader);
     return code;
-}
-
-static bool file_write_all(int fd, const char *data, size_t length)
-{
-    while (length > 0) {
-        ssize_t count = write(fd, data, length);
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0)
-            return false;
-        data += count;
-        length -= (size_t)count;
-    }
-    return true;
 }
 
 es_code es_file_save(const char *path, const void *data, size_t length, es_err *err)

@@ -11,11 +11,13 @@
 
 typedef struct es_reader es_reader;
 
-/* Opens for reading; "-" is standard input. The error names the path and the reason. */
+/* Opens for reading; "-" is standard input. The error names the path and the reason. A descriptor ("-", "/dev/stdin", "/dev/fd/N") that is a
+ * file is read from where it stands and left there, so it can be opened again. */
 es_code es_reader_open(es_reader **out, const char *path, es_err *err);
 /* Up to `count` decompressed bytes; fewer only at the end. A truncated or corrupt stream is an error. */
 es_code es_reader_read(es_reader *reader, void *buffer, size_t count, size_t *got, es_err *err);
-/* The next line without its end (LF or CRLF), terminated; NULL in *line at the end. Valid until the next call. Lines may be of any length. */
+/* The next line without its end (LF or CRLF), terminated; NULL in *line at the end. Valid until the next call. Lines may be of any length.
+ * A byte order mark before the first is passed over. */
 es_code es_reader_line(es_reader *reader, char **line, size_t *length, es_err *err);
 /* Whole lines that were read ahead, with their ends, for who takes many at once; *length 0: there are none, es_reader_line reads on. They
  * are consumed by es_reader_took, which counts them; the line given last is none then. */
@@ -29,6 +31,9 @@ void es_reader_sha256(const es_reader *reader, char hex[65]);
 /* From here on the bytes are not hashed: for who reads a file a second time. */
 void es_reader_unhashed(es_reader *reader);
 void es_reader_close(es_reader *reader);
+/* Makes a descriptor that gives its bytes once (a pipe, a socket, a terminal) one that can be opened again and again: they are copied into a
+ * file without a name in TMPDIR, which the descriptor then is. Any other path is left as it is. */
+es_code es_file_settle(const char *path, es_err *err);
 
 /* The whole file, terminated by an extra 0 byte. Free *data with free(). Larger than `limit` is an error. */
 es_code es_file_load(const char *path, size_t limit, char **data, size_t *length, es_err *err);

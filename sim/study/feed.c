@@ -1,11 +1,14 @@
 /* Feed: see feed.h. */
 #include "sim/study/feed.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "sim/base/file.h"
 
-enum { FEED_HEAD = 8192 };      /* bytes a source may look at to know its own */
+/* Bytes a source may look at to know its own: of JSON, whose first value may be a long text, more where these are not enough. */
+enum { FEED_HEAD = 8 * 1024, FEED_GROWS = 32, FEED_HEAD_MOST = FEED_HEAD * FEED_GROWS * FEED_GROWS, FEED_SURE = 60 };
 
 /* The i-th source, plug-ins first. */
 static const es_source *feed_source(const es_plugins *plugins, size_t i)
@@ -17,14 +20,32 @@ static const es_source *feed_source(const es_plugins *plugins, size_t i)
     return (const es_source *)es_part_at(ES_KIND_SOURCE, i);
 }
 
-static es_code feed_head(const char *path, unsigned char *head, size_t *length, es_err *err)
+/* A named pipe is gone when it was looked at, and cannot be made a file as a descriptor can. */
+static es_code feed_pipe(const char *path, es_err *err)
 {
-    es_reader *reader = NULL;
-    es_code code = es_reader_open(&reader, path, err);
-    if (code)
-        return code;
-    code = es_reader_read(reader, head, FEED_HEAD, length, err);
-    es_reader_close(reader);
+    struct stat about;
+    if (stat(path, &about) != 0 || !S_ISFIFO(about.st_mode))
+        return ES_OK;
+    return es_err_set(err, ES_EINPUT, "%s: is a named pipe, which gives its bytes once, and its format must be found first; give it as standard input (- < %s), or say --as", path, path);
+}
+
+typedef struct feed_head {
+    es_reader *reader;
+    unsigned char *at;
+    size_t length;
+    bool whole;                 /* there is nothing behind it */
+} feed_head;
+
+static es_code feed_head_grow(feed_head *head, size_t room, es_err *err)
+{
+    size_t got = 0;
+    unsigned char *more = realloc(head->at, room);
+    if (!more)
+        return es_err_nomem(err, "the beginning of a trace");
+    head->at = more;
+    es_code code = es_reader_read(head->reader, head->at + head->length, room - head->length, &got, err);
+    head->length += got;
+    head->whole = head->length < room;
     return code;
 }
 
@@ -47,46 +68,99 @@ static const char *feed_foreign(const unsigned char *head, size_t length)
     return NULL;
 }
 
-static es_code feed_sniff(const es_plugins *plugins, const char *path, const es_source **out, es_err *err)
+typedef struct feed_guess {
+    const es_source *source, *also;     /* the surest; one that is as sure, NULL: none */
+    int sure;
+} feed_guess;
+
+static feed_guess feed_ask(const es_plugins *plugins, const unsigned char *head, size_t length)
 {
-    unsigned char head[FEED_HEAD];
-    size_t length = 0;
-    es_code code = feed_head(path, head, &length, err);
+    feed_guess guess = {0};
+    const es_source *source;
+    for (size_t i = 0; (source = feed_source(plugins, i)) != NULL; i++) {
+        const int sure = source->sniff ? source->sniff(head, length) : 0;
+        if (sure > guess.sure)
+            guess = (feed_guess){source, NULL, sure};
+        else if (sure == guess.sure && sure > 0)
+            guess.also = source;
+    }
+    return guess;
+}
+
+/* Text may begin with a byte order mark, which no format has for a mark of its own. */
+static const unsigned char *feed_unmarked(const unsigned char *head, size_t *length)
+{
+    const size_t mark = *length >= 3 && memcmp(head, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    *length -= mark;
+    return head + mark;
+}
+
+static bool feed_json(const unsigned char *head, size_t length)
+{
+    head = feed_unmarked(head, &length);
+    for (size_t i = 0; i < length; i++)
+        if (!strchr(" \t\r\n", head[i]) || head[i] == '\0')
+            return head[i] == '{' || head[i] == '[';
+    return false;
+}
+
+static feed_guess feed_look(const es_plugins *plugins, const feed_head *head)
+{
+    size_t length = head->length;
+    feed_guess guess = feed_ask(plugins, head->at, length);
+    const unsigned char *text = feed_unmarked(head->at, &length);
+    return guess.sure > 0 || text == head->at ? guess : feed_ask(plugins, text, length);
+}
+
+static es_code feed_judge(const es_plugins *plugins, const char *path, feed_head *head, const es_source **out, es_err *err)
+{
+    size_t room = FEED_HEAD;
+    es_code code = feed_head_grow(head, room, err);
     if (code)
         return code;
-    if (length == 0)
+    if (head->length == 0)
         return es_err_set(err, ES_EINPUT, "%s: is empty, needs a trace", path);
-    int surest = 0;
-    const es_source *source, *also = NULL;      /* also: as sure as the surest */
-    for (size_t i = 0; (source = feed_source(plugins, i)) != NULL; i++) {
-        if (!source->sniff)
-            continue;
-        int sure = source->sniff(head, length);
-        if (sure == surest && sure > 0)
-            also = source;
-        if (sure > surest) {
-            surest = sure;
-            *out = source;
-            also = NULL;
-        }
+    feed_guess guess = feed_look(plugins, head);
+    while (guess.sure < FEED_SURE && !head->whole && room < FEED_HEAD_MOST && feed_json(head->at, head->length)) {
+        if ((code = feed_head_grow(head, room *= FEED_GROWS, err)) != ES_OK)
+            return code;
+        guess = feed_look(plugins, head);
     }
-    if (also)
-        return es_err_set(err, ES_EINPUT, "%s: could be %s or %s; --as or trace.format says which", path, (*out)->part.name, also->part.name);
-    const char *foreign = feed_foreign(head, length);
-    if (surest == 0 && foreign)
-        code = es_err_set(err, ES_EINPUT, "%s: %s", path, foreign);
-    else if (surest == 0)
-        code = es_err_set(err, ES_EINPUT, "%s: is in no format that is known here; `expertsim trace formats` lists them, and --as or trace.format names one", path);
+    *out = guess.source;
+    if (guess.also)
+        return es_err_set(err, ES_EINPUT, "%s: could be %s or %s; --as or trace.format says which", path, guess.source->part.name, guess.also->part.name);
+    if (guess.sure > 0)
+        return ES_OK;
+    const char *foreign = feed_foreign(head->at, head->length);
+    if (foreign)
+        return es_err_set(err, ES_EINPUT, "%s: %s", path, foreign);
+    return es_err_set(err, ES_EINPUT, "%s: is in no format that is known here; `expertsim trace formats` lists them, and --as or trace.format names one", path);
+}
+
+static es_code feed_sniff(const es_plugins *plugins, const char *path, const es_source **out, es_err *err)
+{
+    feed_head head = {0};
+    es_code code = feed_pipe(path, err);
+    if (code == ES_OK)
+        code = es_reader_open(&head.reader, path, err);
+    if (code == ES_OK) {
+        es_reader_unhashed(head.reader);
+        code = feed_judge(plugins, strcmp(path, "-") == 0 ? es_reader_path(head.reader) : path, &head, out, err);
+    }
+    es_reader_close(head.reader);
+    free(head.at);
     return code;
 }
 
 es_code es_feed_find(const es_plugins *plugins, const char *path, const char *format, const es_source **out, es_err *err)
 {
-    *out = NULL;
-    if (!format)
-        return feed_sniff(plugins, path, out, err);
     const es_part *part = NULL;
-    es_code code = es_plugins_find(plugins, ES_KIND_SOURCE, format, &part, err);
+    *out = NULL;
+    es_code code = es_file_settle(path, err);
+    if (code == ES_OK && !format)
+        return feed_sniff(plugins, path, out, err);
+    if (code == ES_OK)
+        code = es_plugins_find(plugins, ES_KIND_SOURCE, format, &part, err);
     if (code)
         return code;
     *out = (const es_source *)part;

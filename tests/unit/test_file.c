@@ -272,6 +272,49 @@ static void folders_are_made_with_their_parents(void **state)
     assert_non_null(strstr(err.text, "plain: cannot make the folder"));
 }
 
+/* What is looked at and then read from its beginning must be there twice. */
+static void a_descriptor_that_gives_its_bytes_once_is_settled(void **state)
+{
+    (void)state;
+    int end[2];
+    char path[32], hex[65], first[65] = "";
+    es_err err = { 0 };
+    assert_int_equal(pipe(end), 0);
+    assert_int_equal(write(end[1], "one\ntwo\n", 8), 8);
+    close(end[1]);
+    snprintf(path, sizeof path, "/dev/fd/%d", end[0]);
+    assert_int_equal(es_file_settle(path, &err), ES_OK);
+    for (int turn = 0; turn < 3; turn++) {
+        es_reader *reader;
+        char bytes[16];
+        size_t got;
+        assert_int_equal(es_reader_open(&reader, path, &err), ES_OK);
+        assert_int_equal(es_reader_read(reader, bytes, turn == 0 ? 3 : sizeof bytes, &got, &err), ES_OK);
+        assert_int_equal(got, turn == 0 ? 3 : 8);
+        assert_memory_equal(bytes, "one\ntwo\n", got);
+        es_reader_sha256(reader, hex);
+        assert_true(turn < 2 || strcmp(hex, first) == 0);
+        memcpy(first, hex, sizeof hex);
+        es_reader_close(reader);
+    }
+    assert_int_equal(close(end[0]), 0);         /* a reader leaves it to whom it belongs */
+    put("file", "x", 1);
+    assert_int_equal(es_file_settle(at("file"), &err), ES_OK);
+    assert_int_equal(es_file_settle(at("none"), &err), ES_OK);
+    assert_int_equal(es_file_settle("/dev/fd/9999999", &err), ES_OK);
+}
+
+static void a_byte_order_mark_is_no_text(void **state)
+{
+    (void)state;
+    put("a", "\xef\xbb\xbf" "one\n\xef\xbb\xbftwo\n", 14);
+    expect_lines("a", (const char *const[]){ "one", "\xef\xbb\xbftwo", NULL });
+    put("b", "\xef\xbb\xbf", 3);
+    expect_lines("b", (const char *const[]){ "", NULL });
+    put("c", "\xef\xbb\n", 3);
+    expect_lines("c", (const char *const[]){ "\xef\xbb", NULL });
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -286,6 +329,8 @@ int main(void)
         cmocka_unit_test(a_whole_file_is_loaded_up_to_a_limit),
         cmocka_unit_test(saving_replaces_the_whole_file_and_leaves_nothing_else),
         cmocka_unit_test(folders_are_made_with_their_parents),
+        cmocka_unit_test(a_descriptor_that_gives_its_bytes_once_is_settled),
+        cmocka_unit_test(a_byte_order_mark_is_no_text),
     };
     return cmocka_run_group_tests_name("file", tests, make_folder, drop_folder);
 }
