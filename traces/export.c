@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "sim/base/file.h"
 #include "sim/base/json.h"
 #include "traces/assume.h"
 #include "traces/field.h"
@@ -23,13 +24,23 @@ const es_trace_form *es_trace_form_at(size_t i)
     return i < EXPORT_FORMS ? export_forms[i] : NULL;
 }
 
+/* The ending that says how a file is compressed; "": it is not. */
+static const char *export_packed(const char *path)
+{
+    static const char *const ending[] = { ".gz", ".zst" };
+    const size_t length = strlen(path);
+    for (size_t i = 0; i < sizeof ending / sizeof *ending; i++)
+        if (length > strlen(ending[i]) && strcmp(path + length - strlen(ending[i]), ending[i]) == 0)
+            return ending[i];
+    return "";
+}
+
 const es_trace_form *es_trace_form_of(const char *path)
 {
     size_t length = strlen(path);
     if (strcmp(path, "-") == 0)
         return &es_form_csv;
-    if (length > 3 && strcmp(path + length - 3, ".gz") == 0)
-        length -= 3;
+    length -= strlen(export_packed(path));
     for (size_t i = 0; i < EXPORT_FORMS; i++) {
         const size_t end = export_forms[i]->ending ? strlen(export_forms[i]->ending) : 0;
         if (end > 0 && length > end && strncmp(path + length - end, export_forms[i]->ending, end) == 0)
@@ -40,10 +51,24 @@ const es_trace_form *es_trace_form_of(const char *path)
 
 /* --- text ----------------------------------------------------------------------------------------------------------------------- */
 
+/* What the frame has come to goes to the file, with `last` all of it and its end. */
+static bool export_frame(es_export *out, bool last)
+{
+    ZSTD_inBuffer in = { out->buffer, out->used, 0 };
+    size_t left = 1;
+    while (in.pos < in.size || (last && left > 0)) {
+        ZSTD_outBuffer to = { out->packed, EXPORT_BUFFER, 0 };
+        left = ZSTD_compressStream2(out->zstd, &to, &in, last ? ZSTD_e_end : ZSTD_e_continue);
+        if (ZSTD_isError(left) || gzwrite(out->file, out->packed, (unsigned)to.pos) != (int)to.pos)
+            return false;
+    }
+    return true;
+}
+
 static void export_flush(es_export *out)
 {
-    if (out->used > 0 && gzwrite(out->file, out->buffer, (unsigned)out->used) != (int)out->used)
-        out->failed = true;
+    const bool good = out->zstd ? export_frame(out, false) : out->used == 0 || gzwrite(out->file, out->buffer, (unsigned)out->used) == (int)out->used;
+    out->failed = out->failed || !good;
     out->used = 0;
 }
 
@@ -187,21 +212,42 @@ es_code es_export_each(es_export *out, es_code (*take)(void *to, const es_step *
 
 static es_code export_to(es_export *out, const es_trace_form *form, const char *name, es_err *err)
 {
-    const char *path = out->path;
-    size_t length = strlen(path);
-    bool gzip = length > 3 && strcmp(path + length - 3, ".gz") == 0, standard = strcmp(path, "-") == 0;
-    out->file = standard ? gzdopen(dup(1), "wT") : gzopen(name, gzip ? "wb6" : "wbT");
+    const char *packed = export_packed(out->path);
+    const bool standard = strcmp(out->path, "-") == 0;
+    out->file = standard ? gzdopen(dup(1), "wT") : gzopen(name, strcmp(packed, ".gz") == 0 ? "wb6" : "wbT");
     if (!out->file)
         return es_err_set(err, ES_EINPUT, "%s: cannot be written: %s", standard ? "standard output" : name, strerror(errno));
+    if (strcmp(packed, ".zst") == 0 && (!(out->zstd = ZSTD_createCCtx()) || !(out->packed = malloc(EXPORT_BUFFER)))) {
+        gzclose(out->file);
+        return es_err_nomem(err, "an export");
+    }
     es_code code = form->write(out, err);
     export_flush(out);
-    bool closed = gzclose(out->file) == Z_OK;
+    if (out->zstd && !export_frame(out, true))
+        out->failed = true;
+    const bool closed = gzclose(out->file) == Z_OK;
     if (!code && (out->failed || !closed))
         code = es_err_set(err, ES_EINPUT, "%s: cannot be written to its end", standard ? "standard output" : name);
-    if (!code && !standard && rename(name, path) != 0)
-        code = es_err_set(err, ES_EINPUT, "%s: cannot be replaced: %s", path, strerror(errno));
-    if (code && !standard)
-        unlink(name);
+    return code;
+}
+
+static es_code export_plain(const es_export *out, es_err *err)
+{
+    return es_err_set(err, ES_EINPUT, "%s: an array is written to a plain file, with its lengths beside it", out->path);
+}
+
+static es_code export_file(es_export *out, const es_trace_form *form, es_err *err)
+{
+    es_file_target target = { 0 };
+    es_code code = es_file_target_find(&target, out->path, err);
+    if (code)
+        return code;
+    code = target.through && form->plain ? export_plain(out, err) : export_to(out, form, target.name, err);
+    if (!code)
+        code = es_file_target_keep(&target, err);
+    if (code)
+        es_file_target_drop(&target);
+    es_file_target_free(&target);
     return code;
 }
 
@@ -209,16 +255,13 @@ es_code es_trace_export(const es_trace_form *form, const char *path, const es_so
 {
     es_text unread = { 0 };
     es_export out = { .source = source, .self = self, .info = source->info(self), .ask = *ask, .path = path, .notes = notes ? notes : &unread };
-    size_t length = strlen(path);
-    char *name = malloc(length + 5);
     out.buffer = malloc(EXPORT_BUFFER);
-    es_code code = name && out.buffer ? ES_OK : es_err_nomem(err, "an export");
-    if (!code) {
-        memcpy(name, path, length);
-        memcpy(name + length, ".tmp", 5);
-        code = export_to(&out, form, name, err);
-    }
-    free(name);
+    const bool standard = strcmp(path, "-") == 0;
+    es_code code = !out.buffer ? es_err_nomem(err, "an export") : form->plain && (standard || *export_packed(path)) ? export_plain(&out, err) : ES_OK;
+    if (!code)
+        code = standard ? export_to(&out, form, path, err) : export_file(&out, form, err);
+    ZSTD_freeCCtx(out.zstd);
+    free(out.packed);
     free(out.buffer);
     es_text_free(&unread);
     return code;

@@ -3,6 +3,7 @@
 #define ES_TRACES_EXPORT_INSIDE_H
 
 #include <zlib.h>
+#include <zstd.h>
 
 #include "traces/export.h"
 
@@ -16,6 +17,8 @@ typedef struct es_export {
     es_text *notes;                     /* what the format cannot hold and was left out */
     const char *path;                   /* as it was asked for */
     gzFile file;                        /* transparent when the name does not end in .gz */
+    ZSTD_CCtx *zstd;                    /* for a name that ends in .zst, else NULL: what goes to the file is its frame then */
+    char *packed;                       /* [EXPORT_BUFFER] of it */
     char *buffer;
     size_t used;
     bool failed;                        /* something could not be written; told at the end */

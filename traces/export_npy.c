@@ -108,9 +108,6 @@ static es_code npy_write(es_export *base, es_err *err)
 {
     const es_trace_info *info = base->info;
     npy_out out = { .base = base, .rows = info->layer_number[info->layers - 1] + 1, .wide = info->experts <= INT16_MAX ? 2 : 4 };
-    const size_t length = strlen(base->path);
-    if (strcmp(base->path, "-") == 0 || (length > 3 && strcmp(base->path + length - 3, ".gz") == 0))
-        return es_err_set(err, ES_EINPUT, "%s: an array is written to a plain file, with its lengths beside it", base->path);
     if (out.rows > 2 * info->layers + 64)
         return es_err_set(err, ES_EINPUT, "npy has a place for every layer from 0; the layers of this trace are up to %u, but only %u have experts", out.rows - 1, info->layers);
     es_export_leaves(base, EXPORT_WEIGHTS | EXPORT_RESIDENCY | EXPORT_GUESSES | EXPORT_ATTENTION | EXPORT_BYTES | EXPORT_MODEL);
@@ -131,5 +128,5 @@ static es_code npy_write(es_export *base, es_err *err)
 
 const es_trace_form es_form_npy = {
     .name = "npy", .brief = "NumPy array of ids [tokens][layers][top_k], with X.lens.json beside it.", .lacks = "all but ids, layers, prompt and generated tokens of requests in a row",
-    .ending = ".npy", .write = npy_write,
+    .ending = ".npy", .plain = true, .write = npy_write,
 };

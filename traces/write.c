@@ -31,7 +31,8 @@ typedef struct write_column {           /* one dataset and the rows that are not
 struct es_trace_writer {
     es_arena arena;
     es_trace_info info;
-    char *path, *temporary;
+    const char *path;
+    es_file_target target;
     es_h5 *file;
     write_column set[SETS];
     uint32_t room, held;                /* tokens the buffers can hold and hold */
@@ -187,13 +188,12 @@ static es_code writer_begin(es_trace_writer *w, const char *path, const es_trace
     code = es_trace_copy_info(&w->info, info, &w->arena, err);
     if (code)
         return code;
-    size_t name = strlen(path);
     w->path = es_arena_text(&w->arena, path);
-    w->temporary = ES_NEW_ARRAY(&w->arena, name + 5, char);
-    if (!w->path || !w->temporary)
+    if (!w->path)
         return writer_nomem(err);
-    memcpy(w->temporary, path, name);
-    memcpy(w->temporary + name, ".tmp", 5);
+    code = es_file_target_find(&w->target, path, err);
+    if (code)
+        return code;
     writer_columns(w);
     w->room = (uint32_t)(4 * (uint64_t)WRITE_CHUNK / w->set[SET_IDS].row_bytes);    /* a few MiB, whatever the model's width */
     w->room = w->room < 1 ? 1 : w->room > WRITE_TOKENS ? WRITE_TOKENS : w->room;
@@ -201,7 +201,7 @@ static es_code writer_begin(es_trace_writer *w, const char *path, const es_trace
     if (!code)
         code = es_trace_digest_new(&w->digest, &w->info, err);
     if (!code)
-        code = es_h5_create(&w->file, w->temporary, err);
+        code = es_h5_create(&w->file, w->target.name, err);
     return code ? code : writer_head(w, err);
 }
 
@@ -238,11 +238,12 @@ es_code es_trace_writer_close(es_trace_writer *w, bool keep, es_err *err)
     if (w->file) {
         es_code closed = es_h5_close(w->file, code ? NULL : err);
         code = code ? code : closed;
-        if (keep && !code && rename(w->temporary, w->path) != 0)
-            code = es_err_set(err, ES_EINPUT, "%s: cannot be replaced: %s", w->path, strerror(errno));
+        if (keep && !code)
+            code = es_file_target_keep(&w->target, err);
         if (!keep || code)
-            unlink(w->temporary);
+            es_file_target_drop(&w->target);
     }
+    es_file_target_free(&w->target);
     es_tally_free(&w->tally);
     es_trace_digest_free(w->digest);
     es_text_free(&w->origin);

@@ -19,6 +19,7 @@
 
 enum {
     FILE_RAW = 256 * 1024, FILE_OUT = 256 * 1024,
+    FILE_LINKS = 40,                    /* as many as the system follows */
     FILE_FIRST = 8 * 1024               /* what is read first: enough to know a format, and who only wants that has not hashed more */
 };
 
@@ -502,30 +503,86 @@ es_code es_file_load(const char *path, size_t limit, char **data, size_t *length
     return code;
 }
 
+/* What a link leads to, and that one, is put into *path; of a link that leads nowhere the place where it leads. */
+static es_code file_follow(es_text *path, es_err *err)
+{
+    char to[4096];
+    struct stat about;
+    for (int links = 0; lstat(path->at, &about) == 0 && S_ISLNK(about.st_mode); links++) {
+        const ssize_t length = readlink(path->at, to, sizeof to);
+        errno = links == FILE_LINKS ? ELOOP : length == sizeof to ? ENAMETOOLONG : errno;
+        if (links == FILE_LINKS || length < 0 || length == sizeof to)
+            return file_errno(err, path->at, "follow the link");
+        const char *slash = to[0] == '/' ? NULL : strrchr(path->at, '/');
+        path->length = slash ? (size_t)(slash - path->at) + 1 : 0;
+        es_text_put(path, to, (size_t)length);
+        if (path->failed)
+            return es_err_nomem(err, "a file name");
+    }
+    return ES_OK;
+}
+
+es_code es_file_target_find(es_file_target *target, const char *path, es_err *err)
+{
+    struct stat about;
+    es_text real = { 0 }, name = { 0 };
+    const bool there = stat(path, &about) == 0;
+    *target = (es_file_target){ .through = there && (S_ISFIFO(about.st_mode) || S_ISCHR(about.st_mode)) };
+    es_text_add(&real, "%s", path);
+    es_code code = real.failed ? es_err_nomem(err, "a file name") : target->through ? ES_OK : file_follow(&real, err);
+    if (!code)
+        es_text_add(&name, "%s%s", real.at, target->through ? "" : ".tmp");
+    if (!code && name.failed)
+        code = es_err_nomem(err, "a file name");
+    if (code) {
+        es_text_free(&real);
+        es_text_free(&name);
+        return code;
+    }
+    target->path = real.at;
+    target->name = name.at;
+    return ES_OK;
+}
+
+es_code es_file_target_keep(const es_file_target *target, es_err *err)
+{
+    return target->through || rename(target->name, target->path) == 0 ? ES_OK : file_errno(err, target->path, "replace");
+}
+
+void es_file_target_drop(const es_file_target *target)
+{
+    if (!target->through)
+        unlink(target->name);
+}
+
+void es_file_target_free(es_file_target *target)
+{
+    free(target->path);
+    free(target->name);
+    *target = (es_file_target){ 0 };
+}
+
 es_code es_file_save(const char *path, const void *data, size_t length, es_err *err)
 {
-    size_t name = strlen(path);
-    char *temporary = malloc(name + 5);
-    if (!temporary)
-        return es_err_nomem(err, "a file name");
-    memcpy(temporary, path, name);
-    memcpy(temporary + name, ".tmp", 5);
-    es_code code = ES_OK;
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    es_file_target target;
+    es_code code = es_file_target_find(&target, path, err);
+    if (code)
+        return code;
+    int fd = open(target.name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0) {
-        code = file_errno(err, temporary, "create");
+        code = file_errno(err, target.name, "create");
     } else {
         bool good = file_write_all(fd, data, length) && (fsync(fd) == 0 || errno == EINVAL || errno == EROFS);
         if (!good)
-            code = file_errno(err, temporary, "write");
+            code = file_errno(err, target.name, "write");
         if (close(fd) != 0 && good)
-            code = file_errno(err, temporary, "write");
-        if (!code && rename(temporary, path) != 0)
-            code = file_errno(err, path, "replace");
-        if (code)
-            unlink(temporary);
+            code = file_errno(err, target.name, "write");
     }
-    free(temporary);
+    if (!code)
+        code = es_file_target_keep(&target, err);
+    if (code)
+        es_file_target_drop(&target);
+    es_file_target_free(&target);
     return code;
 }
 

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { H5_TEXT_MAX = 64 * 1024 * 1024 };
 
@@ -101,7 +102,10 @@ hid_t es_h5_no_times(hid_t kind)
 es_code es_h5_create(es_h5 **out, const char *path, es_err *err)
 {
     es_h5 *file = NULL;
+    struct stat about;
     *out = NULL;
+    if (stat(path, &about) == 0 && !S_ISREG(about.st_mode) && !S_ISDIR(about.st_mode))
+        return es_err_set(err, ES_EINPUT, "%s: is a pipe or a device, but HDF5 is written all over its file; give a plain one", path);
     es_code code = h5_file_new(&file, path, err);
     if (code)
         return code;

@@ -9,11 +9,13 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "sim/base/file.h"
+
 enum { PERFETTO_LINE = 4096, PERFETTO_BUFFER = 128 * 1024 };
 
 struct es_perfetto {
     gzFile file;
-    char *path, *name;          /* name: PATH.tmp */
+    es_file_target target;
     char line[PERFETTO_LINE];   /* the event at hand */
     size_t length;
     bool any, args;             /* an event was written; the one at hand has an argument */
@@ -27,22 +29,11 @@ struct es_perfetto {
 
 /* ---- the file ---- */
 
-static char *perfetto_join(const char *path, const char *end)
-{
-    char *name = malloc(strlen(path) + strlen(end) + 1);
-    if (name) {
-        strcpy(name, path);
-        strcat(name, end);
-    }
-    return name;
-}
-
 static void perfetto_free(es_perfetto *p)
 {
     if (p->file)
         gzclose(p->file);
-    free(p->path);
-    free(p->name);
+    es_file_target_free(&p->target);
     free(p);
 }
 
@@ -64,15 +55,13 @@ es_code es_perfetto_open(es_perfetto **out, const char *path, es_err *err)
     if (length == 0)
         return es_err_set(err, ES_EINPUT, "the timeline needs a file name");
     es_perfetto *p = calloc(1, sizeof *p);
-    if (!p || !(p->path = perfetto_join(path, "")) || !(p->name = perfetto_join(path, ".tmp"))) {
+    es_code code = p ? es_file_target_find(&p->target, path, err) : es_err_nomem(err, "a timeline");
+    errno = 0;
+    if (!code && !(p->file = gzopen(p->target.name, packed ? "wb6" : "wbT")))
+        code = es_err_set(err, ES_EINPUT, "cannot write \"%s\": %s", p->target.name, strerror(errno ? errno : ENOMEM));
+    if (code) {
         if (p)
             perfetto_free(p);
-        return es_err_nomem(err, "a timeline");
-    }
-    errno = 0;
-    if (!(p->file = gzopen(p->name, packed ? "wb6" : "wbT"))) {
-        es_code code = es_err_set(err, ES_EINPUT, "cannot write \"%s\": %s", p->name, strerror(errno ? errno : ENOMEM));
-        perfetto_free(p);
         return code;
     }
     gzbuffer(p->file, PERFETTO_BUFFER);
@@ -256,14 +245,14 @@ es_code es_perfetto_close(es_perfetto *p, bool whole, es_err *err)
     }
     p->file = NULL;
     es_code code = ES_OK;
-    if (whole && !p->failed && rename(p->name, p->path) != 0) {
+    if (whole && !p->failed && es_file_target_keep(&p->target, NULL)) {
         p->failed = true;
         p->fault = errno;
     }
     if (whole && p->failed)
-        code = es_err_set(err, ES_EINPUT, "the timeline \"%s\" could not be written: %s", p->path, strerror(p->fault ? p->fault : EIO));
+        code = es_err_set(err, ES_EINPUT, "the timeline \"%s\" could not be written: %s", p->target.path, strerror(p->fault ? p->fault : EIO));
     if (!p->begun || (whole && p->failed))
-        remove(p->name);
+        es_file_target_drop(&p->target);
     perfetto_free(p);
     return code;
 }

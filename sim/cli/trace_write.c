@@ -13,6 +13,13 @@ enum { WRITE_ORIGINS = 64 };    /* of so many files the origins are kept one by 
 
 /* ---- which format ---- */
 
+/* Is the file called as HDF5 files are? */
+static bool write_native(const char *out)
+{
+    const char *end = strrchr(out, '.');
+    return end && (strcmp(end, ".h5") == 0 || strcmp(end, ".hdf5") == 0);
+}
+
 /* By the name of the format, else by that of the file; NULL: the native one. */
 static es_code write_form(const char *as, const char *out, const es_trace_form **form, es_err *err)
 {
@@ -22,7 +29,9 @@ static es_code write_form(const char *as, const char *out, const es_trace_form *
         return ES_OK;
     if (!as) {
         *form = es_trace_form_of(out);
-        return ES_OK;
+        if (*form || write_native(out))
+            return ES_OK;
+        return es_err_set(err, ES_EINPUT, "%s: its ending names no format; .csv and .jsonl (with .gz or .zst too), .npy and .h5 do, or --as FORMAT says it", out);
     }
     const char *names[16] = {"native"};
     size_t count = 1;

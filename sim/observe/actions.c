@@ -124,7 +124,7 @@ static es_code actions_init(void *self, const es_site *site, es_err *err)
     char *buffer = ES_NEW_ARRAY(site->arena, ACTIONS_BUFFER, char);
     if (!buffer || !actions_memory(s, site->arena))
         return es_err_nomem(err, "action log");
-    es_code code = partial_open(&s->out, s->path, "action log", site->arena, err);
+    es_code code = partial_open(&s->out, s->path, "action log", err);
     if (code != ES_OK)
         return code;
     setvbuf(s->out.file, buffer, _IOFBF, ACTIONS_BUFFER);

@@ -80,7 +80,7 @@ static es_code events_init(void *self, const es_site *site, es_err *err)
     s->fresh = ES_NEW_ARRAY(site->arena, site->view->words, uint64_t);
     if (!buffer || !s->fresh)
         return es_err_nomem(err, "event log");
-    es_code code = partial_open(&s->out, s->path, "event log", site->arena, err);
+    es_code code = partial_open(&s->out, s->path, "event log", err);
     if (code != ES_OK)
         return code;
     setvbuf(s->out.file, buffer, _IOFBF, EVENTS_BUFFER);

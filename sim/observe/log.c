@@ -53,7 +53,7 @@ static es_code log_init(void *self, const es_site *site, es_err *err)
     s->view = site->view;
     if (!s->view->timed)
         return es_err_set(err, ES_EINPUT, "rows stand at times; clock \"none\" has none, use \"simulated\"");
-    es_code code = partial_open(&s->out, s->path, "log", site->arena, err);
+    es_code code = partial_open(&s->out, s->path, "log", err);
     if (code != ES_OK)
         return code;
     log_head(s);

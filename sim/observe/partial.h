@@ -1,5 +1,5 @@
 /* Partial: a file that an observer writes line by line as the run goes on. It is written as PATH.tmp and gets its name when it is whole,
- * so nobody takes a run that broke off for one that ended. */
+ * so nobody takes a run that broke off for one that ended. A pipe or a device gets the lines as they come. */
 #ifndef ES_OBSERVE_PARTIAL_H
 #define ES_OBSERVE_PARTIAL_H
 
@@ -7,30 +7,32 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "sim/base/file.h"
 #include "sim/part/observer.h"
 
 typedef struct partial {
     const char *path;
-    char *name;                 /* PATH.tmp, in the run's arena */
+    es_file_target target;
     FILE *file;                 /* NULL: not open, or closed */
     bool ended;                 /* the run did: the file is whole */
     int fault;                  /* errno of the first write that failed */
 } partial;
 
 /* what: of the observer, for messages */
-static inline es_code partial_open(partial *p, const char *path, const char *what, es_arena *arena, es_err *err)
+static inline es_code partial_open(partial *p, const char *path, const char *what, es_err *err)
 {
     if (!path || !*path)
         return es_err_set(err, ES_EINPUT, "path: the %s needs a file name", what);
-    const size_t length = strlen(path);
     p->path = path;
-    p->name = ES_NEW_ARRAY(arena, length + sizeof ".tmp", char);
-    if (!p->name)
-        return es_err_nomem(err, what);
-    memcpy(p->name, path, length);
-    memcpy(p->name + length, ".tmp", sizeof ".tmp");
-    p->file = fopen(p->name, "w");
-    return p->file ? ES_OK : es_err_set(err, ES_EINPUT, "path: cannot write \"%s\": %s", p->name, strerror(errno));
+    const es_code code = es_file_target_find(&p->target, path, err);
+    if (code)
+        return es_err_at(err, "path"), code;
+    p->file = fopen(p->target.name, "w");
+    if (p->file)
+        return ES_OK;
+    es_err_set(err, ES_EINPUT, "path: cannot write \"%s\": %s", p->target.name, strerror(errno));
+    es_file_target_free(&p->target);
+    return ES_EINPUT;
 }
 
 /* A line was written: did it work? */
@@ -49,10 +51,11 @@ static inline void partial_close(partial *p, uint64_t lines)
     if (fclose(p->file) != 0 && p->fault == 0)
         p->fault = errno ? errno : EIO;
     p->file = NULL;
-    if (p->ended && p->fault == 0 && rename(p->name, p->path) != 0)
+    if (p->ended && p->fault == 0 && es_file_target_keep(&p->target, NULL))
         p->fault = errno;
     if (lines == 0)
-        remove(p->name);
+        es_file_target_drop(&p->target);
+    es_file_target_free(&p->target);
 }
 
 static inline es_code partial_verdict(partial *p, uint64_t lines, const char *what, es_err *err)

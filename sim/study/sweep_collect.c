@@ -333,18 +333,19 @@ es_code es_sweep_collect(const char *dir, const char *h5, const char *csv, bool 
     if (code)
         return code;
     collect c = {.plan = &plan, .links = collect_in(dir, h5)};
-    es_text h5_now = {0}, csv_now = {0};
-    es_text_add(&h5_now, "%s.tmp", h5);
-    es_text_add(&csv_now, "%s.tmp", csv);
-    code = h5_now.failed || csv_now.failed ? es_err_nomem(err, "the table") : collect_write(&c, h5_now.at, csv_now.at, some, err);
-    if (code == ES_OK && (rename(h5_now.at, h5) != 0 || rename(csv_now.at, csv) != 0))
-        code = es_err_set(err, ES_EINPUT, "%s: cannot be replaced: %s", h5, strerror(errno));
-    if (code && h5_now.at && csv_now.at) {
-        unlink(h5_now.at);
-        unlink(csv_now.at);
+    es_file_target table[2] = {0};
+    code = es_file_target_find(&table[0], h5, err);
+    if (code == ES_OK)
+        code = es_file_target_find(&table[1], csv, err);
+    if (code == ES_OK)
+        code = collect_write(&c, table[0].name, table[1].name, some, err);
+    for (int i = 0; i < 2 && code == ES_OK; i++)
+        code = es_file_target_keep(&table[i], err);
+    for (int i = 0; i < 2; i++) {
+        if (code && table[i].name)
+            es_file_target_drop(&table[i]);
+        es_file_target_free(&table[i]);
     }
-    es_text_free(&h5_now);
-    es_text_free(&csv_now);
     es_arena_free(&c.arena);
     sweep_plan_close(&plan);
     return code;

@@ -1,8 +1,10 @@
-"""What comes through a pipe is what the file holds: standard input, /dev/stdin and a descriptor are looked at to know their format and then read from
-their first byte, as often as it takes. And text with a byte order mark is the text behind it."""
+"""Pipes and links, in and out. What comes through a pipe is what the file holds: standard input, /dev/stdin and a descriptor are looked at to know their format and then read from
+their first byte, as often as it takes. Text with a
+byte order mark is the text behind it. What is written to a named pipe goes through it, and what is written to a link goes where it leads: neither is replaced."""
 import gzip
 import json
 import os
+import stat
 import subprocess
 import sys
 import tempfile
@@ -76,6 +78,48 @@ def long_lines(check, folder):
     check.equal('long lines, all tokens', json.loads(tool.command([tool.TOOL, 'trace', 'info', out, '--json']))['decode_tokens'], 300)
 
 
+def written(check, folder):
+    """What a reader gets of a named pipe that -o names, against the file."""
+    native = os.path.join(ROOT, 'traces', 'samples', 'quickstart.h5')
+    pipe = os.path.join(folder, 'out')
+    os.mkfifo(pipe)
+
+    def by_pipe(*args):
+        got = os.path.join(folder, 'got')
+        with open(got, 'wb') as f:
+            reader = subprocess.Popen(['cat', pipe], stdout=f)
+        subprocess.run([tool.TOOL, *args], capture_output=True)
+        if not stat.S_ISFIFO(os.lstat(pipe).st_mode):
+            reader.kill()
+        reader.wait()
+        with open(got, 'rb') as f:
+            return f.read(), stat.S_ISFIFO(os.lstat(pipe).st_mode)
+
+    def by_file(*args):
+        path = os.path.join(folder, 'plain')
+        tool.command([tool.TOOL, *[path if a == pipe else a for a in args]])
+        with open(path, 'rb') as f:
+            return f.read()
+    for args in (['trace', 'export', native, '--as', 'csv', '-o', pipe], ['trace', 'export', native, '--as', 'jsonl', '-o', pipe],
+                 ['trace', 'export', native, '--as', 'route_trace', '-o', pipe]):
+        check.equal(' '.join(args[:2] + args[3:5]) + ' into a named pipe', by_pipe(*args), (by_file(*args), True))
+    for args, words in ((['trace', 'export', native, '--as', 'npy', '-o', pipe], 'an array is written to a plain file'),
+                        (['trace', 'export', native, '--as', 'native', '-o', pipe], 'is a pipe or a device, but HDF5 is written all over its file; give a plain one'),
+                        (['trace', 'import', native, '-o', pipe], 'is a pipe or a device, but HDF5')):
+        done = subprocess.run([tool.TOOL, *args], capture_output=True, text=True)
+        check.equal(' '.join(args[:2] + args[3:5]) + ' is refused', (done.returncode, words in done.stderr, stat.S_ISFIFO(os.lstat(pipe).st_mode)), (2, True, True))
+    os.mkdir(os.path.join(folder, 'far'))
+    for end, extra in (('csv', []), ('jsonl', []), ('npy', []), ('h5', ['--as', 'native']), ('csv.zst', [])):
+        link, real = os.path.join(folder, 'link.' + end), os.path.join(folder, 'far', 'real.' + end)
+        os.symlink(os.path.join('far', 'real.' + end), link)
+        for turn in ('a link to nothing', 'a link to a file'):
+            tool.command([tool.TOOL, 'trace', 'export', native, '-o', link] + extra)
+            check.equal('%s by %s' % (end, turn), (os.path.islink(link), os.path.isfile(real) and not os.path.islink(real), os.path.exists(real + '.tmp')), (True, True, False))
+    check.equal('and what it leads to is the trace', check_of(os.path.join(folder, 'far', 'real.h5')), check_of(native))
+    check.equal('zstd', open(os.path.join(folder, 'far', 'real.csv.zst'), 'rb').read(4), b'\x28\xb5\x2f\xfd')
+    check.equal('what was compressed', check_of(os.path.join(folder, 'far', 'real.csv.zst')), check_of(os.path.join(folder, 'far', 'real.csv')))
+
+
 def refused(check, folder):
     pipe = os.path.join(folder, 'pipe')
     os.mkfifo(pipe)
@@ -101,6 +145,7 @@ def main():
         for name in TEXT:
             marked(check, name, os.path.join(CORPUS, name, 'small'), folder)
         long_lines(check, folder)
+        written(check, folder)
         refused(check, folder)
     shared = os.path.join(tool.TRACES, 'formats')
     if os.path.isdir(shared):

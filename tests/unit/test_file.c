@@ -1,4 +1,5 @@
 /* Files: streams of three kinds read alike, torn ones are told apart from short ones, saving is all or nothing. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -272,6 +273,47 @@ static void folders_are_made_with_their_parents(void **state)
     assert_non_null(strstr(err.text, "plain: cannot make the folder"));
 }
 
+static void saving_follows_links(void **state)
+{
+    (void)state;
+    char *data, real[4096];
+    size_t length;
+    es_err err = { 0 };
+    struct stat about;
+    assert_int_equal(es_file_make_dirs(at("far"), &err), ES_OK);
+    assert_int_equal(symlink("far/real", at("link")), 0);
+    assert_int_equal(symlink("link", at("link2")), 0);
+    for (int turn = 0; turn < 2; turn++) {      /* to what is not there yet, and to what is */
+        assert_int_equal(es_file_save(at("link2"), "linked", 6, &err), ES_OK);
+        assert_int_equal(es_file_load(at("far/real"), 100, &data, &length, &err), ES_OK);
+        assert_string_equal(data, "linked");
+        free(data);
+        assert_int_equal(readlink(at("link2"), real, sizeof real), 4);
+        assert_int_equal(lstat(at("far/real"), &about), 0);
+        assert_true(S_ISREG(about.st_mode));
+    }
+    assert_int_equal(symlink("round", at("round")), 0);
+    assert_int_equal(es_file_save(at("round"), "x", 1, &err), ES_EINPUT);
+    assert_non_null(strstr(err.text, "cannot follow the link: Too many levels"));
+}
+
+static void a_pipe_is_written_to_and_not_replaced(void **state)
+{
+    (void)state;
+    es_err err = { 0 };
+    struct stat about;
+    char bytes[16];
+    assert_int_equal(mkfifo(at("pipe"), 0600), 0);
+    int end = open(at("pipe"), O_RDONLY | O_NONBLOCK);
+    assert_true(end >= 0);
+    assert_int_equal(es_file_save(at("pipe"), "through", 7, &err), ES_OK);
+    assert_int_equal(read(end, bytes, sizeof bytes), 7);
+    close(end);
+    assert_int_equal(lstat(at("pipe"), &about), 0);
+    assert_true(S_ISFIFO(about.st_mode));
+    assert_int_not_equal(access(at("pipe.tmp"), F_OK), 0);
+}
+
 /* What is looked at and then read from its beginning must be there twice. */
 static void a_descriptor_that_gives_its_bytes_once_is_settled(void **state)
 {
@@ -329,6 +371,8 @@ int main(void)
         cmocka_unit_test(a_whole_file_is_loaded_up_to_a_limit),
         cmocka_unit_test(saving_replaces_the_whole_file_and_leaves_nothing_else),
         cmocka_unit_test(folders_are_made_with_their_parents),
+        cmocka_unit_test(saving_follows_links),
+        cmocka_unit_test(a_pipe_is_written_to_and_not_replaced),
         cmocka_unit_test(a_descriptor_that_gives_its_bytes_once_is_settled),
         cmocka_unit_test(a_byte_order_mark_is_no_text),
     };
