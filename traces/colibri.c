@@ -44,7 +44,7 @@ static es_code colibri_pairs(colibri_parse *parse, const char *p, uint32_t *coun
 static es_code colibri_line(es_log *log, char *line, size_t length, es_err *err)
 {
     colibri_parse *parse = log->parse;
-    const char *p = line;
+    const char *p = es_log_squeeze(line);
     uint32_t call = 0, pos = 0, layer = 0, count = 0;
     (void)length;
     es_code code = es_log_u32(&p, ' ', "call", &call, err);
@@ -89,10 +89,12 @@ static int colibri_sniff(const unsigned char *head, size_t length)
 {
     const char *p = (const char *)head, *end = p + length;
     for (int i = 0; i < 4; i++) {       /* three numbers and the first id */
+        while (p < end && (*p == ' ' || *p == '\t'))
+            p++;
         const char *start = p;
         while (p < end && *p >= '0' && *p <= '9')
             p++;
-        if (p == start || p == end || *p != (i < 3 ? ' ' : ':'))
+        if (p == start || p == end || (i < 3 ? *p != ' ' && *p != '\t' : *p != ':'))
             return 0;
         p++;
     }

@@ -14,7 +14,7 @@
 
 #include <stdio.h>
 
-enum { CSV_COLUMNS_MAX = 5 * ES_TRACE_TOP_K_MAX + 8 };
+enum { CSV_COLUMNS_MAX = 5 * ES_TRACE_TOP_K_MAX + 8, CSV_HEADER = 4096 };     /* CSV_HEADER: bytes of one that does not begin as ours do */
 
 typedef enum csv_kind {
     CSV_STEP, CSV_REQUEST, CSV_POSITION, CSV_PHASE, CSV_LAYER, CSV_ID, CSV_WEIGHT, CSV_RESIDENCY, CSV_GUESS, CSV_CONFIDENCE, CSV_UNREAD, CSV_KINDS
@@ -40,6 +40,29 @@ typedef struct csv_parse {              /* lives while the file is read */
     uint8_t *residence;
     char header[64];                    /* its first columns, for messages */
 } csv_parse;
+
+/* Fields without blanks and quotes around them, as Python and spreadsheets write some, in place. */
+static void csv_plain(char *line)
+{
+    char *to = line;
+    if (!strpbrk(line, " \t\""))
+        return;
+    for (const char *p = line; ; p++) {
+        const char *end = p + strcspn(p, ","), *next = end;
+        for (; p < end && (*p == ' ' || *p == '\t'); p++)
+            ;
+        for (; end > p && (end[-1] == ' ' || end[-1] == '\t'); end--)
+            ;
+        const bool quoted = end - p >= 2 && *p == '"' && end[-1] == '"';
+        for (const char *from = p + quoted; from < end - quoted; from++)
+            *to++ = *from;
+        p = next;
+        if (*p == '\0')
+            break;
+        *to++ = ',';
+    }
+    *to = '\0';
+}
 
 /* --- header --------------------------------------------------------------------------------------------------------------------- */
 
@@ -107,6 +130,7 @@ static es_code csv_header(csv_parse *parse, es_arena *arena, es_err *err)
         return code;
     if (!line || length == 0)
         return es_err_set(err, ES_EINPUT, "%s: line 1: the header is missing", es_reader_path(parse->reader));
+    csv_plain(line);
     parse->column = ES_NEW_ARRAY(arena, CSV_COLUMNS_MAX, csv_column);
     if (!parse->column)
         return es_err_nomem(err, "a trace");
@@ -276,6 +300,7 @@ static es_code csv_lines(csv_parse *parse, bool lenient, es_text *notes, es_err 
         es_code code = es_lines_next(&lines, "a field for each column", &line, &length, err);
         if (code || !line)
             return code;
+        csv_plain(line);
         code = csv_line(parse, line, err);
         if (code)
             return es_lines_at(&lines, err), code;
@@ -334,13 +359,36 @@ static es_code csv_open(void *self, const es_source_ask *ask, es_arena *arena, e
     return code;
 }
 
+static bool csv_named(const char *line, const char *name)
+{
+    const size_t length = strlen(name);
+    for (const char *p = line; (p = strchr(p, ',')) != NULL; p++)
+        if (strncmp(p + 1, name, length) == 0 && p[1 + length] == ',')
+            return true;
+    return false;
+}
+
+/* The names of its columns, which may stand in any order. */
 static int csv_sniff(const unsigned char *head, size_t length)
 {
-    static const char *const begin[] = { "request_id,token_index,", "step,batch_pos,", "step,request_id," };
+    static const char *const begin[] = { "request_id,token_index,", "step,batch_pos,", "step,request_id," }, *const need[] = { "phase", "layer", "e0" };
+    char line[CSV_HEADER + 3] = ",";
+    const unsigned char *end = memchr(head, '\n', length);
+    size_t size = end ? (size_t)(end - head) : length;
     for (size_t i = 0; i < sizeof begin / sizeof begin[0]; i++)
         if (length >= strlen(begin[i]) && memcmp(head, begin[i], strlen(begin[i])) == 0)
             return 95;
-    return 0;
+    if (size > CSV_HEADER || memchr(head, '\0', size))
+        return 0;
+    memcpy(line + 1, head, size);
+    size -= size > 0 && line[size] == '\r';
+    line[size + 1] = '\0';
+    csv_plain(line + 1);
+    strcat(line, ",");
+    bool all = csv_named(line, "request_id") ? csv_named(line, "token_index") : csv_named(line, "batch_pos") && csv_named(line, "step");
+    for (size_t i = 0; i < sizeof need / sizeof need[0]; i++)
+        all = all && csv_named(line, need[i]);
+    return all ? 90 : 0;
 }
 
 const es_source es_source_csv = {

@@ -2,7 +2,7 @@
  * that measure reading experts from disk take it. */
 #include "traces/dense.h"
 
-enum { DEMAND_HEAD = 12 };
+enum { DEMAND_HEAD = 12, DEMAND_ROWS = 4 };     /* rows that must be seen where the length is wrong */
 
 static void demand_form(es_dense_form *form, const unsigned char *head)
 {
@@ -30,7 +30,8 @@ static es_code demand_open(void *self, const es_source_ask *ask, es_arena *arena
     return code ? code : es_dense_open(self, &form, ask, arena, err);
 }
 
-/* There is no magic number: the shape must be possible and no row, as far as one can see, list an id twice. */
+/* There is no magic number: the shape must be possible and no row, as far as one can see, list an id twice. A file that ends early or late is
+ * known by as many rows as are seen by chance hardly ever: opening it says what is wrong. */
 static int demand_sniff(const unsigned char *head, size_t length)
 {
     es_dense_form form;
@@ -39,15 +40,18 @@ static int demand_sniff(const unsigned char *head, size_t length)
     demand_form(&form, head);
     if (form.tokens == 0 || form.layers == 0 || form.layers > ES_TRACE_LAYERS_MAX || form.top_k == 0 || form.top_k > 64)
         return 0;
-    const size_t row = 2 * (size_t)form.top_k, whole = row * form.layers;
-    if (length < DEMAND_HEAD + row || (length < 4096 && length - DEMAND_HEAD < form.tokens * whole) || form.tokens * whole < length - DEMAND_HEAD)
+    const size_t row = 2 * (size_t)form.top_k, behind = length - DEMAND_HEAD;
+    const uint64_t all = form.tokens * row * form.layers;
+    const bool torn = length < 4096 && behind < all, more = all < behind;
+    const size_t end = DEMAND_HEAD + (more ? (size_t)all : behind);
+    if (end < DEMAND_HEAD + row || ((torn || more) && (form.top_k == 1 || end < DEMAND_HEAD + DEMAND_ROWS * row)))
         return 0;
-    for (size_t at = DEMAND_HEAD; at + row <= length; at += row)
+    for (size_t at = DEMAND_HEAD; at + row <= end; at += row)
         for (size_t i = 0; i < row; i += 2)
             for (size_t j = 0; j < i; j += 2)
                 if (es_bytes_u16(head + at + i) == es_bytes_u16(head + at + j))
                     return 0;
-    return form.top_k > 1 ? 60 : 30;
+    return torn || more ? 45 : form.top_k > 1 ? 60 : 30;
 }
 
 const es_source es_source_demand = {

@@ -30,7 +30,7 @@ static es_code dense_row(const es_dense *dense, const uint16_t *row, uint64_t to
         for (uint32_t j = 0; j < i; j++)
             if (row[i] == row[j])
                 return dense_fault(dense, dense_number(dense, token, layer, i), err, "expert %u is listed twice in its row; are the axes, the number of layers and top-k right, "
-                    "and are these ids and not counts?", row[i]);
+                    "and are these ids (--as npy) and not counts (--as counts)?", row[i]);
     return ES_OK;
 }
 

@@ -10,6 +10,21 @@ es_code es_log_fault(const char *p, char end, const char *name, const char *righ
     return es_err_set(err, ES_EINPUT, "%s is \"%.*s\", not %s", name, (int)(length < 40 ? length : 40), p, right);
 }
 
+char *es_log_squeeze(char *line)
+{
+    char *to = line;
+    if (line[0] != ' ' && !strchr(line, '\t') && !strstr(line, "  "))
+        return line;            /* nearly all lines; a blank at the end is passed over by who reads it */
+    for (const char *p = line; *p != '\0'; p++)
+        if (*p != ' ' && *p != '\t')
+            *to++ = *p;
+        else if (to > line && to[-1] != ' ')
+            *to++ = ' ';
+    to -= to > line && to[-1] == ' ';
+    *to = '\0';
+    return line;
+}
+
 /* --- the file ------------------------------------------------------------------------------------------------------------------- */
 
 /* What a format takes at once of lines that are there. An error is in the last line that it took. */

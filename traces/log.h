@@ -48,6 +48,9 @@ static inline size_t es_log_first(const unsigned char *head, size_t length)
     return end ? (size_t)(end - head) - (end > head && end[-1] == '\r') : 0;
 }
 
+/* Makes one blank of each run of blanks and tabs, and none at the ends, for formats whose fields stand between blanks. Returns the line. */
+char *es_log_squeeze(char *line);
+
 /* What is wrong with a field; it ends with `end` or the line. */
 es_code es_log_fault(const char *p, char end, const char *name, const char *right, es_err *err);
 

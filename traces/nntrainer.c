@@ -96,34 +96,44 @@ static es_code nntrainer_check(nntrainer_parse *parse, uint32_t tokens, es_err *
     return ES_OK;
 }
 
-static es_code nntrainer_bar(const char **p, es_err *err)
+/* Ends the part at *p with the bar behind it; *p is the next part then. */
+static es_code nntrainer_bar(char **p, char **part, es_err *err)
 {
-    if ((*p)[0] != '|')
+    char *bar = strchr(*p, '|');
+    if (!bar)
         return es_err_set(err, ES_EINPUT, "holds \"%.20s\" where a bar is expected: %s", *p, nntrainer_expected);
-    *p += 1 + ((*p)[1] == ' ');
+    *bar = '\0';
+    *part = es_log_squeeze(*p);
+    *p = bar + 1;
     return ES_OK;
 }
 
 static es_code nntrainer_line(es_log *log, char *line, size_t length, es_err *err)
 {
     nntrainer_parse *parse = log->parse;
-    const char *p = line;
+    char *rest = line, *part[2] = { NULL, NULL };
     uint32_t layer = 0, tokens = 0, total = 0;
     (void)length;
-    es_code code = es_log_u32(&p, ' ', "layer", &layer, err);
+    es_code code = nntrainer_bar(&rest, &part[0], err);
+    if (!code)
+        code = nntrainer_bar(&rest, &part[1], err);
+    if (code)
+        return code;
+    const char *p = part[0], *used = part[1], *ranked = es_log_squeeze(rest);
+    used += *used == ' ';
+    ranked += *ranked == ' ';
+    code = es_log_u32(&p, ' ', "layer", &layer, err);
     if (!code)
         code = es_log_u32(&p, ' ', "tokens", &tokens, err);
+    if (!code && *p != '\0')
+        code = es_err_set(err, ES_EINPUT, "holds \"%.20s\" where a bar is expected: %s", p, nntrainer_expected);
     if (!code)
-        code = nntrainer_bar(&p, err);
-    if (!code)
-        code = nntrainer_ids(log, &p, &total, err);
+        code = nntrainer_ids(log, &used, &total, err);
     parse->routed = total;
     if (!code)
-        code = nntrainer_bar(&p, err);
-    if (!code)
-        code = nntrainer_ids(log, &p, &total, err);
+        code = nntrainer_ids(log, &ranked, &total, err);
     parse->ranked = total - parse->routed;
-    if (!code && *p != '\0')
+    if (!code && *ranked != '\0')
         code = es_err_set(err, ES_EINPUT, "has more than three parts: %s is expected", nntrainer_expected);
     if (!code)
         code = nntrainer_check(parse, tokens, err);
@@ -164,17 +174,19 @@ static es_code nntrainer_open(void *self, const es_source_ask *ask, es_arena *ar
     return es_log_open(&nntrainer_log, &((nntrainer *)self)->stream, ask, arena, err);
 }
 
+/* Two numbers, a bar and the first id, with blanks between. */
 static int nntrainer_sniff(const unsigned char *head, size_t length)
 {
-    const char *p = (const char *)head, *end = p + length;
-    for (int i = 0; i < 2; i++) {
-        const char *start = p;
-        while (p < end && *p >= '0' && *p <= '9')
+    static const char *const parts[] = { " \t", "0123456789", " \t", "0123456789", " \t", "|", " \t", "0123456789" };
+    const unsigned char *p = head, *end = head + length;
+    for (int i = 0; i < 8; i++) {
+        const unsigned char *start = p;
+        while (p < end && *p != '\0' && strchr(parts[i], *p) && (i != 5 || p == start))
             p++;
-        if (p == start || p == end || *p++ != ' ')
+        if (p == start && (i == 2 || i % 2 == 1))
             return 0;
     }
-    return end - p >= 3 && p[0] == '|' && p[1] == ' ' && p[2] >= '0' && p[2] <= '9' ? 85 : 0;
+    return 85;
 }
 
 const es_source es_source_nntrainer = {

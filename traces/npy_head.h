@@ -22,7 +22,8 @@ es_code es_npy_parse(es_npy_head *out, const unsigned char *head, size_t length,
 
 /* The integer type of its numbers; false: they are no integers of 1, 2, 4 or 8 bytes. */
 bool es_npy_ids_type(const es_npy_head *head, es_ids_type *type);
-/* Do integers that begin so look like counts of uses? Along the last axis ids of a row differ; counts do not for long. */
+/* Do integers that begin so look like counts of uses? Along the last axis ids of a row differ; counts do not for long. One row in many whose
+ * ids repeat is a fault of ids, unless the layers of a set have as many uses each, as counts have. */
 bool es_npy_counts(const es_npy_head *npy, const unsigned char *head, size_t length);
 
 #endif

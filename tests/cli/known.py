@@ -52,6 +52,68 @@ def long_texts(check, at):
             check.equal('%s behind %d bytes of text' % (name, size), known(at('long.json'), '--layers', '2', '--top-k', '2') if name == 'routed_experts' else known(at('long.json')), name)
 
 
+def npy(path, rows, shape):
+    head = ("{'descr': '<i2', 'fortran_order': False, 'shape': %s, }" % (shape,)).ljust(117) + '\n'
+    with open(path, 'wb') as f:
+        f.write(b'\x93NUMPY\x01\0' + struct.pack('<H', len(head)) + head.encode() + struct.pack('<%dh' % len(rows), *rows))
+
+
+def torn(check, at):
+    """A file without a mark is known by its rows where its length is wrong, and then one is told that it is."""
+    demand = struct.pack('<3I', 5, 3, 4) + struct.pack('<60H', *[(t * 7 + l * 3 + k) % 16 for t in range(5) for l in range(3) for k in range(4)])
+    for name, data, words in (('cut', demand[:-3], 'the file ends with'), ('longer', demand + b'\1\0\2\0', 'bytes follow the array')):
+        with open(at(name), 'wb') as f:
+            f.write(data)
+        check.equal('a demand file that is %s' % name, words in known(at(name)), True)
+    check.equal('a demand file that is cut, lenient', known(at('cut'), '--lenient'), 'demand')
+
+
+def ids_or_counts(check, at):
+    """Ids with one row that repeats one are ids with a fault; counts repeat all along, or their layers have as many uses each."""
+    ids = [(t * 7 + l * 3 + k * 5) % 31 + 32 * (k % 2) for t in range(40) for l in range(2) for k in range(4)]
+    npy(at('ids.npy'), ids, (40, 2, 4))
+    check.equal('ids', known(at('ids.npy')), 'npy')
+    ids[8 * 17 + 2] = ids[8 * 17 + 1]
+    npy(at('odd.npy'), ids, (40, 2, 4))
+    check.equal('ids with a fault', [word in known(at('odd.npy')) for word in ('token 17, layer 0, place 2', '--as npy', '--as counts')], [True] * 3)
+    check.equal('which --as counts reads', known(at('odd.npy'), '--as', 'counts', '--top-k', '2'), 'counts')
+    counts = [(s * 13 + e * (7 + l)) % 6 for s in range(4) for l in range(2) for e in range(8)]
+    npy(at('counts.npy'), counts, (4, 2, 8))
+    check.equal('counts', known(at('counts.npy'), '--top-k', '1'), 'counts')
+    even = []
+    for s in range(20):                         # as many uses in each layer, and hardly a number twice
+        even += [10 * s + e * e for e in range(8)] + [10 * s + (7 - e) ** 2 for e in range(8)]
+    even[0] = even[2] = even[0] + 2
+    npy(at('even.npy'), even, (20, 2, 8))
+    check.equal('counts of equal sums', known(at('even.npy'), '--top-k', '1'), 'counts')
+
+
+def columns(check, at):
+    """Blanks, tabs and quotes between fields, and columns in another order."""
+    def same(what, kind, change, name='small'):
+        path = os.path.join(CORPUS, kind, name)
+        with open(path, encoding='utf-8-sig') as f, open(at('changed'), 'w') as to:
+            to.write(change(f.read()))
+        check.equal(what, (known(at('changed')), content(at('changed'))), (kind, content(path)))
+
+    def rows(change):
+        return lambda text: ''.join(','.join(change(line.split(','))) + '\n' for line in text.splitlines())
+    same('colibri with two blanks', 'colibri', lambda text: text.replace(' ', '  '))
+    same('colibri with tabs', 'colibri', lambda text: text.replace(' ', '\t'))
+    same('colibri with a blank before and behind', 'colibri', lambda text: ''.join(' %s \n' % line for line in text.splitlines()))
+    same('nntrainer without blanks at its bars', 'nntrainer', lambda text: text.replace(' | ', '|'))
+    same('nntrainer with many blanks', 'nntrainer', lambda text: text.replace(' ', ' \t '))
+    same('csv with blanks', 'csv', lambda text: text.replace(',', ', '))
+    same('csv with blanks before and behind', 'csv', lambda text: ''.join('  %s\t\n' % line for line in text.replace(',', ' ,').splitlines()))
+    same('csv with quotes', 'csv', rows(lambda fields: ['"%s"' % field for field in fields]))
+    same('csv with quoted names and weights', 'csv', rows(lambda fields: [' "%s"' % field for field in fields]), 'everything')
+    same('csv with columns turned', 'csv', rows(lambda fields: fields[3::-1] + fields[4:]))
+    same('csv of steps with columns turned', 'csv', rows(lambda fields: fields[1:5] + fields[:1] + fields[5:]), 'both')
+    with open(at('odd.csv'), 'w') as f:
+        f.write('request_id,token_index,phase,layer,e0\n0,0,D,0,"1\n0,1,D,0,1 2\n')
+    check.equal('half a quote', 'line 2: e0 is ""1", not a whole number' in known(at('odd.csv')), True)
+
+
 def main():
     check = tool.Check('known')
     with tempfile.TemporaryDirectory() as folder:
@@ -59,6 +121,9 @@ def main():
             return os.path.join(folder, name)
 
         long_texts(check, at)
+        torn(check, at)
+        ids_or_counts(check, at)
+        columns(check, at)
     check.close()
 
 
