@@ -266,6 +266,8 @@ es_code es_dense_open(es_dense *dense, const es_dense_form *form, const es_sourc
     es_code code = dense_shape(dense, err);
     if (!code)
         code = es_lens_load(&dense->lens, ask->path, err);
+    if (dense->form.experts == 0)
+        dense->form.experts = dense->lens.experts;
     if (!code)
         code = es_bytes_open(&dense->bytes, ask->path, err);
     if (code)

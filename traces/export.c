@@ -173,6 +173,14 @@ static void export_mark(const es_export *out, es_export_look *look, const es_ste
             look->occurs[layer] = !es_export_empty(out, step, token * layers + layer);
 }
 
+/* The highest id that a list of them has; no id is as high as ES_NO_EXPERT. */
+static uint32_t export_highest(const uint16_t *ids, uint64_t count, uint32_t highest)
+{
+    for (uint64_t i = 0; ids && i < count; i++)
+        highest = ids[i] != ES_NO_EXPERT && ids[i] > highest ? ids[i] : highest;
+    return highest;
+}
+
 typedef struct export_looking { const es_export *out; es_export_look *look; } export_looking;
 
 static es_code export_look(void *to, const es_step *step, es_err *err)
@@ -184,6 +192,10 @@ static es_code export_look(void *to, const es_step *step, es_err *err)
     look->batched = look->batched && export_batched(step, look->any ? &look->last : NULL);
     look->last = step->token[step->tokens - 1];
     export_mark(looking->out, look, step);
+    const es_trace_info *info = looking->out->info;
+    const uint64_t cells = (uint64_t)step->tokens * info->layers;
+    look->highest = export_highest(step->ids, cells * info->top_k, look->highest);
+    look->highest = export_highest(looking->out->ask.guesses ? step->guess : NULL, cells * info->guesses, look->highest);
     look->confidence = look->confidence || step->guess_confidence;
     look->any = true;
     look->tokens += step->tokens;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "traces/assume.h"
+
 typedef enum csv_form { CSV_BY_REQUEST, CSV_BATCHED, CSV_BOTH } csv_form;
 
 typedef struct csv_out {
@@ -117,6 +119,9 @@ static es_code csv_write(es_export *base, es_err *err)
     csv_out out = { .base = base };
     es_export_leaves(base, EXPORT_ATTENTION | EXPORT_BYTES | EXPORT_MODEL);
     es_code code = es_export_look_at(base, &out.look, err);
+    if (!code && out.look.highest + 1 < base->info->experts)
+        es_assume(base->notes, "the number of experts, %u, cannot be held by the format, and no id is above %u: --experts %u gives it back", base->info->experts, out.look.highest,
+            base->info->experts);
     out.form = out.look.by_request ? CSV_BY_REQUEST : out.look.batched ? CSV_BATCHED : CSV_BOTH;
     if (!code) {
         csv_header(&out);
@@ -127,5 +132,5 @@ static es_code csv_write(es_export *base, es_err *err)
 }
 
 const es_trace_form es_form_csv = {
-    .name = "csv", .brief = "Neutral CSV: one row per token and layer.", .lacks = "bytes of experts, the model's name, attention", .ending = ".csv", .write = csv_write,
+    .name = "csv", .brief = "Neutral CSV: one row per token and layer.", .lacks = "bytes of experts, the model's name, attention, experts that no token uses", .ending = ".csv", .write = csv_write,
 };

@@ -48,6 +48,7 @@ typedef struct es_export_look {
     bool any;
     es_token last;
     uint64_t tokens;
+    uint32_t highest;                   /* id or guess */
 } es_export_look;
 /* Reads all of it once; `look->occurs` is the caller's to free. */
 es_code es_export_look_at(es_export *out, es_export_look *look, es_err *err);

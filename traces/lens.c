@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "sim/base/json.h"
+#include "traces/trace.h"
 
 /* A whole number of tokens that an entry gives. */
 static bool lens_number(const es_json *item, uint32_t *value)
@@ -37,9 +38,11 @@ static es_code lens_add(es_lens *lens, const es_json *item, uint64_t number, es_
 
 static es_code lens_list(es_lens *lens, const es_json *root, es_err *err)
 {
-    const es_json *list = cJSON_IsObject(root) ? cJSON_GetObjectItemCaseSensitive(root, "lens") : root, *item;
+    const es_json *list = cJSON_IsObject(root) ? cJSON_GetObjectItemCaseSensitive(root, "lens") : root, *item, *experts = cJSON_GetObjectItemCaseSensitive(root, "experts");
     if (!cJSON_IsArray(list))
         return es_err_set(err, ES_EINPUT, "%s: is not a list with the tokens of each request, nor an object with such a list as \"lens\"", lens->path);
+    if (experts && (!lens_number(experts, &lens->experts) || lens->experts == 0 || lens->experts > ES_TRACE_EXPERTS_MAX))
+        return es_err_set(err, ES_EINPUT, "%s: experts is no whole number from 1 to %d", lens->path, ES_TRACE_EXPERTS_MAX);
     es_code code = ES_OK;
     uint64_t number = 0;
     lens->request = malloc((size_t)cJSON_GetArraySize(list) * sizeof *lens->request + 1);

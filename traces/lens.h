@@ -1,7 +1,8 @@
 /* Lens: which tokens of an array belong to which request, from a list of lengths beside it.
  *
  * NAME.lens.json stands beside NAME.npy, NAME.bin and so on. It holds a list with one entry per request, or an object with that list
- * as "lens": a number of tokens, or [prompt tokens, generated tokens]. Without such a file there is one request. */
+ * as "lens": a number of tokens, or [prompt tokens, generated tokens]. The object may say how many "experts" a layer has. Without such a
+ * file there is one request. */
 #ifndef ES_TRACES_LENS_H
 #define ES_TRACES_LENS_H
 
@@ -13,7 +14,7 @@ typedef struct es_lens {
     char *path;                         /* NULL: there is no list */
     es_lens_request *request;           /* [count] those of no tokens are left out; free with es_lens_free */
     uint64_t count, tokens, prompt_tokens, prompts;
-    uint32_t longest_prompt;
+    uint32_t longest_prompt, experts;   /* experts 0: not said */
 } es_lens;
 
 typedef struct es_lens_place { uint64_t request, position; } es_lens_place;   /* {0} is the first token */

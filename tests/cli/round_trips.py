@@ -84,6 +84,25 @@ def main():
                 back, said = there_and_back(name, native, 'route_trace', '')
                 check.equal('%s through route_trace' % name, (content(back) == want or 'nan' in said or 'cannot be held' in said, ids(back) == ids(native)), (True, True))
         check.equal('predictions are said to be lost', 'recorded predictions cannot be held' in call('export', natives['csv_everything'], '--as', 'route_trace', '-o', path('r'))[2], True)
+        # experts that no token uses
+        wide = path('wide.h5')
+        check.equal('experts that are asked for', call('import', os.path.join(CORPUS, 'csv', 'requests'), '--experts', '300', '-o', wide)[0], 0)
+        for format in ('jsonl', 'route_trace', 'npy', 'csv'):
+            back, said = there_and_back('wide', wide, format, '')
+            kept = json.loads(call('info', back, '--json')[1])['experts']
+            check.equal('the number of experts through ' + format, (kept == 300, 'the number of experts, 300, cannot be held' in said), (format != 'csv', format == 'csv'))
+        back = path('again.h5')
+        call('import', path('wide.csv'), '--experts', '300', '-o', back)
+        check.equal('and what was said gives it back', json.loads(call('info', back, '--json')[1])['experts'], 300)
+        check.equal('nor is it said where an id shows it', 'number of experts' in call('export', SAMPLE, '-o', path('s.csv'))[2],
+                    json.loads(call('info', path('s.csv'), '--json')[1])['experts'] != json.loads(call('info', SAMPLE, '--json')[1])['experts'])
+        with open(path('wide.lens.json')) as f:
+            beside = json.load(f)
+        for experts, words in ((0, 'experts is no whole number from 1 to 65535'), ('x', 'experts is no whole number'), (1, 'is above 0, the highest')):
+            with open(path('wide.lens.json'), 'w') as f:
+                json.dump(dict(beside, experts=experts), f)
+            code, _, fault = call('info', path('wide.npy'))
+            check.equal('experts %r beside an array' % experts, (code, words in fault), (2, True))
         # arrays
         code, _, fault = call('export', natives['csv_both'], '--as', 'npy', '-o', path('b.npy'))
         check.equal('steps of several requests are no array', (code, 'requests one behind the other' in fault, os.path.exists(path('b.npy'))), (2, True, False))
