@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import zipfile
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..'))
 sys.path.insert(0, os.path.join(ROOT, 'tests', 'support'))
@@ -52,6 +53,31 @@ def without(key):
 def run(*args):
     done = subprocess.run([sys.executable, SCRIPT] + list(args), capture_output=True, text=True)
     return done.returncode, done.stderr
+
+
+def archives(check, path):
+    """numpy.savez puts .npy files into a zip archive."""
+    convert.save_npy(path('one.npy'), [[[0, 1], [2, 3]]] * 3)
+    with open(path('one.npy'), 'rb') as f:
+        array = f.read()
+
+    def npz(name, **arrays):
+        with zipfile.ZipFile(path(name), 'w', zipfile.ZIP_DEFLATED) as archive:
+            for array_name, data in arrays.items():
+                archive.writestr(array_name + '.npy', data)
+        return run(path(name), '-o', path('out.npy')) + (open(path('out.npy'), 'rb').read() if os.path.exists(path('out.npy')) else None,)
+    code, said, data = npz('several.npz', ids=array, scores=array)
+    check.equal('arrays of which none is routed_experts', (code, 'has the arrays ids, scores; none is called routed_experts' in said, data), (2, True, None))
+    check.equal('something else', npz('other.npz', ids=b'nothing')[0:3:2], (2, None))
+    check.equal('one array', npz('one.npz', anything=array), (0, '', array))
+    os.unlink(path('out.npy'))
+    code, said, data = npz('named.npz', input_ids=array[:90], routed_experts=array)
+    check.equal('routed_experts', (code, said, data), (0, 'assumed: routed_experts is read; input_ids were left out\n', array))
+    info = json.loads(tool.command([tool.TOOL, 'trace', 'info', path('out.npy'), '--json']))
+    check.equal('as the tool reads it', (info['format'], info['decode_tokens'], info['layers']), ('npy', 3, 2))
+    check.equal('as csv', run(path('one.npz'), '-o', path('out.csv'))[0], 2)
+    done = subprocess.run([tool.TOOL, 'trace', 'info', path('one.npz')], capture_output=True, text=True)
+    check.equal('the tool says who reads it', (done.returncode, 'convert.py' in done.stderr), (2, True))
 
 
 def real_torch(check, path):
@@ -124,6 +150,11 @@ def main():
         check.equal('a ragged array', wrong(lambda: convert.save_npy(path('f.npy'), [[[0], [1]], [[0]]]), 'empty or ragged'), True)
         open(path('x.pt'), 'wb').write(b'PK\3\4nothing')
         check.equal('a broken file', run(path('x.pt'), '-o', path('x.csv'))[0], 2)
+        for name, make, words in (('folder', lambda p: os.mkdir(p), 'is a folder, not a file'), ('empty.pt', lambda p: open(p, 'w').close(), 'is empty'),
+                                  ('a.npy', lambda p: convert.save_npy(p, [[[0, 1]]]), 'is an array already; `expertsim trace import` reads it'), ('none.pt', lambda p: None, 'No such file or directory')):
+            make(path(name))
+            check.equal(name, run(path(name), '-o', path('x.csv')), (2, 'convert.py: %s: %s\n' % (path(name), words)))
+        archives(check, path)
         real_torch(check, path)
         real_parquet(check, path)
     check.close()

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Makes traces that expertsim reads of files that only Python reads: torch.save (.pt), pickles and parquet.
+"""Makes traces that expertsim reads of files that only Python reads: torch.save (.pt), pickles, parquet and numpy.savez (.npz).
 
     convert.py dump_0.pt [dump_1.pt ...] -o trace.csv.gz        SGLang's recorder, per_token or per_pass; several ranks or files
     convert.py stat.pt -o counts.npy                            SGLang's recorder, stat: counts [steps, layers, experts]
     convert.py routed.pt -o routing.npy                         a tensor [tokens, layers, k] of ids, or a list of them (vLLM, verl, tunix)
+    convert.py routed.npz -o routing.npy                        the array routed_experts of it, or the only one it has
     convert.py layer_*.parquet -o trace.csv.gz                  cachedMoE (prompt_id, pos, layer, topN_ids) or FLAME-MoE (indices, scores) files, one per layer
 
 and then `expertsim trace import trace.csv.gz -o trace.h5`. Needs torch for .pt and pyarrow for parquet, nothing else. Only tensors and plain
@@ -17,6 +18,8 @@ import os
 import re
 import struct
 import sys
+import zipfile
+import zlib
 
 EXTEND, DECODE = 1, 2           # SGLang's ForwardMode
 
@@ -228,6 +231,40 @@ def parquet_rows(paths, sequence):
     raise Wrong('%s: has columns %s; known are prompt_id, pos, layer, topN_ids (cachedMoE) and indices, scores (FLAME-MoE)' % (paths[0], ', '.join(tables[0])))
 
 
+# ---- npz ----
+
+def npz_arrays(path):
+    """The names of the arrays of an .npz file; none: it is another zip archive."""
+    if not zipfile.is_zipfile(path):
+        return []
+    with zipfile.ZipFile(path) as archive:
+        return [name[:-4] for name in archive.namelist() if name.endswith('.npy')]
+
+
+def convert_npz(paths, out):
+    """An array lies in the archive as the .npy file that it becomes, so it is taken out as it is."""
+    if len(paths) > 1:
+        raise Wrong('%s: of several .npz files none can be joined; convert one at a time' % paths[1])
+    names = npz_arrays(paths[0])
+    if 'routed_experts' not in names and len(names) > 1:
+        raise Wrong('%s: has the arrays %s; none is called routed_experts, so save the one with the ids alone: numpy.save("x.npy", numpy.load("%s")["%s"])'
+                    % (paths[0], ', '.join(names), os.path.basename(paths[0]), names[0]))
+    if not out.endswith('.npy'):
+        raise Wrong('%s: holds arrays; -o X.npy is what they become' % paths[0])
+    name = 'routed_experts' if 'routed_experts' in names else names[0]
+    try:
+        with zipfile.ZipFile(paths[0]) as archive:
+            data = archive.read(name + '.npy')
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as fault:
+        raise Wrong('%s: %s cannot be read: %s' % (paths[0], name, fault))
+    if not data.startswith(b'\x93NUMPY'):
+        raise Wrong('%s: %s is no array as numpy.savez writes one' % (paths[0], name))
+    if len(names) > 1:
+        assume('%s is read; %s were left out' % (name, ', '.join(n for n in names if n != name)))
+    with open(out, 'wb') as f:
+        f.write(data)
+
+
 # ---- torch ----
 
 def load(path, trust):
@@ -266,6 +303,19 @@ def convert_torch(paths, out, trust):
     return save_npy(out, *arrays(values[0], paths[0]))
 
 
+def magic_of(path):
+    """How a file begins; what is none, or needs no converter, is said."""
+    if os.path.isdir(path):
+        raise Wrong('%s: is a folder, not a file' % path)
+    with open(path, 'rb') as f:
+        magic = f.read(8)
+    if not magic:
+        raise Wrong('%s: is empty' % path)
+    if magic.startswith(b'\x93NUMPY'):
+        raise Wrong('%s: is an array already; `expertsim trace import` reads it' % path)
+    return magic
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('files', nargs='+', metavar='FILE')
@@ -274,14 +324,18 @@ def main():
     parser.add_argument('--trust', action='store_true', help='read any pickle, and run what is in it')
     given = parser.parse_args()
     try:
-        with open(given.files[0], 'rb') as f:
-            magic = f.read(4)
-        if magic == b'PAR1':
+        magic = [magic_of(path) for path in given.files][0]
+        if magic.startswith(b'PAR1'):
             save_csv(given.out, parquet_rows(given.files, given.sequence))
+        elif npz_arrays(given.files[0]):
+            convert_npz(given.files, given.out)
         else:
             convert_torch(given.files, given.out, given.trust)
-    except (Wrong, OSError) as fault:
+    except Wrong as fault:
         print('convert.py: %s' % fault, file=sys.stderr)
+        sys.exit(2)
+    except OSError as fault:
+        print('convert.py: %s: %s' % (fault.filename, fault.strerror) if fault.filename else 'convert.py: %s' % fault, file=sys.stderr)
         sys.exit(2)
 
 
