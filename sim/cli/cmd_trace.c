@@ -65,29 +65,11 @@ es_code trace_open(const es_source_ask *ask, const char *format, es_feed *feed, 
 
 /* ---- the verbs ---- */
 
-static es_code trace_each(const trace_args *args, es_code (*verb)(const trace_args *, const char *, es_err *), es_err *err)
-{
-    es_code code = args->words.count > 1 ? ES_OK : cmd_misused(&cmd_trace, err, "which file?");
-    for (size_t i = 1; i < args->words.count && code == ES_OK; i++)
-        code = verb(args, args->words.at[i], err);
-    return code;
-}
-
-static es_code trace_info_each(const trace_args *args, es_err *err)
-{
-    return trace_each(args, trace_info, err);
-}
-
-static es_code trace_check_each(const trace_args *args, es_err *err)
-{
-    return trace_each(args, trace_check, err);
-}
-
 static const struct trace_verb {
     const char *name;
     es_code (*go)(const trace_args *args, es_err *err);
 } trace_verbs[] = {
-    {"info", trace_info_each}, {"check", trace_check_each}, {"import", trace_import}, {"export", trace_export}, {"generate", trace_generate}, {"fit", trace_fit}, {"compose", trace_compose}, {"formats", trace_formats},
+    {"info", trace_info}, {"check", trace_check}, {"import", trace_import}, {"export", trace_export}, {"generate", trace_generate}, {"fit", trace_fit}, {"compose", trace_compose}, {"formats", trace_formats},
 };
 
 enum { TRACE_VERBS = sizeof trace_verbs / sizeof *trace_verbs };
@@ -163,7 +145,7 @@ const cmd_entry cmd_trace = {
     .usage = "info|check|import|export|generate|fit|compose|formats [FILE]... [options]",
     .brief = "Look at routing traces; make them from other formats or by a generator.",
     .help = "  expertsim trace formats [--json]              all formats: read or written, and what they lack\n"
-            "  expertsim trace info FILE... [--json]         what it holds\n"
+            "  expertsim trace info FILE... [--json]         what it holds; of several files a list\n"
             "  expertsim trace check FILE... [--json]        reads all of it and says what is wrong, and what would distort a result; against\n"
             "                                                the model that it names, or --model models/shapes/NAME.json\n"
             "  expertsim trace import FILE... -o X.h5        from any known format to the native one; several files follow each other, with\n"

@@ -23,8 +23,8 @@ es_code trace_open(const es_source_ask *ask, const char *format, es_feed *feed, 
 /* A whole number from 1 to `most` of a flag; absent: 0. */
 es_code trace_number(const char *name, const char *text, uint32_t most, uint32_t *value, es_err *err);
 
-es_code trace_info(const trace_args *args, const char *path, es_err *err);
-es_code trace_check(const trace_args *args, const char *path, es_err *err);
+es_code trace_info(const trace_args *args, es_err *err);
+es_code trace_check(const trace_args *args, es_err *err);
 es_code trace_import(const trace_args *args, es_err *err);
 es_code trace_export(const trace_args *args, es_err *err);
 es_code trace_generate(const trace_args *args, es_err *err);

@@ -170,43 +170,71 @@ static void trace_buffers_text(const es_trace_info *info, const char *path, es_t
         es_text_add(out, "  %-10s %s\n", "sha256", info->sha256);
 }
 
-es_code trace_info(const trace_args *args, const char *path, es_err *err)
+/* What it holds, as text or, with --json, as one more of `all`. */
+static es_code trace_info_say(const trace_args *args, const es_trace_info *info, const trace_counts *counts, const char *path, es_json *all, es_err *err)
+{
+    es_text text = {0};
+    es_json *json = args->json ? trace_info_json(info, counts, path) : NULL;
+    if (args->json)
+        return json && cJSON_AddItemToArray(all, json) ? ES_OK : es_err_nomem(err, "the text");
+    if (info->buffers > 0)
+        trace_buffers_text(info, path, &text);
+    else
+        trace_info_text(info, counts, path, &text);
+    es_code code = text.failed || text.length == 0 ? es_err_nomem(err, "the text") : ES_OK;
+    if (code == ES_OK)
+        fputs(text.at, stdout);
+    es_text_free(&text);
+    return code;
+}
+
+/* All is read that an import reads, for what is assumed of a file follows from that; a native file has it written down. */
+static es_code trace_info_file(const trace_args *args, const char *path, es_json *all, es_err *err)
 {
     es_feed feed = {0};
     trace_counts counts = {0};
     es_source_ask ask;
-    es_code code = trace_ask(args, path, false, &ask, err);
+    const es_source *source = NULL;
+    es_code code = es_feed_find(NULL, path, args->as, &source, err);
+    if (code == ES_OK)
+        code = trace_ask(args, path, strcmp(source->part.name, "native") != 0, &ask, err);
     ask.buffers = true;
     if (code == ES_OK)
         code = trace_open(&ask, args->as, &feed, err);
     if (code == ES_OK && feed.source->info(feed.state)->buffers == 0)
         code = trace_count(&feed, &counts, err);
-    if (code == ES_OK) {
-        const es_trace_info *info = feed.source->info(feed.state);
-        es_text text = {0};
-        if (args->json) {
-            es_json *json = trace_info_json(info, &counts, path);
-            char *words = json ? es_json_text(json) : NULL;
-            es_text_add(&text, "%s", words ? words : "");
-            free(words);
-            cJSON_Delete(json);
-        } else if (info->buffers > 0) {
-            trace_buffers_text(info, path, &text);
-        } else {
-            trace_info_text(info, &counts, path, &text);
-        }
-        code = text.failed || text.length == 0 ? es_err_nomem(err, "the text") : ES_OK;
-        if (code == ES_OK)
-            fputs(text.at, stdout);
-        es_text_free(&text);
-    }
+    if (code == ES_OK)
+        code = trace_info_say(args, feed.source->info(feed.state), &counts, path, all, err);
     es_feed_close(&feed);
+    return code;
+}
+
+/* One object, or a list of those of several files. */
+static es_code trace_info_print(const es_json *all, es_err *err)
+{
+    char *words = es_json_text(cJSON_GetArraySize(all) == 1 ? cJSON_GetArrayItem(all, 0) : all);
+    if (!words)
+        return es_err_nomem(err, "the text");
+    fputs(words, stdout);
+    free(words);
+    return ES_OK;
+}
+
+es_code trace_info(const trace_args *args, es_err *err)
+{
+    es_json *all = cJSON_CreateArray();
+    es_code code = args->words.count < 2 ? cmd_misused(&cmd_trace, err, "which file?") : all ? ES_OK : es_err_nomem(err, "the text");
+    for (size_t i = 1; i < args->words.count && code == ES_OK; i++)
+        code = trace_info_file(args, args->words.at[i], all, err);
+    if (code == ES_OK && args->json)
+        code = trace_info_print(all, err);
+    cJSON_Delete(all);
     return code;
 }
 
 /* ---- check ---- */
 
-es_code trace_check(const trace_args *args, const char *path, es_err *err)
+static es_code trace_check_file(const trace_args *args, const char *path, es_err *err)
 {
     es_feed feed = {0};
     es_source_ask ask;
@@ -216,5 +244,13 @@ es_code trace_check(const trace_args *args, const char *path, es_err *err)
     if (code == ES_OK)
         code = trace_check_feed(&feed, path, args->model, args->json, err);
     es_feed_close(&feed);
+    return code;
+}
+
+es_code trace_check(const trace_args *args, es_err *err)
+{
+    es_code code = args->words.count > 1 ? ES_OK : cmd_misused(&cmd_trace, err, "which file?");
+    for (size_t i = 1; i < args->words.count && code == ES_OK; i++)
+        code = trace_check_file(args, args->words.at[i], err);
     return code;
 }

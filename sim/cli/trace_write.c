@@ -67,14 +67,20 @@ static es_code write_buffers(const trace_args *args, const es_feed *feed, es_err
     return code;
 }
 
-/* What was assumed of a file, for people. */
+/* A format of ours says all that it holds. */
+static bool write_own(const char *format)
+{
+    return strcmp(format, "native") == 0 || strcmp(format, "csv") == 0 || strcmp(format, "jsonl") == 0;
+}
+
+/* What a file was taken for and what was assumed of it, for people. */
 static void write_say(const es_feed *feed, const char *path)
 {
     const es_trace_info *info = feed->source->info(feed->state);
-    if (!info->assumed)
+    if (!info->assumed && write_own(info->format))
         return;
     fprintf(stderr, "%s: read as %s\n", path, info->format);
-    for (const char *from = info->assumed; *from != '\0';) {
+    for (const char *from = info->assumed ? info->assumed : ""; *from != '\0';) {
         const size_t length = strcspn(from, "\n");
         fputs("  assumed: ", stderr);
         fwrite(from, 1, length, stderr);
@@ -235,15 +241,14 @@ static es_code trace_settings(const trace_args *args, es_json *options, es_err *
 /* --like FIT.json --tokens N, and the shape, as options of the generator. */
 static es_code trace_like(const trace_args *args, es_json *options, es_err *err)
 {
-    const struct { const char *option, *value; } said[] = {{"tokens", args->tokens}, {"layers", args->layers}, {"experts", args->experts}, {"top_k", args->top_k}};
+    const struct { const char *option, *flag, *value; uint32_t most; } said[] = {{"tokens", "--tokens", args->tokens, UINT32_MAX - 1},
+        {"layers", "--layers", args->layers, 4096}, {"experts", "--experts", args->experts, 65535}, {"top_k", "--top-k", args->top_k, 1024}};
     es_code code = es_json_put(options, "file", cJSON_CreateString(args->like), err);
     for (size_t i = 0; i < sizeof said / sizeof *said && code == ES_OK; i++) {
-        es_json *value = NULL;
-        if (!said[i].value)
-            continue;
-        code = es_json_parse(&value, said[i].value, strlen(said[i].value), err);
-        if (code == ES_OK)
-            code = es_json_put(options, said[i].option, value, err);
+        uint32_t number = 0;
+        code = trace_number(said[i].flag, said[i].value, said[i].most, &number, err);
+        if (code == ES_OK && said[i].value)
+            code = es_json_put(options, said[i].option, cJSON_CreateNumber(number), err);
     }
     return code;
 }

@@ -190,6 +190,8 @@ COMMANDS = [
     (['trace', 'export', 'good.csv', '--as', 'csv', '-o', 'folder'], 'folder: cannot replace: Is a directory'),
     (['trace', 'export', 'good.csv', '-o', 'z.txt'], 'z.txt: its ending names no format; .csv and .jsonl (with .gz or .zst too), .npy and .h5 do, or --as FORMAT says it'),
     (['trace', 'export', 'good.csv', '-o', 'z.h5.zst'], 'z.h5.zst: its ending names no format; .csv and .jsonl (with .gz or .zst too), .npy and .h5 do, or --as FORMAT says it'),
+    (['trace', 'generate', '--like', 'fit.json', '--tokens', 'abc', '-o', 'new.h5'], '--tokens: found "abc", needs a whole number from 1 to 4294967294'),
+    (['trace', 'generate', '--like', 'fit.json', '--tokens', '0', '-o', 'new.h5'], '--tokens: found "0", needs a whole number from 1 to 4294967294'),
     (['trace', 'generate', '-o', 'z'], 'z: its ending names no format; .csv and .jsonl (with .gz or .zst too), .npy and .h5 do, or --as FORMAT says it'),
     (['trace', 'export', 'good.csv', '-o', 'z.npy.zst'], 'z.npy.zst: an array is written to a plain file, with its lengths beside it'),
     (['trace', 'import', 'good.csv', '-o', 'z.jsonl.zst'], 'z.jsonl.zst: import writes the native format, into a .h5; `expertsim trace export` writes jsonl'),

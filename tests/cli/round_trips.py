@@ -124,6 +124,15 @@ def main():
         check.equal('three files', (code, three['requests'], three['accesses'], three['provenance']['joined']), (0, 3, 48, 3))
         code, _, fault = call('import', natives['csv_small'], natives['csv_requests'], '-o', path('odd.h5'))
         check.equal('files of other shape', (code, 'layer numbers' in fault or 'cannot be continued' in fault, os.path.exists(path('odd.h5'))), (2, True, False))
+        both = json.loads(call('info', SAMPLE, natives['csv_small'], '--json')[1])
+        check.equal('what two files hold is one list', both, [json.loads(call('info', name, '--json')[1]) for name in (SAMPLE, natives['csv_small'])])
+        for kind in ('lattice', 'colibri', 'ik_llama', 'nntrainer', 'npy', 'route_trace'):
+            code, _, said = call('import', os.path.join(CORPUS, kind, 'small'), '-o', path('said.h5'))
+            assumed = json.loads(call('info', os.path.join(CORPUS, kind, 'small'), '--json')[1]).get('assumed', [])
+            check.equal('%s: an import says what info says' % kind, (code, said.splitlines()[0].split(': ')[1], [line.split('assumed: ')[1] for line in said.splitlines()[1:]]),
+                        (0, 'read as ' + kind, assumed))
+        for name in (SAMPLE, os.path.join(CORPUS, 'csv', 'small'), os.path.join(CORPUS, 'jsonl', 'small')):
+            check.equal('nothing is said of what says all itself', call('import', name, '-o', path('said.h5'))[2], '')
         # what is asked and what is said
         cut = path('cut.txt')
         with open(os.path.join(CORPUS, 'colibri', 'small')) as f:
