@@ -37,11 +37,15 @@ static es_code imatrix_again(void *self, es_err *err)
     return ES_OK;
 }
 
-/* Which layer a tensor's counts are of; false: they are of no experts. */
+/* Which layer a tensor's counts are of; false: they are of no experts. Beside each NAME.counts stands NAME.in_sum2, sums over the inputs of a matrix, and sometimes
+ * NAME.in_sum. */
 static bool imatrix_layer(const char *name, uint32_t *layer)
 {
-    char matrix[16], rest[2];
-    return sscanf(name, "blk.%5u.ffn_%15[a-z_].weight.counts%1s", layer, matrix, rest) == 2 && strlen(matrix) > 5 && strcmp(matrix + strlen(matrix) - 5, "_exps") == 0;
+    char matrix[16];
+    int end = 0;
+    if (sscanf(name, "blk.%5u.ffn_%15[a-z_]%n", layer, matrix, &end) != 2 || strcmp(name + end, ".weight.counts") != 0)
+        return false;
+    return strlen(matrix) > 5 && strcmp(matrix + strlen(matrix) - 5, "_exps") == 0;
 }
 
 static es_code imatrix_shape(imatrix *state, es_err *err)

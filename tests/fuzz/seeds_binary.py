@@ -73,14 +73,17 @@ def gguf():
     def text(value):
         return struct.pack("<Q", len(value)) + value.encode()
 
-    names = ["blk.%d.ffn_%s_exps.weight.counts" % (layer, matrix) for layer in (1, 2) for matrix in ("up", "down")]
-    out = b"GGUF" + u32(3) + struct.pack("<QQ", len(names), 3)
+    # as llama-imatrix: for every matrix NAME.in_sum2 of [inputs, experts] and NAME.counts of [1, experts]; dense ones have one
+    matrices = [("blk.0.attn_q", (10,)), ("blk.0.ffn_down", (10,))] + [("blk.%d.ffn_%s_exps" % (layer, matrix), (9, 6, 4, 1)) for layer in (1, 2) for matrix in ("down", "up")]
+    out, data = b"GGUF" + u32(3) + struct.pack("<QQ", 2 * len(matrices), 3), b""
     out += text("general.type") + u32(8) + text("imatrix")
     out += text("imatrix.chunk_count") + u32(4, 2) + text("imatrix.chunk_size") + u32(4, 5)
-    for i, name in enumerate(names):
-        out += text(name) + u32(2) + struct.pack("<QQIQ", 1, 4, 0, 32 * i)
-    out += b"\0" * (-len(out) % 32)
-    return out + b"".join(struct.pack("<8f", 9, 6, 4, 1, 0, 0, 0, 0) for _ in names)
+    for name, counts in matrices:
+        for what, inputs, values in (("in_sum2", 3, [0.5 * i for i in range(3 * len(counts))]), ("counts", 1, counts)):
+            out += text("%s.weight.%s" % (name, what)) + u32(2) + struct.pack("<QQIQ", inputs, len(counts), 0, len(data))
+            data += struct.pack("<%df" % len(values), *values)
+            data += b"\0" * (-len(data) % 32)
+    return out + b"\0" * (-len(out) % 32) + data
 
 
 BINARY = {

@@ -245,24 +245,46 @@ static void gguf_text_of(pack *p, const char *text)
     pack_bytes(p, text, strlen(text));
 }
 
-static void gguf_tensor_of(pack *p, const char *name, int one, int experts, int offset)
+/* A tensor of 32-bit floats that is to come behind `*data` bytes of others. */
+static void gguf_tensor_of(pack *p, const char *matrix, const char *what, int inputs, int count, int *data)
 {
+    char name[64];
+    snprintf(name, sizeof name, "%s.weight.%s", matrix, what);
     gguf_text_of(p, name);
     pack_number(p, 2, 4);
-    pack_number(p, one, 8);
-    pack_number(p, experts, 8);
+    pack_number(p, inputs, 8);
+    pack_number(p, count, 8);
     pack_number(p, 0, 4);
-    pack_number(p, offset, 8);
+    pack_number(p, *data, 8);
+    *data += (inputs * count * 4 + 31) / 32 * 32;
 }
 
-/* Ten tokens, layers 1 and 3, two matrices of each, and a dense tensor between. `chunk`: tokens of the one chunk. */
+static void gguf_floats(pack *p, int count, float first, float step)
+{
+    for (int i = 0; i < count; i++, first += step)
+        pack_bytes(p, &first, sizeof first);
+    while (p->length % 32 != 0)
+        pack_number(p, 0, 1);
+}
+
+enum { IMATRIX_INPUTS = 3, IMATRIX_MATRICES = 8 };
+
+typedef struct imatrix_matrix { const char *name; int experts; const int *counts; } imatrix_matrix;     /* experts 1: a dense one, which has one count */
+
+static const int dense_tokens[] = { 10 };
+static const imatrix_matrix imatrix_matrices[IMATRIX_MATRICES] = {
+    { "blk.0.attn_q", 1, dense_tokens }, { "blk.0.ffn_down", 1, dense_tokens }, { "blk.1.ffn_down_exps", 4, even }, { "blk.1.ffn_gate_inp", 1, dense_tokens },
+    { "blk.1.ffn_up_exps", 4, even }, { "blk.1.ffn_up_shexp", 1, dense_tokens }, { "blk.3.ffn_down_exps", 4, even + 4 }, { "blk.3.ffn_up_exps", 4, NULL },
+};
+
+/* As llama-imatrix writes it: for every matrix, by name, in_sum2 of [inputs, experts] and counts of [1, experts], and of some in_sum. Ten tokens, experts in layers 1
+ * and 3. `chunk`: tokens of the one chunk; `other`: counts of the last matrix. */
 static void imatrix_of(pack *p, int chunk, const float other[4])
 {
-    static const char *const name[] = { "blk.3.ffn_down_exps.weight.counts", "blk.1.ffn_up_exps.weight.counts", "blk.1.attn_q.weight.counts", "blk.1.ffn_down_exps.weight.counts",
-        "blk.3.ffn_up_exps.weight.counts", "blk.1.ffn_up_exps.weight.in_sum2" };
+    int data = 0;
     pack_bytes(p, "GGUF", 4);
     pack_number(p, 3, 4);
-    pack_number(p, 6, 8);
+    pack_number(p, 2 * IMATRIX_MATRICES + 1, 8);
     pack_number(p, 4, 8);
     gguf_text_of(p, "general.type");
     pack_number(p, 8, 4);
@@ -278,15 +300,26 @@ static void imatrix_of(pack *p, int chunk, const float other[4])
     gguf_text_of(p, "imatrix.chunk_size");
     pack_number(p, 4, 4);
     pack_number(p, chunk, 4);
-    for (int i = 0; i < 6; i++)
-        gguf_tensor_of(p, name[i], 1, i == 2 ? 1 : 4, 32 * i);
+    for (int i = 0; i < IMATRIX_MATRICES; i++) {
+        const imatrix_matrix *m = &imatrix_matrices[i];
+        gguf_tensor_of(p, m->name, "in_sum2", IMATRIX_INPUTS, m->experts, &data);
+        gguf_tensor_of(p, m->name, "counts", 1, m->experts, &data);
+        if (i == 2)
+            gguf_tensor_of(p, m->name, "in_sum", IMATRIX_INPUTS, m->experts, &data);
+    }
     while (p->length % 32 != 0)
         pack_number(p, 0, 1);
-    for (int i = 0; i < 6; i++)
-        for (int e = 0; e < 8; e++) {
-            float count = e >= 4 ? 0.0f : i == 0 ? (float)even[4 + e] : i == 4 ? other[e] : i == 2 ? 10.0f : (float)even[e];
-            pack_bytes(p, &count, sizeof count);
-        }
+    for (int i = 0; i < IMATRIX_MATRICES; i++) {
+        const imatrix_matrix *m = &imatrix_matrices[i];
+        float counts[4];
+        gguf_floats(p, IMATRIX_INPUTS * m->experts, 0.25f, 1.5f);
+        for (int e = 0; e < m->experts; e++)
+            counts[e] = m->counts ? (float)m->counts[e] : other[e];
+        pack_bytes(p, counts, (size_t)m->experts * sizeof *counts);
+        gguf_floats(p, 0, 0.0f, 0.0f);
+        if (i == 2)
+            gguf_floats(p, IMATRIX_INPUTS * m->experts, -3.0f, 0.5f);
+    }
 }
 
 static void an_importance_matrix_has_the_tokens_of_each_expert(void **state)
@@ -333,7 +366,7 @@ static void faults_of_an_importance_matrix_are_named(void **state)
     expect_bad(&es_source_imatrix, &m, &ask_ids, "GGUF version 9 is not 2 or 3");
     pack whole = { 0 };
     imatrix_of(&whole, 10, same);
-    for (size_t length = 0; length < whole.length - 64; length++) {      /* the last tensor is of no interest */
+    for (size_t length = 0; length < whole.length - 16; length++) {      /* the last counts, and padding behind them */
         pack cut = whole;
         cut.length = length;
         expect_bad(&es_source_imatrix, &cut, &ask_ids, "bad: ");
