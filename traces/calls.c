@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "traces/asked.h"
+
 enum { CALLS_GUESS_BYTES = 32 * 1024, CALLS_GUESS_PASSES = 4 };  /* both of the beginning of a file say how wide a row is, unless it goes on otherwise */
 
 /* --- room ----------------------------------------------------------------------------------------------------------------------- */
@@ -457,6 +459,9 @@ static es_code calls_know(es_calls *calls, es_err *err)
 
 es_code es_calls_scan(es_calls *calls, const es_calls_form *form, const es_source_ask *ask, es_arena *arena, es_err *err)
 {
+    const es_said said = { .experts = form->experts, .top_k = form->top_k };
+    if (es_asked(ask, &said, err))
+        return es_err_at(err, "%s: its head", calls->bytes.path), ES_EINPUT;
     calls->form = *form;
     calls->lenient = ask->lenient;
     calls->weighs = form->weights && ask->weights;

@@ -1,6 +1,7 @@
 /* counts: how often each expert was used, as NumPy saves it: [layers][experts], the weights that EPLB takes, or [sets][layers][experts],
  * the expert activation matrices of MoE-Infinity (a set is a sequence) and the logical_count of SGLang (a set is a forward pass). It is no
  * trace, so tokens are drawn that meet the counts (see drawn.h). */
+#include "traces/asked.h"
 #include "traces/bytes.h"
 #include "traces/drawn.h"
 #include "traces/npy_head.h"
@@ -160,6 +161,9 @@ static es_code counts_open(void *self, const es_source_ask *ask, es_arena *arena
         return code;
     const uint64_t *shape = state->head.shape + state->head.rank - 2;
     uint32_t experts;
+    code = es_asked(ask, &(es_said){ .layers = (uint32_t)shape[0] }, err);
+    if (code)
+        return es_err_at(err, "%s: the array", ask->path), code;
     code = counts_experts(state, ask, (uint32_t)shape[0], (uint32_t)shape[1], &experts, err);
     if (code)
         return code;

@@ -7,6 +7,7 @@
  * and then, in any order, e0..e(k-1) expert ids, w0.. gate weights, r0.. recorded residency (0 miss, 1 hit, 2 prefetched), g0..
  * experts that were predicted for this row and c0.. the confidence in them. phase is P (prompt) or D (generated). Empty id fields make a shorter row; they
  * stand at its end. A last line without line feed is what a file looks like that was cut (lines.h). Plain, gzip or zstd. */
+#include "traces/asked.h"
 #include "traces/assume.h"
 #include "traces/field.h"
 #include "traces/lines.h"
@@ -312,6 +313,8 @@ static es_code csv_lines(csv_parse *parse, bool lenient, es_text *notes, es_err 
 /* What was not asked for is passed over, and what will be kept has its room. */
 static es_code csv_begin(csv_parse *parse, const es_source_ask *ask, es_arena *arena, es_err *err)
 {
+    if (es_asked(ask, &(es_said){ .top_k = parse->width[CSV_ID] }, err))
+        return es_err_at(err, "%s: the header", ask->path), ES_EINPUT;
     parse->weights = ask->weights && parse->width[CSV_WEIGHT];
     parse->residency = ask->residency && parse->width[CSV_RESIDENCY];
     parse->guesses = ask->guesses && parse->width[CSV_GUESS];

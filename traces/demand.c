@@ -1,12 +1,14 @@
 /* demand: three numbers of 32 bits, tokens, layers and top-k, then the expert ids of 16 bits, [tokens][layers][top_k]. Small programs
  * that measure reading experts from disk take it. */
+#include "traces/assume.h"
 #include "traces/dense.h"
 
 enum { DEMAND_HEAD = 12, DEMAND_ROWS = 4 };     /* rows that must be seen where the length is wrong */
 
-static void demand_form(es_dense_form *form, const unsigned char *head)
+static void demand_form(es_dense_form *form, const unsigned char *head, bool layer_first)
 {
-    *form = (es_dense_form){ .format = "demand", .type = ES_IDS_U16, .header = DEMAND_HEAD, .axis = { ES_DENSE_TOKEN, ES_DENSE_LAYER, ES_DENSE_PLACE } };
+    const es_dense_axis first = layer_first ? ES_DENSE_LAYER : ES_DENSE_TOKEN, second = layer_first ? ES_DENSE_TOKEN : ES_DENSE_LAYER;
+    *form = (es_dense_form){ .format = "demand", .type = ES_IDS_U16, .header = DEMAND_HEAD, .axis = { first, second, ES_DENSE_PLACE } };
     form->tokens = es_bytes_u32(head);
     form->layers = es_bytes_u32(head + 4);
     form->top_k = es_bytes_u32(head + 8);
@@ -25,8 +27,10 @@ static es_code demand_open(void *self, const es_source_ask *ask, es_arena *arena
     if (!code && got < DEMAND_HEAD)
         code = es_bytes_fault(&bytes, 0, 0, err, "%zu bytes are no head of %d: tokens, layers, top-k", got, DEMAND_HEAD);
     if (!code)
-        demand_form(&form, at);
+        demand_form(&form, at, ask->layer_first);
     es_bytes_close(&bytes);
+    if (!code && ask->layer_first)
+        es_assume(&((es_dense *)self)->notes, "axes are taken as [layers][tokens][top_k], as asked for");
     return code ? code : es_dense_open(self, &form, ask, arena, err);
 }
 
@@ -37,7 +41,7 @@ static int demand_sniff(const unsigned char *head, size_t length)
     es_dense_form form;
     if (length < DEMAND_HEAD)
         return 0;
-    demand_form(&form, head);
+    demand_form(&form, head, false);
     if (form.tokens == 0 || form.layers == 0 || form.layers > ES_TRACE_LAYERS_MAX || form.top_k == 0 || form.top_k > 64)
         return 0;
     const size_t row = 2 * (size_t)form.top_k, behind = length - DEMAND_HEAD;

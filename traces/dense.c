@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "traces/asked.h"
 #include "traces/assume.h"
 
 /* --- places --------------------------------------------------------------------------------------------------------------------- */
@@ -263,7 +264,11 @@ es_code es_dense_open(es_dense *dense, const es_dense_form *form, const es_sourc
     dense->whole = form->axis[0] != ES_DENSE_TOKEN || form->axis[1] != ES_DENSE_LAYER;
     if (dense->form.experts == 0)
         dense->form.experts = ask->experts;
-    es_code code = dense_shape(dense, err);
+    const es_said said = { .experts = form->experts, .layers = form->layers, .top_k = form->top_k, .array = true };
+    es_code code = es_asked(ask, &said, err);
+    if (code)
+        return es_err_at(err, "%s: the array", ask->path), code;
+    code = dense_shape(dense, err);
     if (!code)
         code = es_lens_load(&dense->lens, ask->path, err);
     if (dense->form.experts == 0)

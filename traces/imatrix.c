@@ -2,6 +2,7 @@
  * blk.N.ffn_{gate,up,down,gate_up}_exps.weight.counts, the same for all matrices of a layer. It is no trace, so tokens are drawn that
  * meet the counts (see drawn.h). How many experts a token uses follows from the number of tokens, imatrix.chunk_count times
  * imatrix.chunk_size, unless it is asked for. */
+#include "traces/asked.h"
 #include "traces/drawn.h"
 #include "traces/gguf.h"
 
@@ -139,7 +140,11 @@ static es_code imatrix_open(void *self, const es_source_ask *ask, es_arena *aren
         .load = imatrix_load, .again = imatrix_again };
     if (!code && form.top_k == 0)
         code = imatrix_width(state, &form.top_k, err);
-    return code ? code : es_drawn_open(&state->drawn, &form, arena, err);
+    if (!code)
+        code = es_drawn_open(&state->drawn, &form, arena, err);
+    if (!code && (code = es_asked(ask, &(es_said){ .experts = state->experts, .layers = state->drawn.info.layers }, err)) != ES_OK)
+        es_err_at(err, "%s", ask->path);
+    return code;
 }
 
 static void imatrix_fini(void *self)

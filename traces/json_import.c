@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "traces/asked.h"
+
 /* --- rows ----------------------------------------------------------------------------------------------------------------------- */
 
 bool es_json_import_ids(es_json_import *in)
@@ -103,6 +105,8 @@ bool es_json_import_give(es_json_import *in, const uint16_t *ids, const float *w
         return false;
     in->rows++;
     in->row.record = in->format->rules.unit ? in->rows : in->held_line ? in->held_line : es_json_scan_line(in->scan);
+    if (in->rows == 1 && es_asked(in->ask, &(es_said){ .top_k = in->any_count || in->ask->lenient ? 0 : count }, &err))
+        return es_json_scan_fault(in->scan, "%s", err.text);
     if (!in->stream && import_begin(in, weights != NULL, &err))
         return es_json_scan_nomem(in->scan, "a trace");
     if (!import_counts(in, weights, count))
@@ -154,6 +158,10 @@ bool es_json_import_declared(es_json_import *in, uint32_t *value)
         return false;
     if (before > 0 && now != before)
         return es_json_scan_fault(in->scan, "is %u here and %u before", now, before);
+    const es_said said = { .experts = value == &in->experts ? now : 0, .top_k = value == &in->top_k ? now : 0 };
+    es_err err;
+    if (es_asked(in->ask, &said, &err))
+        return es_json_scan_fault(in->scan, "%s", err.text);
     *value = now;
     return now > 0 || es_json_scan_fault(in->scan, "is 0, needs 1 or more");
 }
@@ -362,6 +370,8 @@ static es_code import_finish(es_json_import *in, es_err *err)
         code = import_declared(in, info, err);
     if (code)
         return es_err_at(err, "%s", es_json_scan_path(in->scan)), code;
+    if (es_asked(in->ask, &(es_said){ .experts = info->experts, .top_k = info->top_k }, err))
+        return es_err_at(err, "%s", es_json_scan_path(in->scan)), ES_EINPUT;
     import_note_weights(in);
     info->has_weights = in->weighted;
     info->model = in->model ? in->model : "";
@@ -378,6 +388,8 @@ es_code es_json_import_open(es_row_stream **out, const es_json_format *format, c
     in.id = ES_NEW_ARRAY(arena, ES_TRACE_TOP_K_MAX, uint16_t);
     in.weight = ES_NEW_ARRAY(arena, ES_TRACE_TOP_K_MAX, float);
     es_code code = in.id && in.weight ? es_json_scan_open(&in.scan, ask->path, err) : es_err_nomem(err, "a trace");
+    if (!code && (code = es_asked(ask, &(es_said){ .experts = 0 }, err)) != ES_OK)
+        es_err_at(err, "%s", ask->path);
     if (!code) {
         format->walk(&in);
         code = import_scanned(&in, err);

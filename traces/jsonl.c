@@ -5,6 +5,7 @@
  *
  * phase is P (prompt) or D (generated); a weight that is not a number is null. Other members are passed over. */
 #include "sim/base/json.h"
+#include "traces/asked.h"
 #include "traces/log.h"
 
 #include <math.h>
@@ -143,6 +144,8 @@ static es_code jsonl_head(es_log *log, const es_json *root, es_err *err)
         parse->layer[at++] = (uint32_t)value;
     }
     parse->head = true;
+    if (es_asked(log->ask, &(es_said){ .experts = experts, .layers = parse->layers, .top_k = parse->top_k }, err))
+        return ES_EINPUT;
     code = jsonl_sizes(log, root, "expert_bytes", parse->layers, &parse->expert_bytes, err);
     if (!code)
         code = jsonl_sizes(log, root, "dense_bytes", parse->layers, &parse->dense_bytes, err);

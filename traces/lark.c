@@ -157,7 +157,7 @@ static es_code lark_about(es_log *log, es_trace_info *info, es_err *err)
 }
 
 static const es_log_format lark_log = {
-    .name = "lark", .expected = "a field for each column of the header", .parse_bytes = sizeof(lark_parse), .passes = true, .rules = { .whole_tokens = true, .whole_rows = true }, .line = lark_line, .end = lark_end,
+    .name = "lark", .expected = "a field for each column of the header", .parse_bytes = sizeof(lark_parse), .passes = true, .top_k = true, .rules = { .whole_tokens = true, .whole_rows = true }, .line = lark_line, .end = lark_end,
     .about = lark_about,
 };
 

@@ -96,7 +96,7 @@ static es_code llama_trace_end(es_log *log, es_err *err)
 }
 
 static const es_log_format llama_trace_log = {
-    .name = "llama_trace", .expected = "\"layer,expert\"", .parse_bytes = sizeof(llama_trace_parse), .passes = true, .outputs = true, .rules = { .whole_tokens = true },
+    .name = "llama_trace", .expected = "\"layer,expert\"", .parse_bytes = sizeof(llama_trace_parse), .passes = true, .top_k = true, .outputs = true, .rules = { .whole_tokens = true },
     .begin = llama_trace_begin, .line = llama_trace_line, .lines = llama_trace_lines, .end = llama_trace_end,
 };
 

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "traces/asked.h"
+
 es_code es_log_fault(const char *p, char end, const char *name, const char *right, es_err *err)
 {
     const char stop[2] = { end, '\0' };
@@ -76,6 +78,8 @@ static es_code log_finish(const es_log_format *format, es_log *log, es_err *err)
         info->has_weights = format->weights;
         code = format->about ? format->about(log, info, err) : ES_OK;
     }
+    if (!code && !format->top_k)
+        code = es_asked(log->ask, &(es_said){ .top_k = info->top_k }, err);
     if (code)
         return es_err_at(err, "%s", es_reader_path(log->lines.reader)), code;
     return es_imported(info, format->name, log->lines.reader, &log->notes, log->arena, err);
@@ -97,6 +101,8 @@ es_code es_log_open(const es_log_format *format, es_row_stream **stream, const e
     log.stream = *stream;
     if (!code && format->passes)
         code = es_passes_new(&log.passes, log.stream, format->outputs, err);
+    if (!code && (code = es_asked(ask, &(es_said){ .experts = 0 }, err)) != ES_OK)
+        es_err_at(err, "%s", ask->path);
     if (!code && format->begin && (code = format->begin(&log, err)) != ES_OK)
         es_err_at(err, "%s", ask->path);
     if (!code)

@@ -29,6 +29,7 @@ typedef struct es_log_format {
     const char *expected;               /* what a line looks like, for errors */
     size_t parse_bytes;                 /* of es_log.parse */
     bool passes, outputs, weights;      /* rows go to es_passes_add, with its `outputs`; rows carry weights */
+    bool top_k;                         /* --top-k says how lines are read; else the rows must be as long */
     es_stream_rules rules;
     es_code (*begin)(es_log *log, es_err *err);             /* before the first line: is everything said that must be? NULL: it is */
     es_code (*line)(es_log *log, char *line, size_t length, es_err *err);

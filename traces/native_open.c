@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "traces/asked.h"
+
 const char *const es_native_path[ES_NATIVE_SETS] = {
     "/tokens/request", "/tokens/position", "/tokens/phase", "/tokens/step", "/ids", "/weights", "/residency", "/guess", "/guess_confidence",
     "/attention/position", "/attention/weight",
@@ -272,6 +274,9 @@ es_code es_native_open(es_native *state, const es_source_ask *ask, es_arena *are
     es_code code = native_file(state, ask->path, err);
     if (!code)
         code = native_shape(state, arena, err);
+    const es_trace_info *info = &state->info;
+    if (!code && (code = es_asked(ask, &(es_said){ .experts = info->experts, .layers = info->layers, .top_k = info->top_k }, err)) != ES_OK)
+        es_err_at(err, "%s", state->path);
     if (!code)
         code = native_lists(state, arena, err);
     if (!code)

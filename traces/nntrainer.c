@@ -165,7 +165,7 @@ static es_code nntrainer_end(es_log *log, es_err *err)
 }
 
 static const es_log_format nntrainer_log = {
-    .name = "nntrainer", .expected = nntrainer_expected, .parse_bytes = sizeof(nntrainer_parse), .passes = true, .rules = { .whole_tokens = true },
+    .name = "nntrainer", .expected = nntrainer_expected, .parse_bytes = sizeof(nntrainer_parse), .passes = true, .top_k = true, .rules = { .whole_tokens = true },
     .begin = nntrainer_begin, .line = nntrainer_line, .end = nntrainer_end,
 };
 

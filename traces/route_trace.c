@@ -8,6 +8,7 @@
  * A turn is a request, a step a position in it, a slot the rank in the router's order (0, 1, ... without a gap; fewer than K make a
  * short row). The prompt comes layer by layer, generation token by token. `expert_bytes` of a line is what was read for it and follows
  * from the residency; `dropped` experts were routed and count as such. A weight may be "nan". */
+#include "traces/asked.h"
 #include "traces/assume.h"
 #include "traces/field.h"
 #include "traces/lines.h"
@@ -52,7 +53,7 @@ static bool route_value(const char *line, const char *name, int64_t *value)
     return false;
 }
 
-static es_code route_model(route_parse *parse, const char *line, es_arena *arena, es_err *err)
+static es_code route_model(route_parse *parse, const char *line, const es_source_ask *ask, es_arena *arena, es_err *err)
 {
     int64_t layers, experts, used;
     const char *name = strstr(line, "model=") + 6, *end = name, *next;
@@ -71,7 +72,7 @@ static es_code route_model(route_parse *parse, const char *line, es_arena *arena
     if (!parse->model)
         return es_err_nomem(err, "a trace");
     memcpy(parse->model, name, length);
-    return ES_OK;
+    return es_asked(ask, &(es_said){ .experts = parse->experts, .top_k = parse->top_k }, err);
 }
 
 static es_code route_layer(route_parse *parse, const char *line, es_err *err)
@@ -86,7 +87,7 @@ static es_code route_layer(route_parse *parse, const char *line, es_err *err)
     return ES_OK;
 }
 
-static es_code route_preamble(route_parse *parse, es_arena *arena, es_err *err)
+static es_code route_preamble(route_parse *parse, const es_source_ask *ask, es_arena *arena, es_err *err)
 {
     for (;;) {
         char *line;
@@ -100,7 +101,7 @@ static es_code route_preamble(route_parse *parse, es_arena *arena, es_err *err)
         else if (!line)
             code = es_err_set(err, ES_EINPUT, "the file ends before the header \"%s\"", route_header);
         else if (line[0] == '#' && strncmp(line, "# model=", 8) == 0)
-            code = route_model(parse, line, arena, err);
+            code = route_model(parse, line, ask, arena, err);
         else if (line[0] == '#' && strncmp(line, "# layer=", 8) == 0)
             code = route_layer(parse, line, err);
         else if (line[0] != '#' && strncmp(line, route_header, sizeof route_header - 1) != 0)
@@ -263,7 +264,7 @@ static es_code route_open(void *self, const es_source_ask *ask, es_arena *arena,
         return es_err_nomem(err, "a trace");
     es_code code = es_reader_open(&parse->reader, ask->path, err);
     if (!code)
-        code = route_preamble(parse, arena, err);
+        code = route_preamble(parse, ask, arena, err);
     if (!code) {
         es_trace_info shape = { .experts = parse->experts, .top_k = parse->top_k, .has_weights = ask->weights, .has_residency = ask->residency };
         parse->row = (es_row){ .step = ES_ROW_NO_STEP, .ids = parse->id, .weights = parse->weight, .residency = parse->residency };

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import struct
 import subprocess
 import sys
 import tempfile
@@ -127,6 +128,51 @@ def rephased(tokens, phase):
     return [(phase or p, rows) for p, rows in tokens]
 
 
+# ---- what is asked for against what a file says ----
+
+# named by its head or first row; the others take any number of experts from --experts and hold the ids against it
+SAY_EXPERTS = {'bigmoeonedge.route.csv', 'moe-cache-lab.v1.jsonl', 'stratamoe.v2.json', 'onnx-genai.json', 'moet.trace', 'rtrc.bin', 'q4rt.bin'}
+ARRAYS = {'routing.npy', 'demand_u32hdr_u16.bin', 'ds4.ids.bin'}
+
+
+def fault(path, options):
+    """What trace info says of a file that it does not take; '' when it does."""
+    done = subprocess.run([tool.TOOL, 'trace', 'info', path] + options, capture_output=True, text=True)
+    return done.stderr.strip() if done.returncode != 0 else ''
+
+
+def asked(check, folder):
+    """Nothing that is asked for is passed over: it agrees with the file, or the error has both numbers. The routing is of 30 layers, 128 experts, 6 in a row."""
+    native, jsonl, neutral_csv = (os.path.join(folder, name) for name in ('asked.h5', 'asked.jsonl', 'asked.csv'))
+    tool.command([tool.TOOL, 'trace', 'import', tool.trace('formats', 'bigmoeonedge.route.csv'), '-o', native])
+    tool.command([tool.TOOL, 'trace', 'export', native, '--as', 'jsonl', '-o', jsonl])
+    tool.command([tool.TOOL, 'trace', 'export', native, '-o', neutral_csv])
+    files = [(tool.trace('formats', name), options, name in SAY_EXPERTS, name in ARRAYS) for name, (_, options, _) in SAMPLES.items()]
+    files += [(native, [], True, False), (jsonl, [], True, False), (neutral_csv, [], False, False)]
+    for path, options, says, array in files:
+        name = os.path.basename(path)
+        without = [o for i, o in enumerate(options) if o not in ('--top-k', '--layers') and options[i - 1:i] not in (['--top-k'], ['--layers'])]
+        check.equal(name + ' as it is', fault(path, without + ['--experts', '128', '--layers', '30', '--top-k', '6']), '')
+        few, many = fault(path, options + ['--experts', '100']), fault(path, options + ['--experts', '160'])
+        check.equal(name + ' with too few experts', ('128' in few and '100' in few) if says else 'is above 99, the highest' in few or 'is not 0 to 99' in few, True)
+        check.equal(name + ' with too many experts', ('128' in many and '160' in many) if says else many == '', True)
+        if '--layers' not in options:
+            wrong = fault(path, options + ['--layers', '7'])
+            check.equal(name + ' with other layers', '30' in wrong and '7' in wrong, True)
+        if '--top-k' not in options and name not in ('ds4.ids.bin', 'ggml_moe_trace_fnv.bin', 'nntr.txt'):      # there it says how to read
+            wrong = fault(path, options + ['--top-k', '3'])
+            check.equal(name + ' with another top-k', '6' in wrong and '3' in wrong, True)
+        if not array:
+            check.equal(name + ' has no axes', '--axes ltk is for npy' in fault(path, options + ['--axes', 'ltk']), True)
+    demand = open(tool.trace('formats', 'demand_u32hdr_u16.bin'), 'rb').read()
+    tokens, layers, k = struct.unpack_from('<3I', demand)
+    rows = [demand[at:at + 2 * k] for at in range(12, len(demand), 2 * k)]
+    turned = os.path.join(folder, 'turned')
+    with open(turned, 'wb') as f:
+        f.write(demand[:12] + b''.join(rows[t * layers + l] for l in range(layers) for t in range(tokens)))
+    check.equal('demand with its layers first', neutral(turned, ['--as', 'demand', '--axes', 'ltk'], folder), neutral(tool.trace('formats', 'demand_u32hdr_u16.bin'), folder=folder))
+
+
 def main():
     tool.need_traces()
     check = tool.Check('formats')
@@ -164,6 +210,7 @@ def main():
             check.equal(name + ' says what it assumed', bool(info.get('assumed')), True)
             if name == 'lark':
                 check.equal('lark bytes of an expert', info['expert_bytes']['least'], 3 * 4608)
+        asked(check, folder)
     check.close()
 
 
