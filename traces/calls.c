@@ -366,6 +366,10 @@ static es_code calls_describe(es_calls *calls, uint32_t layers, es_arena *arena,
         es_assume(&calls->notes, "there is one pass only, so nothing shows whether layers are missing at its end");
     if (!calls->form.experts)
         es_assume(&calls->notes, "there are %u experts, the highest id and one", info->experts);
+    if (calls->form.weights)
+        es_assume(&calls->notes, "ids of a row stand by falling logit");
+    else
+        es_assume(&calls->notes, "ids of a row are taken as standing in the router's order, the most important first, which the file does not say");
     return es_imported_as(info, calls->form.format, calls->sha256, &calls->notes, arena, err);
 }
 

@@ -71,10 +71,16 @@ static void dense_look(es_dense *dense, const uint16_t *ids)
         dense->zeros[l] = dense->form.top_k > 1 && dense_all(ids + (size_t)l * dense->form.top_k, dense->form.top_k, 0);
 }
 
-void dense_count(es_dense *dense, const uint16_t *ids, bool first, uint64_t tokens, bool empty)
+static void dense_hole(es_dense_holes *holes, uint64_t token, uint32_t ids)
+{
+    if (holes->rows++ == 0)
+        *holes = (es_dense_holes){ 1, token, ids };
+}
+
+void dense_count(es_dense *dense, const uint16_t *ids, uint64_t first, uint64_t tokens, bool empty)
 {
     const uint32_t layers = dense->form.layers, k = dense->form.top_k;
-    if (first)
+    if (first == 0)
         dense_look(dense, ids);
     if (!empty) {
         memset(dense->routes, 1, layers);
@@ -88,6 +94,8 @@ void dense_count(es_dense *dense, const uint16_t *ids, bool first, uint64_t toke
         dense->info.accesses += count;
         dense->info.missing_cells += count == 0;
         dense->routes[cell % layers] |= count > 0;
+        if (count < k)
+            dense_hole(count > 0 ? &dense->fewer[cell % layers] : &dense->none[cell % layers], first + cell / layers, count);
     }
 }
 
@@ -176,7 +184,7 @@ static es_code dense_scan(es_dense *dense, uint64_t *tokens, es_err *err)
         code = dense_widen(dense, at, *tokens * numbers, count * numbers, ids, &empty, err);
         if (code)
             break;
-        dense_count(dense, ids, *tokens == 0, count, empty);
+        dense_count(dense, ids, *tokens, count, empty);
         es_bytes_take(&dense->bytes, count * whole);
         *tokens += count;
     }
@@ -201,6 +209,32 @@ static es_code dense_shape(es_dense *dense, es_err *err)
     return ES_OK;
 }
 
+/* How many rows of the layers that route have holes; *first is that with the first. */
+static uint64_t dense_holes(const es_dense *dense, const es_dense_holes *holes, uint32_t *first)
+{
+    uint64_t rows = 0;
+    for (uint32_t i = 0; i < dense->info.layers; i++) {
+        const uint32_t l = dense->kept[i];
+        if (holes[l].rows > 0 && (rows == 0 || holes[l].first < holes[*first].first))
+            *first = l;
+        rows += holes[l].rows;
+    }
+    return rows;
+}
+
+static void dense_say_holes(es_dense *dense)
+{
+    const unsigned long long cells = dense->form.tokens * dense->info.layers;
+    uint32_t l = 0;
+    uint64_t rows = dense_holes(dense, dense->fewer, &l);
+    if (rows > 0)
+        es_assume(&dense->notes, "%llu of %llu rows list fewer than %u experts; the first is layer %u of token %llu with %u", (unsigned long long)rows, cells, dense->form.top_k, l,
+            (unsigned long long)dense->fewer[l].first, dense->fewer[l].ids);
+    rows = dense_holes(dense, dense->none, &l);
+    if (rows > 0)
+        es_assume(&dense->notes, "%llu of %llu rows (token, layer) are missing; the first is layer %u of token %llu", (unsigned long long)rows, cells, l, (unsigned long long)dense->none[l].first);
+}
+
 static void dense_say(es_dense *dense)
 {
     if (dense->lens.count)
@@ -210,6 +244,8 @@ static void dense_say(es_dense *dense)
     if (!dense->lens.prompts)
         es_assume(&dense->notes, "nothing says where a prompt ends, so every token is taken as generated, one in a step");
     es_assume(&dense->notes, "layers are numbered by their place in the array");
+    es_assume(&dense->notes, "ids of a row are taken as standing in the router's order, the most important first, which the array does not say");
+    dense_say_holes(dense);
     if (!dense->form.experts)
         es_assume(&dense->notes, "there are %llu experts, the highest id and one", (unsigned long long)dense->highest + 1);
 }
@@ -279,8 +315,10 @@ es_code es_dense_open(es_dense *dense, const es_dense_form *form, const es_sourc
         return code;
     dense->zeros = ES_NEW_ARRAY(arena, form->layers, uint8_t);
     dense->routes = ES_NEW_ARRAY(arena, form->layers, uint8_t);
+    dense->none = ES_NEW_ARRAY(arena, form->layers, es_dense_holes);
+    dense->fewer = ES_NEW_ARRAY(arena, form->layers, es_dense_holes);
     dense->twice = ES_NEW(arena, es_ids_twice);
-    if (!dense->zeros || !dense->routes || !dense->twice)
+    if (!dense->zeros || !dense->routes || !dense->none || !dense->fewer || !dense->twice)
         return es_err_nomem(err, "a trace");
     es_ids_twice_init(dense->twice, form->top_k);
     code = dense->whole ? dense_load(dense, err) : dense_scan(dense, &tokens, err);

@@ -25,6 +25,8 @@ typedef struct es_dense_form {          /* what the header of a format says, or 
     es_dense_axis axis[ES_DENSE_AXES];  /* slowest first */
 } es_dense_form;
 
+typedef struct es_dense_holes { uint64_t rows, first; uint32_t ids; } es_dense_holes;    /* first: token of the first of them; how many it lists */
+
 typedef struct es_dense {               /* a source's state may begin with one */
     es_dense_form form;
     es_bytes bytes;
@@ -34,6 +36,7 @@ typedef struct es_dense {               /* a source's state may begin with one *
     bool lenient, whole;                /* whole: `ids` holds all of the array */
     uint32_t *kept;                     /* [info.layers] layers of the file that route */
     uint8_t *zeros, *routes;            /* [form.layers] rows are zeros as far as the first token shows; some row has an id */
+    es_dense_holes *none, *fewer;       /* [form.layers] rows without an id; with fewer than top_k */
     es_ids_twice *twice;
     uint64_t highest;
     /* the window: tokens [first, first + count) */

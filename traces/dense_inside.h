@@ -24,7 +24,7 @@ es_code dense_rows(es_dense *dense, const uint16_t *ids, uint64_t first, uint64_
 es_code dense_behind(es_dense *dense, es_err *err);
 /* The array of any other order, kept in memory; sets form.tokens. */
 es_code dense_load(es_dense *dense, es_err *err);
-/* Looks at the ids of whole tokens for what they say about layers, and counts. `first`: of the array. */
-void dense_count(es_dense *dense, const uint16_t *ids, bool first, uint64_t tokens, bool empty);
+/* Looks at the ids of whole tokens for what they say about layers, and counts. `first`: their first token. */
+void dense_count(es_dense *dense, const uint16_t *ids, uint64_t first, uint64_t tokens, bool empty);
 
 #endif

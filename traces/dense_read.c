@@ -117,7 +117,7 @@ es_code dense_load(es_dense *dense, es_err *err)
         code = dense_widen(dense, at, 0, count, flat, &empty, err);
     if (!code) {
         dense_turn(dense, flat, dense->ids);
-        dense_count(dense, dense->ids, true, dense->form.tokens, empty);
+        dense_count(dense, dense->ids, 0, dense->form.tokens, empty);
         es_bytes_take(&dense->bytes, dense->form.tokens * dense_token_bytes(dense));
         code = dense_behind(dense, err);
     }

@@ -176,7 +176,10 @@ static es_code drawn_wholes(es_drawn *drawn, es_err *err)
     return code ? code : drawn->form.again(drawn, err);
 }
 
-static es_code drawn_survey(es_drawn *drawn, uint64_t *rows, uint8_t *used, uint64_t *empty, es_err *err)
+/* What the sets say of a layer: it is used; and the first of them in which it has fewer uses than top_k for each token. */
+typedef struct drawn_layer { bool used, fewer; uint64_t set, uses, tokens; } drawn_layer;
+
+static es_code drawn_survey(es_drawn *drawn, uint64_t *rows, drawn_layer *layer, uint64_t *empty, es_err *err)
 {
     es_trace_info *info = &drawn->info;
     const uint32_t experts = drawn->form.experts;
@@ -184,9 +187,12 @@ static es_code drawn_survey(es_drawn *drawn, uint64_t *rows, uint8_t *used, uint
     for (uint64_t set = 0; !code && set < drawn->form.sets && info->accesses <= drawn_most; set++) {
         code = drawn_set(drawn, err);
         for (uint32_t l = 0; !code && l < drawn->form.layers; l++) {
+            const uint64_t uses = drawn->end[(size_t)l * experts + experts - 1];
             *rows += drawn->rows[l];
-            used[l] |= drawn->rows[l] > 0;
-            info->accesses += drawn->end[(size_t)l * experts + experts - 1];
+            info->accesses += uses;
+            if (uses < drawn->tokens * drawn->form.top_k && !layer[l].fewer)
+                layer[l] = (drawn_layer){ layer[l].used, true, set, uses, drawn->tokens };
+            layer[l].used = layer[l].used || uses > 0;
         }
         *empty += !code && drawn->tokens == 0;
         info->requests += !code && drawn->tokens > 0;
@@ -195,11 +201,29 @@ static es_code drawn_survey(es_drawn *drawn, uint64_t *rows, uint8_t *used, uint
     return code;
 }
 
-static es_code drawn_describe(es_drawn *drawn, uint64_t rows, const uint8_t *used, uint64_t empty, es_arena *arena, es_err *err)
+/* Rows that are missing or shorter than the others, with the first set and layer of which they are. */
+static void drawn_say_uneven(es_drawn *drawn, const drawn_layer *layer)
+{
+    const es_trace_info *info = &drawn->info;
+    const uint64_t cells = info->decode_tokens * info->layers, uses = cells * info->top_k;
+    uint32_t first = UINT32_MAX;
+    for (uint32_t i = 0; i < info->layers; i++) {
+        const uint32_t l = drawn->kept[i];
+        if (layer[l].fewer && (first == UINT32_MAX || layer[l].set < layer[first].set))
+            first = l;
+    }
+    if (first != UINT32_MAX)
+        es_assume(&drawn->notes, "layers have different numbers of uses: %llu of %llu rows (token, layer) are missing and %llu of %llu places in rows stay empty; the first is layer %u of set %llu "
+            "with %llu uses, where %llu tokens have %llu", (unsigned long long)info->missing_cells, (unsigned long long)cells, (unsigned long long)(uses - info->accesses), (unsigned long long)uses,
+            first, (unsigned long long)layer[first].set, (unsigned long long)layer[first].uses, (unsigned long long)layer[first].tokens,
+            (unsigned long long)layer[first].tokens * info->top_k);
+}
+
+static es_code drawn_describe(es_drawn *drawn, uint64_t rows, const drawn_layer *layer, uint64_t empty, es_arena *arena, es_err *err)
 {
     es_trace_info *info = &drawn->info;
     for (uint32_t l = 0; l < drawn->form.layers; l++)
-        if (used[l])
+        if (layer[l].used)
             drawn->kept[info->layers++] = l;
     if (info->layers == 0)
         return es_err_set(err, ES_EINPUT, "%s: no expert was ever used", drawn->form.path);
@@ -221,6 +245,7 @@ static es_code drawn_describe(es_drawn *drawn, uint64_t rows, const uint8_t *use
         es_assume(&drawn->notes, "%llu of %llu sets of counts are all zeros and are left out", (unsigned long long)empty, (unsigned long long)drawn->form.sets);
     if (info->layers < drawn->form.layers)
         es_assume(&drawn->notes, "%u of %u layers were never used and are left out as dense; the others keep their numbers", drawn->form.layers - info->layers, drawn->form.layers);
+    drawn_say_uneven(drawn, layer);
     return es_imported_as(info, drawn->form.format, drawn->form.sha256, &drawn->notes, arena, err);
 }
 
@@ -232,22 +257,22 @@ es_code es_drawn_open(es_drawn *drawn, const es_drawn_form *form, es_arena *aren
     if (code)
         return code;
     const size_t cells = (size_t)form->layers * form->experts;
-    uint8_t *used = ES_NEW_ARRAY(arena, form->layers, uint8_t);
+    drawn_layer *layer = ES_NEW_ARRAY(arena, form->layers, drawn_layer);
     drawn->counts = ES_NEW_ARRAY(arena, cells, double);
     drawn->expert = ES_NEW_ARRAY(arena, cells, uint16_t);
     drawn->end = ES_NEW_ARRAY(arena, cells, uint64_t);
     drawn->rows = ES_NEW_ARRAY(arena, form->layers, uint64_t);
     drawn->kept = ES_NEW_ARRAY(arena, form->layers, uint32_t);
     drawn->ids = ES_NEW_ARRAY(arena, (size_t)form->layers * form->top_k, uint16_t);
-    if (!used || !drawn->counts || !drawn->expert || !drawn->end || !drawn->rows || !drawn->kept || !drawn->ids)
+    if (!layer || !drawn->counts || !drawn->expert || !drawn->end || !drawn->rows || !drawn->kept || !drawn->ids)
         return es_err_nomem(err, "a generator");
     drawn->order = es_stream_of((uint64_t)drawn->options.seed, 0, "drawn", "order");
     drawn->place = es_stream_of((uint64_t)drawn->options.seed, 0, "drawn", "place");
     code = drawn_wholes(drawn, err);
     if (!code)
-        code = drawn_survey(drawn, &rows, used, &empty, err);
+        code = drawn_survey(drawn, &rows, layer, &empty, err);
     if (!code)
-        code = drawn_describe(drawn, rows, used, empty, arena, err);
+        code = drawn_describe(drawn, rows, layer, empty, arena, err);
     return code ? code : es_drawn_rewind(drawn, err);
 }
 

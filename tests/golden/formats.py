@@ -25,6 +25,10 @@ SAMPLES = {
 }
 
 
+# what is said of the order of ids, in one way or another
+ORDERS = ["the router's", 'by falling', 'in order of weight', 'stand in no order', 'best first', 'in its order']
+
+
 def neutral(path, options=(), folder=None):
     """[(phase, [(layer, ids)...])...] of a file, token by token, by way of a native file and neutral CSV."""
     native = os.path.join(folder, 'x.h5')
@@ -199,6 +203,8 @@ def main():
                 info = json.loads(tool.command([tool.TOOL, 'trace', 'info', tool.trace('formats', name), '--json']))
                 check.equal(name + ' is known by its content', info['format'], format)
                 check.equal(name + ' unions', info['decode_union_accesses'], shape['decode_union_accesses'])
+            said = subprocess.run([tool.TOOL, 'trace', 'import', tool.trace('formats', name), '-o', os.path.join(folder, 'x.h5')] + options, capture_output=True, text=True).stderr
+            check.equal(name + ' says how ids stand in a row', format == 'route_trace' or any(word in said for word in ORDERS), True)    # its slots are ranks
         for write, format, options, phase in WRITTEN:
             path = os.path.join(folder, 'written')
             with open(path, 'w', newline='') as f:

@@ -50,7 +50,7 @@ static void an_array_says_its_shape_and_what_was_assumed(void **state)
     assert_int_equal(info->missing_cells, 0);
     assert_true(info->counted);
     assert_int_equal(strlen(info->sha256), 64);
-    static const char *const says[] = { "[tokens][layers][top_k]", "--axes", "every token is taken as generated", "layers are numbered by their place", "8 experts", "one request" };
+    static const char *const says[] = { "[tokens][layers][top_k]", "--axes", "every token is taken as generated", "layers are numbered by their place", "the router's order", "8 experts", "one request" };
     for (size_t i = 0; i < sizeof says / sizeof says[0]; i++)
         assert_non_null(strstr(info->assumed, says[i]));
     assert_non_null(strstr(info->provenance, "\"imported_from\": \"npy\""));
@@ -101,6 +101,8 @@ static void minus_one_is_an_empty_place(void **state)
     opened o = open_pack(&es_source_npy, "x.npy", &p, &ask_ids);
     assert_int_equal(es_source_npy.info(o.self)->missing_cells, 2);
     assert_int_equal(es_source_npy.info(o.self)->accesses, 7);
+    assert_non_null(strstr(es_source_npy.info(o.self)->assumed, "1 of 6 rows list fewer than 2 experts; the first is layer 0 of token 0 with 1"));
+    assert_non_null(strstr(es_source_npy.info(o.self)->assumed, "2 of 6 rows (token, layer) are missing; the first is layer 0 of token 1"));
     expect_steps(&o, "D 0.0(1;3 4)\nD 0.1(-;7 0)\nD 0.2(2 1;-)\n");
     close_source(&o);
 }

@@ -68,6 +68,7 @@ static void drawn_tokens_meet_every_count(void **state)
         assert_int_equal(info->missing_cells, 0);
         assert_int_equal(info->experts, 4);
         assert_true(info->synthetic && !info->uniform);
+        assert_null(strstr(info->assumed, "different numbers of uses"));
         assert_non_null(strstr(info->assumed, "not when: tokens are drawn so that every count is met"));
         tally_uses *t = uses_of(&o);
         for (int i = 0; i < 8; i++)
@@ -112,6 +113,7 @@ static void sets_are_requests_and_empty_ones_are_left_out(void **state)
     assert_int_equal(info->missing_cells, 3 + 2);
     assert_non_null(strstr(info->assumed, "1 of 3 sets of counts are all zeros"));
     assert_non_null(strstr(info->assumed, "1 of 3 layers were never used"));
+    assert_non_null(strstr(info->assumed, "5 of 16 rows (token, layer) are missing and 10 of 32 places in rows stay empty; the first is layer 2 of set 0 with 2 uses, where 4 tokens have 8"));
     tally_uses *t = uses_of(&o);
     for (int e = 0; e < 4; e++) {
         assert_int_equal(t->uses[0][0][e], (int)sets[e]);
