@@ -4,8 +4,8 @@
  *
  * A call is one layer for all tokens of a pass; `pos` counts them, from 0 in every call or through the request. A call whose layer is
  * not above that of the call before begins another pass. Rows may be shorter than others (top-p routing). */
-#include "traces/field.h"
 #include "traces/log.h"
+#include "traces/sums.h"
 
 typedef struct colibri { es_row_stream *stream; } colibri;
 
@@ -14,13 +14,15 @@ typedef struct colibri_parse {
     uint32_t call, pos, layer;          /* of the line before */
     uint16_t id[ES_TRACE_TOP_K_MAX];
     float weight[ES_TRACE_TOP_K_MAX];
+    es_sums sums;
 } colibri_parse;
 
 static const char colibri_expected[] = "\"call pos layer id:weight ...\"";
 
 /* The pairs behind the three numbers. */
-static es_code colibri_pairs(colibri_parse *parse, const char *p, uint32_t *count, es_err *err)
+static es_code colibri_pairs(colibri_parse *parse, const char *p, uint64_t record, uint32_t *count, es_err *err)
 {
+    float sum = 0.0f;
     while (*p != '\0') {
         const char *field = p;
         uint32_t id = 0;
@@ -35,9 +37,14 @@ static es_code colibri_pairs(colibri_parse *parse, const char *p, uint32_t *coun
         if (!p || (*p != ' ' && *p != '\0') || id >= ES_NO_EXPERT)
             return es_err_set(err, ES_EINPUT, "expert %u of the line is \"%.*s\", not id:weight", *count + 1, (int)strcspn(field, " ") < 40 ? (int)strcspn(field, " ") : 40, field);
         parse->id[*count] = (uint16_t)id;
+        if (isnan(weight))
+            return es_err_set(err, ES_EINPUT, "expert %u of the line has the weight NaN", *count + 1);
         parse->weight[(*count)++] = weight;
+        sum += weight;
         p += *p == ' ';
     }
+    if (*count > 0)
+        es_sums_row(&parse->sums, sum, record);
     return *count > 0 ? ES_OK : es_err_set(err, ES_EINPUT, "lists no expert; %s is expected", colibri_expected);
 }
 
@@ -53,7 +60,7 @@ static es_code colibri_line(es_log *log, char *line, size_t length, es_err *err)
     if (!code)
         code = es_log_u32(&p, ' ', "layer", &layer, err);
     if (!code)
-        code = colibri_pairs(parse, p, &count, err);
+        code = colibri_pairs(parse, p, log->record, &count, err);
     if (code)
         return code;
     const bool same = parse->any && call == parse->call;
@@ -75,9 +82,16 @@ static es_code colibri_line(es_log *log, char *line, size_t length, es_err *err)
         .weights = log->ask->weights ? parse->weight : NULL, .record = log->record }, err);
 }
 
+static es_code colibri_end(es_log *log, es_err *err)
+{
+    (void)err;
+    es_sums_tell(&((colibri_parse *)log->parse)->sums, "line", &log->notes);
+    return ES_OK;
+}
+
 static const es_log_format colibri_log = {
     .name = "colibri", .expected = colibri_expected, .parse_bytes = sizeof(colibri_parse), .passes = true, .weights = true,
-    .rules = { .whole_tokens = true, .weigh = true }, .line = colibri_line,
+    .rules = { .whole_tokens = true, .weigh = true }, .line = colibri_line, .end = colibri_end,
 };
 
 static es_code colibri_open(void *self, const es_source_ask *ask, es_arena *arena, es_err *err)

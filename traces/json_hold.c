@@ -17,11 +17,19 @@ static bool hold_room(es_json_import *in, es_json_hold *hold, uint32_t count)
     return true;
 }
 
+void es_json_hold_here(es_json_import *in, es_json_hold *hold)
+{
+    es_json_scan_where(in->scan, hold->where, sizeof hold->where);
+    hold->line = es_json_scan_line(in->scan);
+}
+
 /* One list of ids behind the others. */
 static bool hold_row(es_json_import *in, es_json_hold *hold)
 {
     uint32_t count = 0;
-    if (!hold_room(in, hold, ES_TRACE_TOP_K_MAX) || !es_json_scan_ids(in->scan, hold->ids + hold->held, ES_TRACE_TOP_K_MAX, &count))
+    if (!hold_room(in, hold, ES_TRACE_TOP_K_MAX))
+        return false;
+    if (!(hold->none ? es_json_scan_places : es_json_scan_ids)(in->scan, hold->ids + hold->held, ES_TRACE_TOP_K_MAX, &count))
         return false;
     if (hold->top_k > 0 && count != hold->top_k)
         return es_json_scan_fault(in->scan, "lists %u experts where those before it list %u", count, hold->top_k);
@@ -51,6 +59,7 @@ static bool hold_token(es_json_import *in, es_json_hold *hold)
 
 bool es_json_hold_tokens(es_json_import *in, es_json_hold *hold)
 {
+    es_json_hold_here(in, hold);
     if (!es_json_scan_array(in->scan))
         return false;
     while (es_json_scan_item(in->scan))
@@ -78,13 +87,25 @@ bool es_json_hold_id(es_json_import *in, es_json_hold *hold, uint16_t id)
     return true;
 }
 
+/* An id behind a place without one? */
+static bool hold_gap(const uint16_t *ids, uint32_t count)
+{
+    bool gap = false;
+    for (uint32_t i = 0; i < count; i++)
+        gap = gap || ids[i] == ES_NO_EXPERT;
+    return gap;
+}
+
 bool es_json_hold_give(es_json_import *in, const es_json_hold *hold, uint32_t first, uint32_t end, uint32_t position)
 {
     if (first >= end)
         return true;
     const uint16_t *ids = hold->ids + (uint64_t)first * hold->layers * hold->top_k;
-    for (uint32_t token = first; token < end; token++, position++)
-        for (uint32_t layer = 0; layer < hold->layers; layer++, ids += hold->top_k) {
+    bool good = true;
+    in->held = hold->where;
+    in->held_line = hold->line;
+    for (uint32_t token = first; token < end && good; token++, position++)
+        for (uint32_t layer = 0; layer < hold->layers && good; layer++, ids += hold->top_k) {
             uint32_t count = hold->top_k;
             if (hold->skip && hold->skip[layer])
                 continue;
@@ -92,10 +113,14 @@ bool es_json_hold_give(es_json_import *in, const es_json_hold *hold, uint32_t fi
                 count--;
             in->row.position = position;
             in->row.layer = layer;
-            if (!es_json_import_give(in, ids, NULL, count))
-                return false;
+            in->held_token = token;
+            if (hold->none && hold_gap(ids, count))
+                return es_json_scan_fault_on(in->scan, hold->line, "%s[%u][%u]: expert %u stands behind -1, which is no expert", hold->where, token, layer, ids[count - 1]);
+            good = es_json_import_give(in, ids, NULL, count);
         }
-    return true;
+    in->held = NULL;
+    in->held_line = 0;
+    return good;
 }
 
 void es_json_hold_clear(es_json_hold *hold)

@@ -2,6 +2,9 @@
 #include "traces/json_import.h"
 
 #include <assert.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,8 +19,15 @@ bool es_json_import_ids(es_json_import *in)
 
 bool es_json_import_weights(es_json_import *in)
 {
+    if (es_json_scan_null(in->scan))
+        return true;
     in->listed = true;
-    return es_json_scan_floats(in->scan, in->ask->weights ? in->weight : NULL, ES_TRACE_TOP_K_MAX, &in->weights);
+    if (!es_json_scan_floats(in->scan, in->ask->weights ? in->weight : NULL, ES_TRACE_TOP_K_MAX, &in->weights))
+        return false;
+    for (uint32_t i = 0; in->ask->weights && i < in->weights; i++)
+        if (isnan(in->weight[i]))
+            return es_json_scan_fault(in->scan, "place %u is NaN, needs a weight", i);
+    return true;
 }
 
 bool es_json_import_id(es_json_import *in, uint32_t id)
@@ -34,6 +44,8 @@ bool es_json_import_weight(es_json_import *in, float weight)
 {
     if (in->weights == ES_TRACE_TOP_K_MAX)
         return es_json_scan_fault(in->scan, "lists more than %d weights", ES_TRACE_TOP_K_MAX);
+    if (isnan(weight))
+        return es_json_scan_fault(in->scan, "is NaN, needs a weight");
     in->listed = true;
     in->weight[in->weights++] = weight;
     return true;
@@ -50,6 +62,21 @@ static es_code import_begin(es_json_import *in, bool weighted, es_err *err)
     return es_stream_new(&in->stream, &shape, &rules, err);
 }
 
+/* What is wrong with the row at hand, with the place where it stood. */
+static bool ES_PRINTF(2, 3) import_fault(es_json_import *in, const char *fmt, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    if (in->held)
+        return es_json_scan_fault_on(in->scan, in->held_line, "%s[%u][%u]: %s", in->held, in->held_token, in->row.layer, text);
+    if (in->held_line > 0)
+        return es_json_scan_fault(in->scan, "of the row on line %llu: %s", (unsigned long long)in->held_line, text);
+    return es_json_scan_fault(in->scan, "%s", text);
+}
+
 static bool import_counts(es_json_import *in, const float *weights, uint32_t count)
 {
     const char *unit = in->format->rules.unit ? in->format->rules.unit : "line";
@@ -58,11 +85,11 @@ static bool import_counts(es_json_import *in, const float *weights, uint32_t cou
         in->first_record = in->row.record;
     }
     if (count != in->top_k && !in->any_count && !in->ask->lenient && in->first_record > 0)
-        return es_json_scan_fault(in->scan, "lists %u experts where %s %llu lists %u", count, unit, (unsigned long long)in->first_record, in->top_k);
+        return import_fault(in, "lists %u experts where %s %llu lists %u", count, unit, (unsigned long long)in->first_record, in->top_k);
     if (count != in->top_k && !in->any_count && !in->ask->lenient)
-        return es_json_scan_fault(in->scan, "lists %u experts where the file declares %u", count, in->top_k);
+        return import_fault(in, "lists %u experts where the file declares %u", count, in->top_k);
     if (count > 0 && (weights != NULL) != in->weighted)
-        return es_json_scan_fault(in->scan, "has %s weights, while the rows before it have %s", weights ? "some" : "no", in->weighted ? "some" : "none");
+        return import_fault(in, "has %s weights, while the rows before it have %s", weights ? "some" : "no", in->weighted ? "some" : "none");
     return true;
 }
 
@@ -77,8 +104,7 @@ static void import_weigh(es_json_import *in, const float *weights, uint32_t coun
     }
     if (!falls && in->unordered == 0)
         in->unordered = in->row.record;
-    in->least_sum = in->rows == 1 || sum < in->least_sum ? sum : in->least_sum;
-    in->most_sum = in->rows == 1 || sum > in->most_sum ? sum : in->most_sum;
+    es_sums_row(&in->sums, sum, in->row.record);
 }
 
 void es_json_import_drop(es_json_import *in)
@@ -93,9 +119,7 @@ static bool import_add(es_json_import *in)
     es_code code = es_stream_add(in->stream, &in->row, &err);
     if (code == ES_EINTERNAL)
         return es_json_scan_nomem(in->scan, "a trace");
-    if (code && in->held_line > 0)
-        return es_json_scan_fault(in->scan, "of the row on line %llu: %s", (unsigned long long)in->held_line, err.text);
-    return !code || es_json_scan_fault(in->scan, "%s", err.text);
+    return !code || import_fault(in, "%s", err.text);
 }
 
 bool es_json_import_give(es_json_import *in, const uint16_t *ids, const float *weights, uint32_t count)
@@ -106,7 +130,7 @@ bool es_json_import_give(es_json_import *in, const uint16_t *ids, const float *w
     in->rows++;
     in->row.record = in->format->rules.unit ? in->rows : in->held_line ? in->held_line : es_json_scan_line(in->scan);
     if (in->rows == 1 && es_asked(in->ask, &(es_said){ .top_k = in->any_count || in->ask->lenient ? 0 : count }, &err))
-        return es_json_scan_fault(in->scan, "%s", err.text);
+        return import_fault(in, "%s", err.text);
     if (!in->stream && import_begin(in, weights != NULL, &err))
         return es_json_scan_nomem(in->scan, "a trace");
     if (!import_counts(in, weights, count))
@@ -117,6 +141,7 @@ bool es_json_import_give(es_json_import *in, const uint16_t *ids, const float *w
     in->row.weights = weights;
     in->row.count = count;
     bool good = import_add(in);
+    es_json_scan_mark(in->scan);
     es_json_import_drop(in);
     return good;
 }
@@ -313,10 +338,16 @@ int es_json_import_sniff(const unsigned char *head, size_t length, int score, co
 /* The end of the walk: what the scan met, and a torn record that may be left out. */
 static es_code import_scanned(es_json_import *in, es_err *err)
 {
-    es_code code = es_json_scan_end(in->scan, err);
-    if (!code || !es_json_scan_torn(in->scan) || !in->ask->lenient || in->rows == 0)
-        return code;
-    es_assume(&in->notes, "the file ends inside a record, on line %llu; it was left out", (unsigned long long)es_json_scan_line(in->scan));
+    es_err fault = { 0 };
+    const unsigned long long line = es_json_scan_line(in->scan);
+    es_code code = es_json_scan_end(in->scan, &fault);
+    const bool torn = code && es_json_scan_torn(in->scan) && in->rows > 0;
+    if (code && (!torn || !in->ask->lenient))
+        return es_err_set(err, code, "%s%s", fault.text, torn ? "; --lenient takes what is there before" : "");
+    if (torn && es_json_scan_closing(in->scan))
+        es_assume(&in->notes, "the file is cut on line %llu: the brackets that close it are missing, and what may have stood behind its last row", line);
+    else if (torn)
+        es_assume(&in->notes, "the file ends inside a record, on line %llu; it was left out", line);
     return ES_OK;
 }
 
@@ -339,10 +370,13 @@ static void import_note_weights(es_json_import *in)
         return;
     if (in->unordered > 0)
         es_assume(&in->notes, "ids do not stand in order of weight (first on %s %llu); they were kept in the order of the file", unit, (unsigned long long)in->unordered);
-    if (in->least_sum > 0.98f && in->most_sum < 1.02f)
+    else
+        es_assume(&in->notes, "ids of a row stand by falling weight");
+    if (in->sums.least > 0.98f && in->sums.most < 1.02f)
         es_assume(&in->notes, "the weights of a row sum to 1: they are normalised over the chosen experts");
     else
-        es_assume(&in->notes, "the weights of a row sum to %.3g to %.3g: they are not normalised over the chosen experts", (double)in->least_sum, (double)in->most_sum);
+        es_assume(&in->notes, "the weights of a row sum to %.3g to %.3g: they are not normalised over the chosen experts", (double)in->sums.least, (double)in->sums.most);
+    es_sums_tell(&in->sums, unit, &in->notes);
 }
 
 /* Layers that some tokens lack: what the stream says of them, which stands behind `before` bytes of the notes, is a fault. */

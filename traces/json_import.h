@@ -17,6 +17,7 @@
 #include "traces/assume.h"
 #include "traces/json_scan.h"
 #include "traces/stream.h"
+#include "traces/sums.h"
 
 typedef struct json_import_names json_import_names;
 typedef struct es_json_import es_json_import;
@@ -41,6 +42,8 @@ struct es_json_import {
     const char *model;          /* NULL: not said */
     uint64_t rows;              /* given so far */
     uint64_t held_line;         /* of a row that is given later than it was read; 0: the line at hand */
+    const char *held;           /* path of the lists [token][layer] that the row is of, for messages; NULL: it stands by itself */
+    uint32_t held_token;        /* which of their tokens it is; row.layer is the layer there */
     /* json_import.c's own */
     const es_json_format *format;
     es_row_stream *stream;
@@ -49,7 +52,7 @@ struct es_json_import {
     uint32_t weights;           /* of the row at hand */
     bool listed, weighted;      /* weights were listed in this row; in the first row */
     uint64_t first_record;
-    float least_sum, most_sum;  /* of the weights of a row */
+    es_sums sums;               /* of the weights of a row */
     uint64_t unordered;         /* record of the first row whose weights do not fall; 0: none */
     json_import_names *names;
 };

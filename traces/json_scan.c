@@ -35,7 +35,7 @@ es_code es_json_scan_rewind(es_json_scan *scan, es_err *err)
         return code;
     scan->at = scan->end = scan->window;
     scan->window[0] = '\0';
-    scan->gone = scan->line = scan->line_at = 0;
+    scan->gone = scan->line = scan->line_at = scan->mark = 0;
     scan->depth = 0;
     scan->over = scan->torn = false;
     scan->err.code = ES_OK;
@@ -69,7 +69,7 @@ static void scan_stop(es_json_scan *scan)
     scan->over = true;
 }
 
-static void scan_where(const es_json_scan *scan, char *text, size_t room)
+void es_json_scan_where(const es_json_scan *scan, char *text, size_t room)
 {
     size_t used = 0;
     text[0] = '\0';
@@ -95,10 +95,24 @@ bool es_json_scan_fault(es_json_scan *scan, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    scan_where(scan, path, sizeof path);
+    es_json_scan_where(scan, path, sizeof path);
     unsigned long long column = (unsigned long long)(scan->gone + (uint64_t)(scan->at - scan->window) - scan->line_at + 1);
     es_err_set(&scan->err, ES_EINPUT, "%s: line %llu, column %llu: %s%s%s", es_reader_path(scan->reader), (unsigned long long)scan->line + 1, column, path,
         path[0] ? ": " : "", text);
+    scan_stop(scan);
+    return false;
+}
+
+bool es_json_scan_fault_on(es_json_scan *scan, uint64_t line, const char *fmt, ...)
+{
+    if (scan->err.code)
+        return false;
+    char text[512];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    es_err_set(&scan->err, ES_EINPUT, "%s: line %llu: %s", es_reader_path(scan->reader), (unsigned long long)line, text);
     scan_stop(scan);
     return false;
 }
@@ -111,9 +125,25 @@ bool es_json_scan_nomem(es_json_scan *scan, const char *what)
     return false;
 }
 
+void es_json_scan_mark(es_json_scan *scan)
+{
+    scan->mark = scan->gone + (uint64_t)(scan->at - scan->window);
+}
+
+static bool scan_only_closing(const es_json_scan *scan)
+{
+    if (scan->mark < scan->gone)
+        return false;
+    for (const char *p = scan->window + (scan->mark - scan->gone); p < scan->end; p++)
+        if (*p == '\0' || !strchr("]} \t\r\n", *p))
+            return false;
+    return true;
+}
+
 bool json_scan_expected(es_json_scan *scan, const char *want)
 {
     if (scan->at == scan->end && scan->over) {
+        scan->closing = scan->err.code ? scan->closing : scan_only_closing(scan);
         scan->torn = scan->torn || !scan->err.code;
         return es_json_scan_fault(scan, "the file ends here, where %s is needed", want);
     }
@@ -148,6 +178,11 @@ bool es_json_scan_failed(const es_json_scan *scan)
 bool es_json_scan_torn(const es_json_scan *scan)
 {
     return scan->torn;
+}
+
+bool es_json_scan_closing(const es_json_scan *scan)
+{
+    return scan->torn && scan->closing;
 }
 
 uint64_t es_json_scan_line(const es_json_scan *scan)

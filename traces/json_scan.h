@@ -59,12 +59,14 @@ char es_json_scan_peek(es_json_scan *scan);
 bool es_json_scan_skip(es_json_scan *scan);                         /* any value */
 bool es_json_scan_null(es_json_scan *scan);                         /* takes a null when one stands here; false is no fault */
 bool es_json_scan_bool(es_json_scan *scan, bool *value);
-bool es_json_scan_u32(es_json_scan *scan, uint32_t *value);         /* a whole number from 0 to 2^32 - 2 */
+bool es_json_scan_u32(es_json_scan *scan, uint32_t *value);         /* a whole number from 0 to 2^32 - 2; 33.0 and 33e0 are 33, here and in ids */
 bool es_json_scan_f32(es_json_scan *scan, float *value);
 /* A string with its escapes resolved, 0 behind it; valid until the next call. */
 bool es_json_scan_text(es_json_scan *scan, const char **text, size_t *length);
 /* The numbers of an array, at most `most` of them: expert ids, each from 0 to 65534; weights (to NULL: checked and counted only). */
 bool es_json_scan_ids(es_json_scan *scan, uint16_t *to, uint32_t most, uint32_t *count);
+/* The same for ids of which some may be -1, no expert: they become 65535. */
+bool es_json_scan_places(es_json_scan *scan, uint16_t *to, uint32_t most, uint32_t *count);
 bool es_json_scan_floats(es_json_scan *scan, float *to, uint32_t most, uint32_t *count);
 /* Inside an array, where es_json_scan_item stands: its next ids, at most `most`; fewer when it ends there, and is left. */
 bool es_json_scan_run(es_json_scan *scan, uint16_t *to, uint32_t most, uint32_t *count);
@@ -75,12 +77,19 @@ bool es_json_scan_piece(es_json_scan *scan, bool first, const char **piece, size
 
 /* A fault of the caller's own: "FILE: line N, column M: PATH: " is put before it. Always false. */
 bool es_json_scan_fault(es_json_scan *scan, const char *fmt, ...) ES_PRINTF(2, 3);
+/* The same of what was read before: "FILE: line N: " only. */
+bool es_json_scan_fault_on(es_json_scan *scan, uint64_t line, const char *fmt, ...) ES_PRINTF(3, 4);
 bool es_json_scan_nomem(es_json_scan *scan, const char *what);
+/* The path of keys and indices to what stands here, cut with "..." where there is no more room. */
+void es_json_scan_where(const es_json_scan *scan, char *text, size_t room);
 /* ES_OK, or the first fault. */
 es_code es_json_scan_end(const es_json_scan *scan, es_err *err);
 bool es_json_scan_failed(const es_json_scan *scan);
 /* Did the first fault lie in the file's end: a value that is not finished? */
 bool es_json_scan_torn(const es_json_scan *scan);
+/* Something is whole here; were then only closing brackets met before the file was torn? */
+void es_json_scan_mark(es_json_scan *scan);
+bool es_json_scan_closing(const es_json_scan *scan);
 uint64_t es_json_scan_line(const es_json_scan *scan);               /* of what was read last, from 1 */
 const char *es_json_scan_path(const es_json_scan *scan);            /* of the file */
 /* Over the file's bytes as read so far; of all of it once es_json_scan_more was false. */

@@ -22,7 +22,8 @@ struct es_json_scan {
     uint64_t line, line_at;             /* line feeds met, and the byte behind the last of them */
     uint32_t depth;                     /* level[1 .. depth] are open */
     bool over;                          /* the window's end is the file's */
-    bool torn;
+    bool torn, closing;                 /* closing: nothing but closing brackets stood behind the mark when it was torn */
+    uint64_t mark;                      /* bytes of the file before what was marked */
     es_reader *reader;
     char *file;                         /* the path, to open it again */
     char *window;                       /* [JSON_SCAN_WINDOW + 1] */

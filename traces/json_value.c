@@ -130,6 +130,23 @@ static const char *value_f32(const char *p, float *value)
     return value_f32_slow(p, end, value) ? end : NULL;
 }
 
+/* A whole number that is not written in plain digits, 33.0 or 33e0: behind it. NULL: it is none, or perhaps only the beginning of one. */
+static const char *value_whole(const char *p, double least, double most, int64_t *value)
+{
+    char text[JSON_SCAN_NUMBER + 1];
+    const char *end = value_number_end(p);
+    const size_t length = end ? (size_t)(end - p) : 0;
+    if (!end || *end == '\0' || value_digit(*end) || length > JSON_SCAN_NUMBER)
+        return NULL;
+    memcpy(text, p, length);
+    text[length] = '\0';
+    const double v = strtod(text, NULL);
+    if (!(v >= least && v <= most) || v != floor(v))
+        return NULL;
+    *value = (int64_t)v;
+    return end;
+}
+
 bool es_json_scan_f32(es_json_scan *scan, float *value)
 {
     json_scan_next(scan);
@@ -154,8 +171,16 @@ bool es_json_scan_u32(es_json_scan *scan, uint32_t *value)
         uint64_t v = 0;
         for (; value_digit(*p) && v < UINT32_MAX; p++)
             v = v * 10 + (uint64_t)(*p - '0');
-        if (json_scan_cut(scan, p))
+        const bool other = *p == '.' || *p == 'e' || *p == 'E';
+        if (json_scan_cut(scan, other ? value_run(scan->at) : p))
             continue;
+        int64_t whole;
+        const char *end = other ? value_whole(scan->at, 0, UINT32_MAX - 1.0, &whole) : NULL;
+        if (end) {
+            scan->at = end;
+            *value = (uint32_t)whole;
+            return true;
+        }
         bool begun = p > scan->at, none = *p == '\0' || *p == '.' || *p == 'e' || *p == 'E';
         if (!begun || none || v >= UINT32_MAX || (*scan->at == '0' && p > scan->at + 1))
             return value_no_number(scan, "a whole number from 0 to 4294967294");
@@ -235,7 +260,17 @@ static const char *value_id(const char *p, uint16_t *to)
     return *p == '\0' || *p == '.' || *p == 'e' || *p == 'E' ? NULL : p;
 }
 
-bool es_json_scan_ids(es_json_scan *scan, uint16_t *to, uint32_t most, uint32_t *count)
+/* The same for what is not written in plain digits, and with `none` for -1, which becomes UINT16_MAX. */
+static const char *value_id_other(const char *p, bool none, uint16_t *to)
+{
+    int64_t id;
+    const char *end = value_whole(p, none ? -1 : 0, UINT16_MAX - 1, &id);
+    if (end)
+        *to = (uint16_t)id;
+    return end;
+}
+
+static inline __attribute__((always_inline)) bool value_ids(es_json_scan *scan, uint16_t *to, uint32_t most, uint32_t *count, bool none)
 {
     bool more;
     uint32_t n = 0;
@@ -245,7 +280,9 @@ bool es_json_scan_ids(es_json_scan *scan, uint16_t *to, uint32_t most, uint32_t 
             return value_too_many(scan, most, p);
         const char *end = value_id(p, &to[n]);
         if (!end)
-            p = value_again(scan, n, p, "an expert id from 0 to 65534");
+            end = value_id_other(p, none, &to[n]);
+        if (!end)
+            p = value_again(scan, n, p, none ? "an expert id from 0 to 65534, or -1 for none" : "an expert id from 0 to 65534");
         else if (n++, end[0] == ',' && (value_digit(end[1]) || (end[1] == ' ' && value_digit(end[2]))))
             p = end + (end[1] == ' ' ? 2 : 1);      /* what nearly every comma is followed by */
         else
@@ -253,6 +290,16 @@ bool es_json_scan_ids(es_json_scan *scan, uint16_t *to, uint32_t most, uint32_t 
     }
     *count = n;
     return p != NULL;
+}
+
+bool es_json_scan_ids(es_json_scan *scan, uint16_t *to, uint32_t most, uint32_t *count)
+{
+    return value_ids(scan, to, most, count, false);
+}
+
+bool es_json_scan_places(es_json_scan *scan, uint16_t *to, uint32_t most, uint32_t *count)
+{
+    return value_ids(scan, to, most, count, true);
 }
 
 void json_scan_pass(es_json_scan *scan)

@@ -41,6 +41,15 @@ static bool lens_tokens(es_json_import *in, uint32_t *tokens)
     return !es_json_scan_failed(in->scan);
 }
 
+/* The file ends in a layer of a prompt. */
+static void lens_torn(es_json_import *in, uint32_t number, uint32_t place, uint32_t tokens, uint32_t length)
+{
+    if (!es_json_scan_torn(in->scan))
+        return;
+    es_assume(&in->notes, "the file ends in layer %u, number %u of the list of request %u, with %u of %u tokens of it; the layers behind it are missing for all tokens of that prompt, "
+        "and nothing says how many they are: --layers N refuses another number", number, place, in->row.request, tokens, length > 0 ? length : tokens);
+}
+
 static bool lens_layer(es_json_import *in, uint32_t place, uint32_t *length)
 {
     uint32_t got = 0, number = place, tokens = 0;
@@ -50,12 +59,12 @@ static bool lens_layer(es_json_import *in, uint32_t place, uint32_t *length)
     for (int key; (key = es_json_scan_key(in->scan, lens_layer_names)) >= 0; got |= 1u << key) {
         in->row.layer = number;
         if (key == 0 ? !es_json_scan_u32(in->scan, &number) : key == 1 ? !es_json_scan_bool(in->scan, &dense) : !lens_tokens(in, &tokens))
-            return false;
+            return lens_torn(in, number, place, tokens, *length), false;
         if (key == 0 && got >> 2 & 1 && number != place)
             return es_json_scan_fault(in->scan, "layer %u is number %u of the list, and is named behind its tokens; it must stand before them", number, place);
     }
     if (es_json_scan_failed(in->scan))
-        return false;
+        return lens_torn(in, number, place, tokens, *length), false;
     if (dense && tokens > 0)
         return es_json_scan_fault(in->scan, "layer %u is dense, but %u tokens of it are routed", number, tokens);
     if (!dense && *length > 0 && tokens != *length && !in->ask->lenient)
@@ -76,6 +85,8 @@ static bool lens_prompt(es_json_import *in)
             for (; es_json_scan_item(in->scan); place++)
                 if (!lens_layer(in, place, &length))
                     return false;
+        if (es_json_scan_torn(in->scan) && place > 0)
+            es_assume(&in->notes, "the file ends behind %u layers of request %u; whether others stood behind them nothing says: --layers N refuses another number", place, in->row.request);
     }
     return es_json_import_need(in, got, 1, lens_names);
 }

@@ -214,6 +214,8 @@ bool es_routed_array_any(const es_routed_array *array)
 bool es_routed_array_read(es_json_import *in, es_routed_array *array)
 {
     const char c = es_json_scan_peek(in->scan);
+    es_json_hold_here(in, &array->hold);
+    array->hold.none = true;
     if (c == '"')
         return array_text(in, array) && array_numbers(in, array, ES_IDS_I32);
     return c == '{' ? array_object(in, array) : es_json_hold_tokens(in, &array->hold);

@@ -303,7 +303,7 @@ static void routed_walk(es_json_import *in)
 {
     routed_walker walker = { .in = in };
     bool good = true;
-    in->may_lack = true;                /* rows of -1 are padding */
+    in->may_lack = in->any_count = true;    /* -1 is padding; lists are held against each other as they are read */
     in->layers = 0;                     /* --layers counts those without experts */
     es_assume(&in->notes, "every choice of an answer was taken as a request, its prompt as one step");
     es_assume(&in->notes, "layers are numbered as they stand, from 0; ids are those before any balancing of experts over devices");

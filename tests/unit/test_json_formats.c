@@ -195,6 +195,13 @@ static void rows_are_checked_whatever_the_format(void **state)
     told(s, LW(0, 0, "[1,2]", "[0.5,0.25]") LW(0, 1, "[1,2]", "[0.25,0.5]"), false, "ids do not stand in order of weight (first on line 2)");
     told(s, LW(0, 0, "[1,2]", "[0.5,0.25]"), false, "the weights of a row sum to 0.75 to 0.75: they are not normalised");
     told(s, LW(0, 0, "[1,2]", "[0.75,0.25]"), false, "the weights of a row sum to 1: they are normalised over the chosen experts");
+    told(s, LW(0, 0, "[1,2]", "[0.75,0.25]"), false, "ids of a row stand by falling weight");
+    told(s, LW(0, 0, "[1,2]", "[0.75,0.25]") LW(0, 1, "[1,2]", "[0.75,0.25]") LW(0, 2, "[1,2]", "[0.5,0.25]"), false,
+        "the first row with weights of another sum than those before is on line 3: 0.75 where the first row has 1");
+    refused(s, LW(0, 0, "[1,2]", "[0.5,0.25]") LW(0, 1, "[1,2]", "[0.25,NaN]"), "line 2, column 76: gate_weights: place 1 is NaN, needs a weight");
+    told(s, LW(0, 0, "[1,2]", "null"), false, "there are no weights");
+    told(s, L(0.0, 0, "[1e0,2.0]") L(0, 1.0, "[3,4]"), false, "there are no weights");
+    refused(s, L(0, 0, "[1]") "{\"layer_idx\":0,\"tok", "the file ends here, where the rest of a string is needed; --lenient takes what is there before");
 }
 
 static void weights_are_kept_and_a_population_may_be_given(void **state)
@@ -273,6 +280,10 @@ static void faults_of_nested_files(void **state)
     refused(&es_source_onnx_genai, "{\"prompts\":{\"p\":{\"prompt_len\":2,\"prefill\":[[[1]]],\"decode\":[]}}}", "prompts.p: prefill has 1 tokens, prompt_len says 2");
     refused(&es_source_onnx_genai, "{\"prompts\":{\"p\":{\"decode\":[[[1]],[[1],[2]]]}}}", "prompts.p.decode[1]: has 2 layers, needs 1");
     refused(&es_source_onnx_genai, "{\"prompts\":{\"p\":{\"prefill\":[[[1]]]}}}", "the key \"decode\" is missing");
+    told(&es_source_stratamoe, "{\"version\":2,\"selections\":[[[1]],[[2]]", true, "the file is cut on line 1: the brackets that close it are missing");
+    told(&es_source_stratamoe, "{\"version\":2,\"selections\":[[[1]],[[2]],", true, "the file ends inside a record, on line 1; it was left out");
+    refused(&es_source_stratamoe, "{\"version\":2,\"selections\":[[[1]],[[2]]", "where a comma or ] is needed; --lenient takes what is there before");
+    told(&es_source_onnx_genai, "{\"prompts\":{\"p\":{\"prefill\":[[[1]]],\"decode\":[[[1]]]\n}", true, "the file is cut on line 2: the brackets that close it are missing");
     refused(&es_source_onnx_genai, "{\"num_layers\":2}", "the key \"prompts\" is missing");
     refused(&es_source_step_lists, "[{\"0\":[[1],[2]],\"1\":[[1]]}]", "[0].1: layer 1 has 1 tokens, layer 0 has 2");
     refused(&es_source_step_lists, "[{\"a\":[[1]]}]", "[0].a: the key is \"a\", needs a layer's number");
@@ -282,6 +293,11 @@ static void faults_of_nested_files(void **state)
     refused(&es_source_moelens, "{\"layers\":[{\"is_dense\":true,\"tokens\":[{\"token_index\":0,\"top_experts\":[1]}]}]}", "layer 0 is dense, but 1 tokens of it are routed");
     refused(&es_source_moelens, "{\"layers\":[{\"tokens\":[{\"token_index\":0,\"top_experts\":[1]}],\"layer\":4}]}", "layer 4 is number 0 of the list, and is named behind its tokens");
     refused(&es_source_moelens, "{\"layers\":[{\"tokens\":[{\"token_index\":0,\"top_experts\":[1]}]},{\"tokens\":[]}]}", "layer 1 has 0 tokens, the layers before it have 1");
+#define LENS(layer, tokens) "{\"layer\":" #layer ",\"tokens\":[" tokens
+#define LENS_TOKEN(t, ids) "{\"token_index\":" #t ",\"top_experts\":" ids "}"
+    told(&es_source_moelens, "{\"layers\":[" LENS(4, LENS_TOKEN(0, "[1]") "," LENS_TOKEN(1, "[2]")) "]}," LENS(5, LENS_TOKEN(0, "[1]") ",{\"tok"), true,
+        "the file ends in layer 5, number 1 of the list of request 0, with 1 of 2 tokens of it; the layers behind it are missing for all tokens of that prompt");
+    told(&es_source_moelens, "{\"layers\":[" LENS(4, LENS_TOKEN(0, "[1]")) "]}," LENS(5, LENS_TOKEN(0, "[1]")) "]}", true, "the file ends behind 2 layers of request 0; whether others");
     refused(&es_source_expert_fingerprint, "{\"router_data\":[{\"token_x\":{}}]}", "router_data[0].token_x: the key is \"token_x\", needs token_ and a number");
     refused(&es_source_expert_fingerprint, "{\"router_data\":[{\"token_1\":{\"layer_0\":{}}}]}", "router_data[0].token_1.layer_0: the key \"selected_experts\" is missing");
     refused(&es_source_expert_fingerprint, "{\"full_text\":\"x\"}", "the key \"router_data\" is missing");
@@ -330,6 +346,18 @@ static void faults_of_routed_experts(void **state)
     told(s, "{\"routed_experts\":[[[1]]]} {\"text\":\"x\"}", false, "1 answers without routed_experts were left out");
     told(s, "{\"routed_experts\":[[[1]],[[2]]],\"usage\":{\"prompt_tokens\":4,\"completion_tokens\":1}}", false, "1 requests have fewer rows than tokens");
     told(s, "{\"routed_experts\":[[[1]]],\"prompt_routed_experts\":[[[1]]],\"usage\":{\"prompt_tokens\":3}}", false, "1 prompts have fewer rows than tokens: their beginning was cached");
+    refused(s, "{\"text\":\"x\"}\n{\"choices\":[{},{\"routed_experts\":[[[1,2],[3,4]],\n[[5,6],[7,7]]]}]}\n", "t.json: line 2: choices[1].routed_experts[1][1]: expert 7 is listed twice");
+    refused(s, "{\"routed_experts\":[[[1,-1],[3,4]],[[5,6],[-1,7]]]}\n", "line 1: routed_experts[1][1]: expert 7 stands behind -1, which is no expert");
+    refused(s, "{\"meta_info\":{\"routed_experts\":{\"data\":\"AQACAAMAAwA=\",\"shape\":[2,1,2],\"dtype\":\"int16\"}}}", "line 1: meta_info.routed_experts[1][0]: expert 3 is listed twice");
+    es_source_ask few = ask_all;
+    few.experts = 7;
+    es_err err = { 0 };
+    opened o;
+    expect_fault(open_text(&o, s, "[{\"routed_experts\":[[[1,2],[3,7]]]}]", &few, &err), &err, "line 1: [0].routed_experts[0][1]: expert 7 is above 6, the highest");
+    close_source(&o);
+    good(open_text(&o, s, "{\"routed_experts\":[[[1,2],[3,-1]],[[-1,-1],[5,4.0]]]}", &ask_all, &err), &err);
+    expect_steps(&o, "D 0.0(1 2;3)\nD 0.1(-;5 4)\n");
+    close_source(&o);
     told_of("routed_experts of SGLang", "1 of 2 layers list one expert all over");
 }
 

@@ -111,6 +111,7 @@ static void keys_may_stand_in_any_order_and_unknown_ones_are_passed_over(void **
     expect_walk("{\"l\\u0061yer\":5,\"text\":\"a\\n\\u00e9\\ud83d\\ude00\\\"\"}", "layer 5; <a\n\xc3\xa9\xf0\x9f\x98\x80\">\n");
     expect_walk("", "");
     expect_walk(" \n\t", "");
+    expect_walk("{\"layer\": 3.0, \"ids\": [33.0, 32e0, 1,  3.1E+1 ,65534.00]}{\"layer\":20e-1}", "layer 3; 33 32 1 31 65534\nlayer 2;\n");
 }
 
 static void floats_are_the_nearest(void **state)
@@ -227,7 +228,10 @@ static void faults_say_where_what_and_what_is_right(void **state)
     expect_walk_fault("{\"layer\": 1}\n\n{\"ids\": [1, 2, x]}", "t.json: line 3, column 16: ids[2]: found x, needs an expert id from 0 to 65534");
     expect_walk_fault("{\"ids\": [1, 65535]}", "line 1, column 13: ids[1]: found 65535, needs an expert id");
     expect_walk_fault("{\"ids\": [-1]}", "ids[0]: found -1,");
-    expect_walk_fault("{\"ids\": [1.0]}", "ids[0]: found 1.0,");
+    expect_walk_fault("{\"ids\": [1, 1.5]}", "ids[1]: found 1.5, needs an expert id");
+    expect_walk_fault("{\"ids\": [655350e-1, 65534.5]}", "ids[0]: found 655350e-1, needs an expert id");
+    expect_walk_fault("{\"ids\": [33e, 1]}", "ids[0]: found 33e, needs an expert id");
+    expect_walk_fault("{\"layer\": 3e9999}", "layer: found 3e9999, needs a whole number");
     expect_walk_fault("{\"ids\": [01]}", "ids[0]: found 01,");
     expect_walk_fault("{\"ids\": [1 2]}", "ids[0]: found 2, needs a comma or ]");
     expect_walk_fault("{\"ids\": [1,]}", "ids[1]: found ], needs an expert id");
