@@ -117,10 +117,10 @@ es_code es_calls_add(es_calls *calls, const es_call *call, const unsigned char *
     if (calls->mode == ES_CALLS_READ) {
         calls_put(calls, call, calls->scratch);
     } else {
-        if (call->first > 0 && !calls->form.positions && !calls->shortened)
-            es_assume(&calls->notes, "layers with fewer tokens than those before in their pass, the first in record %llu, are taken as used for its last tokens only",
-                (unsigned long long)call->record);
-        calls->shortened = calls->shortened || call->first > 0;
+        if (call->first > 0 && !calls->form.positions && calls->shortened.pass == 0) {
+            calls->shortened.pass = calls->info.steps + 1;
+            calls->shortened.record = call->record;
+        }
         calls->rows += rows;
         calls->info.accesses += call->ids;
     }
@@ -177,11 +177,23 @@ static void calls_count(es_calls *calls, uint8_t phase)
     *(phase == ES_PREFILL ? &info->prompt_tokens : &info->decode_tokens) += calls->tokens;
     if (info->steps == 1)
         calls->usual_calls = calls->called;
-    else if (calls->called != calls->usual_calls && !calls->pruned) {
-        calls->pruned = true;
-        es_assume(&calls->notes, "passes are of different layers: that from record %llu on has %u, the first has %u; what is missing is counted as missing", (unsigned long long)calls->first_record,
-            calls->called, calls->usual_calls);
+    else if (calls->called != calls->usual_calls && calls->pruned.pass == 0) {
+        calls->pruned.pass = info->steps;
+        calls->pruned.record = calls->first_record;
+        calls->pruned.calls = calls->called;
     }
+}
+
+/* What some passes lack; the last one may have been left out since. */
+static void calls_say_uneven(es_calls *calls)
+{
+    const uint64_t passes = calls->info.steps;
+    if (calls->shortened.pass > 0 && calls->shortened.pass <= passes)
+        es_assume(&calls->notes, "layers with fewer tokens than those before in their pass, the first in record %llu, are taken as used for its last tokens only",
+            (unsigned long long)calls->shortened.record);
+    if (calls->pruned.pass > 0 && calls->pruned.pass <= passes)
+        es_assume(&calls->notes, "passes are of different layers: that from record %llu on has %u, the first has %u; what is missing is counted as missing",
+            (unsigned long long)calls->pruned.record, calls->pruned.calls, calls->usual_calls);
 }
 
 es_code es_calls_end(es_calls *calls, uint8_t phase, uint32_t position, es_err *err)
@@ -206,7 +218,7 @@ es_code es_calls_end(es_calls *calls, uint8_t phase, uint32_t position, es_err *
 es_code es_calls_torn(es_calls *calls, size_t got, size_t want, const char *what, es_err *err)
 {
     if (!calls->lenient)
-        return es_bytes_fault(&calls->bytes, calls->record, calls->bytes.offset, err, "the file ends with %zu of the %zu bytes of %s", got, want, what);
+        return es_bytes_fault(&calls->bytes, calls->record, calls->bytes.offset, err, "the file ends with %zu of the %zu bytes of %s; --lenient leaves them out", got, want, what);
     es_assume(&calls->notes, "the file is cut: %zu bytes of record %llu are left out", got, (unsigned long long)calls->record);
     return ES_OK;
 }
@@ -295,9 +307,11 @@ static es_code calls_whole(es_calls *calls, const es_trace_info *before, es_err 
     if (calls->info.steps == 1)
         return es_bytes_fault(&calls->bytes, calls->record, calls->bytes.offset, err, "the file ends in layer %u of its only pass, and nothing tells whether it was cut there", calls->layer);
     if (!calls->lenient && early)
-        return es_bytes_fault(&calls->bytes, calls->record, calls->bytes.offset, err, "the file ends behind layer %u of a pass; those before go on to layer %u", calls->layer, calls->last_layer);
+        return es_bytes_fault(&calls->bytes, calls->record, calls->bytes.offset, err, "the file ends behind layer %u of a pass; those before go on to layer %u; --lenient leaves "
+            "the pass out", calls->layer, calls->last_layer);
     if (!calls->lenient)
-        return es_bytes_fault(&calls->bytes, calls->record, calls->bytes.offset, err, "the file ends in layer %u of a pass, with fewer experts than the layer before it has", calls->layer);
+        return es_bytes_fault(&calls->bytes, calls->record, calls->bytes.offset, err, "the file ends in layer %u of a pass, with fewer experts than the layer before it has; "
+            "--lenient leaves the pass out", calls->layer);
     es_assume(&calls->notes, "the file is cut: its last pass ends %s layer %u and is left out", early ? "behind" : "in", calls->layer);
     calls->info = *before;
     return ES_OK;
@@ -362,6 +376,7 @@ static es_code calls_describe(es_calls *calls, uint32_t layers, es_arena *arena,
     info->has_weights = calls->form.weights;
     if (!calls->form.positions)
         es_assume(&calls->notes, "a layer that does not rise begins a pass; a pass of several tokens is a prompt, and one behind generated tokens begins a request");
+    calls_say_uneven(calls);
     if (info->steps == 1)
         es_assume(&calls->notes, "there is one pass only, so nothing shows whether layers are missing at its end");
     if (!calls->form.experts)
@@ -420,7 +435,8 @@ static void calls_forget(es_calls *calls, size_t notes)
     calls->shortest = calls->held = calls->form.top_k = 0;
     calls->highest = calls->rows = 0;
     calls->last_layer = calls->usual_calls = calls->called = calls->layer = 0;
-    calls->pruned = calls->shortened = calls->doubtful = false;
+    calls->pruned.pass = calls->shortened.pass = 0;
+    calls->doubtful = false;
 }
 
 /* The width of a row from the beginning of the file, and with it all that a survey says; false: the file must be asked as a whole. */

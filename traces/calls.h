@@ -65,7 +65,8 @@ struct es_calls {                       /* a source's state begins with one */
     uint32_t shortest, held;            /* fewest ids of a call, but for the last one, which is held back */
     uint64_t highest, rows;
     uint32_t last_layer, usual_calls;   /* the highest last layer of a pass before; calls of the first pass */
-    bool pruned, shortened, doubtful;   /* a pass had other calls than the first, a call fewer tokens; the pass at hand may be cut, thinks the format */
+    struct { uint64_t pass, record; uint32_t calls; } pruned, shortened;    /* the first pass with other calls than the first, with fewer tokens in a call; pass 0: none */
+    bool doubtful;                      /* the pass at hand may be cut, thinks the format */
     /* the pass at hand */
     uint32_t tokens, called, layer;     /* layer: of the last call */
     uint64_t first_record;

@@ -15,13 +15,16 @@ typedef struct colibri_parse {
     uint16_t id[ES_TRACE_TOP_K_MAX];
     float weight[ES_TRACE_TOP_K_MAX];
     es_sums sums;
+    ptrdiff_t digits;                   /* of the weight before, and its colon */
 } colibri_parse;
 
 static const char colibri_expected[] = "\"call pos layer id:weight ...\"";
 
 /* The pairs behind the three numbers. */
-static es_code colibri_pairs(colibri_parse *parse, const char *p, uint64_t record, uint32_t *count, es_err *err)
+static es_code colibri_pairs(colibri_parse *parse, const char *p, const es_log *log, uint32_t *count, es_err *err)
 {
+    const bool open = log->lines.open;
+    ptrdiff_t digits = 0, before = 0;   /* of weights */
     float sum = 0.0f;
     while (*p != '\0') {
         const char *field = p;
@@ -30,10 +33,13 @@ static es_code colibri_pairs(colibri_parse *parse, const char *p, uint64_t recor
         if (*count == ES_TRACE_TOP_K_MAX)
             return es_err_set(err, ES_EINPUT, "lists more than %d experts", ES_TRACE_TOP_K_MAX);
         p = es_field_u32(p, &id);
+        const char *colon = p;
         if (p && *p == ':')
             p = es_field_f32(p + 1, &weight);
         else
             p = NULL;
+        before = *count > 0 ? digits : parse->digits;
+        digits = p ? p - colon : 0;
         if (!p || (*p != ' ' && *p != '\0') || id >= ES_NO_EXPERT)
             return es_err_set(err, ES_EINPUT, "expert %u of the line is \"%.*s\", not id:weight", *count + 1, (int)strcspn(field, " ") < 40 ? (int)strcspn(field, " ") : 40, field);
         parse->id[*count] = (uint16_t)id;
@@ -43,8 +49,11 @@ static es_code colibri_pairs(colibri_parse *parse, const char *p, uint64_t recor
         sum += weight;
         p += *p == ' ';
     }
+    if (open && digits < before)
+        return es_err_set(err, ES_EINPUT, "ends with a weight of fewer digits than the one before");
+    parse->digits = digits;
     if (*count > 0)
-        es_sums_row(&parse->sums, sum, record);
+        es_sums_row(&parse->sums, sum, log->record);
     return *count > 0 ? ES_OK : es_err_set(err, ES_EINPUT, "lists no expert; %s is expected", colibri_expected);
 }
 
@@ -60,7 +69,7 @@ static es_code colibri_line(es_log *log, char *line, size_t length, es_err *err)
     if (!code)
         code = es_log_u32(&p, ' ', "layer", &layer, err);
     if (!code)
-        code = colibri_pairs(parse, p, log->record, &count, err);
+        code = colibri_pairs(parse, p, log, &count, err);
     if (code)
         return code;
     const bool same = parse->any && call == parse->call;

@@ -6,7 +6,7 @@
  *
  * and then, in any order, e0..e(k-1) expert ids, w0.. gate weights, r0.. recorded residency (0 miss, 1 hit, 2 prefetched), g0..
  * experts that were predicted for this row and c0.. the confidence in them. phase is P (prompt) or D (generated). Empty id fields make a shorter row; they
- * stand at its end. A last line without line feed is what a file looks like that was cut (lines.h). Plain, gzip or zstd. */
+ * stand at its end. For a last line without line feed see lines.h. Plain, gzip or zstd. */
 #include "traces/asked.h"
 #include "traces/assume.h"
 #include "traces/field.h"
@@ -166,6 +166,12 @@ static es_code csv_fault(const csv_parse *parse, uint32_t column, const char *fi
     return es_err_set(err, ES_EINPUT, "%s is \"%.*s\", not %s", name, (int)(strcspn(field, ",") < 40 ? strcspn(field, ",") : 40), field, right);
 }
 
+static inline const char *csv_whole(const char *p, uint32_t *value)
+{
+    const char *end = es_field_u32(p, value);
+    return !end || *end == ',' || *end == '\0' ? end : es_field_whole(p, value);
+}
+
 /* An id of a row or of its guesses; `count` is how many stand before it. */
 static const char *csv_id(const char *p, uint32_t index, uint16_t *to, uint32_t *count, const char **right)
 {
@@ -173,7 +179,7 @@ static const char *csv_id(const char *p, uint32_t index, uint16_t *to, uint32_t 
     if (*p == ',' || *p == '\0')
         return p;
     *right = "a whole number below 65535";
-    p = es_field_u32(p, &id);
+    p = csv_whole(p, &id);
     if (!p || id >= ES_NO_EXPERT)
         return NULL;
     if (index != *count) {              /* columns may stand in any order, but then no row can be short */
@@ -237,7 +243,7 @@ static es_code csv_row(csv_parse *parse, const char *p, es_row *row, es_err *err
         case CSV_RESIDENCY:
             right = "0 (miss), 1 (hit) or 2 (prefetched)";
             if (*p != ',' && *p != '\0')
-                p = es_field_u32(p, &number);
+                p = csv_whole(p, &number);
             if (number > 2)
                 p = NULL;
             parse->residence[column[i].index] = (uint8_t)number;
@@ -255,18 +261,18 @@ static es_code csv_row(csv_parse *parse, const char *p, es_row *row, es_err *err
             p = *p == 'P' || *p == 'D' ? p + 1 : NULL;
             break;
         case CSV_STEP:
-            p = es_field_u32(p, &row->step);
+            p = csv_whole(p, &row->step);
             if (row->step == ES_ROW_NO_STEP)
                 p = NULL;
             break;
         case CSV_REQUEST:
-            p = es_field_u32(p, &row->request);
+            p = csv_whole(p, &row->request);
             break;
         case CSV_POSITION:
-            p = es_field_u32(p, &row->position);
+            p = csv_whole(p, &row->position);
             break;
         case CSV_LAYER:
-            p = es_field_u32(p, &row->layer);
+            p = csv_whole(p, &row->layer);
             break;
         case CSV_KINDS:
             break;
@@ -302,9 +308,11 @@ static es_code csv_lines(csv_parse *parse, bool lenient, es_text *notes, es_err 
         if (code || !line)
             return code;
         csv_plain(line);
-        code = csv_line(parse, line, err);
+        code = es_lines_read(&lines, csv_line(parse, line, err), "a field for each column", err);
         if (code)
-            return es_lines_at(&lines, err), code;
+            return code;
+        if (lines.open)
+            es_stream_doubt(parse->stream);
     }
 }
 
@@ -332,7 +340,7 @@ static es_code csv_begin(csv_parse *parse, const es_source_ask *ask, es_arena *a
         return es_err_nomem(err, "a trace");
     es_trace_info shape = { .experts = ask->experts, .top_k = parse->width[CSV_ID], .guesses = parse->guesses ? parse->width[CSV_GUESS] : 0,
         .has_weights = parse->weights, .has_residency = parse->residency };
-    return es_stream_new(&parse->stream, &shape, &(es_stream_rules){ .lenient = ask->lenient, .layers = ask->layers }, err);
+    return es_stream_new(&parse->stream, &shape, &(es_stream_rules){ .lenient = ask->lenient, .whole_tokens = true, .layers = ask->layers }, err);
 }
 
 static es_code csv_open(void *self, const es_source_ask *ask, es_arena *arena, es_err *err)

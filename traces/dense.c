@@ -140,10 +140,10 @@ static es_code dense_torn(es_dense *dense, uint64_t tokens, size_t left, es_err 
         return ES_OK;
     if (tokens == 0 || !dense->lenient) {
         if (early)
-            return es_bytes_fault(&dense->bytes, tokens, at, err, "the file ends with %zu of %zu bytes of token %llu; the header promises %llu tokens", left, whole,
-                (unsigned long long)tokens, (unsigned long long)dense->form.tokens);
-        return es_bytes_fault(&dense->bytes, tokens, at, err, "the file ends with %zu of the %zu bytes of a token (%u layers of %u ids); is that its shape?", left, whole,
-            dense->form.layers, dense->form.top_k);
+            return es_bytes_fault(&dense->bytes, tokens, at, err, "the file ends with %zu of %zu bytes of token %llu; the header promises %llu tokens%s", left, whole,
+                (unsigned long long)tokens, (unsigned long long)dense->form.tokens, tokens > 0 ? "; --lenient takes those before" : "");
+        return es_bytes_fault(&dense->bytes, tokens, at, err, "the file ends with %zu of the %zu bytes of a token (%u layers of %u ids); is that its shape?%s", left, whole,
+            dense->form.layers, dense->form.top_k, tokens > 0 ? " --lenient takes those before" : "");
     }
     es_assume(&dense->notes, "the file is cut: %zu bytes of token %llu are left out", left, (unsigned long long)tokens);
     return ES_OK;

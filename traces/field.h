@@ -23,6 +23,23 @@ static inline const char *es_field_u32(const char *p, uint32_t *value)
     return p;
 }
 
+/* The same where it may be written as 33.0 or 33e0, as programs do that hold numbers as reals: for who met something else behind the digits. */
+__attribute__((noinline, cold, unused)) static const char *es_field_whole(const char *p, uint32_t *value)
+{
+    const size_t length = strspn(p, "+-0123456789.eE");
+    char text[64];
+    if (*p < '0' || *p > '9' || length >= sizeof text)
+        return NULL;
+    memcpy(text, p, length);
+    text[length] = '\0';
+    char *end;
+    const double v = strtod(text, &end);
+    if (end != text + length || !(v <= UINT32_MAX) || v != floor(v))
+        return NULL;
+    *value = (uint32_t)v;
+    return p + length;
+}
+
 static inline const char *es_field_i64(const char *p, int64_t *value)
 {
     uint64_t v = 0;

@@ -41,7 +41,7 @@ static es_code fuctrace_count(fuctrace *state, es_err *err)
         return es_bytes_fault(&calls->bytes, state->count, FUCTRACE_HEAD + state->count * ES_PAIR, err, "there are %llu pairs, but the head promises %llu", (unsigned long long)pairs,
             (unsigned long long)state->count);
     if (!calls->lenient)
-        return es_bytes_fault(&calls->bytes, pairs, FUCTRACE_HEAD + pairs * ES_PAIR, err, "the file ends behind %llu pairs, but the head promises %llu", (unsigned long long)pairs,
+        return es_bytes_fault(&calls->bytes, pairs, FUCTRACE_HEAD + pairs * ES_PAIR, err, "the file ends behind %llu pairs, but the head promises %llu; --lenient takes those that are there", (unsigned long long)pairs,
             (unsigned long long)state->count);
     es_assume(&calls->notes, "the file is cut: %llu of the %llu pairs that its head promises are missing", (unsigned long long)(state->count - pairs),
         (unsigned long long)state->count);

@@ -149,7 +149,7 @@ static es_code ggml_flush(ggml_fnv *state, es_call *call, bool last, bool *promp
     es_code code = ES_OK;
     if (wrong && (!last || !calls->lenient)) {
         code = es_bytes_fault(&calls->bytes, call->record, call->offset, err, "layer %u (%llu experts of %s first): %s%s", call->layer, (unsigned long long)first->count,
-            ggml_matrix[first - state->list], wrong, last ? ", and the file ends there" : "");
+            ggml_matrix[first - state->list], wrong, last ? ", and the file ends there; --lenient leaves it out" : "");
     } else if (wrong) {
         es_assume(&calls->notes, "the file is cut: layer %u at its end is left out, for %s", call->layer, wrong);
     } else {

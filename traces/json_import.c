@@ -63,7 +63,7 @@ static es_code import_begin(es_json_import *in, bool weighted, es_err *err)
 }
 
 /* What is wrong with the row at hand, with the place where it stood. */
-static bool ES_PRINTF(2, 3) import_fault(es_json_import *in, const char *fmt, ...)
+__attribute__((noinline, cold)) static bool ES_PRINTF(2, 3) import_fault(es_json_import *in, const char *fmt, ...)
 {
     char text[512];
     va_list args;

@@ -261,7 +261,7 @@ static const char *value_id(const char *p, uint16_t *to)
 }
 
 /* The same for what is not written in plain digits, and with `none` for -1, which becomes UINT16_MAX. */
-static const char *value_id_other(const char *p, bool none, uint16_t *to)
+__attribute__((noinline, cold)) static const char *value_id_other(const char *p, bool none, uint16_t *to)
 {
     int64_t id;
     const char *end = value_whole(p, none ? -1 : 0, UINT16_MAX - 1, &id);

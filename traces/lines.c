@@ -1,6 +1,7 @@
 /* Lines: see lines.h. */
 #include "traces/lines.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #include "traces/assume.h"
@@ -10,7 +11,7 @@ es_code es_lines_at(const es_lines *lines, es_err *err)
     return es_err_at(err, "%s: line %llu", es_reader_path(lines->reader), (unsigned long long)es_reader_line_number(lines->reader));
 }
 
-es_code es_lines_torn(es_lines *lines, const char *expected, es_err *err)
+static es_code lines_torn(es_lines *lines, const char *expected, es_err *err)
 {
     const unsigned long long number = es_reader_line_number(lines->reader);
     if (lines->lenient) {
@@ -20,6 +21,23 @@ es_code es_lines_torn(es_lines *lines, const char *expected, es_err *err)
     es_code code = es_err_set(err, ES_EINPUT, "the file ends here without a line feed: it was cut, or one is missing; %s is expected, --lenient leaves the line out", expected);
     es_lines_at(lines, err);
     return code;
+}
+
+es_code es_lines_read(es_lines *lines, es_code code, const char *expected, es_err *err)
+{
+    if (code && lines->open && code == ES_EINPUT)
+        return lines_torn(lines, expected, err);
+    if (code)
+        return es_lines_at(lines, err), code;
+    if (lines->open)
+        es_assume(lines->notes, "line %llu, the last, has no line feed; as it is a whole line otherwise it was taken for one", (unsigned long long)es_reader_line_number(lines->reader));
+    return ES_OK;
+}
+
+/* May a line end with this byte? Not behind a comma, a blank or a sign of a number. */
+static bool lines_ends(char last)
+{
+    return isalnum((unsigned char)last) || last == ']' || last == '}' || last == '"';
 }
 
 /* A call costs more than looking at a few bytes. */
@@ -43,9 +61,10 @@ es_code es_lines_next(es_lines *lines, const char *expected, char **line, size_t
             code = es_err_set(err, ES_EINPUT, "holds a byte 0; %s is expected", expected);
             return es_lines_at(lines, err), code;
         }
-        if (!lines->closed && !es_reader_line_ended(lines->reader)) {
+        lines->open = !es_reader_line_ended(lines->reader);
+        if (lines->open && *length > 0 && !lines_ends((*line)[*length - 1])) {
             *line = NULL;
-            return es_lines_torn(lines, expected, err);
+            return lines_torn(lines, expected, err);
         }
         if (*length == 0)
             continue;

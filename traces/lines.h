@@ -1,8 +1,9 @@
 /* Lines: the lines of a text format, one after the other, with the two things that every such reader has to care for: where a fault
  * is, and a file that was cut.
  *
- * A line is whole when its line feed is there. A last line without one may have lost digits of its last number, which nothing else
- * would show, so it is an error, or with `lenient` it is left out and told. */
+ * A line is whole when its line feed is there. A last line without one may be whole too, as many programs write it. It is given like any other, with `open`
+ * set, unless its last byte shows that it goes on; the reader tells what became of it (es_lines_read). If it could not be read it was cut: an error, or with
+ * `lenient` left out and told. If it could, that is told as well: its last number may have lost digits, which nothing would show. */
 #ifndef ES_TRACES_LINES_H
 #define ES_TRACES_LINES_H
 
@@ -12,14 +13,14 @@ typedef struct es_lines {
     es_reader *reader;          /* the caller's */
     es_text *notes;             /* where what was left out is told (assume.h); the caller's */
     bool lenient;
-    bool closed;                /* a line shows by itself whether it is whole (JSON): one without line feed is given like any other */
+    bool open;                  /* the line given last has no line feed */
 } es_lines;
 
 /* The next line that is not empty, terminated; *line NULL: the end. `expected` says what would stand in a line, for the error. */
 es_code es_lines_next(es_lines *lines, const char *expected, char **line, size_t *length, es_err *err);
+/* What came of reading that line, `code`: its error gets the place, or the line is a torn one. */
+es_code es_lines_read(es_lines *lines, es_code code, const char *expected, es_err *err);
 /* Puts "FILE: line N: " before an error that is about the line last given; returns its code. */
 es_code es_lines_at(const es_lines *lines, es_err *err);
-/* A line of which only the beginning is there (`closed` formats): the error, or with `lenient` a note and ES_OK. */
-es_code es_lines_torn(es_lines *lines, const char *expected, es_err *err);
 
 #endif

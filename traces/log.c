@@ -55,10 +55,15 @@ static es_code log_lines(const es_log_format *format, es_log *log, es_err *err)
         if (code)
             return code;
         log->record = es_reader_line_number(log->lines.reader);
-        if (line)
-            code = format->line(log, line, length, err);
-        else if (format->end)
+        if (line) {
+            code = es_lines_read(&log->lines, format->line(log, line, length, err), format->expected, err);
+            if (code)
+                return code;
+            if (log->lines.open)
+                es_stream_doubt(log->stream);
+        } else if (format->end) {
             code = format->end(log, err);
+        }
         if (!code && !line && log->passes)
             code = es_passes_finish(log->passes, err);
         if (code)

@@ -59,6 +59,8 @@ es_code es_log_fault(const char *p, char end, const char *name, const char *righ
 static inline es_code es_log_u32(const char **p, char end, const char *name, uint32_t *value, es_err *err)
 {
     const char *next = es_field_u32(*p, value);
+    if (next && *next != end && *next != '\0')
+        next = es_field_whole(*p, value);
     if (!next || (*next != end && *next != '\0'))
         return es_log_fault(*p, end, name, "a whole number below 4294967296", err);
     *p = next + (*next == end && end != '\0');
@@ -70,6 +72,8 @@ static inline es_code es_log_id(const char **p, char end, uint16_t *ids, uint32_
 {
     uint32_t id = 0;
     const char *next = es_field_u32(*p, &id);
+    if (next && *next != end && *next != '\0')
+        next = es_field_whole(*p, &id);
     if (!next || (*next != end && *next != '\0') || id >= ES_NO_EXPERT)
         return es_log_fault(*p, end, "an expert", "a whole number below 65535", err);
     if (*count == ES_TRACE_TOP_K_MAX)

@@ -15,6 +15,7 @@ typedef struct moe_beyond_parse {
     bool any, header, text;             /* text: inside the quoted text of a token, which goes on */
     uint32_t layer, batch, token;       /* of the row at hand, or the one before */
     uint32_t pass, first, batches;      /* requests of the pass are numbered from `first`; how many it has */
+    uint32_t rows, most, last;          /* of the layer at hand; of a layer of the pass; the highest last layer of a pass before */
     uint64_t record;
     uint16_t id[ES_TRACE_TOP_K_MAX];
 } moe_beyond_parse;
@@ -65,7 +66,11 @@ static es_code moe_beyond_head(es_log *log, const char **p, es_err *err)
     const bool same = parse->any && layer == parse->layer;
     if (same && batch < parse->batch)
         return es_err_set(err, ES_EINPUT, "batch %u comes after batch %u in layer %u; they must ascend", batch, parse->batch, layer);
+    parse->most = parse->rows > parse->most ? parse->rows : parse->most;
+    parse->rows = (same ? parse->rows : 0) + 1;
     if (parse->any && layer < parse->layer) {
+        parse->last = parse->layer > parse->last ? parse->layer : parse->last;
+        parse->most = 0;
         parse->pass++;
         parse->first += parse->batches;
         parse->batches = 0;
@@ -115,6 +120,21 @@ static es_code moe_beyond_line(es_log *log, char *line, size_t length, es_err *e
     return p ? moe_beyond_row(log, p, err) : ES_OK;
 }
 
+/* The last layer has all tokens of its pass, and the pass goes as far as those before: else the file was cut, at the end of a line. */
+static es_code moe_beyond_whole(es_log *log, es_err *err)
+{
+    const moe_beyond_parse *parse = log->parse;
+    const uint32_t rows = parse->rows - parse->text;    /* of the last one only the beginning may be there */
+    if (rows < parse->most && !log->lines.lenient)
+        return es_err_set(err, ES_EINPUT, "ends in layer %u with %u of %u tokens; --lenient takes the others as missing", parse->layer, rows, parse->most);
+    if (rows < parse->most)
+        es_assume(&log->notes, "the file ends in layer %u with %u of %u tokens: the others are taken as missing in it, and layers behind it are left out", parse->layer, rows, parse->most);
+    if (parse->layer < parse->last && !log->lines.lenient)
+        return es_err_set(err, ES_EINPUT, "ends behind layer %u of a pass; those before go on to layer %u; --lenient takes the others as missing", parse->layer, parse->last);
+    es_assume(&log->notes, "nothing says whether layers stood behind layer %u: --layers N refuses another number", parse->layer > parse->last ? parse->layer : parse->last);
+    return ES_OK;
+}
+
 static es_code moe_beyond_end(es_log *log, es_err *err)
 {
     const moe_beyond_parse *parse = log->parse;
@@ -125,7 +145,7 @@ static es_code moe_beyond_end(es_log *log, es_err *err)
             (unsigned long long)parse->record, moe_beyond_expected);
     if (parse->text)
         es_assume(&log->notes, "the file ends inside the text of a token that begins on line %llu; the row was left out", (unsigned long long)parse->record);
-    return ES_OK;
+    return moe_beyond_whole(log, err);
 }
 
 static const es_log_format moe_beyond_log = {

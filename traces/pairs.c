@@ -45,7 +45,7 @@ static es_code pairs_width(es_pairs *pairs, es_call *call, es_err *err)
         return code;
     if (got == ES_PAIR || !calls->lenient)
         return es_bytes_fault(&calls->bytes, call->record, call->offset, err, "layer %u lists %u experts, no multiple of the %u of a row%s", call->layer, call->ids, k,
-            got == ES_PAIR ? "; --top-k says how many a row has" : ", and the file ends there");
+            got == ES_PAIR ? "; --top-k says how many a row has" : ", and the file ends there; --lenient leaves them out");
     es_assume(&calls->notes, "the file is cut: %u experts of its last call are left out", over);
     call->ids -= over;
     return ES_OK;

@@ -6,7 +6,8 @@
  *     turn,phase,step,layer,slot,expert,weight,residency,expert_bytes[,dropped]
  *
  * A turn is a request, a step a position in it, a slot the rank in the router's order (0, 1, ... without a gap; fewer than K make a
- * short row). The prompt comes layer by layer, generation token by token. `expert_bytes` of a line is what was read for it and follows
+ * short row). The prompt comes layer by layer, generation token by token; the lines of a layer may stand in any order, as engines write them expert by expert.
+ * Lines that begin with # behind the header are comments. `expert_bytes` of a line is what was read for it and follows
  * from the residency; `dropped` experts were routed and count as such. A weight may be "nan". */
 #include "traces/asked.h"
 #include "traces/assume.h"
@@ -15,6 +16,7 @@
 #include "traces/stream.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 typedef struct route_trace {
     es_row_stream *stream;              /* first: the reading half of the source works on it */
@@ -31,7 +33,11 @@ typedef struct route_parse {            /* lives while the file is read */
     uint32_t sized;
     bool with_dropped;
     uint64_t dropped;
-    es_row row;                         /* the cell whose slots are being read; row.count of them are there */
+    bool open;                          /* the last line has no line feed, but all its fields */
+    struct route_entry *entry;          /* [room] lines of the layer at hand: they may stand in any order */
+    size_t entries, room;
+    bool sorted;                        /* they stand in the order of steps and slots */
+    es_row row;                         /* the cell whose slots are put together; row.count of them are there */
     uint16_t id[ES_TRACE_TOP_K_MAX];
     float weight[ES_TRACE_TOP_K_MAX];
     uint8_t residency[ES_TRACE_TOP_K_MAX];
@@ -123,15 +129,61 @@ static es_code route_preamble(route_parse *parse, const es_source_ask *ask, es_a
 
 /* --- lines ---------------------------------------------------------------------------------------------------------------------- */
 
-static es_code route_flush(route_parse *parse, es_err *err)
+typedef struct route_entry { uint64_t record; uint32_t step; uint16_t slot, expert; float weight; uint8_t residency; } route_entry;
+
+static int route_compare(const void *a, const void *b)
+{
+    const route_entry *x = a, *y = b;
+    const uint64_t p = (uint64_t)x->step << 16 | x->slot, q = (uint64_t)y->step << 16 | y->slot;
+    return p != q ? (p > q) - (p < q) : (x->record > y->record) - (x->record < y->record);
+}
+
+static es_code route_at(const route_parse *parse, uint64_t record, es_err *err)
+{
+    return es_err_at(err, "%s: line %llu", es_reader_path(parse->reader), (unsigned long long)record);
+}
+
+/* The row that is being put together, from its first entry. */
+static es_code route_row(route_parse *parse, es_err *err)
 {
     if (parse->row.count == 0)
         return ES_OK;
     es_code code = es_stream_add(parse->stream, &parse->row, err);
     if (code)
-        es_err_at(err, "%s: line %llu", es_reader_path(parse->reader), (unsigned long long)parse->row.record);
+        route_at(parse, parse->row.record, err);
     parse->row.count = 0;
     return code;
+}
+
+/* Gives the entries that are held, of one layer: in the order of steps and slots, whatever theirs is. */
+static es_code route_flush(route_parse *parse, es_err *err)
+{
+    es_row *row = &parse->row;
+    es_code code = ES_OK;
+    if (!parse->sorted)
+        qsort(parse->entry, parse->entries, sizeof *parse->entry, route_compare);
+    for (size_t i = 0; i < parse->entries && !code; i++) {
+        const route_entry *e = &parse->entry[i];
+        if (row->count > 0 && e->step != row->position)
+            code = route_row(parse, err);
+        if (code)
+            break;
+        if (e->slot != row->count) {
+            es_err_set(err, ES_EINPUT, "slot %u comes where slot %u is expected", e->slot, row->count);
+            return route_at(parse, e->record, err), ES_EINPUT;
+        }
+        if (row->count == 0) {
+            row->position = e->step;
+            row->record = e->record;
+        }
+        parse->id[row->count] = e->expert;
+        parse->weight[row->count] = e->weight;
+        parse->residency[row->count] = e->residency;
+        row->count++;
+    }
+    parse->entries = 0;
+    parse->sorted = true;
+    return code ? code : route_row(parse, err);
 }
 
 enum { ROUTE_TURN, ROUTE_PHASE, ROUTE_STEP, ROUTE_LAYER, ROUTE_SLOT, ROUTE_EXPERT, ROUTE_WEIGHT, ROUTE_RESIDENCY, ROUTE_BYTES, ROUTE_DROPPED, ROUTE_FIELDS };
@@ -154,6 +206,8 @@ static es_code route_fields(const route_parse *parse, const char *p, route_line 
             end = es_field_i64(p, &bytes);
         else
             end = es_field_u32(p, &line->field[i]);
+        if (end && *end != ',' && *end != '\0' && i != ROUTE_WEIGHT && i != ROUTE_BYTES)
+            end = es_field_whole(p, &line->field[i]);
         size_t length = strcspn(field, ",");
         if (!end || (size_t)(end - field) != length)
             return es_err_set(err, ES_EINPUT, "%s is \"%.*s\", not a %snumber", name[i], (int)(length < 40 ? length : 40), field, i == ROUTE_WEIGHT ? "" : "whole ");
@@ -166,57 +220,65 @@ static es_code route_fields(const route_parse *parse, const char *p, route_line 
     return ES_OK;
 }
 
-static es_code route_add(route_parse *parse, const char *text, es_err *err)
+/* Is the line of the layer, and of the token when it is generated, whose entries are held? */
+static bool route_same(const route_parse *parse, const uint32_t *f)
 {
-    route_line line = { .weight = 0.0f };
-    es_row *row = &parse->row;
-    es_code code = route_fields(parse, text, &line, err);
-    if (code)
-        return code;
-    const uint32_t *f = line.field;
-    bool same = row->count > 0 && row->request == f[ROUTE_TURN] && row->position == f[ROUTE_STEP] && row->layer == f[ROUTE_LAYER] && row->phase == f[ROUTE_PHASE];
-    if (f[ROUTE_SLOT] != (same ? row->count : 0))
-        return es_err_set(err, ES_EINPUT, "slot %u comes where slot %u is expected", f[ROUTE_SLOT], same ? row->count : 0);
-    if (!same) {
-        row->request = f[ROUTE_TURN];
-        row->position = f[ROUTE_STEP];
-        row->layer = f[ROUTE_LAYER];
-        row->phase = (uint8_t)f[ROUTE_PHASE];
-        row->record = es_reader_line_number(parse->reader);
-    }
-    parse->id[row->count] = (uint16_t)f[ROUTE_EXPERT];
-    parse->weight[row->count] = line.weight;
-    parse->residency[row->count] = (uint8_t)f[ROUTE_RESIDENCY];
-    parse->dropped += f[ROUTE_DROPPED];
-    row->count++;
-    return ES_OK;
+    const es_row *row = &parse->row;
+    return row->request == f[ROUTE_TURN] && row->layer == f[ROUTE_LAYER] && row->phase == f[ROUTE_PHASE] &&
+           (row->phase == ES_PREFILL || parse->entry[parse->entries - 1].step == f[ROUTE_STEP]);
 }
 
-/* Does this line begin another cell? Slots count from 0, so slot 0 always does; a line that is none is left to route_add. */
-static bool route_begins(const char *line)
+static es_code route_add(route_parse *parse, const route_line *line, es_err *err)
 {
-    for (int i = 0; i < ROUTE_SLOT && line; i++) {
-        line = strchr(line, ',');
-        line = line ? line + 1 : NULL;
+    const uint32_t *f = line->field;
+    if (parse->entries == parse->room) {
+        const size_t room = parse->room ? 2 * parse->room : 1024;
+        if (!ES_TRACE_RESIZE(parse->entry, room, 1))
+            return es_err_nomem(err, "the rows of a step");
+        parse->room = room;
     }
-    return line && line[0] == '0' && line[1] == ',';
+    const route_entry *last = parse->entries > 0 ? &parse->entry[parse->entries - 1] : NULL;
+    parse->sorted = !last ? true : parse->sorted && (f[ROUTE_STEP] > last->step || (f[ROUTE_STEP] == last->step && f[ROUTE_SLOT] > last->slot));
+    parse->entry[parse->entries++] = (route_entry){ es_reader_line_number(parse->reader), f[ROUTE_STEP], (uint16_t)f[ROUTE_SLOT], (uint16_t)f[ROUTE_EXPERT], line->weight,
+        (uint8_t)f[ROUTE_RESIDENCY] };
+    parse->row.request = f[ROUTE_TURN];
+    parse->row.layer = f[ROUTE_LAYER];
+    parse->row.phase = (uint8_t)f[ROUTE_PHASE];
+    parse->dropped += f[ROUTE_DROPPED];
+    return ES_OK;
 }
 
 static es_code route_lines(route_parse *parse, bool lenient, es_text *notes, es_err *err)
 {
+    static const char expected[] = "a field for each column";
     es_lines lines = { .reader = parse->reader, .notes = notes, .lenient = lenient };
     for (;;) {
+        route_line fields = { .weight = 0.0f };
         char *line;
         size_t length;
-        es_code code = es_lines_next(&lines, "a field for each column", &line, &length, err);
-        if (!code && (!line || route_begins(line)))
-            code = route_flush(parse, err);
-        if (code || !line)
-            return code;
-        code = route_add(parse, line, err);
+        es_code code = es_lines_next(&lines, expected, &line, &length, err);
         if (code)
-            return es_lines_at(&lines, err), code;
+            return code;
+        if (!line)
+            break;
+        if (line[0] == '#')             /* a comment, as "# summary" at the end is one */
+            continue;
+        code = route_fields(parse, line, &fields, err);
+        const bool torn = code && lines.open;
+        code = es_lines_read(&lines, code, expected, err);
+        if (!code && !torn && parse->entries > 0 && !route_same(parse, fields.field))
+            code = route_flush(parse, err);
+        if (!code && !torn)
+            code = route_add(parse, &fields, err);
+        if (code)
+            return code;
+        if (lines.open && !torn)
+            parse->open = true;
     }
+    es_code code = route_flush(parse, err);
+    if (parse->open)
+        es_stream_doubt(parse->stream);
+    return code;
 }
 
 /* --- the source ----------------------------------------------------------------------------------------------------------------- */
@@ -275,6 +337,7 @@ static es_code route_open(void *self, const es_source_ask *ask, es_arena *arena,
         code = route_lines(parse, ask->lenient, &notes, err);
     if (!code && (code = route_finish(parse, &notes, arena, err)) != ES_OK)
         es_err_at(err, "%s", es_reader_path(parse->reader));
+    free(parse->entry);
     es_text_free(&notes);
     es_reader_close(parse->reader);
     return code;

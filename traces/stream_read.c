@@ -9,6 +9,18 @@
 
 /* --- the end of the file -------------------------------------------------------------------------------------------------------- */
 
+/* Has the step at hand a row of the layer? */
+static bool stream_has(const es_row_stream *stream, uint32_t layer)
+{
+    stream_row row = { .layer = UINT16_MAX };
+    bool has = false;
+    for (size_t at = 0; at < stream->held && !has; at += stream_row_bytes(stream, &row)) {
+        memcpy(&row, stream->bytes + at, sizeof row);
+        has = row.layer == layer;
+    }
+    return has;
+}
+
 /* Layers behind the last row that the last token lacks and every generated token before it has: how many, and the first. */
 static uint32_t stream_torn(const es_row_stream *stream, uint32_t *first)
 {
@@ -18,7 +30,7 @@ static uint32_t stream_torn(const es_row_stream *stream, uint32_t *first)
         return 0;
     for (uint32_t layer = stream->last_layer + 1; layer < stream->layer_room; layer++) {
         const bool usual = before > 0 ? stream->rows_of[ES_DECODE][layer] == before : stream->rows_of[ES_PREFILL][layer] > 0;
-        if (usual && missing++ == 0)
+        if (usual && !stream_has(stream, layer) && missing++ == 0)
             *first = layer;
     }
     return missing;
@@ -37,11 +49,23 @@ static void stream_uncount(es_row_stream *stream, size_t at)
     }
 }
 
-/* The last row is the only one that is shorter than the others. */
+void es_stream_doubt(es_row_stream *stream)
+{
+    stream->doubt = stream->rules.whole_tokens = true;
+}
+
+/* The last row is the only one that is shorter than the others, or may not be whole and is shorter than some. */
 static es_code stream_last_row(es_row_stream *stream, es_text *notes, es_err *err)
 {
-    const uint32_t count = stream->mixed_count;
-    if (!stream->rules.whole_rows || !stream->mixed || stream->tokens == 0 || stream->first_mixed.record != stream->last_record || count >= stream->longest)
+    const bool only = stream->first_mixed.record == stream->last_record;
+    if (!(stream->rules.whole_rows && only) && !stream->doubt)
+        return ES_OK;
+    if (!stream->mixed || stream->tokens == 0)
+        return ES_OK;
+    stream_row last;
+    memcpy(&last, stream->bytes + stream->last_at, sizeof last);
+    const uint32_t count = last.count;
+    if (count >= stream->longest)
         return ES_OK;
     if (!stream->rules.lenient)
         return es_err_set(err, ES_EINPUT, "ends inside the row that begins on %s %llu: expert %u of %u is expected; --lenient leaves the row out", stream->rules.unit,
@@ -52,8 +76,8 @@ static es_code stream_last_row(es_row_stream *stream, es_text *notes, es_err *er
     stream->held = stream->last_at;
     stream->rows--;
     stream->tokens -= stream->last_new;
-    stream->mixed = false;
-    stream->shortest = stream->longest;
+    stream->mixed = !only;
+    stream->shortest = only ? stream->longest : stream->shortest;
     stream_row row = { .layer = 0 };    /* the row before is the last one now */
     for (size_t at = 0; at < stream->held; at += stream_row_bytes(stream, &row))
         memcpy(&row, stream->bytes + at, sizeof row);
@@ -127,6 +151,21 @@ static es_code stream_shape(es_row_stream *stream, es_err *err)
     return es_trace_check_shape(info, err);
 }
 
+/* All tokens of a layer, then of the next: where the last layer is the only one that tokens lack, those behind the last row, the file was cut in it. Where it
+ * has the last token it was computed for wanted outputs only. */
+static es_code stream_last_layer(const es_row_stream *stream, const es_token *token, es_err *err)
+{
+    const uint64_t tokens = stream->tally.prompt_tokens + stream->tally.decode_tokens;
+    const uint32_t last = stream->last_layer;
+    const uint64_t rows = stream->rows_of[ES_PREFILL][last] + stream->rows_of[ES_DECODE][last];
+    if (!stream->rules.whole_tokens || stream->rules.lenient || stream->info.missing_cells == 0 || stream->info.missing_cells != tokens - rows)
+        return ES_OK;
+    if (token->position + 1 >= es_tally_next(&stream->tally, token->request))
+        return ES_OK;
+    return es_err_set(err, ES_EINPUT, "ends on %s %llu in layer %u, which %llu of %llu tokens lack; --lenient takes them as missing", stream->rules.unit, (unsigned long long)stream->last_record,
+        last, (unsigned long long)(tokens - rows), (unsigned long long)tokens);
+}
+
 /* The first cell without a row, found by reading up to it. */
 static es_code stream_note_missing(es_row_stream *stream, es_text *notes, es_err *err)
 {
@@ -168,14 +207,18 @@ es_code es_stream_finish(es_row_stream *stream, es_text *notes, es_err *err)
     es_code code = stream_last_row(stream, notes, err);
     if (!code)
         code = stream_last(stream, notes, err);
+    const es_token token = stream->tokens > 0 ? stream->token[stream->hint] : (es_token){ .request = 0 };     /* of the last row */
     if (!code)
         code = stream_end_step(stream, err);
     if (!code && es_spool_length(stream->spool) == 0)
         code = es_err_set(err, ES_EINPUT, "there are no rows");
-    if (!code && stream->back)
+    const bool back = stream->back;
+    if (!code && back)
         code = stream_sort(stream, err);
     if (!code)
         code = stream_shape(stream, err);
+    if (!code && back)
+        code = stream_last_layer(stream, &token, err);
     if (!code && stream->mixed)
         es_assume(notes, "rows list %u to %u experts; the first of another length than those before is %s %llu (request %u, token %u, layer %u) with %u", stream->shortest,
             stream->longest, stream->rules.unit, (unsigned long long)stream->first_mixed.record, stream->first_mixed.request, stream->first_mixed.position,

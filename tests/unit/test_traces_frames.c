@@ -89,7 +89,11 @@ static void faults_of_moet_are_named(void **state)
     p.length = 100;
     expect_bad(&es_source_moet, &p, &ask_ids, "record 4 (byte 92): the file ends with 8 of the 16 bytes of a frame");
     p.length = 108;
-    expect_bad(&es_source_moet, &p, &ask_ids, "record 5 (byte 108): the file ends behind layer 1 of a pass; those before go on to layer 4");
+    expect_bad(&es_source_moet, &p, &ask_ids, "record 5 (byte 108): the file ends behind layer 1 of a pass; those before go on to layer 4; --lenient leaves the pass out");
+    opened o = open_pack(&es_source_moet, "cut", &p, &(es_source_ask){ .lenient = true });
+    assert_non_null(strstr(es_source_moet.info(o.self)->assumed, "its last pass ends behind layer 1 and is left out"));
+    assert_null(strstr(es_source_moet.info(o.self)->assumed, "counted as missing"));     /* it is not in the trace */
+    close_source(&o);
 }
 
 /* --- RTRC ----------------------------------------------------------------------------------------------------------------------- */

@@ -84,6 +84,8 @@ static void llama_cpp_computes_its_last_layer_for_outputs_only(void **state)
     refuses("okuvshynov", "layer_id,expert_ids\n3,52 x\n", 0, "line 2: an expert is \"x\", not a whole number below 65535");
     reads("kimi_linear", "prefill,2,1,0,4,0\nprefill,2,1,1,5,0\nprefill,2,2,0,5,3\ndecode,1,1,0,5,2\ndecode,1,2,0,1,2\n", 0, "P 0.0(4 0;-) 0.1(5 0;5 3)\nD 0.2(5 2;1 2)\n", "have its last tokens");
     reads("kimi_linear", "decode,1,1,0,5,2\ndecode,1,1,0,6,2\n", 0, "D 0.0(5 2)\nD 0.1(6 2)\n", "every token is a generated one of request 0");
+    reads("kimi_linear", "decode,1,1.0,0,5.0,2e0\n", 0, "D 0.0(5 2)\n", "every token is a generated one");
+    refuses("kimi_linear", "decode,1,1,0,5.5,2\n", 0, "line 1: an expert is \"5.5\", not a whole number below 65535");
     refuses("kimi_linear", "decode,1,1,1,5,2\n", 0, "line 1: token_idx 1 is not below n_tokens 1");
     refuses("kimi_linear", "decode,1,1,0,5,2\ndecode,1,2,0,5\n", 0, "line 2: lists 1 experts, not as many as the rows before");
     refuses("kimi_linear", "other,1,1,0,5,2\n", 0, "line 1: phase is \"other\", not prefill or decode");
@@ -94,6 +96,9 @@ static void moepager_has_columns_in_any_order(void **state)
     (void)state;
     reads("moepager", "t_ns,expert,layer,token\n9,1,0,0\n9,2,0,0\n9,3,0,1\n9,4,0,1\n9,5,1,0\n9,6,1,0\n9,7,1,1\n9,8,1,1\n", 0, "D 0.0(1 2;5 6)\nD 0.1(3 4;7 8)\n",
         "the log does not say which tokens are the prompt");
+    refuses("moepager", "token,layer,expert\n0,0,1\n1,0,2\n2,0,3\n0,1,1\n1,1,2\n", 0, "log.txt: ends on line 6 in layer 1, which 1 of 3 tokens lack; --lenient takes them as missing");
+    reads("moepager", "token,layer,expert\n0,0,1\n1,0,2\n0,1,1\n1,1,2\n1,2,5\n", 0, "D 0.0(1;1;-)\nD 0.1(2;2;5)\n", "1 of 6 rows (token, layer) are missing");
+    refuses("moepager", "token,layer,expert\n0,0,1\n0,1,1\n1,0,2\n1,1,3\n2,0,3\n", 0, "ends inside request 0, token 2, which begins on line 6: layer 1 of it is missing");
     refuses("moepager", "token,layer,expert\n0,0\n", 0, "line 2: has fewer fields than the header, which has 3");
     refuses("moepager", "phase,token,layer,rank,expert\ndecode,0,0,1,5\n", 0, "line 2: rank is 1 where 0 is expected");
     refuses("moepager", "token,layer,expert\n0,0,1\n1,0,1\n0,0,2\n", 0, "request 0, token 0, layer 0 is listed twice, on line 2 and on line 4");
@@ -104,6 +109,10 @@ static void moe_beyond_has_texts(void **state)
     (void)state;
     reads("moe_beyond", "Layer ID,Batch Number,Token,Activated Expert IDs\n1,0,\"a \"\"q\"\", b\nc\n\nd\",\"[8, 2]\"\n1,0,x,\"[3, 4]\"\n1,1,y,\"[5, 6]\"\n7,0,\"\"\"\",\"[1, 0]\"\n7,0,x,\"[2, 3]\"\n7,1,y,\"[0, 1]\"\n", 0,
         "P 0.0(8 2;1 0) 0.1(3 4;2 3) 1.0(5 6;0 1)\n", "the text of tokens was left out");
+    refuses("moe_beyond", "Layer ID,Batch Number,Token,Activated Expert IDs\n1,0,a,[8]\n1,0,b,[9]\n2,0,a,[8]\n2,0,b,[9]\n3,0,a,[8]\n", 0,
+        "ends in layer 3 with 1 of 2 tokens; --lenient takes the others as missing");
+    refuses("moe_beyond", "Layer ID,Batch Number,Token,Activated Expert IDs\n1,0,a,[8]\n2,0,a,[8]\n1,0,a,[8]\n", 0, "ends behind layer 1 of a pass; those before go on to layer 2; --lenient takes");
+    reads("moe_beyond", "Layer ID,Batch Number,Token,Activated Expert IDs\n1,0,a,[8]\n2,0,a,[8]\n", 0, "P 0.0(8;8)\n", "nothing says whether layers stood behind layer 2: --layers N refuses another number");
     refuses("moe_beyond", "Layer ID,Batch Number,Token,Activated Expert IDs\n1,0,a,\"[8, 2\"\n", 0, "line 2: an expert is");
     refuses("moe_beyond", "Layer ID,Batch Number,Token,Activated Expert IDs\n1,0,a\n", 0, "line 2: lacks the ids");
     refuses("moe_beyond", "Layer ID,Batch Number,Token,Activated Expert IDs\n1,1,a,[8]\n1,0,a,[8]\n", 0, "line 3: batch 0 comes after batch 1 in layer 1");
