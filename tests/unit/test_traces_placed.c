@@ -111,7 +111,7 @@ static void what_a_map_cannot_say_is_named_by_its_first_place(void **state)
 {
     (void)state;
     static const struct { const char *rows, *says; } bad[] = {
-        { "0,0,D,1,0,1\n0,0,D,2,0,1\n0,1,D,1,0,6\n", "t.csv: request 0, token 1, layer 1: place 6 is not in" },
+        { "0,0,D,1,0,1\n0,0,D,2,0,1\n0,1,D,1,0,6\n0,1,D,2,0,1\n", "t.csv: request 0, token 1, layer 1: place 6 is not in" },
         { "0,0,D,1,0,1\n0,0,D,2,5,1\n", "request 0, token 0, layer 2: place 5 is empty in" },
         { "0,0,D,1,1,5\n", "request 0, token 0, layer 1: places 1 and 5 both hold expert 2, which a token uses once; is " },
     };
