@@ -33,6 +33,11 @@ void es_assume(es_text *notes, const char *fmt, ...)
         es_text_add(notes, "%s%s", notes->length ? "\n" : "", sentence);
 }
 
+void es_assume_cut(es_text *notes, uint64_t bytes)
+{
+    es_assume(notes, "the compressed file is cut: it ends early, after %llu bytes, and what came before was used", (unsigned long long)bytes);
+}
+
 static char *assume_provenance(const char *format, const char *sha256, const es_text *notes)
 {
     es_json *out = cJSON_CreateObject();
@@ -63,9 +68,12 @@ es_code es_imported_as(es_trace_info *info, const char *format, const char *sha2
     return info->sha256 && info->provenance && (info->assumed || !notes->length) ? ES_OK : es_err_nomem(err, "a trace");
 }
 
-es_code es_imported(es_trace_info *info, const char *format, const es_reader *reader, const es_text *notes, es_arena *arena, es_err *err)
+es_code es_imported(es_trace_info *info, const char *format, const es_reader *reader, es_text *notes, es_arena *arena, es_err *err)
 {
+    uint64_t bytes;
     char hex[65];
+    if (es_reader_cut(reader, &bytes))
+        es_assume_cut(notes, bytes);
     es_reader_sha256(reader, hex);
     return es_imported_as(info, format, hex, notes, arena, err);
 }

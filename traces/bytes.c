@@ -25,6 +25,21 @@ es_code es_bytes_open(es_bytes *bytes, const char *path, es_err *err)
     return es_reader_open(&bytes->reader, path, err);
 }
 
+void es_bytes_lenient(es_bytes *bytes, bool lenient)
+{
+    bytes->asked = true;
+    bytes->lenient = lenient;
+    es_reader_lenient(bytes->reader, lenient);
+}
+
+bool es_bytes_cut(es_bytes *bytes, uint64_t *made)
+{
+    if (!bytes->cut && bytes->reader)
+        bytes->cut = es_reader_cut(bytes->reader, &bytes->made);
+    *made = bytes->made;
+    return bytes->cut;
+}
+
 /* What is held goes where it ends with a page of memory, as all that was read does with a page of the file: processors copy from one to
  * the other up to three times slower where the two begin a few bytes apart. */
 static void bytes_align(es_bytes *bytes)
@@ -100,12 +115,16 @@ void es_bytes_sha256(es_bytes *bytes, char hex[65])
 
 es_code es_bytes_rewind(es_bytes *bytes, es_err *err)
 {
+    uint64_t made;
+    (void)es_bytes_cut(bytes, &made);
     es_reader_close(bytes->reader);
     bytes->reader = NULL;
     bytes->at = bytes->end = 0;
     bytes->offset = 0;
     bytes->over = false;
     es_code code = es_reader_open(&bytes->reader, bytes->path, err);
+    if (!code && bytes->asked)
+        es_reader_lenient(bytes->reader, bytes->lenient);
     if (!code && bytes->hashed)
         es_reader_unhashed(bytes->reader);
     return code;

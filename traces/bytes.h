@@ -13,12 +13,18 @@ typedef struct es_bytes {
     uint64_t offset;                    /* of the next byte, in the decompressed file */
     bool over;                          /* nothing comes behind the buffer */
     bool hashed;                        /* the hash was given, so no other reading makes one */
+    bool asked, lenient;                /* es_bytes_lenient was called, with this */
+    bool cut;                           /* a reading before met the early end of a compressed stream, */
+    uint64_t made;                      /* behind so many bytes */
 } es_bytes;
 
 enum { ES_BYTES_ROOM = 32 };
 
 /* `path` must live as long as the stream. */
 es_code es_bytes_open(es_bytes *bytes, const char *path, es_err *err);
+/* es_reader_lenient, for all readings of it. */
+void es_bytes_lenient(es_bytes *bytes, bool lenient);
+bool es_bytes_cut(es_bytes *bytes, uint64_t *made);
 /* The next `count` bytes stand at *at until the next call; *got is less only at the end of the file. They are not consumed. ES_BYTES_ROOM
  * bytes behind them may be read too, whatever they are: so a loop takes eight ids at a time where a row has fewer. */
 es_code es_bytes_peek(es_bytes *bytes, size_t count, const unsigned char **at, size_t *got, es_err *err);

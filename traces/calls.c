@@ -361,6 +361,7 @@ static es_code calls_layers(es_calls *calls, es_arena *arena, es_err *err)
 static es_code calls_describe(es_calls *calls, uint32_t layers, es_arena *arena, es_err *err)
 {
     es_trace_info *info = &calls->info;
+    uint64_t bytes;
     es_code code = calls_layers(calls, arena, err);
     if (code)
         return code;
@@ -385,12 +386,17 @@ static es_code calls_describe(es_calls *calls, uint32_t layers, es_arena *arena,
         es_assume(&calls->notes, "ids of a row stand by falling logit");
     else
         es_assume(&calls->notes, "ids of a row are taken as standing in the router's order, the most important first, which the file does not say");
+    if (es_bytes_cut(&calls->bytes, &bytes))
+        es_assume_cut(&calls->notes, bytes);
     return es_imported_as(info, calls->form.format, calls->sha256, &calls->notes, arena, err);
 }
 
 es_code es_calls_open(es_calls *calls, const es_source_ask *ask, es_err *err)
 {
-    return es_bytes_open(&calls->bytes, ask->path, err);
+    es_code code = es_bytes_open(&calls->bytes, ask->path, err);
+    if (!code)
+        es_bytes_lenient(&calls->bytes, ask->lenient);
+    return code;
 }
 
 static es_code calls_shape(const es_calls *calls, es_err *err)
@@ -463,7 +469,7 @@ static bool calls_guess(es_calls *calls)
 /* Through the file, so that all is known of it; where nobody says how many experts a row has, the shortest call does. */
 static es_code calls_know(es_calls *calls, es_err *err)
 {
-    if (calls->form.top_k == 0 && !calls->lenient && strcmp(calls->bytes.path, "-") != 0 && calls_guess(calls))
+    if (calls->form.top_k == 0 && !calls->lenient && calls_guess(calls))
         return ES_OK;
     if (calls->form.top_k == 0) {
         es_code code = calls_survey(calls, ES_CALLS_WIDTH, err);

@@ -349,8 +349,10 @@ static es_code csv_open(void *self, const es_source_ask *ask, es_arena *arena, e
     csv_parse parse = { 0 };
     es_text notes = { 0 };
     es_code code = es_reader_open(&parse.reader, ask->path, err);
-    if (!code)
+    if (!code) {
+        es_reader_lenient(parse.reader, ask->lenient);
         code = csv_header(&parse, arena, err);
+    }
     if (!code)
         code = csv_begin(&parse, ask, arena, err);
     if (!code)

@@ -23,6 +23,7 @@ static es_code demand_open(void *self, const es_source_ask *ask, es_arena *arena
     es_code code = es_bytes_open(&bytes, ask->path, err);
     if (code)
         return code;
+    es_bytes_lenient(&bytes, ask->lenient);
     code = es_bytes_peek(&bytes, DEMAND_HEAD, &at, &got, err);
     if (!code && got < DEMAND_HEAD)
         code = es_bytes_fault(&bytes, 0, 0, err, "%zu bytes are no head of %d: tokens, layers, top-k", got, DEMAND_HEAD);

@@ -254,6 +254,7 @@ static es_code dense_describe(es_dense *dense, uint64_t tokens, es_arena *arena,
 {
     es_trace_info *info = &dense->info;
     const es_lens *lens = &dense->lens;
+    uint64_t bytes;
     char hex[65];
     if (tokens == 0)
         return es_err_set(err, ES_EINPUT, "%s: holds no token", dense->bytes.path);
@@ -272,6 +273,8 @@ static es_code dense_describe(es_dense *dense, uint64_t tokens, es_arena *arena,
     info->counted = true;
     dense->form.tokens = tokens;
     dense_say(dense);
+    if (es_bytes_cut(&dense->bytes, &bytes))
+        es_assume_cut(&dense->notes, bytes);
     es_bytes_sha256(&dense->bytes, hex);
     return es_imported_as(info, dense->form.format, hex, &dense->notes, arena, err);
 }
@@ -313,6 +316,7 @@ es_code es_dense_open(es_dense *dense, const es_dense_form *form, const es_sourc
         code = es_bytes_open(&dense->bytes, ask->path, err);
     if (code)
         return code;
+    es_bytes_lenient(&dense->bytes, ask->lenient);
     dense->zeros = ES_NEW_ARRAY(arena, form->layers, uint8_t);
     dense->routes = ES_NEW_ARRAY(arena, form->layers, uint8_t);
     dense->none = ES_NEW_ARRAY(arena, form->layers, es_dense_holes);

@@ -393,6 +393,7 @@ static es_code import_lacking(const es_json_import *in, size_t before, es_err *e
 static es_code import_finish(es_json_import *in, es_err *err)
 {
     const size_t before = in->notes.length;
+    uint64_t bytes;
     char hex[65];
     if (!in->stream)
         return es_err_set(err, ES_EINPUT, "%s: there are no rows of routing", es_json_scan_path(in->scan));
@@ -410,6 +411,8 @@ static es_code import_finish(es_json_import *in, es_err *err)
     info->has_weights = in->weighted;
     info->model = in->model ? in->model : "";
     info->synthetic = in->synthetic;
+    if (es_json_scan_short(in->scan, &bytes))
+        es_assume_cut(&in->notes, bytes);
     es_json_scan_sha256(in->scan, hex);
     return es_imported_as(info, in->format->name, hex, &in->notes, in->arena, err);
 }
@@ -421,7 +424,7 @@ es_code es_json_import_open(es_row_stream **out, const es_json_format *format, c
         .layers = ask->layers };
     in.id = ES_NEW_ARRAY(arena, ES_TRACE_TOP_K_MAX, uint16_t);
     in.weight = ES_NEW_ARRAY(arena, ES_TRACE_TOP_K_MAX, float);
-    es_code code = in.id && in.weight ? es_json_scan_open(&in.scan, ask->path, err) : es_err_nomem(err, "a trace");
+    es_code code = in.id && in.weight ? es_json_scan_open(&in.scan, ask->path, ask->lenient, err) : es_err_nomem(err, "a trace");
     if (!code && (code = es_asked(ask, &(es_said){ .experts = 0 }, err)) != ES_OK)
         es_err_at(err, "%s", ask->path);
     if (!code) {

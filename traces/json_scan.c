@@ -10,12 +10,13 @@
 
 /* --- opening -------------------------------------------------------------------------------------------------------------------- */
 
-es_code es_json_scan_open(es_json_scan **out, const char *path, es_err *err)
+es_code es_json_scan_open(es_json_scan **out, const char *path, bool lenient, es_err *err)
 {
     *out = NULL;
     es_json_scan *scan = calloc(1, sizeof *scan);
     if (!scan)
         return es_err_nomem(err, "a reader of JSON");
+    scan->lenient = lenient;
     scan->file = strdup(path);
     scan->window = malloc(JSON_SCAN_WINDOW + 1);
     es_code code = scan->file && scan->window ? es_json_scan_rewind(scan, err) : es_err_nomem(err, "a reader of JSON");
@@ -33,6 +34,7 @@ es_code es_json_scan_rewind(es_json_scan *scan, es_err *err)
     es_code code = es_reader_open(&scan->reader, scan->file, err);
     if (code)
         return code;
+    es_reader_lenient(scan->reader, scan->lenient);
     scan->at = scan->end = scan->window;
     scan->window[0] = '\0';
     scan->gone = scan->line = scan->line_at = scan->mark = 0;
@@ -42,6 +44,11 @@ es_code es_json_scan_rewind(es_json_scan *scan, es_err *err)
     if (json_scan_fill(scan) && scan->end - scan->at >= 3 && memcmp(scan->at, "\xef\xbb\xbf", 3) == 0)
         scan->at += 3;                  /* a byte order mark */
     return es_json_scan_end(scan, err);
+}
+
+bool es_json_scan_short(const es_json_scan *scan, uint64_t *bytes)
+{
+    return es_reader_cut(scan->reader, bytes);
 }
 
 void es_json_scan_unhashed(es_json_scan *scan)

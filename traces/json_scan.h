@@ -30,7 +30,8 @@ enum {
 
 typedef struct es_json_scan es_json_scan;
 
-es_code es_json_scan_open(es_json_scan **out, const char *path, es_err *err);
+/* lenient: a compressed file may be cut (es_reader_lenient). */
+es_code es_json_scan_open(es_json_scan **out, const char *path, bool lenient, es_err *err);
 /* From the file's first byte once more. */
 es_code es_json_scan_rewind(es_json_scan *scan, es_err *err);
 /* The file is not hashed until it is read anew: for who only looks for something. */
@@ -92,6 +93,7 @@ void es_json_scan_mark(es_json_scan *scan);
 bool es_json_scan_closing(const es_json_scan *scan);
 uint64_t es_json_scan_line(const es_json_scan *scan);               /* of what was read last, from 1 */
 const char *es_json_scan_path(const es_json_scan *scan);            /* of the file */
+bool es_json_scan_short(const es_json_scan *scan, uint64_t *bytes); /* was it, and behind how many bytes? */
 /* Over the file's bytes as read so far; of all of it once es_json_scan_more was false. */
 void es_json_scan_sha256(const es_json_scan *scan, char hex[65]);
 

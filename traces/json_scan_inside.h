@@ -24,6 +24,7 @@ struct es_json_scan {
     bool over;                          /* the window's end is the file's */
     bool torn, closing;                 /* closing: nothing but closing brackets stood behind the mark when it was torn */
     uint64_t mark;                      /* bytes of the file before what was marked */
+    bool lenient;                       /* a compressed stream that stops early ends there */
     es_reader *reader;
     char *file;                         /* the path, to open it again */
     char *window;                       /* [JSON_SCAN_WINDOW + 1] */

@@ -101,8 +101,10 @@ es_code es_log_open(const es_log_format *format, es_row_stream **stream, const e
     rules.layers = ask->layers;
     log.lines = (es_lines){ .notes = &log.notes, .lenient = ask->lenient };
     es_code code = es_reader_open(&log.lines.reader, ask->path, err);
-    if (!code)
+    if (!code) {
+        es_reader_lenient(log.lines.reader, ask->lenient);
         code = es_stream_new(stream, &shape, &rules, err);
+    }
     log.stream = *stream;
     if (!code && format->passes)
         code = es_passes_new(&log.passes, log.stream, format->outputs, err);

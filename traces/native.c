@@ -329,7 +329,7 @@ static void native_fini(void *self)
 
 static int native_sniff(const unsigned char *head, size_t length)
 {
-    return length >= 8 && memcmp(head, "\211HDF\r\n\032\n", 8) == 0 ? 80 : 0;   /* HDF5 holds other things too */
+    return length >= 8 && memcmp(head, ES_NATIVE_MAGIC, 8) == 0 ? 80 : 0;   /* HDF5 holds other things too */
 }
 
 const es_source es_source_native = {

@@ -6,6 +6,7 @@
 #include "sim/base/h5.h"
 #include "traces/trace.h"
 
+#define ES_NATIVE_MAGIC "\211HDF\r\n\032\n"    /* the 8 bytes that an HDF5 file begins with */
 #define ES_NATIVE_FORMAT "expertsim-trace"
 
 enum {

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "sim/base/file.h"
 #include "traces/asked.h"
 
 const char *const es_native_path[ES_NATIVE_SETS] = {
@@ -254,6 +255,19 @@ static es_code native_sets(es_native *state, const es_source_ask *ask, es_err *e
     return code;
 }
 
+/* Is it HDF5 when it is unpacked? */
+static bool native_packed(const char *path)
+{
+    es_reader *reader = NULL;
+    unsigned char head[8];
+    size_t got = 0;
+    if (es_reader_open(&reader, path, NULL))
+        return false;
+    const bool read = es_reader_read(reader, head, sizeof head, &got, NULL) == ES_OK;
+    es_reader_close(reader);
+    return read && got == sizeof head && memcmp(head, ES_NATIVE_MAGIC, sizeof head) == 0;
+}
+
 /* HDF5 asks for the name of the file that it opens, which what came through a pipe has not. */
 static es_code native_file(es_native *state, const char *path, es_err *err)
 {
@@ -263,6 +277,8 @@ static es_code native_file(es_native *state, const char *path, es_err *err)
     free(real);
     if (nameless)
         return es_err_set(err, ES_EINPUT, "%s: holds HDF5, which is read from a file with a name and not through a pipe; save it to one first", strcmp(path, "-") == 0 ? "standard input" : path);
+    if (!es_h5_is(name) && native_packed(name))
+        return es_err_set(err, ES_EINPUT, "%s: holds HDF5 in a compressed file, but it is read from any place of one; unpack it first (gunzip, unzstd)", path);
     return es_h5_open(&state->file, name, false, err);
 }
 

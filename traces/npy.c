@@ -51,7 +51,7 @@ static es_code npy_form(es_dense_form *form, const es_npy_head *head, const es_s
     return ES_OK;
 }
 
-static es_code npy_head(const char *path, es_npy_head *head, es_err *err)
+static es_code npy_head(const char *path, bool lenient, es_npy_head *head, es_err *err)
 {
     es_bytes bytes;
     const unsigned char *at;
@@ -59,6 +59,7 @@ static es_code npy_head(const char *path, es_npy_head *head, es_err *err)
     es_code code = es_bytes_open(&bytes, path, err);
     if (code)
         return code;
+    es_bytes_lenient(&bytes, lenient);
     code = es_bytes_peek(&bytes, 12, &at, &got, err);
     uint64_t length = code ? 0 : es_npy_length(at, got);
     if (!code && length <= ES_NPY_HEAD)
@@ -74,7 +75,7 @@ static es_code npy_open(void *self, const es_source_ask *ask, es_arena *arena, e
     es_dense *dense = self;
     es_npy_head head;
     es_dense_form form = { .format = "npy" };
-    es_code code = npy_head(ask->path, &head, err);
+    es_code code = npy_head(ask->path, ask->lenient, &head, err);
     if (!code && (code = npy_form(&form, &head, ask, err)) != ES_OK)
         es_err_at(err, "%s", ask->path);
     if (!code && head.rank == 3)

@@ -325,8 +325,10 @@ static es_code route_open(void *self, const es_source_ask *ask, es_arena *arena,
     if (!parse || !(parse->size = ES_NEW_ARRAY(arena, ES_TRACE_LAYERS_MAX, route_sizes)))
         return es_err_nomem(err, "a trace");
     es_code code = es_reader_open(&parse->reader, ask->path, err);
-    if (!code)
+    if (!code) {
+        es_reader_lenient(parse->reader, ask->lenient);
         code = route_preamble(parse, ask, arena, err);
+    }
     if (!code) {
         es_trace_info shape = { .experts = parse->experts, .top_k = parse->top_k, .has_weights = ask->weights, .has_residency = ask->residency };
         parse->row = (es_row){ .step = ES_ROW_NO_STEP, .ids = parse->id, .weights = parse->weight, .residency = parse->residency };

@@ -45,6 +45,7 @@ struct es_reader {
     bool unended;                       /* the line last given lacked its line feed */
     es_sha256 sha;
     bool unhashed;
+    bool asked, lenient, cut;           /* asked: who reads can be lenient; cut: the stream stopped early, and that was let pass */
     es_code fault;                      /* a stream that failed stays failed */
 };
 
@@ -163,9 +164,11 @@ static es_code reader_refill(es_reader *reader, es_err *err)
     return reader_raw(reader, reader->raw, FILE_RAW, &reader->raw_end, err);
 }
 
-static es_code reader_early(es_reader *reader, const char *what, es_err *err)
+static es_code reader_early(es_reader *reader, es_err *err)
 {
-    return es_err_set(err, ES_EINPUT, "%s: the %s stream ends early, after %llu bytes", reader->path, what, (unsigned long long)reader->made);
+    reader->cut = reader->lenient;
+    return reader->cut ? ES_OK : es_err_set(err, ES_EINPUT, "%s: the %s stream ends early, after %llu bytes%s", reader->path, reader->kind == FILE_GZIP ? "gzip" : "zstd",
+        (unsigned long long)reader->made, reader->asked ? "; --lenient uses what came before" : "");
 }
 
 /* One turn of the gzip decoder: some input, some output, perhaps neither. */
@@ -242,7 +245,7 @@ static es_code reader_fill(es_reader *reader, char *to, size_t room, size_t *got
             if (code)
                 return code;
             if (dry && *got == 0)
-                return reader_early(reader, reader->kind == FILE_GZIP ? "gzip" : "zstd", err);
+                return reader_early(reader, err);
         }
         reader->made += *got;
     }
@@ -441,6 +444,18 @@ void es_reader_sha256(const es_reader *reader, char hex[65])
 void es_reader_unhashed(es_reader *reader)
 {
     reader->unhashed = true;
+}
+
+void es_reader_lenient(es_reader *reader, bool lenient)
+{
+    reader->asked = true;
+    reader->lenient = lenient;
+}
+
+bool es_reader_cut(const es_reader *reader, uint64_t *bytes)
+{
+    *bytes = reader->made;
+    return reader->cut;
 }
 
 void es_reader_close(es_reader *reader)

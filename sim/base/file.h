@@ -30,6 +30,9 @@ const char *es_reader_path(const es_reader *reader);
 void es_reader_sha256(const es_reader *reader, char hex[65]);
 /* From here on the bytes are not hashed: for who reads a file a second time. */
 void es_reader_unhashed(es_reader *reader);
+/* Of a compressed stream that stops early: true: it ends there, and es_reader_cut says behind how many bytes; false: the error names --lenient. */
+void es_reader_lenient(es_reader *reader, bool lenient);
+bool es_reader_cut(const es_reader *reader, uint64_t *bytes);
 void es_reader_close(es_reader *reader);
 /* Makes a descriptor that gives its bytes once (a pipe, a socket, a terminal) one that can be opened again and again: they are copied into a
  * file without a name in TMPDIR, which the descriptor then is. Any other path is left as it is. */

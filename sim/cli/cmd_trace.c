@@ -171,6 +171,6 @@ const cmd_entry cmd_trace = {
             "  --axes ORDER   of an array: tlk, [token][layer][k], or ltk, [layer][token][k]\n"
             "  --map FILE     ids are places of a load balancer (physical experts, with replicas): which expert stands in which, [layers][places] as\n"
             "                 .npy or JSON (SGLang's last_physical_to_logical_map, vLLM's physical_to_logical_map)\n"
-            "  --lenient      leaves out a last record that is cut short, and says so; else it is an error\n",
+            "  --lenient      leaves out a last record that is cut short, and of a compressed file that is cut what is behind, and says so; else it is an error\n",
     .exec = trace_exec,
 };

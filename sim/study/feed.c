@@ -50,6 +50,7 @@ static es_code feed_head_grow(feed_head *head, size_t room, es_err *err)
 }
 
 #define FEED_CONVERT "traces/capture/convert.py makes a trace of it"
+#define FEED_UNPACK "gzip and zstd are read as they are, anything else through a pipe from what unpacks it: UNPACKER FILE | expertsim trace info -"
 #define FEED_COUNTED "counts how often experts were used, but not by which token or when: it can shape generated routing (describe synthetic), not be replayed"
 
 /* What is met and is no trace, or is read by a converter, and what to do with it; NULL: none of these. */
@@ -60,6 +61,7 @@ static const char *feed_foreign(const unsigned char *head, size_t length)
         {"PAR1", "is a parquet file; " FEED_CONVERT, 4},
         {"\200\002", "is a Python pickle; " FEED_CONVERT, 2}, {"\200\003", "is a Python pickle; " FEED_CONVERT, 2},
         {"\200\004", "is a Python pickle; " FEED_CONVERT, 2}, {"\200\005", "is a Python pickle; " FEED_CONVERT, 2},
+        {"\xfd" "7zXZ", "is compressed with xz; " FEED_UNPACK, 5}, {"BZh", "is compressed with bzip2; " FEED_UNPACK, 3},
         {"layer_id,expert_id,count", FEED_COUNTED, 24}, {"tensor,expert_idx,count,", FEED_COUNTED, 24}, {"rank,count,expert_bytes,", FEED_COUNTED, 24},
     };
     for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
@@ -145,6 +147,7 @@ static es_code feed_sniff(const es_plugins *plugins, const char *path, const es_
         code = es_reader_open(&head.reader, path, err);
     if (code == ES_OK) {
         es_reader_unhashed(head.reader);
+        es_reader_lenient(head.reader, true);   /* whether a cut file may be read is for who opens it */
         code = feed_judge(plugins, strcmp(path, "-") == 0 ? es_reader_path(head.reader) : path, &head, out, err);
     }
     es_reader_close(head.reader);

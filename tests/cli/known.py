@@ -1,7 +1,10 @@
 """A format is known by what the file holds, however long its first text is, however it ends and however its columns stand; and what is not known is said so that
 one knows what to do."""
 import base64
+import bz2
+import gzip
 import json
+import lzma
 import os
 import struct
 import subprocess
@@ -114,6 +117,54 @@ def columns(check, at):
     check.equal('half a quote', 'line 2: e0 is ""1", not a whole number' in known(at('odd.csv')), True)
 
 
+def compressed(check, at):
+    """What is compressed as we do not, HDF5 in a compressed file, and a compressed file that is cut."""
+    with open(os.path.join(ROOT, 'traces', 'samples', 'quickstart.h5'), 'rb') as f:
+        native = f.read()
+    for name, data, words in (('x.xz', lzma.compress(b'layer'), 'x.xz: is compressed with xz; '), ('x.bz2', bz2.compress(b'layer'), 'x.bz2: is compressed with bzip2; '),
+                              ('x.h5.gz', gzip.compress(native), 'x.h5.gz: holds HDF5 in a compressed file, but it is read from any place of one; unpack it first (gunzip, unzstd)')):
+        with open(at(name), 'wb') as f:
+            f.write(data)
+        check.equal(name, words in known(at(name)), True)
+    for kind in ('csv', 'colibri', 'lattice', 'jsonl', 'route_trace', 'npy', 'rtrc'):
+        text = lengthy(kind)
+        for part in (0.5, 0.9, 1):
+            data = gzip.compress(text)
+            with open(at('cut.gz'), 'wb') as f:
+                f.write(data[:-9] if part == 1 else data[:int(part * len(data))])
+            check.equal('%s cut at %g' % (kind, part), ('the gzip stream ends early, after ' in known(at('cut.gz')), known(at('cut.gz')).endswith('; --lenient uses what came before')), (True, True))
+            code, out, said = trace('info', at('cut.gz'), '--json', '--lenient')
+            told = [line for line in json.loads(out)['assumed'] if 'the compressed file is cut: it ends early' in line] if code == 0 else said
+            check.equal('%s cut at %g, lenient' % (kind, part), (code, len(told)), (0, 1))
+            with open(at('whole'), 'wb') as f:
+                f.write(text)
+            tokens, whole = [json.loads(trace('info', at(name), '--json', '--lenient')[1])['decode_tokens'] for name in ('cut.gz', 'whole')]
+            check.equal('%s cut at %g, its tokens' % (kind, part), tokens == whole if part == 1 else 0 < tokens < whole, True)
+
+
+def lengthy(kind):
+    """A trace of 2000 generated tokens of two layers, whose numbers do not repeat soon."""
+    rows = [(t, l, [(t * t + 5 * l) % 61, 61 + (t * 7919 + l) % 67]) for t in range(2000) for l in range(2)]
+    if kind == 'npy':
+        head = ("{'descr': '<i2', 'fortran_order': False, 'shape': (2000, 2, 2), }").ljust(117) + '\n'
+        return b'\x93NUMPY\x01\0' + struct.pack('<H', len(head)) + head.encode() + struct.pack('<8000h', *[i for _, _, ids in rows for i in ids])
+    if kind == 'rtrc':
+        return b'RTRC' + struct.pack('<BBBH', 1, 2, 2, 128) + b''.join(struct.pack('<BIBBB', 1, t, l, *ids) for t, l, ids in rows)
+    line = {
+        'csv': lambda t, l, ids: '0,%d,D,%d,%d,%d\n' % (t, l, *ids),
+        'colibri': lambda t, l, ids: '%d 0 %d %d:0.5 %d:0.25\n' % (2 * t + l, l, *ids),
+        'lattice': lambda t, l, ids: json.dumps({'layer_idx': l, 'token_idx': t, 'selected_ids': ids, 'gate_weights': [0.75, 0.25]}) + '\n',
+        'jsonl': lambda t, l, ids: json.dumps({'step': t, 'request': 0, 'token': t, 'phase': 'D', 'layer': l, 'experts': ids}) + '\n',
+        'route_trace': lambda t, l, ids: ''.join('0,1,%d,%d,%d,%d,0.5,1,0\n' % (t, l, k, ids[k]) for k in range(2)),
+    }[kind]
+    head = {
+        'csv': 'request_id,token_index,phase,layer,e0,e1\n',
+        'jsonl': '{"expertsim":"trace","version":1,"model":"","layers":[0,1],"experts":128,"top_k":2,"guesses":0}\n',
+        'route_trace': '# route_trace v1\n# model= arch=unknown n_layer=2 n_expert=128 n_expert_used=2\nturn,phase,step,layer,slot,expert,weight,residency,expert_bytes\n',
+    }.get(kind, '')
+    return (head + ''.join(line(*row) for row in rows)).encode()
+
+
 def main():
     check = tool.Check('known')
     with tempfile.TemporaryDirectory() as folder:
@@ -124,6 +175,7 @@ def main():
         torn(check, at)
         ids_or_counts(check, at)
         columns(check, at)
+        compressed(check, at)
     check.close()
 
 

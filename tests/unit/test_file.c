@@ -180,6 +180,43 @@ static void a_stream_that_stops_inside_is_a_fault(void **state)
     free(text);
 }
 
+static void who_is_lenient_takes_what_came_before_a_cut(void **state)
+{
+    (void)state;
+    unsigned char data[200000];
+    char *text = malloc(100000), *back = malloc(100001);
+    assert_non_null(text);
+    assert_non_null(back);
+    for (size_t i = 0; i < 100000; i++)
+        text[i] = (char)('a' + i * i % 23);
+    for (int zstd = 0; zstd < 2; zstd++) {
+        const size_t size = pack(text, 100000, zstd, data, sizeof data);
+        put("cut", data, size - 3);
+        es_reader *reader = open_reader("cut");
+        size_t got, more;
+        uint64_t bytes;
+        es_err err = { 0 };
+        es_reader_lenient(reader, true);
+        assert_false(es_reader_cut(reader, &bytes));
+        assert_int_equal(es_reader_read(reader, back, 100001, &got, &err), ES_OK);
+        assert_true(got > 0 && got <= 100000);
+        assert_memory_equal(back, text, got);
+        assert_int_equal(es_reader_read(reader, back, 1, &more, &err), ES_OK);
+        assert_int_equal(more, 0);
+        assert_true(es_reader_cut(reader, &bytes));
+        assert_int_equal(bytes, got);
+        es_reader_close(reader);
+        reader = open_reader("cut");
+        es_reader_lenient(reader, false);
+        while (!es_reader_read(reader, back, 100000, &got, &err))
+            assert_true(got > 0);
+        assert_non_null(strstr(err.text, "; --lenient uses what came before"));
+        es_reader_close(reader);
+    }
+    free(text);
+    free(back);
+}
+
 static void what_follows_a_gzip_stream_must_be_gzip_or_padding(void **state)
 {
     (void)state;
@@ -365,6 +402,7 @@ int main(void)
         cmocka_unit_test(gzip_and_zstd_are_known_by_content_and_may_be_concatenated),
         cmocka_unit_test(a_line_may_be_longer_than_any_buffer),
         cmocka_unit_test(a_stream_that_stops_inside_is_a_fault),
+        cmocka_unit_test(who_is_lenient_takes_what_came_before_a_cut),
         cmocka_unit_test(what_follows_a_gzip_stream_must_be_gzip_or_padding),
         cmocka_unit_test(the_digest_is_of_the_raw_bytes),
         cmocka_unit_test(a_missing_file_and_a_folder_are_named),

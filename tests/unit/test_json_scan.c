@@ -8,7 +8,7 @@ static es_json_scan *scan_of(const char *name)
 {
     es_json_scan *scan;
     es_err err = { 0 };
-    good(es_json_scan_open(&scan, at(name), &err), &err);
+    good(es_json_scan_open(&scan, at(name), false, &err), &err);
     return scan;
 }
 
