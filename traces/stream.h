@@ -37,7 +37,8 @@ typedef struct es_row_stream es_row_stream;
 
 typedef struct es_stream_rules {
     bool any_order;             /* rows of a token may stand anywhere; its steps follow from the requests. Else they stand together */
-    bool whole_tokens;          /* a last generated token that lacks the last layers, which every other one has, is a torn record */
+    bool whole_tokens;          /* a last generated token that lacks the last layers, which every other one has, is a torn record; where layers come one after the
+                                 * other, so is a last one that only the tokens behind its last row lack */
     bool whole_rows;            /* one line is one expert: a last row shorter than all others is a torn record */
     bool carried;               /* whether rows carry weights and residency is seen at the first */
     bool weigh;                 /* notes say what weights of a row sum to, and whether ids stand by falling weight */

@@ -138,6 +138,7 @@ def main():
     put(os.path.join(root, "csv"), "small", CSV["small"])
     put(os.path.join(root, "route_trace"), "small", ROUTE_SMALL)
     put(os.path.join(root, "csv"), "gzip", gzip.compress(CSV["requests"].encode(), mtime=0))
+    put(os.path.join(root, "route_trace"), "slots", ROUTE_SMALL.replace("0,0,0,1,0,0,0.5,0,1\n0,0,0,1,1,3,0.5,0,1\n", "0,0,0,1,1,3,0.5,0,1\n0,0,0,1.0,0,0e0,0.5,0,1\n") + "# summary hits=1\n")
     for name, rest in (("plain", ("",) * 7), ("dropped", (",dropped",) + (",0",) * 5 + (",1",))):
         put(os.path.join(root, "route_trace"), name, ROUTE % rest)
     put(os.path.join(root, "route_trace"), "gzip", gzip.compress((ROUTE % (("",) * 7)).encode(), mtime=0))
