@@ -166,12 +166,6 @@ static es_code csv_fault(const csv_parse *parse, uint32_t column, const char *fi
     return es_err_set(err, ES_EINPUT, "%s is \"%.*s\", not %s", name, (int)(strcspn(field, ",") < 40 ? strcspn(field, ",") : 40), field, right);
 }
 
-static inline const char *csv_whole(const char *p, uint32_t *value)
-{
-    const char *end = es_field_u32(p, value);
-    return !end || *end == ',' || *end == '\0' ? end : es_field_whole(p, value);
-}
-
 /* An id of a row or of its guesses; `count` is how many stand before it. */
 static const char *csv_id(const char *p, uint32_t index, uint16_t *to, uint32_t *count, const char **right)
 {
@@ -179,7 +173,7 @@ static const char *csv_id(const char *p, uint32_t index, uint16_t *to, uint32_t 
     if (*p == ',' || *p == '\0')
         return p;
     *right = "a whole number below 65535";
-    p = csv_whole(p, &id);
+    p = es_field_u32(p, &id);
     if (!p || id >= ES_NO_EXPERT)
         return NULL;
     if (index != *count) {              /* columns may stand in any order, but then no row can be short */
@@ -216,6 +210,27 @@ static es_code csv_weighed(const csv_parse *parse, uint32_t count, es_err *err)
     return es_err_set(err, ES_EINPUT, "has %u weights for %u experts", parse->weighed, count);
 }
 
+/* A field that is no plain number may be a whole one all the same, 33.0 or 33e0, where one is meant: behind it. */
+__attribute__((noinline, cold)) static const char *csv_other(csv_parse *parse, const csv_column *column, const char *field, es_row *row)
+{
+    uint32_t *const to[CSV_KINDS] = { [CSV_STEP] = &row->step, [CSV_REQUEST] = &row->request, [CSV_POSITION] = &row->position, [CSV_LAYER] = &row->layer };
+    const csv_kind kind = (csv_kind)column->kind;
+    const bool id = kind == CSV_ID || kind == CSV_GUESS;
+    uint32_t number = 0, *count = kind == CSV_GUESS ? &row->guesses : &row->count;
+    const char *end = id || to[kind] ? es_field_whole(field, &number) : NULL;
+    if (!end || (*end != ',' && *end != '\0') || (id && number >= ES_NO_EXPERT) || (kind == CSV_STEP && number == ES_ROW_NO_STEP))
+        return NULL;
+    if (!id) {
+        *to[kind] = number;
+        return end;
+    }
+    if (column->index != *count && column->index + 1u != *count)    /* the second: its first digits were read as one */
+        return NULL;
+    (kind == CSV_ID ? parse->id : parse->guess)[column->index] = (uint16_t)number;
+    *count = column->index + 1u;
+    return end;
+}
+
 static es_code csv_row(csv_parse *parse, const char *p, es_row *row, es_err *err)
 {
     const csv_column *column = parse->column;
@@ -243,7 +258,7 @@ static es_code csv_row(csv_parse *parse, const char *p, es_row *row, es_err *err
         case CSV_RESIDENCY:
             right = "0 (miss), 1 (hit) or 2 (prefetched)";
             if (*p != ',' && *p != '\0')
-                p = csv_whole(p, &number);
+                p = es_field_u32(p, &number);
             if (number > 2)
                 p = NULL;
             parse->residence[column[i].index] = (uint8_t)number;
@@ -261,23 +276,23 @@ static es_code csv_row(csv_parse *parse, const char *p, es_row *row, es_err *err
             p = *p == 'P' || *p == 'D' ? p + 1 : NULL;
             break;
         case CSV_STEP:
-            p = csv_whole(p, &row->step);
+            p = es_field_u32(p, &row->step);
             if (row->step == ES_ROW_NO_STEP)
                 p = NULL;
             break;
         case CSV_REQUEST:
-            p = csv_whole(p, &row->request);
+            p = es_field_u32(p, &row->request);
             break;
         case CSV_POSITION:
-            p = csv_whole(p, &row->position);
+            p = es_field_u32(p, &row->position);
             break;
         case CSV_LAYER:
-            p = csv_whole(p, &row->layer);
+            p = es_field_u32(p, &row->layer);
             break;
         case CSV_KINDS:
             break;
         }
-        if (!p || (*p != ',' && *p != '\0'))
+        if ((!p || (*p != ',' && *p != '\0')) && !(p = csv_other(parse, &column[i], field, row)))
             return csv_fault(parse, i, field, right, err);
     }
     return *p == '\0' ? ES_OK : es_err_set(err, ES_EINPUT, "has more fields than the header, which has %u", parse->columns);

@@ -141,7 +141,6 @@ bool es_json_import_give(es_json_import *in, const uint16_t *ids, const float *w
     in->row.weights = weights;
     in->row.count = count;
     bool good = import_add(in);
-    es_json_scan_mark(in->scan);
     es_json_import_drop(in);
     return good;
 }
@@ -344,7 +343,7 @@ static es_code import_scanned(es_json_import *in, es_err *err)
     const bool torn = code && es_json_scan_torn(in->scan) && in->rows > 0;
     if (code && (!torn || !in->ask->lenient))
         return es_err_set(err, code, "%s%s", fault.text, torn ? "; --lenient takes what is there before" : "");
-    if (torn && es_json_scan_closing(in->scan))
+    if (torn && es_json_scan_closing(in->scan) && in->row.count == 0)
         es_assume(&in->notes, "the file is cut on line %llu: the brackets that close it are missing, and what may have stood behind its last row", line);
     else if (torn)
         es_assume(&in->notes, "the file ends inside a record, on line %llu; it was left out", line);

@@ -37,7 +37,7 @@ es_code es_json_scan_rewind(es_json_scan *scan, es_err *err)
     es_reader_lenient(scan->reader, scan->lenient);
     scan->at = scan->end = scan->window;
     scan->window[0] = '\0';
-    scan->gone = scan->line = scan->line_at = scan->mark = 0;
+    scan->gone = scan->line = scan->line_at = 0;
     scan->depth = 0;
     scan->over = scan->torn = false;
     scan->err.code = ES_OK;
@@ -132,25 +132,18 @@ bool es_json_scan_nomem(es_json_scan *scan, const char *what)
     return false;
 }
 
-void es_json_scan_mark(es_json_scan *scan)
+static bool scan_closing(const es_json_scan *scan)
 {
-    scan->mark = scan->gone + (uint64_t)(scan->at - scan->window);
-}
-
-static bool scan_only_closing(const es_json_scan *scan)
-{
-    if (scan->mark < scan->gone)
-        return false;
-    for (const char *p = scan->window + (scan->mark - scan->gone); p < scan->end; p++)
-        if (*p == '\0' || !strchr("]} \t\r\n", *p))
-            return false;
-    return true;
+    const char *p = scan->end;
+    while (p > scan->window && strchr(" \t\r\n", p[-1]) && p[-1] != '\0')
+        p--;
+    return p > scan->window && (p[-1] == ']' || p[-1] == '}');
 }
 
 bool json_scan_expected(es_json_scan *scan, const char *want)
 {
     if (scan->at == scan->end && scan->over) {
-        scan->closing = scan->err.code ? scan->closing : scan_only_closing(scan);
+        scan->closing = scan->err.code ? scan->closing : scan_closing(scan);
         scan->torn = scan->torn || !scan->err.code;
         return es_json_scan_fault(scan, "the file ends here, where %s is needed", want);
     }

@@ -88,8 +88,7 @@ es_code es_json_scan_end(const es_json_scan *scan, es_err *err);
 bool es_json_scan_failed(const es_json_scan *scan);
 /* Did the first fault lie in the file's end: a value that is not finished? */
 bool es_json_scan_torn(const es_json_scan *scan);
-/* Something is whole here; were then only closing brackets met before the file was torn? */
-void es_json_scan_mark(es_json_scan *scan);
+/* And does it end behind a closing bracket? Then the values inside that are whole. */
 bool es_json_scan_closing(const es_json_scan *scan);
 uint64_t es_json_scan_line(const es_json_scan *scan);               /* of what was read last, from 1 */
 const char *es_json_scan_path(const es_json_scan *scan);            /* of the file */

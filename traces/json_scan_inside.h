@@ -22,8 +22,7 @@ struct es_json_scan {
     uint64_t line, line_at;             /* line feeds met, and the byte behind the last of them */
     uint32_t depth;                     /* level[1 .. depth] are open */
     bool over;                          /* the window's end is the file's */
-    bool torn, closing;                 /* closing: nothing but closing brackets stood behind the mark when it was torn */
-    uint64_t mark;                      /* bytes of the file before what was marked */
+    bool torn, closing;                 /* closing: a bracket that closes something stood last when it was torn */
     bool lenient;                       /* a compressed stream that stops early ends there */
     es_reader *reader;
     char *file;                         /* the path, to open it again */

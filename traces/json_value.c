@@ -171,21 +171,20 @@ bool es_json_scan_u32(es_json_scan *scan, uint32_t *value)
         uint64_t v = 0;
         for (; value_digit(*p) && v < UINT32_MAX; p++)
             v = v * 10 + (uint64_t)(*p - '0');
-        const bool other = *p == '.' || *p == 'e' || *p == 'E';
-        if (json_scan_cut(scan, other ? value_run(scan->at) : p))
-            continue;
-        int64_t whole;
-        const char *end = other ? value_whole(scan->at, 0, UINT32_MAX - 1.0, &whole) : NULL;
-        if (end) {
-            scan->at = end;
-            *value = (uint32_t)whole;
+        const bool plain = *p != '\0' && *p != '.' && *p != 'e' && *p != 'E';
+        if (plain && p > scan->at && v < UINT32_MAX && (*scan->at != '0' || p == scan->at + 1)) {
+            scan->at = p;
+            *value = (uint32_t)v;
             return true;
         }
-        bool begun = p > scan->at, none = *p == '\0' || *p == '.' || *p == 'e' || *p == 'E';
-        if (!begun || none || v >= UINT32_MAX || (*scan->at == '0' && p > scan->at + 1))
+        if (json_scan_cut(scan, plain ? p : value_run(scan->at)))
+            continue;
+        int64_t whole;
+        const char *end = plain ? NULL : value_whole(scan->at, 0, UINT32_MAX - 1.0, &whole);
+        if (!end)
             return value_no_number(scan, "a whole number from 0 to 4294967294");
-        scan->at = p;
-        *value = (uint32_t)v;
+        scan->at = end;
+        *value = (uint32_t)whole;
         return true;
     }
 }
@@ -194,7 +193,7 @@ bool es_json_scan_u32(es_json_scan *scan, uint32_t *value)
 
 /* Behind a value of an array that is read in one go: at the next value, or behind the array (*more false). p is where the value ended.
  * NULL is a fault. */
-static const char *value_comma(es_json_scan *scan, const char *p, uint64_t index, bool *more)
+static inline __attribute__((always_inline)) const char *value_comma(es_json_scan *scan, const char *p, uint64_t index, bool *more)
 {
     scan->at = p;
     char c = json_scan_next(scan);

@@ -23,7 +23,7 @@ static es_code lines_torn(es_lines *lines, const char *expected, es_err *err)
     return code;
 }
 
-es_code es_lines_read(es_lines *lines, es_code code, const char *expected, es_err *err)
+es_code es_lines_told(es_lines *lines, es_code code, const char *expected, es_err *err)
 {
     if (code && lines->open && code == ES_EINPUT)
         return lines_torn(lines, expected, err);

@@ -19,7 +19,11 @@ typedef struct es_lines {
 /* The next line that is not empty, terminated; *line NULL: the end. `expected` says what would stand in a line, for the error. */
 es_code es_lines_next(es_lines *lines, const char *expected, char **line, size_t *length, es_err *err);
 /* What came of reading that line, `code`: its error gets the place, or the line is a torn one. */
-es_code es_lines_read(es_lines *lines, es_code code, const char *expected, es_err *err);
+es_code es_lines_told(es_lines *lines, es_code code, const char *expected, es_err *err);
+static inline es_code es_lines_read(es_lines *lines, es_code code, const char *expected, es_err *err)
+{
+    return code || lines->open ? es_lines_told(lines, code, expected, err) : ES_OK;
+}
 /* Puts "FILE: line N: " before an error that is about the line last given; returns its code. */
 es_code es_lines_at(const es_lines *lines, es_err *err);
 

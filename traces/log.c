@@ -27,6 +27,15 @@ char *es_log_squeeze(char *line)
     return line;
 }
 
+es_code es_log_other(const char **p, char end, const char *name, const char *right, uint32_t most, uint32_t *value, es_err *err)
+{
+    const char *next = es_field_whole(*p, value);
+    if (!next || (*next != end && *next != '\0') || *value > most)
+        return es_log_fault(*p, end, name, right, err);
+    *p = next + (*next == end && end != '\0');
+    return ES_OK;
+}
+
 /* --- the file ------------------------------------------------------------------------------------------------------------------- */
 
 /* What a format takes at once of lines that are there. An error is in the last line that it took. */

@@ -55,14 +55,15 @@ char *es_log_squeeze(char *line);
 /* What is wrong with a field; it ends with `end` or the line. */
 es_code es_log_fault(const char *p, char end, const char *name, const char *right, es_err *err);
 
+/* The same field where it is no plain number: 33.0 or 33e0 are whole ones too. */
+es_code es_log_other(const char **p, char end, const char *name, const char *right, uint32_t most, uint32_t *value, es_err *err);
+
 /* A field that is a whole number below 2^32 and ends with `end` or the line; steps behind it, and behind `end`. */
 static inline es_code es_log_u32(const char **p, char end, const char *name, uint32_t *value, es_err *err)
 {
     const char *next = es_field_u32(*p, value);
-    if (next && *next != end && *next != '\0')
-        next = es_field_whole(*p, value);
     if (!next || (*next != end && *next != '\0'))
-        return es_log_fault(*p, end, name, "a whole number below 4294967296", err);
+        return es_log_other(p, end, name, "a whole number below 4294967296", UINT32_MAX, value, err);
     *p = next + (*next == end && end != '\0');
     return ES_OK;
 }
@@ -72,14 +73,16 @@ static inline es_code es_log_id(const char **p, char end, uint16_t *ids, uint32_
 {
     uint32_t id = 0;
     const char *next = es_field_u32(*p, &id);
-    if (next && *next != end && *next != '\0')
-        next = es_field_whole(*p, &id);
-    if (!next || (*next != end && *next != '\0') || id >= ES_NO_EXPERT)
-        return es_log_fault(*p, end, "an expert", "a whole number below 65535", err);
+    if (!next || (*next != end && *next != '\0') || id >= ES_NO_EXPERT) {
+        es_code code = es_log_other(p, end, "an expert", "a whole number below 65535", ES_NO_EXPERT - 1, &id, err);
+        if (code)
+            return code;
+    } else {
+        *p = next + (*next == end && end != '\0');
+    }
     if (*count == ES_TRACE_TOP_K_MAX)
         return es_err_set(err, ES_EINPUT, "lists more than %d experts", ES_TRACE_TOP_K_MAX);
     ids[(*count)++] = (uint16_t)id;
-    *p = next + (*next == end && end != '\0');
     return ES_OK;
 }
 

@@ -3,6 +3,7 @@ import base64
 import json
 import os
 import struct
+import subprocess
 import sys
 import tempfile
 
@@ -120,6 +121,19 @@ def vllm_log(tokens):
     return lines([meta] + start + [row(t, layer, ids) for _, _, _, t, layer, ids in by_layer(tokens)])
 
 
+def joined_layers(tokens, folder):
+    """A log of each layer, as vLLM's loggers write them, joined by the program of traces/FORMAT.md."""
+    text = open(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'traces', 'FORMAT.md')).read()
+    program = text[text.index('# join.py'):]
+    log, paths = [json.loads(line) for line in vllm_log(tokens).splitlines()], []
+    start = log[1]['topk_ids']              # the rows of start-up, which every layer has
+    for layer in sorted({layer for _, rows in tokens for layer, _ in rows}):
+        paths.append(os.path.join(folder, 'layer%d.jsonl' % layer))
+        with open(paths[-1], 'w') as f:
+            f.write(lines(log[:1] + [dict(row, layer=layer) for row in log[1:] if row['layer'] == layer or row['topk_ids'] == start]))
+    return subprocess.run([sys.executable, '-c', program[:program.index('```')]] + paths, capture_output=True, text=True, check=True).stdout
+
+
 def megatron(tokens):
     records = []
     for step, (_, _, rows) in enumerate(passes(tokens)):
@@ -191,6 +205,10 @@ def main():
             check.equal(name + ' is known by its content', info['format'], format)
             check.equal(name + ' says what it assumed', bool(info.get('assumed')), True)
             check.equal(name + ' requests', info['requests'], 1)
+        joined = os.path.join(folder, 'joined')
+        with open(joined, 'w') as f:
+            f.write(joined_layers(want, folder))
+        check.equal('logs of one layer each, joined', neutral(joined, [], folder) == want, True)
     check.close()
 
 

@@ -61,6 +61,9 @@ static void colibri_has_calls(void **state)
     refuses("colibri", "1 0 1 5:0.5\n0 0 1 6:0.5\n", 0, "line 2: call 0 comes after call 1");
     refuses("colibri", "0 0 1 5:0.5 5:0.25\n", 0, "expert 5 is listed twice");
     refuses("colibri", "0 0 1\n", 0, "line 1: lists no expert");
+    refuses("colibri", "0 0 1 5:0.5 6:0.5\n1 0 1 5:0.5 6:nan\n", 0, "line 2: expert 2 of the line has the weight NaN");
+    reads("colibri", "0 0 1 5:0.5 6:0.5\n1 0 1 5:0.5 6:0.5\n2 0 1 5:0.5 6:0.25\n", 0, "D 0.0(5 6)\nD 0.1(5 6)\nD 0.2(5 6)\n",
+        "the first row with weights of another sum than those before is on line 3: 0.75 where the first row has 1");
 }
 
 static void nntrainer_ranks_more_than_are_used(void **state)
