@@ -160,7 +160,7 @@ static es_code route_flush(route_parse *parse, es_err *err)
 {
     es_row *row = &parse->row;
     es_code code = ES_OK;
-    if (!parse->sorted)
+    if (!parse->sorted && parse->entries > 1)
         qsort(parse->entry, parse->entries, sizeof *parse->entry, route_compare);
     for (size_t i = 0; i < parse->entries && !code; i++) {
         const route_entry *e = &parse->entry[i];
