@@ -12,7 +12,8 @@ typedef struct es_said {
     bool array;                         /* its axes may stand in either order */
 } es_said;
 
-/* Another number than was asked for is an error that has both; the caller adds the place. So are --axes of what is no array. */
+/* Another number than was asked for is an error that has both; the caller adds the place. So are --axes of what is no array. Fewer experts than were asked for are
+ * none here: a config may have a model with more than a recording of it has. */
 es_code es_asked(const es_source_ask *ask, const es_said *said, es_err *err);
 
 #endif

@@ -57,6 +57,11 @@ es_code trace_open(const es_source_ask *ask, const char *format, es_feed *feed, 
         own.places->applied = false;
     }
     es_code code = es_feed_open_file(feed, NULL, ask->path, format, &own, err);
+    const es_trace_info *info = code ? NULL : feed->source->info(feed->state);
+    if (info && info->layers > 0 && info->experts < own.experts) {     /* more are an error where they stand in the file */
+        code = es_err_set(err, ES_EINPUT, "%s: has %u experts in a layer, but %u were asked for (--experts)", ask->path, info->experts, own.experts);
+        es_feed_close(feed);
+    }
     if (code || !ask->places || ask->places->applied || (code = trace_place(feed, ask, err)) == ES_OK)
         return code;
     es_feed_close(feed);
