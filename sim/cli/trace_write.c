@@ -1,4 +1,5 @@
 /* expertsim trace import, export, generate: what makes files. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -238,15 +239,28 @@ static es_code trace_settings(const trace_args *args, es_json *options, es_err *
     return ES_OK;
 }
 
+/* A whole number, 1e8 as well as 100000000; no text: 0. */
+static es_code like_number(const char *flag, const char *text, double most, double *value, es_err *err)
+{
+    char *end = NULL;
+    *value = 0.0;
+    if (!text)
+        return ES_OK;
+    *value = strtod(text, &end);
+    if (end == text || *end != '\0' || !(*value >= 1.0 && *value <= most) || *value != floor(*value))
+        return es_err_set(err, ES_EINPUT, "%s: found \"%s\", needs a whole number from 1 to %.0f", flag, text, most);
+    return ES_OK;
+}
+
 /* --like FIT.json --tokens N, and the shape, as options of the generator. */
 static es_code trace_like(const trace_args *args, es_json *options, es_err *err)
 {
-    const struct { const char *option, *flag, *value; uint32_t most; } said[] = {{"tokens", "--tokens", args->tokens, UINT32_MAX - 1},
+    const struct { const char *option, *flag, *value; double most; } said[] = {{"tokens", "--tokens", args->tokens, 1e11},
         {"layers", "--layers", args->layers, 4096}, {"experts", "--experts", args->experts, 65535}, {"top_k", "--top-k", args->top_k, 1024}};
     es_code code = es_json_put(options, "file", cJSON_CreateString(args->like), err);
     for (size_t i = 0; i < sizeof said / sizeof *said && code == ES_OK; i++) {
-        uint32_t number = 0;
-        code = trace_number(said[i].flag, said[i].value, said[i].most, &number, err);
+        double number = 0.0;
+        code = like_number(said[i].flag, said[i].value, said[i].most, &number, err);
         if (code == ES_OK && said[i].value)
             code = es_json_put(options, said[i].option, cJSON_CreateNumber(number), err);
     }

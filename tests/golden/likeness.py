@@ -25,7 +25,7 @@ def main():
             check.equal('%s within 2 points' % policy, farthest <= 0.02, True)
             check.equal('and that is what is said', abs(abs(held[policy + '_error']) - farthest) < 1e-5, True)
         for path, more in ((first, ()), (again, ()), (other, ('--layers', '30', '--experts', '64', '--top-k', '6'))):
-            tool.command([tool.TOOL, 'trace', 'generate', '--like', fit, '--tokens', '2000', '-o', path, *more])
+            tool.command([tool.TOOL, 'trace', 'generate', '--like', fit, '--tokens', '2e3', '-o', path, *more])
             tool.command([tool.TOOL, 'trace', 'check', path])
         check.equal('the same bytes', open(first, 'rb').read() == open(again, 'rb').read(), True)
         info = json.loads(tool.command([tool.TOOL, 'trace', 'info', other, '--json']))
