@@ -71,7 +71,7 @@ def bad(check):
         (['--sizes', '99999999999'], 'from 1 on'), (model + ['--sizes', '4GiB,8'], '"8" are slots and "4GiB" are bytes'),
         (model + ['--sizes', '1MiB'], 'needs 13219200 for its largest expert'), (['--model', shape], 'name one with --precision'),
         (['--model', shape, '--precision', 'mxfp5'], 'did you mean "mxfp4"'), (['--precision', 'mxfp4'], 'name the model with --model'),
-        (['--model', shape.replace('gpt-oss-20b', 'mixtral-8x7b'), '--precision', 'bf16'], 'the trace has 32'), (['--model', ''], 'is empty'),
+        (['--model', shape.replace('gpt-oss-20b', 'mixtral-8x7b'), '--precision', 'bf16'], 'has 32 experts in a layer, but 8 were asked for (--experts, or the experts of a model)'), (['--model', ''], 'is empty'),
         (['--policies', ''], 'there is no ""'), (['--policies', 'lru,lfuu'], 'did you mean "lfu"?'), (['--policies', 'static_frozen'], '--calibrate-on TRACE'),
         (['--calibrate-on', 'no.h5'], 'no.h5: cannot open'), (['--calibrate-on', ''], 'is empty'), (['--calibrate-on', 'README.md'], 'in no format that is known'),
         (['--config', 'no.json'], 'no.json: cannot open'), (config + ['--set', 'policy=lruu'], 'did you mean "lru"?'),

@@ -53,7 +53,8 @@ def row(dice, experts, k, before, again):
 
 
 def draw_trace(dice):
-    """Rows (request, token, phase, layer, ids) and the numbers of the layers; some rows are missing, some short."""
+    """Rows (request, token, phase, layer, ids) and the numbers of the layers; some rows are missing, some short. The last token has all layers to its
+    end: a file that stops before is torn."""
     numbers = [1 + 2 * i for i in range(dice.between(1, 4))]
     experts, k = dice.between(2, 12), dice.between(1, 4)
     k, again, missing, short = min(k, experts), dice.pick(0, 40, 80), dice.pick(0, 0, 20), dice.pick(0, 0, 30)
@@ -68,6 +69,8 @@ def draw_trace(dice):
                 before[layer] = ids
                 rows.append((request, token, 'P' if token < prompt else 'D', layer, ids))
     seen = sorted({r[3] for r in rows})
+    for layer in [s for s in seen if s > rows[-1][3]]:
+        rows.append(rows[-1][:3] + (layer, row(dice, experts, k, before.get(layer, []), again)))
     return rows, seen, experts, k
 
 
