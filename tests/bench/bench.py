@@ -119,8 +119,9 @@ class Traces:
         path = os.path.join(self.folder, name + '.h5')
         with self.making:
             if not os.path.isfile(path) or os.path.getmtime(path) < os.path.getmtime(tool.TOOL):
-                MAKE[name]('%s.%d' % (path, os.getpid()))
-                os.replace('%s.%d' % (path, os.getpid()), path)
+                unnamed = os.path.join(os.path.dirname(path), '%d-%s' % (os.getpid(), os.path.basename(path)))
+                MAKE[name](unnamed)
+                os.replace(unnamed, path)
         return path
 
     def accesses(self, name):
