@@ -321,13 +321,14 @@ static es_code future_row(es_run *run, const future_pass *p)
     uint64_t event = c->events, at = c->positions;
     if (p->popularity && es_step_phase(c) == ES_DECODE)
         future_popular(p->popularity, row, run, stride);
-    const bool next = p->next;
-    for (uint32_t *last = p->last; id < end; last += stride, id += top_k) {
+    const bool next = p->next;              /* else there is no `last` to go along */
+    for (uint32_t *last = p->last; id < end; id += top_k) {
         const uint32_t n = es_row_length(id, top_k);
         if (next) {
             if (at + n > p->room)
                 return future_long(run, p);
             future_uses(p->start, last, id, id + n, (uint32_t)event, (uint32_t)(start + at));
+            last += stride;
         }
         event += n > 0;
         at += n;
