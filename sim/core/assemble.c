@@ -10,7 +10,7 @@
 
 static bool assemble_tunes(const es_plan *plan, const es_plan_part *row)
 {
-    return row >= plan->tuners && row < plan->tuners + plan->tuner_count;
+    return plan->tuner_count > 0 && row >= plan->tuners && row < plan->tuners + plan->tuner_count;
 }
 
 es_code es_assemble_part(es_run *run, const es_plan_part *row, const uint64_t *popularity, void **state, es_err *err)
