@@ -15,7 +15,6 @@ typedef struct colibri_parse {
     uint16_t id[ES_TRACE_TOP_K_MAX];
     float weight[ES_TRACE_TOP_K_MAX];
     es_sums sums;
-    size_t digits;                      /* of the weight before, and its colon */
 } colibri_parse;
 
 static const char colibri_expected[] = "\"call pos layer id:weight ...\"";
@@ -23,7 +22,6 @@ static const char colibri_expected[] = "\"call pos layer id:weight ...\"";
 /* The pairs behind the three numbers. */
 static es_code colibri_pairs(colibri_parse *parse, const char *p, const es_log *log, uint32_t *count, es_err *err)
 {
-    const char *colon = p, *before = NULL;      /* of the last weight, and of the one before it */
     float sum = 0.0f;
     while (*p != '\0') {
         const char *field = p;
@@ -32,8 +30,6 @@ static es_code colibri_pairs(colibri_parse *parse, const char *p, const es_log *
         if (*count == ES_TRACE_TOP_K_MAX)
             return es_err_set(err, ES_EINPUT, "lists more than %d experts", ES_TRACE_TOP_K_MAX);
         p = es_field_u32(p, &id);
-        before = *count > 0 ? colon : NULL;
-        colon = p;
         if (p && *p == ':')
             p = es_field_f32(p + 1, &weight);
         else
@@ -48,9 +44,6 @@ static es_code colibri_pairs(colibri_parse *parse, const char *p, const es_log *
     for (uint32_t i = 0; isnan(sum) && i < *count; i++)
         if (isnan(parse->weight[i]))
             return es_err_set(err, ES_EINPUT, "expert %u of the line has the weight NaN", i + 1);
-    if (log->lines.open && *count > 0 && strlen(colon) < (before ? strcspn(before, " ") : parse->digits))
-        return es_err_set(err, ES_EINPUT, "ends with a weight of fewer digits than the one before");
-    parse->digits = (size_t)(p - colon);
     if (*count > 0)
         es_sums_row(&parse->sums, sum, log->record);
     return *count > 0 ? ES_OK : es_err_set(err, ES_EINPUT, "lists no expert; %s is expected", colibri_expected);

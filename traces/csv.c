@@ -323,11 +323,9 @@ static es_code csv_lines(csv_parse *parse, bool lenient, es_text *notes, es_err 
         if (code || !line)
             return code;
         csv_plain(line);
-        code = es_lines_read(&lines, csv_line(parse, line, err), "a field for each column", err);
+        code = csv_line(parse, line, err);
         if (code)
-            return code;
-        if (lines.open)
-            es_stream_doubt(parse->stream);
+            return es_lines_at(&lines, err), code;
     }
 }
 

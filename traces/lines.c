@@ -1,7 +1,6 @@
 /* Lines: see lines.h. */
 #include "traces/lines.h"
 
-#include <ctype.h>
 #include <string.h>
 
 #include "traces/assume.h"
@@ -23,21 +22,19 @@ static es_code lines_torn(es_lines *lines, const char *expected, es_err *err)
     return code;
 }
 
-es_code es_lines_told(es_lines *lines, es_code code, const char *expected, es_err *err)
+es_code es_lines_failed(es_lines *lines, es_code code, const char *expected, es_err *err)
 {
-    if (code && lines->open && code == ES_EINPUT)
+    if (lines->open && code == ES_EINPUT)
         return lines_torn(lines, expected, err);
-    if (code)
-        return es_lines_at(lines, err), code;
-    if (lines->open)
-        es_assume(lines->notes, "line %llu, the last, has no line feed; as it is a whole line otherwise it was taken for one", (unsigned long long)es_reader_line_number(lines->reader));
-    return ES_OK;
+    return es_lines_at(lines, err), code;
 }
 
-/* May a line end with this byte? Not behind a comma, a blank or a sign of a number. */
-static bool lines_ends(char last)
+/* Does it end with a bracket that closes something, but for blanks? */
+static bool lines_closed(const char *line, size_t length)
 {
-    return isalnum((unsigned char)last) || last == ']' || last == '}' || last == '"';
+    while (length > 0 && (line[length - 1] == ' ' || line[length - 1] == '\t'))
+        length--;
+    return length > 0 && (line[length - 1] == ']' || line[length - 1] == '}');
 }
 
 /* A call costs more than looking at a few bytes. */
@@ -62,7 +59,7 @@ es_code es_lines_next(es_lines *lines, const char *expected, char **line, size_t
             return es_lines_at(lines, err), code;
         }
         lines->open = !es_reader_line_ended(lines->reader);
-        if (lines->open && *length > 0 && !lines_ends((*line)[*length - 1])) {
+        if (lines->open && !lines_closed(*line, *length)) {
             *line = NULL;
             return lines_torn(lines, expected, err);
         }

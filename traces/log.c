@@ -68,8 +68,6 @@ static es_code log_lines(const es_log_format *format, es_log *log, es_err *err)
             code = es_lines_read(&log->lines, format->line(log, line, length, err), format->expected, err);
             if (code)
                 return code;
-            if (log->lines.open)
-                es_stream_doubt(log->stream);
         } else if (format->end) {
             code = format->end(log, err);
         }

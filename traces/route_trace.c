@@ -33,7 +33,6 @@ typedef struct route_parse {            /* lives while the file is read */
     uint32_t sized;
     bool with_dropped;
     uint64_t dropped;
-    bool open;                          /* the last line has no line feed, but all its fields */
     struct route_entry *entry;          /* [room] lines of the layer at hand: they may stand in any order */
     size_t entries, room;
     bool sorted;                        /* they stand in the order of steps and slots */
@@ -250,35 +249,26 @@ static es_code route_add(route_parse *parse, const route_line *line, es_err *err
 
 static es_code route_lines(route_parse *parse, bool lenient, es_text *notes, es_err *err)
 {
-    static const char expected[] = "a field for each column";
     es_lines lines = { .reader = parse->reader, .notes = notes, .lenient = lenient };
     for (;;) {
         route_line fields = { .weight = 0.0f };
         char *line;
         size_t length;
-        es_code code = es_lines_next(&lines, expected, &line, &length, err);
+        es_code code = es_lines_next(&lines, "a field for each column", &line, &length, err);
         if (code)
             return code;
         if (!line)
-            break;
+            return route_flush(parse, err);
         if (line[0] == '#')             /* a comment, as "# summary" at the end is one */
             continue;
         code = route_fields(parse, line, &fields, err);
-        const bool torn = code && lines.open;
-        code = es_lines_read(&lines, code, expected, err);
-        if (!code && !torn && parse->entries > 0 && !route_same(parse, fields.field))
-            code = route_flush(parse, err);
-        if (!code && !torn)
-            code = route_add(parse, &fields, err);
         if (code)
+            return es_lines_at(&lines, err), code;
+        if (parse->entries > 0 && !route_same(parse, fields.field) && (code = route_flush(parse, err)) != ES_OK)
             return code;
-        if (lines.open && !torn)
-            parse->open = true;
+        if ((code = route_add(parse, &fields, err)) != ES_OK)
+            return es_lines_at(&lines, err), code;
     }
-    es_code code = route_flush(parse, err);
-    if (parse->open)
-        es_stream_doubt(parse->stream);
-    return code;
 }
 
 /* --- the source ----------------------------------------------------------------------------------------------------------------- */

@@ -54,8 +54,6 @@ es_code es_stream_new(es_row_stream **out, const es_trace_info *shape, const es_
 es_code es_stream_expect(es_row_stream *stream, uint32_t experts, uint32_t top_k, uint32_t guesses, es_err *err);
 /* The caller adds file and line. An empty row is a missing cell. */
 es_code es_stream_add(es_row_stream *stream, const es_row *row, es_err *err);
-/* Nothing shows that the row given last is whole: it is torn when others are longer, and so is its token when it lacks layers that others have. */
-void es_stream_doubt(es_row_stream *stream);
 /* Ends the file. What was met on the way goes to `notes`: layers that some tokens lack, rows of different length, a torn end, each with
  * the first place where it occurs. */
 es_code es_stream_finish(es_row_stream *stream, es_text *notes, es_err *err);

@@ -51,7 +51,6 @@ struct es_row_stream {
     size_t last_at;                     /* the last row in `bytes`; is its token one that it began? */
     bool last_new;
     uint64_t last_record;
-    bool doubt;                         /* the last row may not be whole */
     bool rising[2];                     /* rows rise by (token, layer); by (layer, token): either way none is there twice */
     uint64_t last[2];
     /* reading */

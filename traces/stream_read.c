@@ -49,23 +49,11 @@ static void stream_uncount(es_row_stream *stream, size_t at)
     }
 }
 
-void es_stream_doubt(es_row_stream *stream)
-{
-    stream->doubt = stream->rules.whole_tokens = true;
-}
-
-/* The last row is the only one that is shorter than the others, or may not be whole and is shorter than some. */
+/* The last row is the only one that is shorter than the others. */
 static es_code stream_last_row(es_row_stream *stream, es_text *notes, es_err *err)
 {
-    const bool only = stream->first_mixed.record == stream->last_record;
-    if (!(stream->rules.whole_rows && only) && !stream->doubt)
-        return ES_OK;
-    if (!stream->mixed || stream->tokens == 0)
-        return ES_OK;
-    stream_row last;
-    memcpy(&last, stream->bytes + stream->last_at, sizeof last);
-    const uint32_t count = last.count;
-    if (count >= stream->longest)
+    const uint32_t count = stream->mixed_count;
+    if (!stream->rules.whole_rows || !stream->mixed || stream->tokens == 0 || stream->first_mixed.record != stream->last_record || count >= stream->longest)
         return ES_OK;
     if (!stream->rules.lenient)
         return es_err_set(err, ES_EINPUT, "ends inside the row that begins on %s %llu: expert %u of %u is expected; --lenient leaves the row out", stream->rules.unit,
@@ -76,8 +64,8 @@ static es_code stream_last_row(es_row_stream *stream, es_text *notes, es_err *er
     stream->held = stream->last_at;
     stream->rows--;
     stream->tokens -= stream->last_new;
-    stream->mixed = !only;
-    stream->shortest = only ? stream->longest : stream->shortest;
+    stream->mixed = false;
+    stream->shortest = stream->longest;
     stream_row row = { .layer = 0 };    /* the row before is the last one now */
     for (size_t at = 0; at < stream->held; at += stream_row_bytes(stream, &row))
         memcpy(&row, stream->bytes + at, sizeof row);

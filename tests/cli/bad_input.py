@@ -215,8 +215,8 @@ COMMANDS = [
     (['trace', 'generate', 'environments', '-o', 'new.h5', '--set', 'sampler=zipf_ar'], '--set: sampler: "zipf_ar" is not one of episode, markov'),
     (['trace', 'generate', 'environments', '-o', 'new.h5', '--set', 'experts=4'], 'spread: 8 is above experts, 4'),
     (['trace', 'generate', 'environments', '-o', 'none/x.h5'], 'none/x.h5.tmp: cannot create the HDF5 file: No such file or directory'),
-    (['run', 'config.json', '--set', 'trace={"source":{"name":"environments","stream":"mt19937","seed":100000000000}}'],
-     '--set trace: trace.source: seed: 100000000000 is above 4294967293, the highest for stream mt19937'),
+    (['run', 'config.json', '--set', 'trace={"source":{"name":"environments","stream":"mt19937","seed":4294967294}}'],
+     '--set trace: trace.source: seed: 4294967294 is above 4294967293, the highest for stream mt19937'),
     (['trace', 'import', 'twice.csv', '-o', 'new.h5'], 'twice.csv: line 2: expert 0 is listed twice'),
     (['selftest', 'nothing of the kind'], None),
     # weights that do not match the ids, mixed top-k, layers that are missing for some tokens: the first place
