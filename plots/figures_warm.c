@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "plots/figures_inside.h"
-#include "sim/base/file.h"
+#include "sim/base/reader.h"
 
 enum { WARM_CANDIDATES = 24, WARM_BINS = 200 };
 

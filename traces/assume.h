@@ -6,7 +6,7 @@
 #ifndef ES_TRACES_ASSUME_H
 #define ES_TRACES_ASSUME_H
 
-#include "sim/base/file.h"
+#include "sim/base/reader.h"
 #include "sim/part/source.h"
 
 /* Adds a sentence (no line feed in it, no full stop needed) unless the same one is there already. */

@@ -11,7 +11,7 @@
  * Steps begin with 0 and rise by at most 1; ids are whole numbers and may be used again when their buffer is gone. Plain, gzip or zstd. */
 #include <string.h>
 
-#include "sim/base/file.h"
+#include "sim/base/reader.h"
 #include "traces/field.h"
 #include "traces/lives.h"
 

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "sim/base/descriptor.h"
+
 enum {
     BYTES_ROOM = 256 * 1024,            /* stays in the second-level cache between being read and being looked at */
     BYTES_PAGE = 4096
@@ -17,7 +19,7 @@ es_code es_bytes_open(es_bytes *bytes, const char *path, es_err *err)
 {
     struct stat about;
     *bytes = (es_bytes){ .path = path };
-    es_code code = es_file_settle(path, err);
+    es_code code = es_descriptor_settle(path, err);
     if (code)
         return code;
     if (stat(path, &about) == 0 && S_ISFIFO(about.st_mode))

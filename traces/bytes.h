@@ -1,9 +1,9 @@
 /* Bytes: a binary trace file as a stream of records, with the place of each. Plain, gzip or zstd; read
- * as often as it takes, standard input too (es_file_settle); a named pipe is an error. */
+ * as often as it takes, standard input too (es_descriptor_settle); a named pipe is an error. */
 #ifndef ES_TRACES_BYTES_H
 #define ES_TRACES_BYTES_H
 
-#include "sim/base/file.h"
+#include "sim/base/reader.h"
 
 typedef struct es_bytes {
     es_reader *reader;

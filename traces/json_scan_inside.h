@@ -2,7 +2,7 @@
 #ifndef ES_TRACES_JSON_SCAN_INSIDE_H
 #define ES_TRACES_JSON_SCAN_INSIDE_H
 
-#include "sim/base/file.h"
+#include "sim/base/reader.h"
 #include "traces/json_scan.h"
 
 enum { JSON_SCAN_WINDOW = 256 * 1024, JSON_SCAN_NUMBER = 1024, JSON_SCAN_NAME = 40 };

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sim/base/text.h"
+
 /* --- numbers -------------------------------------------------------------------------------------------------------------------- */
 
 static bool value_digit(char c)

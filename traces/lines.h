@@ -7,7 +7,8 @@
 #ifndef ES_TRACES_LINES_H
 #define ES_TRACES_LINES_H
 
-#include "sim/base/file.h"
+#include "sim/base/reader.h"
+#include "sim/base/text.h"
 
 typedef struct es_lines {
     es_reader *reader;          /* the caller's */

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "sim/base/file.h"
+#include "sim/base/reader.h"
 #include "traces/asked.h"
 
 const char *const es_native_path[ES_NATIVE_SETS] = {

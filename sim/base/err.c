@@ -1,6 +1,7 @@
 /* Errors: see err.h. */
 #include "sim/base/err.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -35,6 +36,11 @@ es_code es_err_at(es_err *err, const char *fmt, ...)
     memcpy(err->text + used, old, kept);
     err->text[used + kept] = '\0';
     return err->code;
+}
+
+es_code es_err_system(es_err *err, const char *path, const char *verb)
+{
+    return es_err_set(err, ES_EINPUT, "%s: cannot %s: %s", path, verb, strerror(errno));
 }
 
 es_code es_err_nomem(es_err *err, const char *what)

@@ -35,6 +35,9 @@ es_code es_err_set(es_err *err, es_code code, const char *fmt, ...) ES_PRINTF(3,
 /* Puts "WHERE: " before the text; returns the code that is there. */
 es_code es_err_at(es_err *err, const char *fmt, ...) ES_PRINTF(2, 3);
 
+/* What the system refused: "PATH: cannot VERB: " and what errno says; ES_EINPUT. */
+es_code es_err_system(es_err *err, const char *path, const char *verb);
+
 /* No memory: the one message for it. `what` names what was being made. */
 es_code es_err_nomem(es_err *err, const char *what);
 

@@ -1,8 +1,4 @@
-/* Files: see file.h.
- *
- * A reader is a pipe of three: raw bytes from the descriptor (hashed as they come), a decoder chosen by the first bytes (none, gzip,
- * zstd), and a buffer from which lines are cut in place. A gzip file may hold several members and a zstd file several frames: they
- * are one stream. A stream that stops inside a member is a fault, never a shorter file. */
+/* Files: see file.h. */
 #include "sim/base/file.h"
 
 #include <errno.h>
@@ -12,468 +8,11 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
-#include <zstd.h>
 
-#include "sim/base/sha256.h"
+#include "sim/base/descriptor.h"
+#include "sim/base/reader.h"
 
-enum {
-    FILE_RAW = 256 * 1024, FILE_OUT = 256 * 1024,
-    FILE_LINKS = 40,                    /* as many as the system follows */
-    FILE_FIRST = 8 * 1024               /* what is read first: enough to know a format, and who only wants that has not hashed more */
-};
-
-#define FILE_MARK "\xef\xbb\xbf"        /* U+FEFF, which some programs put before text */
-
-typedef enum file_kind { FILE_PLAIN, FILE_GZIP, FILE_ZSTD } file_kind;
-
-struct es_reader {
-    char *path;
-    int fd;
-    bool lent;                          /* the descriptor is not ours to close */
-    off_t at;                           /* of a lent descriptor that is a file: where its next bytes are; -1 where it has no places */
-    file_kind kind;
-    z_stream gzip;
-    ZSTD_DStream *zstd;
-    bool inside;                        /* a member or frame has begun and not ended */
-    unsigned char *raw;                 /* [FILE_RAW] compressed bytes: raw_at .. raw_end are not decoded yet */
-    size_t raw_at, raw_end;
-    bool raw_over;                      /* the file has no more */
-    char *out;                          /* decoded bytes: out_at .. out_end are not given yet; out_room + 1 bytes */
-    size_t out_at, out_end, out_room;
-    uint64_t made, lines;               /* bytes decoded, lines given */
-    bool unended;                       /* the line last given lacked its line feed */
-    es_sha256 sha;
-    bool unhashed;
-    bool asked, lenient, cut;           /* asked: who reads can be lenient; cut: the stream stopped early, and that was let pass */
-    es_code fault;                      /* a stream that failed stays failed */
-};
-
-static es_code file_errno(es_err *err, const char *path, const char *verb)
-{
-    return es_err_set(err, ES_EINPUT, "%s: cannot %s: %s", path, verb, strerror(errno));
-}
-
-/* --- descriptors ---------------------------------------------------------------------------------------------------------------- */
-
-/* Which descriptor of ours a path means; -1: none. */
-static int file_descriptor(const char *path)
-{
-    static const char *const folder[] = { "/dev/fd/", "/proc/self/fd/" };
-    if (strcmp(path, "-") == 0 || strcmp(path, "/dev/stdin") == 0)
-        return 0;
-    for (size_t i = 0; i < sizeof folder / sizeof *folder; i++) {
-        const char *digits = path + strlen(folder[i]);
-        if (strncmp(path, folder[i], strlen(folder[i])) == 0 && *digits && strlen(digits) < 8 && digits[strspn(digits, "0123456789")] == '\0')
-            return atoi(digits);
-    }
-    return -1;
-}
-
-/* A file in TMPDIR that is gone when it is closed. */
-static es_code file_nameless(int *fd, es_err *err)
-{
-    const char *place = getenv("TMPDIR");
-    es_text name = { 0 };
-    es_code code = ES_OK;
-    es_text_add(&name, "%s/expertsim-input-XXXXXX", place && *place ? place : "/tmp");
-    if (name.failed)
-        code = es_err_nomem(err, "a path");
-    else if ((*fd = mkstemp(name.at)) < 0)
-        code = es_err_set(err, ES_EINPUT, "%s: cannot be made for what comes through a pipe: %s; TMPDIR names another folder", name.at, strerror(errno));
-    else
-        unlink(name.at);
-    es_text_free(&name);
-    return code;
-}
-
-static bool file_write_all(int fd, const char *data, size_t length)
-{
-    while (length > 0) {
-        ssize_t count = write(fd, data, length);
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count < 0)
-            return false;
-        data += count;
-        length -= (size_t)count;
-    }
-    return true;
-}
-
-static es_code file_copy(int from, int to, const char *path, es_err *err)
-{
-    char *piece = malloc(FILE_OUT);
-    es_code code = piece ? ES_OK : es_err_nomem(err, "a pipe");
-    while (!code) {
-        ssize_t count = read(from, piece, FILE_OUT);
-        if (count == 0)
-            break;
-        if (count < 0 && errno != EINTR)
-            code = file_errno(err, path, "read");
-        else if (count > 0 && !file_write_all(to, piece, (size_t)count))
-            code = es_err_set(err, ES_EINPUT, "%s: cannot be copied to read it twice: %s; TMPDIR names another folder", path, strerror(errno));
-    }
-    free(piece);
-    return code;
-}
-
-es_code es_file_settle(const char *path, es_err *err)
-{
-    const int fd = file_descriptor(path);
-    struct stat about;
-    if (fd < 0 || fstat(fd, &about) != 0 || !(S_ISFIFO(about.st_mode) || S_ISSOCK(about.st_mode) || isatty(fd)))
-        return ES_OK;
-    int copy = -1;
-    const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
-    es_code code = file_nameless(&copy, err);
-    if (code)
-        return code;
-    code = file_copy(fd, copy, name, err);
-    if (!code && (lseek(copy, 0, SEEK_SET) != 0 || dup2(copy, fd) != fd))
-        code = file_errno(err, name, "take the copy");
-    close(copy);
-    return code;
-}
-
-/* --- the pipe ------------------------------------------------------------------------------------------------------------------- */
-
-static es_code reader_raw(es_reader *reader, void *to, size_t room, size_t *got, es_err *err)
-{
-    ssize_t count;
-    do
-        count = reader->lent && reader->at >= 0 ? pread(reader->fd, to, room, reader->at) : read(reader->fd, to, room);
-    while (count < 0 && errno == EINTR);
-    *got = 0;
-    if (count < 0)
-        return file_errno(err, reader->path, "read");
-    if (reader->lent && reader->at >= 0)
-        reader->at += count;
-    if (!reader->unhashed)
-        es_sha256_add(&reader->sha, to, (size_t)count);
-    reader->raw_over = count == 0;
-    *got = (size_t)count;
-    return ES_OK;
-}
-
-static es_code reader_refill(es_reader *reader, es_err *err)
-{
-    if (reader->raw_at < reader->raw_end || reader->raw_over)
-        return ES_OK;
-    reader->raw_at = 0;
-    return reader_raw(reader, reader->raw, FILE_RAW, &reader->raw_end, err);
-}
-
-static es_code reader_early(es_reader *reader, es_err *err)
-{
-    reader->cut = reader->lenient;
-    return reader->cut ? ES_OK : es_err_set(err, ES_EINPUT, "%s: the %s stream ends early, after %llu bytes%s", reader->path, reader->kind == FILE_GZIP ? "gzip" : "zstd",
-        (unsigned long long)reader->made, reader->asked ? "; --lenient uses what came before" : "");
-}
-
-/* One turn of the gzip decoder: some input, some output, perhaps neither. */
-static es_code reader_gunzip(es_reader *reader, char *to, size_t room, size_t *got, es_err *err)
-{
-    z_stream *z = &reader->gzip;
-    if (!reader->inside) {              /* between members: zero padding (tar, dd) is let pass, anything else must be a member */
-        while (reader->raw_at < reader->raw_end && reader->raw[reader->raw_at] == 0 && reader->made > 0)
-            reader->raw_at++;
-        if (reader->raw_at == reader->raw_end)
-            return ES_OK;
-        if (inflateReset(z) != Z_OK)
-            return es_err_set(err, ES_EINTERNAL, "%s: zlib cannot start a gzip member", reader->path);
-        reader->inside = true;
-    }
-    z->next_in = reader->raw + reader->raw_at;
-    z->avail_in = (uInt)(reader->raw_end - reader->raw_at);
-    z->next_out = (unsigned char *)to;
-    z->avail_out = (uInt)room;
-    int state = inflate(z, Z_NO_FLUSH);
-    reader->raw_at = reader->raw_end - z->avail_in;
-    *got = room - z->avail_out;
-    if (state == Z_STREAM_END)
-        reader->inside = false;
-    else if (state == Z_MEM_ERROR)
-        return es_err_nomem(err, "a gzip stream");
-    else if (state != Z_OK && state != Z_BUF_ERROR)
-        return es_err_set(err, ES_EINPUT, "%s: the gzip stream is corrupt after %llu bytes: %s", reader->path,
-            (unsigned long long)(reader->made + *got), z->msg ? z->msg : "unknown reason");
-    return ES_OK;
-}
-
-static es_code reader_unzstd(es_reader *reader, char *to, size_t room, size_t *got, es_err *err)
-{
-    ZSTD_inBuffer in = { reader->raw, reader->raw_end, reader->raw_at };
-    ZSTD_outBuffer out = { to, room, 0 };
-    size_t state = ZSTD_decompressStream(reader->zstd, &out, &in);
-    reader->raw_at = in.pos;
-    *got = out.pos;
-    if (ZSTD_isError(state))
-        return es_err_set(err, ES_EINPUT, "%s: the zstd stream is corrupt after %llu bytes: %s", reader->path,
-            (unsigned long long)(reader->made + *got), ZSTD_getErrorName(state));
-    reader->inside = state != 0;
-    return ES_OK;
-}
-
-/* At least one byte unless the stream is over. */
-static es_code reader_fill(es_reader *reader, char *to, size_t room, size_t *got, es_err *err)
-{
-    *got = 0;
-    if (room > FILE_OUT * 16)
-        room = FILE_OUT * 16;           /* zlib counts in 32 bits */
-    while (*got == 0) {
-        bool plain = reader->kind == FILE_PLAIN;
-        if (plain && reader->raw_at == reader->raw_end) {
-            if (reader->raw_over)
-                return ES_OK;
-            es_code code = reader_raw(reader, to, room, got, err);
-            reader->made += *got;
-            return code;
-        }
-        es_code code = reader_refill(reader, err);
-        if (code)
-            return code;
-        if (plain) {                    /* only the bytes that were looked at to find the kind */
-            *got = reader->raw_end - reader->raw_at < room ? reader->raw_end - reader->raw_at : room;
-            memcpy(to, reader->raw + reader->raw_at, *got);
-            reader->raw_at += *got;
-        } else {
-            bool dry = reader->raw_at == reader->raw_end;
-            if (dry && !reader->inside)
-                return ES_OK;
-            code = reader->kind == FILE_GZIP ? reader_gunzip(reader, to, room, got, err) : reader_unzstd(reader, to, room, got, err);
-            if (code)
-                return code;
-            if (dry && *got == 0)
-                return reader_early(reader, err);
-        }
-        reader->made += *got;
-    }
-    return ES_OK;
-}
-
-static file_kind reader_kind(const unsigned char *head, size_t length)
-{
-    if (length >= 2 && head[0] == 0x1f && head[1] == 0x8b)
-        return FILE_GZIP;
-    if (length >= 4 && head[0] == 0x28 && head[1] == 0xb5 && head[2] == 0x2f && head[3] == 0xfd)
-        return FILE_ZSTD;
-    if (length >= 4 && (head[0] & 0xf0) == 0x50 && head[1] == 0x2a && head[2] == 0x4d && head[3] == 0x18)
-        return FILE_ZSTD;               /* a skippable frame comes first */
-    return FILE_PLAIN;
-}
-
-/* A pipe may give its first bytes one at a time, so the head is gathered before it is judged. */
-static es_code reader_begin(es_reader *reader, es_err *err)
-{
-    while (reader->raw_end < 4 && !reader->raw_over) {
-        size_t got;
-        es_code code = reader_raw(reader, reader->raw + reader->raw_end, FILE_FIRST - reader->raw_end, &got, err);
-        if (code)
-            return code;
-        reader->raw_end += got;
-    }
-    file_kind kind = reader_kind(reader->raw, reader->raw_end);
-    if (kind == FILE_GZIP && inflateInit2(&reader->gzip, 15 + 16) != Z_OK)
-        return es_err_nomem(err, "a gzip stream");
-    if (kind == FILE_ZSTD && !(reader->zstd = ZSTD_createDStream()))
-        return es_err_nomem(err, "a zstd stream");
-    reader->kind = kind;
-    return ES_OK;
-}
-
-/* --- streams -------------------------------------------------------------------------------------------------------------------- */
-
-es_code es_reader_open(es_reader **out, const char *path, es_err *err)
-{
-    *out = NULL;
-    es_reader *reader = calloc(1, sizeof *reader);
-    if (!reader)
-        return es_err_nomem(err, "a reader");
-    es_sha256_begin(&reader->sha);
-    reader->fd = file_descriptor(path);
-    reader->lent = reader->fd >= 0;
-    reader->path = strdup(strcmp(path, "-") == 0 ? "standard input" : path);
-    reader->raw = malloc(FILE_RAW);
-    reader->out = malloc(FILE_OUT + 1);
-    reader->out_room = FILE_OUT;
-    es_code code = ES_OK;
-    struct stat about;
-    if (!reader->path || !reader->raw || !reader->out)
-        code = es_err_nomem(err, "a reader");
-    else if ((!reader->lent && (reader->fd = open(path, O_RDONLY | O_CLOEXEC)) < 0) || fstat(reader->fd, &about) != 0)
-        code = file_errno(err, reader->path, "open");
-    else if (S_ISDIR(about.st_mode))
-        code = es_err_set(err, ES_EINPUT, "%s: is a folder, not a file", path);
-    else {
-        reader->at = reader->lent && S_ISREG(about.st_mode) ? lseek(reader->fd, 0, SEEK_CUR) : -1;
-        code = reader_begin(reader, err);
-    }
-    if (code) {
-        es_reader_close(reader);
-        return code;
-    }
-    *out = reader;
-    return ES_OK;
-}
-
-static es_code reader_failed(es_reader *reader, es_err *err)
-{
-    return es_err_set(err, reader->fault, "%s: the stream failed before", reader->path);
-}
-
-es_code es_reader_read(es_reader *reader, void *buffer, size_t count, size_t *got, es_err *err)
-{
-    char *to = buffer;
-    *got = 0;
-    if (reader->fault)
-        return reader_failed(reader, err);
-    while (*got < count) {
-        size_t part = reader->out_end - reader->out_at;
-        if (part > 0) {
-            part = part < count - *got ? part : count - *got;
-            memcpy(to + *got, reader->out + reader->out_at, part);
-            reader->out_at += part;
-        } else {
-            reader->fault = reader_fill(reader, to + *got, count - *got, &part, err);
-            if (reader->fault)
-                return reader->fault;
-            if (part == 0)
-                break;
-        }
-        *got += part;
-    }
-    return ES_OK;
-}
-
-/* Room for more behind the unfinished line: move it to the front, and double the buffer when it fills it. */
-static es_code reader_make_room(es_reader *reader, es_err *err)
-{
-    size_t held = reader->out_end - reader->out_at;
-    if (reader->out_at > 0) {
-        memmove(reader->out, reader->out + reader->out_at, held);
-        reader->out_at = 0;
-        reader->out_end = held;
-    }
-    if (held < reader->out_room)
-        return ES_OK;
-    size_t room = reader->out_room * 2;
-    char *out = room < SIZE_MAX / 4 ? realloc(reader->out, room + 1) : NULL;
-    if (!out)
-        return es_err_nomem(err, "a long line");
-    reader->out = out;
-    reader->out_room = room;
-    return ES_OK;
-}
-
-es_code es_reader_line(es_reader *reader, char **line, size_t *length, es_err *err)
-{
-    *line = NULL;
-    *length = 0;
-    if (reader->fault)
-        return reader_failed(reader, err);
-    size_t looked = 0;                  /* bytes of this line known to hold no line feed */
-    char *end;
-    for (;;) {
-        size_t held = reader->out_end - reader->out_at, got = 0;
-        end = held > looked ? memchr(reader->out + reader->out_at + looked, '\n', held - looked) : NULL;
-        if (end)
-            break;
-        looked = held;
-        reader->fault = reader_make_room(reader, err);
-        if (!reader->fault)
-            reader->fault = reader_fill(reader, reader->out + reader->out_end, reader->out_room - reader->out_end, &got, err);
-        if (reader->fault)
-            return reader->fault;
-        reader->out_end += got;
-        if (got == 0) {                 /* the last line may lack its line feed; an empty rest is no line */
-            if (held == 0)
-                return ES_OK;
-            end = reader->out + reader->out_end;
-            reader->unended = true;
-            break;
-        }
-    }
-    char *start = reader->out + reader->out_at;
-    size_t next = (size_t)(end - reader->out) + 1;
-    reader->out_at = next < reader->out_end ? next : reader->out_end;
-    if (reader->lines == 0 && end - start >= 3 && memcmp(start, FILE_MARK, 3) == 0)
-        start += 3;
-    if (end > start && end[-1] == '\r')
-        end--;
-    *end = '\0';
-    *line = start;
-    *length = (size_t)(end - start);
-    reader->lines++;
-    return ES_OK;
-}
-
-const char *es_reader_lines(const es_reader *reader, size_t *length)
-{
-    const char *start = reader->out + reader->out_at, *end = reader->out_at < reader->out_end ? memrchr(start, '\n', reader->out_end - reader->out_at) : NULL;
-    *length = end && !reader->fault ? (size_t)(end - start) + 1 : 0;
-    return start;
-}
-
-void es_reader_took(es_reader *reader, size_t bytes, uint64_t lines)
-{
-    reader->out_at += bytes;
-    reader->lines += lines;
-}
-
-bool es_reader_line_ended(const es_reader *reader)
-{
-    return !reader->unended;
-}
-
-uint64_t es_reader_line_number(const es_reader *reader)
-{
-    return reader->lines;
-}
-
-const char *es_reader_path(const es_reader *reader)
-{
-    return reader->path;
-}
-
-void es_reader_sha256(const es_reader *reader, char hex[65])
-{
-    es_sha256_hex(&reader->sha, hex);
-}
-
-void es_reader_unhashed(es_reader *reader)
-{
-    reader->unhashed = true;
-}
-
-void es_reader_lenient(es_reader *reader, bool lenient)
-{
-    reader->asked = true;
-    reader->lenient = lenient;
-}
-
-bool es_reader_cut(const es_reader *reader, uint64_t *bytes)
-{
-    *bytes = reader->made;
-    return reader->cut;
-}
-
-void es_reader_close(es_reader *reader)
-{
-    if (!reader)
-        return;
-    if (reader->kind == FILE_GZIP)
-        inflateEnd(&reader->gzip);
-    ZSTD_freeDStream(reader->zstd);
-    if (!reader->lent && reader->fd >= 0)
-        close(reader->fd);
-    free(reader->path);
-    free(reader->raw);
-    free(reader->out);
-    free(reader);
-}
-
-/* --- whole files ---------------------------------------------------------------------------------------------------------------- */
+enum { FILE_LINKS = 40 };               /* as many as the system follows */
 
 static es_code file_slurp(es_reader *reader, size_t limit, char **data, size_t *length, es_err *err)
 {
@@ -527,7 +66,7 @@ static es_code file_follow(es_text *path, es_err *err)
         const ssize_t length = readlink(path->at, to, sizeof to);
         errno = links == FILE_LINKS ? ELOOP : length == sizeof to ? ENAMETOOLONG : errno;
         if (links == FILE_LINKS || length < 0 || length == sizeof to)
-            return file_errno(err, path->at, "follow the link");
+            return es_err_system(err, path->at, "follow the link");
         const char *slash = to[0] == '/' ? NULL : strrchr(path->at, '/');
         path->length = slash ? (size_t)(slash - path->at) + 1 : 0;
         es_text_put(path, to, (size_t)length);
@@ -561,7 +100,7 @@ es_code es_file_target_find(es_file_target *target, const char *path, es_err *er
 
 es_code es_file_target_keep(const es_file_target *target, es_err *err)
 {
-    return target->through || rename(target->name, target->path) == 0 ? ES_OK : file_errno(err, target->path, "replace");
+    return target->through || rename(target->name, target->path) == 0 ? ES_OK : es_err_system(err, target->path, "replace");
 }
 
 void es_file_target_drop(const es_file_target *target)
@@ -585,13 +124,13 @@ es_code es_file_save(const char *path, const void *data, size_t length, es_err *
         return code;
     int fd = open(target.name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (fd < 0) {
-        code = file_errno(err, target.name, "create");
+        code = es_err_system(err, target.name, "create");
     } else {
-        bool good = file_write_all(fd, data, length) && (fsync(fd) == 0 || errno == EINVAL || errno == EROFS);
+        bool good = es_descriptor_write(fd, data, length) && (fsync(fd) == 0 || errno == EINVAL || errno == EROFS);
         if (!good)
-            code = file_errno(err, target.name, "write");
+            code = es_err_system(err, target.name, "write");
         if (close(fd) != 0 && good)
-            code = file_errno(err, target.name, "write");
+            code = es_err_system(err, target.name, "write");
     }
     if (!code)
         code = es_file_target_keep(&target, err);
@@ -614,7 +153,7 @@ es_code es_file_make_dirs(const char *path, es_err *err)
         struct stat about;
         p[1] = '\0';
         if (mkdir(part, 0777) != 0 && (errno != EEXIST || stat(part, &about) != 0 || !S_ISDIR(about.st_mode)))
-            code = file_errno(err, part, "make the folder");
+            code = es_err_system(err, part, "make the folder");
         p[1] = kept;
     }
     free(part);

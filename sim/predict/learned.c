@@ -14,8 +14,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "sim/base/file.h"
 #include "sim/base/h5.h"
+#include "sim/base/reader.h"
 
 typedef struct learned {
     const char *path;

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim/base/file.h"
 #include "sim/base/json.h"
+#include "sim/base/reader.h"
 
 enum { ACTIONS_PAGE = 4096, ACTIONS_MOST = 1 << 24 };
 

@@ -5,7 +5,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "sim/base/file.h"
+#include "sim/base/descriptor.h"
+#include "sim/base/reader.h"
 
 /* Bytes a source may look at to know its own: of JSON, whose first value may be a long text, more where these are not enough. */
 enum { FEED_HEAD = 8 * 1024, FEED_GROWS = 32, FEED_HEAD_MOST = FEED_HEAD * FEED_GROWS * FEED_GROWS, FEED_SURE = 60 };
@@ -159,7 +160,7 @@ es_code es_feed_find(const es_plugins *plugins, const char *path, const char *fo
 {
     const es_part *part = NULL;
     *out = NULL;
-    es_code code = es_file_settle(path, err);
+    es_code code = es_descriptor_settle(path, err);
     if (code == ES_OK && !format)
         return feed_sniff(plugins, path, out, err);
     if (code == ES_OK)

@@ -13,7 +13,7 @@ typedef struct es_feed {        /* {0} is closed */
 
 /* The source that takes this file: `format` by name, or NULL: the one that is surest by the file's first bytes, two that
  * are equally sure being an error. Generators are no answer; a format that takes no file is an error. What comes through a descriptor
- * ("-", /dev/fd/N) is made a file (es_file_settle), for it is looked at here and read again; a named pipe needs its format named. */
+ * ("-", /dev/fd/N) is made a file (es_descriptor_settle), for it is looked at here and read again; a named pipe needs its format named. */
 es_code es_feed_find(const es_plugins *plugins, const char *path, const char *format, const es_source **out, es_err *err);
 /* Opens `source` with a state parsed before (NULL: the options' defaults). */
 es_code es_feed_open(es_feed *feed, const es_source *source, const void *state, const es_source_ask *ask, es_err *err);

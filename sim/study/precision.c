@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim/base/file.h"
+#include "sim/base/reader.h"
 #include "sim/base/rng.h"
 #include "sim/study/config_inside.h"
 #include "sim/study/key.h"

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim/base/file.h"
+#include "sim/base/reader.h"
 #include "sim/study/config_inside.h"
 #include "sim/study/key.h"
 

@@ -13,7 +13,6 @@
 
 #include <inttypes.h>
 
-#include "sim/base/file.h"
 #include "sim/base/rng.h"
 #include "sim/curve/belady.h"
 #include "sim/curve/lru.h"

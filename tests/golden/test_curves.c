@@ -11,6 +11,7 @@
 
 #include <math.h>
 
+#include "sim/base/file.h"
 #include "sim/curve/belady.h"
 #include "sim/curve/lru.h"
 #include "tests/support/recorded.h"

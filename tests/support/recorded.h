@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim/base/file.h"
 #include "sim/base/json.h"
+#include "sim/base/reader.h"
 #include "sim/part/source.h"
 #include "sim/study/feed.h"
 

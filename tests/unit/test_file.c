@@ -13,7 +13,9 @@
 #include <zstd.h>
 #include <cmocka.h>
 
+#include "sim/base/descriptor.h"
 #include "sim/base/file.h"
+#include "sim/base/reader.h"
 #include "sim/base/sha256.h"
 #include "tests/support/folder.h"
 
@@ -362,7 +364,7 @@ static void a_descriptor_that_gives_its_bytes_once_is_settled(void **state)
     assert_int_equal(write(end[1], "one\ntwo\n", 8), 8);
     close(end[1]);
     snprintf(path, sizeof path, "/dev/fd/%d", end[0]);
-    assert_int_equal(es_file_settle(path, &err), ES_OK);
+    assert_int_equal(es_descriptor_settle(path, &err), ES_OK);
     for (int turn = 0; turn < 3; turn++) {
         es_reader *reader;
         char bytes[16];
@@ -378,9 +380,9 @@ static void a_descriptor_that_gives_its_bytes_once_is_settled(void **state)
     }
     assert_int_equal(close(end[0]), 0);         /* a reader leaves it to whom it belongs */
     put("file", "x", 1);
-    assert_int_equal(es_file_settle(at("file"), &err), ES_OK);
-    assert_int_equal(es_file_settle(at("none"), &err), ES_OK);
-    assert_int_equal(es_file_settle("/dev/fd/9999999", &err), ES_OK);
+    assert_int_equal(es_descriptor_settle(at("file"), &err), ES_OK);
+    assert_int_equal(es_descriptor_settle(at("none"), &err), ES_OK);
+    assert_int_equal(es_descriptor_settle("/dev/fd/9999999", &err), ES_OK);
 }
 
 static void a_byte_order_mark_is_no_text(void **state)

@@ -1,0 +1,18 @@
+/* Descriptors that a path can mean: "-", "/dev/stdin", "/dev/fd/N". */
+#ifndef ES_BASE_DESCRIPTOR_H
+#define ES_BASE_DESCRIPTOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "sim/base/err.h"
+
+/* The descriptor of ours that a path means; -1: none. */
+int es_descriptor_of(const char *path);
+/* All of it, however many calls that takes; false: errno says why not. */
+bool es_descriptor_write(int fd, const void *data, size_t length);
+/* Makes a descriptor that gives its bytes once (a pipe, a socket, a terminal) one that can be opened again and again: they are copied into a
+ * file without a name in TMPDIR, which the descriptor then is. Any other path is left as it is. */
+es_code es_descriptor_settle(const char *path, es_err *err);
+
+#endif
