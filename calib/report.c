@@ -108,6 +108,14 @@ static void report_error(es_json *out, double median, double p95, double holdout
     es_json_add_real(error, "holdout_median", isnan(holdout) ? 0.0 : holdout);
 }
 
+static int64_t series_largest(const calib_series *series)
+{
+    int64_t largest = 0;
+    for (size_t i = 0; i < series->count; i++)
+        largest = series->at[i].bytes > largest ? series->at[i].bytes : largest;
+    return largest;
+}
+
 static es_json *fit_json(const calib_fit *fit, const calib_series *series, es_json *flow)
 {
     es_json *out = es_json_add_object(flow, "fit");
@@ -130,6 +138,7 @@ static es_json *fit_json(const calib_fit *fit, const calib_series *series, es_js
     es_json_add_real(out, "mean_over_median", fit->mean_over_median);
     es_json_add_int(out, "samples", (int64_t)fit->samples);
     es_json_add_int(out, "sizes", (int64_t)fit->sizes);
+    es_json_add_int(out, "largest_B", series_largest(series));
     es_json_add_text(out, "stop", calib_stop_names[series->stop]);
     es_json_add_int(out, "open", series->open);
     return out;

@@ -6,7 +6,7 @@
 typedef struct fit_fields {
     es_fit fit;
     const es_json *error, *ci95, *noise, *batch;
-    int64_t samples, sizes, open;
+    int64_t samples, sizes, largest, open;
     const char *stop;
     int bic_model;
 } fit_fields;
@@ -34,6 +34,7 @@ const es_option es_fit_options[] = {
     {.name = "mean_over_median", .type = ES_OPT_REAL, .offset = FIELD(fit.mean_over_median), .def = 1, .max = 1e6, .help = "Mean time over median time: totals are larger than medians promise."},
     {.name = "samples", .type = ES_OPT_INT, .offset = FIELD(samples), .max = 0x1p53, .help = "Times measured."},
     {.name = "sizes", .type = ES_OPT_INT, .offset = FIELD(sizes), .max = 0x1p53, .help = "Sizes measured."},
+    {.name = "largest_B", .type = ES_OPT_INT, .offset = FIELD(largest), .max = 0x1p53, .unit = "bytes", .help = "The largest of them, 0: not known; what is larger is extrapolated, which a summary says."},
     {.name = "stop", .type = ES_OPT_TEXT, .offset = FIELD(stop), .help = "Why no more was measured: precise, stable or budget."},
     {.name = "open", .type = ES_OPT_INT, .offset = FIELD(open), .max = 0x1p53, .help = "Sizes that the budget left unstable."},
     {0},

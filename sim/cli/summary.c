@@ -417,6 +417,7 @@ static void summary_warnings(const es_json *r, es_text *out)
         es_text_add(out, "non-causal: some part reads the future; no engine can do this\n");
     }
     summary_beyond(r, out);
+    summary_measured(r, out);
     summary_routing(r, out);
     double missing = summary_number(r, "provenance.trace.missing_cells");
     if (missing > 0) {

@@ -58,6 +58,8 @@ static inline void summary_percent(es_text *out, double part, double of)
 
 /* Speed and latency of tokens. */
 void summary_speed(const es_json *r, es_text *out);
+/* A note where copies or experts are larger than any that the machine was measured with. */
+void summary_measured(const es_json *r, es_text *out);
 /* All there is to say of a trace of buffers. */
 void summary_buffers(const es_json *r, es_text *out);
 

@@ -301,6 +301,11 @@ def paged(check, folder):
     check.equal('3 MiB take what was measured, 523.5 us: %g' % each, abs(each / 523.5e-6 - 1) < 0.02, True)
     shown = run(folder, 'calibrate', 'show', os.path.join(ROOT, 'models', 'profiles', 'host-epyc-vm.json')).stdout
     check.equal('and shown so', 'GB/s, whole pages of 2 MiB 12.' in shown, True)
+    on = {'pcie': '256 MiB', 'gpu': '12 MiB'}                       # what was measured: copies up to here, experts up to there
+    for size, beyond in (('12MiB', []), ('27MiB', ['gpu']), ('336MiB', ['pcie', 'gpu'])):
+        done = run(folder, 'run', path, '--set', 'model.expert_bytes=' + size, '--set', 'channels.pcie={"profile": "pcie.h2d"}', '--set', 'channels.gpu={"profile": "gpu"}')
+        note = '  note          extrapolated: ' + '; '.join('%s MiB on %s, whose profile was measured up to %s' % (size[:-3], name, on[name]) for name in beyond)
+        check.equal('beyond what was measured, %s: %s' % (size, done.stderr), [line for line in done.stdout.split('\n') if 'extrapolated' in line], [note] if beyond else [])
 
 
 def host(check, folder):
