@@ -151,8 +151,8 @@ const cmd_entry cmd_trace = {
     .brief = "Look at routing traces; make them from other formats or by a generator.",
     .help = "  expertsim trace formats [--json]              all formats: read or written, and what they lack\n"
             "  expertsim trace info FILE... [--json]         what it holds; of several files a list\n"
-            "  expertsim trace check FILE... [--json]        reads all of it and says what is wrong, and what would distort a result; against\n"
-            "                                                the model that it names, or --model models/shapes/NAME.json\n"
+            "  expertsim trace check FILE... [--json]        reads all of it and says what is wrong, and what would distort a result, against\n"
+            "                                                the model that it names, or --model models/shapes/NAME.json; of several files a list\n"
             "  expertsim trace import FILE... -o X.h5        from any known format to the native one; several files follow each other, with\n"
             "                                                their requests numbered on (--append: behind what is there)\n"
             "  expertsim trace export FILE --as FORMAT -o X  to another format; - is standard output, .gz and .zst are compressed\n"

@@ -103,7 +103,7 @@ static void check_text(const es_health *health, const es_tally *counts, const ch
         es_health_text(health, out);
 }
 
-static es_code check_json(const es_health *health, const es_tally *counts, const es_health_model *model, const char *path, const char *hex, es_text *out, es_err *err)
+static es_json *check_json(const es_health *health, const es_tally *counts, const es_health_model *model, const char *path, const char *hex)
 {
     es_json *json = cJSON_CreateObject();
     es_json_add_text(json, "path", path);
@@ -116,15 +116,10 @@ static es_code check_json(const es_health *health, const es_tally *counts, const
     es_json_add_text(json, "content", hex);
     if (health)
         es_health_json(health, json);
-    char *text = json ? es_json_text(json) : NULL;
-    es_text_add(out, "%s", text ? text : "");
-    const es_code code = text ? ES_OK : es_err_nomem(err, "a report");
-    free(text);
-    cJSON_Delete(json);
-    return code;
+    return json;
 }
 
-es_code trace_check_feed(es_feed *feed, const char *path, const char *model_path, bool as_json, es_err *err)
+es_code trace_check_feed(es_feed *feed, const char *path, const char *model_path, es_json *all, es_err *err)
 {
     es_tally counts = {0};
     es_arena arena = {0};
@@ -140,13 +135,13 @@ es_code trace_check_feed(es_feed *feed, const char *path, const char *model_path
         code = es_health_new(&health, info, &model, err);
     if (code == ES_OK)
         code = check_health(feed, health, err);
-    if (code == ES_OK && as_json)
-        code = check_json(health, &counts, &model, path, hex, &text, err);
+    if (code == ES_OK && all)
+        code = cJSON_AddItemToArray(all, check_json(health, &counts, &model, path, hex)) ? ES_OK : es_err_nomem(err, "a report");
     else if (code == ES_OK)
         check_text(health, &counts, path, hex, &text);
-    if (code == ES_OK)
-        code = text.failed ? es_err_nomem(err, "a report") : ES_OK;
-    if (code == ES_OK)
+    if (code == ES_OK && text.failed)
+        code = es_err_nomem(err, "a report");
+    if (code == ES_OK && text.at)
         fputs(text.at, stdout);
     es_text_free(&text);
     es_health_free(health);

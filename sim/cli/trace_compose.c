@@ -9,6 +9,10 @@
 
 enum { COMPOSE_BATCH = 8 };
 
+typedef struct compose_had {    /* a file, beside its routing */
+    bool weights, residency, guesses, attention;
+} compose_had;
+
 /* A number from 0 to `most` of a flag; absent: `other`. */
 static es_code compose_real(const char *name, const char *text, double most, double other, double *value, es_err *err)
 {
@@ -89,7 +93,27 @@ static void compose_say(const char *path, const es_compose_counts *n)
         100.0 * (double)n->across / listed);
 }
 
-static es_code compose_load(const trace_args *args, const char *path, es_trace **out, es_err *err)
+/* What a file has and the composed one has not. */
+static void compose_say_lost(const char *path, const compose_had *had, bool weights)
+{
+    const struct { bool lost; const char *what; } all[] = {
+        {had->weights && !weights, "weights, which another file lacks"}, {had->residency, "residency"}, {had->guesses, "predictions"}, {had->attention, "attention"},
+    };
+    const char *before = "";
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (!all[i].lost)
+            continue;
+        if (*before)
+            printf("%s%s", before, all[i].what);
+        else
+            printf("  left out of %s: %s", path, all[i].what);
+        before = ", ";
+    }
+    if (*before)
+        printf("\n");
+}
+
+static es_code compose_load(const trace_args *args, const char *path, es_trace **out, compose_had *had, es_err *err)
 {
     es_feed feed = {0};
     es_source_ask ask;
@@ -97,6 +121,9 @@ static es_code compose_load(const trace_args *args, const char *path, es_trace *
     ask.weights = true;
     if (code == ES_OK)
         code = trace_open(&ask, args->as, &feed, err);
+    const es_trace_info *info = code ? NULL : feed.source->info(feed.state);
+    if (info)
+        *had = (compose_had){info->has_weights, info->has_residency, info->guesses > 0, info->attends > 0};
     if (code == ES_OK)
         code = es_trace_load(out, feed.source, feed.state, &ask, err);
     es_feed_close(&feed);
@@ -107,14 +134,15 @@ es_code trace_compose(const trace_args *args, es_err *err)
 {
     const uint32_t count = args->words.count > 1 ? (uint32_t)args->words.count - 1 : 0;
     es_trace **traces = calloc(count + 1, sizeof *traces);
+    compose_had *had = calloc(count + 1, sizeof *had);
     es_compose *compose = NULL;
     es_compose_ask ask;
     char *origin = NULL;
     es_code code = count > 0 && args->out ? compose_ask(args, &ask, err) : cmd_misused(&cmd_trace, err, count ? "-o FILE says where to write" : "which files?");
-    if (code == ES_OK && !traces)
+    if (code == ES_OK && !(traces && had))
         code = es_err_nomem(err, "a batch");
     for (uint32_t i = 0; i < count && code == ES_OK; i++)
-        code = compose_load(args, args->words.at[i + 1], &traces[i], err);
+        code = compose_load(args, args->words.at[i + 1], &traces[i], &had[i], err);
     if (code == ES_OK)
         code = es_compose_new(&compose, traces, count, &ask, err);
     if (code == ES_OK && !(origin = compose_origin(args, traces, count, &ask)))
@@ -124,11 +152,14 @@ es_code trace_compose(const trace_args *args, es_err *err)
     if (code == ES_OK) {
         const es_compose_counts counts = es_compose_count(compose);
         compose_say(args->out, &counts);
+        for (uint32_t i = 0; i < count; i++)
+            compose_say_lost(args->words.at[i + 1], &had[i], es_compose_source.info(compose)->has_weights);
     }
     es_compose_free(compose);
     for (uint32_t i = 0; traces && i < count; i++)
         es_trace_free(traces[i]);
     free(traces);
+    free(had);
     free(origin);
     return code;
 }

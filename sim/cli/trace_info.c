@@ -170,13 +170,12 @@ static void trace_buffers_text(const es_trace_info *info, const char *path, es_t
         es_text_add(out, "  %-10s %s\n", "sha256", info->sha256);
 }
 
-/* What it holds, as text or, with --json, as one more of `all`. */
-static es_code trace_info_say(const trace_args *args, const es_trace_info *info, const trace_counts *counts, const char *path, es_json *all, es_err *err)
+/* What it holds, as text or as one more of `all`. */
+static es_code trace_info_say(const es_trace_info *info, const trace_counts *counts, const char *path, es_json *all, es_err *err)
 {
     es_text text = {0};
-    es_json *json = args->json ? trace_info_json(info, counts, path) : NULL;
-    if (args->json)
-        return json && cJSON_AddItemToArray(all, json) ? ES_OK : es_err_nomem(err, "the text");
+    if (all)
+        return cJSON_AddItemToArray(all, trace_info_json(info, counts, path)) ? ES_OK : es_err_nomem(err, "the text");
     if (info->buffers > 0)
         trace_buffers_text(info, path, &text);
     else
@@ -204,13 +203,13 @@ static es_code trace_info_file(const trace_args *args, const char *path, es_json
     if (code == ES_OK && feed.source->info(feed.state)->buffers == 0)
         code = trace_count(&feed, &counts, err);
     if (code == ES_OK)
-        code = trace_info_say(args, feed.source->info(feed.state), &counts, path, all, err);
+        code = trace_info_say(feed.source->info(feed.state), &counts, path, all, err);
     es_feed_close(&feed);
     return code;
 }
 
 /* One object, or a list of those of several files. */
-static es_code trace_info_print(const es_json *all, es_err *err)
+static es_code trace_print(const es_json *all, es_err *err)
 {
     char *words = es_json_text(cJSON_GetArraySize(all) == 1 ? cJSON_GetArrayItem(all, 0) : all);
     if (!words)
@@ -220,21 +219,27 @@ static es_code trace_info_print(const es_json *all, es_err *err)
     return ES_OK;
 }
 
-es_code trace_info(const trace_args *args, es_err *err)
+/* Each file after the other; `all` takes them with --json. */
+static es_code trace_each(const trace_args *args, es_code (*file)(const trace_args *args, const char *path, es_json *all, es_err *err), es_err *err)
 {
-    es_json *all = cJSON_CreateArray();
-    es_code code = args->words.count < 2 ? cmd_misused(&cmd_trace, err, "which file?") : all ? ES_OK : es_err_nomem(err, "the text");
+    es_json *all = args->json ? cJSON_CreateArray() : NULL;
+    es_code code = args->words.count < 2 ? cmd_misused(&cmd_trace, err, "which file?") : args->json && !all ? es_err_nomem(err, "the text") : ES_OK;
     for (size_t i = 1; i < args->words.count && code == ES_OK; i++)
-        code = trace_info_file(args, args->words.at[i], all, err);
-    if (code == ES_OK && args->json)
-        code = trace_info_print(all, err);
+        code = file(args, args->words.at[i], all, err);
+    if (code == ES_OK && all)
+        code = trace_print(all, err);
     cJSON_Delete(all);
     return code;
 }
 
+es_code trace_info(const trace_args *args, es_err *err)
+{
+    return trace_each(args, trace_info_file, err);
+}
+
 /* ---- check ---- */
 
-static es_code trace_check_file(const trace_args *args, const char *path, es_err *err)
+static es_code trace_check_file(const trace_args *args, const char *path, es_json *all, es_err *err)
 {
     es_feed feed = {0};
     es_source_ask ask;
@@ -242,15 +247,12 @@ static es_code trace_check_file(const trace_args *args, const char *path, es_err
     if (code == ES_OK)
         code = trace_open(&ask, args->as, &feed, err);
     if (code == ES_OK)
-        code = trace_check_feed(&feed, path, args->model, args->json, err);
+        code = trace_check_feed(&feed, path, args->model, all, err);
     es_feed_close(&feed);
     return code;
 }
 
 es_code trace_check(const trace_args *args, es_err *err)
 {
-    es_code code = args->words.count > 1 ? ES_OK : cmd_misused(&cmd_trace, err, "which file?");
-    for (size_t i = 1; i < args->words.count && code == ES_OK; i++)
-        code = trace_check_file(args, args->words.at[i], err);
-    return code;
+    return trace_each(args, trace_check_file, err);
 }

@@ -84,6 +84,11 @@ def main():
                 back, said = there_and_back(name, native, 'route_trace', '')
                 check.equal('%s through route_trace' % name, (content(back) == want or 'nan' in said or 'cannot be held' in said, ids(back) == ids(native)), (True, True))
         check.equal('predictions are said to be lost', 'recorded predictions cannot be held' in call('export', natives['csv_everything'], '--as', 'route_trace', '-o', path('r'))[2], True)
+        composed = call('compose', natives['csv_everything'], natives['csv_everything'], '-o', path('c.h5'))
+        check.equal('and what a composed trace has not: ' + composed[1] + composed[2], composed[1].split('\n')[3:], 2 * ['  left out of %s: residency, predictions' % natives['csv_everything']] + [''])
+        for verb in ('info', 'check'):
+            both = json.loads(call(verb, SAMPLE, natives['csv_both'], '--json')[1])
+            check.equal('several files are a list: ' + verb, both, [json.loads(call(verb, file, '--json')[1]) for file in (SAMPLE, natives['csv_both'])])
         # experts that no token uses
         wide = path('wide.h5')
         check.equal('experts that are asked for', call('import', os.path.join(CORPUS, 'csv', 'requests'), '--experts', '300', '-o', wide)[0], 0)
