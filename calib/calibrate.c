@@ -87,7 +87,7 @@ static es_code calibrate_on(const es_probe *probe, void *self, const calibrate_a
     calib_bench *bench = NULL;
     es_probe_facts facts = probe->facts(self);
     es_time left = ask->budget;
-    double steal = environment_steal_s();
+    const environment_span span = environment_begin();
     es_code code = calib_plan_make(&plan, &ask->plan, &facts, arena, err);
     if (code == ES_OK)
         code = calibrate_seen(&plan, samples->environment, arena, err);
@@ -107,7 +107,7 @@ static es_code calibrate_on(const es_probe *probe, void *self, const calibrate_a
     es_json_add_text(samples->environment, "device", facts.device);
     if (probe->environment)
         probe->environment(self, samples->environment);
-    es_json_add_real(samples->environment, "steal_s", environment_steal_s() - steal);
+    environment_end(&span, samples->environment);
     return code;
 }
 

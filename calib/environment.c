@@ -73,7 +73,7 @@ void environment_filesystem(const char *folder, es_json *out)
 #endif
 }
 
-double environment_steal_s(void)
+static double environment_steal(void)
 {
     char *text = environment_file("/proc/stat");
     double ticks = 0.0;
@@ -81,6 +81,20 @@ double environment_steal_s(void)
         ticks = 0.0;
     free(text);
     return ticks / (double)sysconf(_SC_CLK_TCK);
+}
+
+environment_span environment_begin(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (environment_span){(double)now.tv_sec + (double)now.tv_nsec / 1e9, environment_steal()};
+}
+
+void environment_end(const environment_span *begin, es_json *out)
+{
+    const environment_span end = environment_begin();
+    es_json_add_real(out, "elapsed_s", end.now_s - begin->now_s);
+    es_json_add_real(out, "steal_s", end.steal_s - begin->steal_s);
 }
 
 /* What else runs takes little from whoever goes before it. */

@@ -9,7 +9,14 @@ extern const char environment_revision[];   /* of the source; "unknown" where th
 void environment_add(es_json *out);
 /* Adds "filesystem": the kind that a folder lies on, where the system tells. */
 void environment_filesystem(const char *folder, es_json *out);
-/* Seconds of processor time that the hypervisor gave to others since the machine started; 0 where nobody counts them. */
-double environment_steal_s(void);
+
+/* What happens meanwhile: between the two "elapsed_s" went by, and "steal_s" of processor time that the hypervisor gave to others, 0 where
+ * nobody counts them. */
+typedef struct environment_span {
+    double now_s, steal_s;
+} environment_span;
+
+environment_span environment_begin(void);
+void environment_end(const environment_span *begin, es_json *out);
 
 #endif

@@ -20,6 +20,9 @@
 #include "models/profile.h"
 #include "sim/base/text.h"
 
+#define DISTURBED_SHARE 0.01    /* of the time: as much as the median of a row is allowed to be unsure of, about */
+#define DISTURBED_LOAD 0.25     /* processes that run, for each processor */
+
 typedef struct report {
     const calib_samples *samples;
     const report_ask *ask;
@@ -452,6 +455,26 @@ static const char *report_text(const es_json *environment, const char *key, cons
     return cJSON_IsString(value) ? value->valuestring : otherwise;
 }
 
+/* NaN where it is not there. */
+static double report_number(const es_json *environment, const char *key)
+{
+    const es_json *value = cJSON_GetObjectItemCaseSensitive(environment, key);
+    return cJSON_IsNumber(value) ? value->valuedouble : NAN;
+}
+
+/* Why it is noisy, where the system knows. Others' processes and the host of a virtual machine call for different remedies. */
+static void report_disturbed(report *r, const es_json *environment)
+{
+    const double steal = report_number(environment, "steal_s"), elapsed = report_number(environment, "elapsed_s");
+    const double load = report_number(environment, "load_before"), processors = report_number(environment, "processors");
+    if (strcmp(r->provenance, "measured") != 0)
+        return;
+    if (steal > DISTURBED_SHARE * elapsed)
+        es_text_add(r->told, "disturbed: the host of this virtual machine took %.2g s of %.3g s from its processors (steal): no option keeps that out, a calmer hour does\n", steal, elapsed);
+    if (load > DISTURBED_LOAD * processors && strcmp(report_text(environment, "priority", ""), "real time") != 0)
+        es_text_add(r->told, "disturbed: other processes ran before it began (load %.1f, %.0f processors): `chrt -f 10 expertsim calibrate ...` goes before them\n", load, processors);
+}
+
 /* What this machine could not measure was known before anything was. */
 static void report_missing(report *r)
 {
@@ -491,6 +514,7 @@ es_code calib_report(const calib_samples *samples, const report_ask *ask, es_jso
     if (!r.skipped)
         r.skipped = cJSON_CreateObject();
     report_missing(&r);
+    report_disturbed(&r, environment);
     report_unstable(&r);
     es_text_add(&r.source, "expertsim calibrate --backend %s, %s", backend, report_text(environment, "date", "date unknown"));
     r.links = es_json_add_object(machine, "links");

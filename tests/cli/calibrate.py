@@ -83,7 +83,7 @@ def fitted(check, folder):
     check.equal('half of the rate', round(fit['n_half_B'] / 240000, 2), 1.0)
     check.equal('schema', machine['schema'], 'calib/1')
     check.equal('stop', fit['stop'], 'precise')
-    check.equal('environment', {'backend', 'device', 'fake', 'kernel', 'date', 'processors', 'steal_s', 'load_before', 'priority'} <= set(machine['environment']), True)
+    check.equal('environment', {'backend', 'device', 'fake', 'kernel', 'date', 'processors', 'steal_s', 'elapsed_s', 'load_before', 'priority'} <= set(machine['environment']), True)
     again = run(folder, 'calibrate', 'fit', 'fake.h5', '-o', 'again.json', '--seed', '3')
     check.equal('it is fitted again: ' + again.stderr, again.returncode, 0)
     with open(os.path.join(folder, 'fake.json'), 'rb') as one, open(os.path.join(folder, 'again.json'), 'rb') as two:

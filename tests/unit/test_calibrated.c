@@ -125,6 +125,34 @@ static const char *text_of(const es_json *profile, const char *path)
     return cJSON_IsString(value) ? value->valuestring : "";
 }
 
+static void expect_told(const char *environment, const char *says)
+{
+    calib_samples samples = {.environment = json_of(environment)};
+    es_json *profile;
+    es_text told = {0};
+    es_err err = {0};
+    const int64_t times[6] = {1000, 2000, 4000, 8000, 16000, 32000};
+    measured(&samples, "pcie.h2d", times, 6, &err);
+    fine(calib_report(&samples, &(report_ask){0}, &profile, &told, &err), &err);
+    assert_int_equal(strncmp(told.at ? told.at : "", says, strlen(says)), 0);
+    assert_true(*says || !told.at || !strstr(told.at, "disturbed"));
+    es_text_free(&told);
+    cJSON_Delete(profile);
+    calib_samples_free(&samples);
+}
+
+static void who_took_the_machine_away_is_said(void **state)
+{
+    (void)state;
+    expect_told("{\"backend\": \"host\", \"steal_s\": 2.13, \"elapsed_s\": 62.4, \"load_before\": 0.4, \"processors\": 2, \"priority\": \"nice 0\"}",
+        "disturbed: the host of this virtual machine took 2.1 s of 62.4 s from its processors (steal): no option keeps that out, a calmer hour does\n");
+    expect_told("{\"backend\": \"host\", \"steal_s\": 0.6, \"elapsed_s\": 62.4, \"load_before\": 3.94, \"processors\": 2, \"priority\": \"nice 0\"}",
+        "disturbed: other processes ran before it began (load 3.9, 2 processors): `chrt -f 10 expertsim calibrate ...` goes before them\n");
+    expect_told("{\"backend\": \"host\", \"steal_s\": 0.6, \"elapsed_s\": 62.4, \"load_before\": 3.94, \"processors\": 2, \"priority\": \"real time\"}", "");
+    expect_told("{\"backend\": \"host\", \"steal_s\": 2.13, \"load_before\": 0.4, \"processors\": 2}", "");      /* samples of before it was kept */
+    expect_told("{\"backend\": \"fake\", \"steal_s\": 2.13, \"elapsed_s\": 62.4, \"load_before\": 3.94, \"processors\": 2, \"priority\": \"nice 0\"}", "");
+}
+
 /* Memory may be free; bytes that move are not, and a clock that saw nothing of them has measured nothing. */
 static void what_takes_no_time_is_a_price_of_none_or_left_out_with_the_reason(void **state)
 {
@@ -411,6 +439,7 @@ int main(void)
         cmocka_unit_test(what_is_not_stable_is_said_by_row),
         cmocka_unit_test(a_link_faster_than_its_kind_is_refused_with_both_numbers),
         cmocka_unit_test(what_takes_no_time_is_a_price_of_none_or_left_out_with_the_reason),
+        cmocka_unit_test(who_took_the_machine_away_is_said),
         cmocka_unit_test(a_coarse_clock_makes_no_time_longer),
         cmocka_unit_test(a_profile_that_cannot_be_is_refused_by_its_key),
         cmocka_unit_test(pieces_add_up),
