@@ -228,7 +228,10 @@ static es_code validate_go(validate_args *a, es_err *err)
         a->ask.machine = &machine;
         a->ask.tell = shows ? validate_tell : NULL;
         a->ask.tell_self = &bar;
+        const environment_span span = environment_begin();
         code = es_validate(&a->ask, &result, err);
+        if (code == ES_OK && strcmp(a->backend, "fake") != 0)      /* whose time is not this machine's */
+            environment_end(&span, cJSON_GetObjectItemCaseSensitive(result, "environment"));
         progress_end(&bar);
         folder_end(a, folder.at);
     }

@@ -5,6 +5,7 @@
 #include "sim/study/validate.h"
 
 enum { TEXT_OPERATIONS = 5, TEXT_INVERSIONS = 3, TEXT_COLD = 4 };
+#define TEXT_DISTURBED 0.01     /* of the time, as when calibrating: calib/report.c */
 #define TEXT_DRIFTS 0.10        /* as of the floor: beyond it nothing can be said of the model */
 
 static double number_at(const es_json *object, const char *path)
@@ -108,6 +109,14 @@ static void text_recalibration(const es_json *recalibration, es_text *out)
     es_text_add(out, "%s\n", most > TEXT_DRIFTS ? "; the machine drifts" : "");
 }
 
+/* Of a machine whose time is its own there is neither. */
+static void text_disturbed(const es_json *environment, es_text *out)
+{
+    const double steal = number_at(environment, "steal_s"), elapsed = number_at(environment, "elapsed_s");
+    if (steal > TEXT_DISTURBED * elapsed)
+        es_text_add(out, "disturbed: the host of this virtual machine took %.2g s of %.3g s from its processors (steal)\n", steal, elapsed);
+}
+
 /* Of long logs the first steps. */
 static void text_timeline(const es_json *result, es_text *out)
 {
@@ -135,6 +144,7 @@ void es_validate_text(const es_json *result, es_text *out)
         text_recalibration(es_json_at(mode, "recalibration"), out);
         text_ranking(es_json_at(mode, "ranking"), out);
     }
+    text_disturbed(es_json_at(result, "environment"), out);
     if (es_json_at(result, "timeline"))
         text_timeline(result, out);
 }

@@ -85,6 +85,7 @@ def exact(check, folder):
     result = json.loads(done.stdout or '{"modes": []}')
     check.equal('modes', [m['mode'] for m in result['modes']], ['serial', 'overlapped'])
     check.equal('held out', result.get('held_out'), {'trace': 'unknown', 'policy': 'unknown', 'size': 'unknown', 'cache': 'unknown'})
+    check.equal('its time is not that of the machine under it', {'steal_s', 'elapsed_s'} & set(result['environment']), set())
     for mode in result['modes']:
         for one in mode['candidates']:
             name = mode['mode'] + ' ' + one['policy']
@@ -239,6 +240,7 @@ def host(check, folder):
         if not any(mode['ranking']['inverted'] for mode in result['modes']):
             break
     check.equal('eight slots and the one beside them are named with the cache', result['environment']['slots_B'], 9 * 2 ** 21)
+    check.equal('what its host took meanwhile', (result['environment']['steal_s'] >= 0, result['environment']['elapsed_s'] > 0), (True, True))
     for mode in result['modes']:
         lru, bad = mode['candidates']
         check.equal(mode['mode'] + ': LRU copies far less', lru['operations']['h2d']['count'] * 4 < bad['operations']['h2d']['count'], True)
