@@ -159,7 +159,7 @@ static bool export_batched(const es_step *step, const es_token *last)
 }
 
 /* Has the row anything to say? */
-bool es_export_empty(const es_export *out, const es_step *step, uint64_t cell)
+static bool export_empty(const es_export *out, const es_step *step, uint64_t cell)
 {
     bool guessed = out->ask.guesses && step->guess && step->guess[cell * out->info->guesses] != ES_NO_EXPERT;
     return step->ids[cell * out->info->top_k] == ES_NO_EXPERT && !guessed;
@@ -170,7 +170,7 @@ static void export_mark(const es_export *out, es_export_look *look, const es_ste
     uint32_t layers = out->info->layers;
     for (uint32_t layer = 0; layer < layers; layer++)
         for (uint64_t token = 0; !look->occurs[layer] && token < step->tokens; token++)
-            look->occurs[layer] = !es_export_empty(out, step, token * layers + layer);
+            look->occurs[layer] = !export_empty(out, step, token * layers + layer);
 }
 
 /* The highest id that a list of them has; no id is as high as ES_NO_EXPERT. */
@@ -199,7 +199,26 @@ static es_code export_look(void *to, const es_step *step, es_err *err)
     look->confidence = look->confidence || step->guess_confidence;
     look->any = true;
     look->tokens += step->tokens;
+    look->lacks = 0;
+    for (uint32_t layer = 0; layer < info->layers; layer++)
+        look->lacks += export_empty(looking->out, step, cells - info->layers + layer);
     return ES_OK;
+}
+
+void es_export_rows(const es_export *out, es_export_look *look, const es_step *step, void (*row)(void *to, const es_step *step, uint32_t token, uint32_t layer), void *to)
+{
+    const uint32_t layers = out->info->layers;
+    for (uint32_t token = 0; token < step->tokens; token++) {
+        const bool first = look->written == 0, last = ++look->written == look->tokens;
+        bool any = false;
+        for (uint32_t layer = 0; layer < layers; layer++) {
+            const bool needed = last || (first && !look->occurs[layer]) || (!any && layer + 1 == layers);
+            if (!needed && export_empty(out, step, (uint64_t)token * layers + layer))
+                continue;
+            row(to, step, token, layer);
+            any = true;
+        }
+    }
 }
 
 es_code es_export_look_at(es_export *out, es_export_look *look, es_err *err)

@@ -70,8 +70,9 @@ static void csv_reals(csv_out *out, const uint16_t *ids, const float *values, ui
     }
 }
 
-static void csv_row(csv_out *out, const es_step *step, uint32_t token, uint32_t layer)
+static void csv_row(void *to, const es_step *step, uint32_t token, uint32_t layer)
 {
+    csv_out *out = to;
     const es_trace_info *info = out->base->info;
     uint64_t cell = (uint64_t)token * info->layers + layer;
     uint32_t k = info->top_k, g = info->guesses;
@@ -94,22 +95,11 @@ static void csv_row(csv_out *out, const es_step *step, uint32_t token, uint32_t 
     es_export_text(out->base, "\n", 1);
 }
 
-/* Missing cells are not written, except those without which a token or a layer would not occur at all. */
 static es_code csv_step(void *to, const es_step *step, es_err *err)
 {
     csv_out *out = to;
     (void)err;
-    uint32_t layers = out->base->info->layers;
-    for (uint32_t token = 0; token < step->tokens; token++) {
-        bool written = false, first = out->step == 0 && token == 0;
-        for (uint32_t layer = 0; layer < layers; layer++) {
-            bool needed = (first && !out->look.occurs[layer]) || (!written && layer + 1 == layers);
-            if (!needed && es_export_empty(out->base, step, (uint64_t)token * layers + layer))
-                continue;
-            csv_row(out, step, token, layer);
-            written = true;
-        }
-    }
+    es_export_rows(out->base, &out->look, step, csv_row, out);
     out->step++;
     return ES_OK;
 }

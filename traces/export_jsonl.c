@@ -70,8 +70,9 @@ static void jsonl_reals(es_export *base, const char *key, const float *values, u
     es_export_word(base, "]");
 }
 
-static void jsonl_row(const jsonl_out *out, const es_step *step, uint32_t token, uint32_t layer)
+static void jsonl_row(void *to, const es_step *step, uint32_t token, uint32_t layer)
 {
+    const jsonl_out *out = to;
     es_export *base = out->base;
     const es_trace_info *info = base->info;
     const uint64_t cell = (uint64_t)token * info->layers + layer, k = cell * info->top_k, g = cell * info->guesses;
@@ -97,22 +98,11 @@ static void jsonl_row(const jsonl_out *out, const es_step *step, uint32_t token,
     es_export_word(base, "}\n");
 }
 
-/* Missing cells are not written, except those without which a token or a layer would not occur at all. */
 static es_code jsonl_step(void *to, const es_step *step, es_err *err)
 {
     jsonl_out *out = to;
-    const uint32_t layers = out->base->info->layers;
     (void)err;
-    for (uint32_t token = 0; token < step->tokens; token++) {
-        bool written = false;
-        for (uint32_t layer = 0; layer < layers; layer++) {
-            const bool needed = (out->step == 0 && token == 0 && !out->look.occurs[layer]) || (!written && layer + 1 == layers);
-            if (!needed && es_export_empty(out->base, step, (uint64_t)token * layers + layer))
-                continue;
-            jsonl_row(out, step, token, layer);
-            written = true;
-        }
-    }
+    es_export_rows(out->base, &out->look, step, jsonl_row, out);
     out->step++;
     return ES_OK;
 }

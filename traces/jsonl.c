@@ -353,7 +353,7 @@ static es_code jsonl_about(es_log *log, es_trace_info *info, es_err *err)
 
 static const es_log_format jsonl_log = {
     .name = "jsonl", .expected = "an object with step, request, token, phase, layer and experts", .parse_bytes = sizeof(jsonl_parse), .line = jsonl_line, .about = jsonl_about,
-    .rules = { .carried = true },
+    .rules = { .carried = true, .whole_tokens = true },
 };
 
 static es_code jsonl_open(void *self, const es_source_ask *ask, es_arena *arena, es_err *err)

@@ -89,6 +89,20 @@ def main():
         for verb in ('info', 'check'):
             both = json.loads(call(verb, SAMPLE, natives['csv_both'], '--json')[1])
             check.equal('several files are a list: ' + verb, both, [json.loads(call(verb, file, '--json')[1]) for file in (SAMPLE, natives['csv_both'])])
+        # a last token without its last layer is not a torn one
+        with open(path('tail.csv'), 'w') as f:
+            f.write('request_id,token_index,phase,layer,e0\n0,0,P,0,1\n0,0,P,1,3\n0,1,D,0,1\n0,1,D,1,2\n0,2,D,0,3\n0,2,D,1,\n')
+        call('import', path('tail.csv'), '-o', path('tail.h5'))
+        for format in ('csv', 'jsonl'):
+            back, _ = there_and_back('tail', path('tail.h5'), format, '')
+            check.equal('a last token of one layer through ' + format, content(back), content(path('tail.h5')))
+            with open(path('tail.' + format)) as f:
+                lines = f.read().split('\n')
+            with open(path('torn'), 'w') as f:
+                f.write('\n'.join(lines[:-2] + ['']))
+            code, _, fault = call('import', path('torn'), '-o', path('torn.h5'))
+            check.equal('and without its row it is: ' + fault, (code, 'layer 1 of it is missing, which other tokens have; --lenient leaves the token out' in fault), (2, True))
+        check.equal('what route_trace cannot tell apart is said', 'the last token has 1 of 2 rows' in call('export', path('tail.h5'), '--as', 'route_trace', '-o', path('r'))[2], True)
         # experts that no token uses
         wide = path('wide.h5')
         check.equal('experts that are asked for', call('import', os.path.join(CORPUS, 'csv', 'requests'), '--experts', '300', '-o', wide)[0], 0)
