@@ -128,7 +128,7 @@ void es_export_leaves(es_export *out, unsigned what)
     };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (what >> i & 1 && all[i].has)
-            es_assume(out->notes, "%s cannot be held by the format and were left out", all[i].name);
+            es_assume(out->notes, "%s cannot be held by the format: left out", all[i].name);
 }
 
 void es_export_word(es_export *out, const char *text)
