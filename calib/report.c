@@ -20,7 +20,7 @@
 #include "models/profile.h"
 #include "sim/base/text.h"
 
-#define DISTURBED_SHARE 0.01    /* of the time: as much as the median of a row is allowed to be unsure of, about */
+#define DISTURBED_SHARE 0.01    /* of the time that went by: half of what a median may be unsure of */
 #define DISTURBED_LOAD 0.25     /* processes that run, for each processor */
 
 typedef struct report {
