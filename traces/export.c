@@ -165,6 +165,16 @@ static bool export_empty(const es_export *out, const es_step *step, uint64_t cel
     return step->ids[cell * out->info->top_k] == ES_NO_EXPERT && !guessed;
 }
 
+/* How many rows a token lacks at its end. */
+static uint32_t export_lacks(const es_export *out, const es_step *step, uint32_t token)
+{
+    const uint32_t layers = out->info->layers;
+    uint32_t lacks = 0;
+    while (lacks < layers && export_empty(out, step, (uint64_t)token * layers + layers - 1 - lacks))
+        lacks++;
+    return lacks;
+}
+
 static void export_mark(const es_export *out, es_export_look *look, const es_step *step)
 {
     uint32_t layers = out->info->layers;
@@ -199,20 +209,20 @@ static es_code export_look(void *to, const es_step *step, es_err *err)
     look->confidence = look->confidence || step->guess_confidence;
     look->any = true;
     look->tokens += step->tokens;
-    look->lacks = 0;
-    for (uint32_t layer = 0; layer < info->layers; layer++)
-        look->lacks += export_empty(looking->out, step, cells - info->layers + layer);
+    look->lacks = export_lacks(looking->out, step, step->tokens - 1);
     return ES_OK;
 }
 
 void es_export_rows(const es_export *out, es_export_look *look, const es_step *step, void (*row)(void *to, const es_step *step, uint32_t token, uint32_t layer), void *to)
 {
     const uint32_t layers = out->info->layers;
+    const bool alone = step->tokens == 1 && step->token[0].phase == ES_DECODE;
     for (uint32_t token = 0; token < step->tokens; token++) {
-        const bool first = look->written == 0, last = ++look->written == look->tokens;
+        const bool first = look->written == 0, last = ++look->written == look->tokens && alone;
+        const uint32_t rows = layers - (last ? export_lacks(out, step, token) : 0);
         bool any = false;
         for (uint32_t layer = 0; layer < layers; layer++) {
-            const bool needed = last || (first && !look->occurs[layer]) || (!any && layer + 1 == layers);
+            const bool needed = (any && layer >= rows) || (first && !look->occurs[layer]) || (!any && layer + 1 == layers);
             if (!needed && export_empty(out, step, (uint64_t)token * layers + layer))
                 continue;
             row(to, step, token, layer);

@@ -48,13 +48,13 @@ typedef struct es_export_look {
     bool any;
     es_token last;
     uint64_t tokens, written;           /* in all; whose rows es_export_rows gave */
-    uint32_t lacks;                     /* rows that the last one lacks */
+    uint32_t lacks;                     /* rows that the last one lacks at its end */
     uint32_t highest;                   /* id or guess */
 } es_export_look;
 /* Reads all of it once; `look->occurs` is the caller's to free. */
 es_code es_export_look_at(es_export *out, es_export_look *look, es_err *err);
 /* The rows of a step that are to be written, token by token: those that have ids or guesses, those without which a token or a layer would not
- * occur at all, and all of the last token, which would look torn. Called for each step of the trace. */
+ * occur at all, and those at the end of a last generated token, which would look torn. Called for each step of the trace. */
 void es_export_rows(const es_export *out, es_export_look *look, const es_step *step, void (*row)(void *to, const es_step *step, uint32_t token, uint32_t layer), void *to);
 
 #endif

@@ -101,8 +101,8 @@ static es_code route_write(es_export *base, es_err *err)
         es_assume(base->notes, "the trace does not say what else a layer weighs: dense_bytes is 0");
     es_code code = es_export_look_at(base, &out.look, err);
     if (!code && out.look.lacks > 0 && out.look.last.phase == ES_DECODE)
-        es_assume(base->notes, "the last token has %u of %u rows, which the format cannot tell from a torn file: it may be read with --lenient only, which leaves that token out",
-            info->layers - out.look.lacks, info->layers);
+        es_assume(base->notes, "the last token lacks its last %u of %u rows, which the format cannot tell from a torn file: it may be read with --lenient only, which leaves that token out",
+            out.look.lacks, info->layers);
     if (!code)
         code = route_can(&out, err);
     if (!code) {

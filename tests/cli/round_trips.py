@@ -102,7 +102,7 @@ def main():
                 f.write('\n'.join(lines[:-2] + ['']))
             code, _, fault = call('import', path('torn'), '-o', path('torn.h5'))
             check.equal('and without its row it is: ' + fault, (code, 'layer 1 of it is missing, which other tokens have; --lenient leaves the token out' in fault), (2, True))
-        check.equal('what route_trace cannot tell apart is said', 'the last token has 1 of 2 rows' in call('export', path('tail.h5'), '--as', 'route_trace', '-o', path('r'))[2], True)
+        check.equal('what route_trace cannot tell apart is said', 'the last token lacks its last 1 of 2 rows' in call('export', path('tail.h5'), '--as', 'route_trace', '-o', path('r'))[2], True)
         # experts that no token uses
         wide = path('wide.h5')
         check.equal('experts that are asked for', call('import', os.path.join(CORPUS, 'csv', 'requests'), '--experts', '300', '-o', wide)[0], 0)
