@@ -5,12 +5,12 @@
 #include "traces/spool.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "sim/base/descriptor.h"
 
 struct es_spool {
     unsigned char *buffer;
@@ -53,23 +53,6 @@ uint64_t es_spool_length(const es_spool *spool)
 
 /* --- writing -------------------------------------------------------------------------------------------------------------------- */
 
-static es_code spool_open(es_spool *spool, es_err *err)
-{
-    const char *place = getenv("TMPDIR");
-    char name[4096];
-    place = place && *place ? place : "/tmp";
-#ifdef O_TMPFILE
-    spool->file = open(place, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (spool->file >= 0)
-        return ES_OK;
-#endif
-    if (snprintf(name, sizeof name, "%s/expertsim-spool-XXXXXX", place) < (int)sizeof name && (spool->file = mkstemp(name)) >= 0) {
-        unlink(name);
-        return ES_OK;
-    }
-    return es_err_set(err, ES_EINPUT, "%s: cannot make a scratch file for a trace that is too long to keep in memory: %s; TMPDIR names another folder", place, strerror(errno));
-}
-
 static es_code spool_write(es_spool *spool, const unsigned char *bytes, size_t count, es_err *err)
 {
     while (count > 0) {
@@ -87,7 +70,7 @@ static es_code spool_write(es_spool *spool, const unsigned char *bytes, size_t c
 
 static es_code spool_flush(es_spool *spool, es_err *err)
 {
-    es_code code = spool->file < 0 ? spool_open(spool, err) : ES_OK;
+    es_code code = spool->file < 0 ? es_descriptor_scratch(&spool->file, "a trace that is too long to keep in memory", err) : ES_OK;
     if (!code)
         code = spool_write(spool, spool->buffer, spool->held, err);
     if (!code)

@@ -2,6 +2,7 @@
 #include "sim/base/descriptor.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -24,19 +25,29 @@ int es_descriptor_of(const char *path)
     return -1;
 }
 
-/* A file in TMPDIR that is gone when it is closed. */
-static es_code descriptor_nameless(int *fd, es_err *err)
+const char *es_descriptor_place(void)
 {
     const char *place = getenv("TMPDIR");
+    return place && *place ? place : "/tmp";
+}
+
+es_code es_descriptor_scratch(int *fd, const char *what, es_err *err)
+{
+    const char *place = es_descriptor_place();
     es_text name = { 0 };
-    es_code code = ES_OK;
-    es_text_add(&name, "%s/expertsim-input-XXXXXX", place && *place ? place : "/tmp");
+#ifdef O_TMPFILE
+    *fd = open(place, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (*fd >= 0)
+        return ES_OK;
+#endif
+    es_text_add(&name, "%s/expertsim-scratch-XXXXXX", place);      /* mkstemp's to fill in */
     if (name.failed)
-        code = es_err_nomem(err, "a path");
-    else if ((*fd = mkstemp(name.at)) < 0)
-        code = es_err_set(err, ES_EINPUT, "%s: cannot be made for what comes through a pipe: %s; TMPDIR names another folder", name.at, strerror(errno));
-    else
+        return es_err_nomem(err, "a path");
+    es_code code = ES_OK;
+    if ((*fd = mkstemp(name.at)) >= 0)
         unlink(name.at);
+    else
+        code = es_err_set(err, ES_EINPUT, "%s: cannot make a scratch file for %s: %s; TMPDIR names another folder", place, what, strerror(errno));
     es_text_free(&name);
     return code;
 }
@@ -81,7 +92,7 @@ es_code es_descriptor_settle(const char *path, es_err *err)
         return ES_OK;
     int copy = -1;
     const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
-    es_code code = descriptor_nameless(&copy, err);
+    es_code code = es_descriptor_scratch(&copy, "what comes through a pipe", err);
     if (code)
         return code;
     code = descriptor_copy(fd, copy, name, err);

@@ -162,8 +162,7 @@ es_code es_file_make_dirs(const char *path, es_err *err)
 
 es_code es_file_make_scratch(const char *what, es_text *path, es_err *err)
 {
-    const char *place = getenv("TMPDIR");
-    es_text_add(path, "%s/expertsim-%s-XXXXXX", place && *place ? place : "/tmp", what);
+    es_text_add(path, "%s/expertsim-%s-XXXXXX", es_descriptor_place(), what);       /* mkdtemp's to fill in */
     if (path->failed)
         return es_err_nomem(err, "a path");
     return mkdtemp(path->at) ? ES_OK : es_err_set(err, ES_EINPUT, "%s: cannot make this folder: %s", path->at, strerror(errno));

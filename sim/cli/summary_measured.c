@@ -5,17 +5,14 @@
 /* Bytes of the largest expert that a compute unit's points have; 0: it has none. */
 static double measured_experts(const es_json *points)
 {
-    static const es_option row[] = {{.name = "bytes", .type = ES_OPT_BYTES, .max = 0x1p62}, {0}};
-    static const char *const others[] = {"tokens", "time", NULL};
-    es_arena arena = {0};
-    int64_t bytes = 0, most = 0;
     const es_json *point;
+    double most = 0.0, bytes;
     cJSON_ArrayForEach(point, points) {
-        if (es_options_parse(row, &bytes, point, others, &arena, NULL) == ES_OK && bytes > most)
-            most = bytes;
+        const char *text = summary_text(point, "bytes");
+        if (text && es_text_quantity(text, ES_UNIT_BYTES, &bytes, NULL) == ES_OK)
+            most = fmax(most, bytes);
     }
-    es_arena_free(&arena);
-    return (double)most;
+    return most;
 }
 
 /* The largest that a channel's profile was measured with, in bytes; 0: nobody knows. */

@@ -99,17 +99,13 @@ static void compose_say_lost(const char *path, const compose_had *had, bool weig
     const struct { bool lost; const char *what; } all[] = {
         {had->weights && !weights, "weights, which another file lacks"}, {had->residency, "residency"}, {had->guesses, "predictions"}, {had->attention, "attention"},
     };
-    const char *before = "";
+    bool some = false;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        if (!all[i].lost)
-            continue;
-        if (*before)
-            printf("%s%s", before, all[i].what);
-        else
-            printf("  left out of %s: %s", path, all[i].what);
-        before = ", ";
+        if (all[i].lost)
+            printf("%s%s%s%s", some ? "" : "  left out of ", some ? "" : path, some ? ", " : ": ", all[i].what);
+        some |= all[i].lost;
     }
-    if (*before)
+    if (some)
         printf("\n");
 }
 
