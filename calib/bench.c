@@ -104,10 +104,11 @@ es_code calib_bench_open(calib_bench **out, const es_probe *probe, void *self, c
     b->self = self;
     b->facts = probe->facts(self);
     b->random = es_stream_of(seed, 0, "calibrate", "bytes");
-    int64_t cold = BENCH_CACHES * b->facts.cache_bytes, share = b->facts.memory_bytes / 6, largest = paged(plan->most);
+    int64_t cold = BENCH_CACHES * b->facts.cache_bytes, share = b->facts.memory_bytes / 6, both = 2 * paged(plan->largest);
     cold = cold < share ? cold : share;
-    b->check_bytes = 2 * largest > BENCH_BLOCK ? 2 * largest : BENCH_BLOCK;     /* of a copy within the device both ends come back */
-    b->disk_bytes = b->check_bytes > cold ? b->check_bytes : paged(cold);
+    both = both > BENCH_BLOCK ? both : BENCH_BLOCK;     /* of a copy within the device both ends come back */
+    b->check_bytes = both > plan->most ? both : paged(plan->most);
+    b->disk_bytes = both > cold ? both : paged(cold);
     es_code code = bench_pools(b, plan, cold, err);
     if (code == ES_OK)
         code = probe->alloc(self, ES_MEMORY_PAGEABLE, b->check_bytes, (void **)&b->check, err);
@@ -152,7 +153,7 @@ static es_code bench_compare(calib_bench *b, const calib_case *c, const unsigned
     if (way == ES_WAY_H2D || way == ES_WAY_D2D)
         code = bench_back(b, b->check, &arrived, bytes, err);
     if (code == ES_OK && (way == ES_WAY_D2H || way == ES_WAY_D2D))
-        code = bench_back(b, b->check + bytes, &sent, bytes, err);
+        code = bench_back(b, b->check + (way == ES_WAY_D2D ? bytes : 0), &sent, bytes, err);
     return code || memcmp(arrived, sent, (size_t)bytes) == 0 ? code : bench_differs(c, skip, err);
 }
 

@@ -62,7 +62,7 @@ static es_code calibrate_skipped(const es_probe *probe, void *self, unsigned can
     return skipped ? ES_OK : es_err_nomem(err, "the environment");
 }
 
-/* Experts that are larger than any copy. */
+/* Experts that are larger than any copy, or than most. */
 static void calibrate_large(const calib_plan *plan, const calibrate_ask *ask, es_json *skipped)
 {
     for (size_t i = 0; i < ask->plan.experts; i++) {
@@ -71,8 +71,8 @@ static void calibrate_large(const calib_plan *plan, const calibrate_ask *ask, es
             continue;
         es_text_add(&name, "an expert of ");
         es_text_bytes(&name, (double)ask->plan.expert[i]);
-        es_text_add(&why, "no copy is larger than ");
-        es_text_bytes(&why, (double)plan->largest);
+        es_text_add(&why, ask->plan.expert[i] <= plan->pinned ? "only copies between pinned memory and the device are larger than " : "no copy is larger than ");
+        es_text_bytes(&why, (double)(ask->plan.expert[i] <= plan->pinned ? plan->largest : plan->pinned));
         es_text_add(&why, "; --most says otherwise, as far as the memory goes");
         if (name.at && why.at && !cJSON_HasObjectItem(skipped, name.at))
             es_json_add_text(skipped, name.at, why.at);
@@ -100,7 +100,7 @@ static es_code calibrate_on(const es_probe *probe, void *self, const calibrate_a
     if (code == ES_OK)
         code = calib_bench_open(&bench, probe, self, &plan, ask->plan.seed, err);
     if (code == ES_OK)
-        code = calibrate_contention(bench, ask, plan.most / 2, &left, tell, samples, err);
+        code = calibrate_contention(bench, ask, plan.largest / 2, &left, tell, samples, err);
     if (code == ES_OK)
         code = calib_measure(bench, &plan, left, tell, samples, err);
     calib_bench_close(bench);

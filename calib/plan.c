@@ -125,6 +125,7 @@ const calib_row *calib_row_find(const char *name)
 
 enum { PLAN_SIZES = 96, BATCH_EXPERTS = 4 };
 #define PLAN_RAISED (512 * MIB) /* so far the largest copy follows experts by itself */
+#define PLAN_ENGINES (1024 * MIB) /* so far plain copies to and from a card go: its copy engines take whole layers, too */
 #define EXPERT_MOST (64 * MIB)  /* no expert that is computed is larger: 4096 wide inside */
 
 typedef struct plan_sizes {
@@ -313,6 +314,22 @@ static bool plan_flavoured(const calib_row *row)
     return (row->needs & ES_PROBE_FLAVOURS) && row->op == CALIB_COPY;
 }
 
+/* What memory has room for: three pools of three copies each and what is compared beside each other, and pools of a quarter for other
+ * kinds of memory. */
+static int64_t plan_fits(const es_probe_facts *facts)
+{
+    return facts->memory_bytes / (facts->can & ES_PROBE_FLAVOURS ? 16 : 12);
+}
+
+/* Between pinned memory and a card, 1 GiB unless told otherwise: a link takes 20 to 80 ms for it. */
+static int64_t plan_pinned(const calib_ask *ask, const es_probe_facts *facts, int64_t most)
+{
+    int64_t fits = plan_fits(facts);
+    if (!(facts->can & ES_PROBE_FLAVOURS) || ask->quick || ask->most)
+        return most;
+    return fits < PLAN_ENGINES ? fits : PLAN_ENGINES;
+}
+
 /* Powers of four: what one buffer more costs is a slope, and it needs many of them to be seen. */
 static void writer_reside(plan_writer *w, size_t row, const calib_ask *ask, int64_t memory)
 {
@@ -333,12 +350,14 @@ static bool row_is_of(const calib_row *row, const es_probe_facts *facts)
 static void writer_row(plan_writer *w, size_t row, const calib_ask *ask, const es_probe_facts *facts, int64_t most)
 {
     plan_sizes sizes;
+    int64_t largest;
     const calib_row *r = &calib_rows[row];
     if (!row_is_of(r, facts))
         return;
     switch (r->op) {
     case CALIB_COPY:
-        sizes_make(&sizes, ask, 4 * KIB, plan_flavoured(r) ? most / 4 : most, plan_flavoured(r) ? PLAN_TWOS : PLAN_FINE);
+        largest = plan_flavoured(r) ? most / 4 : r->memory == ES_MEMORY_PINNED ? plan_pinned(ask, facts, most) : most;
+        sizes_make(&sizes, ask, 4 * KIB, largest, plan_flavoured(r) ? PLAN_TWOS : PLAN_FINE);
         writer_sizes(w, row, 1, &sizes);
         break;
     case CALIB_SEEN:
@@ -387,10 +406,9 @@ static void writer_row(plan_writer *w, size_t row, const calib_ask *ask, const e
     }
 }
 
-/* Three pools of three copies each and what is compared have to fit beside each other, and pools of a quarter for other kinds. */
 static int64_t plan_largest(const calib_ask *ask, const es_probe_facts *facts)
 {
-    int64_t most = ask->quick ? 16 * MIB : 256 * MIB, fits = facts->memory_bytes / (facts->can & ES_PROBE_FLAVOURS ? 16 : 12);
+    int64_t most = ask->quick ? 16 * MIB : 256 * MIB, fits = plan_fits(facts);
     for (size_t i = 0; i < ask->experts; i++)
         if (ask->expert[i] > most && ask->expert[i] <= PLAN_RAISED)
             most = ask->expert[i];
@@ -412,7 +430,7 @@ es_code calib_plan_make(calib_plan *plan, const calib_ask *ask, const es_probe_f
     w.count = 0;
     for (size_t row = 0; row < CALIB_ROWS; row++)
         writer_row(&w, row, ask, facts, most);
-    *plan = (calib_plan){w.at, w.count, w.most, most, es_stream_of(ask->seed, 0, "calibrate", "order")};
+    *plan = (calib_plan){w.at, w.count, w.most, most, plan_pinned(ask, facts, most), es_stream_of(ask->seed, 0, "calibrate", "order")};
     return ES_OK;
 }
 

@@ -50,7 +50,8 @@ typedef struct calib_case {
 
 typedef struct calib_ask {
     bool quick;                 /* powers of 2 only, smaller, fewer depths */
-    int64_t most;               /* bytes of the largest copy; 0: 256 MiB (quick: 16 MiB), or the largest expert up to 512 MiB; never more than the memory allows */
+    int64_t most;               /* bytes of the largest copy; 0: 256 MiB (quick: 16 MiB), or the largest expert up to 512 MiB, and 1 GiB between
+                                   pinned memory and a card; never more than the memory allows */
     const int64_t *expert;      /* sizes of experts that will be simulated; those above the largest copy are not measured */
     size_t experts;
     uint64_t seed;
@@ -60,7 +61,8 @@ typedef struct calib_plan {
     calib_case *at;             /* ascending by row, count, bytes */
     size_t count;
     int64_t most;               /* bytes of the largest case */
-    int64_t largest;            /* what no copy is larger than */
+    int64_t largest;            /* what no copy is larger than, but for those between pinned memory and a card */
+    int64_t pinned;             /* and what these are not larger than; the same where there is no card */
     es_stream shuffle;
 } calib_plan;
 

@@ -46,6 +46,43 @@ static void sizes_are_powers_of_two_and_half_as_much_again_and_real_experts(void
     es_arena_free(&arena);
 }
 
+static int64_t largest_of(const calib_plan *plan, const char *row)
+{
+    int64_t largest = 0;
+    for (size_t i = 0; i < plan->count; i++)
+        if (strcmp(calib_rows[plan->at[i].row].name, row) == 0)
+            largest = plan->at[i].bytes;
+    return largest;
+}
+
+static void a_card_is_copied_to_in_pieces_of_up_to_one_gibibyte_where_memory_has_room(void **state)
+{
+    (void)state;
+    const struct { calib_ask ask; int64_t memory, pinned, others; } cases[] = {
+        {{0}, 128LL << 30, 1024 * MIB, 256 * MIB},
+        {{0}, 8LL << 30, 512 * MIB, 256 * MIB},
+        {{0}, 2LL << 30, 128 * MIB, 128 * MIB},
+        {{.quick = true}, 128LL << 30, 16 * MIB, 16 * MIB},
+        {{.most = 64 * MIB}, 128LL << 30, 64 * MIB, 64 * MIB},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        es_arena arena = {0};
+        es_probe_facts card = everything;
+        card.can |= ES_PROBE_FLAVOURS;
+        card.memory_bytes = cases[i].memory;
+        calib_plan plan = planned(&arena, &cases[i].ask, &card);
+        assert_int_equal(largest_of(&plan, "pcie.h2d"), cases[i].pinned);
+        assert_int_equal(largest_of(&plan, "pcie.d2h"), cases[i].pinned);
+        assert_int_equal(largest_of(&plan, "pcie.pageable"), cases[i].others);
+        assert_int_equal(largest_of(&plan, "device.read"), cases[i].others);
+        assert_int_equal(largest_of(&plan, "pcie.h2d_registered"), cases[i].others / 4);
+        assert_int_equal(plan.most, cases[i].pinned);
+        assert_int_equal(plan.largest, cases[i].others);
+        assert_int_equal(plan.pinned, cases[i].pinned);
+        es_arena_free(&arena);
+    }
+}
+
 static void what_a_machine_cannot_do_is_not_asked_for(void **state)
 {
     (void)state;
@@ -378,6 +415,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_are_powers_of_two_and_half_as_much_again_and_real_experts),
+        cmocka_unit_test(a_card_is_copied_to_in_pieces_of_up_to_one_gibibyte_where_memory_has_room),
         cmocka_unit_test(what_a_machine_cannot_do_is_not_asked_for),
         cmocka_unit_test(memory_is_copied_by_one_thread_to_all_that_there_are),
         cmocka_unit_test(each_round_is_an_order_of_its_own),
