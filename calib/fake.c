@@ -56,7 +56,8 @@ typedef struct fake {
     fake_touch touched[FAKE_TOUCHED];   /* a ring of the newest */
     uint64_t touches;
     int64_t used;               /* bytes that are allocated */
-    unsigned char *disk;
+    unsigned char *disk;        /* as far as it was reached */
+    int64_t disk_bytes;
 } fake;
 
 static const char *const fake_disciplines[] = {"fifo", "shared", NULL};
@@ -442,14 +443,29 @@ static es_code fake_elapsed(void *self, unsigned from, unsigned to, es_time *ns,
     return ES_OK;
 }
 
+/* Makes the disk as long as that; what was never written is zero. */
+static es_code fake_reaches(fake *f, int64_t end, es_err *err)
+{
+    if (end > FAKE_DISK_BYTES)
+        return es_err_set(err, ES_EINPUT, "the disk of the fake has %d bytes, asked for what ends at %lld", FAKE_DISK_BYTES, (long long)end);
+    if (end <= f->disk_bytes)
+        return ES_OK;
+    int64_t bytes = end > 2 * f->disk_bytes ? end : 2 * f->disk_bytes;
+    unsigned char *disk = realloc(f->disk, (size_t)bytes);
+    if (!disk)
+        return es_err_nomem(err, "the disk of the fake");
+    memset(disk + f->disk_bytes, 0, (size_t)(bytes - f->disk_bytes));
+    f->disk = disk;
+    f->disk_bytes = bytes;
+    return ES_OK;
+}
+
 /* One request runs at a quarter of the disk's rate, four at all of it, one through the page cache at an eighth; the disk's rate is a tenth of a copy's. The bytes move at once. */
 static es_code fake_io(fake *f, const es_probe_io *io, double *took, es_err *err)
 {
     es_code code = fake_lost(f, err);
-    if (code == ES_OK && !f->disk && !(f->disk = calloc(1, FAKE_DISK_BYTES)))
-        code = es_err_nomem(err, "the disk of the fake");
-    if (code == ES_OK && io->offset + io->bytes > FAKE_DISK_BYTES)
-        code = es_err_set(err, ES_EINPUT, "the disk of the fake has %d bytes, asked for what ends at %lld", FAKE_DISK_BYTES, (long long)(io->offset + io->bytes));
+    if (code == ES_OK)
+        code = fake_reaches(f, io->offset + io->bytes, err);
     *took = 0.0;
     if (code || io->way == ES_DISK_FORGET)
         return code;

@@ -84,12 +84,10 @@ cudaError_t cudaMallocFromPoolAsync(void **at, size_t bytes, cudaMemPool_t pool,
 
 cudaError_t cudaFreeAsync(void *at, cudaStream_t stream)
 {
-    if (engine_fails("given", ++given)) {
-        cudaFree(at);           /* it is gone all the same: the stream's owner has no other way to give it back */
-        return cudaErrorInvalidValue;
-    }
-    engine_gone();              /* of its order: what is queued may use it until then */
-    return engine_call(stream, free, at);
+    cudaError_t error = engine_fails("given", ++given) ? cudaErrorInvalidValue : cudaSuccess;
+    engine_gone();              /* in its order, for what is queued may use it until then; where it fails all the same, or nobody could give it back */
+    cudaError_t queued = engine_call(stream, free, at);
+    return error ? error : queued;
 }
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, int mode)
