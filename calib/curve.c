@@ -222,7 +222,7 @@ static int curve_choice(const double criterion[CURVE_FAMILIES])
     return best;
 }
 
-bool curve_fit(const curve_point *point, size_t count, bool pages, calib_curve *out)
+bool curve_fit(const curve_point *point, size_t count, unsigned families, calib_curve *out)
 {
     curve_try tries[CURVE_FAMILIES] = {{.family = CURVE_AFFINE}};
     memset(out, 0, sizeof *out);
@@ -230,7 +230,7 @@ bool curve_fit(const curve_point *point, size_t count, bool pages, calib_curve *
         return false;
     double wide = tries[CURVE_AFFINE].answer.scale;
     for (int f = CURVE_KNEE; f < CURVE_FAMILIES; f++) {
-        if (!family_fits(f, count) || (f == CURVE_PAGES && !pages))
+        if (!family_fits(f, count) || !(families >> f & 1))
             continue;
         tries[f] = place_search(f, point, count, wide);
         if (tries[f].sound)

@@ -127,7 +127,7 @@ static double fit_holdout(const calib_fit *fit, bool pages)
             kept[keeps++] = point;
     }
     calib_curve curve;
-    if (fit->sizes < FIT_HOLD_LEAST || !curve_fit(kept, keeps, pages, &curve))
+    if (fit->sizes < FIT_HOLD_LEAST || !curve_fit(kept, keeps, pages ? CURVE_ANY : CURVE_BY_SIZE, &curve))
         return NAN;
     for (size_t i = 0; i < holds; i++)
         off[i] = fit_off(&curve, &held[i]);
@@ -261,7 +261,7 @@ es_code calib_fit_series(calib_fit *fit, const calib_series *series, const fit_a
 {
     curve_point point[FIT_SIZES];
     es_code code = calib_fit_medians(fit, series, ask, arena, err);
-    if (code || !(fit->fitted = curve_fit(point, fit_points(fit, point), ask->pages, &fit->curve)))
+    if (code || !(fit->fitted = curve_fit(point, fit_points(fit, point), ask->pages ? CURVE_ANY : CURVE_BY_SIZE, &fit->curve)))
         return code;
     fit_errors(fit);
     fit->error_holdout = fit_holdout(fit, ask->pages);

@@ -1,7 +1,8 @@
 /* Memory: see memory.h.
  *
  * The device's pages come when they are first written. What they cost is the first use less the second, or a part of the call where
- * the system gives them at once: both grow with the bytes, so each is a line, and the two slopes add up to one price of a page. */
+ * the system gives them at once: both grow with the bytes, so each is a line, and the two slopes add up to one price of a page. Where
+ * huge pages are given for what fills them, and small ones for the rest, 3 MiB cost more than 4 MiB: then the first use has two slopes. */
 #include "calib/memory.h"
 
 #include <gsl/gsl_sort.h>
@@ -10,10 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "calib/curve.h"
 #include "calib/solve.h"
 #include "models/profile_fit.h"
 
-enum { MEMORY_PASSES = 40, MEMORY_SIZES = 96, MEMORY_LEAST = 3 };
+enum { MEMORY_PASSES = 40, MEMORY_SIZES = 96, MEMORY_LEAST = 3, MEMORY_TICK = 100 /* ns: to ask a clock twice takes 20 to 60, so shares of less tell nothing */ };
 
 /* ---- medians by size ---- */
 
@@ -41,6 +43,13 @@ static void size_median(const calib_series *series, bool counts, memory_size *si
     }
 }
 
+static int size_order(const void *a, const void *b)
+{
+    double x = ((const memory_size *)a)->x, y = ((const memory_size *)b)->x;
+    return (x > y) - (x < y);
+}
+
+/* Ascending. */
 static size_t memory_sizes(const calib_series *series, bool counts, memory_size *size, double *value)
 {
     size_t count = 0;
@@ -54,20 +63,20 @@ static size_t memory_sizes(const calib_series *series, bool counts, memory_size 
     }
     for (size_t k = 0; k < count; k++)
         size_median(series, counts, &size[k], value);
+    qsort(size, count, sizeof *size, size_order);
     return count;
 }
 
-/* fixed + slope * x through medians above 0; both 0 where there are fewer than three of them. */
-static void memory_line(const memory_size *size, size_t count, bool pages, double *fixed, double *slope)
+/* fixed + slope * x through medians of calls above 0; both 0 where there are fewer than three of them. */
+static void memory_line(const memory_size *size, size_t count, double *fixed, double *slope)
 {
     solve_rows rows = {.terms = 2};
     solve_answer answer;
     *fixed = *slope = 0.0;
     for (size_t i = 0; i < count && rows.count < SOLVE_ROWS; i++) {
-        double ns = pages ? size[i].pages : size[i].call;
-        if (!(ns > 0.0))
+        if (!(size[i].call > 0.0))
             continue;
-        rows.ns[rows.count] = ns;
+        rows.ns[rows.count] = size[i].call;
         rows.term[rows.count][0] = 1.0;
         rows.term[rows.count++][1] = size[i].x;
     }
@@ -77,24 +86,48 @@ static void memory_line(const memory_size *size, size_t count, bool pages, doubl
     }
 }
 
+/* The same of the pages, huge ones among them where that tells sizes apart. */
+static void memory_pages(const memory_size *size, size_t count, bool huge, calib_curve *out)
+{
+    curve_point point[MEMORY_SIZES];
+    size_t points = 0;
+    for (size_t i = 0; i < count; i++)
+        if (size[i].pages > 0.0)
+            point[points++] = (curve_point){size[i].x, size[i].pages};
+    if (!curve_fit(point, points, huge ? CURVE_IN_PAGES : 0, out))
+        *out = (calib_curve){.family = CURVE_AFFINE, .pieces = 1};
+}
+
 /* ---- terms ---- */
 
-static void fit_get(const calib_series *series, memory_get *out, double *value)
+static double get_ns(const memory_get *get, double bytes)
+{
+    double rest = get->huge_bytes > 0.0 ? fmod(bytes, get->huge_bytes) : bytes;
+    return 0.5 * (get->least_ns + get->most_ns) + get->ns_per_byte * rest + get->huge_ns_per_byte * (bytes - rest);
+}
+
+static void fit_get(const calib_series *series, bool huge, memory_get *out, double *value)
 {
     memory_size size[MEMORY_SIZES];
-    double call, call_slope, pages, pages_slope, off[MEMORY_SIZES];
+    double call, call_slope, off[MEMORY_SIZES];
+    calib_curve pages;
     size_t count = memory_sizes(series, false, size, value);
     if (count < MEMORY_LEAST)
         return;
-    memory_line(size, count, false, &call, &call_slope);
-    memory_line(size, count, true, &pages, &pages_slope);
+    memory_line(size, count, &call, &call_slope);
+    memory_pages(size, count, huge, &pages);
     for (size_t i = 0; i < series->count; i++)
         value[i] = (double)series->at[i].ns - call_slope * (double)series->at[i].bytes;
     gsl_sort(value, 1, series->count);
     double low = gsl_stats_quantile_from_sorted_data(value, 1, series->count, 0.25), high = gsl_stats_quantile_from_sorted_data(value, 1, series->count, 0.75);
-    *out = (memory_get){true, fmax(0.0, low - 0.5 * (high - low)) + pages, fmax(0.0, high + 0.5 * (high - low)) + pages, call_slope + pages_slope, 0.0};
+    *out = (memory_get){.known = true, .least_ns = fmax(0.0, low - 0.5 * (high - low)) + pages.fixed[0], .most_ns = fmax(0.0, high + 0.5 * (high - low)) + pages.fixed[0],
+        .ns_per_byte = call_slope + pages.slope[0]};
+    if (pages.family == CURVE_PAGES) {
+        out->huge_bytes = pages.from[1];
+        out->huge_ns_per_byte = call_slope + pages.slope[1];
+    }
     for (size_t i = 0; i < count; i++)
-        off[i] = fabs(fmax(1.0, 0.5 * (out->least_ns + out->most_ns) + out->ns_per_byte * size[i].x) / fmax(1.0, size[i].call + size[i].pages) - 1.0);
+        off[i] = fabs(fmax(MEMORY_TICK, get_ns(out, size[i].x)) / fmax(MEMORY_TICK, size[i].call + size[i].pages) - 1.0);
     out->error_median = gsl_stats_median(off, 1, count);
 }
 
@@ -104,7 +137,7 @@ static void fit_reside(const calib_series *series, memory_reside *out, double *v
     size_t count = memory_sizes(series, true, size, value);
     out->known = count >= MEMORY_LEAST;
     if (out->known)
-        memory_line(size, count, false, &out->fixed_ns, &out->each_ns);
+        memory_line(size, count, &out->fixed_ns, &out->each_ns);
 }
 
 /* The way of getting memory that a row times; ES_GETS: none. Where a driver maps pages in its call, the price of that is all there is. */
@@ -129,7 +162,7 @@ es_code memory_fit(const calib_samples *samples, memory_terms *terms, es_err *er
         if (!value)
             return es_err_nomem(err, "samples of memory");
         if (get != ES_GETS)
-            fit_get(series, &terms->get[get], value);
+            fit_get(series, get != ES_GET_WRAP, &terms->get[get], value);
         else
             fit_reside(series, &terms->reside[calib_rows[row].which], value);
         free(value);
@@ -143,6 +176,14 @@ static void add_ns(es_json *out, const char *key, double ns)
 {
     es_text text = {0};
     es_text_unit(&text, (double)es_ns_round(ns), ES_UNIT_TIME);
+    es_json_add_text(out, key, text.at);
+    es_text_free(&text);
+}
+
+static void add_bytes(es_json *out, const char *key, double bytes)
+{
+    es_text text = {0};
+    es_text_unit(&text, bytes, ES_UNIT_BYTES);
     es_json_add_text(out, key, text.at);
     es_text_free(&text);
 }
@@ -172,7 +213,12 @@ static void memory_json(const memory_terms *terms, double page, es_json *out, es
         add_range(terms, ES_GET_PIECE, "pool", "pool_most", out);
     if (get_takes(terms, ES_GET_BUFFER, told)) {
         add_range(terms, ES_GET_BUFFER, "device", "device_most", out);
-        add_ns(out, "touch", terms->get[ES_GET_BUFFER].ns_per_byte * page);
+        const memory_get *get = &terms->get[ES_GET_BUFFER];
+        add_ns(out, "touch", get->ns_per_byte * page);
+        if (get->huge_bytes > 0.0) {
+            add_bytes(out, "huge", get->huge_bytes);
+            add_ns(out, "huge_touch", get->huge_ns_per_byte * get->huge_bytes);
+        }
     }
     if (get_takes(terms, ES_GET_SHARED, told))
         add_range(terms, ES_GET_SHARED, "shared", "shared_most", out);
@@ -202,10 +248,7 @@ es_code memory_report(const calib_samples *samples, const memory_origin *origin,
         cJSON_Delete(device);
         return code;
     }
-    es_text bytes = {0};
-    es_text_unit(&bytes, cJSON_IsNumber(page) ? page->valuedouble : 4096.0, ES_UNIT_BYTES);
-    es_json_add_text(device, "page", bytes.at);
-    es_text_free(&bytes);
+    add_bytes(device, "page", cJSON_IsNumber(page) ? page->valuedouble : 4096.0);
     es_json_add_text(device, "provenance", origin->provenance);
     es_json_add_text(device, "source", origin->source);
     es_json *memory = es_json_add_object(machine, "memory");
@@ -228,7 +271,7 @@ typedef struct table_line {     /* LEAD WHAT TIME to TIME, WHAT TIME ... */
 
 static const table_line table_lines[] = {
     {"getting ", {{"pool", "pool_most", "a piece of a heap"}, {"device", "device_most", "a buffer"}, {"shared", "shared_most", "one that the host can write"}, {"heap", NULL, "a heap"}}},
-    {"at its first use ", {{"touch", NULL, "each page"}}},
+    {"at its first use ", {{"touch", NULL, "each page"}, {"huge_touch", NULL, "each huge page"}}},
     {"wrapping what the host has ", {{"wire", NULL, "a buffer"}, {"fault", NULL, "each page"}}},
     {"in every step, for each buffer ", {{"resident", NULL, "by itself"}, {"resident_heap", NULL, "in a heap"}, {"resident_set", NULL, "in a residency set"}}},
 };
@@ -272,8 +315,8 @@ void memory_table(const es_json *machine, es_text *out)
     const char *unverified = table_text(machine, "unverified");
     const es_json *memory;
     cJSON_ArrayForEach(memory, cJSON_GetObjectItemCaseSensitive(machine, "memory")) {
-        const char *page = table_text(memory, "page");
-        es_text_add(out, "  %-14s memory in pages of %s\n", memory->string, page ? page : "16KiB");
+        const char *page = table_text(memory, "page"), *huge = table_text(memory, "huge");
+        es_text_add(out, "  %-14s memory in pages of %s%s%s\n", memory->string, page ? page : "16KiB", huge ? ", huge ones of " : "", huge ? huge : "");
         for (size_t i = 0; i < sizeof table_lines / sizeof *table_lines; i++)
             table_line_add(&table_lines[i], memory, out);
     }

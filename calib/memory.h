@@ -8,7 +8,9 @@
 typedef struct memory_get {     /* one way to get memory */
     bool known;
     double least_ns, most_ns;   /* of a call, whatever its size: the uniform distribution with the quartiles that were measured */
-    double ns_per_byte;         /* of its pages, in the call or at the first use */
+    double ns_per_byte;         /* of its pages, in the call or at the first use; with huge pages of the rest that fills none of them */
+    double huge_bytes;          /* of a huge page; 0: there are none */
+    double huge_ns_per_byte;    /* of what fills huge pages */
     double error_median;        /* relative, over the sizes */
 } memory_get;
 

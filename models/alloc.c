@@ -2,8 +2,9 @@
  * measured none: a piece of a pool 10 to 20 us, a buffer of the device 200 to 500 us, malloc 50 to 100 us, warming a heap up 10 ms for
  * each size. Within a range every time is equally likely.
  *
- * Memory that the device hands out anew is not there yet: each page is mapped and zeroed when it is touched first. A pool has paid for
- * that when its heap was made. Moves within a pool (compaction) read and write every byte.
+ * Memory that the device hands out anew is not there yet: each page is mapped and zeroed when it is touched first, huge ones by what
+ * fills them where the system gives these, the rest by small ones. A pool has paid for that when its heap was made. Moves within a pool
+ * (compaction) read and write every byte.
  *
  * `resident` is what a step pays to make what it may read known to the GPU: once for each heap, and once for each buffer beside them. The
  * guide does not speak of it; a Metal engine found its submissions slower with every resident buffer, and one heap instead of many buffers
@@ -17,8 +18,8 @@ typedef struct alloc_range { es_time least, most; } alloc_range;
 
 typedef struct alloc {
     alloc_range pool, device, host;
-    es_time heap, warm, move, touch, resident;
-    int64_t page;
+    es_time heap, warm, move, touch, huge_touch, resident;
+    int64_t page, huge;
     double rate, statistics;
     es_stream stream;
 } alloc;
@@ -38,6 +39,8 @@ static const es_option alloc_options[] = {
     {.name = "warm", .type = ES_OPT_TIME, .offset = ALLOC(warm), .def = 10e6, .max = ALLOC_LIMIT, .help = "Warming up one heap for one size."},
     {.name = "page", .type = ES_OPT_BYTES, .offset = ALLOC(page), .def = 16384, .min = 1, .max = 0x1p40, .help = "What is mapped at once."},
     {.name = "touch", .type = ES_OPT_TIME, .offset = ALLOC(touch), .max = 1e9, .help = "Mapping and zeroing a page at its first use: of device buffers each time, of a heap once."},
+    {.name = "huge", .type = ES_OPT_BYTES, .offset = ALLOC(huge), .max = 0x1p40, .help = "A huge page: what fills whole ones is mapped by them, the rest by pages; 0: none."},
+    {.name = "huge_touch", .type = ES_OPT_TIME, .offset = ALLOC(huge_touch), .max = ALLOC_LIMIT, .help = "Mapping and zeroing a huge page."},
     {.name = "resident", .type = ES_OPT_TIME, .offset = ALLOC(resident), .max = 1e9, .help = "In every step, for each heap and each buffer beside them: making it resident for the GPU."},
     {.name = "move", .type = ES_OPT_TIME, .offset = ALLOC(move), .max = ALLOC_LIMIT, .help = "Moving a buffer within a pool, beside its bytes."},
     {.name = "move_rate", .type = ES_OPT_RATE, .offset = ALLOC(rate), .max = 1e18, .help = "Bytes moved per second (each is read and written); 0: bytes cost nothing."},
@@ -66,7 +69,8 @@ static es_time alloc_counted(const alloc *a, es_time bare)
 
 static es_time alloc_pages(const alloc *a, int64_t bytes)
 {
-    return es_ns_round((double)a->touch * (double)((bytes + a->page - 1) / a->page));
+    int64_t huge = a->huge > 0 ? bytes / a->huge : 0, rest = bytes - huge * a->huge;
+    return es_ns_round((double)a->huge_touch * (double)huge + (double)a->touch * (double)((rest + a->page - 1) / a->page));
 }
 
 static es_cost alloc_cost(void *self, const es_op *op)

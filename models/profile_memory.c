@@ -17,6 +17,8 @@ const es_option es_profile_memory_options[] = {
     TIME(heap, "Making a heap, beside its pages."),
     {.name = "page", .type = ES_OPT_BYTES, .offset = offsetof(es_profile_memory, page), .def = 16384, .min = 1, .max = 0x1p40, .help = "What is mapped at once."},
     TIME(touch, "Mapping a page of the device at its first use."),
+    {.name = "huge", .type = ES_OPT_BYTES, .offset = offsetof(es_profile_memory, huge), .max = 0x1p40, .help = "A huge page: what fills whole ones is mapped by them, the rest by pages; 0: none."},
+    TIME(huge_touch, "Mapping a huge page."),
     TIME(resident, "In every step, for each buffer that may be read by itself: making it resident."),
     TIME(resident_heap, "The same, for each buffer of a heap."),
     TIME(resident_set, "The same, for each buffer of a residency set."),

@@ -21,6 +21,8 @@ typedef struct es_profile_memory {
     es_time heap;                           /* making one, beside its pages */
     int64_t page;                           /* bytes */
     es_time touch;                          /* mapping a page at its first use */
+    int64_t huge;                           /* bytes of a huge page: what fills whole ones is mapped by them, the rest by pages; 0: none */
+    es_time huge_touch;                     /* mapping one */
     es_time resident, resident_heap, resident_set;  /* in every step, for each buffer that may be read: by itself, in a heap, in a residency set */
     es_time wire, fault;                    /* host memory made usable where it lies: once for each buffer, and for each page */
     int provenance;                         /* es_provenance */

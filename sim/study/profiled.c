@@ -182,6 +182,10 @@ static es_json *timing_alloc(const es_profile_memory *memory)
     for (size_t i = 0; i < sizeof terms / sizeof *terms; i++)
         timing_quantity(timing, terms[i].key, (double)terms[i].ns, ES_UNIT_TIME);
     timing_quantity(timing, "page", (double)memory->page, ES_UNIT_BYTES);
+    if (memory->huge > 0) {
+        timing_quantity(timing, "huge", (double)memory->huge, ES_UNIT_BYTES);
+        timing_quantity(timing, "huge_touch", (double)memory->huge_touch, ES_UNIT_TIME);
+    }
     return timing;
 }
 

@@ -63,6 +63,9 @@ def memories(check, folder):
     warm = remembered(check, folder, WARM, channels=channel)
     pages = -(-warm['capacity']['population_bytes'] // warm['capacity']['objects'] // 16384)
     check.equal('a channel that only maps', round(warm['channels']['map']['busy_s'] * 1e9), warm['channels']['map']['transfers'] * (20000 + pages * 100))
+    machine(folder, {'device': dict(MEMORY, huge='6MiB', huge_touch='150us')})
+    huge = remembered(check, folder, POOL, tiers=tier)
+    check.equal('what fills huge pages by these, the rest by pages', round(at(huge, 'time.setup_s') * 1e9), 4 * (300000 + 42 * 150000 + (4 << 20) // 16384 * 400))
 
 
 def refusals(check, folder):

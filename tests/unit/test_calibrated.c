@@ -191,6 +191,45 @@ static void what_takes_no_time_is_a_price_of_none_or_left_out_with_the_reason(vo
     calib_samples_free(&samples);
 }
 
+/* Linux maps 2 MiB at once where they are asked for, and what fills no huge page in small ones: 3 MiB cost more than 4. */
+static void what_fills_huge_pages_has_a_price_of_its_own(void **state)
+{
+    (void)state;
+    calib_samples samples = {.environment = json_of("{\"backend\": \"host\", \"page_B\": 4096}")};
+    es_arena arena = {0};
+    es_json *profile;
+    es_text told = {0}, shown = {0};
+    es_err err = {0};
+    es_profile read;
+    const size_t row = (size_t)(calib_row_find("get.buffer") - calib_rows), wrap = (size_t)(calib_row_find("get.wrap") - calib_rows);
+    for (int64_t i = 0; i < 5 * 21; i++) {
+        const int64_t round = i / 21, size = i % 21, bytes = (64 * KIB << size / 2) + size % 2 * (32 * KIB << size / 2), again = bytes / 10;
+        const int64_t pages = 2000 * (bytes % (2 * MIB) / 4096) + 150000 * (bytes / (2 * MIB));
+        const calib_sample got = {.bytes = bytes, .count = 1, .ns = 20000 + 10 * round, .issue_ns = pages + again, .host_ns = again, .round = (uint32_t)round};
+        const calib_sample wrapped = {.bytes = bytes, .count = 1, .ns = 5000, .issue_ns = bytes / 40 + again, .host_ns = again, .round = (uint32_t)round};
+        fine(calib_series_add(&samples.row[row], &got, &err), &err);
+        fine(calib_series_add(&samples.row[wrap], &wrapped, &err), &err);
+    }
+    fine(calib_report(&samples, &(report_ask){0}, &profile, &told, &err), &err);
+    assert_null(told.at ? strstr(told.at, "get.") : NULL);
+    fine(es_profile_parse(&read, cJSON_GetObjectItem(profile, "machine"), NULL, &arena, &err), &err);
+    const es_profile_memory *memory = es_profile_memory_find(read.memory, read.memories, "device");
+    assert_non_null(memory);
+    assert_int_equal(memory->huge, 2 * MIB);
+    assert_in_range(memory->huge_touch, 149500, 150500);
+    assert_in_range(memory->touch, 1990, 2010);
+    assert_in_range(memory->device, 19900, 20100);
+    assert_in_range(memory->fault, 102, 103);
+    fine(calib_report_table(profile, &shown, &err), &err);
+    assert_non_null(strstr(shown.at, "memory in pages of 4KiB, huge ones of 2MiB\n"));
+    assert_non_null(strstr(shown.at, "at its first use each page 2 us, each huge page 150 us"));
+    es_text_free(&told);
+    es_text_free(&shown);
+    cJSON_Delete(profile);
+    es_arena_free(&arena);
+    calib_samples_free(&samples);
+}
+
 /* A clock that ticks in microseconds: what it gives as 0 counts to the median as much as what it gives as 1 us. */
 static void a_coarse_clock_makes_no_time_longer(void **state)
 {
@@ -439,6 +478,7 @@ int main(void)
         cmocka_unit_test(what_is_not_stable_is_said_by_row),
         cmocka_unit_test(a_link_faster_than_its_kind_is_refused_with_both_numbers),
         cmocka_unit_test(what_takes_no_time_is_a_price_of_none_or_left_out_with_the_reason),
+        cmocka_unit_test(what_fills_huge_pages_has_a_price_of_its_own),
         cmocka_unit_test(who_took_the_machine_away_is_said),
         cmocka_unit_test(a_coarse_clock_makes_no_time_longer),
         cmocka_unit_test(a_profile_that_cannot_be_is_refused_by_its_key),

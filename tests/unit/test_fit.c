@@ -88,7 +88,7 @@ static int with_pieces_of(const calib_curve *curve, double noise, size_t pieces,
         curve_point point[FIT_SIZES];
         calib_curve fitted;
         size_t count = drawn(curve, noise, seed, point);
-        assert_true(curve_fit(point, count, pages, &fitted));
+        assert_true(curve_fit(point, count, pages ? CURVE_ANY : CURVE_BY_SIZE, &fitted));
         found += fitted.pieces == pieces && (family == CURVE_AFFINE || fitted.family == family);
     }
     return found;
@@ -121,7 +121,7 @@ static void knees_that_are_there_are_found(void **state)
     assert_true(with_pieces(&knees, 0.05, 3) > SEEDS * 95 / 100);
     curve_point point[FIT_SIZES];
     calib_curve fitted;
-    assert_true(curve_fit(point, drawn(&jump, 0.05, 1, point), false, &fitted));
+    assert_true(curve_fit(point, drawn(&jump, 0.05, 1, point), CURVE_BY_SIZE, &fitted));
     assert_int_equal(fitted.family, CURVE_JUMP);
     near(fitted.fixed[1], 200000, 0.05, "latency beyond the jump");
 }
@@ -141,10 +141,10 @@ static void pages_that_are_there_are_found_and_no_others(void **state)
     curve_point point[FIT_SIZES];
     calib_curve fitted, again;
     size_t count = drawn(&paged, 0.0, 1, point);
-    assert_true(curve_fit(point, count, true, &fitted) && curve_refit(point, count, &fitted, &again));
+    assert_true(curve_fit(point, count, CURVE_ANY, &fitted) && curve_refit(point, count, &fitted, &again));
     assert_true(fitted.from[1] == page && again.from[1] == page);
     near(curve_ns(&again, 7.5 * MIB), 9000 + 1.5 * MIB / 3.0 + 6.0 * MIB / 12.0, 1e-6, "three pages and three quarters of one");
-    assert_true(curve_fit(point, count, false, &fitted) && fitted.family != CURVE_PAGES);
+    assert_true(curve_fit(point, count, CURVE_BY_SIZE, &fitted) && fitted.family != CURVE_PAGES);
 }
 
 /* Both criteria are of the same loss: they differ by their terms, and where there are few points they may differ in what they take. */
@@ -160,7 +160,7 @@ static void schwarzs_criterion_stands_beside_akaikes(void **state)
         size_t count = 0, drew = drawn(&knee, 0.2, seed, all);
         for (size_t i = 0; i < drew; i += 3)
             point[count++] = all[i];
-        assert_true(curve_fit(point, count, false, &fitted));
+        assert_true(curve_fit(point, count, CURVE_BY_SIZE, &fitted));
         for (int f = 0; f < CURVE_FAMILIES; f++) {
             double n = (double)count, p = parameters[f];
             if (!isnan(fitted.aicc[f]))
@@ -204,7 +204,7 @@ static void a_size_that_is_off_moves_nothing(void **state)
     size_t count = drawn(&affine, 0.0, 1, point);
     point[12].ns *= 2.4;
     point[25].ns *= 2.4;
-    assert_true(curve_fit(point, count, false, &fitted));
+    assert_true(curve_fit(point, count, CURVE_BY_SIZE, &fitted));
     assert_int_equal(fitted.pieces, 1);
     near(fitted.fixed[0], 9000, 0.01, "alpha");
     near(fitted.slope[0], 1 / 25.0, 0.01, "slope");
@@ -217,11 +217,11 @@ static void nothing_is_negative(void **state)
     calib_curve fitted;
     for (size_t i = 0; i < 8; i++)      /* the line through these meets 0 bytes below 0 ns */
         point[i] = (curve_point){4096.0 * (double)(1 << i), pow(2.0, 1.3 * (double)i)};
-    assert_true(curve_fit(point, 8, false, &fitted));
+    assert_true(curve_fit(point, 8, CURVE_BY_SIZE, &fitted));
     for (size_t i = 0; i < fitted.pieces; i++)
         assert_true(fitted.slope[i] >= 0.0);
     assert_true(fitted.fixed[0] == 0.0 && fitted.clamped);
-    assert_false(curve_fit(point, 2, false, &fitted));
+    assert_false(curve_fit(point, 2, CURVE_BY_SIZE, &fitted));
 }
 
 /* ---- batches ---- */

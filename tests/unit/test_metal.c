@@ -122,6 +122,7 @@ static void the_price_of_memory_lands_in_the_profile(void **state)
     near((double)memory->resident_set, 10, 0.15, "one of a set");
     assert_int_equal(memory->resident_heap, 0);
     assert_int_equal(memory->page, 16384);
+    assert_int_equal(memory->huge, 0);
     cJSON_Delete(profile);
     es_text_free(&told);
     calib_samples_free(&samples);

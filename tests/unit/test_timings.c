@@ -282,6 +282,11 @@ static void an_allocation_takes_a_time_of_its_range(void **state)
     assert_int_equal(bench_cost(&b, (es_op){ .kind = ES_OP_MOVE, .bytes = 4000, .count = 3 }).fixed, 3000);
     assert_int_equal(bench_cost(&b, (es_op){ .kind = ES_OP_ALLOC, .bytes = 4000 }).fixed, 10000);
     bench_free(&b);
+    b = bench_new(&es_timing_alloc, "{\"touch\": \"100ns\", \"page\": \"4KiB\", \"huge\": \"2MiB\", \"huge_touch\": \"9us\", \"device_most\": 0}", 1);
+    expect_cost(&b, (es_op){ .kind = ES_OP_ALLOC_DEVICE, .bytes = 4097 }, 200000, 200);
+    expect_cost(&b, (es_op){ .kind = ES_OP_ALLOC_DEVICE, .bytes = 2 << 20 }, 200000, 9000);
+    expect_cost(&b, (es_op){ .kind = ES_OP_ALLOC_DEVICE, .bytes = (4 << 20) + 4097 }, 200000, 18200);
+    bench_free(&b);
 }
 
 /* 15 us and 2 % of it; what the device or the host gives is not the pool's to count. A share of the same draw, to the nanosecond. */
