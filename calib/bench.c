@@ -48,10 +48,13 @@ static es_code bench_load(calib_bench *b, es_err *err)
     return code ? code : b->probe->sync(b->self, err);
 }
 
-/* The largest copy from or to a kind of memory; of the three that every probe may have, the largest of all. 0: nobody asks for it. */
+/* The largest copy from or to a kind of memory; of the three that every probe may have, the largest of all, but that the larger ones of a
+ * card touch no pageable memory. 0: nobody asks for it. */
 static int64_t bench_largest(const calib_bench *b, const calib_plan *plan, es_memory kind)
 {
     int64_t largest = 0;
+    if (kind == ES_MEMORY_PAGEABLE && plan->pinned > plan->largest)
+        return plan->largest;
     if (kind <= ES_MEMORY_DEVICE)
         return kind != ES_MEMORY_PINNED || (b->facts.can & ES_PROBE_PINS) ? plan->most : 0;
     for (size_t i = 0; i < plan->count; i++)

@@ -71,8 +71,9 @@ static void calibrate_large(const calib_plan *plan, const calibrate_ask *ask, es
             continue;
         es_text_add(&name, "an expert of ");
         es_text_bytes(&name, (double)ask->plan.expert[i]);
-        es_text_add(&why, ask->plan.expert[i] <= plan->pinned ? "only copies between pinned memory and the device are larger than " : "no copy is larger than ");
-        es_text_bytes(&why, (double)(ask->plan.expert[i] <= plan->pinned ? plan->largest : plan->pinned));
+        const bool some = ask->plan.expert[i] <= plan->pinned;
+        es_text_add(&why, some ? "only copies between pinned memory and the device are larger than " : "no copy is larger than ");
+        es_text_bytes(&why, (double)(some ? plan->largest : plan->pinned));
         es_text_add(&why, "; --most says otherwise, as far as the memory goes");
         if (name.at && why.at && !cJSON_HasObjectItem(skipped, name.at))
             es_json_add_text(skipped, name.at, why.at);

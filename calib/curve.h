@@ -18,7 +18,7 @@
 enum { CURVE_PIECES = 3 };
 
 typedef enum curve_family { CURVE_AFFINE, CURVE_KNEE, CURVE_PAGES, CURVE_JUMP, CURVE_KNEES, CURVE_FAMILIES } curve_family;
-/* Which families are tried beside the affine one, a bit each: those whose rate hangs on the size; these and pages; pages alone. */
+/* What may be tried beside the affine family, a bit for each: those whose rate hangs on the size, pages, or all. */
 enum { CURVE_BY_SIZE = 1 << CURVE_KNEE | 1 << CURVE_JUMP | 1 << CURVE_KNEES, CURVE_IN_PAGES = 1 << CURVE_PAGES, CURVE_ANY = CURVE_BY_SIZE | CURVE_IN_PAGES };
 extern const char *const curve_names[CURVE_FAMILIES + 1];   /* ends with NULL */
 
@@ -39,7 +39,8 @@ typedef struct calib_curve {
 } calib_curve;
 
 double curve_ns(const calib_curve *curve, double bytes);
-/* The curve of the family that deserves it. `point` ascending by bytes; False: fewer than 3 points. */
+/* The curve of the family that deserves it. `point` ascending by bytes; `families`: bits of those tried, the affine one
+ * always. False: fewer than 3 points. */
 bool curve_fit(const curve_point *point, size_t count, unsigned families, calib_curve *out);
 /* The same with the family and roughly the knees of `like`: for resamples, where the choice stands. */
 bool curve_refit(const curve_point *point, size_t count, const calib_curve *like, calib_curve *out);

@@ -114,7 +114,7 @@ static void fit_errors(calib_fit *fit)
 }
 
 /* The median error of the sizes held out, none of them at an end: a line says little of what lies beyond. */
-static double fit_holdout(const calib_fit *fit, bool pages)
+static double fit_holdout(const calib_fit *fit, unsigned families)
 {
     curve_point kept[FIT_SIZES], held[FIT_SIZES];
     double off[FIT_SIZES];
@@ -127,7 +127,7 @@ static double fit_holdout(const calib_fit *fit, bool pages)
             kept[keeps++] = point;
     }
     calib_curve curve;
-    if (fit->sizes < FIT_HOLD_LEAST || !curve_fit(kept, keeps, pages ? CURVE_ANY : CURVE_BY_SIZE, &curve))
+    if (fit->sizes < FIT_HOLD_LEAST || !curve_fit(kept, keeps, families, &curve))
         return NAN;
     for (size_t i = 0; i < holds; i++)
         off[i] = fit_off(&curve, &held[i]);
@@ -260,11 +260,12 @@ es_code calib_fit_medians(calib_fit *fit, const calib_series *series, const fit_
 es_code calib_fit_series(calib_fit *fit, const calib_series *series, const fit_ask *ask, es_arena *arena, es_err *err)
 {
     curve_point point[FIT_SIZES];
+    const unsigned families = ask->pages ? CURVE_ANY : CURVE_BY_SIZE;
     es_code code = calib_fit_medians(fit, series, ask, arena, err);
-    if (code || !(fit->fitted = curve_fit(point, fit_points(fit, point), ask->pages ? CURVE_ANY : CURVE_BY_SIZE, &fit->curve)))
+    if (code || !(fit->fitted = curve_fit(point, fit_points(fit, point), families, &fit->curve)))
         return code;
     fit_errors(fit);
-    fit->error_holdout = fit_holdout(fit, ask->pages);
+    fit->error_holdout = fit_holdout(fit, families);
     code = fit_noise(fit, arena, err);
     return code || ask->resamples == 0 ? code : fit_sureness(fit, ask, arena, err);
 }

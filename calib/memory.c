@@ -12,10 +12,9 @@
 #include <string.h>
 
 #include "calib/curve.h"
-#include "calib/solve.h"
 #include "models/profile_fit.h"
 
-enum { MEMORY_PASSES = 40, MEMORY_SIZES = 96, MEMORY_LEAST = 3, MEMORY_TICK = 100 /* ns: to ask a clock twice takes 20 to 60, so shares of less tell nothing */ };
+enum { MEMORY_SIZES = 96, MEMORY_LEAST = 3, MEMORY_TICK = 100 /* ns: to ask a clock twice takes 20 to 60, so shares of less tell nothing */ };
 
 /* ---- medians by size ---- */
 
@@ -67,77 +66,58 @@ static size_t memory_sizes(const calib_series *series, bool counts, memory_size 
     return count;
 }
 
-/* fixed + slope * x through medians of calls above 0; both 0 where there are fewer than three of them. */
-static void memory_line(const memory_size *size, size_t count, double *fixed, double *slope)
-{
-    solve_rows rows = {.terms = 2};
-    solve_answer answer;
-    *fixed = *slope = 0.0;
-    for (size_t i = 0; i < count && rows.count < SOLVE_ROWS; i++) {
-        if (!(size[i].call > 0.0))
-            continue;
-        rows.ns[rows.count] = size[i].call;
-        rows.term[rows.count][0] = 1.0;
-        rows.term[rows.count++][1] = size[i].x;
-    }
-    if (rows.count >= MEMORY_LEAST && solve(&rows, MEMORY_PASSES, &answer)) {
-        *fixed = answer.theta[0];
-        *slope = answer.theta[1];
-    }
-}
-
-/* The same of the pages, huge ones among them where that tells sizes apart. */
-static void memory_pages(const memory_size *size, size_t count, bool huge, calib_curve *out)
+/* Through medians above 0, of calls or of pages; 0 at every size where there are fewer than three of them. */
+static void memory_curve(const memory_size *size, size_t count, bool pages, unsigned families, calib_curve *out)
 {
     curve_point point[MEMORY_SIZES];
     size_t points = 0;
-    for (size_t i = 0; i < count; i++)
-        if (size[i].pages > 0.0)
-            point[points++] = (curve_point){size[i].x, size[i].pages};
-    if (!curve_fit(point, points, huge ? CURVE_IN_PAGES : 0, out))
+    for (size_t i = 0; i < count; i++) {
+        double ns = pages ? size[i].pages : size[i].call;
+        if (ns > 0.0)
+            point[points++] = (curve_point){size[i].x, ns};
+    }
+    if (!curve_fit(point, points, families, out))
         *out = (calib_curve){.family = CURVE_AFFINE, .pieces = 1};
 }
 
 /* ---- terms ---- */
 
-static double get_ns(const memory_get *get, double bytes)
-{
-    double rest = get->huge_bytes > 0.0 ? fmod(bytes, get->huge_bytes) : bytes;
-    return 0.5 * (get->least_ns + get->most_ns) + get->ns_per_byte * rest + get->huge_ns_per_byte * (bytes - rest);
-}
-
 static void fit_get(const calib_series *series, bool huge, memory_get *out, double *value)
 {
     memory_size size[MEMORY_SIZES];
-    double call, call_slope, off[MEMORY_SIZES];
-    calib_curve pages;
+    double off[MEMORY_SIZES];
+    calib_curve call, pages;
     size_t count = memory_sizes(series, false, size, value);
     if (count < MEMORY_LEAST)
         return;
-    memory_line(size, count, &call, &call_slope);
-    memory_pages(size, count, huge, &pages);
+    memory_curve(size, count, false, 0, &call);
+    memory_curve(size, count, true, huge ? CURVE_IN_PAGES : 0, &pages);
     for (size_t i = 0; i < series->count; i++)
-        value[i] = (double)series->at[i].ns - call_slope * (double)series->at[i].bytes;
+        value[i] = (double)series->at[i].ns - call.slope[0] * (double)series->at[i].bytes;
     gsl_sort(value, 1, series->count);
     double low = gsl_stats_quantile_from_sorted_data(value, 1, series->count, 0.25), high = gsl_stats_quantile_from_sorted_data(value, 1, series->count, 0.75);
-    *out = (memory_get){.known = true, .least_ns = fmax(0.0, low - 0.5 * (high - low)) + pages.fixed[0], .most_ns = fmax(0.0, high + 0.5 * (high - low)) + pages.fixed[0],
-        .ns_per_byte = call_slope + pages.slope[0]};
+    const double least = fmax(0.0, low - 0.5 * (high - low)), most = fmax(0.0, high + 0.5 * (high - low));
+    *out = (memory_get){.known = true, .least_ns = least + pages.fixed[0], .most_ns = most + pages.fixed[0], .ns_per_byte = call.slope[0] + pages.slope[0]};
     if (pages.family == CURVE_PAGES) {
         out->huge_bytes = pages.from[1];
-        out->huge_ns_per_byte = call_slope + pages.slope[1];
+        out->huge_ns_per_byte = call.slope[0] + pages.slope[1];
     }
     for (size_t i = 0; i < count; i++)
-        off[i] = fabs(fmax(MEMORY_TICK, get_ns(out, size[i].x)) / fmax(MEMORY_TICK, size[i].call + size[i].pages) - 1.0);
+        off[i] = fabs(fmax(MEMORY_TICK, 0.5 * (least + most) + call.slope[0] * size[i].x + curve_ns(&pages, size[i].x)) / fmax(MEMORY_TICK, size[i].call + size[i].pages) - 1.0);
     out->error_median = gsl_stats_median(off, 1, count);
 }
 
 static void fit_reside(const calib_series *series, memory_reside *out, double *value)
 {
     memory_size size[MEMORY_SIZES];
+    calib_curve kernel;
     size_t count = memory_sizes(series, true, size, value);
     out->known = count >= MEMORY_LEAST;
-    if (out->known)
-        memory_line(size, count, &out->fixed_ns, &out->each_ns);
+    if (!out->known)
+        return;
+    memory_curve(size, count, false, 0, &kernel);
+    out->fixed_ns = kernel.fixed[0];
+    out->each_ns = kernel.slope[0];
 }
 
 /* The way of getting memory that a row times; ES_GETS: none. Where a driver maps pages in its call, the price of that is all there is. */
