@@ -3,65 +3,69 @@
 
 #include <math.h>
 
-#include "calib/batch.h"
 #include "calib/expert.h"
 #include "calib/solve.h"
 #include "models/profile_fit.h"
 
-#define COPIED_SAVES 0.05       /* share of the time: less is noise */
+#define COPIED_DIGITS 1e3       /* more are noise */
 
 /* ---- what is measured ---- */
 
 size_t copied_between(int64_t cache_bytes, bool quick, int64_t bytes[COPIED_DISTANCES])
 {
-    static const int eighths[COPIED_DISTANCES] = {1, 2, 3, 4, 6, 8};
     size_t count = 0;
-    for (size_t i = 0; i < COPIED_DISTANCES; i++)
-        if (!quick || (eighths[i] & (eighths[i] - 1)) == 0)
-            bytes[count++] = cache_bytes / 8 * eighths[i];
+    for (size_t i = 0; i < COPIED_DISTANCES; i += quick ? 2 : 1)
+        bytes[count++] = cache_bytes >> (COPIED_DISTANCES - 1 - i);
     return count;
 }
 
 int64_t copied_expert(int64_t cache_bytes, int64_t unit)
 {
-    int64_t bytes = cache_bytes / 32 / unit * unit;
+    int64_t bytes = cache_bytes / 8 / unit * unit;
     return bytes > unit ? bytes : unit;
 }
 
-/* ---- how near is near ---- */
+/* ---- how it fades ---- */
 
-static double point_distance(const batch_point *point)
+double copied_distance(const batch_point *point)
 {
-    return 2.0 * (point->bytes + 1024.0 * point->count);
+    return 2.0 * 1024.0 * point->count;
 }
 
-static void points_sort(batch_point *point, size_t count)
+size_t copied_medians(const calib_series *series, batch_point *point, es_arena *arena)
 {
+    double issue;
+    const size_t count = series->count ? batch_points(series, point, &issue, arena) : 0;
     for (size_t i = 1; i < count; i++) {
         batch_point moved = point[i];
         size_t at = i;
-        for (; at > 0 && point_distance(&point[at - 1]) > point_distance(&moved); at--)
+        for (; at > 0 && point[at - 1].count > moved.count; at--)
             point[at] = point[at - 1];
         point[at] = moved;
     }
+    return count;
 }
 
-double copied_near(const calib_series *faded, double cold_ns, es_arena *arena)
+static double points_mean(const batch_point *point, size_t from, size_t to)
 {
-    batch_point point[SOLVE_ROWS];
-    double issue;
-    size_t count = faded->count ? batch_points(faded, point, &issue, arena) : 0, at = 1;
-    points_sort(point, count);
-    if (count == 0 || !(point[0].ns < (1.0 - COPIED_SAVES) * cold_ns))
-        return 0.0;
-    const double half = 0.5 * (point[0].ns + cold_ns);
-    while (at < count && point[at].ns < half)
-        at++;
-    if (at == count)
-        return point_distance(&point[count - 1]);
-    const batch_point *low = &point[at - 1], *high = &point[at];
-    const double share = (half - low->ns) / (high->ns - low->ns), from = point_distance(low);
-    return floor(from + share * (point_distance(high) - from));
+    double sum = 0.0;
+    for (size_t i = from; i <= to; i++)
+        sum += point[i].ns;
+    return sum / (double)(to - from + 1);
+}
+
+/* What falls with the distance is noise: the i-th of the rising times that are nearest to these by least squares (isotonic regression by its
+ * max-min formula; Robertson, Wright and Dykstra 1988). */
+static double points_risen(const batch_point *point, size_t count, size_t i)
+{
+    double most = 0.0;
+    for (size_t from = 0; from <= i; from++) {
+        double least = points_mean(point, from, i);
+        for (size_t to = i + 1; to < count; to++)
+            least = fmin(least, points_mean(point, from, to));
+        most = fmax(most, least);
+    }
+    return most;
 }
 
 /* ---- the profile ---- */
@@ -92,10 +96,30 @@ static const calib_series *series_named(const calib_samples *samples, const char
     return &samples->row[calib_row_find(row) - calib_rows];
 }
 
-/* As an expert that nothing brought near is charged, for one token; 0: nobody measured that. */
-static double copied_cold(const calib_expert *cold, const calib_series *faded)
+/* What the expert that gpu.faded was measured with takes by other rows, for one token; 0: nobody measured that. */
+static double copied_once(const calib_expert *expert, const calib_series *faded)
 {
-    return cold->curves && cold->curve[0].tokens == 1.0 && faded->count ? calib_expert_ns(&cold->curve[0], (double)faded->at[0].bytes) : 0.0;
+    return expert->curves && expert->curve[0].tokens == 1.0 && faded->count ? calib_expert_ns(&expert->curve[0], (double)faded->at[0].bytes) : 0.0;
+}
+
+/* [{"bytes": ..., "saved": ...}], from the first distance to the one at which nothing is left. False: the copy saves next to nothing anyway. */
+static bool copied_fades(const calib_series *faded, double cold_ns, double first_ns, es_json *out, es_arena *arena)
+{
+    batch_point point[SOLVE_ROWS];
+    const size_t count = copied_medians(faded, point, arena);
+    if (count == 0 || !(first_ns > 0.0 && first_ns < (1.0 - COPIED_SAVES) * cold_ns))
+        return false;
+    es_json *fades = es_json_add_array(out, "fades");
+    double saved = 1.0;
+    for (size_t i = 0; i < count && saved > 0.0; i++) {
+        es_json *fade = cJSON_CreateObject();
+        saved = fmax(0.0, fmin(1.0, (cold_ns - points_risen(point, count, i)) / (cold_ns - first_ns)));
+        saved = saved < COPIED_SAVES ? 0.0 : floor(saved * COPIED_DIGITS + 0.5) / COPIED_DIGITS;
+        copied_quantity(fade, "bytes", copied_distance(&point[i]), ES_UNIT_BYTES);
+        es_json_add_real(fade, "saved", saved);
+        cJSON_AddItemToArray(fades, fade);
+    }
+    return true;
 }
 
 static bool copied_takes(const calib_expert *expert, const char *row, es_text *told)
@@ -115,15 +139,17 @@ es_code copied_report(const calib_samples *samples, es_json *machine, es_text *t
     es_code code = cold && expert ? calib_expert_fit(cold, series_named(samples, "gpu.expert"), &arena, err) : es_err_nomem(err, "an expert that was copied");
     if (code == ES_OK)
         code = calib_expert_fit(expert, series_named(samples, "gpu.copied"), &arena, err);
-    const double near = code == ES_OK && gpu && expert->curves ? copied_near(faded, copied_cold(cold, faded), &arena) : 0.0;
-    if (near > 0.0 && copied_takes(expert, "gpu.copied", told)) {
-        es_json *out = es_json_add_object(gpu, "copied");
-        copied_quantity(out, "near", near, ES_UNIT_BYTES);
+    es_json *out = cJSON_CreateObject();
+    if (code == ES_OK && gpu && expert->curves && copied_fades(faded, copied_once(cold, faded), copied_once(expert, faded), out, &arena) &&
+        copied_takes(expert, "gpu.copied", told)) {
         copied_points(expert, "points", out);
         code = calib_expert_fit(expert, series_named(samples, "gpu.handed"), &arena, err);
         if (code == ES_OK && expert->curves && copied_takes(expert, "gpu.handed", told))
             copied_points(expert, "handed", out);
+        cJSON_AddItemToObject(gpu, "copied", out);
+        out = NULL;
     }
+    cJSON_Delete(out);
     es_arena_free(&arena);
     return code;
 }

@@ -3,26 +3,31 @@
  * nothing beside it works where the next one will, one that copied beside an expert has a cache of its own.
  *
  * Three rows tell it: gpu.copied, sizes and numbers of tokens right behind the copy, waited for; gpu.handed, the same behind a copy that ran while
- * the stream computed something else; and gpu.faded, one expert for one token with so many KiB
- * copied in between, which tells how near is near. Distances are bytes of memory that were touched since the copy began, that copy included: twice
- * the bytes of each copy. */
+ * the stream computed something else; and gpu.faded, one expert for one token with so many KiB copied in between, which tells how what is saved
+ * fades. A cache that others use too loses it little by little: there is no distance up to which all of it is there. Distances are bytes of memory
+ * that were touched in between: twice the bytes of each copy. */
 #ifndef ES_CALIB_COPIED_H
 #define ES_CALIB_COPIED_H
 
+#include "calib/batch.h"
 #include "calib/sample.h"
 #include "sim/base/text.h"
 
+#define COPIED_SAVES 0.05       /* share of a time, or of what is saved: less is noise */
+
 enum { COPIED_DISTANCES = 6 };
 
-/* The distances that are measured, as bytes copied in between, ascending: from an eighth of the last-level cache to all of it, which is twice as
- * much read and written. `quick`: fewer. */
+/* The distances that are measured, as bytes copied in between, each twice the one before: from a 32nd of the last-level cache to all of it, which is
+ * twice as much read and written. `quick`: every second. */
 size_t copied_between(int64_t cache_bytes, bool quick, int64_t bytes[COPIED_DISTANCES]);
-/* Bytes of the expert that is measured at them: a small part of the cache, in steps of `unit`. */
+/* Bytes of the expert that is measured at them where nobody says which is simulated: an eighth of the cache, in steps of `unit`. A smaller one lies
+ * in nearer caches too, and what is saved of it fades faster. */
 int64_t copied_expert(int64_t cache_bytes, int64_t unit);
-/* The distance at which half of what the copy saves is lost, by a line between two that were measured, of a series of gpu.faded; the last of them
- * where it is not lost by then; 0: it saves no more than a twentieth. `cold_ns`: of that expert when nothing brought it near. */
-double copied_near(const calib_series *faded, double cold_ns, es_arena *arena);
-/* Adds "copied": {"near": ..., "points": [...], "handed": [...]} to the compute unit gpu of a profile that has one; where a copy saves nothing, nothing. */
+/* The medians of a series whose counts are KiB copied in between, ascending by these; returns how many. At most SOLVE_ROWS. */
+size_t copied_medians(const calib_series *series, batch_point *point, es_arena *arena);
+/* Bytes of memory that were touched in between. */
+double copied_distance(const batch_point *point);
+/* Adds "copied": {"fades": [...], "points": [...], "handed": [...]} to the compute unit gpu of a profile that has one; where a copy saves nothing, nothing. */
 es_code copied_report(const calib_samples *samples, es_json *machine, es_text *told, es_err *err);
 
 #endif

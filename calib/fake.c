@@ -31,7 +31,7 @@ typedef struct fake_touch {     /* memory that was read or written */
 
 typedef struct fake_came {      /* what a copy brought to the device, or what there was used */
     const void *at;
-    uint64_t touches;           /* before */
+    uint64_t touches;           /* when that had ended */
     uint64_t sync;              /* after how many syncs */
 } fake_came;
 
@@ -81,7 +81,7 @@ static const es_option fake_options[] = {
     {.name = "copied", .type = ES_OPT_REAL, .offset = FIELD(copied), .def = 1, .min = 0.01, .max = 1, .help = "Time of reading weights that a copy has just brought, of that of others."},
     {.name = "handed", .type = ES_OPT_REAL, .offset = FIELD(handed), .def = 1, .min = 0.01, .max = 1, .help = "The same where nothing was waited for since, but by streams for each other."},
     {.name = "onto", .type = ES_OPT_REAL, .offset = FIELD(onto), .def = 1, .min = 0.01, .max = 1, .help = "Time of a copy to where something was just used, of that of others."},
-    {.name = "near", .type = ES_OPT_BYTES, .offset = FIELD(near), .def = 768 << 10, .max = 0x1p53, .help = "Just: bytes of memory touched since that copy, or use, began."},
+    {.name = "near", .type = ES_OPT_BYTES, .offset = FIELD(near), .def = 768 << 10, .max = 0x1p53, .help = "Just: bytes of memory touched since that copy, or use, ended."},
     {.name = "drift", .type = ES_OPT_REAL, .offset = FIELD(drift), .max = 1e6, .unit = "per second", .help = "Share by which everything takes longer with each second of its clock."},
     {.name = "handover", .type = ES_OPT_TIME, .offset = FIELD(handover), .max = 1e12, .help = "Until a stream that waits for another's event has noticed that it came."},
     {.name = "memory", .type = ES_OPT_BYTES, .offset = FIELD(memory), .def = 0x1p30, .min = 1 << 20, .max = 0x1p53, .help = "Bytes there are."},
@@ -161,7 +161,7 @@ static void fake_touches(fake *f, const void *at, int64_t bytes)
     f->touched[f->touches++ % FAKE_TOUCHED] = (fake_touch){at, bytes};
 }
 
-/* No more memory than `near` was touched since. */
+/* No more memory than `near` was touched since: 0 is right behind it. */
 static bool fake_near(const fake *f, uint64_t touches)
 {
     int64_t bytes = 0;
@@ -188,12 +188,12 @@ static void fake_moves(fake *f, es_way way, void *to, const void *from, int64_t 
 {
     if (way == ES_WAY_D2H)
         fake_forgets(f, from);
+    fake_touches(f, from, bytes);
+    fake_touches(f, to, bytes);
     if (way == ES_WAY_H2D || way == ES_WAY_D2D) {
         fake_uses(f, to);
         f->came[f->cames++ % FAKE_CAME] = (fake_came){to, f->touches, f->syncs};
     }
-    fake_touches(f, from, bytes);
-    fake_touches(f, to, bytes);
 }
 
 /* Of the time of a copy: what it takes where its destination was used just before. */
@@ -290,8 +290,8 @@ static es_code fake_expert(void *self, unsigned stream, const es_probe_expert *a
     double weights = 2.0 * ask->hidden * ask->inter, read = fake_read(f, ask->weights);
     double ns = (double)f->alpha + fmax(read * weights * 4.0 / (10.0 * f->rate), 2.0 * weights * ask->tokens / (20.0 * f->rate)) * 1e9;
     es_code code = fake_lost(f, err);
-    fake_uses(f, ask->weights);
     fake_touches(f, ask->weights, (int64_t)weights * 4);
+    fake_uses(f, ask->weights);
     return code ? code : fake_queue(f, &(fake_job){.engine = FAKE_COMPUTE, .stream = stream, .ready = f->now, .work = fake_noisy(f, ns)}, err);
 }
 

@@ -39,11 +39,26 @@ static double onto_cold(const calib_series *copies, double bytes, es_arena *aren
 static double onto_first(const calib_series *onto, es_arena *arena)
 {
     batch_point point[SOLVE_ROWS];
-    double issue;
-    size_t count = batch_points(onto, point, &issue, arena), first = 0;
-    for (size_t i = 1; i < count; i++)
-        first = point[i].count < point[first].count ? i : first;
-    return count ? point[first].ns : 0.0;
+    return copied_medians(onto, point, arena) ? point[0].ns : 0.0;
+}
+
+/* The distance at which half of what it saves is lost, by a line between two that were measured; the last of them where it is not lost by then;
+ * 0: it saves next to nothing. */
+static double onto_near(const calib_series *onto, double cold_ns, es_arena *arena)
+{
+    batch_point point[SOLVE_ROWS];
+    const size_t count = copied_medians(onto, point, arena);
+    size_t at = 1;
+    if (count == 0 || !(point[0].ns < (1.0 - COPIED_SAVES) * cold_ns))
+        return 0.0;
+    const double half = 0.5 * (point[0].ns + cold_ns);
+    while (at < count && point[at].ns < half)
+        at++;
+    if (at == count)
+        return copied_distance(&point[count - 1]);
+    const batch_point *low = &point[at - 1], *high = &point[at];
+    const double share = (half - low->ns) / (high->ns - low->ns), from = copied_distance(low);
+    return floor(from + share * (copied_distance(high) - from));
 }
 
 es_code onto_report(const calib_samples *samples, es_json *machine, es_err *err)
@@ -52,7 +67,7 @@ es_code onto_report(const calib_samples *samples, es_json *machine, es_err *err)
     const calib_series *onto = &samples->row[calib_row_find("pcie.onto") - calib_rows], *copies = &samples->row[calib_row_find("pcie.h2d") - calib_rows];
     es_json *flow = es_json_at(machine, "links.pcie.h2d");
     const double cold = flow && onto->count ? onto_cold(copies, (double)onto->at[0].bytes, &arena) : 0.0;
-    const double near = cold > 0.0 ? copied_near(onto, cold, &arena) : 0.0;
+    const double near = cold > 0.0 ? onto_near(onto, cold, &arena) : 0.0;
     es_text text = {0};
     if (near > 0.0) {
         es_json_add_real(flow, "onto", floor(onto_first(onto, &arena) / cold * ONTO_DIGITS + 0.5) / ONTO_DIGITS);

@@ -3,7 +3,7 @@
  * the oldest (LRU). A device behind a bus shows nothing of it.
  *
  * One row tells it: pcie.onto, a copy to where another went, right behind it and with so many KiB copied in between. Distances are bytes
- * of memory that were touched since that use began, it included, as in copied.h. */
+ * of memory that were touched in between, as in copied.h. */
 #ifndef ES_CALIB_ONTO_H
 #define ES_CALIB_ONTO_H
 

@@ -266,10 +266,19 @@ static void writer_expert(plan_writer *w, size_t row, const calib_ask *ask, int6
     }
 }
 
-/* A small expert at several distances from its copy. */
+/* The expert that is simulated, where it fits into a cache that has room for others too. */
+static int64_t faded_bytes(const calib_ask *ask, int64_t cache)
+{
+    for (size_t i = 0; i < ask->experts; i++)
+        if (ask->expert[i] <= cache / 4)
+            return (ask->expert[i] + EXPERT_UNIT - 1) / EXPERT_UNIT * EXPERT_UNIT;
+    return copied_expert(cache, EXPERT_UNIT);
+}
+
+/* One expert at several distances from its copy. */
 static void writer_faded(plan_writer *w, size_t row, const calib_ask *ask, int64_t cache, int64_t largest)
 {
-    int64_t between[COPIED_DISTANCES], bytes = copied_expert(cache, EXPERT_UNIT);
+    int64_t between[COPIED_DISTANCES], bytes = faded_bytes(ask, cache);
     size_t count = copied_between(cache, ask->quick, between);
     for (size_t i = 0; i < count; i++)
         writer_add(w, row, (uint32_t)(between[i] / KIB), bytes <= largest ? bytes : EXPERT_UNIT);

@@ -168,7 +168,7 @@ const es_option es_flow_options[] = {
     { .name = "onto", .type = ES_OPT_REAL, .offset = offsetof(flow_fields, flow.onto), .def = 1, .min = 0.001, .max = 1,
       .help = "Share of its time that a copy takes whose destination was used just before. Charged by the times of an action log (`expertsim validate`)." },
     { .name = "onto_near", .type = ES_OPT_BYTES, .offset = offsetof(flow_fields, flow.onto_near_bytes), .max = 0x1p53,
-      .help = "Just before: so many bytes of memory touched since that use began, it included, at most." },
+      .help = "Just before: so many bytes of memory touched since that use ended, at most." },
     TEXT("note", flow_fields, flow.note, "What else one should know."),
     { 0 },
 };
@@ -180,7 +180,7 @@ const es_option es_profile_unit_options[] = {
     { .name = "per_token", .type = ES_OPT_TIME, .offset = offsetof(unit_fields, unit.token_ns), .max = 9e15, .help = "Added for each token that it serves." },
     { .name = "points", .type = ES_OPT_JSON, .offset = offsetof(unit_fields, points), .help = "Medians, [{tokens, bytes, time}, ...], ascending by tokens, then bytes; what experts are charged." },
     { .name = "copied", .type = ES_OPT_JSON, .offset = offsetof(unit_fields, copied),
-      .help = "The same of experts that a copy brought just before: {near, points}. Charged by the times of an action log (`expertsim validate`)." },
+      .help = "The same of experts right behind the copy that brought them: {fades, points, handed}. Charged by the times of an action log (`expertsim validate`)." },
     { .name = "error", .type = ES_OPT_JSON, .offset = offsetof(unit_fields, error), .help = "Relative, of sizes held out: {holdout_median}." },
     { .name = "noise", .type = ES_OPT_JSON, .offset = offsetof(unit_fields, unit.noise), .help = "Around the points, as of a flow; timing empirical draws it." },
     { .name = "mean_over_median", .type = ES_OPT_REAL, .offset = offsetof(unit_fields, mean_over_median), .def = 1, .max = 1e6, .help = "Mean time over median time: totals are larger than medians promise." },
@@ -193,13 +193,12 @@ const es_option es_profile_unit_options[] = {
 };
 
 typedef struct copied_fields {
-    int64_t near_bytes;
-    const es_json *points, *handed;
+    const es_json *fades, *points, *handed;
 } copied_fields;
 
 const es_option es_unit_copied_options[] = {
-    { .name = "near", .type = ES_OPT_BYTES, .offset = offsetof(copied_fields, near_bytes), .min = 1, .max = 0x1p53, .required = true,
-      .help = "Just before: so many bytes of memory touched since that copy began, it included, at most." },
+    { .name = "fades", .type = ES_OPT_JSON, .offset = offsetof(copied_fields, fades), .required = true,
+      .help = "How much of what that saves is left, by the memory touched between copy and expert: [{bytes, saved}, ...], ascending; all at 0, nothing beyond the last." },
     { .name = "points", .type = ES_OPT_JSON, .offset = offsetof(copied_fields, points), .required = true, .help = "As those of the unit." },
     { .name = "handed", .type = ES_OPT_JSON, .offset = offsetof(copied_fields, handed), .help = "The same where that copy ran while the unit computed something else." },
     { 0 },
@@ -461,11 +460,12 @@ static es_code unit_copied_read(es_profile_unit *unit, const es_json *object, es
     if (!object)
         return ES_OK;
     es_code code = es_options_parse(es_unit_copied_options, &f, object, NULL, arena, err);
+    if (code == ES_OK && (code = es_fades_parse(&unit->fades, f.fades, arena, err)) != ES_OK)
+        es_err_at(err, "fades");
     if (code == ES_OK && (code = unit_points_read(&unit->copied, &unit->copieds, f.points, arena, err)) != ES_OK)
         es_err_at(err, "points");
     if (code == ES_OK && (code = unit_points_read(&unit->handed, &unit->handeds, f.handed, arena, err)) != ES_OK)
         es_err_at(err, "handed");
-    unit->near_bytes = f.near_bytes;
     return code;
 }
 

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "models/fades.h"
 #include "models/profile_fit.h"
 #include "models/profile_memory.h"
 #include "sim/base/arena.h"
@@ -65,7 +66,7 @@ typedef struct es_flow {
     size_t slowdowns;
     es_time handover_ns;        /* until its queue has noticed that another has done what it waits for */
     double onto;                /* share of its time that a copy takes whose destination was used just before; 1: all of it */
-    int64_t onto_near_bytes;    /* just before: bytes of memory touched since that use began, it included, at most */
+    int64_t onto_near_bytes;    /* just before: bytes of memory touched since that use ended, at most */
     const char *note;
 } es_flow;
 
@@ -89,11 +90,11 @@ typedef struct es_profile_unit {    /* what computes experts; measured with expe
     const char *name;           /* "gpu" */
     const es_unit_point *point; /* ascending by tokens, then bytes */
     size_t points;              /* 0: not calibrated over sizes; rate, fixed_ns and token_ns are all there is */
-    const es_unit_point *copied;    /* the same of experts that a copy brought just before; [copieds], 0: not measured */
+    const es_unit_point *copied;    /* the same of experts right behind the copy that brought them; [copieds], 0: not measured */
     size_t copieds;
     const es_unit_point *handed;    /* the same where that copy ran while the unit computed something else; [handeds] */
     size_t handeds;
-    int64_t near_bytes;         /* just before: bytes of memory touched since that copy began, it included, at most */
+    es_fades fades;             /* how what either saves is lost */
     int64_t expert_bytes;
     double rate;                /* of its weights, when only they are the limit: bytes per second */
     es_time fixed_ns, token_ns; /* of one expert; added for each token it serves */

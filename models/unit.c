@@ -49,6 +49,14 @@ static es_code unit_list(es_compute_table *table, const char *key, const es_json
     return unit_points(table, key, list, arena, err);
 }
 
+static es_code unit_fades(es_compute_unit *s, es_arena *arena, es_err *err)
+{
+    if (!s->fades_list || cJSON_IsNull(s->fades_list))
+        return ES_OK;
+    es_code code = es_fades_parse(&s->fades, s->fades_list, arena, err);
+    return code ? es_err_at(err, "fades"), code : code;
+}
+
 es_code es_compute_unit_init(es_compute_unit *s, es_arena *arena, es_err *err)
 {
     es_code code = unit_list(&s->measured, "points", s->list, arena, err);
@@ -56,8 +64,10 @@ es_code es_compute_unit_init(es_compute_unit *s, es_arena *arena, es_err *err)
         return es_err_set(err, ES_EINPUT, "points: found beside expert, token or rate, needs to be alone; null takes away what a profile says");
     if (code == ES_OK)
         code = unit_list(&s->copied, "copied", s->copied_list, arena, err);
-    if (code == ES_OK && (s->copied.curves > 0) != (s->near > 0))
-        return es_err_set(err, ES_EINPUT, "copied and near need each other");
+    if (code == ES_OK)
+        code = unit_fades(s, arena, err);
+    if (code == ES_OK && (s->copied.curves > 0) != (s->fades.count > 0))
+        return es_err_set(err, ES_EINPUT, "copied and fades need each other");
     return code ? code : unit_list(&s->handed, "handed", s->handed_list, arena, err);
 }
 
@@ -96,15 +106,20 @@ static es_time unit_measured(const es_compute_table *s, const es_op *op)
     return es_ns_round(low + rise * (tokens - from));
 }
 
-static es_time unit_expert(const es_compute_unit *s, const es_op *op)
+static es_time unit_cold(const es_compute_unit *s, const es_op *op)
 {
-    const es_compute_table *near = op->handed ? &s->handed : &s->copied;
-    if (near->curves && op->since > 0 && op->since <= s->near)
-        return unit_measured(near, op);
     if (s->measured.curves)
         return unit_measured(&s->measured, op);
     es_time work = s->expert + s->token * op->tokens, read = s->rate > 0 ? es_ns_round((double)op->bytes * 1e9 / s->rate) : 0;
     return read > work ? read : work;
+}
+
+static es_time unit_expert(const es_compute_unit *s, const es_op *op)
+{
+    const es_compute_table *near = op->handed ? &s->handed : &s->copied;
+    const double saved = op->copied && near->curves ? es_fades_saved(&s->fades, op->since) : 0.0;
+    const es_time cold = unit_cold(s, op);
+    return saved > 0.0 ? cold - es_ns_round(saved * (double)(cold - unit_measured(near, op))) : cold;
 }
 
 es_cost es_compute_unit_cost(void *self, const es_op *op)

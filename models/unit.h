@@ -7,13 +7,14 @@
  *
  * A measured unit says more: `points`, what experts of some sizes take for some numbers of tokens. Between them time is a straight line in
  * the bytes and in the tokens: exact while either reading or arithmetic is the limit, and it follows the steps that caches and kernels
- * make. Beyond the last the line goes on; nothing is faster for being more. `copied` says the same of experts that a copy brought just before,
- * `near` bytes ago at most: they are in a cache. Only who knows what went before asks for that (the times of an action log). */
+ * make. Beyond the last the line goes on; nothing is faster for being more. `copied` says the same of experts right behind the copy that
+ * brought them: they are in a cache; `fades` how that is lost. Only who knows what went before asks for it (the times of an action log). */
 #ifndef ES_MODELS_UNIT_H
 #define ES_MODELS_UNIT_H
 
 #include <stddef.h>
 
+#include "models/fades.h"
 #include "sim/part/timing.h"
 
 typedef struct es_compute_point {
@@ -35,10 +36,10 @@ typedef struct es_compute_unit {
     int64_t dense, dense_token, expert, token, predict, lookup, evict;
     int64_t update;
     double context, rate, backward;
-    const es_json *list, *copied_list, *handed_list;
+    const es_json *list, *copied_list, *handed_list, *fades_list;
     es_compute_table measured;          /* no curves: the formula */
     es_compute_table copied, handed;    /* no curves: as the others */
-    int64_t near;
+    es_fades fades;                     /* of these two; none: neither was measured */
 } es_compute_unit;
 
 /* Reads the lists, after the options are parsed. */
@@ -55,9 +56,9 @@ es_cost es_compute_unit_cost(void *self, const es_op *op);
     {.name = "token", .type = ES_OPT_TIME, .offset = offsetof(state, at.token), .min = 0, .max = 9e15, .help = "Added for each token that the expert serves."}, \
     {.name = "rate", .type = ES_OPT_RATE, .offset = offsetof(state, at.rate), .min = 0, .max = 1e15, .help = "Memory rate at which an expert's weights are read: its compute takes at least bytes / rate; 0: no such bound."}, \
     {.name = "points", .type = ES_OPT_JSON, .offset = offsetof(state, at.list), .help = "Measured, instead of expert, token and rate: [{tokens, bytes, time}, ...], ascending by tokens, then bytes."}, \
-    {.name = "copied", .type = ES_OPT_JSON, .offset = offsetof(state, at.copied_list), .help = "The same of experts that were copied just before; needs near. Of action logs (`expertsim validate`); the simulated clock does not ask."}, \
+    {.name = "copied", .type = ES_OPT_JSON, .offset = offsetof(state, at.copied_list), .help = "The same of experts right behind the copy that brought them; needs fades. Of action logs (`expertsim validate`); the simulated clock does not ask."}, \
     {.name = "handed", .type = ES_OPT_JSON, .offset = offsetof(state, at.handed_list), .help = "The same where that copy ran while the unit computed something else: a copier beside it has another cache. Absent: as points."}, \
-    {.name = "near", .type = ES_OPT_BYTES, .offset = offsetof(state, at.near), .max = 0x1p53, .help = "Just before: so many bytes of memory touched since that copy began, at most."}, \
+    {.name = "fades", .type = ES_OPT_JSON, .offset = offsetof(state, at.fades_list), .help = "How much of what that saves is left by the memory touched between copy and expert: [{bytes, saved}, ...], ascending; all at 0, nothing beyond the last."}, \
     {.name = "predict", .type = ES_OPT_TIME, .offset = offsetof(state, at.predict), .min = 0, .max = 9e15, .help = "One question to the predictor; compute stands still."}, \
     {.name = "lookup", .type = ES_OPT_TIME, .offset = offsetof(state, at.lookup), .min = 0, .max = 9e15, .help = "Looking up one expert; compute stands still."}, \
     {.name = "backward", .type = ES_OPT_REAL, .offset = offsetof(state, at.backward), .def = 2, .min = 0, .max = 100, .help = "Times of the forward pass that a backward pass of the dense part or of an expert takes."}, \

@@ -61,7 +61,7 @@ const es_option es_channel_options[] = {
     {.name = "onto", .type = ES_OPT_REAL, .offset = offsetof(es_plan_channel, onto), .def = 1, .min = 0.001, .max = 1,
         .help = "Share of its time that a copy takes whose destination was used just before. Of action logs; the simulated clock does not ask."},
     {.name = "onto_near", .type = ES_OPT_BYTES, .offset = offsetof(es_plan_channel, onto_near), .min = 0, .max = 0x1p53,
-        .help = "Just before: so many bytes of memory touched since that use began, it included, at most."},
+        .help = "Just before: so many bytes of memory touched since that use ended, at most."},
     {0},
 };
 

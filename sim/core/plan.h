@@ -57,7 +57,7 @@ typedef struct es_plan_channel { /* channels.NAME */
     const es_json *slowed_by;   /* {"channel": factor}: its rate while that channel is busy */
     es_time handover;           /* ns; of an action log alone: until its queue has noticed that another has done what it waits for */
     double onto;                /* of an action log alone: share of its time that a copy takes whose destination was used just before */
-    int64_t onto_near;          /* just before: bytes of memory touched since that use began, at most */
+    int64_t onto_near;          /* just before: bytes of memory touched since that use ended, at most */
     es_plan_part timing, scheduler;
 } es_plan_channel;
 

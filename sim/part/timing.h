@@ -32,8 +32,9 @@ typedef struct es_op {
     uint32_t context;           /* position of the newest token */
     bool backward;              /* DENSE, EXPERT: the backward pass of it */
     uint64_t step, object, occurrence;  /* coordinates for timings that draw */
-    int64_t since;              /* EXPERT: bytes of memory touched since the copy that brought its weights began, it included; 0: not known, or none did */
-    bool handed;                /* beside since: that copy ran while this queue worked */
+    bool copied;                /* EXPERT: a copy is known to have brought its weights */
+    bool handed;                /* beside copied: while this queue worked */
+    int64_t since;              /* beside copied: bytes of memory touched between that copy and this */
 } es_op;
 
 typedef struct es_cost {

@@ -89,6 +89,17 @@ static void timing_unit_points(const es_unit_point *at, size_t count, const char
     }
 }
 
+static void timing_unit_fades(const es_profile_unit *unit, es_json *timing)
+{
+    es_json *fades = es_json_add_array(timing, "fades");
+    for (size_t i = 0; i < unit->fades.count; i++) {
+        es_json *fade = cJSON_CreateObject();
+        timing_quantity(fade, "bytes", (double)unit->fades.at[i].bytes, ES_UNIT_BYTES);
+        es_json_add_real(fade, "saved", unit->fades.at[i].saved);
+        cJSON_AddItemToArray(fades, fade);
+    }
+}
+
 static es_json *timing_unit(const es_profile_unit *unit, bool empirical)
 {
     es_json *timing = cJSON_CreateObject();
@@ -99,7 +110,7 @@ static es_json *timing_unit(const es_profile_unit *unit, bool empirical)
         timing_unit_points(unit->copied, unit->copieds, "copied", timing);
         if (unit->handeds)
             timing_unit_points(unit->handed, unit->handeds, "handed", timing);
-        timing_quantity(timing, "near", (double)unit->near_bytes, ES_UNIT_BYTES);
+        timing_unit_fades(unit, timing);
     }
     if (unit->points) {
         timing_unit_points(unit->point, unit->points, "points", timing);

@@ -31,7 +31,7 @@ struct es_retime {
     uint64_t window;                        /* number of the window that is timed; one after another each row is one */
     touched *memory;                        /* what the rows so far have read or written */
     struct retime_came {
-        uint64_t copied, used;              /* touches before its copy began, and before it was last copied to or computed with; RETIME_NEVER */
+        uint64_t copied, used;              /* touches when its copy, and its last copy or gemm, had ended; RETIME_NEVER */
         uint64_t window;                    /* of the copy */
     } *came;                                /* [slots of the device] */
 };
@@ -164,9 +164,9 @@ const es_plan_channel *es_retime_channel(const es_retime *r, es_action_op op)
 /* ---- what a row costs ---- */
 
 typedef struct retime_near {
-    int64_t since;                          /* of a gemm: bytes of memory that were touched since its copy began; 0: it had none */
-    int64_t onto;                           /* of a copy to the device: the same since its slot was used; 0: it was not */
-    bool handed;                            /* a gemm and its copy are of one window */
+    bool copied, handed;                    /* a gemm's weights were copied; in the same window */
+    bool used;                              /* where a copy to the device goes there was a copy or gemm before */
+    int64_t since;                          /* bytes of memory that were touched since either */
 } retime_near;
 
 /* What a row finds near, in the order of the log; each is asked once. The disk is no memory. */
@@ -174,28 +174,26 @@ static retime_near retime_look(es_retime *r, const es_action *row)
 {
     const bool gemm = row->op == ES_ACTION_GEMM;
     const int from = gemm ? ES_PLACE_DISK : es_action_ways[row->op].from, to = gemm ? ES_PLACE_DEVICE : es_action_ways[row->op].to;
-    const uint64_t now = touched_count(r->memory);
+    struct retime_came *slot = to == ES_PLACE_DEVICE ? &r->came[row->slot] : NULL;
     retime_near near = {0};
-    if (to == ES_PLACE_DEVICE) {
-        struct retime_came *slot = &r->came[row->slot];
-        if (gemm && slot->copied != RETIME_NEVER)
-            near = (retime_near){.since = touched_since(r->memory, slot->copied), .handed = slot->window == r->window};
-        if (!gemm && slot->used != RETIME_NEVER)
-            near.onto = touched_since(r->memory, slot->used);
-        if (!gemm)
-            *slot = (struct retime_came){.copied = now, .window = r->window};
-        slot->used = now;
-    }
+    if (slot && (gemm ? slot->copied : slot->used) != RETIME_NEVER)
+        near = (retime_near){.copied = gemm, .handed = gemm && slot->window == r->window, .used = !gemm, .since = touched_since(r->memory, gemm ? slot->copied : slot->used)};
     if (from != ES_PLACE_DISK)
         touched_add(r->memory, from, row->source, row->bytes);
     if (to != ES_PLACE_DISK)
         touched_add(r->memory, to, row->slot, row->bytes);
+    if (slot)
+        slot->used = touched_count(r->memory);
+    if (slot && !gemm) {
+        slot->copied = slot->used;
+        slot->window = r->window;
+    }
     return near;
 }
 
 static double retime_factor(const retime_channel *channel, const retime_near *near, double asked)
 {
-    const bool used = near->onto > 0 && near->onto <= channel->row->onto_near;
+    const bool used = near->used && channel->row->onto_near > 0 && near->since <= channel->row->onto_near;
     return (asked > 0.0 ? asked : 1.0) * (used ? channel->row->onto : 1.0);
 }
 
@@ -208,7 +206,7 @@ static es_cost retime_cost(es_retime *r, const es_actions *log, size_t i, const 
     if (!channel->timing || (row->op == ES_ACTION_GEMM && !ask->computes))
         return cost;
     es_op op = {.kind = row->op == ES_ACTION_GEMM ? ES_OP_EXPERT : ES_OP_COPY, .bytes = row->bytes, .count = 1, .tokens = row->tokens,
-        .step = (uint64_t)(row->step < 0 ? 0 : row->step), .object = (uint64_t)row->layer << 32 | row->expert, .occurrence = i, .since = near.since, .handed = near.handed};
+        .step = (uint64_t)(row->step < 0 ? 0 : row->step), .object = (uint64_t)row->layer << 32 | row->expert, .occurrence = i, .copied = near.copied, .handed = near.handed, .since = near.since};
     cost = channel->timing->cost(channel->state, &op);
     const double factor = retime_factor(channel, &near, ask->factor[row->op]);
     if (factor != 1.0)

@@ -171,7 +171,9 @@ def fitted(check, folder):
             with open(os.path.join(folder, 'fitted.json'), 'w') as f:
                 json.dump(tree, f)
             # Near is known as far as it was measured: a machine that is near as far as that.
-            near = machine['compute']['gpu'].get('copied', {}).get('near') or machine['links']['pcie']['h2d'].get('onto_near')
+            fades = machine['compute']['gpu'].get('copied', {}).get('fades')
+            near = fades[-1]['bytes'] if fades else machine['links']['pcie']['h2d'].get('onto_near')
+            check.equal('all is saved up to there', [fade['saved'] for fade in fades or [] if fade['saved'] < 0.99], [])
             options = [a for e in extra for a in ('--option', 'near=' + near if e.startswith('near=') else e)]
             done = run(folder, 'validate', 'fitted.json', *FAKE[2:], *options, '--policies', policy, '--option', 'memory=8GiB', '--json', '--repeat', '2')
             check.equal('%s %s: the fit is the machine: %s' % (size, said, done.stderr), done.returncode, 0)

@@ -365,6 +365,36 @@ static void measured_experts_are_exact_at_their_points_and_lines_between(void **
     bench_free(&b);
 }
 
+/* 100 ns behind its copy, 500 anywhere else: 400 are saved, 100 of them 2000 bytes later, none beyond 4000. */
+static void what_a_copy_saves_fades_by_lines(void **state)
+{
+    (void)state;
+#define TABLE(time) "[{\"tokens\": 1, \"bytes\": \"1000B\", \"time\": \"" #time "ns\"}]"
+#define FADES "\"fades\": [{\"bytes\": \"1000B\", \"saved\": 1}, {\"bytes\": \"2000B\", \"saved\": 0.25}, {\"bytes\": \"4000B\", \"saved\": 0.25}]"
+    static const struct { int64_t since; es_time copied, handed; } cases[] = {
+        {0, 100, 300}, {1000, 100, 300}, {1500, 250, 375}, {1999, 400, 450}, {2000, 400, 450}, {4000, 400, 450}, {4001, 500, 500}, {1LL << 50, 500, 500},
+    };
+    bench b = bench_new(&es_timing_compute, "{\"points\": " TABLE(500) ", \"copied\": " TABLE(100) ", \"handed\": " TABLE(300) ", " FADES "}", 1);
+    bench without = bench_new(&es_timing_compute, "{\"points\": " TABLE(500) ", \"copied\": " TABLE(100) ", " FADES "}", 1);
+#undef TABLE
+#undef FADES
+    es_op op = expert_of(1000, 1);
+    expect_cost(&b, op, 0, 500);                            /* nobody knows of a copy */
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        op = (es_op){.kind = ES_OP_EXPERT, .bytes = 1000, .tokens = 1, .count = 1, .copied = true, .since = cases[i].since};
+        expect_cost(&b, op, 0, cases[i].copied);
+        op.handed = true;
+        expect_cost(&b, op, 0, cases[i].handed);
+        expect_cost(&without, op, 0, 500);                  /* in the cache of another */
+    }
+    bench_free(&b);
+    bench_free(&without);
+    b = bench_new(&es_timing_compute, "{\"expert\": \"500ns\", \"copied\": [{\"tokens\": 1, \"bytes\": \"1000B\", \"time\": \"100ns\"}], \"fades\": [{\"bytes\": \"1000B\", \"saved\": 0}]}", 1);
+    op = (es_op){.kind = ES_OP_EXPERT, .bytes = 1000, .tokens = 1, .count = 1, .copied = true, .since = 250};
+    expect_cost(&b, op, 0, 200);                            /* from all at 0 */
+    bench_free(&b);
+}
+
 static void points_that_measure_nothing_are_refused(void **state)
 {
     (void)state;
@@ -377,6 +407,11 @@ static void points_that_measure_nothing_are_refused(void **state)
         {"{\"points\": [" POINT(4, 1) ", " POINT(2, 1) "]}", "points.1: tokens: 2 comes after 4; points ascend"},
         {"{\"points\": [" POINT(4, 9) ", " POINT(4, 9) "]}", "points.1: bytes: 9 comes after 9; points of as many tokens ascend"},
         {"{\"token\": \"1us\", \"points\": [" POINT(4, 9) "]}", "points: found beside expert, token or rate, needs to be alone; null takes away what a profile says"},
+        {"{\"copied\": [" POINT(4, 9) "]}", "copied and fades need each other"},
+        {"{\"fades\": [{\"bytes\": \"1B\", \"saved\": 1}]}", "copied and fades need each other"},
+        {"{\"copied\": [" POINT(4, 9) "], \"fades\": 3}", "fades: needs a list of at least one point, found a number"},
+        {"{\"copied\": [" POINT(4, 9) "], \"fades\": [{\"bytes\": \"1B\"}]}", "fades: 0: saved"},
+        {"{\"copied\": [" POINT(4, 9) "], \"fades\": [{\"bytes\": \"2B\", \"saved\": 1}, {\"bytes\": \"2B\", \"saved\": 1}]}", "fades: 1: bytes: 2 comes after 2; points ascend"},
     };
 #undef POINT
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -405,6 +440,7 @@ int main(void)
         cmocka_unit_test(an_allocation_takes_a_time_of_its_range),
         cmocka_unit_test(counting_takes_its_share_of_an_allocation_from_the_pool),
         cmocka_unit_test(measured_experts_are_exact_at_their_points_and_lines_between),
+        cmocka_unit_test(what_a_copy_saves_fades_by_lines),
         cmocka_unit_test(points_that_measure_nothing_are_refused),
         cmocka_unit_test(paging_maps_whole_pages_and_reads_those_that_are_not_there),
     };
