@@ -12,16 +12,30 @@
 
 #include "sim/base/file.h"
 
+enum { PAGES_HUGE = 2 << 20 };      /* of x86-64, and of ARM with pages of 4 KiB */
+
+/* Of a mapping that is larger by one huge page: keeps the bytes from where the first one begins. */
+static void *pages_trim(unsigned char *at, size_t bytes)
+{
+    const size_t before = (PAGES_HUGE - (uintptr_t)at % PAGES_HUGE) % PAGES_HUGE;
+    if (before > 0)
+        munmap(at, before);
+    munmap(at + before + bytes, PAGES_HUGE - before);
+    return at + before;
+}
+
 es_code pages_map(int64_t bytes, bool huge, void **out, es_err *err)
 {
-    *out = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    const bool aligned = huge && bytes >= PAGES_HUGE;
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), whole = ((size_t)bytes + page - 1) / page * page;
+    *out = mmap(NULL, aligned ? whole + PAGES_HUGE : whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (*out == MAP_FAILED)
         return es_err_set(err, ES_EDEVICE, "out of memory: %lld bytes: %s", (long long)bytes, strerror(errno));
+    if (aligned)
+        *out = pages_trim(*out, whole);
 #ifdef MADV_HUGEPAGE
     if (huge)
         madvise(*out, (size_t)bytes, MADV_HUGEPAGE);
-#else
-    (void)huge;
 #endif
     return ES_OK;
 }

@@ -8,7 +8,8 @@
 
 #include "sim/base/err.h"
 
-/* Anonymous memory without its pages; munmap() it. `huge`: asks for huge pages where the system gives them; else it is the system's choice. */
+/* Anonymous memory without its pages; munmap() it. `huge`: asks for huge pages where the system gives them, and begins where one does: else how many
+ * fit into 3 MiB is a matter of luck. Without it both are the system's choice. */
 es_code pages_map(int64_t bytes, bool huge, void **out, es_err *err);
 void pages_small(void *at, size_t bytes);       /* asks for no huge ones, before its pages are there */
 void pages_touch(void *at, size_t bytes);       /* brings all of them */

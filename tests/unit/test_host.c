@@ -1,10 +1,12 @@
 /* The machine the tests run on, measured: that it works and what is kept, never how fast it is. */
 #include <pthread.h>
+#include <sys/mman.h>
 
 #include "calib/blas.h"
 #include "calib/dma.h"
 #include "calib/fit.h"
 #include "calib/movers.h"
+#include "calib/pages.h"
 #include "tests/support/calib_kit.h"
 
 /* ---- engines ---- */
@@ -219,6 +221,28 @@ static void products_are_right_with_and_without_a_library(void **state)
     }
 }
 
+/* Three quarters of all mappings of 2.5 MiB would have no room for a whole huge page. */
+static void a_mapping_of_huge_pages_begins_with_one(void **state)
+{
+    (void)state;
+    static const struct { int64_t bytes; bool begins; } cases[] = {{5 * MIB / 2, true}, {2 * MIB, true}, {2 * MIB + 1, true}, {9 * MIB, true}, {4 * KIB, false}, {1, false}};
+    void *at[2 * sizeof cases / sizeof *cases];
+    es_err err = {0};
+    for (size_t i = 0; i < sizeof at / sizeof *at; i++) {          /* huge ones, and between them others that move them on */
+        const int64_t bytes = cases[i / 2].bytes;
+        fine(pages_map(bytes, i % 2 == 0, &at[i], &err), &err);
+        assert_true(i % 2 || !cases[i / 2].begins || (uintptr_t)at[i] % (2 * MIB) == 0);
+        memset(at[i], (int)i + 1, (size_t)bytes);
+    }
+    for (size_t i = 0; i < sizeof at / sizeof *at; i++) {
+        const size_t bytes = (size_t)cases[i / 2].bytes;
+        for (size_t k = 0; k < bytes; k++)
+            if (((unsigned char *)at[i])[k] != i + 1)
+                fail_msg("byte %zu of mapping %zu is another's", k, i);
+        assert_int_equal(munmap(at[i], bytes), 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +254,7 @@ int main(void)
         cmocka_unit_test(threads_bring_all_bytes_between_them),
         cmocka_unit_test(a_folder_that_is_not_there_leaves_the_disk_out),
         cmocka_unit_test(the_arena_is_bound_where_there_is_another_node),
+        cmocka_unit_test(a_mapping_of_huge_pages_begins_with_one),
         cmocka_unit_test(products_are_right_with_and_without_a_library),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,18 +4,26 @@
 #include <pthread.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "tests/support/calib_kit.h"
 
 /* ---- the system ---- */
 
 static const char *failing;     /* which call */
-static long fails_at, called, mapped;
+static long fails_at, called;
+static size_t mapped;           /* bytes, in whole pages */
 static int why;
 
 static bool fails(const char *name)
 {
     return failing && strcmp(failing, name) == 0 && ++called == fails_at;
+}
+
+static size_t paged(size_t bytes)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    return (bytes + page - 1) / page * page;
 }
 
 /* Where offsets are 64 bits wide by choice, the calls have names of their own. */
@@ -28,7 +36,7 @@ static bool fails(const char *name)
             errno = why; \
             return MAP_FAILED; \
         } \
-        mapped++; \
+        mapped += paged(bytes); \
         return __real_##name(at, bytes, protection, flags, file, offset); \
     }
 
@@ -58,7 +66,7 @@ int __real_munmap(void *at, size_t bytes);
 int __wrap_munmap(void *at, size_t bytes);
 int __wrap_munmap(void *at, size_t bytes)
 {
-    mapped--;
+    mapped -= paged(bytes);
     return __real_munmap(at, bytes);
 }
 
@@ -77,7 +85,8 @@ static es_code tried(const char *call, long at, int error, const char *options, 
     calib_samples samples = {0};
     failing = call;
     fails_at = at;
-    called = mapped = 0;
+    called = 0;
+    mapped = 0;
     why = error;
     es_code code = machine_open(&m, &es_probe_host, options, &(calib_ask){.quick = true, .most = 256 * KIB}, err);
     if (code == ES_OK)
