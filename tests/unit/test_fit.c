@@ -172,7 +172,8 @@ static void schwarzs_criterion_stands_beside_akaikes(void **state)
     assert_true(differ > 0 && differ < SEEDS / 2);
 }
 
-/* What is shipped: sizes of 3 MiB were 92 and 75 % off as long as no family knew huge pages. */
+/* What is shipped: sizes of 3 MiB were 92 and 75 % off as long as no family knew huge pages, and those between whole ones by 50 % as long as it was
+ * luck how many of these a mapping had. */
 static void the_shipped_allocations_are_known_at_every_size(void **state)
 {
     (void)state;
@@ -187,7 +188,7 @@ static void the_shipped_allocations_are_known_at_every_size(void **state)
         assert_int_equal(fit.curve.family, CURVE_PAGES);
         assert_true(fit.curve.from[1] == 2.0 * MIB);
         for (size_t s = 0; s < fit.sizes; s++)
-            near(curve_ns(&fit.curve, fit.size[s].bytes), fit.size[s].median, fit.size[s].bytes == 3.0 * MIB ? fit.error_p95 : 0.15, rows[row]);
+            near(curve_ns(&fit.curve, fit.size[s].bytes), fit.size[s].median, 0.15, rows[row]);
     }
     calib_samples_free(&samples);
     es_arena_free(&arena);
