@@ -37,9 +37,9 @@ static es_json *profiled(const char *options, bool quick, const double *times, e
     calib_samples samples;
     es_json *profile = NULL;
     es_err err = {0};
-    fine(machine_open(&m, &es_probe_fake, options, &(calib_ask){.quick = quick, .most = 16 * MIB}, &err), &err);
+    fine(machine_open(&m, &es_probe_fake, options, &(calib_ask){.quick = quick, .most = 3 * MIB}, &err), &err);
     copied_only(&m);
-    fine(machine_measure(&m, ES_SECOND, &samples, &err), &err);
+    fine(machine_measure(&m, ES_SECOND / 10, &samples, &err), &err);
     es_json_add_text(samples.environment, "backend", "fake");
     if (times)
         fading(&samples, times);
@@ -115,7 +115,7 @@ static void what_is_saved_fades_little_by_little(void **state)
         es_arena arena = {0};
         es_profile profile;
         es_text told = {0};
-        es_json *json = profiled("{\"alpha\": \"100ns\", \"copied\": 0.5, \"near\": \"1GiB\"}", false, cases[i].times, &arena, &profile, &told);
+        es_json *json = profiled("{\"alpha\": \"100ns\", \"copied\": 0.5, \"near\": \"20MiB\"}", false, cases[i].times, &arena, &profile, &told);
         const es_profile_unit *gpu = es_profile_unit_find(&profile, "gpu");
         assert_non_null(gpu);
         assert_int_equal(gpu->fades.count, cases[i].fades);
