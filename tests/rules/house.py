@@ -5,6 +5,7 @@ comment and stays small; nothing is left "to do"; parts.def and the files of the
     house.py [ROOT]        checks the tree (default: the one this file lies in)
     house.py --self-test   plants each kind of fault in a copy of the tree and shows that it is found
 """
+import functools
 import os
 import re
 import sys
@@ -97,16 +98,16 @@ def part_faults(root):
             yield f"{path}:1: es_{kind}_{name} has no line in sim/parts.def"
 
 
+@functools.cache
+def all_file_faults(path, text):
+    faults = list(file_faults(path, text))
+    if is_library(path) and not path.endswith((".py", ".sh")):
+        faults += library_faults(path, without_comments(text, strings=True))
+    return [f"{path}:{line}: {fault}" for line, fault in faults]
+
+
 def check(root):
-    faults = list(part_faults(root))
-    for path in source_files(root, SCRIPTS):
-        text = read(root, path)
-        for line, fault in file_faults(path, text):
-            faults.append(f"{path}:{line}: {fault}")
-        if is_library(path) and not path.endswith((".py", ".sh")):
-            for line, fault in library_faults(path, without_comments(text, strings=True)):
-                faults.append(f"{path}:{line}: {fault}")
-    return faults
+    return list(part_faults(root)) + [fault for path in source_files(root, SCRIPTS) for fault in all_file_faults(path, read(root, path))]
 
 
 # --- self-test: (what is planted, file, text to add, what must be said); None: nothing may be said ----------------------------------------

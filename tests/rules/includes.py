@@ -4,6 +4,7 @@
     includes.py [ROOT]        checks the tree (default: the one this file lies in)
     includes.py --self-test   plants each kind of fault in a copy of the tree and shows that it is found
 """
+import functools
 import os
 import re
 import shutil
@@ -50,6 +51,7 @@ def read(root, path):
         return file.read()
 
 
+@functools.cache                # self-tests read the same tree but for one file, again and again
 def without_comments(text, strings=False):
     """The same text with comments (and what stands in quotes, if `strings`) blanked; lines stay where they are."""
     def blank(match):
