@@ -70,14 +70,6 @@ static double points_risen(const batch_point *point, size_t count, size_t i)
 
 /* ---- the profile ---- */
 
-static void copied_quantity(es_json *object, const char *key, double value, es_unit unit)
-{
-    es_text text = {0};
-    es_text_unit(&text, value, unit);
-    es_json_add_text(object, key, text.at);
-    es_text_free(&text);
-}
-
 static void copied_points(const calib_expert *expert, const char *key, es_json *out)
 {
     es_json *points = es_json_add_array(out, key);
@@ -86,8 +78,8 @@ static void copied_points(const calib_expert *expert, const char *key, es_json *
             es_json *point = cJSON_CreateObject();
             cJSON_AddItemToArray(points, point);
             es_json_add_int(point, "tokens", (int64_t)expert->curve[i].tokens);
-            copied_quantity(point, "bytes", expert->curve[i].bytes[k], ES_UNIT_BYTES);
-            copied_quantity(point, "time", fmax(1.0, (double)es_ns_round(expert->curve[i].ns[k])), ES_UNIT_TIME);
+            es_json_add_quantity(point, "bytes", expert->curve[i].bytes[k], ES_UNIT_BYTES);
+            es_json_add_quantity(point, "time", fmax(1.0, (double)es_ns_round(expert->curve[i].ns[k])), ES_UNIT_TIME);
         }
 }
 
@@ -115,7 +107,7 @@ static bool copied_fades(const calib_series *faded, double cold_ns, double first
         es_json *fade = cJSON_CreateObject();
         saved = fmax(0.0, fmin(1.0, (cold_ns - points_risen(point, count, i)) / (cold_ns - first_ns)));
         saved = saved < COPIED_SAVES ? 0.0 : floor(saved * COPIED_DIGITS + 0.5) / COPIED_DIGITS;
-        copied_quantity(fade, "bytes", copied_distance(&point[i]), ES_UNIT_BYTES);
+        es_json_add_quantity(fade, "bytes", copied_distance(&point[i]), ES_UNIT_BYTES);
         es_json_add_real(fade, "saved", saved);
         cJSON_AddItemToArray(fades, fade);
     }

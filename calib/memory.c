@@ -154,18 +154,7 @@ es_code memory_fit(const calib_samples *samples, memory_terms *terms, es_err *er
 
 static void add_ns(es_json *out, const char *key, double ns)
 {
-    es_text text = {0};
-    es_text_unit(&text, (double)es_ns_round(ns), ES_UNIT_TIME);
-    es_json_add_text(out, key, text.at);
-    es_text_free(&text);
-}
-
-static void add_bytes(es_json *out, const char *key, double bytes)
-{
-    es_text text = {0};
-    es_text_unit(&text, bytes, ES_UNIT_BYTES);
-    es_json_add_text(out, key, text.at);
-    es_text_free(&text);
+    es_json_add_quantity(out, key, (double)es_ns_round(ns), ES_UNIT_TIME);
 }
 
 static bool get_takes(const memory_terms *terms, es_get how, es_text *told)
@@ -196,7 +185,7 @@ static void memory_json(const memory_terms *terms, double page, es_json *out, es
         const memory_get *get = &terms->get[ES_GET_BUFFER];
         add_ns(out, "touch", get->ns_per_byte * page);
         if (get->huge_bytes > 0.0) {
-            add_bytes(out, "huge", get->huge_bytes);
+            es_json_add_quantity(out, "huge", get->huge_bytes, ES_UNIT_BYTES);
             add_ns(out, "huge_touch", get->huge_ns_per_byte * get->huge_bytes);
         }
     }
@@ -228,7 +217,7 @@ es_code memory_report(const calib_samples *samples, const memory_origin *origin,
         cJSON_Delete(device);
         return code;
     }
-    add_bytes(device, "page", cJSON_IsNumber(page) ? page->valuedouble : 4096.0);
+    es_json_add_quantity(device, "page", cJSON_IsNumber(page) ? page->valuedouble : 4096.0, ES_UNIT_BYTES);
     es_json_add_text(device, "provenance", origin->provenance);
     es_json_add_text(device, "source", origin->source);
     es_json *memory = es_json_add_object(machine, "memory");

@@ -6,7 +6,6 @@
 #include "calib/batch.h"
 #include "calib/copied.h"
 #include "calib/solve.h"
-#include "sim/base/text.h"
 
 #define ONTO_PAGE 4096
 #define ONTO_DIGITS 1e3         /* more are noise */
@@ -61,21 +60,16 @@ static double onto_near(const calib_series *onto, double cold_ns, es_arena *aren
     return floor(from + share * (copied_distance(high) - from));
 }
 
-es_code onto_report(const calib_samples *samples, es_json *machine, es_err *err)
+void onto_report(const calib_samples *samples, es_json *machine)
 {
     es_arena arena = {0};
     const calib_series *onto = &samples->row[calib_row_find("pcie.onto") - calib_rows], *copies = &samples->row[calib_row_find("pcie.h2d") - calib_rows];
     es_json *flow = es_json_at(machine, "links.pcie.h2d");
     const double cold = flow && onto->count ? onto_cold(copies, (double)onto->at[0].bytes, &arena) : 0.0;
     const double near = cold > 0.0 ? onto_near(onto, cold, &arena) : 0.0;
-    es_text text = {0};
     if (near > 0.0) {
         es_json_add_real(flow, "onto", floor(onto_first(onto, &arena) / cold * ONTO_DIGITS + 0.5) / ONTO_DIGITS);
-        es_text_unit(&text, near, ES_UNIT_BYTES);
-        es_json_add_text(flow, "onto_near", text.at);
+        es_json_add_quantity(flow, "onto_near", near, ES_UNIT_BYTES);
     }
-    const es_code code = text.failed ? es_err_nomem(err, "what a copy to a place in use saves") : ES_OK;
-    es_text_free(&text);
     es_arena_free(&arena);
-    return code;
 }

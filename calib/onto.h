@@ -13,6 +13,6 @@
 int64_t onto_bytes(int64_t cache_bytes);
 /* Adds "onto", the share of its time, and "onto_near", up to which distance, to the flow pcie.h2d of a profile that has one; nothing where no
  * more than a twentieth is saved. */
-es_code onto_report(const calib_samples *samples, es_json *machine, es_err *err);
+void onto_report(const calib_samples *samples, es_json *machine);
 
 #endif

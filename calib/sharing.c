@@ -82,12 +82,8 @@ static void sharing_streams(const calib_samples *samples, const char *name, es_j
 static void sharing_handover(const calib_samples *samples, es_json *object, calib_question question)
 {
     double ns = 0.0;
-    es_text text = {0};
-    if (!object || !contention_handover(samples, question, &ns))
-        return;
-    es_text_unit(&text, (double)es_ns_round(ns), ES_UNIT_TIME);
-    es_json_add_text(object, "handover", text.at);
-    es_text_free(&text);
+    if (object && contention_handover(samples, question, &ns))
+        es_json_add_quantity(object, "handover", (double)es_ns_round(ns), ES_UNIT_TIME);
 }
 
 /* A profile has one factor for what computes, that of one token; work on many tokens may need another. */

@@ -165,6 +165,14 @@ void es_json_add_text(es_json *object, const char *key, const char *value)
         cJSON_AddNullToObject(object, key);
 }
 
+void es_json_add_quantity(es_json *object, const char *key, double value, es_unit unit)
+{
+    es_text text = {0};
+    es_text_unit(&text, value, unit);
+    es_json_add_text(object, key, text.at);
+    es_text_free(&text);
+}
+
 void es_json_add_bool(es_json *object, const char *key, bool value)
 {
     cJSON_AddBoolToObject(object, key, value);

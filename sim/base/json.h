@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "sim/base/err.h"
+#include "sim/base/text.h"
 
 typedef cJSON es_json;
 
@@ -29,6 +30,7 @@ es_code es_json_merge(es_json *base, const es_json *over, es_err *err);
 void es_json_add_int(es_json *object, const char *key, int64_t value);
 void es_json_add_real(es_json *object, const char *key, double value);   /* NaN and infinities become null */
 void es_json_add_text(es_json *object, const char *key, const char *value);
+void es_json_add_quantity(es_json *object, const char *key, double value, es_unit unit);  /* as es_text_unit() has it: "9MiB" */
 void es_json_add_bool(es_json *object, const char *key, bool value);
 es_json *es_json_add_object(es_json *object, const char *key);
 es_json *es_json_add_array(es_json *object, const char *key);

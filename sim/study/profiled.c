@@ -8,14 +8,6 @@
 
 /* ---- timings ---- */
 
-static void timing_quantity(es_json *timing, const char *key, double value, es_unit unit)
-{
-    es_text text = {0};
-    es_text_unit(&text, value, unit);
-    es_json_add_text(timing, key, text.at);
-    es_text_free(&text);
-}
-
 /* The measured points of a flow that has a curve of them, of copies one at a time. */
 static void timing_points(const es_flow *flow, es_json *timing)
 {
@@ -24,8 +16,8 @@ static void timing_points(const es_flow *flow, es_json *timing)
         if (flow->point[i].lanes != 1)
             continue;
         es_json *point = cJSON_CreateObject();
-        timing_quantity(point, "bytes", (double)flow->point[i].bytes, ES_UNIT_BYTES);
-        timing_quantity(point, "rate", flow->point[i].rate, ES_UNIT_RATE);
+        es_json_add_quantity(point, "bytes", (double)flow->point[i].bytes, ES_UNIT_BYTES);
+        es_json_add_quantity(point, "rate", flow->point[i].rate, ES_UNIT_RATE);
         cJSON_AddItemToArray(points, point);
     }
 }
@@ -37,25 +29,25 @@ static void timing_reported(const es_flow *flow, es_json *timing)
     for (size_t i = 0; i < flow->points; i++)
         singles += flow->point[i].lanes == 1;
     es_json_add_text(timing, "name", singles > 1 ? "table" : "affine");
-    timing_quantity(timing, "latency", (double)flow->latency_ns, ES_UNIT_TIME);
+    es_json_add_quantity(timing, "latency", (double)flow->latency_ns, ES_UNIT_TIME);
     if (singles > 1)
         timing_points(flow, timing);
     else
-        timing_quantity(timing, "rate", flow->rate, ES_UNIT_RATE);
+        es_json_add_quantity(timing, "rate", flow->rate, ES_UNIT_RATE);
 }
 
 static void timing_pieces(const es_fit *fit, es_json *timing)
 {
     if (fit->model == ES_FIT_PAGES)
-        timing_quantity(timing, "page", (double)(int64_t)fit->knee.at[0], ES_UNIT_BYTES);
+        es_json_add_quantity(timing, "page", (double)(int64_t)fit->knee.at[0], ES_UNIT_BYTES);
     es_json *pieces = es_json_add_array(timing, "pieces");
     for (size_t i = 0; i < fit->beta.count; i++) {
         es_json *piece = cJSON_CreateObject();
         if (i > 0)
-            timing_quantity(piece, "from", (double)(int64_t)fit->knee.at[i - 1], ES_UNIT_BYTES);
-        timing_quantity(piece, "rate", fit->beta.at[i], ES_UNIT_RATE);
+            es_json_add_quantity(piece, "from", (double)(int64_t)fit->knee.at[i - 1], ES_UNIT_BYTES);
+        es_json_add_quantity(piece, "rate", fit->beta.at[i], ES_UNIT_RATE);
         if (i > 0 && fit->model == ES_FIT_JUMP)
-            timing_quantity(piece, "latency", (double)es_ns_round(fit->alpha_beyond_s * 1e9), ES_UNIT_TIME);
+            es_json_add_quantity(piece, "latency", (double)es_ns_round(fit->alpha_beyond_s * 1e9), ES_UNIT_TIME);
         cJSON_AddItemToArray(pieces, piece);
     }
 }
@@ -67,12 +59,12 @@ static void timing_fitted(const es_flow *flow, const es_json *noise, bool empiri
     double each = fit->each_s < fit->alpha_s ? fit->each_s : fit->alpha_s;
     bool pieces = empirical || fit->beta.count > 1;
     es_json_add_text(timing, "name", empirical ? "empirical" : pieces ? "piecewise" : "affine");
-    timing_quantity(timing, "latency", (double)es_ns_round((fit->alpha_s - each) * 1e9), ES_UNIT_TIME);
-    timing_quantity(timing, "per_object", (double)es_ns_round(each * 1e9), ES_UNIT_TIME);
+    es_json_add_quantity(timing, "latency", (double)es_ns_round((fit->alpha_s - each) * 1e9), ES_UNIT_TIME);
+    es_json_add_quantity(timing, "per_object", (double)es_ns_round(each * 1e9), ES_UNIT_TIME);
     if (pieces)
         timing_pieces(fit, timing);
     else
-        timing_quantity(timing, "rate", fit->beta.at[0], ES_UNIT_RATE);
+        es_json_add_quantity(timing, "rate", fit->beta.at[0], ES_UNIT_RATE);
     if (empirical && noise)
         cJSON_AddItemToObject(timing, "noise", cJSON_Duplicate(noise, true));
 }
@@ -83,8 +75,8 @@ static void timing_unit_points(const es_unit_point *at, size_t count, const char
     for (size_t i = 0; i < count; i++) {
         es_json *point = cJSON_CreateObject();
         es_json_add_int(point, "tokens", at[i].tokens);
-        timing_quantity(point, "bytes", (double)at[i].bytes, ES_UNIT_BYTES);
-        timing_quantity(point, "time", (double)at[i].time_ns, ES_UNIT_TIME);
+        es_json_add_quantity(point, "bytes", (double)at[i].bytes, ES_UNIT_BYTES);
+        es_json_add_quantity(point, "time", (double)at[i].time_ns, ES_UNIT_TIME);
         cJSON_AddItemToArray(points, point);
     }
 }
@@ -94,7 +86,7 @@ static void timing_unit_fades(const es_profile_unit *unit, es_json *timing)
     es_json *fades = es_json_add_array(timing, "fades");
     for (size_t i = 0; i < unit->fades.count; i++) {
         es_json *fade = cJSON_CreateObject();
-        timing_quantity(fade, "bytes", (double)unit->fades.at[i].bytes, ES_UNIT_BYTES);
+        es_json_add_quantity(fade, "bytes", (double)unit->fades.at[i].bytes, ES_UNIT_BYTES);
         es_json_add_real(fade, "saved", unit->fades.at[i].saved);
         cJSON_AddItemToArray(fades, fade);
     }
@@ -116,9 +108,9 @@ static es_json *timing_unit(const es_profile_unit *unit, bool empirical)
         timing_unit_points(unit->point, unit->points, "points", timing);
         return timing;
     }
-    timing_quantity(timing, "expert", (double)unit->fixed_ns, ES_UNIT_TIME);
-    timing_quantity(timing, "token", (double)unit->token_ns, ES_UNIT_TIME);
-    timing_quantity(timing, "rate", unit->rate, ES_UNIT_RATE);
+    es_json_add_quantity(timing, "expert", (double)unit->fixed_ns, ES_UNIT_TIME);
+    es_json_add_quantity(timing, "token", (double)unit->token_ns, ES_UNIT_TIME);
+    es_json_add_quantity(timing, "rate", unit->rate, ES_UNIT_RATE);
     return timing;
 }
 
@@ -191,11 +183,11 @@ static es_json *timing_alloc(const es_profile_memory *memory)
     es_json *timing = cJSON_CreateObject();
     es_json_add_text(timing, "name", "alloc");
     for (size_t i = 0; i < sizeof terms / sizeof *terms; i++)
-        timing_quantity(timing, terms[i].key, (double)terms[i].ns, ES_UNIT_TIME);
-    timing_quantity(timing, "page", (double)memory->page, ES_UNIT_BYTES);
+        es_json_add_quantity(timing, terms[i].key, (double)terms[i].ns, ES_UNIT_TIME);
+    es_json_add_quantity(timing, "page", (double)memory->page, ES_UNIT_BYTES);
     if (memory->huge > 0) {
-        timing_quantity(timing, "huge", (double)memory->huge, ES_UNIT_BYTES);
-        timing_quantity(timing, "huge_touch", (double)memory->huge_touch, ES_UNIT_TIME);
+        es_json_add_quantity(timing, "huge", (double)memory->huge, ES_UNIT_BYTES);
+        es_json_add_quantity(timing, "huge_touch", (double)memory->huge_touch, ES_UNIT_TIME);
     }
     return timing;
 }
@@ -205,9 +197,9 @@ static es_json *timing_paging(const es_profile_memory *memory)
 {
     es_json *timing = cJSON_CreateObject();
     es_json_add_text(timing, "name", "paging");
-    timing_quantity(timing, "page", (double)memory->page, ES_UNIT_BYTES);
-    timing_quantity(timing, "wire", (double)memory->wire, ES_UNIT_TIME);
-    timing_quantity(timing, "fault", (double)memory->fault, ES_UNIT_TIME);
+    es_json_add_quantity(timing, "page", (double)memory->page, ES_UNIT_BYTES);
+    es_json_add_quantity(timing, "wire", (double)memory->wire, ES_UNIT_TIME);
+    es_json_add_quantity(timing, "fault", (double)memory->fault, ES_UNIT_TIME);
     return timing;
 }
 
@@ -282,7 +274,7 @@ static es_code profiled_sharing(const es_config *config, es_json *given, const e
 static void profiled_handover(es_json *given, es_time ns)
 {
     if (ns > 0 && !cJSON_GetObjectItemCaseSensitive(given, "handover"))
-        timing_quantity(given, "handover", (double)ns, ES_UNIT_TIME);
+        es_json_add_quantity(given, "handover", (double)ns, ES_UNIT_TIME);
 }
 
 /* The share as a profile has it needs its distance, so both or none are taken over. */
@@ -291,7 +283,7 @@ static void profiled_onto(es_json *given, const es_flow *flow)
     if (!(flow->onto < 1.0) || cJSON_GetObjectItemCaseSensitive(given, "onto") || cJSON_GetObjectItemCaseSensitive(given, "onto_near"))
         return;
     es_json_add_real(given, "onto", flow->onto);
-    timing_quantity(given, "onto_near", (double)flow->onto_near_bytes, ES_UNIT_BYTES);
+    es_json_add_quantity(given, "onto_near", (double)flow->onto_near_bytes, ES_UNIT_BYTES);
 }
 
 /* ---- all of it ---- */

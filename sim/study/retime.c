@@ -164,9 +164,9 @@ const es_plan_channel *es_retime_channel(const es_retime *r, es_action_op op)
 /* ---- what a row costs ---- */
 
 typedef struct retime_near {
-    bool copied, handed;                    /* a gemm's weights were copied; in the same window */
-    bool used;                              /* where a copy to the device goes there was a copy or gemm before */
-    int64_t since;                          /* bytes of memory that were touched since either */
+    bool before;                            /* of a gemm: a copy brought its weights; of a copy to the device: its slot was used */
+    bool handed;                            /* that was in the same window */
+    int64_t since;                          /* bytes of memory that were touched since then */
 } retime_near;
 
 /* What a row finds near, in the order of the log; each is asked once. The disk is no memory. */
@@ -177,7 +177,7 @@ static retime_near retime_look(es_retime *r, const es_action *row)
     struct retime_came *slot = to == ES_PLACE_DEVICE ? &r->came[row->slot] : NULL;
     retime_near near = {0};
     if (slot && (gemm ? slot->copied : slot->used) != RETIME_NEVER)
-        near = (retime_near){.copied = gemm, .handed = gemm && slot->window == r->window, .used = !gemm, .since = touched_since(r->memory, gemm ? slot->copied : slot->used)};
+        near = (retime_near){true, slot->window == r->window, touched_since(r->memory, gemm ? slot->copied : slot->used)};
     if (from != ES_PLACE_DISK)
         touched_add(r->memory, from, row->source, row->bytes);
     if (to != ES_PLACE_DISK)
@@ -191,10 +191,10 @@ static retime_near retime_look(es_retime *r, const es_action *row)
     return near;
 }
 
-static double retime_factor(const retime_channel *channel, const retime_near *near, double asked)
+static double retime_factor(const retime_channel *channel, bool gemm, const retime_near *near, double asked)
 {
-    const bool used = near->used && channel->row->onto_near > 0 && near->since <= channel->row->onto_near;
-    return (asked > 0.0 ? asked : 1.0) * (used ? channel->row->onto : 1.0);
+    const bool onto = !gemm && near->before && channel->row->onto_near > 0 && near->since <= channel->row->onto_near;
+    return (asked > 0.0 ? asked : 1.0) * (onto ? channel->row->onto : 1.0);
 }
 
 static es_cost retime_cost(es_retime *r, const es_actions *log, size_t i, const es_retime_ask *ask)
@@ -202,13 +202,15 @@ static es_cost retime_cost(es_retime *r, const es_actions *log, size_t i, const 
     const es_action *row = &log->at[i];
     const retime_near near = retime_look(r, row);
     const retime_channel *channel = &r->channel[r->of[row->op]];
+    const bool gemm = row->op == ES_ACTION_GEMM;
     es_cost cost = {0, 0};
-    if (!channel->timing || (row->op == ES_ACTION_GEMM && !ask->computes))
+    if (!channel->timing || (gemm && !ask->computes))
         return cost;
-    es_op op = {.kind = row->op == ES_ACTION_GEMM ? ES_OP_EXPERT : ES_OP_COPY, .bytes = row->bytes, .count = 1, .tokens = row->tokens,
-        .step = (uint64_t)(row->step < 0 ? 0 : row->step), .object = (uint64_t)row->layer << 32 | row->expert, .occurrence = i, .copied = near.copied, .handed = near.handed, .since = near.since};
+    es_op op = {.kind = gemm ? ES_OP_EXPERT : ES_OP_COPY, .bytes = row->bytes, .count = 1, .tokens = row->tokens,
+        .step = (uint64_t)(row->step < 0 ? 0 : row->step), .object = (uint64_t)row->layer << 32 | row->expert, .occurrence = i,
+        .copied = gemm && near.before, .handed = near.handed, .since = near.since};
     cost = channel->timing->cost(channel->state, &op);
-    const double factor = retime_factor(channel, &near, ask->factor[row->op]);
+    const double factor = retime_factor(channel, gemm, &near, ask->factor[row->op]);
     if (factor != 1.0)
         cost = (es_cost){es_ns_round((double)cost.fixed * factor), es_ns_round((double)cost.work * factor)};
     return cost;

@@ -46,6 +46,25 @@ static void sizes_are_powers_of_two_and_half_as_much_again_and_real_experts(void
     es_arena_free(&arena);
 }
 
+/* How what a copy saves fades is measured of the first expert that a quarter of the cache holds, else of an eighth of the cache. */
+static void the_expert_that_is_simulated_is_the_one_that_fades(void **state)
+{
+    (void)state;
+    const int64_t large[] = {27 * MIB, 11 * MIB / 4 - 1, MIB}, none[] = {9 * MIB};
+    const struct { calib_ask ask; int64_t bytes; } cases[] = {
+        {{0}, 4 * MIB}, {{.quick = true}, 4 * MIB}, {{.expert = large, .experts = 3}, 11 * MIB / 4}, {{.expert = none, .experts = 1}, 4 * MIB}, {{.most = 2 * MIB}, 256 * KIB},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        es_arena arena = {0};
+        es_probe_facts host = everything;
+        host.cache_bytes = 32 * MIB;
+        calib_plan plan = planned(&arena, &cases[i].ask, &host);
+        assert_true(has(&plan, "gpu.faded", KIB, cases[i].bytes) && has(&plan, "gpu.faded", 16 * KIB, cases[i].bytes));
+        assert_int_equal(has(&plan, "gpu.faded", 32 * KIB, cases[i].bytes), !cases[i].ask.quick);
+        es_arena_free(&arena);
+    }
+}
+
 static int64_t largest_of(const calib_plan *plan, const char *row)
 {
     int64_t largest = 0;
@@ -415,6 +434,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_are_powers_of_two_and_half_as_much_again_and_real_experts),
+        cmocka_unit_test(the_expert_that_is_simulated_is_the_one_that_fades),
         cmocka_unit_test(a_card_is_copied_to_in_pieces_of_up_to_one_gibibyte_where_memory_has_room),
         cmocka_unit_test(what_a_machine_cannot_do_is_not_asked_for),
         cmocka_unit_test(memory_is_copied_by_one_thread_to_all_that_there_are),
